@@ -1,0 +1,5 @@
+"""``python -m ecoformer``: the command line."""
+
+from ecoformer.cli import main
+
+main()

@@ -1,0 +1,298 @@
+"""The configuration: one frozen, validated dataclass, read from the ``[engine]`` table of a TOML.
+
+Every other room asks this class for shapes; nobody parses TOML a second time.
+"""
+
+import hashlib
+import json
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from ecoformer.errors import EcoformerError
+from ecoformer.folding import Fold
+
+__all__ = ["Config", "read_table", "TABLES"]
+
+TABLES = ("engine", "network", "training")
+"""Tables a configuration file may hold: hardware, float network, how it is trained."""
+
+RANGES = {
+    "head_dim": (1, 128),
+    "value_dim": (1, 128),
+    "code_bits": (1, 128),
+    "anchors": (1, 128),
+    "token_width": (4, 8),
+    "value_width": (4, 8),
+    "output_width": (4, 24),
+    "output_fraction": (0, 12),
+    "offset_fraction": (0, 8),
+    "max_tokens": (1, 65_536),
+    "cycles_per_token": (1, 1_024),
+    "state_banks": (2, 8),
+    "parameter_sets": (1, 256),
+    "bus_bytes": (1, 512),
+}
+CHOICES = {
+    "hash": (("rbf",), ("linear", "codes")),
+    "weights": (("int8",), ("pow2", "ternary")),
+    "value_term": (("sum",), ("own",)),
+    "mask": (("full",), ("causal",)),
+    "dataflow": (("accumulate", "xnor"), ("bucketed",)),
+}
+"""Values of every enumeration: those that work, and those that are refused in this version."""
+
+MAX_XNOR_TOKENS = 64
+MAX_LANES = 2_048
+BUFFER_BITS = 3_833_856
+"""Block RAM of the default target, an ECP5 LFE5U-85F: 208 blocks of 18 kbit."""
+
+BIT_DEFINING = (
+    "head_dim", "value_dim", "code_bits", "hash", "weights", "anchors", "token_width",
+    "value_width", "output_width", "output_fraction", "offset_fraction", "value_term", "mask",
+)  # fmt: skip
+"""Fields on which the result bits depend; rate, banks and bus do not change a single bit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Shape of one attention engine.
+
+    Parameters
+    ----------
+    head_dim, value_dim : int
+        Elements per token (D, shared query and key) and per value (E), 1…128.
+    code_bits : int
+        Length b of the binary code, 1…128.
+    hash : str
+        Hash family; ``rbf`` is the kernelized hash of the paper.
+    weights : str
+        What anchors and projections may hold; always loadable at run time.
+    anchors : int
+        Support samples m of the kernel, 1…128.
+    token_width, value_width : int
+        Signed bits of one element of x and of v, 4…8.
+    output_width, output_fraction : int
+        Signed bits of one output element, 4…24, and how many of them are fraction, 0…12.
+    offset_fraction : int
+        Fraction bits g of the attention offset c, 0…8.
+    value_term : str
+        What the offset multiplies in the numerator: ``sum`` of all values (paper).
+    mask : str
+        ``full``: every token attends to every token of its sequence.
+    dataflow : str
+        ``accumulate`` (linear in N) or ``xnor`` (quadratic, the cross-check; N ≤ 64).
+    max_tokens : int
+        Longest sequence, 1…65,536 and within the block RAM of an LFE5U-85F.
+    cycles_per_token : int
+        Folding k, a power of two 1…1,024: one token enters every k cycles.
+    state_banks : int
+        Sequences that may be accumulated or queried at the same time, 2…8.
+    parameter_sets : int
+        Resident parameter sets (heads × layers), 1…256.
+    bus_bytes : int
+        Bytes per beat of both AXI4-Stream ports; a token's beats must fit in k cycles.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When a value has the wrong type or breaks the rule named in the message.
+    """
+
+    head_dim: int = 32
+    value_dim: int = 32
+    code_bits: int = 16
+    hash: str = "rbf"
+    weights: str = "int8"
+    anchors: int = 25
+    token_width: int = 8
+    value_width: int = 8
+    output_width: int = 16
+    output_fraction: int = 8
+    offset_fraction: int = 0
+    value_term: str = "sum"
+    mask: str = "full"
+    dataflow: str = "accumulate"
+    max_tokens: int = 1_024
+    cycles_per_token: int = 16
+    state_banks: int = 2
+    parameter_sets: int = 8
+    bus_bytes: int = 8
+
+    def __post_init__(self):
+        for f in fields(self):
+            self._check_field(f.name, f.type, getattr(self, f.name))
+        k = self.cycles_per_token
+        if k & (k - 1):
+            raise ValueError(f"cycles_per_token must be a power of two, not {k}")
+        if self.dataflow == "xnor" and self.max_tokens > MAX_XNOR_TOKENS:
+            raise ValueError(
+                f"max_tokens must be at most {MAX_XNOR_TOKENS} with dataflow = 'xnor', "
+                f"not {self.max_tokens}"
+            )
+        for what, beats in (("input", self.input_beats), ("output", self.output_beats)):
+            if beats > k:
+                raise ValueError(
+                    f"bus_bytes must carry a token's {what} in cycles_per_token = {k} beats, "
+                    f"not in {beats} beats of {self.bus_bytes} bytes"
+                )
+        self._check_area()
+
+    @staticmethod
+    def _check_field(name, kind, value):
+        if type(value) is not kind:
+            rule = "an integer" if kind is int else "a string"
+            raise TypeError(f"{name} must be {rule}, not {value!r}")
+        if name in RANGES:
+            low, high = RANGES[name]
+            if not low <= value <= high:
+                raise ValueError(f"{name} must be {low}…{high}, not {value}")
+        if name in CHOICES:
+            known, refused = CHOICES[name]
+            allowed = " or ".join(map(repr, known))
+            if value in refused:
+                raise ValueError(
+                    f"{name} must be {allowed}, not {value!r}, which this version does not build"
+                )
+            if value not in known:
+                raise ValueError(f"{name} must be {allowed}, not {value!r}")
+
+    def _check_area(self):
+        for what, fold in (
+            ("accumulate lanes", self.state_fold),
+            ("dot-product multipliers", self.dot_fold),
+            ("projection multipliers", self.projection_fold),
+        ):
+            if fold.lanes > MAX_LANES:
+                raise ValueError(
+                    f"cycles_per_token must leave at most {MAX_LANES} {what} per cycle, "
+                    f"not {fold.lanes} at {self.cycles_per_token}; double it"
+                )
+        if self.buffer_bits > BUFFER_BITS:
+            raise ValueError(
+                f"max_tokens must keep the token buffers within {BUFFER_BITS} bits, "
+                f"not {self.buffer_bits} at {self.max_tokens} tokens"
+            )
+
+    # -- folding: how much of each unit exists, and for how many cycles it works on a token ----
+
+    @property
+    def dot_fold(self):
+        """D × m dot products of the token with the anchors."""
+        return Fold(self.head_dim, self.anchors, self.cycles_per_token)
+
+    @property
+    def projection_fold(self):
+        """m × b projection of the kernel vector."""
+        return Fold(self.anchors, self.code_bits, self.cycles_per_token)
+
+    @property
+    def state_fold(self):
+        """b × E state matrix S, accumulated and queried."""
+        return Fold(self.code_bits, self.value_dim, self.cycles_per_token)
+
+    # -- the wire --------------------------------------------------------------------------------
+
+    @property
+    def token_bytes(self):
+        """Bytes of one token on ``s_axis``: x then v, every element a whole byte."""
+        return self.head_dim + self.value_dim
+
+    @property
+    def output_element_bytes(self):
+        """Bytes of one output element on ``m_axis``."""
+        return -(-self.output_width // 8)
+
+    @property
+    def input_beats(self):
+        """Beats of one token on ``s_axis``."""
+        return -(-self.token_bytes // self.bus_bytes)
+
+    @property
+    def output_beats(self):
+        """Beats of one token on ``m_axis``."""
+        return -(-self.value_dim * self.output_element_bytes // self.bus_bytes)
+
+    @property
+    def user_width(self):
+        """Bits of ``s_axis_tuser``, which selects the parameter set."""
+        return max(1, (self.parameter_sets - 1).bit_length())
+
+    @property
+    def buffer_bits(self):
+        """Bits of the buffers whose depth is ``max_tokens``."""
+        if self.dataflow == "xnor":
+            stored = self.code_bits + self.value_dim * self.value_width
+            return self.state_banks * self.max_tokens * stored
+        return self.max_tokens * self.code_bits
+
+    # -- identity --------------------------------------------------------------------------------
+
+    @property
+    def fingerprint(self):
+        """SHA-256 of every field: which engine this is."""
+        return _digest(asdict(self))
+
+    @property
+    def bits_fingerprint(self):
+        """SHA-256 of the fields that define result bits: which parameter images fit."""
+        return _digest({name: getattr(self, name) for name in BIT_DEFINING})
+
+    @classmethod
+    def load(cls, path):
+        """Read the ``[engine]`` table of the TOML file ``path``.
+
+        Raises
+        ------
+        EcoformerError
+            When the file cannot be read or a key or value is refused; names file and key.
+        """
+        return read_table(path, "engine", cls)
+
+    def as_toml(self):
+        """Text of a configuration file that loads to an equal ``Config``."""
+        lines = [f"{name} = {json.dumps(value)}" for name, value in asdict(self).items()]
+        return "\n".join(["[engine]", *lines, ""])
+
+
+def read_table(path, table, cls):
+    """Build the dataclass ``cls`` from one table of a TOML file; an absent table means defaults.
+
+    Raises
+    ------
+    EcoformerError
+        Unreadable file, unknown table or key, wrong type or impossible value.
+    """
+    path = Path(path)
+    try:
+        raw = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise EcoformerError(
+            f"{path}: cannot read the configuration ({error.strerror}); give a TOML file with -c"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EcoformerError(f"{path}: not a TOML file ({error}); correct it") from error
+    _refuse_unknown(path, "table", raw, TABLES)
+    values = raw.get(table, {})
+    if not isinstance(values, dict):
+        raise EcoformerError(f"{path}: {table} must be a table [{table}], not {values!r}")
+    _refuse_unknown(path, f"key in [{table}]", values, [f.name for f in fields(cls)])
+    values = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        raise EcoformerError(f"{path}: [{table}] {error}") from error
+
+
+def _refuse_unknown(path, what, given, known):
+    if unknown := sorted(set(given) - set(known)):
+        raise EcoformerError(
+            f"{path}: unknown {what}: {', '.join(unknown)}; known: {', '.join(known)}"
+        )
+
+
+def _digest(values):
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,86 @@
+"""Folding: how a matrix-shaped unit of work is spread over k cycles."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+__all__ = ["Fold"]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Schedule of an ``inputs × outputs`` array of lanes over at most ``cycles`` steps.
+
+    The array is cut into blocks of ``input_lanes × output_lanes``; one block is worked on per
+    step. Steps run over the input blocks first, so an output block is complete every
+    ``input_steps`` steps. The cut with the fewest lanes is taken; of equals, the one with most
+    input lanes, because a wider adder tree is cheaper than more accumulators.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Extent of the reduction and of the result.
+    cycles : int
+        Cycles per token k.
+    """
+
+    inputs: int
+    outputs: int
+    cycles: int
+
+    @cached_property
+    def _cut(self):
+        best = None
+        for output_steps in range(1, min(self.outputs, self.cycles) + 1):
+            output_lanes = _ceil_div(self.outputs, output_steps)
+            input_steps = min(self.inputs, self.cycles // _ceil_div(self.outputs, output_lanes))
+            input_lanes = _ceil_div(self.inputs, input_steps)
+            cost = (input_lanes * output_lanes, output_lanes)
+            if best is None or cost < best[0]:
+                best = (cost, input_lanes, output_lanes)
+        return best[1:]
+
+    @property
+    def input_lanes(self):
+        """Reduction elements consumed per step."""
+        return self._cut[0]
+
+    @property
+    def output_lanes(self):
+        """Results worked on per step."""
+        return self._cut[1]
+
+    @property
+    def lanes(self):
+        """Elements of the array that exist in hardware."""
+        return self.input_lanes * self.output_lanes
+
+    @property
+    def input_steps(self):
+        """Steps until a block of results is complete."""
+        return _ceil_div(self.inputs, self.input_lanes)
+
+    @property
+    def output_steps(self):
+        """Blocks of results per token."""
+        return _ceil_div(self.outputs, self.output_lanes)
+
+    @property
+    def steps(self):
+        """Cycles per token in which the array works; at most ``cycles``."""
+        return self.input_steps * self.output_steps
+
+    def block(self, step):
+        """Index ranges ``(inputs, outputs)`` of the block worked on in ``step``."""
+        output_step, input_step = divmod(step, self.input_steps)
+        return (
+            _span(input_step, self.input_lanes, self.inputs),
+            _span(output_step, self.output_lanes, self.outputs),
+        )
+
+
+def _span(index, lanes, extent):
+    return range(index * lanes, min((index + 1) * lanes, extent))
+
+
+def _ceil_div(a, b):
+    return -(-a // b)

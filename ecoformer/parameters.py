@@ -1,0 +1,180 @@
+"""The parameter image: everything the hardware needs per set, as integers, in one checked file."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from ecoformer.arithmetic import BIAS_WIDTH, SHIFT_WIDTH, WEIGHT_WIDTH, Arithmetic
+from ecoformer.errors import EcoformerError
+
+__all__ = ["ParameterImage", "FORMAT_VERSION"]
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParameterImage:
+    """Integer parameters of ``sets`` heads, stacked along the first axis.
+
+    Parameters
+    ----------
+    anchors : int64 array [sets, m, D]
+        Scaled anchors, ``2^a/σ · a_j`` rounded to int8.
+    bias : int64 array [sets, m]
+        Kernel argument of an orthogonal token, in steps of 1/128.
+    shift : int64 array [sets]
+        Right shift from scaled cosine to kernel argument.
+    projection : int64 array [sets, b, m]
+        Rows of A, each scaled to int8.
+    threshold : int64 array [sets, b]
+        h_r = +1 where Σ_j A[r,j]·κ_j ≥ threshold[r]; holds the mean kernel vector μ.
+    offset : int64 array [sets]
+        C = round(c·2^g).
+    value_scale : float32 array [sets]
+        For the host only: a value is ``v ≈ value_scale · v_int``.
+    """
+
+    anchors: np.ndarray
+    bias: np.ndarray
+    shift: np.ndarray
+    projection: np.ndarray
+    threshold: np.ndarray
+    offset: np.ndarray
+    value_scale: np.ndarray
+
+    @property
+    def sets(self):
+        """Number of parameter sets in the image."""
+        return len(self.offset)
+
+    def check(self, config):
+        """Refuse shapes and values that do not fit ``config``.
+
+        Raises
+        ------
+        ValueError
+            Names the array and the rule it breaks.
+        """
+        c, bits = config, Arithmetic(config)
+        weight = _signed(WEIGHT_WIDTH)
+        rules = {
+            "anchors": ((c.anchors, c.head_dim), *weight),
+            "bias": ((c.anchors,), *_signed(BIAS_WIDTH)),
+            "shift": ((), 0, 2**SHIFT_WIDTH - 1),
+            "projection": ((c.code_bits, c.anchors), *weight),
+            "threshold": ((c.code_bits,), -bits.max_projection, bits.max_projection),
+            "offset": ((), 0, bits.max_offset),
+        }
+        if not 1 <= self.sets <= c.parameter_sets:
+            raise ValueError(f"sets must be 1…{c.parameter_sets}, not {self.sets}")
+        for name, (shape, low, high) in rules.items():
+            array, want = getattr(self, name), (self.sets, *shape)
+            if array.shape != want:
+                raise ValueError(f"{name} must have shape {want}, not {array.shape}")
+            if array.dtype != np.int64:
+                raise ValueError(f"{name} must be int64, not {array.dtype}")
+            if array.size and (array.min() < low or array.max() > high):
+                raise ValueError(
+                    f"{name} must be {low}…{high}, not {array.min()}…{array.max()}"
+                )
+        if self.value_scale.shape != (self.sets,):
+            raise ValueError(
+                f"value_scale must have shape {(self.sets,)}, not {self.value_scale.shape}"
+            )
+
+    def save(self, path, config):
+        """Write the image for ``config`` atomically; the checksum covers every array."""
+        self.check(config)
+        path = Path(path)
+        arrays = self._arrays()
+        metadata = {
+            "format": "ecoformer parameter image",
+            "format_version": str(FORMAT_VERSION),
+            "bits_fingerprint": config.bits_fingerprint,
+            "checksum": _checksum(arrays),
+        }
+        partial = path.with_name(path.name + ".partial")
+        save_file(arrays, partial, metadata)
+        os.replace(partial, path)
+
+    @classmethod
+    def load(cls, path, config):
+        """Read the image at ``path`` and check that it is whole and fits ``config``.
+
+        Raises
+        ------
+        EcoformerError
+            Missing, damaged, newer, or made for another configuration.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise EcoformerError(f"{path}: no such parameter image; make one with 'export'")
+        try:
+            with safe_open(path, "numpy") as file:
+                metadata = file.metadata() or {}
+                arrays = {name: file.get_tensor(name) for name in file.keys()}
+        except (SafetensorError, OSError, ValueError) as error:
+            raise EcoformerError(
+                f"{path}: damaged parameter image ({error}); export it again"
+            ) from error
+        _check_metadata(path, metadata, config)
+        names = {f.name for f in fields(cls)}
+        if arrays.keys() != names:
+            wrong = ", ".join(sorted(arrays.keys() ^ names))
+            raise EcoformerError(
+                f"{path}: damaged parameter image (missing or unknown arrays: {wrong}); "
+                "export it again"
+            )
+        if _checksum(arrays) != metadata.get("checksum"):
+            raise EcoformerError(
+                f"{path}: damaged parameter image (checksum differs); export it again"
+            )
+        image = cls(**arrays)
+        try:
+            image.check(config)
+        except ValueError as error:
+            raise EcoformerError(
+                f"{path}: parameter image does not fit the configuration ({error}); export it again"
+            ) from error
+        return image
+
+    def _arrays(self):
+        return {f.name: np.ascontiguousarray(getattr(self, f.name)) for f in fields(self)}
+
+
+def _check_metadata(path, metadata, config):
+    version = metadata.get("format_version", "")
+    if not version.isdecimal():
+        raise EcoformerError(f"{path}: not a parameter image of this product; export one")
+    if int(version) != FORMAT_VERSION:
+        age = "newer" if int(version) > FORMAT_VERSION else "older"
+        raise EcoformerError(
+            f"{path}: parameter image has the {age} format {version}, this version reads "
+            f"{FORMAT_VERSION}; "
+            + ("update ecoformer" if age == "newer" else "export it again")
+        )
+    if metadata.get("bits_fingerprint") != config.bits_fingerprint:
+        raise EcoformerError(
+            f"{path}: parameter image was made for another configuration (fingerprint "
+            f"{metadata.get('bits_fingerprint', '')[:12]}, not {config.bits_fingerprint[:12]}); "
+            "use its configuration or export again"
+        )
+
+
+def _checksum(arrays):
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _signed(width):
+    return -(2 ** (width - 1)), 2 ** (width - 1) - 1

@@ -1,0 +1,144 @@
+"""The workload: the sequences that stream through an engine, in one checked file."""
+
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from ecoformer.errors import EcoformerError
+
+__all__ = ["Workload"]
+
+UNREADABLE = (
+    OSError, ValueError, TypeError, EOFError, KeyError, NotImplementedError, RuntimeError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What numpy and zipfile raise on files that are damaged or no ``.npz`` at all."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Workload:
+    """Sequences in the order in which they are sent, one packet each.
+
+    Parameters
+    ----------
+    sets : int64 array [S]
+        Parameter set of each sequence.
+    lengths : int64 array [S]
+        Tokens of each sequence.
+    tokens : int64 array [T, D]
+        Tokens of all sequences, one after the other; T is the sum of ``lengths``.
+    values : int64 array [T, E]
+        Values of the same tokens.
+    """
+
+    sets: np.ndarray
+    lengths: np.ndarray
+    tokens: np.ndarray
+    values: np.ndarray
+
+    def __len__(self):
+        return len(self.lengths)
+
+    def sequences(self):
+        """Yield ``(set, tokens [N, D], values [N, E])`` of every sequence."""
+        ends = np.cumsum(self.lengths)
+        for index, length, end in zip(self.sets, self.lengths, ends):
+            yield int(index), self.tokens[end - length : end], self.values[end - length : end]
+
+    @classmethod
+    def from_sequences(cls, sequences):
+        """Collect ``(set, tokens [N, D], values [N, E])`` triples; at least one."""
+        sequences = list(sequences)
+        if not sequences:
+            raise ValueError("A workload must have at least one sequence, not 0")
+        return cls(
+            sets=np.array([index for index, _, _ in sequences], dtype=np.int64),
+            lengths=np.array([len(tokens) for _, tokens, _ in sequences], dtype=np.int64),
+            tokens=np.concatenate([tokens for _, tokens, _ in sequences]).astype(np.int64),
+            values=np.concatenate([values for _, _, values in sequences]).astype(np.int64),
+        )
+
+    def check(self, config):
+        """Refuse shapes and values that do not fit ``config``.
+
+        Raises
+        ------
+        ValueError
+            Names the array and the rule it breaks.
+        """
+        c, total = config, int(self.lengths.sum()) if self.lengths.ndim == 1 else 0
+        shapes = {
+            "lengths": (len(self.sets),),
+            "sets": (len(self.lengths),),
+            "tokens": (total, c.head_dim),
+            "values": (total, c.value_dim),
+        }
+        limits = {
+            "lengths": (1, c.max_tokens),
+            "sets": (0, c.parameter_sets - 1),
+            "tokens": _signed(c.token_width),
+            "values": _signed(c.value_width),
+        }
+        for name, shape in shapes.items():
+            array = getattr(self, name)
+            if array.dtype != np.int64:
+                raise ValueError(f"{name} must be int64, not {array.dtype}")
+            if array.shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, not {array.shape}")
+            if not array.size:
+                raise ValueError(f"{name} must not be empty")
+            low, high = limits[name]
+            if array.min() < low or array.max() > high:
+                raise ValueError(
+                    f"{name} must be {low}…{high}, not {array.min()}…{array.max()}"
+                )
+
+    def save(self, path):
+        """Write the workload to the ``.npz`` file ``path`` atomically."""
+        path = Path(path)
+        partial = path.with_name(path.name + ".partial")
+        with partial.open("wb") as file:
+            np.savez_compressed(file, **{f.name: getattr(self, f.name) for f in fields(self)})
+        os.replace(partial, path)
+
+    @classmethod
+    def load(cls, path, config):
+        """Read the workload at ``path`` and check that it is whole and fits ``config``.
+
+        Raises
+        ------
+        EcoformerError
+            Missing, damaged, or made for another configuration.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise EcoformerError(f"{path}: no such workload; leave out -w or run 'generate'")
+        names = {f.name for f in fields(cls)}
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        except UNREADABLE as error:
+            raise EcoformerError(
+                f"{path}: damaged workload ({type(error).__name__}); make it again"
+            ) from error
+        if arrays.keys() != names:
+            wrong = ", ".join(sorted(arrays.keys() ^ names))
+            raise EcoformerError(
+                f"{path}: not a workload (missing or unknown arrays: {wrong}); make it again"
+            )
+        workload = cls(**arrays)
+        try:
+            workload.check(config)
+        except (TypeError, ValueError) as error:
+            raise EcoformerError(
+                f"{path}: workload does not fit the configuration ({error}); make it again"
+            ) from error
+        return workload
+
+
+def _signed(width):
+    return -(2 ** (width - 1)), 2 ** (width - 1) - 1

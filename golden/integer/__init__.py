@@ -1,0 +1,1 @@
+"""The integer model: the only definition of the bits. Pure functions on numpy int64, no float."""

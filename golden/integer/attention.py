@@ -1,0 +1,73 @@
+"""EcoFormer attention in integers, linear and quadratic form (paper section 3.3, equation 9).
+
+    S = Σ_j h_j v_jᵀ    z = Σ_j h_j    V = Σ_j v_j
+    num = (hᵀS << g) + C·V    den = (hᵀz << g) + C·n
+    out = ⌊(2^(f+1)·num + den) / (2·den)⌋, saturated;  den ≤ 0: out = 0
+"""
+
+import numpy as np
+
+from golden.integer.hashing import hash_tokens
+
+__all__ = ["accumulate", "attend", "divide", "query", "similarity_sums"]
+
+
+def attend(config, image, index, tokens, values):
+    """Attention of whole sequences under parameter set ``index``.
+
+    Parameters
+    ----------
+    config : Config
+    image : ParameterImage
+    index : int
+    tokens : int64 [..., N, D]
+        Queries and keys share them.
+    values : int64 [..., N, E]
+
+    Returns
+    -------
+    outputs : int64 [..., N, E]
+        Fixed point with ``output_fraction`` fraction bits.
+    guarded : int64 [...]
+        Tokens per sequence whose denominator was not positive.
+    """
+    codes = hash_tokens(image, index, tokens)
+    offset = image.offset[index]
+    if config.dataflow == "xnor":
+        numerator, denominator = similarity_sums(config, codes, values, offset)
+    else:
+        numerator, denominator = query(config, codes, accumulate(codes, values), offset)
+    return divide(config, numerator, denominator), (denominator <= 0).sum(axis=-1)
+
+
+def accumulate(codes, values):
+    """State of sequences: S [..., b, E], z [..., b], V [..., E], n (keys seen)."""
+    values = np.asarray(values, dtype=np.int64)
+    return codes.swapaxes(-1, -2) @ values, codes.sum(-2), values.sum(-2), codes.shape[-2]
+
+
+def query(config, codes, state, offset):
+    """Numerators [..., N, E] and denominators [..., N] of every token from the state."""
+    S, z, V, n = state
+    g = config.offset_fraction
+    numerator = ((codes @ S) << g) + (offset * V)[..., None, :]
+    denominator = ((codes @ z[..., None])[..., 0] << g) + offset * n
+    return numerator, denominator
+
+
+def similarity_sums(config, codes, values, offset):
+    """The same from pairwise similarities ``2·popcount(xnor) - b``: the quadratic form."""
+    bits = (codes > 0).astype(np.int64)
+    equal = bits[..., :, None, :] == bits[..., None, :, :]
+    similarity = 2 * equal.sum(-1) - codes.shape[-1]
+    weights = (similarity << config.offset_fraction) + offset
+    return weights @ np.asarray(values, dtype=np.int64), weights.sum(-1)
+
+
+def divide(config, numerator, denominator):
+    """Quotient rounded half up with ``output_fraction`` bits, saturated; 0 where den ≤ 0."""
+    limit = 1 << (config.output_width - 1)
+    positive = denominator > 0
+    divisor = np.where(positive, denominator, 1)[..., None]
+    quotient = ((numerator << (config.output_fraction + 1)) + divisor) // (2 * divisor)
+    return np.where(positive[..., None], np.clip(quotient, -limit, limit - 1), 0)

@@ -1,0 +1,83 @@
+"""Kernelized hash of a token in integers (paper section 3.2; Gaussian kernel of KSH).
+
+    p_j = x·a_j                                   dot products with the scaled anchors
+    1/‖x‖ = ρ[t] / 2^(10 + e),  t = ⌊1024·‖x‖²/4^e⌋,  4^(e-1) ≤ ‖x‖² < 4^e
+    u_j = bias_j - ⌊⌊2^5·p_j / 2^e⌋·ρ[t] / 2^shift⌋, limited to 0…1023
+    κ_j = ⌊255·exp(-u_j/128) + 1/2⌋                by table
+    h_r = +1 where Σ_j A[r,j]·κ_j ≥ threshold[r]   (ties are +1)
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ecoformer.arithmetic import (
+    DOT_FRACTION,
+    KERNEL_INDEX_BITS,
+    ROOT_INDEX_BITS,
+    exponential_table,
+    reciprocal_root_table,
+)
+
+__all__ = ["HashTrace", "hash_tokens", "trace_tokens"]
+
+ROOT = np.array(reciprocal_root_table(), dtype=np.int64)
+EXPONENTIAL = np.array(exponential_table(), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class HashTrace:
+    """Every stage of the hash, for locating a difference.
+
+    Parameters
+    ----------
+    norm : int64 [..., N]
+        ‖x‖².
+    dots : int64 [..., N, m]
+        x·a_j.
+    kernel : int64 [..., N, m]
+        κ_j, 0…255.
+    projection : int64 [..., N, b]
+        Σ_j A[r,j]·κ_j.
+    codes : int64 [..., N, b]
+        ±1.
+    """
+
+    norm: np.ndarray
+    dots: np.ndarray
+    kernel: np.ndarray
+    projection: np.ndarray
+    codes: np.ndarray
+
+
+def hash_tokens(image, index, tokens):
+    """Codes of ``tokens`` (int64 [..., N, D]) under set ``index``: int64 ±1 [..., N, b]."""
+    return trace_tokens(image, index, tokens).codes
+
+
+def trace_tokens(image, index, tokens):
+    """As :func:`hash_tokens`, with every stage on the way."""
+    tokens = np.asarray(tokens, dtype=np.int64)
+    norm = (tokens * tokens).sum(axis=-1)
+    exponent = (bit_length(norm) + 1) >> 1
+    root = ROOT[(norm << ROOT_INDEX_BITS) >> (2 * exponent)]
+
+    dots = tokens @ image.anchors[index].T
+    scaled = (dots << DOT_FRACTION) >> exponent[..., None]
+    cosine = (scaled * root[..., None]) >> image.shift[index]
+    argument = np.clip(image.bias[index] - cosine, 0, (1 << KERNEL_INDEX_BITS) - 1)
+    kernel = EXPONENTIAL[argument]
+
+    projection = kernel @ image.projection[index].T
+    codes = np.where(projection >= image.threshold[index], 1, -1)
+    return HashTrace(norm, dots, kernel, projection, codes)
+
+
+def bit_length(numbers):
+    """Bits of each non-negative int64 below 2^32; 0 has none."""
+    length = np.zeros_like(numbers)
+    for step in (16, 8, 4, 2, 1):
+        high = (numbers >> step) > 0
+        length += high * step
+        numbers = np.where(high, numbers >> step, numbers)
+    return length + numbers

@@ -1,0 +1,1 @@
+"""What is built: Amaranth components, the pin-level top and its Verilog."""

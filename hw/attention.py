@@ -1,0 +1,431 @@
+"""The linear attention core: accumulate one sequence while another is queried.
+
+Time is cut into slots of k cycles. In each slot at most one token is accumulated (key pass) and at
+most one is queried (query pass); both walk through the rows of the state in step, so a bank may
+take a new sequence in the slot after its last query. Latencies are fixed: a slot, once begun, never
+stalls, and begins only if its result is sure to find room (``grant``).
+"""
+
+from amaranth import *
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from ecoformer.arithmetic import Arithmetic
+from ecoformer.folding import Fold
+from hw.pipeline import Steps, adder_tree, delay, register, tree_latency
+from hw.state import StateArray
+
+__all__ = ["AccumulateCore", "Block", "Key", "SignedSum", "Tag", "core_signature"]
+
+
+class Tag(data.StructLayout):
+    """What a result token carries besides its numbers: its packet's set, its end, its error."""
+
+    def __init__(self, config):
+        super().__init__({"user": config.user_width, "last": 1, "error": 1})
+
+
+class Key(data.StructLayout):
+    """A hashed token: code, values and the offset of its set.
+
+    A token with ``tag.error`` ends a bad packet: everything of that packet is dropped and one
+    result with the error bit takes its place.
+    """
+
+    def __init__(self, config):
+        super().__init__(
+            {
+                "code": config.code_bits,
+                "v": data.ArrayLayout(signed(config.value_width), config.value_dim),
+                "offset": Arithmetic(config).offset_width,
+                "tag": Tag(config),
+            }
+        )
+
+
+class Block(data.StructLayout):
+    """A few numerators of one token with its denominator; ``final`` marks the token's last."""
+
+    def __init__(self, config):
+        bits = Arithmetic(config)
+        lanes = config.state_fold.output_lanes
+        super().__init__(
+            {
+                "numerators": data.ArrayLayout(signed(bits.numerator_width), lanes),
+                "denominator": signed(bits.denominator_width),
+                "final": 1,
+                "tag": Tag(config),
+            }
+        )
+
+
+def core_signature(config):
+    """Ports that every attention core has, whatever its dataflow.
+
+    keys : hashed tokens in.
+    grant : a result token may be started in this cycle.
+    launch : one was started.
+    blocks : its blocks, ``state_fold.input_steps`` cycles apart; cannot be held back.
+    """
+    return {
+        "keys": In(stream.Signature(Key(config))),
+        "grant": In(1),
+        "launch": Out(1),
+        "blocks": Out(stream.Signature(Block(config), always_ready=True)),
+    }
+
+
+class SignedSum(wiring.Component):
+    """Σ ±element over the rows of an output block: hᵀS or hᵀz.
+
+    Latency: ``latency`` cycles from the last row of a block to its sums; they stay until the next.
+
+    Parameters
+    ----------
+    fold : Fold
+    element_width, result_width : int
+        Signed bits.
+
+    Members
+    -------
+    first, last : ``In(1)``
+        First and last row of an output block.
+    signs : ``In(input_lanes)``
+        1 adds, 0 subtracts.
+    input_step : ``In(range(input_steps))``
+        Masks the lanes beyond the last input, where the state holds rubbish.
+    row : ``In(ArrayLayout(signed(element_width), lanes))``
+    sums : ``Out(ArrayLayout(signed(result_width), output_lanes))``
+    """
+
+    def __init__(self, fold, element_width, result_width):
+        self.fold = fold
+        self.result_width = result_width
+        super().__init__(
+            {
+                "first": In(1),
+                "last": In(1),
+                "signs": In(fold.input_lanes),
+                "input_step": In(ceil_log2(fold.input_steps)),
+                "row": In(data.ArrayLayout(signed(element_width), fold.lanes)),
+                "sums": Out(data.ArrayLayout(signed(result_width), fold.output_lanes)),
+            }
+        )
+
+    @property
+    def latency(self):
+        """Sign, adder tree, accumulator, held result."""
+        return 1 + tree_latency(self.fold.input_lanes + 1) + 2
+
+    def elaborate(self, platform):
+        m = Module()
+        lanes = self.fold.input_lanes
+        first = delay(m, self.first, self.latency - 2, name="first")
+        last = delay(m, self.last, self.latency - 1, name="last", reset=True)
+        used = [
+            Const(1)
+            if (self.fold.input_steps - 1) * lanes + i < self.fold.inputs
+            else self.input_step != self.fold.input_steps - 1
+            for i in range(lanes)
+        ]
+        # -s = ~s + 1; the ones to add are the same for every output, so they are counted once.
+        ones = register(
+            m, sum(used[i] & ~self.signs[i] for i in range(lanes)), name="ones"
+        )
+        for output in range(self.fold.output_lanes):
+            terms = []
+            for i in range(lanes):
+                element = Value.cast(self.row[output * lanes + i]).as_unsigned()
+                flipped = element ^ (~self.signs[i]).replicate(len(element))
+                term = (flipped & used[i].replicate(len(element))).as_signed()
+                terms.append(register(m, term, name=f"term_{output}_{i}"))
+            total = adder_tree(m, [*terms, ones], name=f"sum_{output}")
+            running = Signal(signed(self.result_width), name=f"running_{output}", reset_less=True)
+            held = Signal(signed(self.result_width), name=f"held_{output}", reset_less=True)
+            m.d.sync += running.eq(Mux(first, 0, running) + total)
+            with m.If(last):
+                m.d.sync += held.eq(running)
+            m.d.comb += self.sums[output].eq(held)
+        return m
+
+
+class AccumulateCore(wiring.Component):
+    """Linear form: S += h·vᵀ, z += h, V += v; then (hᵀS << g) + C·V over (hᵀz << g) + C·n.
+
+    A token is accumulated in one slot; its query begins at the earliest in the slot after the last
+    token of its sequence. ``latency`` is from ``launch`` to the first block.
+
+    Parameters
+    ----------
+    config : Config
+    """
+
+    def __init__(self, config):
+        self.config = config
+        self.bits = bits = Arithmetic(config)
+        self.fold = config.state_fold
+        self.code_fold = Fold(config.code_bits, 1, config.cycles_per_token)
+        self.value_sum = SignedSum(self.fold, bits.state_width, bits.value_sum_width)
+        self.similarity = SignedSum(
+            self.code_fold, bits.code_sum_width, bits.similarity_sum_width
+        )
+        super().__init__(core_signature(config))
+
+    @property
+    def numerator_time(self):
+        """Cycles from a slot's first step to its first numerators: row, sum, total."""
+        return (self.fold.input_steps - 1) + 1 + self.value_sum.latency + 1
+
+    @property
+    def denominator_time(self):
+        """Cycles from a slot's first step to its denominator: row, sum, total."""
+        return (self.code_fold.steps - 1) + 1 + self.similarity.latency + 1
+
+    @property
+    def latency(self):
+        """Cycles from ``launch`` to the first block."""
+        return 1 + max(self.numerator_time, self.denominator_time)
+
+    def elaborate(self, platform):
+        m = Module()
+        c = self.config
+        bank_bits = ceil_log2(c.state_banks)
+        state, code_sums, value_sums = self._arrays(m)
+
+        # -- slots -------------------------------------------------------------------------------
+        phase = Signal(range(c.cycles_per_token))
+        boundary, key_go, query_go = Signal(), Signal(), Signal()
+        m.d.comb += boundary.eq(phase == 0)
+        with m.If(key_go | query_go):
+            m.d.sync += phase.eq(c.cycles_per_token - 1)
+        with m.Elif(phase != 0):
+            m.d.sync += phase.eq(phase - 1)
+
+        # -- sequences waiting for their query pass ----------------------------------------------
+        sequence = data.StructLayout(
+            {
+                "count": self.bits.count_width,
+                "offset": self.bits.offset_width,
+                "bank": bank_bits,
+                "user": c.user_width,
+                "error": 1,
+            }
+        )
+        m.submodules.waiting = waiting = SyncFIFO(width=sequence.size, depth=c.state_banks)
+        entry, current = Signal(sequence), Signal(sequence)
+        m.d.comb += [waiting.w_data.eq(entry), current.as_value().eq(waiting.r_data)]
+
+        # -- key pass ----------------------------------------------------------------------------
+        key = self.keys.payload
+        begin = Signal(init=1)
+        write_bank = Signal(bank_bits)
+        free_banks = Signal(range(c.state_banks + 1), init=c.state_banks)
+        count = Signal(self.bits.count_width)
+        stored = Signal(range(c.max_tokens + 1))
+        pop, store, last_query = Signal(), Signal(), Signal()
+        m.d.comb += [
+            key_go.eq(
+                boundary
+                & self.keys.valid
+                & (~begin | (free_banks != 0))
+                & (key.tag.error | pop | (stored != c.max_tokens))
+            ),
+            self.keys.ready.eq(key_go),
+            store.eq(key_go & ~key.tag.error),
+            entry.count.eq(Mux(key.tag.error, 1, Mux(begin, 0, count) + 1)),
+            entry.offset.eq(key.offset),
+            entry.bank.eq(write_bank),
+            entry.user.eq(key.tag.user),
+            entry.error.eq(key.tag.error),
+            waiting.w_en.eq(key_go & key.tag.last),
+        ]
+        operand = Signal(Key(c), reset_less=True)
+        operand_first, operand_bank = Signal(), Signal(bank_bits)
+        with m.If(key_go):
+            m.d.sync += [
+                begin.eq(key.tag.last),
+                count.eq(entry.count),
+                operand.eq(key),
+                operand_first.eq(begin),
+                operand_bank.eq(write_bank),
+            ]
+            with m.If(key.tag.last):
+                m.d.sync += write_bank.eq(_next(write_bank, c.state_banks))
+        m.d.sync += free_banks.eq(free_banks - (key_go & begin) + last_query)
+
+        # -- query pass --------------------------------------------------------------------------
+        queried = Signal(self.bits.count_width)
+        query = Signal(sequence)
+        query_last = Signal()
+        m.d.comb += [
+            query_go.eq(boundary & waiting.r_rdy & self.grant),
+            pop.eq(query_go & ~current.error),
+            last_query.eq(query_go & (queried == current.count - 1)),
+            waiting.r_en.eq(last_query),
+            self.launch.eq(query_go),
+        ]
+        with m.If(query_go):
+            m.d.sync += [
+                queried.eq(Mux(last_query, 0, queried + 1)),
+                query.eq(current),
+                query_last.eq(last_query),
+            ]
+
+        query_code = self._ring(m, store, key, begin, count, pop, stored)
+
+        # -- the steps of a slot -----------------------------------------------------------------
+        m.submodules.steps = steps = Steps(self.fold.input_steps, self.fold.output_steps)
+        m.submodules.code_steps = code_steps = Steps(self.code_fold.input_steps, 1)
+        go = key_go | query_go
+        m.d.comb += [steps.start.eq(go), code_steps.start.eq(go)]
+        has_key, has_query = Signal(), Signal()
+        with m.If(go):
+            m.d.sync += [has_key.eq(store), has_query.eq(query_go)]
+
+        lanes = self.fold.input_lanes
+        signs = _lanes(operand.code, steps.input_step, lanes)
+        values = _lanes(
+            operand.v.as_value(), steps.output_step, self.fold.output_lanes * c.value_width
+        )
+        code_lanes = self.code_fold.input_lanes
+        m.d.comb += [
+            state.address.eq(steps.step),
+            state.accumulate.eq(steps.active & has_key),
+            state.signs.eq(signs),
+            state.values.as_value().eq(values),
+            value_sums.address.eq(steps.output_step),
+            value_sums.accumulate.eq(steps.first & has_key),
+            value_sums.signs.eq(1),
+            value_sums.values.as_value().eq(values),
+            code_sums.address.eq(code_steps.step),
+            code_sums.accumulate.eq(code_steps.active & has_key),
+            code_sums.signs.eq(_lanes(operand.code, code_steps.step, code_lanes)),
+            code_sums.values[0].eq(1),
+        ]
+        for array in (state, value_sums, code_sums):
+            m.d.comb += [
+                array.first.eq(operand_first),
+                array.write_bank.eq(operand_bank),
+                array.read_bank.eq(query.bank),
+            ]
+
+        m.d.comb += [self.value_sum.row.eq(state.row), self.similarity.row.eq(code_sums.row)]
+        for total, walk in ((self.value_sum, steps), (self.similarity, code_steps)):
+            block = _lanes(query_code, walk.input_step, total.fold.input_lanes)
+            m.d.sync += [
+                total.signs.eq(block),
+                total.input_step.eq(walk.input_step),
+                total.first.eq(walk.first),
+                total.last.eq(walk.last & has_query),
+            ]
+        self._results(m, steps, has_query, query, query_last, value_sums)
+        return m
+
+    def _arrays(self, m):
+        c, bits = self.config, self.bits
+        m.submodules.state = state = StateArray(
+            depth=self.fold.steps,
+            input_lanes=self.fold.input_lanes,
+            output_lanes=self.fold.output_lanes,
+            width=bits.state_width,
+            value_width=c.value_width,
+            banks=c.state_banks,
+        )
+        m.submodules.code_sums = code_sums = StateArray(
+            depth=self.code_fold.steps,
+            input_lanes=self.code_fold.input_lanes,
+            output_lanes=1,
+            width=bits.code_sum_width,
+            value_width=2,
+            banks=c.state_banks,
+        )
+        m.submodules.value_sums = value_sums = StateArray(
+            depth=self.fold.output_steps,
+            input_lanes=1,
+            output_lanes=self.fold.output_lanes,
+            width=bits.state_width,
+            value_width=c.value_width,
+            banks=c.state_banks,
+        )
+        m.submodules.value_sum = self.value_sum
+        m.submodules.similarity = self.similarity
+        return state, code_sums, value_sums
+
+    def _ring(self, m, store, key, begin, count, pop, stored):
+        """Codes between their key pass and their query pass; a bad packet's codes are taken back.
+
+        The code popped in one cycle stands on the result from the next until the next pop.
+        """
+        depth = self.config.max_tokens
+        m.submodules.ring = ring = memory.Memory(
+            shape=unsigned(self.config.code_bits), depth=depth, init=[]
+        )
+        write, read = ring.write_port(), ring.read_port()
+        head, start, tail = Signal(range(depth)), Signal(range(depth)), Signal(range(depth))
+        packet_start = Signal.like(head)
+        drop = self.keys.ready & key.tag.error
+        dropped = Mux(begin, 0, count)
+        m.d.comb += [
+            packet_start.eq(Mux(begin, head, start)),
+            write.addr.eq(head),
+            write.data.eq(key.code),
+            write.en.eq(store),
+            read.addr.eq(tail),
+            read.en.eq(pop),
+        ]
+        with m.If(store):
+            m.d.sync += [head.eq(_next(head, depth)), start.eq(packet_start)]
+        with m.Elif(drop):
+            m.d.sync += head.eq(packet_start)
+        with m.If(pop):
+            m.d.sync += tail.eq(_next(tail, depth))
+        m.d.sync += stored.eq(stored + store - pop - Mux(drop, dropped, 0))
+        return read.data
+
+    def _results(self, m, steps, has_query, query, query_last, value_sums):
+        """Offset terms and totals; numerators and denominator wait for each other."""
+        bits, g = self.bits, self.config.offset_fraction
+        late = self.denominator_time - self.numerator_time
+
+        offset_term = register(m, query.count * query.offset, name="offset_count")
+        offset_term = delay(m, offset_term, self.denominator_time - 2, name="offset_count")
+        denominator = register(
+            m, (self.similarity.sums[0] << g) + offset_term, name="denominator"
+        )
+        denominator = delay(m, denominator, max(0, -late), name="denominator")
+
+        block = self.blocks.payload
+        m.d.comb += block.denominator.eq(denominator)
+        for lane, total in enumerate(self.value_sum.sums):
+            offset_term = register(
+                m, value_sums.row[lane] * query.offset, name=f"offset_value_{lane}"
+            )
+            offset_term = delay(
+                m, offset_term, self.value_sum.latency - 1, name=f"offset_value_{lane}"
+            )
+            numerator = register(m, (total << g) + offset_term, name=f"numerator_{lane}")
+            numerator = numerator[: bits.numerator_width]
+            m.d.comb += block.numerators[lane].eq(
+                delay(m, numerator, max(0, late), name=f"numerator_{lane}")
+            )
+
+        travel = self.latency - self.fold.input_steps  # from a block's last step to the block
+        for name, source in (("user", query.user), ("last", query_last), ("error", query.error)):
+            m.d.comb += block.tag[name].eq(delay(m, source, travel, name=f"tag_{name}"))
+        m.d.comb += [
+            block.final.eq(delay(m, steps.done, travel, name="final")),
+            self.blocks.valid.eq(
+                delay(m, steps.last & has_query, travel, name="block_valid", reset=True)
+            ),
+        ]
+
+
+def _lanes(value, step, width):
+    """Block ``step`` of ``width`` bits of ``value``, padded with zeros."""
+    return Cat(value, Const(0, width << len(step))).word_select(step, width)
+
+
+def _next(pointer, size):
+    return Mux(pointer == size - 1, 0, pointer + 1)

@@ -1,0 +1,163 @@
+"""The AXI4-Lite slave: every register of the map, and the strobes it sends to the engine."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ecoformer.layout import Layout
+from ecoformer.registers import ADDRESS_WIDTH, REGISTERS, Access, Error, constants
+from hw.parameters import ParameterWrite
+
+__all__ = ["AxiLite", "RegisterFile"]
+
+OKAY, SLVERR = 0b00, 0b10
+
+
+class AxiLite(wiring.Signature):
+    """AXI4-Lite as the master drives it, 32 data bits."""
+
+    def __init__(self):
+        super().__init__(
+            {
+                "awaddr": Out(ADDRESS_WIDTH),
+                "awvalid": Out(1),
+                "awready": In(1),
+                "wdata": Out(32),
+                "wstrb": Out(4),
+                "wvalid": Out(1),
+                "wready": In(1),
+                "bresp": In(2),
+                "bvalid": In(1),
+                "bready": Out(1),
+                "araddr": Out(ADDRESS_WIDTH),
+                "arvalid": Out(1),
+                "arready": In(1),
+                "rdata": In(32),
+                "rresp": In(2),
+                "rvalid": In(1),
+                "rready": Out(1),
+            }
+        )
+
+
+class RegisterFile(wiring.Component):
+    """Registers of an engine.
+
+    A write is taken when address and data are both offered and no response waits; it acts in that
+    cycle. Addresses without a register answer SLVERR, as do writes that are not possible now.
+    Byte strobes act on STORED and FLAGS registers; STROBE registers need all four bytes.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    bus : ``In(AxiLite)``
+    write, commit, commit_set : ``Out``
+        To the engine.
+    shadow_ready, busy, events : ``In``
+        From the engine.
+    irq : ``Out(1)``
+    """
+
+    def __init__(self, config, events):
+        self.config = config
+        super().__init__(
+            {
+                "bus": In(AxiLite()),
+                "write": Out(ParameterWrite(config.parameter_sets + 1)),
+                "commit": Out(1),
+                "commit_set": Out(32),
+                "shadow_ready": In(1),
+                "busy": In(1),
+                "events": In(events),
+                "irq": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        bus = self.bus
+        self.values = {
+            name: Const(value, 32) for name, value in constants(self.config).items()
+        }
+        writable = {}
+        for register in REGISTERS.values():
+            if register.access not in (Access.CONSTANT, Access.STATUS, Access.STROBE):
+                self.values[register.name] = Signal(32, name=register.name.lower())
+        self.values["STATUS"] = Cat(self.busy, self.shadow_ready)
+
+        # -- write ---------------------------------------------------------------------------------
+        write = Signal()
+        mask = Cat(strobe.replicate(8) for strobe in bus.wstrb)
+        ok = Signal()
+        m.d.comb += [
+            write.eq(bus.awvalid & bus.wvalid & (~bus.bvalid | bus.bready)),
+            bus.awready.eq(write),
+            bus.wready.eq(write),
+        ]
+        for register in REGISTERS.values():
+            writable[register.name] = write & (bus.awaddr[2:] == register.offset >> 2)
+        whole = bus.wstrb.all()
+        allowed = {
+            "IRQ_ENABLE": C(1),
+            "ERRORS": C(1),
+            "PARAM_ADDRESS": C(1),
+            "PARAM_DATA": self.shadow_ready & whole,
+            "COMMIT": self.shadow_ready & whole & (bus.wdata < self.config.parameter_sets),
+        }
+        m.d.comb += ok.eq(Cat(writable[name] & rule for name, rule in allowed.items()).any())
+        with m.If(bus.bready):
+            m.d.sync += bus.bvalid.eq(0)
+        with m.If(write):
+            m.d.sync += [bus.bvalid.eq(1), bus.bresp.eq(Mux(ok, OKAY, SLVERR))]
+
+        address, errors = self.values["PARAM_ADDRESS"], self.values["ERRORS"]
+        enable = self.values["IRQ_ENABLE"]
+        load = Signal()
+        m.d.comb += [
+            load.eq(writable["PARAM_DATA"] & ok),
+            self.write.enable.eq(load),
+            self.write.data.eq(bus.wdata),
+            self.write.word.eq(address[: Layout.ROW_SHIFT]),
+            self.write.row.eq(address[Layout.ROW_SHIFT : Layout.REGION_SHIFT]),
+            self.write.region.eq(address[Layout.REGION_SHIFT :]),
+            self.commit.eq(writable["COMMIT"] & ok),
+            self.commit_set.eq(bus.wdata),
+            self.irq.eq((errors & enable).any()),
+        ]
+        for name in ("PARAM_ADDRESS", "IRQ_ENABLE"):
+            with m.If(writable[name]):
+                stored = self.values[name]
+                m.d.sync += stored.eq((stored & ~mask) | (bus.wdata & mask))
+        with m.If(load):
+            m.d.sync += address[: Layout.ROW_SHIFT].eq(address[: Layout.ROW_SHIFT] + 1)
+        clear = Mux(writable["ERRORS"], bus.wdata & mask, 0)
+        m.d.sync += errors.eq((errors & ~clear) | self.events.errors)
+
+        for error in Error:
+            self._count(m, error.name, self.events.errors[error])
+        for name in ("TOKENS", "SEQUENCES", "BUSY", "STARVED", "BLOCKED"):
+            self._count(m, name, self.events[name])
+
+        # -- read ----------------------------------------------------------------------------------
+        read = Signal()
+        m.d.comb += [read.eq(bus.arvalid & (~bus.rvalid | bus.rready)), bus.arready.eq(read)]
+        with m.If(bus.rready):
+            m.d.sync += bus.rvalid.eq(0)
+        with m.If(read):
+            m.d.sync += [bus.rvalid.eq(1), bus.rresp.eq(SLVERR), bus.rdata.eq(0)]
+            with m.Switch(bus.araddr[2:]):
+                for register in REGISTERS.values():
+                    if register.access is not Access.STROBE:
+                        with m.Case(register.offset >> 2):
+                            m.d.sync += [
+                                bus.rdata.eq(self.values[register.name]),
+                                bus.rresp.eq(OKAY),
+                            ]
+        return m
+
+    def _count(self, m, name, event):
+        counter = self.values[name]
+        m.d.sync += counter.eq(counter + event)

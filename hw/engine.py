@@ -1,0 +1,191 @@
+"""The engine: receive, hash, accumulate and query, normalise, send."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ecoformer.arithmetic import SHIFT_WIDTH
+from ecoformer.layout import SCALARS, Layout
+from ecoformer.registers import Error
+from hw.attention import AccumulateCore, Key
+from hw.hashing import KernelHash
+from hw.input import InputBeat, Receiver
+from hw.normaliser import Normaliser
+from hw.output import Beat, Collector, Sender
+from hw.parameters import ParameterMemory, ParameterWrite, SlotTable
+from hw.xnor import XnorCore
+
+__all__ = ["Engine"]
+
+CORES = {"accumulate": AccumulateCore, "xnor": XnorCore}
+
+
+class Engine(wiring.Component):
+    """Attention of packets of tokens, with stream ports.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    i : ``In(stream.Signature(InputBeat))``
+    o : ``Out(stream.Signature(Beat))``
+    write : ``In(ParameterWrite)``
+        Its slot is ignored: words go to the shadow.
+    commit, commit_set : ``In``
+        As in :class:`~hw.parameters.SlotTable`.
+    shadow_ready, busy : ``Out(1)``
+    events : ``Out``
+        Strobes for the error flags and performance counters.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        self.slots = config.parameter_sets + 1
+        self.hashing = KernelHash(config, self.slots)
+        self.core = CORES[config.dataflow](config)
+        self.normaliser = Normaliser(config)
+        self.collector = Collector(config, self.core.latency + self.normaliser.latency)
+        super().__init__(
+            {
+                "i": In(stream.Signature(InputBeat(config))),
+                "o": Out(stream.Signature(Beat(config))),
+                "write": In(ParameterWrite(self.slots)),
+                "commit": In(1),
+                "commit_set": In(32),
+                "shadow_ready": Out(1),
+                "busy": Out(1),
+                "events": Out(
+                    data.StructLayout(
+                        {
+                            "errors": len(Error),
+                            "TOKENS": 1,
+                            "SEQUENCES": 1,
+                            "BUSY": 1,
+                            "STARVED": 1,
+                            "BLOCKED": 1,
+                        }
+                    )
+                ),
+            }
+        )
+
+    @property
+    def latency(self):
+        """Cycles beyond 2N·k that an isolated sequence takes, from its first beat to its last.
+
+        A sequence of N tokens whose beats arrive without a gap takes at most
+        ``2·N·k + latency`` cycles.
+        """
+        c = self.config
+        return (
+            c.input_beats
+            + 1
+            + self.hashing.latency
+            + c.cycles_per_token  # a slot begun for a query may have to end first
+            + self.core.latency
+            + self.normaliser.latency
+            + Collector.collect_latency(c)
+            + 1
+            + c.output_beats
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        c = self.config
+        m.submodules.receiver = receiver = Receiver(c)
+        m.submodules.slots = slots = SlotTable(c.parameter_sets, c.user_width)
+        m.submodules.scalars = scalars = ParameterMemory(
+            Layout(c).regions["scalars"], self.slots
+        )
+        m.submodules.hashing = hashing = self.hashing
+        m.submodules.core = core = self.core
+        m.submodules.normaliser = self.normaliser
+        m.submodules.collector = collector = self.collector
+        m.submodules.sender = sender = Sender(c)
+        connect(m, flipped(self.i), receiver.i)
+        connect(m, core.blocks, self.normaliser.i)
+        connect(m, self.normaliser.o, collector.i)
+        connect(m, collector.o, sender.i)
+        connect(m, sender.o, flipped(self.o))
+
+        for memory in (scalars, hashing):
+            m.d.comb += [
+                getattr(memory.write, name).eq(getattr(self.write, name))
+                for name in ("enable", "region", "row", "word", "data")
+            ]
+            m.d.comb += memory.write.slot.eq(slots.shadow)
+        m.d.comb += [
+            slots.user.eq(receiver.user),
+            receiver.slot.eq(slots.slot),
+            receiver.known.eq(slots.known),
+            slots.begin.eq(receiver.begin),
+            slots.commit.eq(self.commit),
+            slots.commit_set.eq(self.commit_set),
+            self.shadow_ready.eq(slots.ready),
+            self.busy.eq(slots.busy),
+            collector.launch.eq(core.launch),
+            core.grant.eq(collector.grant),
+        ]
+        self._join(m, receiver, scalars, hashing, core)
+
+        sent = self.o.valid & self.o.ready & self.o.payload.last
+        taken = collector.o.valid & collector.o.ready & ~collector.o.payload.tag.error
+        m.d.comb += [
+            slots.finish.eq(sent),
+            self.events.errors.eq(receiver.errors | collector.guarded << Error.DENOMINATOR),
+            self.events.TOKENS.eq(taken),
+            self.events.SEQUENCES.eq(sent & ~self.o.payload.error),
+            self.events.BUSY.eq(slots.busy),
+            self.events.STARVED.eq(receiver.starved),
+            self.events.BLOCKED.eq(self.o.valid & ~self.o.ready),
+        ]
+        return m
+
+    def _join(self, m, receiver, scalars, hashing, core):
+        """Split a token into what is hashed and what travels beside, and join them again."""
+        c, token = self.config, receiver.o.payload
+        start, parameters = Signal(), scalars.elements
+        m.d.comb += [
+            hashing.i.payload.x.eq(token.x),
+            hashing.i.payload.slot.eq(token.slot),
+            hashing.i.valid.eq(receiver.o.valid),
+            receiver.o.ready.eq(hashing.i.ready),
+            start.eq(receiver.o.valid & receiver.o.ready),
+            scalars.slot.eq(token.slot),
+            hashing.shift.eq(parameters[SCALARS.index("shift")][:SHIFT_WIDTH]),
+        ]
+
+        # The offset arrives a cycle after the token, with the token's delayed companions.
+        companion = Signal(Key(c))
+        started = Signal()
+        v, tag = Signal.like(token.v, reset_less=True), Signal.like(token.tag, reset_less=True)
+        m.d.sync += started.eq(start)
+        with m.If(start):
+            m.d.sync += [v.eq(token.v), tag.eq(token.tag)]
+        m.submodules.companions = companions = SyncFIFOBuffered(
+            width=companion.shape().size - c.code_bits, depth=hashing.depth
+        )
+        offset = parameters[SCALARS.index("offset")]
+        key = core.keys.payload
+        m.d.comb += [
+            companion.v.eq(v),
+            companion.tag.eq(tag),
+            companion.offset.eq(offset),
+            companions.w_en.eq(started),
+            companions.w_data.eq(companion.as_value()[c.code_bits :]),
+            key.as_value().eq(Cat(hashing.o.payload, companions.r_data)),
+            core.keys.valid.eq(hashing.o.valid),
+            hashing.o.ready.eq(core.keys.ready),
+            companions.r_en.eq(core.keys.ready & hashing.o.valid),
+        ]
+
+        # For benches: the code of every token, as it leaves the hash unit.
+        trace_valid = Signal(attrs={"keep": 1})
+        trace_code = Signal(c.code_bits, attrs={"keep": 1})
+        m.d.comb += [
+            trace_valid.eq(core.keys.valid & core.keys.ready & ~key.tag.error),
+            trace_code.eq(key.code),
+        ]

@@ -1,0 +1,158 @@
+"""From AXI4-Stream beats to tokens, and the detection of bad packets."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from ecoformer.registers import Error
+from hw.attention import Tag
+
+__all__ = ["InputBeat", "Receiver", "Token"]
+
+
+class InputBeat(data.StructLayout):
+    """One beat of ``s_axis``."""
+
+    def __init__(self, config):
+        super().__init__({"data": 8 * config.bus_bytes, "last": 1, "user": config.user_width})
+
+
+class Token(data.StructLayout):
+    """A token with its parameter slot; with ``tag.error``, only the end of a bad packet."""
+
+    def __init__(self, config):
+        super().__init__(
+            {
+                "x": data.ArrayLayout(signed(config.token_width), config.head_dim),
+                "v": data.ArrayLayout(signed(config.value_width), config.value_dim),
+                "slot": ceil_log2(config.parameter_sets + 1),
+                "tag": Tag(config),
+            }
+        )
+
+
+class Receiver(wiring.Component):
+    """Assembles tokens and checks packets.
+
+    The first error of a packet is reported, an error token ends the packet downstream, and the
+    rest is discarded through ``last``; the next packet is received as usual.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    i : ``In(stream.Signature(InputBeat))``
+    o : ``Out(stream.Signature(Token))``
+    user, slot, known :
+        Look-up of the set asked for by the beat on ``i``, in the same cycle.
+    begin : ``Out(1)``
+        Strobe: the first beat of a packet was taken.
+    errors : ``Out(len(Error))``
+        Strobes: the packet being received was found to be bad.
+    starved : ``Out(1)``
+        In a packet, and no beat is offered.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__(
+            {
+                "i": In(stream.Signature(InputBeat(config))),
+                "o": Out(stream.Signature(Token(config))),
+                "user": Out(config.user_width),
+                "slot": In(ceil_log2(config.parameter_sets + 1)),
+                "known": In(1),
+                "begin": Out(1),
+                "errors": Out(len(Error)),
+                "starved": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        c = self.config
+        beat, token = self.i.payload, self.o.payload
+        beats, beat_bits = c.input_beats, 8 * c.bus_bytes
+
+        in_packet, discard, report = Signal(), Signal(), Signal()
+        index = Signal(range(beats))
+        count = Signal(range(c.max_tokens + 1))
+        user, slot = Signal(c.user_width), Signal(self.slot.shape())
+
+        take, token_beat, token_end, first_beat = Signal(), Signal(), Signal(), Signal()
+        errors = Signal(len(Error))
+        m.d.comb += [
+            self.user.eq(beat.user),
+            token_end.eq(index == beats - 1),
+            self.i.ready.eq(~report & (discard | ~token_end | ~self.o.valid | self.o.ready)),
+            take.eq(self.i.valid & self.i.ready),
+            first_beat.eq(~in_packet),
+            token_beat.eq(take & ~discard),
+            self.begin.eq(take & first_beat),
+            self.starved.eq(in_packet & ~self.i.valid),
+            errors[Error.UNKNOWN_SET].eq(token_beat & first_beat & ~self.known),
+            errors[Error.TOO_LONG].eq(token_beat & (index == 0) & (count == c.max_tokens)),
+            errors[Error.MISALIGNED].eq(
+                token_beat
+                & beat.last
+                & ~token_end
+                & ~errors[Error.UNKNOWN_SET]
+                & ~errors[Error.TOO_LONG]
+            ),
+            self.errors.eq(errors),
+        ]
+        with m.If(take):
+            m.d.sync += [
+                in_packet.eq(~beat.last),
+                discard.eq((discard | errors.any()) & ~beat.last),
+                index.eq(Mux(token_end | beat.last | discard | errors.any(), 0, index + 1)),
+            ]
+            with m.If(first_beat):
+                m.d.sync += [user.eq(beat.user), slot.eq(self.slot)]
+            with m.If(beat.last):
+                m.d.sync += count.eq(0)
+            with m.Elif(token_beat & token_end):
+                m.d.sync += count.eq(count + 1)
+
+        received = Signal((beats - 1) * beat_bits, reset_less=True)
+        assembled = Cat(received, beat.data)
+        with m.If(token_beat):
+            m.d.sync += received.eq(assembled[beat_bits:])
+
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        m.d.sync += report.eq(report | errors.any())
+        with m.If(report & (~self.o.valid | self.o.ready)):
+            m.d.sync += [
+                report.eq(0),
+                self.o.valid.eq(1),
+                token.tag.last.eq(1),
+                token.tag.error.eq(1),
+                token.tag.user.eq(user),
+            ]
+        with m.Elif(token_beat & token_end & ~errors.any()):
+            x, v = _elements(assembled, c)
+            m.d.sync += [
+                self.o.valid.eq(1),
+                token.x.eq(x),
+                token.v.eq(v),
+                token.slot.eq(Mux(first_beat, self.slot, slot)),
+                token.tag.user.eq(Mux(first_beat, beat.user, user)),
+                token.tag.last.eq(beat.last),
+                token.tag.error.eq(0),
+            ]
+        return m
+
+
+def _elements(bits, config):
+    """The x and v bits of a token, a whole byte per element on the wire."""
+    def field(first, count, width):
+        return Cat(bits[8 * i : 8 * i + width] for i in range(first, first + count))
+
+    return (
+        field(0, config.head_dim, config.token_width),
+        field(config.head_dim, config.value_dim, config.value_width),
+    )

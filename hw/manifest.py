@@ -1,0 +1,73 @@
+"""The manifest: what an integrator and a script need to know of a generated engine."""
+
+from dataclasses import asdict
+
+from ecoformer import __version__
+from ecoformer.arithmetic import Arithmetic
+from ecoformer.layout import Layout
+from hw.top import Top
+
+__all__ = ["manifest"]
+
+SET_SWITCH_CYCLES = 0
+"""Packets carry their parameter slot with them, so changing the set never costs a cycle."""
+
+
+def manifest(config, name="ecoformer_engine"):
+    """Description of the engine as JSON-ready values.
+
+    Parameters
+    ----------
+    config : Config
+    name : str
+        Name of the top module.
+
+    Returns
+    -------
+    dict
+        Fingerprint and configuration; pins with direction and width; widths of every quantity;
+        parameter memories; lanes of each folded unit; latency and cycle formulas.
+    """
+    top = Top(config)
+    k = config.cycles_per_token
+    bits = Arithmetic(config)
+    folds = {
+        "dot products": config.dot_fold,
+        "projection": config.projection_fold,
+        "state": config.state_fold,
+    }
+    widths = sorted(n for n in dir(type(bits)) if n.endswith("_width"))
+    description = {
+        "name": name,
+        "version": __version__,
+        "fingerprint": config.fingerprint,
+        "bits_fingerprint": config.bits_fingerprint,
+        "config": asdict(config),
+        "pins": [
+            {"name": pin, "direction": member.flow.name.lower(), "width": member.shape}
+            for pin, member in top.signature.members.items()
+        ],
+        "widths": {n: getattr(bits, n) for n in widths},
+        "parameter_memories": [
+            {
+                "region": region.index,
+                "name": region.name,
+                "rows": region.rows,
+                "lanes": region.lanes,
+                "lane_bits": region.lane_bits,
+            }
+            for region in Layout(config).regions.values()
+        ],
+        "lanes": {
+            unit: {"lanes": fold.lanes, "steps": fold.steps, "utilisation": fold.steps / k}
+            for unit, fold in folds.items()
+        },
+        "set_switch_cycles": SET_SWITCH_CYCLES,
+    }
+    if config.dataflow == "accumulate":
+        description["cycles"] = {
+            "per_token": k,
+            "isolated_sequence": f"2*N*{k} + {top.engine.latency}",
+            "isolated_overhead": top.engine.latency,
+        }
+    return description

@@ -1,0 +1,147 @@
+"""Exact quotient num/den, rounded half up and saturated: a pipeline of restoring division digits.
+
+    out = ⌊(2^f·num + ⌊den/2⌋) / den⌋, limited to output_width bits;  den ≤ 0: out = 0
+
+Adding 2^(w-1)·den first makes every in-range quotient a w-bit natural number, so saturation is two
+comparisons before the first digit and the division needs exactly w digits of den's width.
+"""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ecoformer.arithmetic import Arithmetic
+from hw.attention import Block, Tag
+from hw.pipeline import delay, register
+
+__all__ = ["Normaliser", "Quotients"]
+
+
+class Quotients(data.StructLayout):
+    """A few output elements of one token; ``final`` marks the token's last.
+
+    ``guarded``: the denominator was not positive.
+    """
+
+    def __init__(self, config):
+        super().__init__(
+            {
+                "elements": data.ArrayLayout(
+                    signed(config.output_width), config.state_fold.output_lanes
+                ),
+                "final": 1,
+                "guarded": 1,
+                "tag": Tag(config),
+            }
+        )
+
+
+class Normaliser(wiring.Component):
+    """Divides every numerator of a block by its denominator.
+
+    Blocks may come every ``interval`` cycles (the input steps of the state's fold); each stage of
+    the pipeline computes that many quotient digits, one per cycle, so a slower engine has fewer
+    stages. Latency: ``latency`` cycles.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    i : ``In(stream.Signature(Block))``
+    o : ``Out(stream.Signature(Quotients))``
+        Neither can be held back.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        self.bits = Arithmetic(config)
+        self.interval = config.state_fold.input_steps
+        super().__init__(
+            {
+                "i": In(stream.Signature(Block(config), always_ready=True)),
+                "o": Out(stream.Signature(Quotients(config), always_ready=True)),
+            }
+        )
+
+    @property
+    def latency(self):
+        """Dividend and range check, a cycle per digit, saturation."""
+        return 2 + self.config.output_width + 1
+
+    def elaborate(self, platform):
+        m = Module()
+        c, bits = self.config, self.bits
+        width, block = c.output_width, self.i.payload
+
+        valid_1 = delay(m, self.i.valid, 1, name="valid_1", reset=True)
+        valid = delay(m, valid_1, 1, name="valid_2", reset=True)
+        divisor_1 = register(m, block.denominator, name="divisor_1")
+        positive = register(m, divisor_1 > 0, name="positive")
+        divisor = register(m, divisor_1, name="divisor_2")
+
+        low, high, pairs = [], [], []
+        for lane, numerator in enumerate(block.numerators):
+            dividend = Signal(signed(bits.dividend_width), name=f"dividend_{lane}", reset_less=True)
+            m.d.sync += dividend.eq(
+                (numerator << c.output_fraction)
+                + (block.denominator << (width - 1))
+                + (block.denominator >> 1)
+            )
+            low.append(register(m, dividend < 0, name=f"low_{lane}"))
+            high.append(register(m, (dividend >> width) >= divisor_1, name=f"high_{lane}"))
+            # Remainder (below the divisor) above the digits still to come.
+            pairs.append(
+                register(m, dividend[: bits.denominator_width + width], name=f"pair_{lane}")
+            )
+
+        pairs = self._digits(m, valid, divisor, pairs)
+
+        tag = delay(m, block.tag.as_value(), self.latency, name="tag")
+        positive = delay(m, positive, width, name="positive")
+        result = self.o.payload
+        m.d.comb += [
+            self.o.valid.eq(delay(m, valid, width + 1, name="valid", reset=True)),
+            result.tag.as_value().eq(tag),
+            result.final.eq(delay(m, block.final, self.latency, name="final")),
+            result.guarded.eq(register(m, ~positive, name="guarded")),
+        ]
+        top = 1 << (width - 1)
+        for lane, pair in enumerate(pairs):
+            is_low = delay(m, low[lane], width, name=f"low_{lane}")
+            is_high = delay(m, high[lane], width, name=f"high_{lane}")
+            inside = Mux(is_low, -top, Mux(is_high, top - 1, (pair[:width] ^ top).as_signed()))
+            m.d.comb += result.elements[lane].eq(
+                register(m, Mux(positive, inside, 0), name=f"element_{lane}")
+            )
+        return m
+
+    def _digits(self, m, valid, divisor, pairs):
+        """Quotients of the pairs, ``output_width`` cycles later, as their low digits."""
+        width = self.config.output_width
+        for begin in range(0, width, self.interval):
+            digits = min(self.interval, width - begin)
+            name = f"stage_{begin}"
+            held = Signal(divisor.shape(), name=f"{name}_divisor", reset_less=True)
+            with m.If(valid):
+                m.d.sync += held.eq(divisor)
+            current = divisor if digits == 1 else Mux(valid, divisor, held)
+            stage = []
+            for lane, pair in enumerate(pairs):
+                state = Signal(len(pair), name=f"{name}_{lane}", reset_less=True)
+                source = pair if digits == 1 else Mux(valid, pair, state)
+                m.d.sync += state.eq(_digit(source, current, width))
+                stage.append(state)
+            valid = delay(m, valid, digits, name=f"{name}_valid", reset=True)
+            divisor, pairs = held, stage
+        return pairs
+
+
+def _digit(pair, divisor, width):
+    """One restoring step: shift the pair left, subtract the divisor if it fits, note the digit."""
+    shifted = pair << 1
+    difference = shifted[width:] - divisor
+    fits = difference >= 0
+    remainder = Mux(fits, difference, shifted[width:])[: len(pair) - width]
+    return Cat(fits, shifted[1:width], remainder)

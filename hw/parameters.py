@@ -1,0 +1,176 @@
+"""Parameter memories, and the slots that let a set be loaded while another is in use.
+
+There is one slot more than resident sets. Writes go to the spare slot, the shadow; COMMIT gives
+the shadow to a set and makes the set's old slot the next shadow, once no packet that began before
+the COMMIT is in flight. Packets carry their slot with them, so a set in use is never altered and
+changing the set between packets costs no cycle.
+"""
+
+from amaranth import *
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from ecoformer.layout import WORD_BITS
+
+__all__ = ["ParameterMemory", "ParameterWrite", "SlotTable"]
+
+
+class ParameterWrite(wiring.Signature):
+    """One word on its way to the shadow slot.
+
+    Members
+    -------
+    enable : ``Out(1)``
+    region, row, word, data : ``Out``
+        As in PARAM_ADDRESS and PARAM_DATA.
+    slot : ``Out``
+    """
+
+    def __init__(self, slots):
+        super().__init__(
+            {
+                "enable": Out(1),
+                "region": Out(4),
+                "row": Out(16),
+                "word": Out(12),
+                "data": Out(WORD_BITS),
+                "slot": Out(ceil_log2(slots)),
+            }
+        )
+
+
+class ParameterMemory(wiring.Component):
+    """One region: a row of elements per step, for every slot.
+
+    The row addressed in cycle t is on ``elements`` in cycle t+1.
+
+    Parameters
+    ----------
+    region : ecoformer.layout.Region
+    slots : int
+
+    Members
+    -------
+    write : ``In(ParameterWrite)``
+    slot, row : ``In``
+    elements : ``Out(ArrayLayout(signed(lane_bits), lanes))``
+    """
+
+    def __init__(self, region, slots):
+        self.region = region
+        self.slots = slots
+        super().__init__(
+            {
+                "write": In(ParameterWrite(slots)),
+                "slot": In(ceil_log2(slots)),
+                "row": In(ceil_log2(region.rows)),
+                "elements": Out(data.ArrayLayout(signed(region.lane_bits), region.lanes)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        region = self.region
+        row_bits = ceil_log2(region.rows)
+        m.submodules.rows = rows = memory.Memory(
+            shape=unsigned(region.row_bits), depth=self.slots << row_bits, init=[]
+        )
+        write, read = rows.write_port(granularity=WORD_BITS), rows.read_port()
+        m.d.comb += [
+            write.addr.eq(Cat(self.write.row[:row_bits], self.write.slot)),
+            write.data.eq(self.write.data.replicate(region.words)),
+            read.addr.eq(Cat(self.row, self.slot)),
+            self.elements.as_value().eq(read.data),
+        ]
+        selected = self.write.enable & (self.write.region == region.index)
+        selected &= self.write.row < region.rows
+        for word in range(region.words):
+            m.d.comb += write.en[word].eq(selected & (self.write.word == word))
+        return m
+
+
+class SlotTable(wiring.Component):
+    """Which slot holds which set, and which slot is the shadow.
+
+    Parameters
+    ----------
+    sets : int
+    user_width : int
+
+    Members
+    -------
+    user : ``In(user_width)``
+        Set asked for by the packet whose first beat is offered.
+    slot, known : ``Out``
+        Its slot, and whether it exists and is loaded; same cycle.
+    begin, finish : ``In(1)``
+        A packet began (first beat taken), a packet ended (last beat delivered).
+    commit : ``In(1)``, commit_set : ``In``
+        Gives the shadow to a set; ignored while not ``ready`` or when there is no such set.
+    shadow : ``Out``
+    ready : ``Out(1)``
+        The shadow may be written and committed.
+    busy : ``Out(1)``
+        A packet is in flight.
+    """
+
+    def __init__(self, sets, user_width):
+        self.sets = sets
+        self.slots = sets + 1
+        super().__init__(
+            {
+                "user": In(user_width),
+                "slot": Out(ceil_log2(self.slots)),
+                "known": Out(1),
+                "begin": In(1),
+                "finish": In(1),
+                "commit": In(1),
+                "commit_set": In(WORD_BITS),
+                "shadow": Out(ceil_log2(self.slots), init=sets),
+                "ready": Out(1),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.map = slot_map = memory.Memory(
+            shape=unsigned(ceil_log2(self.slots)), depth=self.sets, init=[]
+        )
+        lookup, old = slot_map.read_port(domain="comb"), slot_map.read_port(domain="comb")
+        assign = slot_map.write_port()
+        loaded = Signal(self.sets)
+        unused = Signal(range(self.sets + 1))  # slots below this have been a shadow already
+
+        index = self.commit_set[: ceil_log2(self.sets)]
+        accepted = Signal()
+        # Packets in flight fit in 8 bits by far: each holds a bank, a buffer or a pipeline stage.
+        begun, finished, fence = Signal(12), Signal(12), Signal(12)
+        draining = Signal()
+        m.d.comb += [
+            lookup.addr.eq(self.user),
+            self.slot.eq(lookup.data),
+            self.known.eq((self.user < self.sets) & loaded.bit_select(self.user, 1)),
+            self.ready.eq(~draining),
+            self.busy.eq(begun != finished),
+            accepted.eq(self.commit & self.ready & (self.commit_set < self.sets)),
+            old.addr.eq(index),
+            assign.addr.eq(index),
+            assign.data.eq(self.shadow),
+            assign.en.eq(accepted),
+        ]
+        m.d.sync += [begun.eq(begun + self.begin), finished.eq(finished + self.finish)]
+        with m.If(accepted):
+            m.d.sync += loaded.bit_select(index, 1).eq(1)
+            with m.If(loaded.bit_select(index, 1)):
+                m.d.sync += [
+                    self.shadow.eq(old.data),
+                    fence.eq(begun + self.begin),
+                    draining.eq((begun + self.begin)[:12] != (finished + self.finish)[:12]),
+                ]
+            with m.Else():  # a set's first load takes a slot that no packet can be using
+                m.d.sync += [self.shadow.eq(unused), unused.eq(unused + 1)]
+        with m.Elif(finished == fence):
+            m.d.sync += draining.eq(0)
+        return m

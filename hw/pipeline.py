@@ -1,0 +1,161 @@
+"""Building blocks of pipelines that never stall: delays, adder trees, step counters."""
+
+from amaranth import *
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+__all__ = ["Steps", "adder_tree", "delay", "register", "tree_latency"]
+
+TREE_FANIN = 4
+"""Terms added between two registers of an adder tree."""
+LONG_DELAY = 4
+"""Delays of at least this many cycles are kept in a memory instead of a register chain."""
+
+
+def register(m, value, *, name):
+    """``value`` one cycle later, without reset: data whose validity travels beside it."""
+    q = Signal(Value.cast(value).shape(), name=name, reset_less=True)
+    m.d.sync += q.eq(value)
+    return q
+
+
+def delay(m, value, cycles, *, name, reset=False):
+    """``value`` after ``cycles`` clock cycles.
+
+    Parameters
+    ----------
+    m : Module
+    value : Value
+    cycles : int
+    name : str
+        Stem of the registers' names; unique within ``m``.
+    reset : bool
+        Clear the chain on reset: for strobes. Data needs none and may use a memory.
+    """
+    value = Value.cast(value)
+    shape = value.shape()
+    if cycles >= LONG_DELAY and not reset and len(value) > 0:
+        return _memory_delay(m, value, cycles, name=name)
+    for stage in range(cycles):
+        q = Signal(shape, name=f"{name}_{stage + 1}", reset_less=not reset)
+        m.d.sync += q.eq(value)
+        value = q
+    return value
+
+
+def _memory_delay(m, value, cycles, *, name):
+    shape = value.shape()
+    depth = cycles - 1  # the synchronous read port adds the last cycle
+    line = memory.Memory(shape=unsigned(len(value)), depth=depth, init=[])
+    m.submodules[f"{name}_line"] = line
+    write, read = line.write_port(), line.read_port()
+    index = Signal(range(depth), name=f"{name}_index")
+    result = Signal(shape, name=f"{name}_{cycles}")
+    m.d.sync += index.eq(Mux(index == depth - 1, 0, index + 1))
+    m.d.comb += [
+        write.addr.eq(index),
+        write.data.eq(value),
+        write.en.eq(1),
+        read.addr.eq(index),
+        result.eq(read.data),
+    ]
+    return result
+
+
+def tree_latency(terms):
+    """Cycles of :func:`adder_tree`; at least one, so that a tree always ends in a register."""
+    levels = 1
+    while terms > TREE_FANIN:
+        terms = -(-terms // TREE_FANIN)
+        levels += 1
+    return levels
+
+
+def adder_tree(m, terms, *, name):
+    """Sum of ``terms``, registered after every four additions; full precision.
+
+    Latency: ``tree_latency(len(terms))`` cycles, one sum per cycle.
+    """
+    terms = list(terms)
+    for level in range(tree_latency(len(terms))):
+        groups = [terms[i : i + TREE_FANIN] for i in range(0, len(terms), TREE_FANIN)]
+        terms = [
+            register(m, _pairwise(group), name=f"{name}_{level}_{i}")
+            for i, group in enumerate(groups)
+        ]
+    return terms[0]
+
+
+def _pairwise(terms):
+    while len(terms) > 1:
+        pairs = [a + b for a, b in zip(terms[::2], terms[1::2], strict=False)]
+        terms = pairs + terms[2 * len(pairs) :]
+    return terms[0]
+
+
+class Steps(wiring.Component):
+    """Walks through the steps of a fold, once per ``start``.
+
+    ``start`` in cycle t makes steps 0, 1, … appear in cycles t+1, t+2, …; a new start is accepted
+    in the cycle of the last step, so back-to-back tokens need ``steps`` cycles each.
+
+    Parameters
+    ----------
+    input_steps, output_steps : int
+        Steps run over the inputs first.
+
+    Members
+    -------
+    start : ``In(1)``
+    active : ``Out(1)``
+    step : ``Out(range(input_steps * output_steps))``
+    input_step : ``Out(range(input_steps))``
+    output_step : ``Out(range(output_steps))``
+    first, last : ``Out(1)``
+        First and last step of an output block, while active.
+    done : ``Out(1)``
+        Last step of all, while active.
+    """
+
+    def __init__(self, input_steps, output_steps):
+        self.input_steps = input_steps
+        self.output_steps = output_steps
+        super().__init__(
+            {
+                "start": In(1),
+                "active": Out(1),
+                "step": Out(ceil_log2(input_steps * output_steps)),
+                "input_step": Out(ceil_log2(input_steps)),
+                "output_step": Out(ceil_log2(output_steps)),
+                "first": Out(1),
+                "last": Out(1),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        first, last = Signal(), Signal()
+        m.d.comb += [
+            first.eq(self.input_step == 0),
+            last.eq(self.input_step == self.input_steps - 1),
+            self.first.eq(self.active & first),
+            self.last.eq(self.active & last),
+            self.done.eq(self.last & (self.output_step == self.output_steps - 1)),
+        ]
+        with m.If(self.start):
+            m.d.sync += [
+                self.active.eq(1),
+                self.step.eq(0),
+                self.input_step.eq(0),
+                self.output_step.eq(0),
+            ]
+        with m.Elif(self.active):
+            m.d.sync += [
+                self.active.eq(~self.done),
+                self.step.eq(self.step + 1),
+                self.input_step.eq(Mux(last, 0, self.input_step + 1)),
+                self.output_step.eq(self.output_step + last),
+            ]
+        return m

@@ -1,0 +1,237 @@
+"""The quadratic attention core: XNOR-popcount similarities of every pair of codes.
+
+Far slower than the linear form, and independent of it: the same bits from both cross-check the
+whole datapath.
+"""
+
+from amaranth import *
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from ecoformer.arithmetic import Arithmetic
+from hw.attention import core_signature
+from hw.pipeline import adder_tree, delay, register, tree_latency
+
+__all__ = ["XnorCore", "XnorPopcount"]
+
+
+class XnorPopcount(wiring.Component):
+    """Similarity h_a·h_b = 2·popcount(xnor) - b of two codes.
+
+    Latency: ``latency`` cycles, one pair per cycle.
+
+    Parameters
+    ----------
+    code_bits : int
+
+    Members
+    -------
+    a, b : ``In(code_bits)``
+    similarity : ``Out(signed)``
+        -b…+b.
+    """
+
+    def __init__(self, code_bits):
+        self.code_bits = code_bits
+        super().__init__(
+            {
+                "a": In(code_bits),
+                "b": In(code_bits),
+                "similarity": Out(signed(code_bits.bit_length() + 1)),
+            }
+        )
+
+    @property
+    def latency(self):
+        """Registered comparison and adder tree."""
+        return 1 + tree_latency(self.code_bits)
+
+    def elaborate(self, platform):
+        m = Module()
+        equal = register(m, ~(self.a ^ self.b), name="equal")
+        ones = adder_tree(m, list(equal), name="ones")
+        m.d.comb += self.similarity.eq((ones << 1) - self.code_bits)
+        return m
+
+
+class XnorCore(wiring.Component):
+    """Quadratic form: Σ_j w_ij·v_j over Σ_j w_ij with w_ij = ((h_i·h_j) << g) + C.
+
+    One pair of tokens per cycle; a query of a sequence of N takes N cycles, or as many as its
+    blocks need to leave. ``latency`` is from ``launch`` to the first block, for the longest
+    sequence.
+
+    Parameters
+    ----------
+    config : Config
+    """
+
+    def __init__(self, config):
+        self.config = config
+        self.bits = Arithmetic(config)
+        self.popcount = XnorPopcount(config.code_bits)
+        super().__init__(core_signature(config))
+
+    @property
+    def latency(self):
+        """Query code, key code, similarity, weight, product, sum, of the last of all pairs."""
+        return 2 + self.config.max_tokens + 1 + self.popcount.latency + 3
+
+    def elaborate(self, platform):
+        m = Module()
+        c, bits, fold = self.config, self.bits, self.config.state_fold
+        m.submodules.popcount = self.popcount
+        bank_bits, index_bits = ceil_log2(c.state_banks), ceil_log2(c.max_tokens)
+        depth = c.state_banks << index_bits
+        sequence = data.StructLayout(
+            {
+                "count": bits.count_width,
+                "offset": bits.offset_width,
+                "bank": bank_bits,
+                "user": c.user_width,
+                "error": 1,
+            }
+        )
+
+        # -- key pass: store code and values -------------------------------------------------------
+        key = self.keys.payload
+        m.submodules.codes = codes = memory.Memory(
+            shape=unsigned(c.code_bits), depth=depth, init=[]
+        )
+        m.submodules.values = values = memory.Memory(
+            shape=unsigned(len(key.v.as_value())), depth=depth, init=[]
+        )
+        m.submodules.waiting = waiting = SyncFIFO(width=sequence.size, depth=c.state_banks)
+        entry, current = Signal(sequence), Signal(sequence)
+        begin, count = Signal(init=1), Signal(bits.count_width)
+        write_bank = Signal(bank_bits)
+        free_banks = Signal(range(c.state_banks + 1), init=c.state_banks)
+        take, release = Signal(), Signal()
+        position = Mux(begin, 0, count)
+        m.d.comb += [
+            take.eq(self.keys.valid & (~begin | (free_banks != 0))),
+            self.keys.ready.eq(take),
+            entry.count.eq(Mux(key.tag.error, 1, position + 1)),
+            entry.offset.eq(key.offset),
+            entry.bank.eq(write_bank),
+            entry.user.eq(key.tag.user),
+            entry.error.eq(key.tag.error),
+            waiting.w_data.eq(entry),
+            waiting.w_en.eq(take & key.tag.last),
+            current.as_value().eq(waiting.r_data),
+        ]
+        for store, element in ((codes, key.code), (values, key.v.as_value())):
+            write = store.write_port()
+            m.d.comb += [
+                write.addr.eq(Cat(position[:index_bits], write_bank)),
+                write.data.eq(element),
+                write.en.eq(take & ~key.tag.error),
+            ]
+        with m.If(take):
+            m.d.sync += [begin.eq(key.tag.last), count.eq(position + 1)]
+            with m.If(key.tag.last):
+                m.d.sync += write_bank.eq(
+                    Mux(write_bank == c.state_banks - 1, 0, write_bank + 1)
+                )
+        m.d.sync += free_banks.eq(free_banks - (take & begin) + release)
+
+        # -- query pass: one key after another for each query --------------------------------------
+        query_index, key_index = Signal(index_bits), Signal(index_bits)
+        running, launch, last_key, last_query = Signal(), Signal(), Signal(), Signal()
+        gap = fold.steps  # cycles that the blocks of a query need
+        pause = Signal(range(gap + 1))
+        query_code = Signal(c.code_bits)
+        read_query = codes.read_port()
+        read_code, read_value = codes.read_port(), values.read_port()
+        m.d.comb += [
+            launch.eq(~running & waiting.r_rdy & self.grant & (pause == 0)),
+            self.launch.eq(launch),
+            read_query.addr.eq(Cat(query_index, current.bank)),
+            read_code.addr.eq(Cat(key_index, current.bank)),
+            read_value.addr.eq(Cat(key_index, current.bank)),
+            query_code.eq(read_query.data),
+            last_key.eq(running & (key_index == current.count - 1)),
+            last_query.eq(query_index == current.count - 1),
+            release.eq(last_key & last_query),
+            waiting.r_en.eq(release),
+        ]
+        with m.If(launch):
+            m.d.sync += [running.eq(1), key_index.eq(0)]
+        with m.Elif(running):
+            m.d.sync += key_index.eq(key_index + 1)
+            with m.If(last_key):
+                m.d.sync += [
+                    running.eq(0),
+                    pause.eq(gap),
+                    query_index.eq(Mux(last_query, 0, query_index + 1)),
+                ]
+        with m.If(~running & (pause != 0)):
+            m.d.sync += pause.eq(pause - 1)
+
+        # -- similarity, weight, product, sum ------------------------------------------------------
+        m.d.comb += [self.popcount.a.eq(query_code), self.popcount.b.eq(read_code.data)]
+        to_weight = 1 + self.popcount.latency
+        offset = delay(m, current.offset, to_weight, name="offset")
+        weight = register(
+            m, (self.popcount.similarity << c.offset_fraction) + offset, name="weight"
+        )
+        travel = to_weight + 2  # from a key's address to its sum
+        first = delay(m, running & (key_index == 0), travel, name="first")
+        valid = delay(m, running, travel, name="valid", reset=True)
+        last = delay(m, last_key, travel + 1, name="last", reset=True)
+
+        value = delay(m, read_value.data, to_weight, name="value")
+        lanes = fold.output_lanes * fold.output_steps
+        sums = []
+        for e in range(lanes):
+            element = value.word_select(e, c.value_width).as_signed() if e < c.value_dim else C(0)
+            product = register(m, weight * element, name=f"product_{e}")
+            total = Signal(signed(bits.numerator_width), name=f"sum_{e}", reset_less=True)
+            with m.If(valid):
+                m.d.sync += total.eq(Mux(first, 0, total) + product)
+            sums.append(total)
+        denominator = Signal(signed(bits.denominator_width), reset_less=True)
+        weight_1 = register(m, weight, name="weight_1")
+        with m.If(valid):
+            m.d.sync += denominator.eq(Mux(first, 0, denominator) + weight_1)
+
+        tag = {
+            name: delay(m, source, travel + 1, name=f"tag_{name}")
+            for name, source in (
+                ("user", current.user),
+                ("last", last_query),
+                ("error", current.error),
+            )
+        }
+        self._send(m, last, sums, denominator, tag)
+        return m
+
+    def _send(self, m, last, sums, denominator, tag):
+        """Hand the sums of a query over in blocks, as the linear core does."""
+        c, fold = self.config, self.config.state_fold
+        block = self.blocks.payload
+        waiting = Signal(len(sums) * len(sums[0]), reset_less=True)
+        blocks_left = Signal(range(fold.output_steps + 1))
+        pace = Signal(range(fold.input_steps))
+        held_tag = Signal(block.tag.shape(), reset_less=True)
+        lanes_bits = fold.output_lanes * len(sums[0])
+        with m.If(last):
+            m.d.sync += [
+                waiting.eq(Cat(*sums)),
+                block.denominator.eq(denominator),
+                blocks_left.eq(fold.output_steps),
+                pace.eq(0),
+            ]
+            m.d.sync += [held_tag[name].eq(register_) for name, register_ in tag.items()]
+        with m.Elif(blocks_left != 0):
+            m.d.sync += pace.eq(Mux(pace == 0, fold.input_steps - 1, pace - 1))
+            with m.If(self.blocks.valid):
+                m.d.sync += [waiting.eq(waiting >> lanes_bits), blocks_left.eq(blocks_left - 1)]
+        m.d.comb += [
+            self.blocks.valid.eq((blocks_left != 0) & (pace == 0)),
+            block.numerators.as_value().eq(waiting),
+            block.final.eq(blocks_left == 1),
+            block.tag.eq(held_tag),
+        ]
