@@ -23,12 +23,12 @@ ROOT_FRACTION = 10
 """Fraction bits of the reciprocal root, which lies in [1, 2)."""
 DOT_FRACTION = 5
 """Fraction bits kept of a dot product after division by the power of two next to ‖x‖."""
-KERNEL_INDEX_BITS = 10
-"""Address bits of the exponential table: arguments 0…1023."""
-KERNEL_FRACTION = 7
-"""Fraction bits of a kernel argument: one table step is 1/128, so the table spans [0, 8)."""
-KERNEL_WIDTH = 8
-"""Unsigned bits of a kernel value κ; 255 stands for 1."""
+KERNEL_INDEX_BITS = 11
+"""Address bits of the exponential table: arguments 0…2047, one block RAM of 2048 × 9."""
+KERNEL_FRACTION = 8
+"""Fraction bits of a kernel argument: one table step is 1/256, so the table spans [0, 8)."""
+KERNEL_WIDTH = 9
+"""Unsigned bits of a kernel value κ; 511 stands for 1. Still half a DSP block's multiplier."""
 
 
 class Arithmetic:
@@ -171,10 +171,10 @@ def reciprocal_root_table():
 
 @cache
 def exponential_table():
-    """255·exp(-i/128), rounded half up, for i = 0…1023, as a tuple of integers."""
+    """511·exp(-i/256), rounded half up, for i = 0…2047, as a tuple of integers."""
     one = 1 << 96
     step, term, n = 0, one, 0
-    while term:  # Taylor series of exp(-1/128) in fixed point
+    while term:  # Taylor series of exp(-1/256) in fixed point
         step += -term if n % 2 else term
         n += 1
         term = term // (n << KERNEL_FRACTION)

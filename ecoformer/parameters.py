@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from ecoformer.arithmetic import BIAS_WIDTH, SHIFT_WIDTH, WEIGHT_WIDTH, Arithmetic
 from ecoformer.errors import EcoformerError
@@ -27,7 +27,7 @@ class ParameterImage:
     anchors : int64 array [sets, m, D]
         Scaled anchors, ``2^a/σ · a_j`` rounded to int8.
     bias : int64 array [sets, m]
-        Kernel argument of an orthogonal token, in steps of 1/128.
+        Kernel argument of an orthogonal token, in steps of 1/256.
     shift : int64 array [sets]
         Right shift from scaled cosine to kernel argument.
     projection : int64 array [sets, b, m]
@@ -87,6 +87,10 @@ class ParameterImage:
             raise ValueError(
                 f"value_scale must have shape {(self.sets,)}, not {self.value_scale.shape}"
             )
+        if self.value_scale.dtype != np.float32:
+            raise ValueError(f"value_scale must be float32, not {self.value_scale.dtype}")
+        if not np.isfinite(self.value_scale).all():
+            raise ValueError(f"value_scale must be finite, not {self.value_scale}")
 
     def save(self, path, config):
         """Write the image for ``config`` atomically; the checksum covers every array."""
@@ -100,7 +104,7 @@ class ParameterImage:
             "checksum": _checksum(arrays),
         }
         partial = path.with_name(path.name + ".partial")
-        save_file(arrays, partial, metadata)
+        partial.write_bytes(_serialise(arrays, metadata))
         os.replace(partial, path)
 
     @classmethod
@@ -138,7 +142,7 @@ class ParameterImage:
         image = cls(**arrays)
         try:
             image.check(config)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise EcoformerError(
                 f"{path}: parameter image does not fit the configuration ({error}); export it again"
             ) from error
@@ -165,6 +169,15 @@ def _check_metadata(path, metadata, config):
             f"{metadata.get('bits_fingerprint', '')[:12]}, not {config.bits_fingerprint[:12]}); "
             "use its configuration or export again"
         )
+
+
+def _serialise(arrays, metadata):
+    """Bytes of a safetensors file with its metadata in order: the library shuffles them."""
+    content = save(arrays, metadata)
+    start, size = 8, int.from_bytes(content[:8], "little")
+    header = {**json.loads(content[start : start + size]), "__metadata__": metadata}
+    text = json.dumps(header, separators=(",", ":")).encode().ljust(size)
+    return content[:start] + text + content[start + size :]
 
 
 def _checksum(arrays):

@@ -70,7 +70,11 @@ REGISTERS = _map(
         Access.STATUS,
         "Bit 0: a packet is in flight. Bit 1: the shadow set accepts PARAM_DATA and COMMIT",
     ),
-    ("ERRORS", Access.FLAGS, "Sticky flags: " + ", ".join(f"bit {e.value} {e.name}" for e in Error)),
+    (
+        "ERRORS",
+        Access.FLAGS,
+        "Sticky flags: " + ", ".join(f"bit {e.value} {e.name}" for e in Error),
+    ),
     ("IRQ_ENABLE", Access.STORED, "irq is high while an enabled flag of ERRORS is set"),
     (
         "PARAM_ADDRESS",

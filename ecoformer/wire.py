@@ -29,7 +29,8 @@ def pack_outputs(config, outputs):
     width = config.output_element_bytes
     words = np.ascontiguousarray(outputs, dtype="<i8").view(np.uint8)
     words = words.reshape(len(outputs), config.value_dim, 8)[:, :, :width]
-    return _to_beats(config, words.reshape(len(outputs), -1), config.output_beats)
+    words = words.reshape(len(outputs), config.value_dim * width)
+    return _to_beats(config, words, config.output_beats)
 
 
 def unpack_sequence(config, beats):
@@ -45,7 +46,8 @@ def unpack_sequence(config, beats):
     """
     width = config.output_element_bytes
     count = len(beats) // config.output_beats
-    used = np.reshape(beats, (count, -1))[:, : config.value_dim * width]
+    used = np.reshape(beats, (count, config.output_beats * config.bus_bytes))
+    used = used[:, : config.value_dim * width]
     used = used.reshape(count, config.value_dim, width).astype(np.int64)
     unsigned = (used << (8 * np.arange(width, dtype=np.int64))).sum(axis=2)
     return unsigned - ((unsigned >> (8 * width - 1)) << (8 * width))

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The linear attention core: accumulate one sequence while another is queried.
 
 Time is cut into slots of k cycles. In each slot at most one token is accumulated (key pass) and at
@@ -196,7 +197,9 @@ class AccumulateCore(wiring.Component):
 
         # -- slots -------------------------------------------------------------------------------
         phase = Signal(range(c.cycles_per_token))
-        boundary, key_go, query_go = Signal(), Signal(), Signal()
+        boundary = Signal()
+        key_go = Signal()
+        query_go = Signal()
         m.d.comb += boundary.eq(phase == 0)
         with m.If(key_go | query_go):
             m.d.sync += phase.eq(c.cycles_per_token - 1)
@@ -214,7 +217,8 @@ class AccumulateCore(wiring.Component):
             }
         )
         m.submodules.waiting = waiting = SyncFIFO(width=sequence.size, depth=c.state_banks)
-        entry, current = Signal(sequence), Signal(sequence)
+        entry = Signal(sequence)
+        current = Signal(sequence)
         m.d.comb += [waiting.w_data.eq(entry), current.as_value().eq(waiting.r_data)]
 
         # -- key pass ----------------------------------------------------------------------------
@@ -224,7 +228,9 @@ class AccumulateCore(wiring.Component):
         free_banks = Signal(range(c.state_banks + 1), init=c.state_banks)
         count = Signal(self.bits.count_width)
         stored = Signal(range(c.max_tokens + 1))
-        pop, store, last_query = Signal(), Signal(), Signal()
+        pop = Signal()
+        store = Signal()
+        last_query = Signal()
         m.d.comb += [
             key_go.eq(
                 boundary
@@ -242,7 +248,8 @@ class AccumulateCore(wiring.Component):
             waiting.w_en.eq(key_go & key.tag.last),
         ]
         operand = Signal(Key(c), reset_less=True)
-        operand_first, operand_bank = Signal(), Signal(bank_bits)
+        operand_first = Signal()
+        operand_bank = Signal(bank_bits)
         with m.If(key_go):
             m.d.sync += [
                 begin.eq(key.tag.last),
@@ -280,7 +287,8 @@ class AccumulateCore(wiring.Component):
         m.submodules.code_steps = code_steps = Steps(self.code_fold.input_steps, 1)
         go = key_go | query_go
         m.d.comb += [steps.start.eq(go), code_steps.start.eq(go)]
-        has_key, has_query = Signal(), Signal()
+        has_key = Signal()
+        has_query = Signal()
         with m.If(go):
             m.d.sync += [has_key.eq(store), has_query.eq(query_go)]
 
@@ -362,8 +370,11 @@ class AccumulateCore(wiring.Component):
         m.submodules.ring = ring = memory.Memory(
             shape=unsigned(self.config.code_bits), depth=depth, init=[]
         )
-        write, read = ring.write_port(), ring.read_port()
-        head, start, tail = Signal(range(depth)), Signal(range(depth)), Signal(range(depth))
+        write = ring.write_port()
+        read = ring.read_port()
+        head = Signal(range(depth))
+        start = Signal(range(depth))
+        tail = Signal(range(depth))
         packet_start = Signal.like(head)
         drop = self.keys.ready & key.tag.error
         dropped = Mux(begin, 0, count)
@@ -398,9 +409,10 @@ class AccumulateCore(wiring.Component):
 
         block = self.blocks.payload
         m.d.comb += block.denominator.eq(denominator)
+        row_offset = register(m, query.offset, name="row_offset")  # a row comes a cycle late
         for lane, total in enumerate(self.value_sum.sums):
             offset_term = register(
-                m, value_sums.row[lane] * query.offset, name=f"offset_value_{lane}"
+                m, value_sums.row[lane] * row_offset, name=f"offset_value_{lane}"
             )
             offset_term = delay(
                 m, offset_term, self.value_sum.latency - 1, name=f"offset_value_{lane}"

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The engine: receive, hash, accumulate and query, normalise, send."""
 
 from amaranth import *
@@ -74,17 +75,15 @@ class Engine(wiring.Component):
 
     @property
     def latency(self):
-        """Cycles beyond 2N·k that an isolated sequence takes, from its first beat to its last.
+        """Cycles beyond 2N·k of an isolated sequence, its first and its last beat counted.
 
-        A sequence of N tokens whose beats arrive without a gap takes at most
-        ``2·N·k + latency`` cycles.
+        Exact for the linear core when no beat waits: N tokens take ``2·N·k + latency`` cycles.
         """
         c = self.config
         return (
             c.input_beats
-            + 1
             + self.hashing.latency
-            + c.cycles_per_token  # a slot begun for a query may have to end first
+            - c.cycles_per_token  # the last query needs no slot after it
             + self.core.latency
             + self.normaliser.latency
             + Collector.collect_latency(c)
@@ -147,7 +146,8 @@ class Engine(wiring.Component):
     def _join(self, m, receiver, scalars, hashing, core):
         """Split a token into what is hashed and what travels beside, and join them again."""
         c, token = self.config, receiver.o.payload
-        start, parameters = Signal(), scalars.elements
+        start = Signal()
+        parameters = scalars.elements
         m.d.comb += [
             hashing.i.payload.x.eq(token.x),
             hashing.i.payload.slot.eq(token.slot),
@@ -161,7 +161,8 @@ class Engine(wiring.Component):
         # The offset arrives a cycle after the token, with the token's delayed companions.
         companion = Signal(Key(c))
         started = Signal()
-        v, tag = Signal.like(token.v, reset_less=True), Signal.like(token.tag, reset_less=True)
+        v = Signal.like(token.v, reset_less=True)
+        tag = Signal.like(token.tag, reset_less=True)
         m.d.sync += started.eq(start)
         with m.If(start):
             m.d.sync += [v.eq(token.v), tag.eq(token.tag)]

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Kernelized hash of one token every k cycles; the bits of ``golden/integer/hashing.py``.
 
 Four folded stages work on consecutive tokens at the same time, on a fixed schedule:
@@ -303,7 +304,8 @@ class KernelHash(wiring.Component):
         m.submodules.codes = codes = SyncFIFOBuffered(width=c.code_bits, depth=self.depth)
         inside = Signal(range(self.depth + 1))
         wait = Signal(range(c.cycles_per_token))
-        start, leave = Signal(), Signal()
+        start = Signal()
+        leave = Signal()
         m.d.comb += [
             self.i.ready.eq((wait == 0) & (inside != self.depth)),
             start.eq(self.i.valid & self.i.ready),
@@ -372,8 +374,10 @@ class KernelHash(wiring.Component):
         norm_last = steps.last & (steps.output_step == 0)
         waited = lag + dots.latency
         capture = delay(m, norm_last, waited, name="capture", reset=True)
-        root, exponent = Signal(root_unit.root.shape()), Signal(root_unit.exponent.shape())
-        shift, slot = Signal(SHIFT_WIDTH), Signal(ceil_log2(self.slots))
+        root = Signal(root_unit.root.shape())
+        exponent = Signal(root_unit.exponent.shape())
+        shift = Signal(SHIFT_WIDTH)
+        slot = Signal(ceil_log2(self.slots))
         token_shift = Signal(SHIFT_WIDTH)
         with m.If(register(m, start, name="shift_ready")):
             m.d.sync += token_shift.eq(self.shift)
@@ -449,7 +453,8 @@ class KernelHash(wiring.Component):
         matrix, threshold = self._memory(m, "projection"), self._memory(m, "threshold")
         m.d.comb += steps.start.eq(start)
 
-        vector, held_slot = Signal(len(kernel), reset_less=True), Signal(len(slot))
+        vector = Signal(len(kernel), reset_less=True)
+        held_slot = Signal(len(slot))
         with m.If(start):
             m.d.sync += [vector.eq(kernel), held_slot.eq(slot)]
         block_bits = fold.input_lanes * KERNEL_WIDTH

@@ -77,12 +77,18 @@ class Receiver(wiring.Component):
         beat, token = self.i.payload, self.o.payload
         beats, beat_bits = c.input_beats, 8 * c.bus_bytes
 
-        in_packet, discard, report = Signal(), Signal(), Signal()
+        in_packet = Signal()
+        discard = Signal()
+        report = Signal()
         index = Signal(range(beats))
         count = Signal(range(c.max_tokens + 1))
-        user, slot = Signal(c.user_width), Signal(self.slot.shape())
+        user = Signal(c.user_width)
+        slot = Signal(self.slot.shape())
 
-        take, token_beat, token_end, first_beat = Signal(), Signal(), Signal(), Signal()
+        take = Signal()
+        token_beat = Signal()
+        token_end = Signal()
+        first_beat = Signal()
         errors = Signal(len(Error))
         m.d.comb += [
             self.user.eq(beat.user),

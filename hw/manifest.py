@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The manifest: what an integrator and a script need to know of a generated engine."""
 
 from dataclasses import asdict

@@ -86,7 +86,8 @@ class Collector(wiring.Component):
         elements = Signal(fold.output_steps * block_bits, reset_less=True)
         with m.If(self.i.valid):
             m.d.sync += elements.eq(Cat(elements, block.elements.as_value())[block_bits:])
-        complete, tag = Signal(), Signal(Tag(c), reset_less=True)
+        complete = Signal()
+        tag = Signal(Tag(c), reset_less=True)
         result = Signal(layout)
         m.d.sync += [complete.eq(self.i.valid & block.final), tag.eq(block.tag)]
         m.d.comb += [

@@ -76,7 +76,8 @@ class ParameterMemory(wiring.Component):
         m.submodules.rows = rows = memory.Memory(
             shape=unsigned(region.row_bits), depth=self.slots << row_bits, init=[]
         )
-        write, read = rows.write_port(granularity=WORD_BITS), rows.read_port()
+        write = rows.write_port(granularity=WORD_BITS)
+        read = rows.read_port()
         m.d.comb += [
             write.addr.eq(Cat(self.write.row[:row_bits], self.write.slot)),
             write.data.eq(self.write.data.replicate(region.words)),
@@ -138,7 +139,8 @@ class SlotTable(wiring.Component):
         m.submodules.map = slot_map = memory.Memory(
             shape=unsigned(ceil_log2(self.slots)), depth=self.sets, init=[]
         )
-        lookup, old = slot_map.read_port(domain="comb"), slot_map.read_port(domain="comb")
+        lookup = slot_map.read_port(domain="comb")
+        old = slot_map.read_port(domain="comb")
         assign = slot_map.write_port()
         loaded = Signal(self.sets)
         unused = Signal(range(self.sets + 1))  # slots below this have been a shadow already
@@ -146,7 +148,9 @@ class SlotTable(wiring.Component):
         index = self.commit_set[: ceil_log2(self.sets)]
         accepted = Signal()
         # Packets in flight fit in 8 bits by far: each holds a bank, a buffer or a pipeline stage.
-        begun, finished, fence = Signal(12), Signal(12), Signal(12)
+        begun = Signal(12)
+        finished = Signal(12)
+        fence = Signal(12)
         draining = Signal()
         m.d.comb += [
             lookup.addr.eq(self.user),

@@ -49,7 +49,8 @@ def _memory_delay(m, value, cycles, *, name):
     depth = cycles - 1  # the synchronous read port adds the last cycle
     line = memory.Memory(shape=unsigned(len(value)), depth=depth, init=[])
     m.submodules[f"{name}_line"] = line
-    write, read = line.write_port(), line.read_port()
+    write = line.write_port()
+    read = line.read_port()
     index = Signal(range(depth), name=f"{name}_index")
     result = Signal(shape, name=f"{name}_{cycles}")
     m.d.sync += index.eq(Mux(index == depth - 1, 0, index + 1))
@@ -89,7 +90,7 @@ def adder_tree(m, terms, *, name):
 
 def _pairwise(terms):
     while len(terms) > 1:
-        pairs = [a + b for a, b in zip(terms[::2], terms[1::2], strict=False)]
+        pairs = [a + b for a, b in zip(terms[::2], terms[1::2])]
         terms = pairs + terms[2 * len(pairs) :]
     return terms[0]
 
@@ -136,7 +137,8 @@ class Steps(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        first, last = Signal(), Signal()
+        first = Signal()
+        last = Signal()
         m.d.comb += [
             first.eq(self.input_step == 0),
             last.eq(self.input_step == self.input_steps - 1),

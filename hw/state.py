@@ -102,7 +102,8 @@ class StateArray(wiring.Component):
             return row
         rows = memory.Memory(shape=unsigned(size), depth=self.depth, init=[])
         m.submodules[f"bank_{index}"] = rows
-        read, write = rows.read_port(), rows.write_port()
+        read = rows.read_port()
+        write = rows.write_port()
         m.d.comb += [
             read.addr.eq(self.address),
             write.addr.eq(address),

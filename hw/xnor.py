@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The quadratic attention core: XNOR-popcount similarities of every pair of codes.
 
 Far slower than the linear form, and independent of it: the same bits from both cross-check the
@@ -76,8 +77,8 @@ class XnorCore(wiring.Component):
 
     @property
     def latency(self):
-        """Query code, key code, similarity, weight, product, sum, of the last of all pairs."""
-        return 2 + self.config.max_tokens + 1 + self.popcount.latency + 3
+        """A key per cycle; then code, similarity, weight, product, sum, block of the last."""
+        return self.config.max_tokens + 1 + self.popcount.latency + 4
 
     def elaborate(self, platform):
         m = Module()
@@ -104,11 +105,14 @@ class XnorCore(wiring.Component):
             shape=unsigned(len(key.v.as_value())), depth=depth, init=[]
         )
         m.submodules.waiting = waiting = SyncFIFO(width=sequence.size, depth=c.state_banks)
-        entry, current = Signal(sequence), Signal(sequence)
-        begin, count = Signal(init=1), Signal(bits.count_width)
+        entry = Signal(sequence)
+        current = Signal(sequence)
+        begin = Signal(init=1)
+        count = Signal(bits.count_width)
         write_bank = Signal(bank_bits)
         free_banks = Signal(range(c.state_banks + 1), init=c.state_banks)
-        take, release = Signal(), Signal()
+        take = Signal()
+        release = Signal()
         position = Mux(begin, 0, count)
         m.d.comb += [
             take.eq(self.keys.valid & (~begin | (free_banks != 0))),
@@ -138,13 +142,18 @@ class XnorCore(wiring.Component):
         m.d.sync += free_banks.eq(free_banks - (take & begin) + release)
 
         # -- query pass: one key after another for each query --------------------------------------
-        query_index, key_index = Signal(index_bits), Signal(index_bits)
-        running, launch, last_key, last_query = Signal(), Signal(), Signal(), Signal()
+        query_index = Signal(index_bits)
+        key_index = Signal(index_bits)
+        running = Signal()
+        launch = Signal()
+        last_key = Signal()
+        last_query = Signal()
         gap = fold.steps  # cycles that the blocks of a query need
         pause = Signal(range(gap + 1))
         query_code = Signal(c.code_bits)
         read_query = codes.read_port()
-        read_code, read_value = codes.read_port(), values.read_port()
+        read_code = codes.read_port()
+        read_value = values.read_port()
         m.d.comb += [
             launch.eq(~running & waiting.r_rdy & self.grant & (pause == 0)),
             self.launch.eq(launch),
@@ -210,7 +219,7 @@ class XnorCore(wiring.Component):
 
     def _send(self, m, last, sums, denominator, tag):
         """Hand the sums of a query over in blocks, as the linear core does."""
-        c, fold = self.config, self.config.state_fold
+        _c, fold = self.config, self.config.state_fold
         block = self.blocks.payload
         waiting = Signal(len(sums) * len(sums[0]), reset_less=True)
         blocks_left = Signal(range(fold.output_steps + 1))

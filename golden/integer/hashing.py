@@ -2,8 +2,8 @@
 
     p_j = x·a_j                                   dot products with the scaled anchors
     1/‖x‖ = ρ[t] / 2^(10 + e),  t = ⌊1024·‖x‖²/4^e⌋,  4^(e-1) ≤ ‖x‖² < 4^e
-    u_j = bias_j - ⌊⌊2^5·p_j / 2^e⌋·ρ[t] / 2^shift⌋, limited to 0…1023
-    κ_j = ⌊255·exp(-u_j/128) + 1/2⌋                by table
+    u_j = bias_j - ⌊⌊2^5·p_j / 2^e⌋·ρ[t] / 2^shift⌋, limited to 0…2047
+    κ_j = ⌊511·exp(-u_j/256) + 1/2⌋                by table
     h_r = +1 where Σ_j A[r,j]·κ_j ≥ threshold[r]   (ties are +1)
 """
 
@@ -36,7 +36,7 @@ class HashTrace:
     dots : int64 [..., N, m]
         x·a_j.
     kernel : int64 [..., N, m]
-        κ_j, 0…255.
+        κ_j, 0…511.
     projection : int64 [..., N, b]
         Σ_j A[r,j]·κ_j.
     codes : int64 [..., N, b]

@@ -1,0 +1,57 @@
+# 'make demo' and 'make test' set themselves up; everything else is in 'make help'.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CONFIG ?= configs/demo.toml
+OUT ?= demo
+WORKERS ?= 2
+
+.PHONY: help demo test lint test-full bench prove clean
+
+help:
+	@echo "make demo       train, generate, simulate and verify on real images -> $(OUT)/"
+	@echo "make test       lint and tests"
+	@echo "make test-full  the whole tested matrix of configurations -> docs/results.md"
+	@echo "make prove      formal proofs"
+	@echo "make bench      simulation speed -> docs/results.md"
+	@echo "make clean      remove what the targets made"
+	@echo "make demo CONFIG=configs/fashion.toml OUT=demo-fashion   on Fashion-MNIST"
+
+demo: $(VENV)/installed
+	$(BIN)/ecoformer demo -c $(CONFIG) -o $(OUT)
+
+test: $(VENV)/installed system-packages lint
+	$(BIN)/pytest -n $(WORKERS) -m "not full"
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+
+test-full: $(VENV)/installed system-packages
+	$(BIN)/python benchmarks/matrix.py
+
+prove: $(VENV)/installed
+	$(BIN)/pytest tests/hw/test_xnor.py -k prove -v
+
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/simulation_speed.py
+
+# Icarus runs the second half of the simulator tests; without it they are skipped and say so.
+.PHONY: system-packages
+system-packages:
+	@command -v iverilog >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get -qq update && apt-get -qq install -y iverilog >/dev/null; \
+	else \
+	  echo "Icarus Verilog is missing: tests that need it are skipped (Debian: apt install iverilog)"; \
+	fi
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, not $$($(PYTHON) --version); set PYTHON=…"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[learn,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(OUT) build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,201 @@
+"""What the verbs share: options, tables, progress, and output that is whole or absent."""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ecoformer.config import Config
+from ecoformer.errors import EcoformerError
+from ecoformer.parameters import ParameterImage
+from ecoformer.workload import Workload
+
+__all__ = [
+    "ConfigOption", "Design", "DesignArgument", "JsonOption", "SeedOption", "SimulatorOption",
+    "StallOption", "WorkloadOption", "import_room", "progress", "show_table", "staged",
+    "write_json",
+]  # fmt: skip
+
+LOG_SECONDS = 5
+"""Seconds between two progress lines where there is no terminal."""
+
+ConfigOption = Annotated[
+    Path, typer.Option("-c", "--config", metavar="FILE", help="Configuration (.toml).")
+]
+DesignArgument = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Folder that 'ecoformer generate' wrote.")
+]
+WorkloadOption = Annotated[
+    Path | None,
+    typer.Option("-w", "--workload", metavar="FILE", help="Sequences to stream (.npz)."),
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same bytes.")]
+StallOption = Annotated[
+    float,
+    typer.Option("--stall", metavar="P", help="Probability of a gap or back-pressure per cycle."),
+]
+SimulatorOption = Annotated[
+    str,
+    typer.Option("--simulator", metavar="NAME", help="verilator, icarus (knows X) or compiled."),
+]
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON, too.")
+]
+
+
+@dataclass(frozen=True)
+class Design:
+    """A folder that ``generate`` wrote, read back and checked.
+
+    Parameters
+    ----------
+    folder : Path
+    config : Config
+    image : ParameterImage
+    verilog : Path
+    """
+
+    folder: Path
+    config: Config
+    image: ParameterImage
+    verilog: Path
+
+    @classmethod
+    def load(cls, folder):
+        """Read the design in ``folder``; raises `EcoformerError` if it is not one."""
+        folder = Path(folder)
+        if not (folder / "manifest.json").is_file():
+            raise EcoformerError(
+                f"{folder}: no generated design; run 'ecoformer generate -o {folder}'"
+            )
+        config = Config.load(folder / "config.toml")
+        image = ParameterImage.load(folder / "parameters.safetensors", config)
+        found = sorted((folder / "rtl").glob("*.v"))
+        if len(found) != 1:
+            raise EcoformerError(
+                f"{folder / 'rtl'}: {len(found)} Verilog files, not 1; generate again"
+            )
+        return cls(folder, config, image, found[0])
+
+    def workload(self, path=None):
+        """The workload at ``path``, or the one that came with the design."""
+        return Workload.load(path or self.folder / "vectors" / "workload.npz", self.config)
+
+    @property
+    def build_dir(self):
+        """Where simulator builds of this design are kept."""
+        return self.folder / "build"
+
+
+def import_room(module, extra=None):
+    """Import a module of another room; a missing package is the user's to install."""
+    try:
+        return __import__(module, fromlist=["_"])
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] in ("hw", "sim", "golden"):
+            raise EcoformerError(
+                f"{error.name}: not part of this installation; install ecoformer again"
+            ) from error
+        raise EcoformerError(
+            f"Python package {error.name}: not installed; pip install "
+            + (f"'ecoformer[{extra}]'" if extra else "ecoformer")
+        ) from error
+
+
+@contextlib.contextmanager
+def staged(output, mark):
+    """Folder to write into that becomes ``output`` when the block ends well, and vanishes if not.
+
+    Parameters
+    ----------
+    output : Path
+        Replaced if it holds the file ``mark``, that is, if an earlier run wrote it.
+    mark : str
+        Name of a file that every result of this verb holds.
+    """
+    output = Path(output).absolute()
+    if output.exists() and not (output / mark).is_file() and (
+        not output.is_dir() or any(output.iterdir())
+    ):
+        raise EcoformerError(
+            f"{output}: exists and was not written by this command; choose another -o"
+        )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
+    try:
+        os.chmod(partial, 0o777 & ~_umask())
+        yield partial
+        old = partial.with_name(partial.name + "-old")
+        if output.exists():
+            output.rename(old)
+        partial.rename(output)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_json(path, figures):
+    """Write ``figures`` to ``path`` in one step; None writes nothing."""
+    if path is None:
+        return
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(figures, indent=2) + "\n")
+    os.replace(partial, path)
+
+
+def show_table(title, rows):
+    """Print ``rows`` of (name, value) pairs."""
+    table = Table(title=title, show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(str(name), f"{value:,}" if isinstance(value, int) else str(value))
+    Console().print(table)
+
+
+@contextlib.contextmanager
+def progress():
+    """Yield a ``reporter(stage, done, total)``: a bar on a terminal, plain lines in a log."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _line_reporter(console)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bars:
+        tasks = {}
+
+        def report(stage, done, total):
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield report
+
+
+def _line_reporter(console):
+    last = {}
+
+    def report(stage, done, total):
+        now = time.monotonic()
+        if stage not in last or now - last[stage] > LOG_SECONDS:
+            last[stage] = now
+            console.print(f"{stage}: {done} of {total}")
+
+    return report
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

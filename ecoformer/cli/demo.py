@@ -1,0 +1,227 @@
+"""``ecoformer demo``: everything once, small, on real images."""
+
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ecoformer.cli.common import (
+    ConfigOption,
+    Design,
+    import_room,
+    progress,
+    show_table,
+    write_json,
+)
+from ecoformer.cli.export import export
+from ecoformer.cli.generate import generate
+from ecoformer.cli.train import train
+from ecoformer.config import Config, read_table
+from ecoformer.errors import EcoformerError
+
+__all__ = ["command", "demo"]
+
+EPILOG = "Example: ecoformer demo -c configs/demo.toml -o demo   Then look into demo/engine."
+STALL = 0.3
+"""Probability of gaps and back-pressure in the cocotb run of the recorded packets."""
+
+
+def command(
+    config: ConfigOption = Path("configs/demo.toml"),
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for everything.")
+    ] = Path("demo"),
+    images: Annotated[
+        int,
+        typer.Option("--images", min=0, metavar="N", help="Images through the RTL; 0: all."),
+    ] = 0,
+):
+    """Train, quantise, generate, and run held-out images through the simulated RTL.
+
+    Every layer and head of every image runs on the generated Verilog inside the network, and every
+    word is compared with the integer model. An interrupted training goes on where it stopped.
+    """
+    figures = demo(config, output, images)
+    show_table("EcoFormer attention, from images to verified hardware", _rows(figures))
+    print(f"Everything is in {output}: models, parameters, Verilog, testbench, demo.json.")
+    if figures["rtl"]["mismatching_words"] or not figures["bench"]["ok"]:
+        raise typer.Exit(1)
+
+
+def demo(config_path, output, images=0):
+    """Run every step; returns the figures, which are in ``output/demo.json`` too."""
+    started = time.monotonic()
+    output = Path(output)
+    _refuse_early(config_path)
+    output.mkdir(parents=True, exist_ok=True)
+
+    _say("1/5 train: softmax network, hash functions, fine-tuning, control")
+    metrics = train(config_path, output / "training")
+    _say("2/5 export: calibrate and quantise")
+    model = output / "training" / "ecoformer.pt"
+    exported = export(config_path, model, output / "parameters")
+    _say("3/5 generate: Verilog, vectors, testbench")
+    clock = time.monotonic()
+    generate(
+        config_path,
+        output / "parameters" / "parameters.safetensors",
+        output / "engine",
+        workload=output / "parameters" / "workload.npz",
+    )
+    generate_seconds = time.monotonic() - clock
+    design = Design.load(output / "engine")
+    _say("4/5 verify: recorded packets on the cocotb bench, with gaps and back-pressure")
+    bench = _bench(design, output / "build")
+    _say("5/5 verify: held-out images, attention of every layer and head on the RTL")
+    rtl = _rtl_in_network(config_path, design, model, images, output / "build")
+
+    figures = {
+        "config": asdict(design.config),
+        "seed": metrics["seed"],
+        "accuracy": {
+            "held_out_images": exported["held_out_images"],
+            "softmax": metrics["held_out_accuracy"]["softmax"],
+            "ecoformer_float": exported["float_accuracy"],
+            "ecoformer_integer": exported["integer_accuracy"],
+        },
+        "changed_predictions": exported["changed_predictions"],
+        "code_disagreement": exported["mean_code_disagreement"],
+        "bench": bench,
+        "rtl": rtl,
+        "generate_seconds": round(generate_seconds, 1),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    write_json(output / "demo.json", figures)
+    return figures
+
+
+@dataclass
+class _Cycles:
+    """Engine in the network that also adds up cycles."""
+
+    engine: object
+    cycles: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    rate: float = 0.0
+
+    def attend(self, workload):
+        results = self.engine.attend(workload)
+        run = self.engine.run
+        self.cycles += run.busy_cycles
+        self.tokens += run.tokens
+        self.seconds += run.seconds
+        self.rate = run.cycles_per_token
+        return results
+
+
+def _rtl_in_network(config_path, design, model_path, count, build_dir):
+    """Predictions with every attention on the RTL, against the integer model, image by image."""
+    evaluation = import_room("golden.evaluation", "learn")
+    deployment = import_room("golden.deployment", "learn")
+    simulate = import_room("sim.simulate")
+    model = import_room("golden.network", "learn").load_model(model_path)
+    part = _held_out(config_path)
+    if count:
+        part = type(part)(part.images[:count], part.labels[:count])
+    config, image = design.config, design.image
+
+    integer = evaluation.predict_hosted(
+        config, model, image, deployment.IntegerEngine(config, image), part
+    )
+    total = len(part) * model.config.heads * model.config.depth
+    with progress() as reporter:
+        engine = _Cycles(
+            simulate.Engine(config, design.verilog, image, build_dir)
+        )
+        checked = evaluation.CheckedEngine(
+            config, image, engine, lambda done: reporter("sequences on the RTL", done, total)
+        )
+        predicted = evaluation.predict_hosted(config, model, image, checked, part)
+    return {
+        "images": len(part),
+        "accuracy": float((predicted == part.labels).double().mean()),
+        "predictions_that_differ": int((predicted != integer).sum()),
+        "sequences": checked.sequences,
+        "words": checked.words,
+        "mismatching_words": checked.mismatches,
+        "cycles_per_token": engine.rate,
+        "cycles_per_image": engine.cycles / len(part),
+        "utilisation": config.cycles_per_token * engine.tokens / engine.cycles,
+        "simulated_cycles_per_second": round(engine.cycles / engine.seconds),
+    }
+
+
+def _bench(design, build_dir):
+    """The recorded packets on the cocotb bench, codes traced, with stalls on both sides."""
+    simulate = import_room("sim.simulate").simulate
+    compare = import_room("sim.verify").compare
+    workload = design.workload()
+    with progress() as reporter:
+        run = simulate(
+            design.config, design.verilog, design.image, workload,
+            stall=STALL, build_dir=build_dir, reporter=reporter,
+        )  # fmt: skip
+    return compare(design.config, design.image, workload, run).as_dict()
+
+
+def _held_out(config_path):
+    training = read_table(
+        config_path, "training", import_room("golden.training", "learn").TrainingConfig
+    )
+    data = import_room("golden.data", "learn")
+    return data.load(training.data, training.data_path or None, training.seed).held_out
+
+
+def _refuse_early(config_path):
+    """Find what would stop a later step now, not after minutes of training."""
+    config = Config.load(config_path)
+    network = read_table(
+        config_path, "network", import_room("golden.network", "learn").NetworkConfig
+    )
+    if config.head_dim != network.head_dim or config.value_dim != network.head_dim:
+        raise EcoformerError(
+            f"{config_path}: [engine] head_dim and value_dim must be width / heads = "
+            f"{network.head_dim} of [network]; correct the configuration"
+        )
+    toolchain = import_room("sim.toolchain")
+    with tempfile.TemporaryDirectory() as folder:
+        for simulator in ("verilator", "compiled"):
+            toolchain.find_simulator(simulator, folder)
+    _held_out(config_path)
+
+
+def _say(text):
+    typer.echo(text, err=True)
+
+
+def _rows(figures):
+    accuracy, rtl, bench = figures["accuracy"], figures["rtl"], figures["bench"]
+    images = accuracy["held_out_images"]
+    return [
+        (f"accuracy on {images:,} held-out images", ""),
+        ("  softmax, float", f"{accuracy['softmax']:.1%}"),
+        ("  EcoFormer, float", f"{accuracy['ecoformer_float']:.1%}"),
+        ("  EcoFormer, integer model", f"{accuracy['ecoformer_integer']:.1%}"),
+        (f"  EcoFormer, RTL, {rtl['images']:,} images", f"{rtl['accuracy']:.1%}"),
+        ("code bits, integer ≠ float", f"{figures['code_disagreement']:.2%}"),
+        ("predictions, integer ≠ float", f"{figures['changed_predictions']} of {images:,}"),
+        (
+            "predictions, RTL ≠ integer",
+            f"{rtl['predictions_that_differ']} of {rtl['images']:,}",
+        ),
+        ("words, RTL ≠ integer", f"{rtl['mismatching_words']} of {rtl['words']:,}"),
+        (
+            "words on the stalled bench, RTL ≠ integer",
+            f"{len(bench['mismatches'])} of {bench['words']:,}",
+        ),
+        ("cycles per token", f"{rtl['cycles_per_token']:.3f}"),
+        ("cycles per image", f"{rtl['cycles_per_image']:,.0f}"),
+        ("utilisation", f"{rtl['utilisation']:.1%}"),
+        ("simulation", f"{rtl['simulated_cycles_per_second']:,} cycles/s"),
+        ("generate", f"{figures['generate_seconds']:.1f} s"),
+        ("whole demo", f"{figures['seconds']:.0f} s"),
+    ]

@@ -1,0 +1,65 @@
+"""``ecoformer simulate``: cycles, utilisation and waveforms of a generated design."""
+
+from typing import Annotated
+
+import typer
+
+from ecoformer.cli.common import (
+    Design,
+    DesignArgument,
+    JsonOption,
+    SeedOption,
+    SimulatorOption,
+    StallOption,
+    WorkloadOption,
+    import_room,
+    progress,
+    show_table,
+    write_json,
+)
+
+__all__ = ["command"]
+
+EPILOG = "Example: ecoformer simulate engine --stall 0.2 --waves fst"
+
+
+def command(
+    directory: DesignArgument,
+    workload: WorkloadOption = None,
+    stall: StallOption = 0.0,
+    waves: Annotated[
+        str | None,
+        typer.Option("--waves", metavar="FORMAT", help="Record DIR/waves.fst or DIR/waves.vcd."),
+    ] = None,
+    simulator: SimulatorOption = "verilator",
+    seed: SeedOption = 0,
+    json_file: JsonOption = None,
+):
+    """Simulate the generated Verilog cycle by cycle on given or recorded sequences.
+
+    The first run compiles the design, which may take a minute; later runs start at once.
+    """
+    simulate = import_room("sim.simulate").simulate
+    design = Design.load(directory)
+    with progress() as reporter:
+        run = simulate(
+            design.config, design.verilog, design.image, design.workload(workload),
+            stall=stall, seed=seed, simulator=simulator, build_dir=design.build_dir,
+            waves=design.folder / f"waves.{waves}" if waves else None,
+            trace=False, reporter=reporter,
+        )  # fmt: skip
+    figures = run.summary()
+    write_json(json_file, figures)
+    counters = ("BUSY", "STARVED", "BLOCKED", "DENOMINATOR")
+    show_table(f"Simulation of {design.verilog.name}", [
+        ("simulator", figures["simulator"]),
+        ("sequences", figures["sequences"]),
+        ("tokens", figures["tokens"]),
+        ("cycles, first beat in to last beat out", figures["cycles"]),
+        ("cycles per token, measured", f"{figures['cycles_per_token']:.3f}"),
+        ("cycles per token, configured", figures["configured_cycles_per_token"]),
+        ("utilisation", f"{figures['utilisation']:.1%}"),
+        *((f"register {name}", figures["registers"][name]) for name in counters),
+        ("simulated cycles per second", figures["cycles_per_second"]),
+        *([("waves", run.waves)] if run.waves else []),
+    ])  # fmt: skip

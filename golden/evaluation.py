@@ -1,0 +1,110 @@
+"""The trained network on the engine: what is exported, and how well each model of it does."""
+
+import numpy as np
+
+from golden.calibration import calibrate, code_disagreement
+from golden.deployment import HostedAttention, IntegerEngine, hosted
+from golden.fitting import predict
+from golden.network import record
+
+__all__ = ["CheckedEngine", "export", "predict_hosted", "recorded_workload"]
+
+CALIBRATION_IMAGES = 128
+"""Training images that set value scales and thresholds."""
+RECORDED_IMAGES = 4
+"""Held-out images whose tokens become test vectors."""
+
+
+def export(config, model, data):
+    """Parameter image of ``model``, test vectors from real images, and the quality of both.
+
+    Parameters
+    ----------
+    config : Config
+    model : VisionTransformer
+        With EcoFormer attention.
+    data : ImageData
+        Calibrates on training images; reports on held-out ones.
+
+    Returns
+    -------
+    image : ParameterImage
+    workload : Workload
+        Every layer and head of some held-out images.
+    figures : dict
+        Held-out accuracy of float and integer network, changed predictions, and the share of code
+        bits that differ, per layer and head; JSON-ready.
+    """
+    image = calibrate(config, model, data.train.images[:CALIBRATION_IMAGES])
+    held_out = data.held_out
+    float_labels = predict(model, held_out.images)
+    integer_labels = predict_hosted(config, model, image, IntegerEngine(config, image), held_out)
+    rates = code_disagreement(config, model, image, held_out.images[:CALIBRATION_IMAGES])
+    figures = {
+        "held_out_images": len(held_out),
+        "float_accuracy": _share(float_labels == held_out.labels),
+        "integer_accuracy": _share(integer_labels == held_out.labels),
+        "changed_predictions": int((float_labels != integer_labels).sum()),
+        "code_disagreement": rates.tolist(),
+        "mean_code_disagreement": float(rates.mean()),
+    }
+    return image, recorded_workload(config, model, image, held_out), figures
+
+
+def predict_hosted(config, model, image, engine, part, observer=None):
+    """Labels that ``model`` gives the images of ``part`` with its attention on ``engine``."""
+    with hosted(model, HostedAttention(config, image, engine, observer)):
+        return predict(model, part.images)
+
+
+def recorded_workload(config, model, image, part):
+    """The packets of every layer and head of the first images of ``part``."""
+    host = HostedAttention(config, image, None)
+    tape = record(model, part.images[:RECORDED_IMAGES])
+    layers = [host.workload(layer, x, v) for layer, (x, v) in enumerate(tape)]
+    return type(layers[0]).from_sequences(
+        sequence for workload in layers for sequence in workload.sequences()
+    )
+
+
+class CheckedEngine:
+    """An engine whose every result is compared with the integer model, word by word.
+
+    Parameters
+    ----------
+    config : Config
+    image : ParameterImage
+    engine : object
+        With ``attend(workload)``.
+    reporter : callable or None
+        Called with the number of sequences done after every call.
+
+    Members
+    -------
+    words, mismatches, sequences, tokens : int
+        Counted over all calls.
+    """
+
+    def __init__(self, config, image, engine, reporter=None):
+        self.engine = engine
+        self.reference = IntegerEngine(config, image)
+        self.reporter = reporter
+        self.words = self.mismatches = self.sequences = self.tokens = 0
+
+    def attend(self, workload):
+        """Results of every sequence, as the checked engine gives them."""
+        results = self.engine.attend(workload)
+        expected = self.reference.attend(workload)
+        self.words += sum(map(np.size, expected))
+        self.mismatches += sum(
+            int((got != want).sum()) for got, want in zip(results, expected, strict=True)
+        )
+        self.sequences += len(workload)
+        self.tokens += int(workload.lengths.sum())
+        if self.reporter is not None:
+            self.reporter(self.sequences)
+        return results
+
+
+def _share(flags):
+    return float(flags.double().mean())

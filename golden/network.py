@@ -1,0 +1,257 @@
+"""A small vision transformer whose attention is softmax or EcoFormer, and its file."""
+
+import hashlib
+import io
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from torch import nn
+
+from ecoformer.errors import EcoformerError
+from golden.attention import Attention, AttentionConfig, observed
+from golden.checks import check_number
+
+__all__ = [
+    "NetworkConfig",
+    "VisionTransformer",
+    "swap_attention",
+    "record",
+    "save_model",
+    "load_model",
+    "write_atomic",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """Shape of a vision transformer.
+
+    Parameters
+    ----------
+    image_size : int
+        Pixels along one side of a square image.
+    channels : int
+        Colours of a pixel.
+    patch : int
+        Pixels along one side of a patch; (image_size / patch)² tokens.
+    width : int
+        Elements of a token.
+    heads : int
+        Attention heads; head dimension width / heads.
+    depth : int
+        Blocks.
+    mlp_ratio : int
+        Hidden width of the MLP over ``width``.
+    classes : int
+        Labels.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A value of the wrong type, outside its range, or one that does not divide.
+    """
+
+    image_size: int = 28
+    channels: int = 1
+    patch: int = 4
+    width: int = 64
+    heads: int = 2
+    depth: int = 4
+    mlp_ratio: int = 2
+    classes: int = 10
+
+    def __post_init__(self):
+        for name, value in asdict(self).items():
+            check_number(name, value, int, 1)
+        if self.image_size % self.patch:
+            raise ValueError(
+                f"patch must divide image_size = {self.image_size}, not be {self.patch}"
+            )
+        if self.width % self.heads:
+            raise ValueError(f"heads must divide width = {self.width}, not be {self.heads}")
+
+    @property
+    def tokens(self):
+        """Tokens N of an image."""
+        return (self.image_size // self.patch) ** 2
+
+    @property
+    def head_dim(self):
+        """Elements D = E of a token in one head."""
+        return self.width // self.heads
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: ``x + attention(norm(x))``, then ``x + mlp(norm(x))``."""
+
+    def __init__(self, config, attention, layer):
+        super().__init__()
+        hidden = config.width * config.mlp_ratio
+        self.norm1 = nn.LayerNorm(config.width)
+        self.attention = Attention(config.width, config.heads, attention, layer)
+        self.norm2 = nn.LayerNorm(config.width)
+        self.mlp = nn.Sequential(
+            nn.Linear(config.width, hidden), nn.GELU(), nn.Linear(hidden, config.width)
+        )
+
+    def forward(self, x):
+        x = x + self.attention(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class VisionTransformer(nn.Module):
+    """Patches, learned positions, blocks, mean over tokens, classifier.
+
+    Patches overlap, as in PVTv2: kernel 2p - 1, stride p.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        Shape of the network.
+    attention : AttentionConfig or None
+        EcoFormer attention in every block; softmax when None.
+    """
+
+    def __init__(self, config, attention=None):
+        super().__init__()
+        self.config = config
+        self.attention_config = attention
+        p = config.patch
+        self.to_tokens = nn.Conv2d(config.channels, config.width, 2 * p - 1, p, p - 1)
+        self.position = nn.Parameter(0.02 * torch.randn(config.tokens, config.width))
+        self.blocks = nn.Sequential(*(Block(config, attention, i) for i in range(config.depth)))
+        self.norm = nn.LayerNorm(config.width)
+        self.classifier = nn.Linear(config.width, config.classes)
+
+    def forward(self, images):
+        """Logits [B, classes] of uint8 ``images`` [B, channels, image_size, image_size]."""
+        pixels = images.to(self.position.dtype) / 127.5 - 1
+        x = self.to_tokens(pixels).flatten(2).transpose(1, 2) + self.position  # [B, N, width]
+        return self.classifier(self.norm(self.blocks(x)).mean(1))
+
+    def attention_layers(self):
+        """The ``Attention`` module of every block, first block first."""
+        return [block.attention for block in self.blocks]
+
+
+def swap_attention(model, attention):
+    """A copy of the softmax network ``model`` with EcoFormer attention in every block.
+
+    ``to_qk`` starts from the q rows; everything else is taken over. The hashes are random until
+    :func:`golden.ksh.learn_hashes`.
+
+    Parameters
+    ----------
+    model : VisionTransformer
+        Softmax network; stays as it is.
+    attention : AttentionConfig
+        Shape of the new attention.
+    """
+    if model.attention_config is not None:
+        raise ValueError("model must have softmax attention, not EcoFormer attention")
+    swapped = VisionTransformer(model.config, attention)
+    state = swapped.state_dict()
+    for name, value in model.state_dict().items():
+        if ".to_k." not in name:
+            state[name.replace(".to_q.", ".to_qk.")] = value
+    swapped.load_state_dict(state)
+    return swapped
+
+
+@torch.no_grad()
+def record(model, images):
+    """Tokens and values of every layer while ``model`` sees ``images``, for calibration.
+
+    Returns
+    -------
+    list of (Tensor [B, H, N, D], Tensor [B, H, N, E])
+        (x, v) of each layer; x is q in softmax mode.
+    """
+    layers = model.attention_layers()
+    tape = [None] * len(layers)
+
+    def observer(layer, x, v):
+        tape[layer] = (x, v)
+
+    with observed(layers, observer):
+        model(images)
+    return tape
+
+
+def save_model(model, path):
+    """Write ``model`` to ``path``: configuration as JSON, state_dict, checksum; atomic."""
+    attention = model.attention_config
+    config = {
+        "network": asdict(model.config),
+        "attention": None if attention is None else asdict(attention),
+    }
+    state = model.state_dict()
+    content = {"config": json.dumps(config), "state": state, "sha256": _digest(state)}
+    write_atomic(path, torch_bytes(content))
+
+
+def load_model(path):
+    """The network of a file that :func:`save_model` wrote, in evaluation mode.
+
+    Raises
+    ------
+    EcoformerError
+        No such file, damaged, or not a model file.
+    """
+    path = Path(path)
+    content = read_checked(path, "model file")
+    try:
+        config = json.loads(content["config"])
+        attention = config["attention"]
+        model = VisionTransformer(
+            NetworkConfig(**config["network"]),
+            None if attention is None else AttentionConfig(**attention),
+        )
+        model.load_state_dict(content["state"])
+        whole = _digest(content["state"]) == content["sha256"]
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise EcoformerError(f"{path}: not a model file ({_line(error)}); train again") from error
+    if not whole:
+        raise EcoformerError(f"{path}: damaged model file (checksum differs); train again")
+    return model.eval()
+
+
+def read_checked(path, what):
+    """Tensors and plain values of a torch file; EcoformerError when it cannot be read."""
+    if not Path(path).is_file():
+        raise EcoformerError(f"{path}: no such {what}; make one with 'train'")
+    try:
+        return torch.load(path, weights_only=True)
+    except (RuntimeError, UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
+        raise EcoformerError(f"{path}: damaged {what} ({_line(error)}); train again") from error
+
+
+def torch_bytes(content):
+    """What torch.save writes; on a path it would put the file's name into the bytes."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def write_atomic(path, content):
+    """Write the bytes ``content`` so that ``path`` holds the old or the new file, never half."""
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
+def _digest(state):
+    digest = hashlib.sha256()
+    for name, tensor in state.items():
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _line(error):
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]

@@ -1,0 +1,32 @@
+"""Host side of the engine in numpy: float tokens and values to integers, results back to float.
+
+A hash of ``x/‖x‖`` does not see the length of x, so every token is scaled by itself to the full
+range; values share one scale per parameter set.
+"""
+
+import numpy as np
+
+__all__ = ["dequantise_outputs", "quantise_tokens", "quantise_values"]
+
+
+def quantise_tokens(config, x):
+    """Integers of float tokens ``x`` [..., D], each token scaled to its own full range."""
+    limit = _limit(config.token_width)
+    largest = np.abs(x).max(axis=-1, keepdims=True)
+    scale = np.divide(limit, largest, out=np.zeros_like(largest), where=largest > 0)
+    return np.rint(x * scale).astype(np.int64)
+
+
+def quantise_values(config, v, scale):
+    """Integers of float values ``v`` [..., E] in units of ``scale``, limited to their width."""
+    limit = _limit(config.value_width)
+    return np.clip(np.rint(v / scale), -limit - 1, limit).astype(np.int64)
+
+
+def dequantise_outputs(config, outputs, scale):
+    """Float results of integer ``outputs`` [..., E] of values in units of ``scale``."""
+    return outputs * (scale / 2.0**config.output_fraction)
+
+
+def _limit(width):
+    return 2 ** (width - 1) - 1

@@ -1,0 +1,1 @@
+"""How an engine runs: simulator builds, benches, cycle counts, bit-exact verification."""

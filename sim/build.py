@@ -1,0 +1,274 @@
+"""Compiled simulations of Verilog text, built once and kept by content."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cocotb
+
+from ecoformer.errors import EcoformerError
+from sim.compiled import HARNESS, compile_commands
+from sim.toolchain import Simulator, find_simulator
+
+__all__ = ["Build", "build", "read_verilog", "start_step", "last_words", "WAVE_FORMATS"]
+
+WAVE_FORMATS = ("fst", "vcd")
+
+
+@dataclass(frozen=True)
+class Build:
+    """A compiled simulation.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it lies; several simulations may run from it at the same time.
+    top : str
+        Name of the top module.
+    simulator : Simulator
+    waves : str or None
+        Wave format it can record.
+    """
+
+    folder: Path
+    top: str
+    simulator: Simulator
+    waves: str | None
+
+
+def build(verilog, build_dir, *, simulator="verilator", waves=None, reporter=None):
+    """Compile ``verilog``, or return the build of the same text made before.
+
+    Safe to call from several processes at once: one compiles, the others wait for it.
+
+    Parameters
+    ----------
+    verilog : str or Path
+        Verilog text, or a file of it.
+    build_dir : Path
+        Folder of all builds.
+    simulator : str
+        One of `sim.toolchain.SIMULATORS`.
+    waves : str
+        ``fst`` or ``vcd``; builds with waves are slower.
+    reporter : callable
+        Called as ``reporter(stage, done, total)`` before and after compilation.
+
+    Raises
+    ------
+    EcoformerError
+        No simulator, or it refuses the text.
+    """
+    text = read_verilog(verilog)
+    top = _top_module(text)
+    build_dir = Path(build_dir).resolve()
+    build_dir.mkdir(parents=True, exist_ok=True)
+    if waves is not None and waves not in WAVE_FORMATS:
+        raise EcoformerError(f"waves {waves!r}: no such format; choose fst or vcd")
+    found = find_simulator(simulator, build_dir / "toolchain")
+    identity = [found.identity, cocotb.__version__, sys.version, str(waves)]
+    runtime = build_dir / "toolchain" / f"{simulator}-{_digest(identity)}"
+    if simulator == "compiled":
+        identity.append(HARNESS.read_text())
+    key = _digest([*identity, text])
+    done = Build(build_dir / f"{simulator}-{key}", top, found, waves)
+    with _lock(build_dir / f"{simulator}-{key}.lock"):
+        if not done.folder.is_dir():
+            if reporter:
+                reporter("build", 0, 1)
+            _compile(text, done, runtime)
+            if reporter:
+                reporter("build", 1, 1)
+    return done
+
+
+def read_verilog(verilog):
+    """Text of ``verilog``, which is the text itself or the path of a file of it."""
+    if isinstance(verilog, str) and "endmodule" in verilog:
+        return verilog
+    path = Path(verilog)
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EcoformerError(f"{path}: cannot read Verilog ({error}); run 'generate'") from error
+
+
+def start_step(folder, simulator, method, arguments, env):
+    """Start one step of cocotb's runner in a process group of its own; returns the process."""
+    step = folder / f"{method}.json"
+    step.write_text(json.dumps(
+        {"simulator": simulator, "method": method, "arguments": arguments}
+    ))  # fmt: skip
+    environment = {
+        **{name: value for name, value in os.environ.items() if name not in _INHERITED},
+        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+        **env,
+    }
+    with (folder / f"{method}.out").open("w") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "sim.launch", str(step)],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+_INHERITED = ("PYTEST_CURRENT_TEST", "WAVES", "GUI", "COCOTB_TEST_FILTER", "COCOTB_TESTCASE")
+"""Variables with which a calling test or shell would change what cocotb's runner does."""
+
+
+def last_words(*logs):
+    """The line of the logs that says best what went wrong."""
+    lines = []
+    for log in logs:
+        with contextlib.suppress(OSError):
+            lines += log.read_text(errors="replace").splitlines()
+    lines = [line.strip() for line in lines if line.strip()]
+    for line in lines:
+        if re.search(r"error", line, re.IGNORECASE) and "Traceback" not in line:
+            return line[:300]
+    return lines[-1][:300] if lines else "no message"
+
+
+def _compile(text, done, runtime):
+    partial = Path(tempfile.mkdtemp(prefix=done.folder.name + ".", dir=done.folder.parent))
+    source = partial / "design.v"
+    source.write_text(text)
+    for path in runtime.glob("*.o"):
+        copy = shutil.copyfile(path, partial / path.name)
+        os.utime(copy, (time.time() + 3600,) * 2)  # newer than what make compares it with
+    start = _start_compiled if done.simulator.name == "compiled" else _start_runner
+    process = start(partial, source, done)
+    with _ended(process):
+        status = process.wait()
+    if status:
+        failed = done.folder.with_name(done.folder.name + ".failed")
+        shutil.rmtree(failed, ignore_errors=True)
+        partial.rename(failed)
+        why = last_words(failed / "build.log", failed / "build.out")
+        raise EcoformerError(
+            f"{failed / 'build.log'}: {done.simulator.name} does not build the design: {why}"
+        )
+    if not runtime.is_dir():
+        _keep_runtime(partial, runtime)
+    _drop_leftovers(partial)
+    partial.rename(done.folder)
+
+
+def _start_compiled(partial, source, done):
+    commands = compile_commands(partial, source, done.top, done.simulator.build_args)
+    with (partial / "build.log").open("w") as log:
+        return subprocess.Popen(
+            " && ".join(map(shlex.join, commands)),
+            shell=True,
+            env={**os.environ, **done.simulator.env},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _start_runner(partial, source, done):
+    sources, build_args = [str(source)], list(done.simulator.build_args)
+    if done.waves and done.simulator.name == "icarus":
+        sources.append(_write_dump(partial, done.top))
+        build_args += ["-s", "ecoformer_dump"]
+    elif done.waves == "fst":
+        build_args.append("--trace-fst")
+    return start_step(
+        partial,
+        done.simulator.name,
+        "build",
+        {
+            "sources": sources,
+            "hdl_toplevel": done.top,
+            "build_dir": str(partial),
+            "build_args": build_args,
+            "timescale": ["1ns", "1ps"],
+            "waves": done.waves is not None and done.simulator.name == "verilator",
+            "always": True,
+            "log_file": str(partial / "build.log"),
+        },
+        done.simulator.env,
+    )
+
+
+def _write_dump(folder, top):
+    """Second top module that records waves; cocotb's own is SystemVerilog, refused by -g2005."""
+    path = folder / "dump.v"
+    path.write_text(
+        "module ecoformer_dump;\n"
+        f'  initial begin $dumpfile("dump.fst"); $dumpvars(0, {top}); end\n'
+        "endmodule\n"
+    )
+    return str(path)
+
+
+def _keep_runtime(partial, runtime):
+    """Keep the objects of Verilator's own library: they take longer to compile than most engines.
+
+    They do not depend on the design, only on what the name of the folder ``runtime`` stands for.
+    """
+    objects = list(partial.glob("verilated*.o"))
+    if objects:
+        kept = Path(tempfile.mkdtemp(prefix=runtime.name + ".", dir=runtime.parent))
+        for path in objects:
+            shutil.copyfile(path, kept / path.name)
+        with contextlib.suppress(OSError):  # another process was faster
+            kept.rename(runtime)
+        shutil.rmtree(kept, ignore_errors=True)
+
+
+def _digest(texts):
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:20]
+
+
+def _drop_leftovers(folder):
+    """Objects and generated C++ are as large as the program; only the program runs."""
+    for path in folder.iterdir():
+        if path.suffix in (".o", ".a", ".cpp", ".h", ".d", ".gch"):
+            path.unlink()
+
+
+def _top_module(text):
+    """Name of the module that has the register port."""
+    headers = re.findall(r"^\s*module\s+\\?(\S+?)\s*\((.*?)\);", text, re.MULTILINE | re.DOTALL)
+    names = [name for name, ports in headers if "s_axil_awaddr" in ports and "aclk" in ports]
+    if not names:
+        raise EcoformerError("Verilog text: no module with the engine's pins; run 'generate'")
+    return names[0]
+
+
+@contextlib.contextmanager
+def _lock(path):
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _ended(process):
+    """Make sure that ``process`` and its children do not outlive the block."""
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait()

@@ -1,0 +1,244 @@
+"""Bus drivers of the bench: AXI4-Stream source and sink, and an AXI4-Lite master.
+
+Source and sink have no coroutine of their own: the bench calls ``edge`` of both at every clock
+edge, after which a bus changes only if something happened. Python per cycle is what a simulation
+spends its time on.
+"""
+
+from cocotb.triggers import RisingEdge
+
+__all__ = ["StreamSource", "StreamSink", "RegisterPort", "RegisterError"]
+
+
+class StreamSource:
+    """Sends beats on ``s_axis`` with random gaps.
+
+    Parameters
+    ----------
+    dut : cocotb handle
+    beats : list of int
+        ``tdata`` of every beat of every packet.
+    lasts : list of int
+        Indices into ``beats`` of the last beat of each packet.
+    users : list of int
+        ``tuser`` of each packet.
+    stall : float
+        Probability that a cycle without a waiting beat offers none.
+    rng : random.Random
+
+    Members
+    -------
+    hold : int or None
+        Packet that must not begin yet.
+    packet : int
+        Packets sent so far.
+    first, last : list of int
+        Cycle in which the first and the last beat of each packet were taken.
+    """
+
+    def __init__(self, dut, beats, lasts, users, *, stall, rng):
+        self.data, self.valid = dut.s_axis_tdata, dut.s_axis_tvalid
+        self.ready, self.tlast, self.user = dut.s_axis_tready, dut.s_axis_tlast, dut.s_axis_tuser
+        self.beats, self.lasts, self.users = beats, [*lasts, -1], [*users, 0]
+        self.stall, self.rng = stall, rng
+        self.hold, self.packet, self.first, self.last = None, 0, [], []
+        self._sent, self._offered, self._opening = 0, False, True
+        self._tlast, self._tuser_due = None, False
+
+    def start(self):
+        """Offer the first beat."""
+        self.valid.value = 0
+        self._offer()
+
+    def edge(self, cycle):
+        """Take note of what the engine took at this edge; offer the next beat. True if taken."""
+        if not self._offered:
+            if self._sent < len(self.beats):
+                self._offer()
+            return False
+        if not self.ready.value:
+            return False
+        if self._opening:
+            self.first.append(cycle)
+        self._opening = self._sent == self.lasts[self.packet]
+        if self._opening:
+            self.last.append(cycle)
+            self.packet += 1
+        self._sent += 1
+        if self._sent < len(self.beats):
+            self._offer()
+        else:
+            self._offered = False
+            self.valid.value = 0
+        return True
+
+    def _offer(self):
+        held = self._opening and self.packet == self.hold
+        if held or (self.stall and self.rng.random() < self.stall):
+            if self._offered:
+                self._offered = False
+                self.valid.value = 0
+            return
+        self.data.value = self.beats[self._sent]
+        last = self._sent == self.lasts[self.packet]
+        if last != self._tlast:
+            self._tlast = last
+            self.tlast.value = int(last)
+        if self._opening:
+            self.user.value = self.users[self.packet]
+            self._tuser_due = True
+        elif self._tuser_due:
+            self.user.value = self.users[self.packet] ^ 1  # must be ignored after the first beat
+            self._tuser_due = False
+        if not self._offered:
+            self._offered = True
+            self.valid.value = 1
+
+
+class StreamSink:
+    """Takes beats from ``m_axis`` with random back-pressure.
+
+    Parameters
+    ----------
+    dut : cocotb handle
+    stall : float
+        Probability that a cycle does not accept a beat.
+    rng : random.Random
+
+    Members
+    -------
+    packet : int
+        Packets received so far.
+    beats : list of int
+        ``tdata`` of every beat taken.
+    ends : list of int
+        Number of beats taken when each packet was complete.
+    users : list of int
+        ``tuser`` of the last beat of each packet.
+    first, last : list of int
+        Cycle in which the first and the last beat of each packet were taken.
+    """
+
+    def __init__(self, dut, *, stall, rng):
+        self.data, self.valid = dut.m_axis_tdata, dut.m_axis_tvalid
+        self.ready, self.tlast, self.user = dut.m_axis_tready, dut.m_axis_tlast, dut.m_axis_tuser
+        self.stall, self.rng = stall, rng
+        self.packet, self.beats, self.ends, self.users = 0, [], [], []
+        self.first, self.last = [], []
+        self._ready, self._opening = False, True
+
+    def start(self):
+        """Accept the first beat."""
+        self._ready = True
+        self.ready.value = 1
+
+    def edge(self, cycle):
+        """Take the beat of this edge, if there is one; choose ``tready`` anew. True if taken."""
+        taken = bool(self._ready and self.valid.value)
+        if taken:
+            self.beats.append(int(self.data.value))
+            if self._opening:
+                self.first.append(cycle)
+                self._opening = False
+            if self.tlast.value:
+                self.ends.append(len(self.beats))
+                self.users.append(int(self.user.value))
+                self.last.append(cycle)
+                self.packet += 1
+                self._opening = True
+        if self.stall:
+            ready = self.rng.random() >= self.stall
+            if ready != self._ready:
+                self._ready = ready
+                self.ready.value = int(ready)
+        return taken
+
+
+class RegisterError(Exception):
+    """A register access was answered with SLVERR or not at all."""
+
+
+class RegisterPort:
+    """AXI4-Lite master on ``s_axil``, one access at a time.
+
+    Parameters
+    ----------
+    dut : cocotb handle
+    patience : int
+        Cycles to wait for an answer.
+    """
+
+    def __init__(self, dut, *, patience=1000):
+        self.dut, self.patience = dut, patience
+        self._edge = RisingEdge(dut.aclk)
+
+    def start(self):
+        """Drive every input to its idle value."""
+        for name in ("awvalid", "wvalid", "arvalid", "awaddr", "wdata", "araddr"):
+            getattr(self.dut, f"s_axil_{name}").value = 0
+        self.dut.s_axil_wstrb.value = 0xF
+        self.dut.s_axil_bready.value = 1
+        self.dut.s_axil_rready.value = 1
+
+    async def write(self, address, data, *, delays=(0, 0, 0)):
+        """Write a 32-bit word; raises `RegisterError` unless it is answered OKAY.
+
+        ``delays`` are the cycles to wait before address and data are offered and before a response
+        is accepted.
+        """
+        dut = self.dut
+        dut.s_axil_awaddr.value = address
+        dut.s_axil_wdata.value = data
+        offer = {"aw": delays[0], "w": delays[1]}
+        dut.s_axil_bready.value = int(delays[2] == 0)
+        answered = None
+        for cycle in range(self.patience):
+            for channel, start in offer.items():
+                if start == cycle:
+                    getattr(dut, f"s_axil_{channel}valid").value = 1
+            await self._edge
+            for channel, start in list(offer.items()):
+                if start <= cycle and getattr(dut, f"s_axil_{channel}ready").value:
+                    del offer[channel]
+                    getattr(dut, f"s_axil_{channel}valid").value = 0
+            if dut.s_axil_bvalid.value:
+                answered = cycle if answered is None else answered
+                if cycle >= answered + delays[2]:
+                    self._check("write", address, dut.s_axil_bresp)
+                    return
+                if cycle + 1 == answered + delays[2]:
+                    dut.s_axil_bready.value = 1
+            elif answered is not None:
+                raise RegisterError(f"response to a write to register {address:#x} is withdrawn")
+        raise RegisterError(f"write to register {address:#x} is not answered")
+
+    async def read(self, address, *, delay=0):
+        """The 32-bit word at ``address``; raises `RegisterError` unless answered OKAY.
+
+        ``delay`` cycles pass before an answer is accepted.
+        """
+        dut = self.dut
+        dut.s_axil_araddr.value = address
+        dut.s_axil_arvalid.value = 1
+        dut.s_axil_rready.value = int(delay == 0)
+        asked, answered = False, None
+        for cycle in range(self.patience):
+            await self._edge
+            if not asked and dut.s_axil_arready.value:
+                asked = True
+                dut.s_axil_arvalid.value = 0
+            if dut.s_axil_rvalid.value:
+                answered = cycle if answered is None else answered
+                if cycle >= answered + delay:
+                    self._check("read", address, dut.s_axil_rresp)
+                    return int(dut.s_axil_rdata.value)
+                if cycle + 1 == answered + delay:
+                    dut.s_axil_rready.value = 1
+            elif answered is not None:
+                raise RegisterError(f"answer to a read of register {address:#x} is withdrawn")
+        raise RegisterError(f"read of register {address:#x} is not answered")
+
+    @staticmethod
+    def _check(what, address, response):
+        if int(response.value):
+            raise RegisterError(f"{what} of register {address:#x} is answered {response.value}")

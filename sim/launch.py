@@ -1,0 +1,27 @@
+"""One step of cocotb's runner in a process of its own: ``python -m sim.launch STEP.json``.
+
+The runner changes the environment and the working folder of its process and ends it on failure;
+here it may. Simulations run beside each other without touching the process that asked for them.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from cocotb_tools.runner import get_runner
+
+__all__ = ["main"]
+
+
+def main(path):
+    """Run the step described in the JSON file ``path``: simulator, method and its arguments."""
+    step = json.loads(Path(path).read_text())
+    runner = get_runner(step["simulator"])
+    arguments = step["arguments"]
+    if "timescale" in arguments:
+        arguments["timescale"] = tuple(arguments["timescale"])
+    getattr(runner, step["method"])(**arguments)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,131 @@
+"""The record of a simulation: what came out, when, and what follows from it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ecoformer.wire import unpack_sequence
+
+__all__ = ["SimulationRun"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SimulationRun:
+    """What an engine answered to a workload.
+
+    Lists and arrays have one entry per answered packet, in the order of arrival, which is the
+    order of the workload. An engine that stops answering leaves them short.
+
+    Parameters
+    ----------
+    config : Config
+    beats : list of uint8 [n, bus_bytes]
+        Every beat of each packet.
+    users : int64 array
+        ``m_axis_tuser`` as it came: set number, and the error flag above it.
+    stamps : dict of str to int64 array
+        Cycle of the ``first_in``, ``last_in``, ``first_out`` and ``last_out`` beat of each packet.
+    extra_beats : int
+        Beats after the last complete packet.
+    codes : int64 array [tokens, b] or None
+        ±1 of every token that left the hash unit, in stream order, if they were traced.
+    cycles : int
+        Cycles simulated after programming.
+    registers : dict of str to int
+        Every readable register after the run.
+    faults : dict of int to str
+        Faults that were injected, by packet number.
+    updates : dict of int to ParameterImage
+        Images that were loaded during the run, by the first packet they count for.
+    interrupts : int64 array [3] or None
+        Level of ``irq`` with no flag enabled, with every flag enabled, and after clearing them.
+    seconds : float
+        Wall-clock time of the simulation, without the build.
+    simulator : str
+        Name and version.
+    waves : Path or None
+        Recorded waveform.
+    """
+
+    config: object
+    beats: list
+    users: np.ndarray
+    stamps: dict
+    extra_beats: int
+    codes: np.ndarray | None
+    cycles: int
+    registers: dict
+    faults: dict = field(default_factory=dict)
+    updates: dict = field(default_factory=dict)
+    interrupts: np.ndarray | None = None
+    seconds: float
+    simulator: str
+    waves: Path | None = None
+
+    @property
+    def outputs(self):
+        """Results of each packet: int64 [N, E], whole tokens only."""
+        return [self._tokens(beats) for beats in self.beats]
+
+    @property
+    def errors(self):
+        """Error flag of each packet."""
+        return (self.users >> self.config.user_width).astype(bool)
+
+    @property
+    def sets(self):
+        """Parameter set that each packet came back with."""
+        return self.users & (1 << self.config.user_width) - 1
+
+    @property
+    def tokens(self):
+        """Tokens of good packets."""
+        good = [len(beats) for beats, error in zip(self.beats, self.errors) if not error]
+        return sum(good) // self.config.output_beats
+
+    @property
+    def busy_cycles(self):
+        """Cycles from the first input beat to the last output beat, both counted."""
+        if not len(self.stamps["last_out"]):
+            return 0
+        return int(self.stamps["last_out"][-1] - self.stamps["first_in"][0]) + 1
+
+    @property
+    def cycles_per_token(self):
+        """Steady rate: first output beat of the second packet to that of the last one.
+
+        With fewer than three packets, or with bad ones, the whole run over all its tokens.
+        """
+        first = self.stamps["first_out"]
+        if len(first) < 3 or self.errors.any():
+            return self.busy_cycles / max(1, self.tokens)
+        tokens = sum(map(len, self.beats[1:-1])) / self.config.output_beats
+        return float(first[-1] - first[1]) / max(1, tokens)
+
+    @property
+    def utilisation(self):
+        """Share of the run in which a token was worked on: k · tokens / cycles."""
+        return self.config.cycles_per_token * self.tokens / max(1, self.busy_cycles)
+
+    def summary(self):
+        """The figures of the run as a dict for JSON."""
+        return {
+            "simulator": self.simulator,
+            "sequences": len(self.beats),
+            "tokens": self.tokens,
+            "error_packets": int(self.errors.sum()),
+            "cycles": self.busy_cycles,
+            "cycles_per_token": round(self.cycles_per_token, 4),
+            "configured_cycles_per_token": self.config.cycles_per_token,
+            "utilisation": round(self.utilisation, 4),
+            "seconds": round(self.seconds, 3),
+            "cycles_per_second": round(self.cycles / max(1e-9, self.seconds)),
+            "registers": self.registers,
+        }
+
+    def _tokens(self, beats):
+        whole = len(beats) // self.config.output_beats * self.config.output_beats
+        if not whole:  # an error answer is shorter than a token
+            return np.zeros((0, self.config.value_dim), dtype=np.int64)
+        return unpack_sequence(self.config, beats[:whole])

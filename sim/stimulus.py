@@ -1,0 +1,154 @@
+"""Random parameters and sequences that reach the corners of the arithmetic."""
+
+import numpy as np
+
+from ecoformer.arithmetic import (
+    BIAS_WIDTH,
+    KERNEL_INDEX_BITS,
+    SHIFT_WIDTH,
+    WEIGHT_WIDTH,
+    Arithmetic,
+)
+from ecoformer.parameters import ParameterImage
+from ecoformer.workload import Workload
+from golden.integer.hashing import trace_tokens
+
+__all__ = ["random_image", "random_workload", "PATTERNS"]
+
+BALANCE = 9
+"""Random tokens between which a threshold is put; odd."""
+
+
+def random_image(config, rng, *, sets=None):
+    """Image of random integers: full-range extremes mixed with values near what training finds.
+
+    Purely full-range numbers would saturate every kernel value and freeze every code bit. So most
+    thresholds are what the median of some random tokens projects to: one of them ties.
+
+    Parameters
+    ----------
+    config : Config
+    rng : numpy.random.Generator
+    sets : int
+        Sets in the image; all that the engine holds unless given.
+    """
+    c, bits = config, Arithmetic(config)
+    sets = c.parameter_sets if sets is None else sets
+    span = 1 << KERNEL_INDEX_BITS
+    weight = 1 << (WEIGHT_WIDTH - 1)
+    limit = bits.max_projection
+    extreme = rng.choice([0, bits.max_offset, bits.max_offset // 2], sets)
+    offset = rng.integers(0, bits.max_offset + 1, sets)
+    image = ParameterImage(
+        anchors=_mixed(rng, (sets, c.anchors, c.head_dim), weight, weight // 2),
+        bias=np.where(
+            rng.random((sets, c.anchors)) < 0.25,
+            _uniform(rng, (sets, c.anchors), 1 << (BIAS_WIDTH - 1)),
+            rng.integers(0, span, (sets, c.anchors)),
+        ),
+        shift=np.where(
+            rng.random(sets) < 0.75,
+            rng.integers(10, 19, sets),
+            rng.integers(0, 1 << SHIFT_WIDTH, sets),
+        ),
+        projection=_mixed(rng, (sets, c.code_bits, c.anchors), weight, weight // 8),
+        threshold=_uniform(rng, (sets, c.code_bits), limit),
+        offset=np.where(rng.random(sets) < 0.5, extreme, offset),
+        value_scale=np.ones(sets, dtype=np.float32),
+    )
+    for index in range(sets):
+        tokens = _random(rng, (BALANCE, c.head_dim), c.token_width)
+        middle = np.sort(trace_tokens(image, index, tokens).projection, axis=0)[BALANCE // 2]
+        lively = rng.random(c.code_bits) < 0.9
+        image.threshold[index] = np.where(lively, middle, image.threshold[index])
+    return image
+
+
+def random_workload(config, rng, sequences, *, lengths=None, sets=None, patterns=None):
+    """Workload of random sequences, the extremes of :data:`PATTERNS` among them.
+
+    Parameters
+    ----------
+    config : Config
+    rng : numpy.random.Generator
+    sequences : int
+        Number of sequences.
+    lengths : int, (low, high) or None
+        Tokens per sequence: fixed, uniform, or uniform over 1…``max_tokens``.
+    sets : int
+        Sets 0…sets-1 are drawn from; all that the engine holds unless given.
+    patterns : sequence of str
+        Names from :data:`PATTERNS`, taken in turn; every one unless given.
+    """
+    low, high = _span(lengths, config.max_tokens)
+    sets = config.parameter_sets if sets is None else sets
+    patterns = list(PATTERNS) if patterns is None else list(patterns)
+    drawn = []
+    for i in range(sequences):
+        count = int(rng.integers(low, high + 1))
+        pattern = PATTERNS[patterns[i % len(patterns)]]
+        tokens = pattern(rng, (count, config.head_dim), config.token_width)
+        values = pattern(rng, (count, config.value_dim), config.value_width)
+        drawn.append((int(rng.integers(sets)), tokens, values))
+    return Workload.from_sequences(drawn)
+
+
+def _random(rng, shape, width):
+    return _uniform(rng, shape, 1 << (width - 1))
+
+
+def _lowest(rng, shape, width):
+    return np.full(shape, -(1 << (width - 1)), dtype=np.int64)
+
+
+def _edges(rng, shape, width):
+    low = -(1 << (width - 1))
+    return rng.choice(np.array([low, -low - 1, 0, -1, 1]), shape)
+
+
+def _equal(rng, shape, width):
+    return np.repeat(_random(rng, (1, shape[1]), width), shape[0], axis=0)
+
+
+def _zero_token(rng, shape, width):
+    numbers = _random(rng, shape, width)
+    numbers[rng.integers(shape[0])] = 0
+    return numbers
+
+
+def _opposed(rng, shape, width):
+    numbers = _equal(rng, shape, width)
+    numbers[0] = np.clip(-numbers[0], None, (1 << (width - 1)) - 1)
+    return numbers
+
+
+def _small(rng, shape, width):
+    return rng.integers(-2, 3, shape)
+
+
+PATTERNS = {
+    "random": _random,
+    "edges": _edges,
+    "zero token": _zero_token,
+    "equal": _equal,
+    "opposed": _opposed,
+    "lowest": _lowest,
+    "small": _small,
+}
+"""How elements are drawn: uniform; extremes only; one token 0; all tokens equal; one the negative
+of the others, whose denominator may well be negative; all -2^(w-1); small numbers."""
+
+
+def _uniform(rng, shape, limit):
+    return rng.integers(-limit, limit, shape)
+
+
+def _mixed(rng, shape, limit, lively):
+    extremes = rng.choice([-limit, limit - 1], shape)
+    return np.where(rng.random(shape) < 0.1, extremes, _uniform(rng, shape, max(1, lively)))
+
+
+def _span(lengths, longest):
+    if lengths is None:
+        return 1, longest
+    return (lengths, lengths) if isinstance(lengths, int) else lengths

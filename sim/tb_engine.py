@@ -1,0 +1,187 @@
+"""The cocotb bench of an engine: programs it, streams a job through it, records what comes out.
+
+It runs inside the simulator; ``ECOFORMER_JOB`` names the folder of the job, in which `sim.simulate`
+left the files and finds ``result.npz``. The bench judges nothing: `sim.verify` does.
+"""
+
+import json
+import os
+import random
+import time
+from pathlib import Path
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles, RisingEdge
+
+from ecoformer.config import Config
+from ecoformer.parameters import ParameterImage
+from ecoformer.registers import REGISTERS, Error
+from sim.drivers import RegisterPort, StreamSink, StreamSource
+from sim.programming import POLL, SHADOW_FREE, STATUS, readable_registers, register_writes
+
+__all__ = ["run_job", "program"]
+
+PERIOD_NS = 10
+TAIL_CYCLES = 64
+"""Cycles to listen on after the last packet, for beats that nobody asked for."""
+PROGRESS_SECONDS = 0.25
+ALL_FLAGS = sum(1 << flag for flag in Error)
+LOOK_CYCLES = 512
+"""Cycles between two looks at the clock on the wall."""
+
+
+@cocotb.test()
+async def run_job(dut):
+    """Run the job in the folder ``ECOFORMER_JOB``."""
+    folder = Path(os.environ["ECOFORMER_JOB"])
+    settings = json.loads((folder / "settings.json").read_text())
+    config = Config.load(folder / "config.toml")
+    image = ParameterImage.load(folder / "parameters.safetensors", config)
+    with np.load(folder / "packets.npz") as packets:
+        beats, lasts, users = (packets[name] for name in ("beats", "lasts", "users"))
+
+    rng, stall = random.Random(settings["seed"]), settings["stall"]
+    source = StreamSource(
+        dut, _numbers(beats), lasts.tolist(), users.tolist(), stall=stall, rng=rng
+    )
+    sink = StreamSink(dut, stall=stall, rng=rng)
+    port = RegisterPort(dut)
+    await reset(dut, port)
+    await program(port, config, image)
+    updates = [
+        (packet, ParameterImage.load(folder / f"update{packet}.safetensors", config))
+        for packet in settings["updates"]
+    ]
+    updating = cocotb.start_soon(update(port, config, source, updates))
+    codes, cycles = await stream(
+        dut, source, sink, trace=settings["trace"], packets=len(users),
+        patience=settings["patience"], progress=folder / "progress",
+    )  # fmt: skip
+    if updating.done():
+        updating.result()  # surfaces a refused access
+    else:
+        updating.cancel()  # only an engine that fell silent ends the stream before the updates
+    registers = {name: await port.read(at) for name, at in readable_registers().items()}
+    interrupts = await interrupt(dut, port)
+    np.savez(
+        folder / "result.npz",
+        beats=_bytes(sink.beats, config.bus_bytes),
+        ends=np.array(sink.ends, dtype=np.int64),
+        users=np.array(sink.users, dtype=np.int64),
+        first_in=np.array(source.first, dtype=np.int64),
+        last_in=np.array(source.last, dtype=np.int64),
+        first_out=np.array(sink.first, dtype=np.int64),
+        last_out=np.array(sink.last, dtype=np.int64),
+        codes=_bytes(codes, -(-config.code_bits // 8)),
+        cycles=np.array(cycles),
+        interrupts=np.array(interrupts),
+        registers=np.array(json.dumps(registers)),
+    )
+
+
+async def reset(dut, port):
+    """Start the clock and hold the engine in reset for a few cycles."""
+    dut.aresetn.value = 0
+    dut.s_axis_tvalid.value = 0
+    dut.s_axis_tlast.value = 0
+    dut.s_axis_tdata.value = 0
+    dut.s_axis_tuser.value = 0
+    dut.m_axis_tready.value = 0
+    port.start()
+    Clock(dut.aclk, PERIOD_NS, unit="ns").start()
+    await ClockCycles(dut.aclk, 5)
+    dut.aresetn.value = 1
+    await ClockCycles(dut.aclk, 2)
+
+
+async def program(port, config, image):
+    """Load every set of ``image`` through the register port, the way a driver does."""
+    for word in register_writes(config, image):
+        if word & POLL:
+            await shadow_free(port)
+        await port.write(word >> 32 & 0xFF, word & 0xFFFFFFFF)
+    await shadow_free(port)
+
+
+async def update(port, config, source, updates):
+    """Load each image while the packet before its own is on its way; only then its own begins.
+
+    So the shadow fills and COMMIT comes while the set is in use, which must not be noticed.
+    """
+    edge = RisingEdge(port.dut.aclk)
+    for packet, image in updates:
+        source.hold = packet
+        while len(source.first) < packet:
+            await edge
+        await program(port, config, image)
+    source.hold = None
+
+
+async def interrupt(dut, port):
+    """Level of ``irq``: with nothing enabled, with every flag enabled, with the flags cleared."""
+    levels = []
+    for register, data in (("IRQ_ENABLE", 0), ("IRQ_ENABLE", ALL_FLAGS), ("ERRORS", ALL_FLAGS)):
+        await port.write(REGISTERS[register].offset, data)
+        await ClockCycles(dut.aclk, 2)
+        levels.append(int(dut.irq.value))
+    return levels
+
+
+async def shadow_free(port):
+    """Wait until the shadow set accepts words."""
+    for _ in range(port.patience):
+        if await port.read(STATUS) >> SHADOW_FREE & 1:
+            return
+    raise TimeoutError("STATUS bit 1 stays 0: the shadow set never becomes free")
+
+
+async def stream(dut, source, sink, *, trace, packets, patience, progress):
+    """Send and receive until every packet is answered or nothing has moved for ``patience`` cycles.
+
+    Returns
+    -------
+    codes : list of int
+        Code of every token that left the hash unit, if ``trace``.
+    cycles : int
+        Cycles simulated, tail included.
+    """
+    codes = []
+    valid, code = (dut.engine.trace_valid, dut.engine.trace_code) if trace else (None, None)
+    edge = RisingEdge(dut.aclk)
+    source.start()
+    sink.start()
+    take, give = sink.edge, source.edge
+    cycle, moved, end, reported = 0, 0, None, time.monotonic()
+    while cycle != end:
+        await edge
+        taken = take(cycle)
+        if give(cycle) or taken:
+            moved = cycle
+        if trace and valid.value:
+            codes.append(int(code.value))
+        cycle += 1
+        if end is None and (sink.packet >= packets and source.packet >= packets):
+            end = cycle + TAIL_CYCLES
+        if cycle % LOOK_CYCLES == 0:
+            if cycle - moved > patience:
+                break
+            if time.monotonic() - reported > PROGRESS_SECONDS:
+                progress.write_text(f"{len(sink.beats)} {cycle}")
+                reported = time.monotonic()
+    return codes, cycle
+
+
+def _numbers(beats):
+    """``tdata`` of every beat: byte 0 is the low byte."""
+    raw, width = beats.tobytes(), beats.shape[1]
+    return [
+        int.from_bytes(raw[start : start + width], "little") for start in range(0, len(raw), width)
+    ]
+
+
+def _bytes(numbers, width):
+    """Inverse of :func:`_numbers`: uint8 [beats, width]."""
+    raw = b"".join(number.to_bytes(width, "little") for number in numbers)
+    return np.frombuffer(raw, dtype=np.uint8).reshape(-1, width)

@@ -1,0 +1,297 @@
+"""A self-checking testbench in plain Verilog with its vectors, for simulators without Python.
+
+The text keeps to IEEE 1364-2005, so it runs in Icarus as in any commercial simulator.
+"""
+
+import numpy as np
+
+from ecoformer.wire import pack_outputs, pack_sequence
+from sim.programming import STATUS, register_writes
+from sim.verify import expected_outputs
+
+__all__ = ["write_testbench", "testbench"]
+
+def write_testbench(folder, config, image, workload, *, name, seed=0):
+    """Write ``folder/tb/tb_<name>.v`` and ``folder/vectors/`` for ``workload``.
+
+    Parameters
+    ----------
+    folder : Path
+    config : Config
+    image : ParameterImage
+    workload : Workload
+    name : str
+        Top module of the engine.
+    seed : int
+        Start of the generator of random gaps.
+    """
+    vectors = folder / "vectors"
+    vectors.mkdir(exist_ok=True)
+    (folder / "tb").mkdir(exist_ok=True)
+    expected = [outputs for outputs, _ in expected_outputs(config, image, workload)]
+    width, user = 8 * config.bus_bytes, config.user_width
+    lines = {
+        "parameters.hex": _hex(register_writes(config, image), 41),
+        "input.hex": _hex(_packets(
+            (pack_sequence(config, tokens, values), index)
+            for index, tokens, values in workload.sequences()
+        ), width + 1 + user),
+        "expected.hex": _hex(_packets(
+            (pack_outputs(config, outputs), int(index))
+            for outputs, index in zip(expected, workload.sets)
+        ), width + 2 + user),
+    }  # fmt: skip
+    for file, text in lines.items():
+        (vectors / file).write_text("\n".join(text) + "\n")
+    with (vectors / "expected.npz").open("wb") as file:
+        np.savez_compressed(file, outputs=np.concatenate(expected), lengths=workload.lengths)
+    counts = {
+        "WRITES": len(lines["parameters.hex"]),
+        "INPUTS": len(lines["input.hex"]),
+        "OUTPUTS": len(lines["expected.hex"]),
+    }
+    longest = int(workload.lengths.max())
+    text = testbench(config, name, counts, longest=longest, seed=seed)
+    (folder / "tb" / f"tb_{name}.v").write_text(text)
+
+
+def testbench(config, name, counts, *, longest, seed):
+    """Verilog text of the testbench.
+
+    Parameters
+    ----------
+    config : Config
+    name : str
+        Top module of the engine.
+    counts : dict of str to int
+        Lines of the vector files: WRITES, INPUTS, OUTPUTS.
+    longest : int
+        Tokens of the longest sequence, for the watchdog.
+    seed : int
+    """
+    words = {
+        "NAME": name,
+        "DATA": 8 * config.bus_bytes,
+        "USER": config.user_width,
+        "SEED": f"32'h{(seed * 2654435761 + 1) % 2**32 or 1:08x}",
+        "QUIET": 16 * ((2 * longest + 64) * config.cycles_per_token + 4096),
+        "STATUS": STATUS,
+        **counts,
+    }
+    text = TEXT
+    for word, value in words.items():
+        text = text.replace(f"@{word}@", str(value))
+    return text
+
+
+def _packets(packets):
+    """Vector of every beat, from the top: user, tlast, data."""
+    for beats, user in packets:
+        width = 8 * beats.shape[1]
+        for i, beat in enumerate(beats):
+            last = i == len(beats) - 1
+            yield (user << 1 | last) << width | int.from_bytes(beat.tobytes(), "little")
+
+
+def _hex(numbers, width):
+    return [f"{number:0{-(-width // 4)}x}" for number in numbers]
+
+
+TEXT = """\
+// Self-checking testbench of @NAME@ in plain Verilog (IEEE 1364-2005). Run it in the folder
+// that holds rtl, tb and vectors:
+//
+//   iverilog -g2005 -o tb_@NAME@.vvp tb/tb_@NAME@.v rtl/@NAME@.v
+//   vvp tb_@NAME@.vvp            (full rate)
+//   vvp tb_@NAME@.vvp +gaps      (random gaps and back-pressure)
+//
+// The last line begins with PASS or FAIL.
+
+`timescale 1ns / 1ps
+
+module tb_@NAME@;
+  parameter VECTORS = "vectors";
+
+  localparam DATA = @DATA@;
+  localparam USER = @USER@;
+  localparam WRITES = @WRITES@;
+  localparam INPUTS = @INPUTS@;
+  localparam OUTPUTS = @OUTPUTS@;
+  localparam QUIET = @QUIET@;
+  localparam TAIL = 64;
+  localparam SHOWN = 20;
+  localparam STATUS = 8'd@STATUS@;
+
+  reg [40:0] writes [0:WRITES-1];
+  reg [DATA+USER:0] inputs [0:INPUTS-1];
+  reg [DATA+USER+1:0] outputs [0:OUTPUTS-1];
+
+  reg aclk, aresetn;
+  wire irq;
+  reg [DATA-1:0] s_axis_tdata;
+  reg s_axis_tvalid, s_axis_tlast;
+  reg [USER-1:0] s_axis_tuser;
+  wire s_axis_tready;
+  wire [DATA-1:0] m_axis_tdata;
+  wire m_axis_tvalid, m_axis_tlast;
+  wire [USER:0] m_axis_tuser;
+  reg m_axis_tready;
+  reg [7:0] s_axil_awaddr, s_axil_araddr;
+  reg [31:0] s_axil_wdata;
+  reg s_axil_awvalid, s_axil_wvalid, s_axil_arvalid;
+  wire s_axil_awready, s_axil_wready, s_axil_arready, s_axil_bvalid, s_axil_rvalid;
+  wire [1:0] s_axil_bresp, s_axil_rresp;
+  wire [31:0] s_axil_rdata;
+
+  @NAME@ dut (
+    .aclk(aclk), .aresetn(aresetn), .irq(irq),
+    .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid), .s_axis_tready(s_axis_tready),
+    .s_axis_tlast(s_axis_tlast), .s_axis_tuser(s_axis_tuser),
+    .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready),
+    .m_axis_tlast(m_axis_tlast), .m_axis_tuser(m_axis_tuser),
+    .s_axil_awaddr(s_axil_awaddr), .s_axil_awvalid(s_axil_awvalid),
+    .s_axil_awready(s_axil_awready), .s_axil_wdata(s_axil_wdata), .s_axil_wstrb(4'hf),
+    .s_axil_wvalid(s_axil_wvalid), .s_axil_wready(s_axil_wready), .s_axil_bresp(s_axil_bresp),
+    .s_axil_bvalid(s_axil_bvalid), .s_axil_bready(1'b1), .s_axil_araddr(s_axil_araddr),
+    .s_axil_arvalid(s_axil_arvalid), .s_axil_arready(s_axil_arready),
+    .s_axil_rdata(s_axil_rdata), .s_axil_rresp(s_axil_rresp), .s_axil_rvalid(s_axil_rvalid),
+    .s_axil_rready(1'b1)
+  );
+
+  integer i, sent, received, wrong, quiet, tail, cycles;
+  reg streaming, gaps, finished, aw_done, w_done;
+  reg [31:0] lfsr;
+
+  initial begin
+    aclk = 1'b0;
+    forever #5 aclk = ~aclk;
+  end
+
+  task write(input [7:0] address, input [31:0] data);
+    begin
+      s_axil_awaddr <= address;
+      s_axil_wdata <= data;
+      s_axil_awvalid <= 1'b1;
+      s_axil_wvalid <= 1'b1;
+      finished = 1'b0;
+      while (!finished) begin
+        @(posedge aclk);
+        if (s_axil_awready) s_axil_awvalid <= 1'b0;
+        if (s_axil_wready) s_axil_wvalid <= 1'b0;
+        finished = s_axil_bvalid;
+      end
+      if (s_axil_bresp !== 2'b00) begin
+        wrong = wrong + 1;
+        $display("write to register %h is answered %b", address, s_axil_bresp);
+      end
+    end
+  endtask
+
+  task wait_until_free;
+    begin
+      finished = 1'b0;
+      while (!finished) begin
+        s_axil_araddr <= STATUS;
+        s_axil_arvalid <= 1'b1;
+        @(posedge aclk);
+        while (!s_axil_arready) @(posedge aclk);
+        s_axil_arvalid <= 1'b0;
+        @(posedge aclk);
+        while (!s_axil_rvalid) @(posedge aclk);
+        finished = s_axil_rdata[1];
+      end
+    end
+  endtask
+
+  task finish;
+    begin
+      if (wrong == 0 && received == OUTPUTS)
+        $display("PASS: %0d of %0d beats as expected in %0d cycles", received, OUTPUTS, cycles);
+      else
+        $display("FAIL: %0d differences, %0d of %0d beats in %0d cycles", wrong, received,
+                 OUTPUTS, cycles);
+      $finish;
+    end
+  endtask
+
+  initial begin
+    gaps = $test$plusargs("gaps") != 0;
+    $readmemh({VECTORS, "/parameters.hex"}, writes);
+    $readmemh({VECTORS, "/input.hex"}, inputs);
+    $readmemh({VECTORS, "/expected.hex"}, outputs);
+    aresetn = 1'b0;
+    streaming = 1'b0;
+    {s_axil_awvalid, s_axil_wvalid, s_axil_arvalid} = 3'b000;
+    s_axil_awaddr = 8'd0;
+    s_axil_araddr = 8'd0;
+    s_axil_wdata = 32'd0;
+    wrong = 0;
+    repeat (5) @(posedge aclk);
+    aresetn <= 1'b1;
+    repeat (2) @(posedge aclk);
+    for (i = 0; i < WRITES; i = i + 1) begin
+      if (writes[i][40]) wait_until_free;
+      write(writes[i][39:32], writes[i][31:0]);
+    end
+    wait_until_free;
+    streaming <= 1'b1;
+  end
+
+  always @(posedge aclk) lfsr <= aresetn ? {lfsr[30:0], lfsr[31] ^ lfsr[21] ^ lfsr[1] ^ lfsr[0]}
+                                         : @SEED@;
+
+  always @(posedge aclk)
+    if (!streaming) begin
+      sent <= 0;
+      s_axis_tvalid <= 1'b0;
+      s_axis_tlast <= 1'b0;
+      s_axis_tdata <= {DATA{1'b0}};
+      s_axis_tuser <= {USER{1'b0}};
+    end else if (!s_axis_tvalid || s_axis_tready) begin
+      s_axis_tvalid <= 1'b0;
+      if (sent < INPUTS && !(gaps && lfsr[1:0] == 2'b00)) begin
+        s_axis_tvalid <= 1'b1;
+        {s_axis_tuser, s_axis_tlast, s_axis_tdata} <= inputs[sent];
+        sent <= sent + 1;
+      end
+    end
+
+  always @(posedge aclk)
+    if (!streaming) begin
+      m_axis_tready <= 1'b0;
+      received <= 0;
+      tail <= 0;
+      cycles <= 0;
+    end else begin
+      m_axis_tready <= !(gaps && lfsr[8:7] == 2'b00);
+      if (received < OUTPUTS) cycles <= cycles + 1;
+      if (m_axis_tvalid && m_axis_tready) begin
+        received <= received + 1;
+        if (received >= OUTPUTS) begin
+          wrong = wrong + 1;
+          $display("beat %0d: nobody asked for it", received);
+        end else if ({m_axis_tuser, m_axis_tlast, m_axis_tdata} !== outputs[received]) begin
+          wrong = wrong + 1;
+          if (wrong <= SHOWN)
+            $display("beat %0d: {tuser, tlast, tdata} is %h, not %h", received,
+                     {m_axis_tuser, m_axis_tlast, m_axis_tdata}, outputs[received]);
+        end
+      end
+      if (received >= OUTPUTS) tail <= tail + 1;
+      if (tail == TAIL) finish;
+    end
+
+  always @(posedge aclk)
+    if (!aresetn || (m_axis_tvalid && m_axis_tready) || (s_axis_tvalid && s_axis_tready)
+        || s_axil_bvalid)
+      quiet <= 0;
+    else begin
+      quiet <= quiet + 1;
+      if (quiet == QUIET) begin
+        $display("nothing has moved for %0d cycles", QUIET);
+        wrong = wrong + 1;
+        finish;
+      end
+    end
+endmodule
+"""

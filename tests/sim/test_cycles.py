@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from ecoformer.config import Config
+from hw.manifest import manifest
+from hw.verilog import emit
+from sim.simulate import simulate
+from sim.stimulus import random_image, random_workload
+from sim.verify import compare
+
+CONFIGS = {
+    f"k={config.cycles_per_token}, D={config.head_dim}": config
+    for config in (
+        Config(head_dim=8, value_dim=8, code_bits=8, anchors=6, max_tokens=12,
+               cycles_per_token=1, parameter_sets=1, bus_bytes=16),
+        Config(head_dim=5, value_dim=3, code_bits=7, anchors=3, max_tokens=13,
+               cycles_per_token=2, parameter_sets=2, bus_bytes=8),
+        Config(head_dim=3, value_dim=5, code_bits=3, anchors=5, max_tokens=9,
+               cycles_per_token=16, parameter_sets=1, bus_bytes=1),
+        Config(head_dim=4, value_dim=4, code_bits=6, anchors=4, max_tokens=7,
+               cycles_per_token=64, parameter_sets=1, bus_bytes=4),
+    )
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_an_isolated_sequence_takes_the_cycles_of_the_formula(config, builds):
+    k, overhead = config.cycles_per_token, manifest(config)["cycles"]["isolated_overhead"]
+    rng = np.random.default_rng(0)
+    image = random_image(config, rng)
+    for length in (1, 2, config.max_tokens):
+        workload = random_workload(config, rng, 1, lengths=length)
+        run = simulate(
+            config, emit(config), image, workload, simulator="icarus", build_dir=builds
+        )
+        assert compare(config, image, workload, run).ok
+        assert run.busy_cycles == 2 * length * k + overhead
+        assert run.busy_cycles <= (2 * length + 8) * k + 150
+
+
+@pytest.mark.parametrize("head_dim", [1, 32, 128])
+@pytest.mark.parametrize("k", [1, 4, 16, 256, 1024])
+def test_the_formula_keeps_the_bound_over_the_whole_range(head_dim, k):
+    sizes = dict(head_dim=head_dim, value_dim=head_dim, code_bits=16, anchors=25)
+    if head_dim == 128 and k == 1:
+        sizes.update(code_bits=8, anchors=16)
+    config = Config(**sizes, cycles_per_token=k, bus_bytes=512, output_width=24)
+    assert manifest(config)["cycles"]["isolated_overhead"] <= 8 * k + 150

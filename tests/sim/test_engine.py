@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+
+from ecoformer.config import Config
+from sim.faults import FAULTS
+from sim.simulate import simulate
+from sim.stimulus import PATTERNS, random_image, random_workload
+from sim.verify import compare
+
+emit = pytest.importorskip("hw.verilog").emit
+
+SMALL = {
+    "one of everything": Config(
+        head_dim=1, value_dim=1, code_bits=1, anchors=1, max_tokens=1, cycles_per_token=2,
+        parameter_sets=1, bus_bytes=1, token_width=4, value_width=4,
+    ),
+    "every cycle": Config(
+        head_dim=4, value_dim=3, code_bits=5, anchors=3, max_tokens=20, cycles_per_token=1,
+        parameter_sets=2, bus_bytes=8,
+    ),
+    "primes": Config(
+        head_dim=7, value_dim=5, code_bits=11, anchors=3, max_tokens=37, cycles_per_token=8,
+        parameter_sets=5, bus_bytes=3, token_width=5, value_width=7, output_width=11,
+        output_fraction=3, offset_fraction=2, state_banks=3,
+    ),
+    "widest numbers": Config(
+        head_dim=6, value_dim=4, code_bits=8, anchors=5, max_tokens=30, cycles_per_token=4,
+        parameter_sets=3, bus_bytes=4, output_width=24, output_fraction=12, offset_fraction=8,
+        state_banks=4,
+    ),
+    "narrowest numbers": Config(
+        head_dim=5, value_dim=6, code_bits=4, anchors=2, max_tokens=16, cycles_per_token=8,
+        parameter_sets=4, bus_bytes=2, token_width=4, value_width=4, output_width=4,
+        output_fraction=0,
+    ),
+    "one multiplier": Config(
+        head_dim=3, value_dim=2, code_bits=3, anchors=2, max_tokens=12, cycles_per_token=64,
+        parameter_sets=2, bus_bytes=1, state_banks=8,
+    ),
+    "quadratic": Config(
+        head_dim=4, value_dim=3, code_bits=6, anchors=3, max_tokens=11, cycles_per_token=8,
+        parameter_sets=2, bus_bytes=2, dataflow="xnor", offset_fraction=1,
+    ),
+}  # fmt: skip
+LINEAR = {name: config for name, config in SMALL.items() if config.dataflow == "accumulate"}
+DEMO = Config(max_tokens=64, parameter_sets=2)
+
+
+def by_name(configs):
+    return pytest.mark.parametrize("config", configs.values(), ids=configs)
+
+
+def run(config, builds, workload, *, seed=0, simulator="icarus", sets=None, **options):
+    """Simulate under a random image; fails on any mismatch."""
+    image = random_image(config, np.random.default_rng(seed + 100), sets=sets)
+    result = simulate(
+        config, emit(config, name="ecoformer_engine"), image, workload, build_dir=builds,
+        simulator=simulator, seed=seed, **options,
+    )  # fmt: skip
+    report = compare(config, image, workload, result)
+    assert report.ok, "\n".join(map(str, report.mismatches[:10]))
+    return result
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.4], ids=["full-rate", "stalls"])
+@by_name(SMALL)
+def test_every_bit_agrees(config, builds, stall):
+    workload = random_workload(config, np.random.default_rng(1), 2 * len(PATTERNS))
+    result = run(config, builds, workload, stall=stall)
+    assert len(result.codes) == workload.lengths.sum()
+
+
+@pytest.mark.parametrize("simulator", ["verilator", "compiled"])
+def test_simulators_agree_cycle_by_cycle(builds, simulator):
+    config = SMALL["primes"]
+    workload = random_workload(config, np.random.default_rng(2), 9)
+    one, other = (run(config, builds, workload, simulator=name) for name in ("icarus", simulator))
+    for name, stamps in one.stamps.items():
+        np.testing.assert_array_equal(other.stamps[name], stamps)
+    assert one.registers == other.registers
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3], ids=["full-rate", "stalls"])
+@by_name(SMALL)
+def test_bad_packets_are_answered_and_the_next_is_exact(config, builds, stall):
+    sets = max(1, config.parameter_sets - 1)
+    kinds = [
+        kind for kind in FAULTS
+        if (kind != "truncated" or config.input_beats > 1)
+        and (kind != "unknown_set" or sets < 1 << config.user_width)
+    ]  # fmt: skip
+    rng = np.random.default_rng(3)
+    # A bad packet first, last, alone between good ones, and two in a row of every pair of kinds.
+    order = [kinds[0], None]
+    for kind in kinds:
+        order += [kind, None]
+        for other in kinds:
+            order += [kind, other]
+    order += [None, kinds[-1]]
+    workload = random_workload(config, rng, len(order), sets=sets)
+    faults = {i: kind for i, kind in enumerate(order) if kind}
+    result = run(config, builds, workload, stall=stall, faults=faults, sets=sets)
+    assert np.flatnonzero(result.errors).tolist() == list(faults)
+
+
+@by_name(LINEAR)
+def test_sequences_of_equal_length_run_at_full_rate(config, builds):
+    for length in {1, 2, 3, config.max_tokens} & set(range(1, config.max_tokens + 1)):
+        workload = random_workload(config, np.random.default_rng(4), 6, lengths=length)
+        result = run(config, builds, workload)
+        first = result.stamps["first_out"]
+        assert first[-1] - first[1] == config.cycles_per_token * length * 4, f"{length} tokens"
+        assert result.cycles_per_token == config.cycles_per_token
+
+
+@by_name(LINEAR)
+def test_an_isolated_sequence_is_answered_in_time(config, builds):
+    for length in {1, config.max_tokens // 2 + 1, config.max_tokens}:
+        workload = random_workload(config, np.random.default_rng(5), 1, lengths=length)
+        cycles = run(config, builds, workload).busy_cycles
+        assert cycles <= (2 * length + 8) * config.cycles_per_token + 150
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3], ids=["full-rate", "stalls"])
+@by_name({name: SMALL[name] for name in ("primes", "every cycle", "one of everything")})
+def test_a_set_in_use_is_never_altered(config, builds, stall):
+    rng = np.random.default_rng(6)
+    workload = random_workload(config, rng, 10)
+    updates = {packet: random_image(config, rng) for packet in (1, 2, 6, 9)}
+    run(config, builds, workload, updates=updates, stall=stall)
+
+
+def test_the_demo_engine_is_exact(builds):
+    workload = random_workload(DEMO, np.random.default_rng(7), 14)
+    run(DEMO, builds, workload, simulator="verilator", stall=0.1)

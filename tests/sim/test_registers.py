@@ -1,0 +1,29 @@
+import xml.etree.ElementTree as xml
+
+import numpy as np
+import pytest
+
+from sim.build import build, last_words
+from sim.simulate import start_bench
+from sim.stimulus import random_image
+from tests.sim.test_engine import SMALL, emit
+
+
+@pytest.mark.parametrize("name", ["one of everything", "primes"])
+def test_register_port(builds, tmp_path, name):
+    config = SMALL[name]
+    (tmp_path / "config.toml").write_text(config.as_toml())
+    image = random_image(config, np.random.default_rng(0))
+    image.save(tmp_path / "parameters.safetensors", config)
+    built = build(emit(config, name="ecoformer_engine"), builds, simulator="icarus")
+    start_bench(tmp_path, built, "sim.tb_registers").wait(timeout=120)
+    log = tmp_path / "simulation.log"
+    assert (tmp_path / "results.xml").is_file(), last_words(log, tmp_path / "test.out")
+    cases = list(xml.parse(tmp_path / "results.xml").iter("testcase"))
+    failed = [
+        f"{case.get('name')}: {failure.get('error_msg') or failure.get('message')}"
+        for case in cases
+        for failure in case.iter("failure")
+    ]
+    assert not failed, "\n".join(failed)
+    assert len(cases) == 7
