@@ -7,7 +7,7 @@ CONFIG ?= configs/demo.toml
 OUT ?= demo
 WORKERS ?= 2
 
-.PHONY: help demo test lint test-full bench prove clean
+.PHONY: help demo test lint test-full bench bench-accuracy prove clean
 
 help:
 	@echo "make demo       train, generate, simulate and verify on real images -> $(OUT)/"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-full  the whole tested matrix of configurations -> docs/results.md"
 	@echo "make prove      formal proofs"
 	@echo "make bench      simulation speed -> docs/results.md"
+	@echo "make bench-accuracy  accuracy over several seeds -> docs/results.md"
 	@echo "make clean      remove what the targets made"
 	@echo "make demo CONFIG=configs/fashion.toml OUT=demo-fashion   on Fashion-MNIST"
 
@@ -31,10 +32,13 @@ test-full: $(VENV)/installed system-packages
 	$(BIN)/python benchmarks/matrix.py
 
 prove: $(VENV)/installed
-	$(BIN)/pytest tests/hw/test_xnor.py -k prove -v
+	$(BIN)/pytest tests/hw/test_xnor.py -k "proved or proof" -v
 
-bench: $(VENV)/installed
+bench: $(VENV)/installed system-packages
 	$(BIN)/python benchmarks/simulation_speed.py
+
+bench-accuracy: $(VENV)/installed
+	$(BIN)/python benchmarks/accuracy.py
 
 # Icarus runs the second half of the simulator tests; without it they are skipped and say so.
 .PHONY: system-packages

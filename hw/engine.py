@@ -9,12 +9,13 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ecoformer.arithmetic import SHIFT_WIDTH
 from ecoformer.layout import SCALARS, Layout
 from ecoformer.registers import Error
-from hw.attention import AccumulateCore, Key
+from hw.attention import AccumulateCore
 from hw.hashing import KernelHash
 from hw.input import InputBeat, Receiver
 from hw.normaliser import Normaliser
 from hw.output import Beat, Collector, Sender
 from hw.parameters import ParameterMemory, ParameterWrite, SlotTable
+from hw.tokens import Key
 from hw.xnor import XnorCore
 
 __all__ = ["Engine"]

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.registers import Error
-from hw.attention import Tag
+from hw.tokens import Tag
 
 __all__ = ["InputBeat", "Receiver", "Token"]
 

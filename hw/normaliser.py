@@ -11,8 +11,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.arithmetic import Arithmetic
-from hw.attention import Block, Tag
 from hw.pipeline import delay, register
+from hw.tokens import Block, Tag
 
 __all__ = ["Normaliser", "Quotients"]
 

@@ -5,8 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from hw.attention import Tag
 from hw.normaliser import Quotients
+from hw.tokens import Tag
 
 __all__ = ["Beat", "Collector", "Sender"]
 

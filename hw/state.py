@@ -1,13 +1,13 @@
-"""State of a sequence: a folded array that accumulates ±values by code signs, in several banks."""
+"""State of a sequence: accumulation of ±values by code signs in several banks, and signed sums."""
 
 from amaranth import *
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hw.pipeline import register
+from hw.pipeline import adder_tree, delay, register, tree_latency
 
-__all__ = ["StateArray"]
+__all__ = ["SignedSum", "StateArray"]
 
 
 class StateArray(wiring.Component):
@@ -111,6 +111,80 @@ class StateArray(wiring.Component):
             write.en.eq(enable),
         ]
         return read.data
+
+
+class SignedSum(wiring.Component):
+    """Σ ±element over the rows of an output block: hᵀS or hᵀz.
+
+    Latency: ``latency`` cycles from the last row of a block to its sums; they stay until the next.
+
+    Parameters
+    ----------
+    fold : Fold
+    element_width, result_width : int
+        Signed bits.
+
+    Members
+    -------
+    first, last : ``In(1)``
+        First and last row of an output block.
+    signs : ``In(input_lanes)``
+        1 adds, 0 subtracts.
+    input_step : ``In(range(input_steps))``
+        Masks the lanes beyond the last input, where the state holds rubbish.
+    row : ``In(ArrayLayout(signed(element_width), lanes))``
+    sums : ``Out(ArrayLayout(signed(result_width), output_lanes))``
+    """
+
+    def __init__(self, fold, element_width, result_width):
+        self.fold = fold
+        self.result_width = result_width
+        super().__init__(
+            {
+                "first": In(1),
+                "last": In(1),
+                "signs": In(fold.input_lanes),
+                "input_step": In(ceil_log2(fold.input_steps)),
+                "row": In(data.ArrayLayout(signed(element_width), fold.lanes)),
+                "sums": Out(data.ArrayLayout(signed(result_width), fold.output_lanes)),
+            }
+        )
+
+    @property
+    def latency(self):
+        """Sign, adder tree, accumulator, held result."""
+        return 1 + tree_latency(self.fold.input_lanes + 1) + 2
+
+    def elaborate(self, platform):
+        m = Module()
+        lanes = self.fold.input_lanes
+        first = delay(m, self.first, self.latency - 2, name="first")
+        last = delay(m, self.last, self.latency - 1, name="last", reset=True)
+        used = [
+            Const(1)
+            if (self.fold.input_steps - 1) * lanes + i < self.fold.inputs
+            else self.input_step != self.fold.input_steps - 1
+            for i in range(lanes)
+        ]
+        # -s = ~s + 1; the ones to add are the same for every output, so they are counted once.
+        ones = register(
+            m, sum(used[i] & ~self.signs[i] for i in range(lanes)), name="ones"
+        )
+        for output in range(self.fold.output_lanes):
+            terms = []
+            for i in range(lanes):
+                element = Value.cast(self.row[output * lanes + i]).as_unsigned()
+                flipped = element ^ (~self.signs[i]).replicate(len(element))
+                term = (flipped & used[i].replicate(len(element))).as_signed()
+                terms.append(register(m, term, name=f"term_{output}_{i}"))
+            total = adder_tree(m, [*terms, ones], name=f"sum_{output}")
+            running = Signal(signed(self.result_width), name=f"running_{output}", reset_less=True)
+            held = Signal(signed(self.result_width), name=f"held_{output}", reset_less=True)
+            m.d.sync += running.eq(Mux(first, 0, running) + total)
+            with m.If(last):
+                m.d.sync += held.eq(running)
+            m.d.comb += self.sums[output].eq(held)
+        return m
 
 
 def _select(rows, bank):

@@ -12,8 +12,8 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.arithmetic import Arithmetic
-from hw.attention import core_signature
 from hw.pipeline import adder_tree, delay, register, tree_latency
+from hw.tokens import core_signature
 
 __all__ = ["XnorCore", "XnorPopcount"]
 

@@ -1,0 +1,66 @@
+"""What travels between the units: hashed tokens, blocks of sums, and the ports of a core."""
+
+from amaranth import *
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import In, Out
+
+from ecoformer.arithmetic import Arithmetic
+
+__all__ = ["Block", "Key", "Tag", "core_signature"]
+
+
+class Tag(data.StructLayout):
+    """What a result token carries besides its numbers: its packet's set, its end, its error."""
+
+    def __init__(self, config):
+        super().__init__({"user": config.user_width, "last": 1, "error": 1})
+
+
+class Key(data.StructLayout):
+    """A hashed token: code, values and the offset of its set.
+
+    A token with ``tag.error`` ends a bad packet: everything of that packet is dropped and one
+    result with the error bit takes its place.
+    """
+
+    def __init__(self, config):
+        super().__init__(
+            {
+                "code": config.code_bits,
+                "v": data.ArrayLayout(signed(config.value_width), config.value_dim),
+                "offset": Arithmetic(config).offset_width,
+                "tag": Tag(config),
+            }
+        )
+
+
+class Block(data.StructLayout):
+    """A few numerators of one token with its denominator; ``final`` marks the token's last."""
+
+    def __init__(self, config):
+        bits = Arithmetic(config)
+        lanes = config.state_fold.output_lanes
+        super().__init__(
+            {
+                "numerators": data.ArrayLayout(signed(bits.numerator_width), lanes),
+                "denominator": signed(bits.denominator_width),
+                "final": 1,
+                "tag": Tag(config),
+            }
+        )
+
+
+def core_signature(config):
+    """Ports that every attention core has, whatever its dataflow.
+
+    keys : hashed tokens in.
+    grant : a result token may be started in this cycle.
+    launch : one was started.
+    blocks : its blocks, ``state_fold.input_steps`` cycles apart; cannot be held back.
+    """
+    return {
+        "keys": In(stream.Signature(Key(config))),
+        "grant": In(1),
+        "launch": Out(1),
+        "blocks": Out(stream.Signature(Block(config), always_ready=True)),
+    }

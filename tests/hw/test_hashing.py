@@ -1,0 +1,155 @@
+import random
+
+import numpy as np
+import pytest
+
+from ecoformer.config import Config
+from ecoformer.layout import Layout
+from golden.integer.hashing import hash_tokens
+from hw.hashing import KernelHash
+from sim.stimulus import PATTERNS, random_image
+from tests.hw.bench import load, put, receive, simulate, watch
+
+
+def shape(head_dim, anchors, code_bits, k, **others):
+    return Config(
+        head_dim=head_dim, anchors=anchors, code_bits=code_bits, cycles_per_token=k, value_dim=1,
+        bus_bytes=64, max_tokens=8, parameter_sets=2, **others,
+    )  # fmt: skip
+
+
+def shown(config):
+    return (
+        f"D{config.head_dim}-m{config.anchors}-b{config.code_bits}-k{config.cycles_per_token}"
+    )
+
+
+CONFIGS = [
+    shape(1, 1, 1, 1),
+    shape(7, 5, 3, 1),
+    shape(5, 3, 7, 2, token_width=5),
+    shape(13, 2, 2, 4),
+    shape(8, 6, 4, 8),
+    shape(3, 11, 5, 16, token_width=4),
+    shape(1, 3, 5, 16),
+    shape(2, 2, 2, 64),  # more cycles than work
+]
+
+
+def draw(config, seed, count):
+    """An image, slots and tokens of every pattern, and their codes as bit masks."""
+    rng = np.random.default_rng(seed)
+    image, names = random_image(config, rng), list(PATTERNS)
+    tokens = np.concatenate([
+        PATTERNS[names[i % len(names)]](rng, (1, config.head_dim), config.token_width)
+        for i in range(count)
+    ])  # fmt: skip
+    slots = rng.integers(0, image.sets, count).tolist()
+    codes = [hash_tokens(image, s, t[None])[0] for s, t in zip(slots, tokens, strict=True)]
+    masks = [sum(1 << r for r, h in enumerate(code) if h > 0) for code in codes]
+    return image, slots, tokens.tolist(), masks
+
+
+async def feed(ctx, dut, image, slots, tokens, *, rng=None, stall=0.0):
+    for slot in range(image.sets):
+        await load(ctx, dut.write, Layout(dut.config).load_words(image, slot), slot)
+    for slot, x in zip(slots, tokens, strict=True):
+        while stall and rng.random() < stall:
+            await ctx.tick()
+            ctx.set(dut.shift, rng.randint(0, 31))
+        await put(ctx, dut.i, {"x": x, "slot": slot})
+        ctx.set(dut.shift, int(image.shift[slot]))  # a cycle after the token is taken
+    await ctx.tick()
+    ctx.set(dut.shift, 31)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("config", CONFIGS, ids=shown)
+def test_hash_at_full_rate(config, seed):
+    dut, count = KernelHash(config, config.parameter_sets + 1), 24
+    image, slots, tokens, codes = draw(config, seed, count)
+    taken, offered = [], []
+
+    async def source(ctx):
+        await feed(ctx, dut, image, slots, tokens)
+
+    async def sink(ctx):
+        assert await receive(ctx, dut.o, count) == codes
+
+    simulate(
+        dut, source, sink,
+        background=[
+            watch(taken, dut.i.valid & dut.i.ready),
+            watch(offered, dut.o.valid & dut.o.ready),
+        ],
+    )  # fmt: skip
+    start = taken[0][0]
+    assert [t for (t,) in taken] == [start + i * config.cycles_per_token for i in range(count)]
+    assert [t for (t,) in offered] == [t + dut.latency for (t,) in taken]
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+@pytest.mark.parametrize("config", CONFIGS, ids=shown)
+def test_hash_with_stalls(config, seed):
+    dut, count = KernelHash(config, config.parameter_sets + 1), 20
+    image, slots, tokens, codes = draw(config, seed, count)
+    rng = random.Random(seed)
+
+    async def source(ctx):
+        await feed(ctx, dut, image, slots, tokens, rng=rng, stall=0.6)
+
+    async def sink(ctx):
+        assert await receive(ctx, dut.o, count, rng=rng, stall=0.9) == codes
+
+    simulate(dut, source, sink)
+
+
+@pytest.mark.parametrize("config", CONFIGS[1:5], ids=shown)
+def test_a_blocked_hash_takes_as_many_tokens_as_it_can_hold(config):
+    dut = KernelHash(config, config.parameter_sets + 1)
+    count = dut.depth + 5
+    image, slots, tokens, codes = draw(config, 4, count)
+    taken = []
+
+    async def source(ctx):
+        await feed(ctx, dut, image, slots, tokens)
+
+    async def sink(ctx):
+        while len(taken) < dut.depth:
+            await ctx.tick()
+        await ctx.tick().repeat(dut.latency + 3 * config.cycles_per_token)
+        assert len(taken) == dut.depth
+        assert await receive(ctx, dut.o, count) == codes
+
+    simulate(dut, source, sink, background=[watch(taken, dut.i.valid & dut.i.ready)])
+
+
+def test_random_tokens_give_lively_codes():
+    _, _, _, codes = draw(CONFIGS[4], 0, 64)
+    assert len(set(codes)) >= 6
+
+
+def test_writes_to_one_slot_leave_the_others_alone():
+    config = CONFIGS[4]
+    dut = KernelHash(config, 3)
+    image, _, tokens, _ = draw(config, 5, 6)
+    codes = [
+        sum(1 << r for r, h in enumerate(hash_tokens(image, 0, np.array([x]))[0]) if h > 0)
+        for x in tokens
+    ]
+    layout = Layout(config)
+
+    async def source(ctx):
+        await load(ctx, dut.write, layout.load_words(image, 0), 0)
+        for x in tokens:
+            await put(ctx, dut.i, {"x": x, "slot": 0})
+            ctx.set(dut.shift, int(image.shift[0]))
+
+    async def writer(ctx):  # the shadow is loaded while tokens are on their way
+        await ctx.tick().repeat(len(layout.load_words(image, 0)) + 1)
+        await load(ctx, dut.write, layout.load_words(image, 1), 2)
+
+    async def sink(ctx):
+        assert await receive(ctx, dut.o, len(tokens)) == codes
+
+    simulate(dut, source, writer, sink)

@@ -1,0 +1,56 @@
+import random
+
+import pytest
+
+from ecoformer.folding import Fold
+from hw.product import MatrixVector
+from tests.hw.bench import simulate, ticks, watch
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("extents", [(1, 1, 1), (5, 3, 1), (5, 3, 4), (7, 5, 64), (17, 2, 2)])
+def test_matrix_vector(extents, seed):
+    fold, rng = Fold(*extents), random.Random(seed)
+    dut = MatrixVector(fold, 4, 24)
+    tokens = [
+        (
+            [rng.choice((0, 15, rng.randint(0, 15))) for _ in range(fold.inputs)],
+            [[rng.choice((-128, 127, rng.randint(-128, 127))) for _ in range(fold.inputs)]
+             for _ in range(fold.outputs)],
+        )
+        for _ in range(4)
+    ]  # fmt: skip
+    seen = []
+
+    async def bench(ctx):
+        for x, matrix in tokens:
+            for step in range(fold.steps):
+                inputs, outputs = fold.block(step)
+                rows = [
+                    [matrix[o][i] if o in outputs and i in inputs else 0
+                     for i in range(inputs.start, inputs.start + fold.input_lanes)]
+                    for o in range(outputs.start, outputs.start + fold.output_lanes)
+                ]  # fmt: skip
+                lanes = [x[i] if i in inputs else 0 for i in
+                         range(inputs.start, inputs.start + fold.input_lanes)]  # fmt: skip
+                ctx.set(dut.vector, lanes)
+                ctx.set(dut.matrix, [element for row in rows for element in row])
+                ctx.set(dut.first, step % fold.input_steps == 0)
+                ctx.set(dut.last, step % fold.input_steps == fold.input_steps - 1)
+                await ctx.tick()
+            ctx.set(dut.last, 0)
+            ctx.set(dut.first, 0)
+            await ticks(ctx, rng.randint(0, 2))
+        await ctx.tick().repeat(dut.latency + 1)
+
+    lasts = []
+    simulate(
+        dut, bench,
+        background=[watch(lasts, dut.last), watch(seen, dut.valid, dut.results)],
+    )  # fmt: skip
+    assert [cycle for cycle, _ in seen] == [cycle + dut.latency for (cycle,) in lasts]
+    found = [[results[o] for o in range(fold.output_lanes)] for _, results in seen]
+    for i, (x, matrix) in enumerate(tokens):
+        got = sum(found[i * fold.output_steps : (i + 1) * fold.output_steps], [])
+        want = [sum(a * b for a, b in zip(row, x, strict=True)) for row in matrix]
+        assert got[: fold.outputs] == want, i

@@ -1,0 +1,84 @@
+# amaranth: UnusedElaboratable=no
+import re
+from dataclasses import replace
+
+import pytest
+
+from ecoformer.config import Config
+from hw.manifest import manifest
+from hw.verilog import emit
+
+CONFIG = Config(
+    head_dim=3, value_dim=2, code_bits=4, anchors=2, max_tokens=6, cycles_per_token=4,
+    parameter_sets=5, bus_bytes=4,
+)  # fmt: skip
+DATAFLOWS = ("accumulate", "xnor")
+
+
+@pytest.fixture(scope="module")
+def texts():
+    return {flow: emit(replace(CONFIG, dataflow=flow), "engine_a") for flow in DATAFLOWS}
+
+
+def ports(text, name):
+    """``{name: (direction, width)}`` of the top module."""
+    body = re.search(rf"^module {name}\((.*?)^endmodule", text, re.S | re.M)[1]
+    found = re.findall(r"^  (input|output)\b(?: reg| wire)?(?: \[(\d+):0\])? (\S+);", body, re.M)
+    return {port: (direction, int(high or 0) + 1) for direction, high, port in found}
+
+
+@pytest.mark.parametrize("flow", DATAFLOWS)
+def test_the_same_configuration_gives_the_same_bytes(texts, flow):
+    assert emit(replace(CONFIG, dataflow=flow), "engine_a") == texts[flow]
+
+
+@pytest.mark.parametrize("flow", DATAFLOWS)
+def test_no_path_of_this_machine_and_no_date(texts, flow):
+    text = texts[flow]
+    assert not re.search(r"\.py\b|/home|/usr|/root|/tmp|\(\* *src", text)
+    assert not re.search(r"\b20\d\d-\d\d-\d\d\b|\d\d:\d\d:\d\d", text)
+
+
+@pytest.mark.parametrize("flow", DATAFLOWS)
+def test_ports_are_exactly_those_of_the_manifest(texts, flow):
+    pins = manifest(replace(CONFIG, dataflow=flow), "engine_a")["pins"]
+    directions = {"in": "input", "out": "output"}
+    assert ports(texts[flow], "engine_a") == {
+        pin["name"]: (directions[pin["direction"]], pin["width"]) for pin in pins
+    }
+
+
+def test_pins_of_the_contract(texts):
+    found = ports(texts["accumulate"], "engine_a")
+    assert found["aclk"] == found["aresetn"] == ("input", 1) and found["irq"] == ("output", 1)
+    assert found["s_axis_tdata"] == ("input", 32) and found["m_axis_tdata"] == ("output", 32)
+    assert found["s_axis_tuser"] == ("input", 3) and found["m_axis_tuser"] == ("output", 4)
+    for stream, forward, back in (("s", "input", "output"), ("m", "output", "input")):
+        assert found[f"{stream}_axis_tvalid"] == found[f"{stream}_axis_tlast"] == (forward, 1)
+        assert found[f"{stream}_axis_tready"] == (back, 1)
+    assert found["s_axil_awaddr"] == ("input", 8) and found["s_axil_rdata"] == ("output", 32)
+    assert len(found) == 3 + 5 + 5 + 17
+
+
+@pytest.mark.parametrize("flow", DATAFLOWS)
+def test_every_signal_has_a_name_of_its_own(texts, flow):
+    """Amaranth calls a signal that it cannot name ``$signal``."""
+    assert "$signal" not in texts[flow] and "$signature" not in texts[flow]
+
+
+@pytest.mark.parametrize("flow", DATAFLOWS)
+def test_every_module_belongs_to_the_top(texts, flow):
+    names = re.findall(r"^module (\S+?)\s*\(", texts[flow], re.M)
+    assert len(set(names)) == len(names)
+    assert all(re.match(r"\\?engine_a\b", name) for name in names), names
+
+
+def test_another_configuration_gives_another_text(texts):
+    assert emit(replace(CONFIG, code_bits=5), "engine_a") != texts["accumulate"]
+
+
+@pytest.mark.parametrize("flow", DATAFLOWS)
+def test_no_latches_and_no_uninitialised_constants(texts, flow):
+    text = texts[flow]
+    assert "always_latch" not in text
+    assert not re.search(r"'[bdh][0-9a-f_]*x", text)
