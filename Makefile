@@ -23,7 +23,7 @@ demo: $(VENV)/installed
 	$(BIN)/ecoformer demo -c $(CONFIG) -o $(OUT)
 
 test: $(VENV)/installed system-packages lint
-	$(BIN)/pytest -n $(WORKERS) -m "not full"
+	$(BIN)/pytest -n $(WORKERS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """Every width and table of the datapath, derived once from the configuration.
 
-A width is the narrowest that holds every value an admitted input can produce, so sums never round
-and never overflow. Integer model and hardware both ask here; the tables are built with integers
+A width holds every value that an admitted input can produce, so sums never round and never
+overflow. Integer model and hardware both ask here; the tables are built with integers
 only, so that they are the same on every machine.
 """
 
