@@ -8,13 +8,12 @@ stalls, and begins only if its result is sure to find room (``grant``).
 """
 
 from amaranth import *
-from amaranth.lib import data, memory, wiring
-from amaranth.lib.fifo import SyncFIFO
-from amaranth.utils import ceil_log2
+from amaranth.lib import memory, wiring
 
 from ecoformer.arithmetic import Arithmetic
 from ecoformer.folding import Fold
 from hw.pipeline import Steps, delay, register
+from hw.sequences import Sequence, SequenceQueue
 from hw.state import SignedSum, StateArray
 from hw.tokens import Key, core_signature
 
@@ -61,7 +60,6 @@ class AccumulateCore(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         c = self.config
-        bank_bits = ceil_log2(c.state_banks)
         state, code_sums, value_sums = self._arrays(m)
 
         # -- slots -------------------------------------------------------------------------------
@@ -75,71 +73,45 @@ class AccumulateCore(wiring.Component):
         with m.Elif(phase != 0):
             m.d.sync += phase.eq(phase - 1)
 
-        # -- sequences waiting for their query pass ----------------------------------------------
-        sequence = data.StructLayout(
-            {
-                "count": self.bits.count_width,
-                "offset": self.bits.offset_width,
-                "bank": bank_bits,
-                "user": c.user_width,
-                "error": 1,
-            }
-        )
-        m.submodules.waiting = waiting = SyncFIFO(width=sequence.size, depth=c.state_banks)
-        entry = Signal(sequence)
-        current = Signal(sequence)
-        m.d.comb += [waiting.w_data.eq(entry), current.as_value().eq(waiting.r_data)]
-
         # -- key pass ----------------------------------------------------------------------------
+        m.submodules.sequences = sequences = SequenceQueue(c)
         key = self.keys.payload
-        begin = Signal(init=1)
-        write_bank = Signal(bank_bits)
-        free_banks = Signal(range(c.state_banks + 1), init=c.state_banks)
-        count = Signal(self.bits.count_width)
         stored = Signal(range(c.max_tokens + 1))
         pop = Signal()
         store = Signal()
-        last_query = Signal()
         m.d.comb += [
+            sequences.key.eq(key),
+            sequences.take.eq(key_go),
             key_go.eq(
                 boundary
                 & self.keys.valid
-                & (~begin | (free_banks != 0))
+                & sequences.room
                 & (key.tag.error | pop | (stored != c.max_tokens))
             ),
             self.keys.ready.eq(key_go),
             store.eq(key_go & ~key.tag.error),
-            entry.count.eq(Mux(key.tag.error, 1, Mux(begin, 0, count) + 1)),
-            entry.offset.eq(key.offset),
-            entry.bank.eq(write_bank),
-            entry.user.eq(key.tag.user),
-            entry.error.eq(key.tag.error),
-            waiting.w_en.eq(key_go & key.tag.last),
         ]
         operand = Signal(Key(c), reset_less=True)
         operand_first = Signal()
-        operand_bank = Signal(bank_bits)
+        operand_bank = Signal(sequences.bank.shape())
         with m.If(key_go):
             m.d.sync += [
-                begin.eq(key.tag.last),
-                count.eq(entry.count),
                 operand.eq(key),
-                operand_first.eq(begin),
-                operand_bank.eq(write_bank),
+                operand_first.eq(sequences.first),
+                operand_bank.eq(sequences.bank),
             ]
-            with m.If(key.tag.last):
-                m.d.sync += write_bank.eq(_next(write_bank, c.state_banks))
-        m.d.sync += free_banks.eq(free_banks - (key_go & begin) + last_query)
 
         # -- query pass --------------------------------------------------------------------------
+        current = sequences.current
         queried = Signal(self.bits.count_width)
-        query = Signal(sequence)
+        query = Signal(Sequence(c))
         query_last = Signal()
+        last_query = Signal()
         m.d.comb += [
-            query_go.eq(boundary & waiting.r_rdy & self.grant),
+            query_go.eq(boundary & sequences.waiting & self.grant),
             pop.eq(query_go & ~current.error),
             last_query.eq(query_go & (queried == current.count - 1)),
-            waiting.r_en.eq(last_query),
+            sequences.release.eq(last_query),
             self.launch.eq(query_go),
         ]
         with m.If(query_go):
@@ -149,7 +121,7 @@ class AccumulateCore(wiring.Component):
                 query_last.eq(last_query),
             ]
 
-        query_code = self._ring(m, store, key, begin, count, pop, stored)
+        query_code = self._ring(m, store, key, sequences, pop, stored)
 
         # -- the steps of a slot -----------------------------------------------------------------
         m.submodules.steps = steps = Steps(self.fold.input_steps, self.fold.output_steps)
@@ -230,7 +202,7 @@ class AccumulateCore(wiring.Component):
         m.submodules.similarity = self.similarity
         return state, code_sums, value_sums
 
-    def _ring(self, m, store, key, begin, count, pop, stored):
+    def _ring(self, m, store, key, sequences, pop, stored):
         """Codes between their key pass and their query pass; a bad packet's codes are taken back.
 
         The code popped in one cycle stands on the result from the next until the next pop.
@@ -246,9 +218,8 @@ class AccumulateCore(wiring.Component):
         tail = Signal(range(depth))
         packet_start = Signal.like(head)
         drop = self.keys.ready & key.tag.error
-        dropped = Mux(begin, 0, count)
         m.d.comb += [
-            packet_start.eq(Mux(begin, head, start)),
+            packet_start.eq(Mux(sequences.first, head, start)),
             write.addr.eq(head),
             write.data.eq(key.code),
             write.en.eq(store),
@@ -261,7 +232,7 @@ class AccumulateCore(wiring.Component):
             m.d.sync += head.eq(packet_start)
         with m.If(pop):
             m.d.sync += tail.eq(_next(tail, depth))
-        m.d.sync += stored.eq(stored + store - pop - Mux(drop, dropped, 0))
+        m.d.sync += stored.eq(stored + store - pop - Mux(drop, sequences.position, 0))
         return read.data
 
     def _results(self, m, steps, has_query, query, query_last, value_sums):

@@ -6,13 +6,13 @@ whole datapath.
 """
 
 from amaranth import *
-from amaranth.lib import data, memory, wiring
-from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.arithmetic import Arithmetic
 from hw.pipeline import adder_tree, delay, register, tree_latency
+from hw.sequences import SequenceQueue
 from hw.tokens import core_signature
 
 __all__ = ["XnorCore", "XnorPopcount"]
@@ -84,19 +84,11 @@ class XnorCore(wiring.Component):
         m = Module()
         c, bits, fold = self.config, self.bits, self.config.state_fold
         m.submodules.popcount = self.popcount
-        bank_bits, index_bits = ceil_log2(c.state_banks), ceil_log2(c.max_tokens)
+        index_bits = ceil_log2(c.max_tokens)
         depth = c.state_banks << index_bits
-        sequence = data.StructLayout(
-            {
-                "count": bits.count_width,
-                "offset": bits.offset_width,
-                "bank": bank_bits,
-                "user": c.user_width,
-                "error": 1,
-            }
-        )
 
         # -- key pass: store code and values -------------------------------------------------------
+        m.submodules.sequences = sequences = SequenceQueue(c)
         key = self.keys.payload
         m.submodules.codes = codes = memory.Memory(
             shape=unsigned(c.code_bits), depth=depth, init=[]
@@ -104,44 +96,23 @@ class XnorCore(wiring.Component):
         m.submodules.values = values = memory.Memory(
             shape=unsigned(len(key.v.as_value())), depth=depth, init=[]
         )
-        m.submodules.waiting = waiting = SyncFIFO(width=sequence.size, depth=c.state_banks)
-        entry = Signal(sequence)
-        current = Signal(sequence)
-        begin = Signal(init=1)
-        count = Signal(bits.count_width)
-        write_bank = Signal(bank_bits)
-        free_banks = Signal(range(c.state_banks + 1), init=c.state_banks)
         take = Signal()
-        release = Signal()
-        position = Mux(begin, 0, count)
         m.d.comb += [
-            take.eq(self.keys.valid & (~begin | (free_banks != 0))),
+            sequences.key.eq(key),
+            sequences.take.eq(take),
+            take.eq(self.keys.valid & sequences.room),
             self.keys.ready.eq(take),
-            entry.count.eq(Mux(key.tag.error, 1, position + 1)),
-            entry.offset.eq(key.offset),
-            entry.bank.eq(write_bank),
-            entry.user.eq(key.tag.user),
-            entry.error.eq(key.tag.error),
-            waiting.w_data.eq(entry),
-            waiting.w_en.eq(take & key.tag.last),
-            current.as_value().eq(waiting.r_data),
         ]
         for store, element in ((codes, key.code), (values, key.v.as_value())):
             write = store.write_port()
             m.d.comb += [
-                write.addr.eq(Cat(position[:index_bits], write_bank)),
+                write.addr.eq(Cat(sequences.position[:index_bits], sequences.bank)),
                 write.data.eq(element),
                 write.en.eq(take & ~key.tag.error),
             ]
-        with m.If(take):
-            m.d.sync += [begin.eq(key.tag.last), count.eq(position + 1)]
-            with m.If(key.tag.last):
-                m.d.sync += write_bank.eq(
-                    Mux(write_bank == c.state_banks - 1, 0, write_bank + 1)
-                )
-        m.d.sync += free_banks.eq(free_banks - (take & begin) + release)
 
         # -- query pass: one key after another for each query --------------------------------------
+        current = sequences.current
         query_index = Signal(index_bits)
         key_index = Signal(index_bits)
         running = Signal()
@@ -155,7 +126,7 @@ class XnorCore(wiring.Component):
         read_code = codes.read_port()
         read_value = values.read_port()
         m.d.comb += [
-            launch.eq(~running & waiting.r_rdy & self.grant & (pause == 0)),
+            launch.eq(~running & sequences.waiting & self.grant & (pause == 0)),
             self.launch.eq(launch),
             read_query.addr.eq(Cat(query_index, current.bank)),
             read_code.addr.eq(Cat(key_index, current.bank)),
@@ -163,8 +134,7 @@ class XnorCore(wiring.Component):
             query_code.eq(read_query.data),
             last_key.eq(running & (key_index == current.count - 1)),
             last_query.eq(query_index == current.count - 1),
-            release.eq(last_key & last_query),
-            waiting.r_en.eq(release),
+            sequences.release.eq(last_key & last_query),
         ]
         with m.If(launch):
             m.d.sync += [running.eq(1), key_index.eq(0)]

@@ -1,0 +1,102 @@
+"""The sequences in flight and their banks, from a sequence's first key to its last query."""
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from ecoformer.arithmetic import Arithmetic
+from hw.tokens import Key
+
+__all__ = ["Sequence", "SequenceQueue"]
+
+
+class Sequence(data.StructLayout):
+    """A complete sequence that waits for its query pass.
+
+    count : tokens, which is 1 for the one result of a bad packet.
+    offset : C of its set.
+    bank, user, error : where its state is, its set, and whether its packet was bad.
+    """
+
+    def __init__(self, config):
+        bits = Arithmetic(config)
+        super().__init__(
+            {
+                "count": bits.count_width,
+                "offset": bits.offset_width,
+                "bank": ceil_log2(config.state_banks),
+                "user": config.user_width,
+                "error": 1,
+            }
+        )
+
+
+class SequenceQueue(wiring.Component):
+    """Gives every sequence a bank and keeps the complete ones in order.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    key : ``In(Key)``, take : ``In(1)``
+        The token on offer, and that it is taken in this cycle; only with ``room``.
+    room : ``Out(1)``
+        The token's sequence has a bank, or one is free.
+    first : ``Out(1)``, position : ``Out``, bank : ``Out``
+        Of the token on offer: whether it begins a sequence, tokens of its sequence before it, and
+        its bank.
+    waiting : ``Out(1)``, current : ``Out(Sequence)``
+        The oldest complete sequence; it may be queried from the cycle after its last token.
+    release : ``In(1)``
+        ``current`` is done with; its bank is free from the next cycle on.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__(
+            {
+                "key": In(Key(config)),
+                "take": In(1),
+                "room": Out(1),
+                "first": Out(1, init=1),
+                "position": Out(Arithmetic(config).count_width),
+                "bank": Out(ceil_log2(config.state_banks)),
+                "waiting": Out(1),
+                "current": Out(Sequence(config)),
+                "release": In(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        banks, tag = self.config.state_banks, self.key.tag
+        layout = Sequence(self.config)
+        m.submodules.complete = complete = SyncFIFO(width=layout.size, depth=banks)
+        entry = Signal(layout)
+        free = Signal(range(banks + 1), init=banks)
+        m.d.comb += [
+            self.room.eq(~self.first | (free != 0)),
+            entry.count.eq(Mux(tag.error, 1, self.position + 1)),
+            entry.offset.eq(self.key.offset),
+            entry.bank.eq(self.bank),
+            entry.user.eq(tag.user),
+            entry.error.eq(tag.error),
+            complete.w_data.eq(entry),
+            complete.w_en.eq(self.take & tag.last),
+            self.waiting.eq(complete.r_rdy),
+            self.current.as_value().eq(complete.r_data),
+            complete.r_en.eq(self.release),
+        ]
+        m.d.sync += free.eq(free - (self.take & self.first) + self.release)
+        with m.If(self.take):
+            m.d.sync += [
+                self.first.eq(tag.last),
+                self.position.eq(Mux(tag.last, 0, self.position + 1)),
+            ]
+            with m.If(tag.last):
+                m.d.sync += self.bank.eq(Mux(self.bank == banks - 1, 0, self.bank + 1))
+        return m

@@ -1,0 +1,50 @@
+import random
+
+import pytest
+
+from ecoformer.config import Config
+from hw.sequences import SequenceQueue
+from tests.hw.bench import simulate
+
+
+@pytest.mark.parametrize("banks", [2, 3, 8])
+@pytest.mark.parametrize("seed", range(3))
+def test_sequences_keep_their_order_and_their_banks(banks, seed):
+    config = Config(max_tokens=5, state_banks=banks, parameter_sets=4)
+    dut, rng = SequenceQueue(config), random.Random(seed)
+    waiting, free, begun = [], banks, 0
+
+    async def bench(ctx):
+        nonlocal free, begun
+        position = 0
+        for _ in range(400):
+            error, last = rng.random() < 0.1, rng.random() < 0.4 or position == 4
+            tag = {"user": rng.randrange(4), "last": last or error, "error": error}
+            offset = rng.randrange(33)
+            ctx.set(dut.key, {"code": 0, "v": [0] * 32, "offset": offset, "tag": tag})
+            assert ctx.get(dut.first) == (position == 0)
+            assert ctx.get(dut.position) == position
+            assert ctx.get(dut.bank) == begun % banks
+            assert ctx.get(dut.room) == (position > 0 or free > 0)
+            take = ctx.get(dut.room) and rng.random() < 0.7
+            assert ctx.get(dut.waiting) == bool(waiting)
+            release = bool(waiting) and rng.random() < 0.2
+            if waiting:
+                current = ctx.get(dut.current)
+                found = (current.count, current.offset, current.bank, current.user, current.error)
+                assert found == waiting[0]
+            ctx.set(dut.take, take)
+            ctx.set(dut.release, release)
+            if release:
+                waiting.pop(0)
+            free += release - (take and position == 0)
+            if take:
+                position += 1
+                if tag["last"]:
+                    count = 1 if error else position
+                    waiting.append((count, offset, begun % banks, tag["user"], error))
+                    position, begun = 0, begun + 1
+            await ctx.tick()
+
+    simulate(dut, bench)
+    assert begun > 2 * banks
