@@ -2,12 +2,11 @@ import numpy as np
 import pytest
 
 from ecoformer.config import Config
+from hw.verilog import emit
 from sim.faults import FAULTS
 from sim.simulate import simulate
 from sim.stimulus import PATTERNS, random_image, random_workload
 from sim.verify import compare
-
-emit = pytest.importorskip("hw.verilog").emit
 
 SMALL = {
     "one of everything": Config(

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 
 import numpy as np
@@ -6,6 +7,10 @@ import pytest
 from sim.testbench import write_testbench
 from sim.verify import expected_outputs
 from tests.sim import dummy
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("iverilog") is None, reason="needs Icarus Verilog (Debian: apt install iverilog)"
+)
 
 
 def run(folder, text, *arguments):
