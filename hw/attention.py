@@ -12,7 +12,7 @@ from amaranth.lib import memory, wiring
 
 from ecoformer.arithmetic import Arithmetic
 from ecoformer.folding import Fold
-from hw.pipeline import Steps, delay, register
+from hw.pipeline import Steps, block_of, delay, register
 from hw.sequences import Sequence, SequenceQueue
 from hw.state import SignedSum, StateArray
 from hw.tokens import Key, core_signature
@@ -134,8 +134,8 @@ class AccumulateCore(wiring.Component):
             m.d.sync += [has_key.eq(store), has_query.eq(query_go)]
 
         lanes = self.fold.input_lanes
-        signs = _lanes(operand.code, steps.input_step, lanes)
-        values = _lanes(
+        signs = block_of(operand.code, steps.input_step, lanes)
+        values = block_of(
             operand.v.as_value(), steps.output_step, self.fold.output_lanes * c.value_width
         )
         code_lanes = self.code_fold.input_lanes
@@ -150,7 +150,7 @@ class AccumulateCore(wiring.Component):
             value_sums.values.as_value().eq(values),
             code_sums.address.eq(code_steps.step),
             code_sums.accumulate.eq(code_steps.active & has_key),
-            code_sums.signs.eq(_lanes(operand.code, code_steps.step, code_lanes)),
+            code_sums.signs.eq(block_of(operand.code, code_steps.step, code_lanes)),
             code_sums.values[0].eq(1),
         ]
         for array in (state, value_sums, code_sums):
@@ -162,7 +162,7 @@ class AccumulateCore(wiring.Component):
 
         m.d.comb += [self.value_sum.row.eq(state.row), self.similarity.row.eq(code_sums.row)]
         for total, walk in ((self.value_sum, steps), (self.similarity, code_steps)):
-            block = _lanes(query_code, walk.input_step, total.fold.input_lanes)
+            block = block_of(query_code, walk.input_step, total.fold.input_lanes)
             m.d.sync += [
                 total.signs.eq(block),
                 total.input_step.eq(walk.input_step),
@@ -272,11 +272,6 @@ class AccumulateCore(wiring.Component):
                 delay(m, steps.last & has_query, travel, name="block_valid", reset=True)
             ),
         ]
-
-
-def _lanes(value, step, width):
-    """Block ``step`` of ``width`` bits of ``value``, padded with zeros."""
-    return Cat(value, Const(0, width << len(step))).word_select(step, width)
 
 
 def _next(pointer, size):

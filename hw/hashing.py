@@ -19,7 +19,7 @@ from ecoformer.arithmetic import KERNEL_WIDTH, SHIFT_WIDTH, Arithmetic
 from ecoformer.layout import Layout
 from hw.kernel import KernelLane, RootUnit
 from hw.parameters import ParameterMemory, ParameterWrite
-from hw.pipeline import Steps, adder_tree, delay, register, tree_latency
+from hw.pipeline import Steps, adder_tree, block_of, delay, register, tree_latency
 from hw.product import MatrixVector
 
 __all__ = ["KernelHash"]
@@ -143,10 +143,10 @@ class KernelHash(wiring.Component):
         anchors = self._memory(m, "anchors")
         m.d.comb += steps.start.eq(start)
 
-        padding = Const(0, fold.input_steps * fold.input_lanes * c.token_width)
-        flat = Cat(token.x.as_value(), padding)
         block = Signal(data.ArrayLayout(signed(c.token_width), fold.input_lanes))
-        m.d.comb += block.as_value().eq(flat.word_select(steps.input_step, len(block.as_value())))
+        m.d.comb += block.as_value().eq(
+            block_of(token.x.as_value(), steps.input_step, len(block.as_value()))
+        )
 
         # Squared norm, during the first output block.
         squares = [
@@ -256,13 +256,12 @@ class KernelHash(wiring.Component):
         with m.If(start):
             m.d.sync += [vector.eq(kernel), held_slot.eq(slot)]
         block_bits = fold.input_lanes * KERNEL_WIDTH
-        flat = Cat(vector, Const(0, fold.input_steps * block_bits))
         m.d.comb += [
             matrix.slot.eq(held_slot),
             matrix.row.eq(steps.step),
             project.matrix.eq(matrix.elements),
             project.vector.as_value().eq(
-                register(m, flat.word_select(steps.input_step, block_bits), name="vector_block")
+                register(m, block_of(vector, steps.input_step, block_bits), name="vector_block")
             ),
             project.first.eq(delay(m, steps.first, 1, name="first", reset=True)),
             project.last.eq(delay(m, steps.last, 1, name="last", reset=True)),

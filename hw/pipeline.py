@@ -5,7 +5,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-__all__ = ["Steps", "adder_tree", "delay", "register", "tree_latency"]
+__all__ = ["Steps", "adder_tree", "block_of", "delay", "register", "tree_latency"]
 
 TREE_FANIN = 4
 """Terms added between two registers of an adder tree."""
@@ -62,6 +62,11 @@ def _memory_delay(m, value, cycles, *, name):
         result.eq(read.data),
     ]
     return result
+
+
+def block_of(value, step, width):
+    """Block number ``step`` of ``width`` bits of ``value``, zeros beyond its end; no latency."""
+    return Cat(value, Const(0, width << len(step))).word_select(step, width)
 
 
 def tree_latency(terms):

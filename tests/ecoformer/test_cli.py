@@ -1,5 +1,4 @@
 import json
-import shutil
 import subprocess
 import sys
 import types
@@ -10,11 +9,8 @@ import pytest
 from ecoformer.cli import main
 from ecoformer.workload import Workload
 from golden.integer.attention import attend
+from tests import needs
 from tests.sim import dummy
-
-needs_icarus = pytest.mark.skipif(
-    shutil.which("iverilog") is None, reason="needs Icarus Verilog (Debian: apt install iverilog)"
-)
 
 
 @pytest.fixture
@@ -81,7 +77,7 @@ def test_the_same_seed_generates_the_same_bytes(hardware, inputs):
     Workload.load(inputs / "a" / "vectors" / "workload.npz", dummy.CONFIG)
 
 
-@needs_icarus
+@needs.icarus
 def test_the_generated_testbench_passes(hardware, inputs):
     generate(inputs, "--name", "unit")
     run = subprocess.run(
@@ -149,7 +145,7 @@ def test_a_name_that_is_no_identifier_is_refused(hardware, inputs, capsys):
     assert "must be a Verilog identifier" in capsys.readouterr().err
 
 
-@needs_icarus
+@needs.icarus
 def test_simulate_tells_the_cycles(hardware, inputs, capsys):
     generate(inputs)
     assert ecoformer("simulate", inputs / "engine", "--simulator", "icarus",
@@ -161,14 +157,14 @@ def test_simulate_tells_the_cycles(hardware, inputs, capsys):
     assert (inputs / "engine" / "waves.fst").stat().st_size > 1000
 
 
-@needs_icarus
+@needs.icarus
 def test_verify_exits_0_if_every_bit_agrees(hardware, inputs, capsys):
     generate(inputs)
     assert ecoformer("verify", inputs / "engine", "--simulator", "icarus", "--stall", "0.3") == 0
     assert "bit-exact" in capsys.readouterr().out
 
 
-@needs_icarus
+@needs.icarus
 def test_verify_exits_1_on_any_mismatch(hardware, inputs, capsys):
     hardware.text = dummy.engine().replace(
         "{o1, o0}", "{o1 ^ (sequences == 2 && sent == 0), o0}"
@@ -182,7 +178,7 @@ def test_verify_exits_1_on_any_mismatch(hardware, inputs, capsys):
     assert not figures["ok"] and len(figures["mismatches"]) == 1
 
 
-@needs_icarus
+@needs.icarus
 def test_verify_with_another_workload(hardware, inputs):
     generate(inputs)
     another = dummy.workload(3, seed=9)

@@ -1,10 +1,10 @@
 import multiprocessing
-import shutil
 
 import pytest
 
 from ecoformer.errors import EcoformerError
 from sim.build import build
+from tests import needs
 from tests.sim import dummy
 
 
@@ -41,9 +41,7 @@ def test_processes_share_a_build(tmp_path):
     assert [str(path) for path in tmp_path.iterdir() if path.is_dir()] == folders[:1]
 
 
-@pytest.mark.skipif(
-    shutil.which("iverilog") is None, reason="needs Icarus Verilog (Debian: apt install iverilog)"
-)
+@needs.icarus
 def test_a_design_that_does_not_compile_is_one_line(tmp_path):
     text = dummy.engine().replace("assign irq = |", "assign irq = nonsense + |")
     with pytest.raises(EcoformerError, match="build.log: icarus does not build the design: ") as e:

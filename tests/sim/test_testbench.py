@@ -1,4 +1,3 @@
-import shutil
 import subprocess
 
 import numpy as np
@@ -6,11 +5,10 @@ import pytest
 
 from sim.testbench import write_testbench
 from sim.verify import expected_outputs
+from tests import needs
 from tests.sim import dummy
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("iverilog") is None, reason="needs Icarus Verilog (Debian: apt install iverilog)"
-)
+pytestmark = needs.icarus
 
 
 def run(folder, text, *arguments):
