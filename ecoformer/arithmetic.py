@@ -8,10 +8,10 @@ only, so that they are the same on every machine.
 from functools import cache, cached_property
 from math import isqrt
 
+from ecoformer.weights import WEIGHT_FORMATS
+
 __all__ = ["Arithmetic", "reciprocal_root_table", "exponential_table"]
 
-WEIGHT_WIDTH = 8
-"""Signed bits of one anchor element and of one projection coefficient."""
 BIAS_WIDTH = 16
 """Signed bits of the bias of one kernel argument."""
 SHIFT_WIDTH = 5
@@ -45,6 +45,11 @@ class Arithmetic:
 
     # -- hash ------------------------------------------------------------------------------------
 
+    @property
+    def weights(self):
+        """`WeightFormat` of anchors and projections."""
+        return WEIGHT_FORMATS[self.config.weights]
+
     @cached_property
     def norm_width(self):
         """‖x‖², unsigned."""
@@ -58,15 +63,15 @@ class Arithmetic:
 
     @cached_property
     def dot_width(self):
-        """x·a, signed; (-128)·(-128) is reachable in every element."""
+        """x·a, signed; the product of both lowest numbers is reachable in every element."""
         c = self.config
-        return signed_width(c.head_dim << (c.token_width - 1 + WEIGHT_WIDTH - 1))
+        return signed_width(self.weights.limit * c.head_dim << (c.token_width - 1))
 
     @cached_property
     def scaled_dot_width(self):
         """floor(2^5·x·a / 2^e), signed: |x·a| < 2^e·‖a‖ by Cauchy-Schwarz, as ‖x‖ < 2^e."""
         c = self.config
-        longest_anchor_squared = c.head_dim << (2 * WEIGHT_WIDTH - 2)
+        longest_anchor_squared = c.head_dim * self.weights.limit**2
         return signed_width(isqrt(longest_anchor_squared << (2 * DOT_FRACTION)) + 1)
 
     @cached_property
@@ -76,12 +81,15 @@ class Arithmetic:
 
     @cached_property
     def max_projection(self):
-        """Largest magnitude of Σ_j A[r,j]·κ_j."""
-        return (self.config.anchors << (WEIGHT_WIDTH - 1)) * (2**KERNEL_WIDTH - 1)
+        """Largest magnitude of Σ_j A[r,j]·κ_j, or (``linear``) of Σ_d W[r,d]·x_d."""
+        c = self.config
+        if c.hash == "linear":
+            return self.weights.limit * c.head_dim << (c.token_width - 1)
+        return self.weights.limit * c.anchors * (2**KERNEL_WIDTH - 1)
 
     @cached_property
     def projection_width(self):
-        """Σ_j A[r,j]·κ_j and its threshold, signed."""
+        """Projection and its threshold, signed."""
         return signed_width(self.max_projection)
 
     # -- attention -------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ecoformer.errors import EcoformerError
 from ecoformer.folding import Fold
+from ecoformer.weights import WEIGHT_FORMATS
 
 __all__ = ["Config", "read_table", "TABLES"]
 
@@ -32,17 +33,19 @@ RANGES = {
     "state_banks": (2, 8),
     "parameter_sets": (1, 256),
     "bus_bytes": (1, 512),
+    "target_tokens_per_second": (0, 1_000_000_000),
+    "clock_mhz": (1, 1_000),
 }
 CHOICES = {
-    "hash": (("rbf",), ("linear", "codes")),
-    "weights": (("int8",), ("pow2", "ternary")),
-    "value_term": (("sum",), ("own",)),
+    "hash": (("rbf", "linear", "codes"), ()),
+    "weights": (tuple(WEIGHT_FORMATS), ()),
+    "value_term": (("sum", "own"), ()),
     "mask": (("full",), ("causal",)),
     "dataflow": (("accumulate", "xnor"), ("bucketed",)),
 }
 """Values of every enumeration: those that work, and those that are refused in this version."""
 
-MAX_XNOR_TOKENS = 64
+DEFAULT_CYCLES_PER_TOKEN = 16
 MAX_LANES = 2_048
 BUFFER_BITS = 3_833_856
 """Block RAM of the default target, an ECP5 LFE5U-85F: 208 blocks of 18 kbit."""
@@ -52,6 +55,9 @@ BIT_DEFINING = (
     "value_width", "output_width", "output_fraction", "offset_fraction", "value_term", "mask",
 )  # fmt: skip
 """Fields on which the result bits depend; rate, banks and bus do not change a single bit."""
+
+GOALS = ("target_tokens_per_second", "clock_mhz")
+"""Fields that only choose or check others: engines that differ in them alone are the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +71,12 @@ class Config:
     code_bits : int
         Length b of the binary code, 1…128.
     hash : str
-        Hash family; ``rbf`` is the kernelized hash of the paper.
+        Hash family. ``rbf``: the kernelized hash of the paper. ``linear``: sign(W·x - t), without
+        a multiplier where the weights need none. ``codes``: the host sends the codes.
     weights : str
-        What anchors and projections may hold; always loadable at run time.
+        What anchors and projections may hold (`ecoformer.weights`); always loadable at run time.
     anchors : int
-        Support samples m of the kernel, 1…128.
+        Support samples m of the kernel, 1…128; only ``rbf`` has them.
     token_width, value_width : int
         Signed bits of one element of x and of v, 4…8.
     output_width, output_fraction : int
@@ -77,21 +84,28 @@ class Config:
     offset_fraction : int
         Fraction bits g of the attention offset c, 0…8.
     value_term : str
-        What the offset multiplies in the numerator: ``sum`` of all values (paper).
+        What the offset multiplies in the numerator: the ``sum`` of all values (paper), or the
+        token's ``own`` value (released code).
     mask : str
         ``full``: every token attends to every token of its sequence.
     dataflow : str
-        ``accumulate`` (linear in N) or ``xnor`` (quadratic, the cross-check; N ≤ 64).
+        ``accumulate`` (linear in N) or ``xnor`` (quadratic: one pair of tokens per cycle).
     max_tokens : int
         Longest sequence, 1…65,536 and within the block RAM of an LFE5U-85F.
     cycles_per_token : int
-        Folding k, a power of two 1…1,024: one token enters every k cycles.
+        Folding k, a power of two 1…1,024: one token enters every k cycles. Left out, it follows
+        from the target, or is 16 without one.
     state_banks : int
         Sequences that may be accumulated or queried at the same time, 2…8.
     parameter_sets : int
         Resident parameter sets (heads × layers), 1…256.
     bus_bytes : int
         Bytes per beat of both AXI4-Stream ports; a token's beats must fit in k cycles.
+    target_tokens_per_second : int
+        Tokens·heads per second that the engine must take at least; k is the largest that does.
+        0 sets no target.
+    clock_mhz : int
+        Clock frequency for which the target is meant.
 
     Raises
     ------
@@ -114,21 +128,29 @@ class Config:
     mask: str = "full"
     dataflow: str = "accumulate"
     max_tokens: int = 1_024
-    cycles_per_token: int = 16
+    cycles_per_token: int = None
     state_banks: int = 2
     parameter_sets: int = 8
     bus_bytes: int = 8
+    target_tokens_per_second: int = 0
+    clock_mhz: int = 100
 
     def __post_init__(self):
+        for name in GOALS:
+            self._check_field(name, int, getattr(self, name))
+        wanted = self._wanted_cycles
+        if self.cycles_per_token is None:
+            object.__setattr__(self, "cycles_per_token", wanted or DEFAULT_CYCLES_PER_TOKEN)
         for f in fields(self):
             self._check_field(f.name, f.type, getattr(self, f.name))
         k = self.cycles_per_token
         if k & (k - 1):
             raise ValueError(f"cycles_per_token must be a power of two, not {k}")
-        if self.dataflow == "xnor" and self.max_tokens > MAX_XNOR_TOKENS:
+        if wanted not in (None, k):
             raise ValueError(
-                f"max_tokens must be at most {MAX_XNOR_TOKENS} with dataflow = 'xnor', "
-                f"not {self.max_tokens}"
+                f"cycles_per_token must be {wanted} with target_tokens_per_second = "
+                f"{self.target_tokens_per_second} and clock_mhz = {self.clock_mhz}, not {k}; "
+                "leave one of them out"
             )
         for what, beats in (("input", self.input_beats), ("output", self.output_beats)):
             if beats > k:
@@ -137,6 +159,19 @@ class Config:
                     f"not in {beats} beats of {self.bus_bytes} bytes"
                 )
         self._check_area()
+
+    @property
+    def _wanted_cycles(self):
+        """The largest folding that reaches the target, None without one."""
+        target, clock = self.target_tokens_per_second, 1_000_000 * self.clock_mhz
+        if not target:
+            return None
+        if target > clock:
+            raise ValueError(
+                f"target_tokens_per_second must be at most one per cycle of clock_mhz = "
+                f"{self.clock_mhz}, not {target}"
+            )
+        return min(1 << ((clock // target).bit_length() - 1), RANGES["cycles_per_token"][1])
 
     @staticmethod
     def _check_field(name, kind, value):
@@ -158,11 +193,7 @@ class Config:
                 raise ValueError(f"{name} must be {allowed}, not {value!r}")
 
     def _check_area(self):
-        for what, fold in (
-            ("accumulate lanes", self.state_fold),
-            ("dot-product multipliers", self.dot_fold),
-            ("projection multipliers", self.projection_fold),
-        ):
+        for what, fold in {"accumulate lanes": self.state_fold, **self.hash_folds}.items():
             if fold.lanes > MAX_LANES:
                 raise ValueError(
                     f"cycles_per_token must leave at most {MAX_LANES} {what} per cycle, "
@@ -178,13 +209,24 @@ class Config:
 
     @property
     def dot_fold(self):
-        """D × m dot products of the token with the anchors."""
+        """D × m dot products of the token with the anchors; ``rbf`` only."""
         return Fold(self.head_dim, self.anchors, self.cycles_per_token)
 
     @property
     def projection_fold(self):
-        """m × b projection of the kernel vector."""
-        return Fold(self.anchors, self.code_bits, self.cycles_per_token)
+        """Projection onto b bits: of the m kernel values, or (``linear``) of the D elements."""
+        inputs = self.anchors if self.hash == "rbf" else self.head_dim
+        return Fold(inputs, self.code_bits, self.cycles_per_token)
+
+    @property
+    def hash_folds(self):
+        """Folds of the hash family's own units, by what their lanes compute."""
+        folds = {}
+        if self.hash == "rbf":
+            folds["dot products"] = self.dot_fold
+        if self.hash != "codes":
+            folds["projection products"] = self.projection_fold
+        return folds
 
     @property
     def state_fold(self):
@@ -194,9 +236,19 @@ class Config:
     # -- the wire --------------------------------------------------------------------------------
 
     @property
+    def key_elements(self):
+        """Elements of what is hashed: D of x, or b of a code that the host sends."""
+        return self.code_bits if self.hash == "codes" else self.head_dim
+
+    @property
+    def key_bytes(self):
+        """Bytes of x on ``s_axis``, one per element; or of the code, eight bits each."""
+        return -(-self.code_bits // 8) if self.hash == "codes" else self.head_dim
+
+    @property
     def token_bytes(self):
-        """Bytes of one token on ``s_axis``: x then v, every element a whole byte."""
-        return self.head_dim + self.value_dim
+        """Bytes of one token on ``s_axis``: x or code, then v, every element a whole byte."""
+        return self.key_bytes + self.value_dim
 
     @property
     def output_element_bytes(self):
@@ -221,17 +273,18 @@ class Config:
     @property
     def buffer_bits(self):
         """Bits of the buffers whose depth is ``max_tokens``."""
+        values = self.value_dim * self.value_width
         if self.dataflow == "xnor":
-            stored = self.code_bits + self.value_dim * self.value_width
-            return self.state_banks * self.max_tokens * stored
-        return self.max_tokens * self.code_bits
+            depth = 1 << (self.max_tokens - 1).bit_length()  # of each bank
+            return self.state_banks * depth * (self.code_bits + values)
+        return self.max_tokens * (self.code_bits + values * (self.value_term == "own"))
 
     # -- identity --------------------------------------------------------------------------------
 
     @property
     def fingerprint(self):
-        """SHA-256 of every field: which engine this is."""
-        return _digest(asdict(self))
+        """SHA-256 of every field but the :data:`GOALS`: which engine this is."""
+        return _digest({n: v for n, v in asdict(self).items() if n not in GOALS})
 
     @property
     def bits_fingerprint(self):

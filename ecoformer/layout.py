@@ -9,15 +9,16 @@ from functools import cached_property
 
 import numpy as np
 
-from ecoformer.arithmetic import BIAS_WIDTH, WEIGHT_WIDTH
+from ecoformer.arithmetic import BIAS_WIDTH
+from ecoformer.weights import WEIGHT_FORMATS
 
-__all__ = ["Layout", "Region", "WORD_BITS", "SCALARS"]
+__all__ = ["Layout", "Region", "WORD_BITS", "REGIONS"]
 
 WORD_BITS = 32
 THRESHOLD_SLOT = 32
 """Bits a threshold occupies in its row; a whole word keeps software simple."""
-SCALARS = ("shift", "offset")
-"""Words of the one row of per-set scalars."""
+REGIONS = ("anchors", "bias", "projection", "threshold", "scalars")
+"""Every region in the order of their numbers; an engine has those that its hash family needs."""
 
 
 @dataclass(frozen=True)
@@ -68,21 +69,27 @@ class Layout:
     def __init__(self, config):
         self.config = config
 
+    @property
+    def scalars(self):
+        """Words of the one row of per-set scalars."""
+        return ("shift", "offset") if self.config.hash == "rbf" else ("offset",)
+
     @cached_property
     def regions(self):
-        """Every region by name, in the order of their indices."""
-        c = self.config
-        shapes = {
-            "anchors": (c.dot_fold.steps, c.dot_fold.lanes, WEIGHT_WIDTH),
-            "bias": (self.kernel_steps, self.kernel_lanes, BIAS_WIDTH),
-            "projection": (c.projection_fold.steps, c.projection_fold.lanes, WEIGHT_WIDTH),
-            "threshold": (
-                c.projection_fold.output_steps, c.projection_fold.output_lanes, THRESHOLD_SLOT,
-            ),
-            "scalars": (1, len(SCALARS), WORD_BITS),
-        }  # fmt: skip
+        """Every region that this engine has, by name, in the order of their numbers."""
+        c, weight = self.config, WEIGHT_FORMATS[self.config.weights].bits
+        shapes = {"scalars": (1, len(self.scalars), WORD_BITS)}
+        if c.hash != "codes":
+            fold = c.projection_fold
+            shapes["projection"] = (fold.steps, fold.lanes, weight)
+            shapes["threshold"] = (fold.output_steps, fold.output_lanes, THRESHOLD_SLOT)
+        if c.hash == "rbf":
+            shapes["anchors"] = (c.dot_fold.steps, c.dot_fold.lanes, weight)
+            shapes["bias"] = (self.kernel_steps, self.kernel_lanes, BIAS_WIDTH)
         return {
-            name: Region(index, name, *shape) for index, (name, shape) in enumerate(shapes.items())
+            name: Region(index, name, *shapes[name])
+            for index, name in enumerate(REGIONS)
+            if name in shapes
         }
 
     @property
@@ -116,25 +123,24 @@ class Layout:
         return region.index << self.REGION_SHIFT | row << self.ROW_SHIFT | word
 
     def rows(self, image, index):
-        """Elements of every row of parameter set ``index``: dict region name → [rows, lanes].
+        """What every row of parameter set ``index`` holds: dict region name → [rows, lanes].
 
-        Lanes beyond the edge of the array hold 0, so they add nothing.
+        Weights are encoded. Lanes beyond the edge of the array hold 0, so they add nothing.
         """
-        c = self.config
-        bias = np.zeros((self.kernel_steps, self.kernel_lanes), dtype=np.int64)
-        bias[tuple(np.transpose(self.kernel_places))] = image.bias[index]
-        threshold_fold = c.projection_fold
-        threshold = np.zeros(
-            threshold_fold.output_steps * threshold_fold.output_lanes, dtype=np.int64
-        )
-        threshold[: c.code_bits] = image.threshold[index]
-        return {
-            "anchors": _blocks(c.dot_fold, image.anchors[index].T),
-            "bias": bias,
-            "projection": _blocks(c.projection_fold, image.projection[index].T),
-            "threshold": threshold.reshape(threshold_fold.output_steps, -1),
-            "scalars": np.array([[getattr(image, name)[index] for name in SCALARS]]),
-        }
+        c, encode = self.config, WEIGHT_FORMATS[self.config.weights].encode
+        rows = {"scalars": np.array([[getattr(image, name)[index] for name in self.scalars]])}
+        if c.hash != "codes":
+            fold = c.projection_fold
+            threshold = np.zeros(fold.output_steps * fold.output_lanes, dtype=np.int64)
+            threshold[: c.code_bits] = image.threshold[index]
+            rows["projection"] = _blocks(fold, encode(image.projection[index].T))
+            rows["threshold"] = threshold.reshape(fold.output_steps, -1)
+        if c.hash == "rbf":
+            bias = np.zeros((self.kernel_steps, self.kernel_lanes), dtype=np.int64)
+            bias[tuple(np.transpose(self.kernel_places))] = image.bias[index]
+            rows["anchors"] = _blocks(c.dot_fold, encode(image.anchors[index].T))
+            rows["bias"] = bias
+        return {name: rows[name] for name in self.regions}
 
     def load_words(self, image, index):
         """Register writes that load parameter set ``index``: list of (address, data) pairs."""

@@ -10,7 +10,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from ecoformer.arithmetic import BIAS_WIDTH, SHIFT_WIDTH, WEIGHT_WIDTH, Arithmetic
+from ecoformer.arithmetic import BIAS_WIDTH, SHIFT_WIDTH, Arithmetic
 from ecoformer.errors import EcoformerError
 
 __all__ = ["ParameterImage", "FORMAT_VERSION"]
@@ -22,29 +22,32 @@ FORMAT_VERSION = 1
 class ParameterImage:
     """Integer parameters of ``sets`` heads, stacked along the first axis.
 
+    An array that the hash family of the engine does not use is None.
+
     Parameters
     ----------
     anchors : int64 array [sets, m, D]
-        Scaled anchors, ``2^a/σ · a_j`` rounded to int8.
+        ``rbf``: scaled anchors, ``2^a/σ · a_j`` rounded to weights.
     bias : int64 array [sets, m]
-        Kernel argument of an orthogonal token, in steps of 1/256.
+        ``rbf``: kernel argument of an orthogonal token, in steps of 1/256.
     shift : int64 array [sets]
-        Right shift from scaled cosine to kernel argument.
+        ``rbf``: right shift from scaled cosine to kernel argument.
     projection : int64 array [sets, b, m]
-        Rows of A, each scaled to int8.
+        ``rbf``: rows of A, each scaled to weights. ``linear``: the matrix W [sets, b, D].
     threshold : int64 array [sets, b]
-        h_r = +1 where Σ_j A[r,j]·κ_j ≥ threshold[r]; holds the mean kernel vector μ.
+        h_r = +1 where the projection on row r is ≥ threshold[r]; ``rbf`` holds the mean kernel
+        vector μ here. Not for ``codes``.
     offset : int64 array [sets]
         C = round(c·2^g).
     value_scale : float32 array [sets]
         For the host only: a value is ``v ≈ value_scale · v_int``.
     """
 
-    anchors: np.ndarray
-    bias: np.ndarray
-    shift: np.ndarray
-    projection: np.ndarray
-    threshold: np.ndarray
+    anchors: np.ndarray | None = None
+    bias: np.ndarray | None = None
+    shift: np.ndarray | None = None
+    projection: np.ndarray | None = None
+    threshold: np.ndarray | None = None
     offset: np.ndarray
     value_scale: np.ndarray
 
@@ -61,20 +64,17 @@ class ParameterImage:
         ValueError
             Names the array and the rule it breaks.
         """
-        c, bits = config, Arithmetic(config)
-        weight = _signed(WEIGHT_WIDTH)
-        rules = {
-            "anchors": ((c.anchors, c.head_dim), *weight),
-            "bias": ((c.anchors,), *_signed(BIAS_WIDTH)),
-            "shift": ((), 0, 2**SHIFT_WIDTH - 1),
-            "projection": ((c.code_bits, c.anchors), *weight),
-            "threshold": ((c.code_bits,), -bits.max_projection, bits.max_projection),
-            "offset": ((), 0, bits.max_offset),
-        }
-        if not 1 <= self.sets <= c.parameter_sets:
-            raise ValueError(f"sets must be 1…{c.parameter_sets}, not {self.sets}")
+        rules = _rules(config)
+        if not 1 <= self.sets <= config.parameter_sets:
+            raise ValueError(f"sets must be 1…{config.parameter_sets}, not {self.sets}")
+        if unused := self.arrays().keys() - rules.keys() - {"value_scale"}:
+            raise ValueError(
+                f"{', '.join(sorted(unused))} must be absent with hash = {config.hash!r}"
+            )
         for name, (shape, low, high) in rules.items():
             array, want = getattr(self, name), (self.sets, *shape)
+            if array is None:
+                raise ValueError(f"{name} must be there with hash = {config.hash!r}")
             if array.shape != want:
                 raise ValueError(f"{name} must have shape {want}, not {array.shape}")
             if array.dtype != np.int64:
@@ -82,6 +82,12 @@ class ParameterImage:
             if array.size and (array.min() < low or array.max() > high):
                 raise ValueError(
                     f"{name} must be {low}…{high}, not {array.min()}…{array.max()}"
+                )
+        weights = Arithmetic(config).weights
+        for name in ("anchors", "projection"):
+            if name in rules and not weights.holds(getattr(self, name)):
+                raise ValueError(
+                    f"{name} must hold {weights.rule} with weights = {weights.name!r}"
                 )
         if self.value_scale.shape != (self.sets,):
             raise ValueError(
@@ -96,7 +102,7 @@ class ParameterImage:
         """Write the image for ``config`` atomically; the checksum covers every array."""
         self.check(config)
         path = Path(path)
-        arrays = self._arrays()
+        arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
         metadata = {
             "format": "ecoformer parameter image",
             "format_version": str(FORMAT_VERSION),
@@ -128,9 +134,7 @@ class ParameterImage:
                 f"{path}: damaged parameter image ({error}); export it again"
             ) from error
         _check_metadata(path, metadata, config)
-        names = {f.name for f in fields(cls)}
-        if arrays.keys() != names:
-            wrong = ", ".join(sorted(arrays.keys() ^ names))
+        if wrong := ", ".join(sorted(arrays.keys() ^ {*_rules(config), "value_scale"})):
             raise EcoformerError(
                 f"{path}: damaged parameter image (missing or unknown arrays: {wrong}); "
                 "export it again"
@@ -148,8 +152,26 @@ class ParameterImage:
             ) from error
         return image
 
-    def _arrays(self):
-        return {f.name: np.ascontiguousarray(getattr(self, f.name)) for f in fields(self)}
+    def arrays(self):
+        """The arrays that are there, by name."""
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: array for name, array in found.items() if array is not None}
+
+
+def _rules(config):
+    """Shape without sets, least and greatest element of every integer array that must be there."""
+    c, bits = config, Arithmetic(config)
+    weight = bits.weights.values[0], bits.weights.values[-1]
+    rules = {"offset": ((), 0, bits.max_offset)}
+    if c.hash != "codes":
+        fold = c.projection_fold
+        rules["projection"] = ((fold.outputs, fold.inputs), *weight)
+        rules["threshold"] = ((c.code_bits,), -bits.max_projection, bits.max_projection)
+    if c.hash == "rbf":
+        rules["anchors"] = ((c.anchors, c.head_dim), *weight)
+        rules["bias"] = ((c.anchors,), *_signed(BIAS_WIDTH))
+        rules["shift"] = ((), 0, 2**SHIFT_WIDTH - 1)
+    return rules
 
 
 def _check_metadata(path, metadata, config):

@@ -9,18 +9,24 @@ def pack_sequence(config, tokens, values):
     """Beats of one input packet.
 
     A token starts on a beat; its elements follow as x then v, each sign-extended to a byte, low
-    element first, zero-padded to whole beats.
+    element first, zero-padded to whole beats. With ``hash = "codes"`` the code takes the place of
+    x: a bit per element, 1 for +1, least significant first, zero-padded to whole bytes.
 
     Parameters
     ----------
     tokens : int array [N, D]
+        Or ±1 [N, b] with ``hash = "codes"``.
     values : int array [N, E]
 
     Returns
     -------
     uint8 array [N · input_beats, bus_bytes]
     """
-    fields = np.concatenate([tokens, values], axis=1).astype(np.int8).view(np.uint8)
+    if config.hash == "codes":
+        keys = np.packbits(np.asarray(tokens) > 0, axis=1, bitorder="little")
+    else:
+        keys = np.asarray(tokens).astype(np.int8).view(np.uint8)
+    fields = np.concatenate([keys, np.asarray(values).astype(np.int8).view(np.uint8)], axis=1)
     return _to_beats(config, fields, config.input_beats)
 
 

@@ -30,7 +30,8 @@ class Workload:
     lengths : int64 array [S]
         Tokens of each sequence.
     tokens : int64 array [T, D]
-        Tokens of all sequences, one after the other; T is the sum of ``lengths``.
+        Tokens of all sequences, one after the other; T is the sum of ``lengths``. With
+        ``hash = "codes"`` their codes instead, ±1 [T, b].
     values : int64 array [T, E]
         Values of the same tokens.
     """
@@ -74,13 +75,13 @@ class Workload:
         shapes = {
             "lengths": (len(self.sets),),
             "sets": (len(self.lengths),),
-            "tokens": (total, c.head_dim),
+            "tokens": (total, c.key_elements),
             "values": (total, c.value_dim),
         }
         limits = {
             "lengths": (1, c.max_tokens),
             "sets": (0, c.parameter_sets - 1),
-            "tokens": _signed(c.token_width),
+            "tokens": (-1, 1) if c.hash == "codes" else _signed(c.token_width),
             "values": _signed(c.value_width),
         }
         for name, shape in shapes.items():
@@ -96,6 +97,8 @@ class Workload:
                 raise ValueError(
                     f"{name} must be {low}…{high}, not {array.min()}…{array.max()}"
                 )
+        if c.hash == "codes" and not self.tokens.all():
+            raise ValueError("tokens must be the codes -1 and 1, not 0")
 
     def save(self, path):
         """Write the workload to the ``.npz`` file ``path`` atomically."""

@@ -14,18 +14,18 @@ from ecoformer.arithmetic import (
     KERNEL_WIDTH,
     ROOT_FRACTION,
     SHIFT_WIDTH,
-    WEIGHT_WIDTH,
     Arithmetic,
 )
 from ecoformer.errors import EcoformerError
 from ecoformer.parameters import ParameterImage
+from ecoformer.weights import WEIGHT_FORMATS
 from golden.integer.hashing import trace_tokens
 from golden.network import record
 from golden.quantisation import quantise_tokens
 
 __all__ = ["calibrate", "check_model", "code_disagreement", "head_sets"]
 
-WEIGHT_LIMIT = 2 ** (WEIGHT_WIDTH - 1) - 1
+WEIGHT_LIMIT = WEIGHT_FORMATS["int8"].values[-1]
 KERNEL_ONE = 2**KERNEL_WIDTH - 1
 
 
@@ -50,6 +50,8 @@ def check_model(config, model):
     shape, attention = model.config, model.attention_config
     sets = len(layers) * shape.heads
     for name, want, rule in (
+        ("hash", "'rbf'", config.hash == "rbf"),
+        ("weights", "'int8'", config.weights == "int8"),
         ("head_dim", shape.head_dim, config.head_dim == shape.head_dim),
         ("value_dim", shape.head_dim, config.value_dim == shape.head_dim),
         ("code_bits", attention.code_bits, config.code_bits == attention.code_bits),
@@ -60,7 +62,7 @@ def check_model(config, model):
     ):
         if not rule:
             raise EcoformerError(
-                f"[engine] {name} must be {want} for this model, not {getattr(config, name)}; "
+                f"[engine] {name} must be {want} for this model, not {getattr(config, name)!r}; "
                 "correct the configuration"
             )
 
@@ -118,7 +120,7 @@ def code_disagreement(config, model, image, images):
         tokens = quantise_tokens(config, x.numpy())
         rates.append(
             [
-                (trace_tokens(image, index, tokens[:, head]).codes > 0) != want[:, head]
+                (trace_tokens(config, image, index, tokens[:, head]).codes > 0) != want[:, head]
                 for head, index in enumerate(head_sets(layer.layer, layer.heads))
             ]
         )
@@ -161,7 +163,7 @@ def _quantise_hash(config, hashing, head):
 def _set_thresholds(config, integers, hashing, head, x, kernel):
     """Thresholds Σ_j A[r,j]·μ_j, with μ moved by the mean error of the integer kernel."""
     tokens = quantise_tokens(config, x.numpy())
-    found = trace_tokens(_stack(config, [integers]), 0, tokens).kernel
+    found = trace_tokens(config, _stack(config, [integers]), 0, tokens).kernel
     error = (found - KERNEL_ONE * kernel).mean(axis=(0, 1))
     mean = KERNEL_ONE * hashing.mean[head].numpy() + error
     limit = Arithmetic(config).max_projection

@@ -8,7 +8,7 @@ stalls, and begins only if its result is sure to find room (``grant``).
 """
 
 from amaranth import *
-from amaranth.lib import memory, wiring
+from amaranth.lib import data, memory, wiring
 
 from ecoformer.arithmetic import Arithmetic
 from ecoformer.folding import Fold
@@ -22,6 +22,8 @@ __all__ = ["AccumulateCore"]
 
 class AccumulateCore(wiring.Component):
     """Linear form: S += h·vᵀ, z += h, V += v; then (hᵀS << g) + C·V over (hᵀz << g) + C·n.
+
+    With ``value_term = "own"`` a token's own value takes the place of V and waits beside its code.
 
     A token is accumulated in one slot; its query begins at the earliest in the slot after the last
     token of its sequence. ``latency`` is from ``launch`` to the first block.
@@ -56,6 +58,11 @@ class AccumulateCore(wiring.Component):
     def latency(self):
         """Cycles from ``launch`` to the first block."""
         return 1 + max(self.numerator_time, self.denominator_time)
+
+    @property
+    def interval(self):
+        """Least cycles between two launches."""
+        return self.config.cycles_per_token
 
     def elaborate(self, platform):
         m = Module()
@@ -121,7 +128,7 @@ class AccumulateCore(wiring.Component):
                 query_last.eq(last_query),
             ]
 
-        query_code = self._ring(m, store, key, sequences, pop, stored)
+        query_key = self._ring(m, store, key, sequences, pop, stored)
 
         # -- the steps of a slot -----------------------------------------------------------------
         m.submodules.steps = steps = Steps(self.fold.input_steps, self.fold.output_steps)
@@ -135,25 +142,27 @@ class AccumulateCore(wiring.Component):
 
         lanes = self.fold.input_lanes
         signs = block_of(operand.code, steps.input_step, lanes)
-        values = block_of(
-            operand.v.as_value(), steps.output_step, self.fold.output_lanes * c.value_width
-        )
+        value_blocks = data.ArrayLayout(signed(c.value_width), self.fold.output_lanes)
+        values = block_of(operand.v.as_value(), steps.output_step, value_blocks.size)
         code_lanes = self.code_fold.input_lanes
         m.d.comb += [
             state.address.eq(steps.step),
             state.accumulate.eq(steps.active & has_key),
             state.signs.eq(signs),
             state.values.as_value().eq(values),
-            value_sums.address.eq(steps.output_step),
-            value_sums.accumulate.eq(steps.first & has_key),
-            value_sums.signs.eq(1),
-            value_sums.values.as_value().eq(values),
             code_sums.address.eq(code_steps.step),
             code_sums.accumulate.eq(code_steps.active & has_key),
             code_sums.signs.eq(block_of(operand.code, code_steps.step, code_lanes)),
             code_sums.values[0].eq(1),
         ]
-        for array in (state, value_sums, code_sums):
+        if value_sums is not None:
+            m.d.comb += [
+                value_sums.address.eq(steps.output_step),
+                value_sums.accumulate.eq(steps.first & has_key),
+                value_sums.signs.eq(1),
+                value_sums.values.as_value().eq(values),
+            ]
+        for array in filter(None, (state, value_sums, code_sums)):
             m.d.comb += [
                 array.first.eq(operand_first),
                 array.write_bank.eq(operand_bank),
@@ -162,14 +171,20 @@ class AccumulateCore(wiring.Component):
 
         m.d.comb += [self.value_sum.row.eq(state.row), self.similarity.row.eq(code_sums.row)]
         for total, walk in ((self.value_sum, steps), (self.similarity, code_steps)):
-            block = block_of(query_code, walk.input_step, total.fold.input_lanes)
+            block = block_of(query_key.code, walk.input_step, total.fold.input_lanes)
             m.d.sync += [
                 total.signs.eq(block),
                 total.input_step.eq(walk.input_step),
                 total.first.eq(walk.first),
                 total.last.eq(walk.last & has_query),
             ]
-        self._results(m, steps, has_query, query, query_last, value_sums)
+        if value_sums is not None:
+            offset_values = value_sums.row
+        else:
+            offset_values = data.View(value_blocks, register(
+                m, block_of(query_key.v, steps.output_step, value_blocks.size), name="own_values"
+            ))  # fmt: skip
+        self._results(m, steps, has_query, query, query_last, offset_values)
         return m
 
     def _arrays(self, m):
@@ -190,27 +205,32 @@ class AccumulateCore(wiring.Component):
             value_width=2,
             banks=c.state_banks,
         )
-        m.submodules.value_sums = value_sums = StateArray(
-            depth=self.fold.output_steps,
-            input_lanes=1,
-            output_lanes=self.fold.output_lanes,
-            width=bits.state_width,
-            value_width=c.value_width,
-            banks=c.state_banks,
-        )
+        value_sums = None
+        if c.value_term == "sum":
+            m.submodules.value_sums = value_sums = StateArray(
+                depth=self.fold.output_steps,
+                input_lanes=1,
+                output_lanes=self.fold.output_lanes,
+                width=bits.state_width,
+                value_width=c.value_width,
+                banks=c.state_banks,
+            )
         m.submodules.value_sum = self.value_sum
         m.submodules.similarity = self.similarity
         return state, code_sums, value_sums
 
     def _ring(self, m, store, key, sequences, pop, stored):
-        """Codes between their key pass and their query pass; a bad packet's codes are taken back.
+        """What waits between key and query pass: codes, and values where a token's own is needed.
 
-        The code popped in one cycle stands on the result from the next until the next pop.
+        A bad packet's are taken back. What is popped in one cycle stands on the result from the
+        next until the next pop.
         """
         depth = self.config.max_tokens
-        m.submodules.ring = ring = memory.Memory(
-            shape=unsigned(self.config.code_bits), depth=depth, init=[]
-        )
+        fields = {"code": self.config.code_bits}
+        if self.config.value_term == "own":
+            fields["v"] = key.v.as_value().shape()
+        entry = data.StructLayout(fields)
+        m.submodules.ring = ring = memory.Memory(shape=entry, depth=depth, init=[])
         write = ring.write_port()
         read = ring.read_port()
         head = Signal(range(depth))
@@ -221,7 +241,7 @@ class AccumulateCore(wiring.Component):
         m.d.comb += [
             packet_start.eq(Mux(sequences.first, head, start)),
             write.addr.eq(head),
-            write.data.eq(key.code),
+            *(write.data[name].eq(key[name]) for name in fields),
             write.en.eq(store),
             read.addr.eq(tail),
             read.en.eq(pop),
@@ -235,7 +255,7 @@ class AccumulateCore(wiring.Component):
         m.d.sync += stored.eq(stored + store - pop - Mux(drop, sequences.position, 0))
         return read.data
 
-    def _results(self, m, steps, has_query, query, query_last, value_sums):
+    def _results(self, m, steps, has_query, query, query_last, offset_values):
         """Offset terms and totals; numerators and denominator wait for each other."""
         bits, g = self.bits, self.config.offset_fraction
         late = self.denominator_time - self.numerator_time
@@ -252,7 +272,7 @@ class AccumulateCore(wiring.Component):
         row_offset = register(m, query.offset, name="row_offset")  # a row comes a cycle late
         for lane, total in enumerate(self.value_sum.sums):
             offset_term = register(
-                m, value_sums.row[lane] * row_offset, name=f"offset_value_{lane}"
+                m, offset_values[lane] * row_offset, name=f"offset_value_{lane}"
             )
             offset_term = delay(
                 m, offset_term, self.value_sum.latency - 1, name=f"offset_value_{lane}"

@@ -7,10 +7,10 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ecoformer.arithmetic import SHIFT_WIDTH
-from ecoformer.layout import SCALARS, Layout
+from ecoformer.layout import Layout
 from ecoformer.registers import Error
 from hw.attention import AccumulateCore
-from hw.hashing import KernelHash
+from hw.hashing import hash_unit
 from hw.input import InputBeat, Receiver
 from hw.normaliser import Normaliser
 from hw.output import Beat, Collector, Sender
@@ -46,10 +46,12 @@ class Engine(wiring.Component):
     def __init__(self, config):
         self.config = config
         self.slots = config.parameter_sets + 1
-        self.hashing = KernelHash(config, self.slots)
+        self.hashing = hash_unit(config, self.slots)
         self.core = CORES[config.dataflow](config)
         self.normaliser = Normaliser(config)
-        self.collector = Collector(config, self.core.latency + self.normaliser.latency)
+        self.collector = Collector(
+            config, self.core.latency + self.normaliser.latency, self.core.interval
+        )
         super().__init__(
             {
                 "i": In(stream.Signature(InputBeat(config))),
@@ -148,7 +150,7 @@ class Engine(wiring.Component):
         """Split a token into what is hashed and what travels beside, and join them again."""
         c, token = self.config, receiver.o.payload
         start = Signal()
-        parameters = scalars.elements
+        parameters = dict(zip(Layout(c).scalars, scalars.elements, strict=True))
         m.d.comb += [
             hashing.i.payload.x.eq(token.x),
             hashing.i.payload.slot.eq(token.slot),
@@ -156,8 +158,9 @@ class Engine(wiring.Component):
             receiver.o.ready.eq(hashing.i.ready),
             start.eq(receiver.o.valid & receiver.o.ready),
             scalars.slot.eq(token.slot),
-            hashing.shift.eq(parameters[SCALARS.index("shift")][:SHIFT_WIDTH]),
         ]
+        if "shift" in parameters:
+            m.d.comb += hashing.shift.eq(parameters["shift"][:SHIFT_WIDTH])
 
         # The offset arrives a cycle after the token, with the token's delayed companions.
         companion = Signal(Key(c))
@@ -170,12 +173,11 @@ class Engine(wiring.Component):
         m.submodules.companions = companions = SyncFIFOBuffered(
             width=companion.shape().size - c.code_bits, depth=hashing.depth
         )
-        offset = parameters[SCALARS.index("offset")]
         key = core.keys.payload
         m.d.comb += [
             companion.v.eq(v),
             companion.tag.eq(tag),
-            companion.offset.eq(offset),
+            companion.offset.eq(parameters["offset"]),
             companions.w_en.eq(started),
             companions.w_data.eq(companion.as_value()[c.code_bits :]),
             key.as_value().eq(Cat(hashing.o.payload, companions.r_data)),

@@ -1,138 +1,113 @@
 # amaranth: UnusedElaboratable=no
-"""Kernelized hash of one token every k cycles; the bits of ``golden/integer/hashing.py``.
+"""The hash families, one component each; the bits of ``golden/integer/hashing.py``.
 
-Four folded stages work on consecutive tokens at the same time, on a fixed schedule:
+The kernelized hash has four folded stages that work on consecutive tokens at the same time, on a
+fixed schedule:
 
     squared norm and its reciprocal root ─► dot products ─► kernel table ─► projection
 
 The dot products run ``RootUnit.LATENCY`` cycles behind the norm, so both meet at the kernel stage
-without a buffer.
+without a buffer. The linear hash is the last stage alone.
 """
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data
+from amaranth.lib.wiring import In, connect, flipped
 from amaranth.utils import ceil_log2
 
-from ecoformer.arithmetic import KERNEL_WIDTH, SHIFT_WIDTH, Arithmetic
-from ecoformer.layout import Layout
+from ecoformer.arithmetic import KERNEL_WIDTH, SHIFT_WIDTH
+from hw.hash_unit import HashUnit
 from hw.kernel import KernelLane, RootUnit
-from hw.parameters import ParameterMemory, ParameterWrite
 from hw.pipeline import Steps, adder_tree, block_of, delay, register, tree_latency
 from hw.product import MatrixVector
+from hw.projection import Projection
 
-__all__ = ["KernelHash"]
+__all__ = ["CodeInput", "KernelHash", "LinearHash", "hash_unit"]
 
 
-class KernelHash(wiring.Component):
-    """Binary code of every token, in order.
+def hash_unit(config, slots):
+    """The hash unit of the family that ``config`` names."""
+    return {"rbf": KernelHash, "linear": LinearHash, "codes": CodeInput}[config.hash](config, slots)
 
-    Accepts one token every k cycles; a code is offered ``latency`` cycles after its token was
-    taken. Results wait in a buffer as deep as the pipeline, so a stalled output loses nothing.
 
-    Parameters
-    ----------
-    config : Config
-    slots : int
-        Parameter slots.
+class CodeInput(HashUnit):
+    """No hash: the host sends the codes. A `HashUnit` otherwise."""
+
+    pipeline_latency = 1
+
+    def pipeline(self, m, start):
+        """The code itself, a cycle later, when the token's other parameters are there too."""
+        done = delay(m, start, 1, name="started", reset=True)
+        return done, register(m, self.i.payload.x, name="code")
+
+
+class LinearHash(HashUnit):
+    """sign(W·x - t); without a multiplier where the weights need none. A `HashUnit` otherwise."""
+
+    def __init__(self, config, slots):
+        self.projection = Projection(config, slots, signed(config.token_width))
+        super().__init__(config, slots)
+
+    @property
+    def pipeline_latency(self):
+        return self.projection.latency
+
+    def pipeline(self, m, start):
+        m.submodules.projection = projection = self.projection
+        connect(m, flipped(self.write), projection.write)
+        m.d.comb += [
+            projection.start.eq(start),
+            projection.vector.eq(self.i.payload.x.as_value()),
+            projection.slot.eq(self.i.payload.slot),
+        ]
+        return projection.done, projection.code
+
+
+class KernelHash(HashUnit):
+    """The kernelized hash. A `HashUnit` otherwise.
 
     Members
     -------
-    write : ``In(ParameterWrite)``
-    i : ``In(stream.Signature({x: D × signed(token_width), slot}))``
     shift : ``In(5)``
         Scalar parameter of the token on ``i``, sampled the cycle after it is taken.
-    o : ``Out(stream.Signature(b))``
-        Bit r is 1 where h_r = +1.
     """
 
     def __init__(self, config, slots):
-        self.config = config
-        self.slots = slots
-        self.bits = Arithmetic(config)
-        self.layout = Layout(config)
-        token = data.StructLayout(
-            {
-                "x": data.ArrayLayout(signed(config.token_width), config.head_dim),
-                "slot": ceil_log2(slots),
-            }
-        )
-        super().__init__(
-            {
-                "write": In(ParameterWrite(slots)),
-                "i": In(stream.Signature(token)),
-                "shift": In(SHIFT_WIDTH),
-                "o": Out(stream.Signature(config.code_bits)),
-            }
-        )
-        dot, projection = config.dot_fold, config.projection_fold
+        super().__init__(config, slots, {"shift": In(SHIFT_WIDTH)})
+        dot = config.dot_fold
         self.norm_latency = 1 + tree_latency(dot.input_lanes) + 1
-        self.dots = MatrixVector(dot, signed(config.token_width), self.bits.dot_width)
-        self.project = MatrixVector(
-            projection, unsigned(KERNEL_WIDTH), self.bits.projection_width
+        self.dots = MatrixVector(
+            dot, signed(config.token_width), self.bits.dot_width, self.bits.weights
         )
+        self.projection = Projection(config, slots, unsigned(KERNEL_WIDTH))
 
     @property
     def dot_lag(self):
         """Cycles the dot products run behind the norm, to meet its reciprocal root."""
-        # Norm and dot products take equally long after their last block.
         return RootUnit.LATENCY + self.norm_latency - self.dots.latency
 
     @property
-    def latency(self):
-        """Cycles from taking a token to offering its code."""
-        layout, dot, projection = self.layout, self.config.dot_fold, self.config.projection_fold
+    def pipeline_latency(self):
+        layout, dot = self.layout, self.config.dot_fold
         dots = dot.steps + self.dot_lag + self.dots.latency
         kernel = layout.kernel_block_steps + 1 + KernelLane.LATENCY + 1
-        project = projection.steps + 1 + self.project.latency
-        compare_and_buffer = 1 + 2
-        return dots + kernel + project + compare_and_buffer
+        return dots + kernel + self.projection.latency
 
-    @property
-    def depth(self):
-        """Tokens that may be inside at once."""
-        return -(-self.latency // self.config.cycles_per_token) + 2
-
-    def elaborate(self, platform):
-        m = Module()
-        c = self.config
-
-        # One token every k cycles, as long as its code will find room in the buffer.
-        m.submodules.codes = codes = SyncFIFOBuffered(width=c.code_bits, depth=self.depth)
-        inside = Signal(range(self.depth + 1))
-        wait = Signal(range(c.cycles_per_token))
-        start = Signal()
-        leave = Signal()
-        m.d.comb += [
-            self.i.ready.eq((wait == 0) & (inside != self.depth)),
-            start.eq(self.i.valid & self.i.ready),
-            leave.eq(self.o.valid & self.o.ready),
-            self.o.valid.eq(codes.r_rdy),
-            self.o.payload.eq(codes.r_data),
-            codes.r_en.eq(self.o.ready),
-        ]
-        m.d.sync += inside.eq(inside + start - leave)
-        with m.If(start):
-            m.d.sync += wait.eq(c.cycles_per_token - 1)
-        with m.Elif(wait != 0):
-            m.d.sync += wait.eq(wait - 1)
-
+    def pipeline(self, m, start):
         token = Signal(self.i.payload.shape(), reset_less=True)
         with m.If(start):
             m.d.sync += token.eq(self.i.payload)
-
         root, exponent, shift, slot, dots = self._dot_stage(m, start, token)
         slot, kernel_done, kernel = self._kernel_stage(m, dots, root, exponent, shift, slot)
-        code_done, code = self._projection_stage(m, kernel_done, kernel, slot)
-        m.d.comb += [codes.w_en.eq(code_done), codes.w_data.eq(code)]
-        return m
 
-    def _memory(self, m, name):
-        region = ParameterMemory(self.layout.regions[name], self.slots)
-        m.submodules[name] = region
-        wiring.connect(m, wiring.flipped(self.write), region.write)
-        return region
+        m.submodules.projection = projection = self.projection
+        connect(m, flipped(self.write), projection.write)
+        m.d.comb += [
+            projection.start.eq(kernel_done),
+            projection.vector.eq(kernel),
+            projection.slot.eq(slot),
+        ]
+        return projection.done, projection.code
 
     def _dot_stage(self, m, start, token):
         """Norm and dot products of the token; scalars are held while its dots leave."""
@@ -140,7 +115,7 @@ class KernelHash(wiring.Component):
         m.submodules.dot_steps = steps = Steps(fold.input_steps, fold.output_steps)
         m.submodules.root = root_unit = RootUnit(c)
         m.submodules.dots = dots
-        anchors = self._memory(m, "anchors")
+        anchors = self.memory(m, "anchors")
         m.d.comb += steps.start.eq(start)
 
         block = Signal(data.ArrayLayout(signed(c.token_width), fold.input_lanes))
@@ -162,7 +137,7 @@ class KernelHash(wiring.Component):
         m.d.comb += [
             anchors.slot.eq(delay(m, token.slot, lag - 1, name="anchor_slot")),
             anchors.row.eq(delay(m, steps.step, lag - 1, name="anchor_row")),
-            dots.matrix.eq(anchors.elements),
+            dots.matrix.as_value().eq(anchors.elements.as_value()),
             dots.vector.as_value().eq(delay(m, block.as_value(), lag, name="block")),
             dots.first.eq(delay(m, steps.first, lag, name="dot_first", reset=True)),
             dots.last.eq(delay(m, steps.last, lag, name="dot_last", reset=True)),
@@ -194,7 +169,7 @@ class KernelHash(wiring.Component):
         """κ of the anchors, a few per cycle, collected into the kernel vector."""
         layout, fold = self.layout, self.config.dot_fold
         lanes, block_steps = layout.kernel_lanes, layout.kernel_block_steps
-        bias = self._memory(m, "bias")
+        bias = self.memory(m, "bias")
         m.submodules.kernel_steps = steps = Steps(block_steps, 1)
         m.d.comb += steps.start.eq(dots.valid)
 
@@ -242,39 +217,3 @@ class KernelHash(wiring.Component):
         finished = delay(m, done, travel + 1, name="kernel_done", reset=True)
         finished_slot = delay(m, slot, travel + 1, name="kernel_slot")
         return finished_slot, finished, Cat(*collected)
-
-    def _projection_stage(self, m, start, kernel, slot):
-        """Projection of the kernel vector, compared with the thresholds."""
-        c, fold, project = self.config, self.config.projection_fold, self.project
-        m.submodules.projection_steps = steps = Steps(fold.input_steps, fold.output_steps)
-        m.submodules.project = project
-        matrix, threshold = self._memory(m, "projection"), self._memory(m, "threshold")
-        m.d.comb += steps.start.eq(start)
-
-        vector = Signal(len(kernel), reset_less=True)
-        held_slot = Signal(len(slot))
-        with m.If(start):
-            m.d.sync += [vector.eq(kernel), held_slot.eq(slot)]
-        block_bits = fold.input_lanes * KERNEL_WIDTH
-        m.d.comb += [
-            matrix.slot.eq(held_slot),
-            matrix.row.eq(steps.step),
-            project.matrix.eq(matrix.elements),
-            project.vector.as_value().eq(
-                register(m, block_of(vector, steps.input_step, block_bits), name="vector_block")
-            ),
-            project.first.eq(delay(m, steps.first, 1, name="first", reset=True)),
-            project.last.eq(delay(m, steps.last, 1, name="last", reset=True)),
-            threshold.slot.eq(delay(m, held_slot, project.latency, name="threshold_slot")),
-            threshold.row.eq(delay(m, steps.output_step, project.latency, name="threshold_row")),
-        ]
-
-        bits = Cat(
-            result >= level[: self.bits.projection_width].as_signed()
-            for result, level in zip(project.results, threshold.elements, strict=True)
-        )
-        code = Signal(fold.output_steps * fold.output_lanes, reset_less=True)
-        with m.If(project.valid):
-            m.d.sync += code.eq(Cat(code, bits)[fold.output_lanes :])
-        done = delay(m, steps.done, 1 + project.latency + 1, name="done", reset=True)
-        return done, code[: c.code_bits]

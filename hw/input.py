@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.registers import Error
-from hw.tokens import Tag
+from hw.tokens import Tag, key_shape
 
 __all__ = ["InputBeat", "Receiver", "Token"]
 
@@ -24,7 +24,7 @@ class Token(data.StructLayout):
     def __init__(self, config):
         super().__init__(
             {
-                "x": data.ArrayLayout(signed(config.token_width), config.head_dim),
+                "x": key_shape(config),
                 "v": data.ArrayLayout(signed(config.value_width), config.value_dim),
                 "slot": ceil_log2(config.parameter_sets + 1),
                 "tag": Tag(config),
@@ -154,11 +154,12 @@ class Receiver(wiring.Component):
 
 
 def _elements(bits, config):
-    """The x and v bits of a token, a whole byte per element on the wire."""
+    """The x and v bits of a token, a whole byte per element on the wire; a code is packed."""
     def field(first, count, width):
         return Cat(bits[8 * i : 8 * i + width] for i in range(first, first + count))
 
-    return (
-        field(0, config.head_dim, config.token_width),
-        field(config.head_dim, config.value_dim, config.value_width),
-    )
+    if config.hash == "codes":
+        key = bits[: config.code_bits]
+    else:
+        key = field(0, config.head_dim, config.token_width)
+    return key, field(config.key_bytes, config.value_dim, config.value_width)

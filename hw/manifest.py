@@ -32,11 +32,7 @@ def manifest(config, name="ecoformer_engine"):
     top = Top(config)
     k = config.cycles_per_token
     bits = Arithmetic(config)
-    folds = {
-        "dot products": config.dot_fold,
-        "projection": config.projection_fold,
-        "state": config.state_fold,
-    }
+    folds = {**config.hash_folds, "state": config.state_fold}
     widths = sorted(n for n in dir(type(bits)) if n.endswith("_width"))
     description = {
         "name": name,

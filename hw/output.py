@@ -38,8 +38,9 @@ class Collector(wiring.Component):
     Parameters
     ----------
     config : Config
-    latency : int
-        Cycles from ``launch`` to the token's first block here; sets the depth for full rate.
+    latency, interval : int
+        Cycles from ``launch`` to the token's first block here, and least cycles from one launch to
+        the next; they set the depth for full rate.
 
     Members
     -------
@@ -53,10 +54,9 @@ class Collector(wiring.Component):
         Strobe: a token of a good packet had a denominator that was not positive.
     """
 
-    def __init__(self, config, latency):
+    def __init__(self, config, latency, interval):
         self.config = config
-        k = config.cycles_per_token
-        self.depth = -(-(latency + self.collect_latency(config)) // k) + 2
+        self.depth = -(-(latency + self.collect_latency(config)) // interval) + 2
         super().__init__(
             {
                 "grant": Out(1),

@@ -1,5 +1,8 @@
 """Building blocks of pipelines that never stall: delays, adder trees, step counters."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import *
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
@@ -66,7 +69,14 @@ def _memory_delay(m, value, cycles, *, name):
 
 def block_of(value, step, width):
     """Block number ``step`` of ``width`` bits of ``value``, zeros beyond its end; no latency."""
-    return Cat(value, Const(0, width << len(step))).word_select(step, width)
+    count = -(-len(value) // width)
+    padded = Cat(value, Const(0, count * width - len(value)))
+    blocks = [padded[i * width : (i + 1) * width] for i in range(count)]
+    if count == 1:
+        return blocks[0]
+    # An and-or rather than word_select: that one multiplies the step by the width.
+    chosen = (block & (step == i).replicate(width) for i, block in enumerate(blocks))
+    return reduce(or_, chosen)
 
 
 def tree_latency(terms):

@@ -1,10 +1,14 @@
-"""Folded matrix-vector product, for dot products with the anchors and for the projection."""
+"""Folded matrix-vector product, for dot products with the anchors and for the projection.
+
+Weights that are 0 or ±2^e take no multiplier: a product is the shifted element, inverted where the
+weight is negative, and the +1 of -p = ~p + 1 goes into the adder tree as a term of its own.
+"""
 
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ecoformer.arithmetic import WEIGHT_WIDTH
+from ecoformer.weights import WEIGHT_FORMATS
 from hw.pipeline import adder_tree, delay, register, tree_latency
 
 __all__ = ["MatrixVector"]
@@ -22,20 +26,23 @@ class MatrixVector(wiring.Component):
         Of one vector element.
     result_width : int
         Signed bits of one result.
+    weights : WeightFormat
+        How ``matrix`` is encoded.
 
     Members
     -------
     first, last : ``In(1)``
         First and last input block of an output block.
     vector : ``In(ArrayLayout(element, input_lanes))``
-    matrix : ``In(ArrayLayout(signed(8), lanes))``
-        Lane = output · input_lanes + input.
+    matrix : ``In(ArrayLayout(weights.bits, lanes))``
+        Encoded weights; lane = output · input_lanes + input.
     valid : ``Out(1)``
     results : ``Out(ArrayLayout(signed(result_width), output_lanes))``
     """
 
-    def __init__(self, fold, element, result_width):
+    def __init__(self, fold, element, result_width, weights=WEIGHT_FORMATS["int8"]):
         self.fold = fold
+        self.weights = weights
         self.element = Shape.cast(element)
         self.result_width = result_width
         super().__init__(
@@ -43,7 +50,7 @@ class MatrixVector(wiring.Component):
                 "first": In(1),
                 "last": In(1),
                 "vector": In(data.ArrayLayout(element, fold.input_lanes)),
-                "matrix": In(data.ArrayLayout(signed(WEIGHT_WIDTH), fold.lanes)),
+                "matrix": In(data.ArrayLayout(weights.bits, fold.lanes)),
                 "valid": Out(1),
                 "results": Out(data.ArrayLayout(signed(result_width), fold.output_lanes)),
             }
@@ -52,7 +59,8 @@ class MatrixVector(wiring.Component):
     @property
     def latency(self):
         """Cycles from the last step to its results: product, tree, accumulator."""
-        return 1 + tree_latency(self.fold.input_lanes) + 1
+        terms = self.fold.input_lanes * (1 if self.weights.name == "int8" else 2)
+        return 1 + tree_latency(terms) + 1
 
     def elaborate(self, platform):
         m = Module()
@@ -60,16 +68,29 @@ class MatrixVector(wiring.Component):
         first = delay(m, self.first, before_sum, name="first")
         m.d.comb += self.valid.eq(delay(m, self.last, self.latency, name="last", reset=True))
         for output in range(self.fold.output_lanes):
-            products = [
-                register(
-                    m,
-                    self.vector[lane] * self.matrix[output * lanes + lane],
-                    name=f"product_{output}_{lane}",
-                )
-                for lane in range(lanes)
-            ]
-            total = adder_tree(m, products, name=f"sum_{output}")
+            products, ones = [], []
+            for lane in range(lanes):
+                weight = self.matrix[output * lanes + lane]
+                product, one = self._product(Value.cast(self.vector[lane]), weight)
+                products.append(register(m, product, name=f"product_{output}_{lane}"))
+                if one is not None:
+                    ones.append(register(m, one, name=f"one_{output}_{lane}"))
+            total = adder_tree(m, products + ones, name=f"sum_{output}")
             result = Signal(signed(self.result_width), name=f"result_{output}", reset_less=True)
             m.d.sync += result.eq(Mux(first, 0, result) + total)
             m.d.comb += self.results[output].eq(result)
         return m
+
+    def _product(self, element, weight):
+        """Product of an element and an encoded weight, less the +1 that is returned beside it."""
+        if self.weights.name == "int8":
+            return element * weight.as_signed(), None
+        x = element if element.shape().signed else Cat(element, C(0, 1)).as_signed()
+        if self.weights.name == "ternary":
+            negative, nonzero, product = weight[1], weight[0], x.as_unsigned()
+        else:
+            size = weight[:-1]  # e + 1, hence the lowest bit of the shifted element is dropped
+            negative, nonzero, product = weight[-1], size.any(), (x << size)[1:]
+        width = len(product)
+        flipped = (product ^ negative.replicate(width)) & nonzero.replicate(width)
+        return flipped.as_signed(), negative & nonzero

@@ -6,7 +6,14 @@ from amaranth.lib.wiring import In, Out
 
 from ecoformer.arithmetic import Arithmetic
 
-__all__ = ["Block", "Key", "Tag", "core_signature"]
+__all__ = ["Block", "Key", "Tag", "core_signature", "key_shape"]
+
+
+def key_shape(config):
+    """Shape of what is hashed: D elements of x, or the code itself where the host sends it."""
+    if config.hash == "codes":
+        return unsigned(config.code_bits)
+    return data.ArrayLayout(signed(config.token_width), config.head_dim)
 
 
 class Tag(data.StructLayout):

@@ -60,9 +60,10 @@ class XnorPopcount(wiring.Component):
 class XnorCore(wiring.Component):
     """Quadratic form: Σ_j w_ij·v_j over Σ_j w_ij with w_ij = ((h_i·h_j) << g) + C.
 
-    One pair of tokens per cycle; a query of a sequence of N takes N cycles, or as many as its
-    blocks need to leave. ``latency`` is from ``launch`` to the first block, for the longest
-    sequence.
+    With ``value_term = "own"``, C counts in the numerator where i = j only. One pair of tokens per
+    cycle; a query of a sequence of N takes N cycles, and ``interval`` - 1 more for its blocks to
+    leave. ``latency`` is from ``launch`` to the first block of a sequence of one token; N tokens
+    take N - 1 cycles more.
 
     Parameters
     ----------
@@ -77,8 +78,13 @@ class XnorCore(wiring.Component):
 
     @property
     def latency(self):
-        """A key per cycle; then code, similarity, weight, product, sum, block of the last."""
-        return self.config.max_tokens + 1 + self.popcount.latency + 4
+        """The key; then code, similarity, weight, product, sum, block of the last."""
+        return 1 + 1 + self.popcount.latency + 4
+
+    @property
+    def interval(self):
+        """Least cycles between two launches."""
+        return self.config.state_fold.steps + 2
 
     def elaborate(self, platform):
         m = Module()
@@ -153,9 +159,12 @@ class XnorCore(wiring.Component):
         m.d.comb += [self.popcount.a.eq(query_code), self.popcount.b.eq(read_code.data)]
         to_weight = 1 + self.popcount.latency
         offset = delay(m, current.offset, to_weight, name="offset")
-        weight = register(
-            m, (self.popcount.similarity << c.offset_fraction) + offset, name="weight"
-        )
+        similarity = self.popcount.similarity << c.offset_fraction
+        weight = register(m, similarity + offset, name="weight")
+        value_weight = weight
+        if c.value_term == "own":
+            own = delay(m, key_index == query_index, to_weight, name="own")
+            value_weight = register(m, similarity + Mux(own, offset, 0), name="value_weight")
         travel = to_weight + 2  # from a key's address to its sum
         first = delay(m, running & (key_index == 0), travel, name="first")
         valid = delay(m, running, travel, name="valid", reset=True)
@@ -166,7 +175,7 @@ class XnorCore(wiring.Component):
         sums = []
         for e in range(lanes):
             element = value.word_select(e, c.value_width).as_signed() if e < c.value_dim else C(0)
-            product = register(m, weight * element, name=f"product_{e}")
+            product = register(m, value_weight * element, name=f"product_{e}")
             total = Signal(signed(bits.numerator_width), name=f"sum_{e}", reset_less=True)
             with m.If(valid):
                 m.d.sync += total.eq(Mux(first, 0, total) + product)

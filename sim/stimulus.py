@@ -2,13 +2,7 @@
 
 import numpy as np
 
-from ecoformer.arithmetic import (
-    BIAS_WIDTH,
-    KERNEL_INDEX_BITS,
-    SHIFT_WIDTH,
-    WEIGHT_WIDTH,
-    Arithmetic,
-)
+from ecoformer.arithmetic import BIAS_WIDTH, KERNEL_INDEX_BITS, SHIFT_WIDTH, Arithmetic
 from ecoformer.parameters import ParameterImage
 from ecoformer.workload import Workload
 from golden.integer.hashing import trace_tokens
@@ -32,36 +26,62 @@ def random_image(config, rng, *, sets=None):
     sets : int
         Sets in the image; all that the engine holds unless given.
     """
-    c, bits = config, Arithmetic(config)
-    sets = c.parameter_sets if sets is None else sets
-    span = 1 << KERNEL_INDEX_BITS
-    weight = 1 << (WEIGHT_WIDTH - 1)
-    limit = bits.max_projection
+    bits = Arithmetic(config)
+    sets = config.parameter_sets if sets is None else sets
     extreme = rng.choice([0, bits.max_offset, bits.max_offset // 2], sets)
     offset = rng.integers(0, bits.max_offset + 1, sets)
+    arrays = {} if config.hash == "codes" else _random_projection(config, bits, rng, sets)
+    if config.hash == "rbf":
+        arrays |= _random_kernel(config, bits, rng, sets)
     image = ParameterImage(
-        anchors=_mixed(rng, (sets, c.anchors, c.head_dim), weight, weight // 2),
-        bias=np.where(
-            rng.random((sets, c.anchors)) < 0.25,
-            _uniform(rng, (sets, c.anchors), 1 << (BIAS_WIDTH - 1)),
-            rng.integers(0, span, (sets, c.anchors)),
+        **arrays,
+        offset=np.where(rng.random(sets) < 0.5, extreme, offset),
+        value_scale=np.ones(sets, dtype=np.float32),
+    )
+    if config.hash != "codes":
+        _centre_thresholds(config, image, rng)
+    return image
+
+
+def _random_projection(config, bits, rng, sets):
+    fold = config.projection_fold
+    return {
+        "projection": _random_weights(bits, rng, (sets, fold.outputs, fold.inputs)),
+        "threshold": _uniform(rng, (sets, config.code_bits), bits.max_projection),
+    }
+
+
+def _random_kernel(config, bits, rng, sets):
+    m = config.anchors
+    return {
+        "anchors": _random_weights(bits, rng, (sets, m, config.head_dim)),
+        "bias": np.where(
+            rng.random((sets, m)) < 0.25,
+            _uniform(rng, (sets, m), 1 << (BIAS_WIDTH - 1)),
+            rng.integers(0, 1 << KERNEL_INDEX_BITS, (sets, m)),
         ),
-        shift=np.where(
+        "shift": np.where(
             rng.random(sets) < 0.75,
             rng.integers(10, 19, sets),
             rng.integers(0, 1 << SHIFT_WIDTH, sets),
         ),
-        projection=_mixed(rng, (sets, c.code_bits, c.anchors), weight, weight // 8),
-        threshold=_uniform(rng, (sets, c.code_bits), limit),
-        offset=np.where(rng.random(sets) < 0.5, extreme, offset),
-        value_scale=np.ones(sets, dtype=np.float32),
-    )
-    for index in range(sets):
-        tokens = _random(rng, (BALANCE, c.head_dim), c.token_width)
-        middle = np.sort(trace_tokens(image, index, tokens).projection, axis=0)[BALANCE // 2]
-        lively = rng.random(c.code_bits) < 0.9
+    }
+
+
+def _random_weights(bits, rng, shape):
+    """Weights of any size, a tenth of them extremes."""
+    values = np.array(bits.weights.values)
+    extremes = rng.choice(values[[0, -1]], shape)
+    return np.where(rng.random(shape) < 0.1, extremes, rng.choice(values, shape))
+
+
+def _centre_thresholds(config, image, rng):
+    for index in range(image.sets):
+        tokens = _random(rng, (BALANCE, config.head_dim), config.token_width)
+        trace = trace_tokens(config, image, index, tokens)
+        middle = np.sort(trace.projection, axis=0)[BALANCE // 2]
+        lively = rng.random(config.code_bits) < 0.9
         image.threshold[index] = np.where(lively, middle, image.threshold[index])
-    return image
 
 
 def random_workload(config, rng, sequences, *, lengths=None, sets=None, patterns=None):
@@ -87,7 +107,10 @@ def random_workload(config, rng, sequences, *, lengths=None, sets=None, patterns
     for i in range(sequences):
         count = int(rng.integers(low, high + 1))
         pattern = PATTERNS[patterns[i % len(patterns)]]
-        tokens = pattern(rng, (count, config.head_dim), config.token_width)
+        if config.hash == "codes":
+            tokens = np.where(pattern(rng, (count, config.code_bits), 8) < 0, -1, 1)
+        else:
+            tokens = pattern(rng, (count, config.head_dim), config.token_width)
         values = pattern(rng, (count, config.value_dim), config.value_width)
         drawn.append((int(rng.integers(sets)), tokens, values))
     return Workload.from_sequences(drawn)
@@ -141,11 +164,6 @@ of the others, whose denominator may well be negative; all -2^(w-1); small numbe
 
 def _uniform(rng, shape, limit):
     return rng.integers(-limit, limit, shape)
-
-
-def _mixed(rng, shape, limit, lively):
-    extremes = rng.choice([-limit, limit - 1], shape)
-    return np.where(rng.random(shape) < 0.1, extremes, _uniform(rng, shape, max(1, lively)))
 
 
 def _span(lengths, longest):

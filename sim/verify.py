@@ -158,7 +158,7 @@ def _compare_codes(report, config, images, workload, run):
     wrong, at = set(), 0
     for i, sequence in enumerate(workload.sequences()):
         tokens = traced_tokens(config, sequence, run.faults.get(i))
-        want = hash_tokens(images[i], sequence[0], tokens)
+        want = hash_tokens(config, images[i], sequence[0], tokens)
         got = run.codes[at : at + len(want)]
         at += len(want)
         report.codes += len(got)

@@ -1,6 +1,6 @@
 """EcoFormer attention in integers, linear and quadratic form (paper section 3.3, equation 9).
 
-    S = Σ_j h_j v_jᵀ    z = Σ_j h_j    V = Σ_j v_j
+    S = Σ_j h_j v_jᵀ    z = Σ_j h_j    V = Σ_j v_j, or the token's own value v_i
     num = (hᵀS << g) + C·V    den = (hᵀz << g) + C·n
     out = ⌊(2^(f+1)·num + den) / (2·den)⌋, saturated;  den ≤ 0: out = 0
 """
@@ -21,7 +21,7 @@ def attend(config, image, index, tokens, values):
     image : ParameterImage
     index : int
     tokens : int64 [..., N, D]
-        Queries and keys share them.
+        Queries and keys share them; codes with ``hash = "codes"``.
     values : int64 [..., N, E]
 
     Returns
@@ -31,12 +31,13 @@ def attend(config, image, index, tokens, values):
     guarded : int64 [...]
         Tokens per sequence whose denominator was not positive.
     """
-    codes = hash_tokens(image, index, tokens)
+    codes = hash_tokens(config, image, index, tokens)
     offset = image.offset[index]
     if config.dataflow == "xnor":
         numerator, denominator = similarity_sums(config, codes, values, offset)
     else:
-        numerator, denominator = query(config, codes, accumulate(codes, values), offset)
+        state = accumulate(codes, values)
+        numerator, denominator = query(config, codes, state, offset, values)
     return divide(config, numerator, denominator), (denominator <= 0).sum(axis=-1)
 
 
@@ -46,11 +47,15 @@ def accumulate(codes, values):
     return codes.swapaxes(-1, -2) @ values, codes.sum(-2), values.sum(-2), codes.shape[-2]
 
 
-def query(config, codes, state, offset):
-    """Numerators [..., N, E] and denominators [..., N] of every token from the state."""
+def query(config, codes, state, offset, values=None):
+    """Numerators [..., N, E] and denominators [..., N] of every token from the state.
+
+    ``values`` [..., N, E] of the querying tokens are needed for ``value_term = "own"`` only.
+    """
     S, z, V, n = state
     g = config.offset_fraction
-    numerator = ((codes @ S) << g) + (offset * V)[..., None, :]
+    V = V[..., None, :] if config.value_term == "sum" else np.asarray(values, dtype=np.int64)
+    numerator = ((codes @ S) << g) + offset * V
     denominator = ((codes @ z[..., None])[..., 0] << g) + offset * n
     return numerator, denominator
 
@@ -59,9 +64,11 @@ def similarity_sums(config, codes, values, offset):
     """The same from pairwise similarities ``2·popcount(xnor) - b``: the quadratic form."""
     bits = (codes > 0).astype(np.int64)
     equal = bits[..., :, None, :] == bits[..., None, :, :]
-    similarity = 2 * equal.sum(-1) - codes.shape[-1]
-    weights = (similarity << config.offset_fraction) + offset
-    return weights @ np.asarray(values, dtype=np.int64), weights.sum(-1)
+    similarity = (2 * equal.sum(-1) - codes.shape[-1]) << config.offset_fraction
+    count = codes.shape[-2]
+    own = np.eye(count, dtype=np.int64) if config.value_term == "own" else 1
+    numerator = (similarity + offset * own) @ np.asarray(values, dtype=np.int64)
+    return numerator, similarity.sum(-1) + offset * count
 
 
 def divide(config, numerator, denominator):

@@ -65,7 +65,7 @@ def test_signed_width_is_the_narrowest(magnitude):
 def test_hash_widths_hold_the_extremes_and_no_more(config):
     bits, low = Arithmetic(config), -(1 << config.token_width - 1)
     tokens = np.full((1, config.head_dim), low, dtype=np.int64)
-    trace = trace_tokens(image_of(config, -128, -128, 0), 0, tokens)
+    trace = trace_tokens(config, image_of(config, -128, -128, 0), 0, tokens)
     assert int(trace.norm[0]).bit_length() == bits.norm_width
     assert needs_all(trace.dots, bits.dot_width)
     # A bias of 0 makes κ one where the cosine is positive, so the projection is at its lowest.

@@ -3,7 +3,7 @@ from dataclasses import asdict, dataclass, fields, replace
 
 import pytest
 
-from ecoformer.config import BIT_DEFINING, CHOICES, MAX_XNOR_TOKENS, RANGES, Config, read_table
+from ecoformer.config import BIT_DEFINING, CHOICES, GOALS, RANGES, Config, read_table
 from ecoformer.errors import EcoformerError
 
 SMALL = dict(
@@ -14,7 +14,7 @@ PRIMES = {
     "head_dim": 113, "value_dim": 127, "code_bits": 61, "anchors": 31, "token_width": 5,
     "value_width": 7, "output_width": 23, "output_fraction": 11, "offset_fraction": 7,
     "max_tokens": 65_521, "cycles_per_token": 2, "state_banks": 5, "parameter_sets": 251,
-    "bus_bytes": 509,
+    "bus_bytes": 509, "target_tokens_per_second": 97_001, "clock_mhz": 251,
 }  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def test_defaults_are_the_documented_ones():
         "anchors": 25, "token_width": 8, "value_width": 8, "output_width": 16,
         "output_fraction": 8, "offset_fraction": 0, "value_term": "sum", "mask": "full",
         "dataflow": "accumulate", "max_tokens": 1_024, "cycles_per_token": 16, "state_banks": 2,
-        "parameter_sets": 8, "bus_bytes": 8,
+        "parameter_sets": 8, "bus_bytes": 8, "target_tokens_per_second": 0, "clock_mhz": 100,
     }  # fmt: skip
 
 
@@ -46,7 +46,11 @@ def test_a_config_is_frozen():
 def test_range_ends_and_a_prime_are_accepted(name):
     values = [*RANGES[name], PRIMES[name]]
     for value in values:
-        rest = {**SMALL, "bus_bytes": 512} if name == "cycles_per_token" else SMALL
+        rest = SMALL
+        if name in ("cycles_per_token", *GOALS):
+            rest = {**SMALL, "bus_bytes": 512, "clock_mhz": 1_000}
+        if name == "target_tokens_per_second":
+            rest = {n: v for n, v in rest.items() if n != "cycles_per_token"}
         assert getattr(Config(**{**rest, name: value}), name) == value
 
 
@@ -61,6 +65,8 @@ def test_values_beyond_the_range_are_refused(name):
 @pytest.mark.parametrize("value", [True, 2.0, "2", None, [2], float("nan")])
 @pytest.mark.parametrize("name", RANGES)
 def test_an_integer_is_asked_for(name, value):
+    if name == "cycles_per_token" and value is None:
+        return  # it is left out, then
     with pytest.raises(TypeError) as caught:
         Config(**{name: value})
     assert str(caught.value) == f"{name} must be an integer, not {value!r}"
@@ -77,11 +83,6 @@ def test_a_string_is_asked_for(name, value):
 @pytest.mark.parametrize(
     "name, value, allowed",
     [
-        ("hash", "linear", "'rbf'"),
-        ("hash", "codes", "'rbf'"),
-        ("weights", "pow2", "'int8'"),
-        ("weights", "ternary", "'int8'"),
-        ("value_term", "own", "'sum'"),
         ("mask", "causal", "'full'"),
         ("dataflow", "bucketed", "'accumulate' or 'xnor'"),
     ],
@@ -138,8 +139,9 @@ def test_a_tokens_beats_must_fit_its_cycles(what, changes, beats):
     "what, changes, lanes",
     [
         ("accumulate lanes", dict(code_bits=128, value_dim=128), 4_096),
-        ("dot-product multipliers", dict(head_dim=128, anchors=128), 4_096),
-        ("projection multipliers", dict(anchors=128, code_bits=128), 4_096),
+        ("dot products", dict(head_dim=128, anchors=128), 4_096),
+        ("projection products", dict(anchors=128, code_bits=128), 4_096),
+        ("projection products", dict(hash="linear", head_dim=128, code_bits=128), 4_096),
     ],
 )
 def test_lanes_are_limited(what, changes, lanes):
@@ -168,14 +170,74 @@ def test_the_xnor_buffers_hold_codes_and_values_of_every_bank():
            "value_width": 4, "state_banks": 3}
     )  # fmt: skip
     assert config.buffer_bits == 3 * 64 * (5 + 3 * 4)
+    assert replace(config, max_tokens=33).buffer_bits == config.buffer_bits  # whole address bits
 
 
-def test_xnor_is_for_short_sequences():
-    Config(dataflow="xnor", max_tokens=MAX_XNOR_TOKENS)
-    with pytest.raises(
-        ValueError, match=r"^max_tokens must be at most 64 with dataflow = 'xnor', not 65$"
-    ):
-        Config(dataflow="xnor", max_tokens=65)
+def test_the_ring_holds_the_values_that_their_own_tokens_need():
+    config = Config(
+        **{**SMALL, "value_term": "own", "max_tokens": 10, "code_bits": 5, "value_dim": 3,
+           "value_width": 4}
+    )  # fmt: skip
+    assert config.buffer_bits == 10 * (5 + 3 * 4)
+
+
+def test_units_that_a_family_does_not_have_do_not_limit_it():
+    wide = {**SMALL, "bus_bytes": 512, "anchors": 128, "cycles_per_token": 4}
+    assert set(Config(**SMALL).hash_folds) == {"dot products", "projection products"}
+    assert set(Config(**{**wide, "hash": "linear", "head_dim": 128}).hash_folds) == {
+        "projection products"
+    }
+    assert not Config(**{**wide, "hash": "codes", "head_dim": 128, "code_bits": 64}).hash_folds
+
+
+@pytest.mark.parametrize("code_bits, size", [(1, 1), (8, 1), (9, 2), (128, 16)])
+def test_codes_travel_packed(code_bits, size):
+    config = Config(hash="codes", code_bits=code_bits, value_dim=3)
+    assert config.key_bytes == size and config.token_bytes == size + 3
+
+
+# -- rate ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "target, clock, k",
+    [
+        (6_250_000, 100, 16),
+        (6_250_001, 100, 8),
+        (100_000_000, 100, 1),
+        (50_000_001, 100, 1),
+        (97_657, 100, 512),
+        (97_656, 100, 1_024),
+        (1, 1_000, 1_024),
+    ],
+)
+def test_the_folding_follows_from_the_target(target, clock, k):
+    config = Config(
+        head_dim=4, value_dim=4, bus_bytes=64, code_bits=4, anchors=4,
+        target_tokens_per_second=target, clock_mhz=clock,
+    )  # fmt: skip
+    assert config.cycles_per_token == k
+    assert clock * 1_000_000 / k >= target
+    assert k == 1_024 or clock * 1_000_000 / (2 * k) < target
+
+
+def test_an_unreachable_target_is_refused():
+    with pytest.raises(ValueError) as caught:
+        Config(target_tokens_per_second=100_000_001)
+    assert str(caught.value) == (
+        "target_tokens_per_second must be at most one per cycle of clock_mhz = 100, not 100000001"
+    )
+
+
+def test_folding_and_target_must_agree():
+    config = Config(target_tokens_per_second=6_000_000, cycles_per_token=16)
+    assert config == Config(target_tokens_per_second=6_000_000)
+    with pytest.raises(ValueError) as caught:
+        Config(target_tokens_per_second=6_000_000, cycles_per_token=8)
+    assert str(caught.value) == (
+        "cycles_per_token must be 16 with target_tokens_per_second = 6000000 and clock_mhz = 100, "
+        "not 8; leave one of them out"
+    )
 
 
 @pytest.mark.parametrize("sets, width", [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (256, 8)])
@@ -197,6 +259,8 @@ def test_toml_round_trip(tmp_path):
         SMALL,
         dict(dataflow="xnor", max_tokens=7, head_dim=5, offset_fraction=3),
         dict(output_width=24, output_fraction=12, token_width=4, value_width=5, state_banks=8),
+        dict(hash="linear", weights="ternary", value_term="own"),
+        dict(target_tokens_per_second=3_000_000, clock_mhz=90),
     ):
         config = Config(**changes)
         assert Config.load(write(tmp_path / "c.toml", config.as_toml())) == config
@@ -271,6 +335,8 @@ def test_fingerprints_of_the_defaults_never_change():
 
 def changed(name):
     base = Config(**{**SMALL, "bus_bytes": 8})
+    if name in GOALS:
+        return base, []
     if name in CHOICES:
         values = [value for value in CHOICES[name][0] if value != getattr(base, name)]
     else:
@@ -282,12 +348,18 @@ def changed(name):
 def test_which_fields_change_which_fingerprint(name):
     rate_only = {
         "dataflow", "max_tokens", "cycles_per_token", "state_banks", "parameter_sets", "bus_bytes",
+        *GOALS,
     }  # fmt: skip
     assert (name in BIT_DEFINING) == (name not in rate_only)
     base, others = changed(name)
     for other in others:
         assert other.fingerprint != base.fingerprint
         assert (other.bits_fingerprint != base.bits_fingerprint) == (name not in rate_only)
+
+
+def test_goals_do_not_make_another_engine():
+    config = Config(target_tokens_per_second=6_000_000, clock_mhz=100)
+    assert config.fingerprint == Config(cycles_per_token=16).fingerprint
 
 
 def test_fingerprints_do_not_depend_on_the_way_a_config_is_made(tmp_path):

@@ -6,7 +6,8 @@ import pytest
 
 from ecoformer.arithmetic import Arithmetic
 from ecoformer.config import Config
-from ecoformer.layout import SCALARS, WORD_BITS, Layout
+from ecoformer.layout import WORD_BITS, Layout
+from ecoformer.weights import WEIGHT_FORMATS
 from sim.stimulus import random_image
 
 SHAPES = [
@@ -20,11 +21,16 @@ CONFIGS = [
     Config(**shape, cycles_per_token=k, bus_bytes=64, parameter_sets=2, max_tokens=8)
     for shape, k in product(SHAPES, (1, 2, 8, 64, 1_024))
 ]
+FAMILIES = [
+    replace(CONFIGS[k], hash=hash, weights=weights)
+    for k, hash, weights in product((5, 11, 18), ("rbf", "linear"), WEIGHT_FORMATS)
+] + [replace(CONFIGS[11], hash="codes")]
 
 
 def shown(config):
     return (
         f"D{config.head_dim}-m{config.anchors}-b{config.code_bits}-k{config.cycles_per_token}"
+        f"-{config.hash}-{config.weights}"
     )
 
 
@@ -68,26 +74,32 @@ def unfold(fold, memory):
     return matrix
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=shown)
+@pytest.mark.parametrize("config", CONFIGS + FAMILIES, ids=shown)
 def test_load_words_hold_exactly_the_image(config):
     layout, image = Layout(config), random_image(config, np.random.default_rng(1))
+    form = WEIGHT_FORMATS[config.weights]
     for index in range(image.sets):
         held = rows_of(layout, layout.load_words(image, index))
-        np.testing.assert_array_equal(
-            unfold(config.dot_fold, held["anchors"]), image.anchors[index]
-        )
-        np.testing.assert_array_equal(
-            unfold(config.projection_fold, held["projection"]), image.projection[index]
-        )
+        assert list(held) == list(layout.regions)
+        assert held["scalars"].tolist() == [
+            [getattr(image, name)[index] for name in layout.scalars]
+        ]
+        if config.hash == "codes":
+            continue
+        codes = unfold(config.projection_fold, held["projection"]) & (1 << form.bits) - 1
+        np.testing.assert_array_equal(codes, form.encode(image.projection[index]))
         threshold = held["threshold"].reshape(-1)
         np.testing.assert_array_equal(threshold[: config.code_bits], image.threshold[index])
         assert not threshold[config.code_bits :].any()
+        if config.hash == "linear":
+            continue
+        codes = unfold(config.dot_fold, held["anchors"]) & (1 << form.bits) - 1
+        np.testing.assert_array_equal(codes, form.encode(image.anchors[index]))
         bias = held["bias"].copy()
         for anchor, place in enumerate(layout.kernel_places):
             assert bias[place] == image.bias[index][anchor]
             bias[place] = 0
         assert not bias.any()
-        assert held["scalars"].tolist() == [[image.shift[index], image.offset[index]]]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=shown)
@@ -107,7 +119,11 @@ def test_regions_keep_their_numbers():
     assert {name: region.index for name, region in layout.regions.items()} == {
         "anchors": 0, "bias": 1, "projection": 2, "threshold": 3, "scalars": 4,
     }  # fmt: skip
-    assert SCALARS == ("shift", "offset")
+    assert layout.scalars == ("shift", "offset")
+    for hash, left in (("linear", {2, 3, 4}), ("codes", {4})):
+        layout = Layout(Config(hash=hash))
+        assert {region.index for region in layout.regions.values()} == left
+        assert layout.scalars == ("offset",)
 
 
 @pytest.mark.parametrize(

@@ -257,6 +257,37 @@ def test_the_value_scale_is_a_finite_float32(image):
             wrong.check(CONFIG)
 
 
+@pytest.mark.parametrize("hash, unused", [("linear", "anchors, bias, shift"),
+                                          ("codes", "anchors, bias, projection, shift, threshold")])
+def test_a_family_has_its_own_arrays_and_no_others(image, hash, unused, tmp_path):
+    config = replace(CONFIG, hash=hash)
+    own = random_image(config, np.random.default_rng(1))
+    own.save(tmp_path / "p.safetensors", config)
+    assert own.arrays().keys() == set(NAMES) - set(unused.split(", "))
+    again = ParameterImage.load(tmp_path / "p.safetensors", config)
+    for name, array in own.arrays().items():
+        np.testing.assert_array_equal(getattr(again, name), array)
+    with pytest.raises(ValueError, match=rf"^{unused} must be absent with hash = '{hash}'$"):
+        image.check(config)
+    with pytest.raises(ValueError, match=r"^\w+ must (be there with hash = 'rbf'|have shape .*)$"):
+        own.check(CONFIG)
+
+
+@pytest.mark.parametrize("name", ["anchors", "projection"])
+@pytest.mark.parametrize(
+    "weights, bad, rule",
+    [("pow2", 3, r"0 or ±2\^e with e = 0…6 with weights = 'pow2'"),
+     ("ternary", 2, "-1…1, not -?\\d…2"), ("pow2", 128, "-64…64, not -?\\d+…128")],
+)  # fmt: skip
+def test_weights_are_those_of_the_format(name, weights, bad, rule):
+    config = replace(CONFIG, weights=weights)
+    image = random_image(config, np.random.default_rng(2))
+    image.check(config)
+    getattr(image, name).flat[1] = bad
+    with pytest.raises(ValueError, match=rf"^{name} must (be|hold) {rule}$"):
+        image.check(config)
+
+
 @pytest.mark.parametrize("sets", [0, 4])
 def test_the_number_of_sets_is_limited(sets):
     image = random_image(replace(CONFIG, parameter_sets=4), np.random.default_rng(0), sets=4)

@@ -59,6 +59,18 @@ def test_sequences_are_packed_as_the_contract_says(data, config, count):
         assert bytes(row) == want.ljust(len(row), b"\0")
 
 
+@pytest.mark.parametrize("code_bits", [1, 7, 8, 9, 61, 128])
+def test_codes_are_packed_bit_by_bit(code_bits):
+    config = Config(hash="codes", code_bits=code_bits, value_dim=3, bus_bytes=4)
+    rng = np.random.default_rng(0)
+    codes, values = rng.choice([-1, 1], (5, code_bits)), rng.integers(-128, 128, (5, 3))
+    beats = pack_sequence(config, codes, values)
+    for code, v, row in zip(codes, values, beats.reshape(5, -1), strict=True):
+        number = sum(1 << r for r, h in enumerate(code) if h > 0)
+        want = number.to_bytes(config.key_bytes, "little") + v.astype(np.int8).tobytes()
+        assert bytes(row) == want.ljust(len(row), b"\0")
+
+
 def test_a_token_starts_on_a_beat():
     config = Config(head_dim=3, value_dim=2, bus_bytes=4, output_width=12, max_tokens=4)
     beats = pack_sequence(config, np.array([[1, -2, 3], [4, 5, -6]]), np.array([[7, -8], [9, 10]]))

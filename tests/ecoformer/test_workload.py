@@ -114,3 +114,15 @@ def test_every_damaged_byte_is_noticed_or_harmless(tmp_path):
         except EcoformerError:
             continue
         np.testing.assert_array_equal(found.tokens, make().tokens)
+
+
+def test_codes_are_plus_or_minus_one():
+    config = Config(hash="codes", code_bits=3, value_dim=2, max_tokens=6)
+    codes = np.random.default_rng(0).choice([-1, 1], (9, 3))
+    workload = make(tokens=codes)
+    workload.check(config)
+    for bad, rule in ((0, "tokens must be the codes -1 and 1, not 0"),
+                      (2, "tokens must be -1…1, not -1…2")):  # fmt: skip
+        workload.tokens[4, 1] = bad
+        with pytest.raises(ValueError, match=f"^{rule}$"):
+            workload.check(config)

@@ -31,6 +31,8 @@ SHAPES = [
     shape(13, 2, 4, state_banks=4),
     shape(2, 11, 8),
     shape(3, 2, 32, state_banks=8, offset_fraction=8),
+    shape(5, 3, 1, value_term="own", max_tokens=5),
+    shape(4, 7, 8, value_term="own", state_banks=3, offset_fraction=2),
 ]
 ALL = [
     Config(**{**{n: getattr(c, n) for n in c.__dataclass_fields__}, "dataflow": dataflow})
@@ -42,7 +44,7 @@ ALL = [
 def shown(c):
     return (
         f"{c.dataflow}-b{c.code_bits}-E{c.value_dim}-k{c.cycles_per_token}"
-        f"-N{c.max_tokens}-banks{c.state_banks}"
+        f"-N{c.max_tokens}-banks{c.state_banks}-{c.value_term}"
     )
 
 
@@ -81,7 +83,9 @@ class Packet:
         if self.error:
             return [(self.user, 1, 1, None, None)]
         state = accumulate(self.codes, self.values)
-        numerators, denominators = query(config, self.codes, state, self.offset)
+        numerators, denominators = query(
+            config, self.codes, state, self.offset, self.values
+        )
         last = len(self.codes) - 1
         return [
             (self.user, int(i == last), 0, int(den), num.tolist())
@@ -172,7 +176,9 @@ def test_blocks_equal_the_integer_model(config, seed):
     if config.dataflow == "accumulate":
         assert firsts == [t + dut.latency for t in launches]
     else:
-        assert max(f - t for f, t in zip(firsts, launches, strict=True)) == dut.latency
+        counts = [1 if p.error else len(p.codes) for p in packets]
+        waits = [f - t for f, t in zip(firsts, launches, strict=True)]
+        assert waits == [dut.latency + n - 1 for n in counts for _ in range(n)]
 
 
 @pytest.mark.parametrize("seed", [2, 3])

@@ -2,11 +2,12 @@ import random
 
 import numpy as np
 import pytest
+from amaranth.back import rtlil
 
 from ecoformer.config import Config
 from ecoformer.layout import Layout
 from golden.integer.hashing import hash_tokens
-from hw.hashing import KernelHash
+from hw.hashing import hash_unit
 from sim.stimulus import PATTERNS, random_image
 from tests.hw.bench import load, put, receive, simulate, watch
 
@@ -21,6 +22,7 @@ def shape(head_dim, anchors, code_bits, k, **others):
 def shown(config):
     return (
         f"D{config.head_dim}-m{config.anchors}-b{config.code_bits}-k{config.cycles_per_token}"
+        f"-{config.hash}-{config.weights}"
     )
 
 
@@ -33,6 +35,14 @@ CONFIGS = [
     shape(3, 11, 5, 16, token_width=4),
     shape(1, 3, 5, 16),
     shape(2, 2, 2, 64),  # more cycles than work
+    shape(7, 5, 3, 2, weights="pow2"),
+    shape(5, 9, 4, 8, weights="ternary"),
+    shape(1, 1, 1, 1, hash="linear"),
+    shape(7, 1, 5, 1, hash="linear", weights="ternary", token_width=4),
+    shape(13, 1, 3, 4, hash="linear", weights="pow2"),
+    shape(3, 1, 11, 64, hash="linear"),
+    shape(1, 1, 1, 1, hash="codes"),
+    shape(1, 1, 9, 4, hash="codes"),
 ]
 
 
@@ -41,13 +51,15 @@ def draw(config, seed, count):
     rng = np.random.default_rng(seed)
     image, names = random_image(config, rng), list(PATTERNS)
     tokens = np.concatenate([
-        PATTERNS[names[i % len(names)]](rng, (1, config.head_dim), config.token_width)
+        PATTERNS[names[i % len(names)]](rng, (1, config.key_elements), config.token_width)
         for i in range(count)
     ])  # fmt: skip
+    if config.hash == "codes":
+        tokens = np.where(tokens < 0, -1, 1)
     slots = rng.integers(0, image.sets, count).tolist()
-    codes = [hash_tokens(image, s, t[None])[0] for s, t in zip(slots, tokens, strict=True)]
+    codes = [hash_tokens(config, image, s, t[None])[0] for s, t in zip(slots, tokens, strict=True)]
     masks = [sum(1 << r for r, h in enumerate(code) if h > 0) for code in codes]
-    return image, slots, tokens.tolist(), masks
+    return image, slots, masks if config.hash == "codes" else tokens.tolist(), masks
 
 
 async def feed(ctx, dut, image, slots, tokens, *, rng=None, stall=0.0):
@@ -56,17 +68,23 @@ async def feed(ctx, dut, image, slots, tokens, *, rng=None, stall=0.0):
     for slot, x in zip(slots, tokens, strict=True):
         while stall and rng.random() < stall:
             await ctx.tick()
-            ctx.set(dut.shift, rng.randint(0, 31))
+            set_shift(ctx, dut, rng.randint(0, 31))
         await put(ctx, dut.i, {"x": x, "slot": slot})
-        ctx.set(dut.shift, int(image.shift[slot]))  # a cycle after the token is taken
+        if image.shift is not None:
+            set_shift(ctx, dut, int(image.shift[slot]))  # a cycle after the token is taken
     await ctx.tick()
-    ctx.set(dut.shift, 31)
+    set_shift(ctx, dut, 31)
+
+
+def set_shift(ctx, dut, shift):
+    if dut.config.hash == "rbf":
+        ctx.set(dut.shift, shift)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("config", CONFIGS, ids=shown)
 def test_hash_at_full_rate(config, seed):
-    dut, count = KernelHash(config, config.parameter_sets + 1), 24
+    dut, count = hash_unit(config, config.parameter_sets + 1), 24
     image, slots, tokens, codes = draw(config, seed, count)
     taken, offered = [], []
 
@@ -91,7 +109,7 @@ def test_hash_at_full_rate(config, seed):
 @pytest.mark.parametrize("seed", [2, 3])
 @pytest.mark.parametrize("config", CONFIGS, ids=shown)
 def test_hash_with_stalls(config, seed):
-    dut, count = KernelHash(config, config.parameter_sets + 1), 20
+    dut, count = hash_unit(config, config.parameter_sets + 1), 20
     image, slots, tokens, codes = draw(config, seed, count)
     rng = random.Random(seed)
 
@@ -104,9 +122,9 @@ def test_hash_with_stalls(config, seed):
     simulate(dut, source, sink)
 
 
-@pytest.mark.parametrize("config", CONFIGS[1:5], ids=shown)
+@pytest.mark.parametrize("config", [*CONFIGS[1:5], *CONFIGS[-4:]], ids=shown)
 def test_a_blocked_hash_takes_as_many_tokens_as_it_can_hold(config):
-    dut = KernelHash(config, config.parameter_sets + 1)
+    dut = hash_unit(config, config.parameter_sets + 1)
     count = dut.depth + 5
     image, slots, tokens, codes = draw(config, 4, count)
     taken = []
@@ -131,10 +149,10 @@ def test_random_tokens_give_lively_codes():
 
 def test_writes_to_one_slot_leave_the_others_alone():
     config = CONFIGS[4]
-    dut = KernelHash(config, 3)
+    dut = hash_unit(config, 3)
     image, _, tokens, _ = draw(config, 5, 6)
     codes = [
-        sum(1 << r for r, h in enumerate(hash_tokens(image, 0, np.array([x]))[0]) if h > 0)
+        sum(1 << r for r, h in enumerate(hash_tokens(config, image, 0, np.array([x]))[0]) if h > 0)
         for x in tokens
     ]
     layout = Layout(config)
@@ -153,3 +171,11 @@ def test_writes_to_one_slot_leave_the_others_alone():
         assert await receive(ctx, dut.o, len(tokens)) == codes
 
     simulate(dut, source, writer, sink)
+
+
+@pytest.mark.parametrize("weights", ["pow2", "ternary"])
+@pytest.mark.parametrize("k", [1, 4])
+def test_a_linear_hash_of_small_weights_has_no_multiplier(weights, k):
+    config = shape(6, 1, 5, k, hash="linear", weights=weights)
+    assert "$mul" not in rtlil.convert(hash_unit(config, 3))
+    assert "$mul" in rtlil.convert(hash_unit(shape(6, 1, 5, k, hash="linear"), 3))

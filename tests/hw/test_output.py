@@ -85,7 +85,8 @@ def test_sender(config, seed, stall):
 def test_collector(config, seed, stall):
     """The core, played by the bench: starts when granted, answers ``latency`` cycles later."""
     latency, count = 7, 30
-    dut, rng, fold = Collector(config, latency), random.Random(seed), config.state_fold
+    dut = Collector(config, latency, config.cycles_per_token)
+    rng, fold = random.Random(seed), config.state_fold
     results = draw(config, rng, count)
     guards = [int(rng.random() < 0.3) for _ in range(count)]
     launches, taken, guarded = [], [], []

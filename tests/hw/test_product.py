@@ -1,21 +1,26 @@
 import random
 
 import pytest
+from amaranth import signed, unsigned
 
 from ecoformer.folding import Fold
+from ecoformer.weights import WEIGHT_FORMATS
 from hw.product import MatrixVector
 from tests.hw.bench import simulate, ticks, watch
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("element", [unsigned(4), signed(5)], ids=["unsigned", "signed"])
+@pytest.mark.parametrize("form", WEIGHT_FORMATS.values(), ids=WEIGHT_FORMATS)
 @pytest.mark.parametrize("extents", [(1, 1, 1), (5, 3, 1), (5, 3, 4), (7, 5, 64), (17, 2, 2)])
-def test_matrix_vector(extents, seed):
-    fold, rng = Fold(*extents), random.Random(seed)
-    dut = MatrixVector(fold, 4, 24)
+def test_matrix_vector(extents, form, element):
+    fold, rng = Fold(*extents), random.Random(0)
+    dut = MatrixVector(fold, element, 24, form)
+    low, high = (-16, 15) if element.signed else (0, 15)
+    edges = (form.values[0], form.values[-1], 0)
     tokens = [
         (
-            [rng.choice((0, 15, rng.randint(0, 15))) for _ in range(fold.inputs)],
-            [[rng.choice((-128, 127, rng.randint(-128, 127))) for _ in range(fold.inputs)]
+            [rng.choice((low, high, rng.randint(low, high))) for _ in range(fold.inputs)],
+            [[rng.choice((*edges, rng.choice(form.values))) for _ in range(fold.inputs)]
              for _ in range(fold.outputs)],
         )
         for _ in range(4)
@@ -34,7 +39,7 @@ def test_matrix_vector(extents, seed):
                 lanes = [x[i] if i in inputs else 0 for i in
                          range(inputs.start, inputs.start + fold.input_lanes)]  # fmt: skip
                 ctx.set(dut.vector, lanes)
-                ctx.set(dut.matrix, [element for row in rows for element in row])
+                ctx.set(dut.matrix, form.encode(rows).reshape(-1).tolist())
                 ctx.set(dut.first, step % fold.input_steps == 0)
                 ctx.set(dut.last, step % fold.input_steps == fold.input_steps - 1)
                 await ctx.tick()

@@ -40,6 +40,22 @@ SMALL = {
         head_dim=4, value_dim=3, code_bits=6, anchors=3, max_tokens=11, cycles_per_token=8,
         parameter_sets=2, bus_bytes=2, dataflow="xnor", offset_fraction=1,
     ),
+    "adders only": Config(
+        head_dim=7, value_dim=3, code_bits=5, max_tokens=13, cycles_per_token=2,
+        parameter_sets=2, bus_bytes=8, hash="linear", weights="ternary",
+    ),
+    "own value": Config(
+        head_dim=5, value_dim=4, code_bits=6, anchors=3, max_tokens=11, cycles_per_token=8,
+        parameter_sets=2, bus_bytes=3, weights="pow2", value_term="own", offset_fraction=2,
+    ),
+    "codes of the host": Config(
+        value_dim=3, code_bits=11, max_tokens=9, cycles_per_token=4, parameter_sets=2,
+        bus_bytes=2, hash="codes",
+    ),
+    "quadratic, own value": Config(
+        head_dim=4, value_dim=3, code_bits=6, max_tokens=7, cycles_per_token=8, parameter_sets=2,
+        bus_bytes=2, dataflow="xnor", value_term="own", hash="linear",
+    ),
 }  # fmt: skip
 LINEAR = {name: config for name, config in SMALL.items() if config.dataflow == "accumulate"}
 DEMO = Config(max_tokens=64, parameter_sets=2)

@@ -36,7 +36,7 @@ def test_random_codes_are_alive():
     rng = np.random.default_rng(2)
     image = random_image(config, rng)
     tokens = rng.integers(-128, 128, (500, config.head_dim))
-    codes = np.stack([hash_tokens(image, s, tokens) for s in range(image.sets)])
+    codes = np.stack([hash_tokens(config, image, s, tokens) for s in range(image.sets)])
     changing = (codes.min(axis=1) < codes.max(axis=1)).mean()
     assert changing > 0.4
 

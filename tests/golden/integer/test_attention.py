@@ -21,6 +21,10 @@ SHAPES = {
         output_width=9, output_fraction=3,
     ),
     "long": Config(code_bits=128, value_dim=4, max_tokens=2_048, offset_fraction=8),
+    "own": Config(
+        head_dim=3, value_dim=5, code_bits=7, anchors=2, max_tokens=13, offset_fraction=2,
+        value_term="own",
+    ),
 }  # fmt: skip
 
 
@@ -37,7 +41,7 @@ def test_the_linear_form_equals_the_quadratic(name, pattern, seed):
     count = int(rng.integers(1, min(config.max_tokens, 200) + 1))
     codes, values = draw(config, rng, pattern, count)
     for offset in (0, 1, config.code_bits, Arithmetic(config).max_offset):
-        linear = query(config, codes, accumulate(codes, values), offset)
+        linear = query(config, codes, accumulate(codes, values), offset, values)
         quadratic = similarity_sums(config, codes, values, offset)
         for a, b in zip(linear, quadratic, strict=True):
             assert a.dtype == b.dtype == np.int64
@@ -52,10 +56,12 @@ def test_both_forms_agree_at_the_extremes(name):
     for sign in (-1, 1):
         codes = np.full((count, config.code_bits), sign, dtype=np.int64)
         values = np.full((count, config.value_dim), low, dtype=np.int64)
-        numerator, denominator = query(config, codes, accumulate(codes, values), offset)
+        numerator, denominator = query(config, codes, accumulate(codes, values), offset, values)
         weight = (config.code_bits << config.offset_fraction) + offset
         assert (denominator == weight * count).all()
-        assert (numerator == weight * count * low).all()
+        summed = (config.code_bits << config.offset_fraction) * count
+        summed += offset * (count if config.value_term == "sum" else 1)
+        assert (numerator == summed * low).all()
         other = similarity_sums(config, codes, values, offset)
         np.testing.assert_array_equal(numerator, other[0])
         np.testing.assert_array_equal(denominator, other[1])
@@ -74,6 +80,15 @@ def test_sums_follow_the_definition():
         assert denominator[i] == sum(weights)
         for e, column in enumerate(values.T):
             assert numerator[i, e] == sum(w * int(v) for w, v in zip(weights, column, strict=True))
+
+
+def test_the_own_value_takes_the_place_of_the_sum():
+    config, rng = SHAPES["own"], np.random.default_rng(8)
+    codes, values = draw(config, rng, "random", 9)
+    own, denominator = similarity_sums(config, codes, values, 11)
+    total, same = similarity_sums(replace(config, value_term="sum"), codes, values, 11)
+    np.testing.assert_array_equal(denominator, same)
+    np.testing.assert_array_equal(own - 11 * values, total - 11 * values.sum(0))
 
 
 def test_leading_axes_are_carried_through():
@@ -164,9 +179,10 @@ def test_widest_operands_do_not_overflow():
 # -- whole sequences -----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["fraction", "own"])
 @pytest.mark.parametrize("seed", [4, 5, 6])
-def test_attention_is_the_same_in_both_dataflows(seed):
-    config, rng = SHAPES["fraction"], np.random.default_rng(seed)
+def test_attention_is_the_same_in_both_dataflows(name, seed):
+    config, rng = SHAPES[name], np.random.default_rng(seed)
     image = random_image(config, rng)
     tokens = rng.integers(-128, 128, (3, 20, config.head_dim))
     values = rng.integers(-128, 128, (3, 20, config.value_dim))
@@ -186,7 +202,7 @@ def test_guarded_tokens_answer_zero_and_are_counted():
         tokens = rng.integers(-128, 128, (4, config.head_dim))
         values = np.full((4, config.value_dim), 100)
         outputs, guarded = attend(config, image, index, tokens, values)
-        codes = hash_tokens(image, index, tokens)
+        codes = hash_tokens(config, image, index, tokens)
         denominator = (codes @ codes.T).sum(axis=1)
         assert guarded == (denominator <= 0).sum()
         assert not outputs[denominator <= 0].any()

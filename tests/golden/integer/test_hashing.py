@@ -10,6 +10,7 @@ import pytest
 import golden.integer
 from ecoformer.arithmetic import Arithmetic, exponential_table, reciprocal_root_table
 from ecoformer.config import Config
+from ecoformer.weights import WEIGHT_FORMATS
 from golden.integer.hashing import HashTrace, bit_length, hash_tokens, trace_tokens
 from sim.stimulus import PATTERNS, random_image
 
@@ -61,11 +62,33 @@ def test_codes_follow_the_definition(name, seed):
     config = SHAPES[name]
     image, tokens = draw(config, seed, count=3)
     for index in range(image.sets):
-        trace = trace_tokens(image, index, tokens)
+        trace = trace_tokens(config, image, index, tokens)
         for i, token in enumerate(tokens):
             kernel, code = code_by_definition(image, index, token)
             assert trace.kernel[i].tolist() == kernel, i
             assert trace.codes[i].tolist() == code, i
+
+
+@pytest.mark.parametrize("weights", WEIGHT_FORMATS)
+@pytest.mark.parametrize("name", SHAPES)
+def test_linear_codes_follow_the_definition(name, weights):
+    config = replace(SHAPES[name], hash="linear", weights=weights)
+    image, tokens = draw(config, 0, count=3)
+    for index in range(image.sets):
+        codes = hash_tokens(config, image, index, tokens)
+        for token, code in zip(tokens, codes, strict=True):
+            for row, threshold, h in zip(
+                image.projection[index], image.threshold[index], code, strict=True
+            ):
+                y = sum(int(w) * int(x) for w, x in zip(row, token, strict=True))
+                assert h == (1 if y >= threshold else -1)
+
+
+def test_codes_of_the_host_are_taken_as_they_are():
+    config = replace(SHAPES["primes"], hash="codes")
+    codes = np.random.default_rng(0).choice([-1, 1], (4, 3, config.code_bits))
+    image = random_image(config, np.random.default_rng(1))
+    np.testing.assert_array_equal(hash_tokens(config, image, 1, codes), codes)
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -73,7 +96,7 @@ def test_every_stage_is_int64_and_in_range(name):
     config = SHAPES[name]
     bits = Arithmetic(config)
     image, tokens = draw(config, 2)
-    trace = trace_tokens(image, 1, tokens.astype(np.int8))
+    trace = trace_tokens(config, image, 1, tokens.astype(np.int8))
     for stage in HashTrace.__dataclass_fields__:
         assert getattr(trace, stage).dtype == np.int64, stage
     assert trace.norm.max() < 1 << bits.norm_width
@@ -87,7 +110,7 @@ def test_codes_are_lively():
     config = SHAPES["paper"]
     image, _ = draw(config, 3)
     tokens = np.random.default_rng(3).integers(-128, 128, (200, config.head_dim))
-    ones = (hash_tokens(image, 0, tokens) > 0).mean(axis=0)
+    ones = (hash_tokens(config, image, 0, tokens) > 0).mean(axis=0)
     assert ((ones > 0.05) & (ones < 0.95)).sum() >= config.code_bits // 2
 
 
@@ -95,27 +118,27 @@ def test_leading_axes_are_carried_through():
     config = SHAPES["primes"]
     image, tokens = draw(config, 4)
     stacked = tokens.reshape(2, -1, 7, config.head_dim)
-    codes = hash_tokens(image, 0, stacked)
+    codes = hash_tokens(config, image, 0, stacked)
     assert codes.shape == (*stacked.shape[:-1], config.code_bits)
     np.testing.assert_array_equal(
-        codes.reshape(-1, config.code_bits), hash_tokens(image, 0, tokens)
+        codes.reshape(-1, config.code_bits), hash_tokens(config, image, 0, tokens)
     )
 
 
 def test_ties_are_plus_one():
     config = SHAPES["primes"]
     image, tokens = draw(config, 5)
-    projection = trace_tokens(image, 0, tokens[:1]).projection[0]
+    projection = trace_tokens(config, image, 0, tokens[:1]).projection[0]
     for step, code in ((0, 1), (1, -1), (-1, 1)):
         threshold = np.stack([projection + step] * 2)
         tied = replace(image, threshold=threshold)
-        assert (hash_tokens(tied, 0, tokens[:1]) == code).all()
+        assert (hash_tokens(config, tied, 0, tokens[:1]) == code).all()
 
 
 def test_the_zero_token_sees_the_bias_alone():
     config = SHAPES["paper"]
     image, _ = draw(config, 6)
-    trace = trace_tokens(image, 0, np.zeros((1, config.head_dim)))
+    trace = trace_tokens(config, image, 0, np.zeros((1, config.head_dim)))
     assert not trace.norm.any() and not trace.dots.any()
     table = np.array(exponential_table())
     np.testing.assert_array_equal(
@@ -129,7 +152,7 @@ def test_codes_do_not_depend_on_the_length_of_a_token(seed):
     config = SHAPES["paper"]
     image, _ = draw(config, seed)
     tokens = np.random.default_rng(seed).integers(-32, 32, (64, config.head_dim))
-    traces = [trace_tokens(image, 0, scale * tokens) for scale in (1, 2, 4)]
+    traces = [trace_tokens(config, image, 0, scale * tokens) for scale in (1, 2, 4)]
     for trace in traces[1:]:
         np.testing.assert_array_equal(trace.kernel, traces[0].kernel)
         np.testing.assert_array_equal(trace.codes, traces[0].codes)

@@ -1,0 +1,108 @@
+# amaranth: UnusedElaboratable=no
+"""What every hash unit has: its ports, and credit for tokens so that nothing inside stalls."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from ecoformer.arithmetic import Arithmetic
+from ecoformer.layout import Layout
+from hw.parameters import ParameterMemory, ParameterWrite
+from hw.tokens import key_shape
+
+__all__ = ["HashUnit"]
+
+BUFFER_LATENCY = 2
+"""Cycles from writing a code into the buffer to its being offered."""
+
+
+class HashUnit(wiring.Component):
+    """Binary code of every token, in order; subclasses are the families.
+
+    Accepts one token every k cycles; a code is offered ``latency`` cycles after its token was
+    taken. Results wait in a buffer as deep as the pipeline, so a stalled output loses nothing.
+
+    Parameters
+    ----------
+    config : Config
+    slots : int
+        Parameter slots.
+
+    Members
+    -------
+    write : ``In(ParameterWrite)``
+    i : ``In(stream.Signature({x: what is hashed, slot}))``
+    o : ``Out(stream.Signature(b))``
+        Bit r is 1 where h_r = +1.
+    """
+
+    def __init__(self, config, slots, ports=None):
+        self.config = config
+        self.slots = slots
+        self.bits = Arithmetic(config)
+        self.layout = Layout(config)
+        token = data.StructLayout({"x": key_shape(config), "slot": ceil_log2(slots)})
+        super().__init__(
+            {
+                "write": In(ParameterWrite(slots)),
+                "i": In(stream.Signature(token)),
+                "o": Out(stream.Signature(config.code_bits)),
+                **(ports or {}),
+            }
+        )
+
+    @property
+    def pipeline_latency(self):
+        """Cycles from taking a token to its finished code."""
+        raise NotImplementedError
+
+    def pipeline(self, m, start):
+        """Hash the token on ``i`` that ``start`` takes; returns the strobe and the code."""
+        raise NotImplementedError
+
+    @property
+    def latency(self):
+        """Cycles from taking a token to offering its code."""
+        return self.pipeline_latency + BUFFER_LATENCY
+
+    @property
+    def depth(self):
+        """Tokens that may be inside at once."""
+        return -(-self.latency // self.config.cycles_per_token) + 2
+
+    def elaborate(self, platform):
+        m = Module()
+        c = self.config
+
+        # One token every k cycles, as long as its code will find room in the buffer.
+        m.submodules.codes = codes = SyncFIFOBuffered(width=c.code_bits, depth=self.depth)
+        inside = Signal(range(self.depth + 1))
+        wait = Signal(range(c.cycles_per_token))
+        start = Signal()
+        leave = Signal()
+        m.d.comb += [
+            self.i.ready.eq((wait == 0) & (inside != self.depth)),
+            start.eq(self.i.valid & self.i.ready),
+            leave.eq(self.o.valid & self.o.ready),
+            self.o.valid.eq(codes.r_rdy),
+            self.o.payload.eq(codes.r_data),
+            codes.r_en.eq(self.o.ready),
+        ]
+        m.d.sync += inside.eq(inside + start - leave)
+        with m.If(start):
+            m.d.sync += wait.eq(c.cycles_per_token - 1)
+        with m.Elif(wait != 0):
+            m.d.sync += wait.eq(wait - 1)
+
+        done, code = self.pipeline(m, start)
+        m.d.comb += [codes.w_en.eq(done), codes.w_data.eq(code)]
+        return m
+
+    def memory(self, m, name):
+        """The parameter memory ``name``, on the write port."""
+        region = ParameterMemory(self.layout.regions[name], self.slots)
+        m.submodules[name] = region
+        wiring.connect(m, wiring.flipped(self.write), region.write)
+        return region

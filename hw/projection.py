@@ -1,0 +1,108 @@
+# amaranth: UnusedElaboratable=no
+"""The projection that ends a hash: matrix times vector, each result compared with its threshold."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from ecoformer.arithmetic import Arithmetic
+from ecoformer.layout import Layout
+from hw.parameters import ParameterMemory, ParameterWrite
+from hw.pipeline import Steps, block_of, delay, register
+from hw.product import MatrixVector
+
+__all__ = ["Projection"]
+
+
+class Projection(wiring.Component):
+    """Code of one vector, folded over at most k cycles.
+
+    Latency: ``latency`` cycles from ``start`` to ``done``; starts are at least
+    ``projection_fold.steps`` cycles apart.
+
+    Parameters
+    ----------
+    config : Config
+    slots : int
+        Parameter slots.
+    element : Shape
+        Of one vector element.
+
+    Members
+    -------
+    write : ``In(ParameterWrite)``
+    start : ``In(1)``
+    vector, slot : ``In``
+        Taken with ``start``.
+    done : ``Out(1)``
+    code : ``Out(b)``
+        Bit r is 1 where the projection on row r reaches its threshold; valid with ``done``.
+    """
+
+    def __init__(self, config, slots, element):
+        self.config = config
+        self.slots = slots
+        self.bits = Arithmetic(config)
+        self.fold = config.projection_fold
+        self.product = MatrixVector(
+            self.fold, element, self.bits.projection_width, self.bits.weights
+        )
+        super().__init__(
+            {
+                "write": In(ParameterWrite(slots)),
+                "start": In(1),
+                "vector": In(self.fold.inputs * Shape.cast(element).width),
+                "slot": In(ceil_log2(slots)),
+                "done": Out(1),
+                "code": Out(config.code_bits),
+            }
+        )
+
+    @property
+    def latency(self):
+        """Cycles from ``start`` to ``done``: steps, memory, product, comparison."""
+        return self.fold.steps + 1 + self.product.latency + 1
+
+    def elaborate(self, platform):
+        m = Module()
+        fold, product = self.fold, self.product
+        m.submodules.steps = steps = Steps(fold.input_steps, fold.output_steps)
+        m.submodules.product = product
+        regions = Layout(self.config).regions
+        m.submodules.matrix = matrix = ParameterMemory(regions["projection"], self.slots)
+        m.submodules.threshold = threshold = ParameterMemory(regions["threshold"], self.slots)
+        for memory in (matrix, threshold):
+            wiring.connect(m, wiring.flipped(self.write), memory.write)
+
+        vector = Signal(len(self.vector), reset_less=True)
+        slot = Signal(len(self.slot))
+        with m.If(self.start):
+            m.d.sync += [vector.eq(self.vector), slot.eq(self.slot)]
+        block_bits = fold.input_lanes * product.element.width
+        m.d.comb += [
+            steps.start.eq(self.start),
+            matrix.slot.eq(slot),
+            matrix.row.eq(steps.step),
+            product.matrix.as_value().eq(matrix.elements.as_value()),
+            product.vector.as_value().eq(
+                register(m, block_of(vector, steps.input_step, block_bits), name="vector_block")
+            ),
+            product.first.eq(delay(m, steps.first, 1, name="first", reset=True)),
+            product.last.eq(delay(m, steps.last, 1, name="last", reset=True)),
+            threshold.slot.eq(delay(m, slot, product.latency, name="threshold_slot")),
+            threshold.row.eq(delay(m, steps.output_step, product.latency, name="threshold_row")),
+        ]
+
+        bits = Cat(
+            result >= level[: self.bits.projection_width].as_signed()
+            for result, level in zip(product.results, threshold.elements, strict=True)
+        )
+        code = Signal(fold.output_steps * fold.output_lanes, reset_less=True)
+        with m.If(product.valid):
+            m.d.sync += code.eq(Cat(code, bits)[fold.output_lanes :])
+        m.d.comb += [
+            self.done.eq(delay(m, steps.done, 1 + product.latency + 1, name="done", reset=True)),
+            self.code.eq(code),
+        ]
+        return m
