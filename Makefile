@@ -7,7 +7,7 @@ CONFIG ?= configs/demo.toml
 OUT ?= demo
 WORKERS ?= 2
 
-.PHONY: help demo test lint test-full bench bench-accuracy prove clean
+.PHONY: help demo test lint test-full bench bench-accuracy bench-energy prove clean
 
 help:
 	@echo "make demo       train, generate, simulate and verify on real images -> $(OUT)/"
@@ -16,6 +16,7 @@ help:
 	@echo "make prove      formal proofs"
 	@echo "make bench      simulation speed -> docs/results.md"
 	@echo "make bench-accuracy  accuracy over several seeds -> docs/results.md"
+	@echo "make bench-energy  operations and energy of six networks -> docs/results.md"
 	@echo "make clean      remove what the targets made"
 	@echo "make demo CONFIG=configs/fashion.toml OUT=demo-fashion   on Fashion-MNIST"
 
@@ -39,6 +40,9 @@ bench: $(VENV)/installed system-packages
 
 bench-accuracy: $(VENV)/installed
 	$(BIN)/python benchmarks/accuracy.py
+
+bench-energy: $(VENV)/installed
+	$(BIN)/python benchmarks/energy.py
 
 # Icarus runs the second half of the simulator tests; without it they are skipped and say so.
 .PHONY: system-packages

@@ -1,0 +1,154 @@
+"""Where a network comes from: its name, a shape file, a configuration, or a trained model."""
+
+import json
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from ecoformer.config import TABLES, Config, read_table
+from ecoformer.errors import EcoformerError
+from golden.energy.named import NETWORKS
+from golden.energy.shapes import Network, Stage
+
+__all__ = ["Source", "find", "from_configuration", "from_model", "from_shapes"]
+
+CODE_BITS, ANCHORS = 16, 25
+"""The paper's b and m, where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network with what its origin says of its attention.
+
+    Parameters
+    ----------
+    network : Network
+    code_bits, anchors : int
+        Bits b of a code and support samples m of the hash.
+    engine : Config
+        Gives widths to the honest accounting.
+    """
+
+    network: Network
+    code_bits: int = CODE_BITS
+    anchors: int = ANCHORS
+    engine: Config = Config()
+
+
+def find(name):
+    """The `Source` of a network's name or file.
+
+    Parameters
+    ----------
+    name : str
+        A key of :data:`golden.energy.named.NETWORKS` in any case, or the path of a shape file or
+        configuration (.toml, .json) or of a trained model (.pt).
+
+    Raises
+    ------
+    EcoformerError
+        Unknown name, no such file, or a file that is none of these; says which.
+    """
+    for known, network in NETWORKS.items():
+        if known.lower() == str(name).lower():
+            return Source(network)
+    path = Path(name)
+    readers = {".toml": _read_toml, ".json": _read_json, ".pt": from_model}
+    if path.suffix not in readers:
+        raise EcoformerError(
+            f"{name}: unknown network; known: {', '.join(NETWORKS)}, or a shape file or "
+            "configuration (.toml, .json) or a trained model (.pt)"
+        )
+    if not path.is_file():
+        raise EcoformerError(f"{path}: no such file; known networks: {', '.join(NETWORKS)}")
+    return readers[path.suffix](path)
+
+
+def from_shapes(path, raw):
+    """The `Source` of the content ``raw`` of a shape file: fields of `Network`, list of stages."""
+    path = Path(path)
+    _refuse_unknown(path, raw, Network, "")
+    stages = raw.get("stages")
+    if not isinstance(stages, list) or not all(isinstance(stage, dict) for stage in stages):
+        raise EcoformerError(f"{path}: stages must be a list of tables [[stages]]")
+    built = []
+    for number, stage in enumerate(stages, 1):
+        where = f"[[stages]] {number}: "
+        _refuse_unknown(path, stage, Stage, where)
+        built.append(_build(path, where, Stage, stage))
+    values = {"name": path.stem, **raw, "stages": tuple(built)}
+    if not isinstance(values["name"], str):
+        raise EcoformerError(f"{path}: name must be a string, not {values['name']!r}")
+    return Source(_build(path, "", Network, values))
+
+
+def from_configuration(path):
+    """The `Source` of the tables [network] and [engine] of a configuration; needs torch."""
+    from golden.network import NetworkConfig
+
+    engine = Config.load(path)
+    shape = read_table(path, "network", NetworkConfig)
+    network = _vision_transformer(Path(path).stem, shape)
+    return Source(network, engine.code_bits, engine.anchors, engine)
+
+
+def from_model(path):
+    """The `Source` of a model file that ``train`` wrote; needs torch."""
+    from golden.network import load_model
+
+    model = load_model(path)
+    network = _vision_transformer(Path(path).stem, model.config)
+    attention = model.attention_config
+    if attention is None:
+        return Source(network)
+    return Source(network, attention.code_bits, attention.anchors)
+
+
+def _vision_transformer(name, shape):
+    """Shape of :class:`golden.network.VisionTransformer`, which has EcoFormer in every block."""
+    return Network(
+        name=name, image_size=shape.image_size, channels=shape.channels, classes=shape.classes,
+        stages=(Stage(
+            width=shape.width, depth=shape.depth, heads=shape.heads, mlp_ratio=shape.mlp_ratio,
+            patch=2 * shape.patch - 1, stride=shape.patch, norm=True,
+        ),),
+    )  # fmt: skip
+
+
+def _read_toml(path):
+    try:
+        raw = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EcoformerError(f"{path}: not a TOML file ({error}); correct it") from error
+    if "network" in raw:
+        return from_configuration(path)
+    if raw.keys() & set(TABLES):
+        raise EcoformerError(f"{path}: a configuration without a table [network]; add it")
+    return from_shapes(path, raw)
+
+
+def _read_json(path):
+    try:
+        raw = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise EcoformerError(f"{path}: not a JSON file ({error}); correct it") from error
+    if not isinstance(raw, dict):
+        raise EcoformerError(f"{path}: must hold an object with stages, not {type(raw).__name__}")
+    return from_shapes(path, raw)
+
+
+def _refuse_unknown(path, given, cls, where):
+    known = [f.name for f in fields(cls)]
+    if unknown := sorted(set(given) - set(known)):
+        raise EcoformerError(
+            f"{path}: {where}unknown key: {', '.join(unknown)}; known: {', '.join(known)}"
+        )
+
+
+def _build(path, where, cls, values):
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        why = str(error).removeprefix(f"{cls.__name__}.__init__() ")
+        raise EcoformerError(f"{path}: {where}{why}") from error
+
