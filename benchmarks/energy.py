@@ -1,4 +1,4 @@
-"""Operations and energy of the networks of the paper, computed from shapes, beside the published."""
+"""Operations and energy of the networks of the paper, from their shapes, beside what it says."""
 
 import argparse
 

@@ -74,8 +74,8 @@ class Honest:
             "the width; multiply 0.2 pJ at 8 × 8 and 3.1 at 32 × 32, linear in the product of both",
             "EcoFormer: the operations of the generated engine in its own widths, N·m·D products "
             "and every digit of the division (output_width subtractions) included",
-            "softmax: the same 8-bit products, exponential table and divider; its scores are neither "
-            "stored nor computed twice to find their maximum",
+            "softmax: the same 8-bit products, exponential table and divider; its scores are "
+            "neither stored nor computed twice to find their maximum",
             "on-chip memory: 10, 20, 100 pJ per 64 bits of 8 kB, 32 kB, 1 MB (Horowitz), a power "
             "law between and below, 1 MB banks above",
             f"a weight, key or value read from memory serves {reuse} tokens; in the engine, whose "

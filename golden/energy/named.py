@@ -61,6 +61,6 @@ PUBLISHED = {
 }
 """Multiplications (B), additions (B) and energy (B pJ) at 224 × 224, digits as in :data:`SOURCE`.
 
-The additions of B3 do not fit its own row: 3.7·6.54 + 0.9·6.75 is 30.28, and 30.25 follows from
-6.72, which is what its shape gives.
+The one difference of this model is the additions of B3: 6.72. With them the energy is the published
+30.25; with the published 6.75 it would be 30.28.
 """

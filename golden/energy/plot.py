@@ -42,7 +42,8 @@ def save_plot(path, networks, unit, scale):
     """
     path = Path(path)
     if path.suffix not in FORMATS:
-        raise EcoformerError(f"{path}: the plot must be {', '.join(FORMATS)}; choose another name")
+        allowed = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        raise EcoformerError(f"{path}: the plot must be {allowed}; choose another name")
     style = {
         "font.size": 10, "axes.spines.top": False, "axes.spines.right": False,
         "svg.hashsalt": "ecoformer", "svg.fonttype": "none",
