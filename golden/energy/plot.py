@@ -78,7 +78,7 @@ def _one(networks, unit, scale):
         axis.set_yticks(range(len(ARMS)), LABELS.values())
         axis.invert_yaxis()
         axis.tick_params(axis="y", length=0)
-        axis.set_xlim(0, max(totals) * 1.12)
+        axis.set_xlim(0, max(totals) * 1.2)
         axis.set_xlabel(f"energy, {unit}pJ")
     _finish(figure, axes[0], f"{name}: {_headline(accountings)}")
     return figure

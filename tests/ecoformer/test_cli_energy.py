@@ -75,8 +75,7 @@ def test_a_shape_file_of_sequences(tmp_path, capsys):
     assert "mine, which has no images" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("suffix", [".png", ".svg"])
-@pytest.mark.parametrize("network", ["PVTv2-B0", "all"])
+@pytest.mark.parametrize("network, suffix", [("PVTv2-B0", ".svg"), ("all", ".png")])
 def test_the_same_plot_has_the_same_bytes(tmp_path, network, suffix):
     pytest.importorskip("matplotlib")
     first, second = (tmp_path / f"{name}{suffix}" for name in "ab")
