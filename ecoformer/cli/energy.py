@@ -61,8 +61,7 @@ def command(
 ):  # fmt: skip
     """Count the operations of a network and price them, with softmax and with EcoFormer attention.
 
-    Two accountings: the paper's, and an honest one of the generated engine's integers with its
-    memory accesses. Each for the attention alone and for the whole network.
+    By the paper's accounting, and by an honest one of the engine's integers and memories.
     """
     if show:
         print("\n".join(import_room("golden.energy.named").NETWORKS))
@@ -141,16 +140,19 @@ def _figures(source, accounting, code_bits, anchors, image_size, reuse):
     try:
         if image_size is not None:
             network = network.resized(image_size)
-        if accounting != "honest":
-            results["paper"] = report.measure(
-                network, import_room("golden.energy.paper").Paper(b, m)
-            )
-        if accounting != "paper":
-            results["honest"] = report.measure(
-                network, honest.Honest(b, m, source.engine, reuse or honest.DEFAULT_REUSE)
-            )
     except ValueError as error:
         raise EcoformerError(f"{network.name}: {error}") from error
+    if accounting != "honest":
+        paper = import_room("golden.energy.paper").Paper(b, m)
+        results["paper"] = report.measure(network, paper)
+    if accounting != "paper":
+        try:
+            priced = honest.Honest(b, m, source.engine, reuse or honest.DEFAULT_REUSE)
+            results["honest"] = report.measure(network, priced)
+        except ValueError as error:
+            raise EcoformerError(
+                f"{network.name}: {error}; or leave the engine out with --accounting paper"
+            ) from error
     return {
         "name": network.name,
         "image_size": network.image_size or None,

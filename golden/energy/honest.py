@@ -63,7 +63,7 @@ class Honest:
         if engine.hash != "rbf" or engine.weights != "int8":
             raise ValueError(
                 f"hash and weights must be 'rbf' and 'int8', not {engine.hash!r} and "
-                f"{engine.weights!r}: the honest accounting knows no other hash"
+                f"{engine.weights!r}, which the honest accounting does not know"
             )
         self.code_bits = code_bits
         self.anchors = anchors

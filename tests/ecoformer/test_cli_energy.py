@@ -97,7 +97,7 @@ def test_the_same_plot_has_the_same_bytes(tmp_path, network, suffix):
         (["PVTv2-B0", "--accounting", "mine"], "must be paper, honest or both, not mine"),
         (["PVTv2-B0", "--anchors", "0"], "--anchors must be at least 1, not 0"),
         (["PVTv2-B0", "--code-bits", "129"], "code_bits must be 1…128, not 129"),
-        (["PVTv2-B0", "--image-size", "9000"], "max_tokens must be 1…65536"),
+        (["PVTv2-B0", "--image-size", "9000"], "with --accounting paper"),
         (["PVTv2-B0", "--plot", "e.gif"], "e.gif: the plot must be .png, .svg or .pdf"),
     ],
 )

@@ -228,3 +228,10 @@ def test_honest_saves_less_than_the_paper_says_and_still_saves():
 def test_what_no_engine_can_be_is_refused():
     with pytest.raises(ValueError, match=r"head_dim must be 1…128, not 129"):
         Honest(16, 25).operations(replace(attention("ecoformer", Config(), 5), head_dim=129))
+
+
+def test_an_engine_with_another_hash_is_refused():
+    engine = Config()
+    object.__setattr__(engine, "hash", "linear")
+    with pytest.raises(ValueError, match="hash and weights must be 'rbf' and 'int8', not 'linear'"):
+        Honest(16, 25, engine)
