@@ -1,9 +1,9 @@
 """The honest accounting: integers as wide as the generated engine has them, and all memory.
 
 Both arms get the same arithmetic: 8-bit operands, sums as wide as they need, the same table for
-the exponential, the same divider. Where a choice favours one of them it favours softmax: its array
-reads a key and a value once for ``reuse`` queries, but the engine reads state and parameters for
-every token, because that is what it does.
+the exponential, the same divider. What decides is memory: an array reads a key, value or weight
+once for ``reuse`` tokens, but the engine reads state and parameters for every token, because that
+is what it does. The comparison moves with ``reuse``, so quote it.
 """
 
 from functools import lru_cache
