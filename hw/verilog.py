@@ -1,10 +1,32 @@
 """Verilog text of an engine."""
 
-from amaranth.back import verilog
+from amaranth._toolchain.yosys import find_yosys
+from amaranth.back import rtlil
 
 from hw.top import Top
 
 __all__ = ["emit"]
+
+OLDEST_YOSYS = (0, 40)
+SCRIPT = """\
+read_rtlil <<END_OF_DESIGN
+{design}
+END_OF_DESIGN
+proc -norom
+delete t:$memwr_v2 %m t:$meminit_v2 %i
+attrmap -remove init
+memory_collect
+opt_clean -purge
+rmports * A:top %d
+opt_clean -purge
+attrmap -remove unused_bits -remove full_case
+attrmap -modattr -remove generator -remove top
+write_verilog
+"""
+"""Amaranth's own back end, and what the text does without: initial values except those of tables,
+because reset alone brings the engine up; signals and ports that nobody reads; and ``always @*``,
+which simulators may leave at its value of time zero.
+"""
 
 
 def emit(config, name="ecoformer_engine"):
@@ -16,4 +38,6 @@ def emit(config, name="ecoformer_engine"):
     name : str
         Name of the top module.
     """
-    return verilog.convert(Top(config), name=name, emit_src=False, strip_internal_attrs=False)
+    design = rtlil.convert(Top(config), name=name, emit_src=False)
+    yosys = find_yosys(lambda version: version >= OLDEST_YOSYS)
+    return yosys.run(["-q", "-"], SCRIPT.format(design=design), ignore_warnings=True)
