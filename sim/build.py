@@ -79,6 +79,8 @@ def build(verilog, build_dir, *, simulator="verilator", waves=None, reporter=Non
         raise EcoformerError(f"waves {waves!r}: no such format; choose fst or vcd")
     found = find_simulator(simulator, build_dir / "toolchain")
     identity = [found.identity, cocotb.__version__, sys.version, str(waves)]
+    if simulator == "compiled":
+        identity += map(shlex.join, compile_commands("", "", "", ()))
     runtime = build_dir / "toolchain" / f"{simulator}-{_digest(identity)}"
     if simulator == "compiled":
         identity.append(HARNESS.read_text())

@@ -1,82 +1,179 @@
-"""The fast path: a Verilated engine driven by compiled C++ instead of Python.
+"""The fast path: a Verilated engine in a shared library, its pins driven by compiled C++.
 
-A job is the same as for the cocotb bench and so is its result, except that the hash is not traced:
-its probes would have to be public, which costs much of the speed.
+`CompiledEngine` is the hardware: registers, streams, cycles. `sim.rtl.Rtl` makes a function of it.
+The hash is not traced: its probes would have to be public, which costs much of the speed.
 """
 
-import contextlib
-import json
-import subprocess
+import ctypes
+import enum
+import weakref
 from pathlib import Path
 
 import numpy as np
 
-from sim.programming import STATUS, readable_registers, register_writes
-
-__all__ = ["compile_commands", "start_compiled", "collect_compiled", "HARNESS"]
+__all__ = ["CompiledEngine", "State", "compile_commands", "HARNESS", "LIBRARY"]
 
 HARNESS = Path(__file__).with_name("harness.cpp")
-TAIL_CYCLES = 64
-FIELDS = ("ends", "users", "first_in", "last_in", "first_out", "last_out")
+LIBRARY = "engine.so"
+RECORDS = {
+    "beats": np.uint8, "ends": np.int64, "users": np.int64, "first_in": np.int64,
+    "last_in": np.int64, "first_out": np.int64, "last_out": np.int64,
+}  # fmt: skip
+"""What the harness records of a stream, in its order."""
 
 
 def compile_commands(folder, source, top, build_args):
-    """Commands that compile the Verilog file ``source`` with the harness into ``folder/engine``."""
+    """Commands that compile the Verilog file ``source`` with the harness into a shared library.
+
+    Several libraries live in one process: none may see another's symbols.
+    """
     return [
         ["verilator", "--cc", "--exe", "--top-module", top, "--prefix", "Vengine", "-Mdir",
-         str(folder), "-o", "engine", *build_args, str(source), str(HARNESS)],
+         str(folder), "-o", LIBRARY, "-CFLAGS", "-fPIC -fvisibility=hidden -fno-gnu-unique",
+         "-LDFLAGS", "-shared -Wl,-Bsymbolic", *build_args, str(source), str(HARNESS)],
         ["make", "-j", "2", "-C", str(folder), "-f", "Vengine.mk", "OPT_FAST=-O2"],
     ]  # fmt: skip
 
 
-def start_compiled(folder, program, config, image, settings):
-    """Write the job in ``folder`` for the harness and start it; returns the process."""
-    with np.load(folder / "packets.npz") as packets:
-        beats, lasts, users = (packets[name] for name in ("beats", "lasts", "users"))
-    writes = list(register_writes(config, image))
-    registers = list(readable_registers().values())
-    head = [
-        config.bus_bytes, round(settings["stall"] * 2**32), settings["seed"],
-        settings["patience"], TAIL_CYCLES, STATUS,
-    ]  # fmt: skip
-    with (folder / "job.bin").open("wb") as file:
-        for numbers in (
-            np.array([*head, len(writes), *writes, len(beats)], dtype="<u8"),
-            beats,
-            np.array([len(lasts), *lasts, *users, len(registers)], dtype="<u8"),
-            np.array(registers, dtype="<u4"),
-        ):
-            file.write(numbers.tobytes())
-    with (folder / "simulation.log").open("w") as log:
-        return subprocess.Popen(
-            [str(program), "job.bin", "result.bin", "progress"],
-            cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-            start_new_session=True,
+class State(enum.IntEnum):
+    """Why :meth:`CompiledEngine.advance` returned."""
+
+    RUNNING = 0
+    """The cycles asked for are over."""
+    DONE = 1
+    """Every packet is answered, and the tail is over."""
+    SILENT = 2
+    """Nothing has moved for too long."""
+    BEGUN = 3
+    """The packets asked for have begun."""
+
+
+class CompiledEngine:
+    """An engine of its own from the library of a build, just reset.
+
+    Register accesses take their cycles from whatever is streaming.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the build.
+    """
+
+    def __init__(self, folder):
+        self._library = _load(folder / LIBRARY)
+        self._handle = self._library.engine_open()
+        self._arrays = ()
+        self._close = weakref.finalize(self, self._library.engine_close, self._handle)
+
+    def close(self):
+        """Free the engine; it must not be used any more."""
+        self._close()
+
+    def reset(self):
+        """Pull ``aresetn``; everything in flight and every parameter is lost."""
+        self._library.engine_reset(self._handle)
+
+    def write(self, address, data):
+        """Write a register; its response, None without an answer."""
+        answer = self._library.engine_write(self._handle, address, data)
+        return None if answer < 0 else answer
+
+    def read(self, address):
+        """Read a register; (response, data), None without an answer."""
+        answer = self._library.engine_read(self._handle, address)
+        return None if answer < 0 else (answer >> 32, answer & 0xFFFFFFFF)
+
+    def begin(self, beats, lasts, users, *, stall, seed, patience, tail, hold=None):
+        """Start to stream packets.
+
+        Parameters
+        ----------
+        beats : uint8 array [n, bus_bytes]
+            Every beat of every packet.
+        lasts, users : int64 array [packets]
+            Index of each packet's last beat, and its ``tuser``.
+        stall : float
+            Probability of a gap before an input beat and of back-pressure on an output beat.
+        seed : int
+        patience : int
+            Cycles without a beat after which the engine counts as silent.
+        tail : int
+            Cycles to listen on after the last packet.
+        hold : int
+            Packet that must not begin yet.
+        """
+        self._arrays = tuple(
+            np.ascontiguousarray(array, dtype)
+            for array, dtype in ((beats, np.uint8), (lasts, np.int64), (users, np.int64))
+        )
+        beats, lasts, users = self._arrays  # the harness reads them where they are
+        self._library.engine_begin(
+            self._handle, beats.ctypes.data, beats.shape[1], lasts.ctypes.data, users.ctypes.data,
+            len(users), _packet(hold), round(stall * 2**32), seed, patience, tail,
         )  # fmt: skip
 
+    def hold(self, packet):
+        """Choose another packet that must not begin yet; None lets every one begin."""
+        self._library.engine_hold(self._handle, _packet(packet))
 
-def collect_compiled(folder, config):
-    """Rewrite the harness's result as the ``result.npz`` of the cocotb bench, if there is one."""
-    with contextlib.suppress(FileNotFoundError):
-        raw = (folder / "result.bin").read_bytes()
-        beats, at = _array(raw, 0, "u1")
-        result = {"beats": beats.reshape(-1, config.bus_bytes)}
-        for name in FIELDS:
-            result[name], at = _array(raw, at, "<i8")
-        values, at = _array(raw, at, "<u4")
-        cycles, at = _array(raw, at, "<i8")
-        registers = dict(zip(readable_registers(), values.tolist()))
-        np.savez(
-            folder / "result.npz",
-            codes=np.zeros((0, -(-config.code_bits // 8)), dtype=np.uint8),
-            cycles=cycles[0],
-            registers=np.array(json.dumps(registers)),
-            **result,
-        )
+    def advance(self, cycles, *, begun=None):
+        """Go on for ``cycles`` cycles, until ``begun`` packets have begun, or to the end.
+
+        Returns
+        -------
+        State
+        """
+        begun = np.iinfo(np.int64).max if begun is None else begun
+        return State(self._library.engine_advance(self._handle, cycles, begun))
+
+    @property
+    def cycles(self):
+        """Cycles since :meth:`begin`."""
+        return self._library.engine_cycles(self._handle)
+
+    @property
+    def received(self):
+        """Beats received since :meth:`begin`."""
+        return self._library.engine_received(self._handle)
+
+    def records(self):
+        """What was recorded since :meth:`begin`: dict of arrays by name, see :data:`RECORDS`."""
+        return {
+            name: self._record(which, dtype) for which, (name, dtype) in enumerate(RECORDS.items())
+        }
+
+    def _record(self, which, dtype):
+        span = self._library.engine_record(self._handle, which)
+        raw = ctypes.string_at(span.data, span.bytes) if span.bytes else b""
+        return np.frombuffer(raw, dtype)
 
 
-def _array(raw, at, kind):
-    """Array that begins at byte ``at`` with its length, and where the next one begins."""
-    count = int(np.frombuffer(raw, "<u8", 1, at)[0])
-    items = np.frombuffer(raw, kind, count, at + 8)
-    return items, at + 8 + items.nbytes
+class _Span(ctypes.Structure):
+    _fields_ = (("data", ctypes.c_void_p), ("bytes", ctypes.c_uint64))
+
+
+def _packet(index):
+    return -1 if index is None else index
+
+
+def _load(path):
+    library = ctypes.CDLL(str(path))
+    engine, pointer, number = ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64
+    word, natural = ctypes.c_uint32, ctypes.c_uint64
+    for name, result, *arguments in (
+        ("open", engine),
+        ("close", None, engine),
+        ("reset", None, engine),
+        ("write", number, engine, word, word),
+        ("read", number, engine, word),
+        ("begin", None, engine, pointer, natural, pointer, pointer, number, number, natural,
+         natural, number, number),
+        ("hold", None, engine, number),
+        ("advance", ctypes.c_int, engine, number, number),
+        ("cycles", number, engine),
+        ("received", number, engine),
+        ("record", _Span, engine, ctypes.c_int),
+    ):  # fmt: skip
+        function = getattr(library, f"engine_{name}")
+        function.restype, function.argtypes = result, arguments
+    return library

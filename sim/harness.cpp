@@ -1,14 +1,10 @@
-// Runs a job on a Verilated engine without Python in the loop: the fast path of sim.compiled,
-// which writes the job file and reads the result file in the same order of fields.
+// A Verilated engine with its pins driven in C++: what sim.compiled loads as a shared library.
 //
-//   engine JOB RESULT PROGRESS
+// Every cycle, whatever it is spent on, moves the streams: a register access in the middle of a
+// packet happens on live hardware. Nothing here judges what comes out.
 
-#include <chrono>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <string>
 #include <vector>
 
 #include "Vengine.h"
@@ -16,8 +12,8 @@
 
 namespace {
 
-constexpr uint64_t POLL = uint64_t(1) << 40;
-constexpr int PATIENCE = 1000;
+constexpr int PATIENCE = 1000;  // cycles that a register access may take
+constexpr int64_t NO_ANSWER = -1;
 
 // Ports are plain integers up to 64 bits and arrays of words above.
 template <class T>
@@ -29,34 +25,8 @@ uint8_t* bytes(VlWide<W>& port) {
     return reinterpret_cast<uint8_t*>(port.data());
 }
 
-[[noreturn]] void fail(const std::string& why) {
-    std::fprintf(stderr, "error: %s\n", why.c_str());
-    std::exit(1);
-}
-
-struct Reader {
-    std::FILE* file;
-    template <class T>
-    std::vector<T> array(size_t count) {
-        std::vector<T> items(count);
-        if (std::fread(items.data(), sizeof(T), count, file) != count) fail("job file is short");
-        return items;
-    }
-    uint64_t number() { return array<uint64_t>(1)[0]; }
-};
-
-struct Writer {
-    std::FILE* file;
-    template <class T>
-    void array(const std::vector<T>& items) {
-        const uint64_t count = items.size();
-        std::fwrite(&count, sizeof count, 1, file);
-        std::fwrite(items.data(), sizeof(T), items.size(), file);
-    }
-};
-
 struct Random {
-    uint64_t state, threshold;
+    uint64_t state = 1, threshold = 0;
     bool stalls() {
         if (!threshold) return false;
         state ^= state << 13;
@@ -66,213 +36,242 @@ struct Random {
     }
 };
 
-struct Engine {
-    VerilatedContext context;
-    Vengine dut{&context};
+// Packets on their way in; the arrays belong to the caller.
+struct Source {
+    const uint8_t* beats = nullptr;
+    std::size_t width = 0;  // bytes of a beat
+    const int64_t *lasts = nullptr, *users = nullptr;  // index of each packet's last beat; its set
+    int64_t packets = 0, hold = -1;                    // packet that must not begin yet
+    int64_t sent = 0, sent_packets = 0;
+    bool offered = false, opening = true;
+    std::vector<int64_t> first, last;
 
-    // Outputs are sampled between settle and edge: what they were just before the edge.
-    void settle() {
-        dut.aclk = 0;
-        dut.eval();
-    }
-    void edge() {
-        dut.aclk = 1;
-        dut.eval();
-    }
+    bool done() const { return sent_packets >= packets; }
+};
+
+struct Sink {
+    bool opening = true;
+    int64_t received = 0;
+    std::vector<uint8_t> beats;
+    std::vector<int64_t> ends, users, first, last;
+};
+
+class Engine {
+public:
+    enum State { RUNNING, DONE, SILENT, BEGUN };  // as in sim.compiled
+
+    Engine() { reset(); }
+    ~Engine() { dut.final(); }
 
     void reset() {
+        source = {};
+        sink = {};
+        random = {};
         dut.aresetn = 0;
-        dut.s_axis_tvalid = dut.s_axis_tlast = dut.s_axis_tuser = dut.m_axis_tready = 0;
+        dut.s_axis_tlast = dut.s_axis_tuser = dut.m_axis_tready = 0;
         std::memset(bytes(dut.s_axis_tdata), 0, sizeof dut.s_axis_tdata);
         dut.s_axil_awvalid = dut.s_axil_wvalid = dut.s_axil_arvalid = 0;
         dut.s_axil_awaddr = dut.s_axil_araddr = 0;
         dut.s_axil_wdata = 0;
         dut.s_axil_wstrb = 0xf;
         dut.s_axil_bready = dut.s_axil_rready = 1;
+        offer();
         for (int i = 0; i < 7; ++i) {
-            settle();
-            edge();
+            tick([] {});
             dut.aresetn = i >= 4;
         }
     }
 
-    void write(uint32_t address, uint32_t data) {
+    int64_t write(uint32_t address, uint32_t data) {
         dut.s_axil_awaddr = address;
         dut.s_axil_wdata = data;
         dut.s_axil_awvalid = dut.s_axil_wvalid = 1;
         for (int i = 0; i < PATIENCE; ++i) {
-            settle();
-            const bool address_taken = dut.s_axil_awready, data_taken = dut.s_axil_wready;
-            const bool answered = dut.s_axil_bvalid;
-            const int response = dut.s_axil_bresp;
-            edge();
+            bool address_taken, data_taken;
+            int64_t response = NO_ANSWER;
+            tick([&] {
+                address_taken = dut.s_axil_awready;
+                data_taken = dut.s_axil_wready;
+                if (dut.s_axil_bvalid) response = dut.s_axil_bresp;
+            });
             if (address_taken) dut.s_axil_awvalid = 0;
             if (data_taken) dut.s_axil_wvalid = 0;
-            if (answered) {
-                if (response) fail("write to register " + std::to_string(address) + " is refused");
-                return;
-            }
+            if (response != NO_ANSWER) return response;
         }
-        fail("write to register " + std::to_string(address) + " is not answered");
+        dut.s_axil_awvalid = dut.s_axil_wvalid = 0;
+        return NO_ANSWER;
     }
 
-    uint32_t read(uint32_t address) {
+    int64_t read(uint32_t address) {
         dut.s_axil_araddr = address;
         dut.s_axil_arvalid = 1;
         for (int i = 0; i < PATIENCE; ++i) {
-            settle();
-            const bool taken = dut.s_axil_arready, answered = dut.s_axil_rvalid;
-            const uint32_t data = dut.s_axil_rdata;
-            const int response = dut.s_axil_rresp;
-            edge();
+            bool taken;
+            int64_t answer = NO_ANSWER;
+            tick([&] {
+                taken = dut.s_axil_arready;
+                if (dut.s_axil_rvalid)
+                    answer = int64_t(dut.s_axil_rresp) << 32 | uint32_t(dut.s_axil_rdata);
+            });
             if (taken) dut.s_axil_arvalid = 0;
-            if (answered) {
-                if (response) fail("read of register " + std::to_string(address) + " is refused");
-                return data;
-            }
+            if (answer != NO_ANSWER) return answer;
         }
-        fail("read of register " + std::to_string(address) + " is not answered");
+        dut.s_axil_arvalid = 0;
+        return NO_ANSWER;
     }
 
-    void wait_until_free(uint32_t status) {
-        for (int i = 0; i < PATIENCE; ++i)
-            if (read(status) >> 1 & 1) return;
-        fail("STATUS bit 1 stays 0: the shadow set never becomes free");
+    void begin(const Source& packets, const Random& gaps, int64_t quiet, int64_t listen) {
+        source = packets;
+        sink = {};
+        random = gaps;
+        patience = quiet;
+        tail = listen;
+        cycle = moved = 0;
+        end = -1;
+        dut.m_axis_tready = 1;
+        offer();
     }
-};
 
-struct Job {
-    uint64_t width, stall, seed, patience, tail, status;
-    std::vector<uint64_t> writes, lasts, users;
-    std::vector<uint8_t> beats;
-    std::vector<uint32_t> registers;
-
-    explicit Job(Reader in) {
-        width = in.number();
-        stall = in.number();
-        seed = in.number();
-        patience = in.number();
-        tail = in.number();
-        status = in.number();
-        writes = in.array<uint64_t>(in.number());
-        beats = in.array<uint8_t>(in.number() * width);
-        lasts = in.array<uint64_t>(in.number());
-        users = in.array<uint64_t>(lasts.size());
-        registers = in.array<uint32_t>(in.number());
+    void hold(int64_t packet) {
+        source.hold = packet;
+        moved = cycle;
     }
-};
 
-struct Result {
-    std::vector<uint8_t> beats;
-    std::vector<int64_t> ends, users, first_in, last_in, first_out, last_out;
-    std::vector<uint32_t> registers;
-    std::vector<int64_t> cycles;
-};
-
-void report(const char* path, size_t beats, int64_t cycle) {
-    if (std::FILE* file = std::fopen(path, "w")) {
-        std::fprintf(file, "%zu %lld", beats, static_cast<long long>(cycle));
-        std::fclose(file);
+    State advance(int64_t cycles, int64_t begun) {
+        for (; cycles > 0; --cycles) {
+            if (cycle == end) return DONE;
+            if (int64_t(source.first.size()) >= begun) return BEGUN;
+            tick([] {});
+            if (end < 0 && source.done() && int64_t(sink.ends.size()) >= source.packets)
+                end = cycle + tail;
+            if (end < 0 && cycle - moved > patience) return SILENT;
+        }
+        return RUNNING;
     }
-}
 
-void stream(Engine& engine, const Job& job, Result& result, const char* progress) {
-    auto& dut = engine.dut;
-    Random random{job.seed * 2 + 1, job.stall};
-    const size_t beats = job.beats.size() / job.width, packets = job.users.size();
-    size_t sent = 0, sent_packets = 0, received = 0;
-    bool offered = false, opening_in = true, opening_out = true;
-    int64_t cycle = 0, moved = 0, end = -1;
-    auto reported = std::chrono::steady_clock::now();
+    Source source;
+    Sink sink;
+    int64_t cycle = 0;
 
-    const auto offer = [&] {
-        offered = sent < beats && !random.stalls();
-        dut.s_axis_tvalid = offered;
-        if (!offered) return;
-        std::memcpy(bytes(dut.s_axis_tdata), &job.beats[sent * job.width], job.width);
-        dut.s_axis_tlast = sent == job.lasts[sent_packets];
-        dut.s_axis_tuser = job.users[sent_packets] ^ !opening_in;  // sampled on the first beat only
-    };
-    offer();
-    dut.m_axis_tready = 1;
+private:
+    VerilatedContext context;
+    Vengine dut{&context};
+    Random random;
+    int64_t moved = 0, end = -1, patience = 0, tail = 0;
 
-    while (cycle != end) {
-        engine.settle();
-        const bool taken = offered && dut.s_axis_tready;
+    // One clock cycle. Outputs are sampled by ``sample`` as they are just before the edge.
+    template <class Sample>
+    void tick(Sample sample) {
+        dut.aclk = 0;
+        dut.eval();
+        sample();
+        const bool taken = source.offered && dut.s_axis_tready;
         const bool given = dut.m_axis_tready && dut.m_axis_tvalid;
-        if (given) {
-            result.beats.insert(result.beats.end(), bytes(dut.m_axis_tdata),
-                                bytes(dut.m_axis_tdata) + job.width);
-            ++received;
-            if (opening_out) result.first_out.push_back(cycle);
-            opening_out = dut.m_axis_tlast;
-            if (opening_out) {
-                result.ends.push_back(received);
-                result.users.push_back(dut.m_axis_tuser);
-                result.last_out.push_back(cycle);
-            }
-        }
-        engine.edge();
-        if (taken) {
-            if (opening_in) result.first_in.push_back(cycle);
-            opening_in = sent == job.lasts[sent_packets];
-            if (opening_in) {
-                result.last_in.push_back(cycle);
-                ++sent_packets;
-            }
-            ++sent;
-        }
-        if (taken || !offered) offer();
-        if (job.stall) dut.m_axis_tready = !random.stalls();
+        if (given) receive();
+        dut.aclk = 1;
+        dut.eval();
+        if (taken) sent();
+        if (taken || !source.offered) offer();
+        if (random.threshold) dut.m_axis_tready = !random.stalls();
         if (taken || given) moved = cycle;
         ++cycle;
-        if (end < 0 && sent_packets >= packets && result.ends.size() >= packets)
-            end = cycle + job.tail;
-        if (end < 0 && uint64_t(cycle - moved) > job.patience) break;
-        if (cycle % 4096 == 0) {
-            const auto now = std::chrono::steady_clock::now();
-            if (now - reported > std::chrono::milliseconds(250)) {
-                report(progress, received, cycle);
-                reported = now;
-            }
+    }
+
+    void offer() {
+        auto& s = source;
+        s.offered = !s.done() && !(s.opening && s.sent_packets == s.hold) && !random.stalls();
+        dut.s_axis_tvalid = s.offered;
+        if (!s.offered) return;
+        std::memcpy(bytes(dut.s_axis_tdata), s.beats + s.sent * s.width, s.width);
+        dut.s_axis_tlast = s.sent == s.lasts[s.sent_packets];
+        dut.s_axis_tuser = s.users[s.sent_packets] ^ !s.opening;  // sampled on the first beat only
+    }
+
+    void sent() {
+        auto& s = source;
+        if (s.opening) s.first.push_back(cycle);
+        s.opening = s.sent == s.lasts[s.sent_packets];
+        if (s.opening) {
+            s.last.push_back(cycle);
+            ++s.sent_packets;
+        }
+        ++s.sent;
+    }
+
+    void receive() {
+        const uint8_t* data = bytes(dut.m_axis_tdata);
+        sink.beats.insert(sink.beats.end(), data, data + source.width);
+        ++sink.received;
+        if (sink.opening) sink.first.push_back(cycle);
+        sink.opening = dut.m_axis_tlast;
+        if (sink.opening) {
+            sink.ends.push_back(sink.received);
+            sink.users.push_back(dut.m_axis_tuser);
+            sink.last.push_back(cycle);
         }
     }
-    dut.s_axis_tvalid = 0;
-    result.cycles.push_back(cycle);
+};
+
+struct Span {
+    const void* data;
+    uint64_t bytes;
+};
+
+template <class T>
+Span span(const std::vector<T>& items) {
+    return {items.data(), items.size() * sizeof(T)};
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-    if (argc != 4) fail("arguments are JOB RESULT PROGRESS");
-    std::FILE* in = std::fopen(argv[1], "rb");
-    if (!in) fail("cannot read the job file");
-    const Job job(Reader{in});
-    std::fclose(in);
+#define EXPORT extern "C" __attribute__((visibility("default")))
 
-    Engine engine;
-    Result result;
-    engine.reset();
-    for (const uint64_t word : job.writes) {
-        if (word & POLL) engine.wait_until_free(job.status);
-        engine.write(word >> 32 & 0xff, uint32_t(word));
+EXPORT Engine* engine_open() { return new Engine; }
+EXPORT void engine_close(Engine* engine) { delete engine; }
+EXPORT void engine_reset(Engine* engine) { engine->reset(); }
+
+// Response of the write, or -1 without an answer.
+EXPORT int64_t engine_write(Engine* engine, uint32_t address, uint32_t data) {
+    return engine->write(address, data);
+}
+
+// Response above 32 bits of data, or -1 without an answer.
+EXPORT int64_t engine_read(Engine* engine, uint32_t address) { return engine->read(address); }
+
+// Streams ``packets`` packets from now on. ``stall`` is a probability times 2^32.
+EXPORT void engine_begin(Engine* engine, const uint8_t* beats, uint64_t width,
+                         const int64_t* lasts, const int64_t* users, int64_t packets, int64_t hold,
+                         uint64_t stall, uint64_t seed, int64_t patience, int64_t tail) {
+    Source source;
+    source.beats = beats;
+    source.width = width;
+    source.lasts = lasts;
+    source.users = users;
+    source.packets = packets;
+    source.hold = hold;
+    engine->begin(source, Random{seed * 2 + 1, stall}, patience, tail);
+}
+
+EXPORT void engine_hold(Engine* engine, int64_t packet) { engine->hold(packet); }
+
+// Goes on for some cycles, or until packet number ``begun`` - 1 has begun, or to the end.
+EXPORT int engine_advance(Engine* engine, int64_t cycles, int64_t begun) {
+    return engine->advance(cycles, begun);
+}
+
+EXPORT int64_t engine_cycles(Engine* engine) { return engine->cycle; }
+EXPORT int64_t engine_received(Engine* engine) { return engine->sink.received; }
+
+// A record of the stream; the memory is valid until the next call that moves the engine.
+EXPORT Span engine_record(Engine* engine, int which) {
+    switch (which) {
+        case 0: return span(engine->sink.beats);
+        case 1: return span(engine->sink.ends);
+        case 2: return span(engine->sink.users);
+        case 3: return span(engine->source.first);
+        case 4: return span(engine->source.last);
+        case 5: return span(engine->sink.first);
+        case 6: return span(engine->sink.last);
+        default: return {nullptr, 0};
     }
-    engine.wait_until_free(job.status);
-    stream(engine, job, result, argv[3]);
-    for (const uint32_t offset : job.registers) result.registers.push_back(engine.read(offset));
-    engine.dut.final();
-
-    std::FILE* out = std::fopen(argv[2], "wb");
-    if (!out) fail("cannot write the result file");
-    Writer writer{out};
-    writer.array(result.beats);
-    writer.array(result.ends);
-    writer.array(result.users);
-    writer.array(result.first_in);
-    writer.array(result.last_in);
-    writer.array(result.first_out);
-    writer.array(result.last_out);
-    writer.array(result.registers);
-    writer.array(result.cycles);
-    return std::fclose(out) ? 1 : 0;
 }

@@ -13,11 +13,11 @@ import numpy as np
 
 from ecoformer.errors import EcoformerError
 from sim.build import build, last_words, start_step
-from sim.compiled import collect_compiled, start_compiled
-from sim.faults import check_faults, packet
+from sim.job import Job, check_job
+from sim.rtl import Rtl
 from sim.run import SimulationRun
 
-__all__ = ["simulate", "start_bench", "Engine"]
+__all__ = ["simulate", "start_bench"]
 
 POLL_SECONDS = 0.02
 
@@ -48,7 +48,7 @@ def simulate(
         Packets to spoil: ``truncated``, ``overlong`` or ``unknown_set``.
     updates : dict of int to ParameterImage
         Images to load during the run: every set of each is committed while the packet before the
-        named one is under way, and counts from the named one on. Not with ``compiled``.
+        named one is under way, and counts from the named one on.
     trace : bool
         Record the code of every token; ``compiled`` never does.
     build_dir : Path
@@ -66,28 +66,27 @@ def simulate(
         No simulator, a design it refuses, or a workload that does not fit.
     """
     faults, updates = dict(faults or {}), dict(sorted((updates or {}).items()))
-    _check(config, image, workload, stall, faults)
-    _check_updates(config, image, workload, updates, simulator)
+    check_job(config, image, workload, stall=stall, faults=faults)  # before a minute of building
+    _check_updates(config, image, workload, updates)
     waves = _wave_file(waves, simulator)
+    if simulator == "compiled":
+        with contextlib.closing(Rtl(config, verilog, image, build_dir, reporter=reporter)) as rtl:
+            return rtl.stream(workload, stall=stall, seed=seed, faults=faults, updates=updates)
+    job = Job.pack(config, image, workload, stall=stall, faults=faults)
     built = build(
         verilog, build_dir, simulator=simulator, reporter=reporter,
         waves=waves.suffix[1:] if waves else None,
     )  # fmt: skip
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=Path(build_dir).resolve()))
-    trace = trace and simulator != "compiled"
-    settings = _write_job(folder, config, image, workload, faults, stall)
-    settings.update(seed=seed, trace=trace, updates=list(updates))
+    _write_job(folder, config, image, job, updates)
+    settings = {
+        "stall": stall, "seed": seed, "patience": job.patience, "trace": trace,
+        "updates": list(updates),
+    }  # fmt: skip
     (folder / "settings.json").write_text(json.dumps(settings))
-    for packet_number, update in updates.items():
-        update.save(folder / f"update{packet_number}.safetensors", config)
     start = time.monotonic()
-    if simulator == "compiled":
-        process = start_compiled(folder, built.folder / "engine", config, image, settings)
-    else:
-        process = start_bench(folder, built, "sim.tb_engine", waves=waves is not None)
+    process = start_bench(folder, built, "sim.tb_engine", waves=waves is not None)
     _wait(process, folder, _progress(config, workload, reporter))
-    if simulator == "compiled":
-        collect_compiled(folder, config)
     result = _read_result(folder, config)
     seconds = time.monotonic() - start
     if waves:
@@ -104,61 +103,7 @@ def simulate(
     )
 
 
-class Engine:
-    """Simulated hardware as a function: what a driver and an accelerator do together.
-
-    Parameters
-    ----------
-    config : Config
-    verilog : Path or str
-    image : ParameterImage
-    build_dir : Path
-        Folder in which the build is kept; the first call builds.
-    options : dict
-        Further arguments of :func:`simulate`.
-
-    Members
-    -------
-    run : SimulationRun
-        The last run, for cycle counts.
-    """
-
-    def __init__(self, config, verilog, image, build_dir, **options):
-        self.config, self.verilog, self.image = config, verilog, image
-        self.build_dir, self.run = build_dir, None
-        self.options = {"simulator": "compiled", **options}
-
-    def attend(self, workload):
-        """Results of every sequence: list of int64 [N, E]."""
-        self.run = simulate(
-            self.config, self.verilog, self.image, workload, build_dir=self.build_dir,
-            **self.options,
-        )  # fmt: skip
-        outputs = self.run.outputs
-        if self.run.errors.any() or list(map(len, outputs)) != workload.lengths.tolist():
-            raise EcoformerError("engine: it does not answer every sequence; run 'verify'")
-        return outputs
-
-
-def _check(config, image, workload, stall, faults):
-    if not 0 <= stall < 1:
-        raise EcoformerError(f"stall {stall}: must be at least 0 and below 1")
-    try:
-        image.check(config)
-        workload.check(config)
-    except ValueError as error:
-        raise EcoformerError(f"simulation: {error}; use matching files") from error
-    if workload.sets.max() >= image.sets:
-        raise EcoformerError(
-            f"workload: asks for parameter set {workload.sets.max()}, but the image has "
-            f"{image.sets}; export more sets"
-        )
-    check_faults(config, image, workload, faults)
-
-
-def _check_updates(config, image, workload, updates, simulator):
-    if updates and simulator == "compiled":
-        raise EcoformerError("updates: 'compiled' cannot load during a run; use 'verilator'")
+def _check_updates(config, image, workload, updates):
     for index, update in updates.items():
         if not 1 <= index < len(workload):
             raise EcoformerError(f"update before packet {index}: choose 1…{len(workload) - 1}")
@@ -181,24 +126,12 @@ def _wave_file(waves, simulator):
     return waves
 
 
-def _write_job(folder, config, image, workload, faults, stall):
-    packets = [
-        packet(config, image, sequence, faults.get(i))
-        for i, sequence in enumerate(workload.sequences())
-    ]
-    beats = [beats for beats, _ in packets]
-    lengths = np.array(list(map(len, beats)), dtype=np.int64)
-    np.savez(
-        folder / "packets.npz",
-        beats=np.concatenate(beats),
-        lasts=np.cumsum(lengths) - 1,
-        users=np.array([user for _, user in packets], dtype=np.int64),
-    )
+def _write_job(folder, config, image, job, updates):
+    np.savez(folder / "packets.npz", beats=job.beats, lasts=job.lasts, users=job.users)
     (folder / "config.toml").write_text(config.as_toml())
     image.save(folder / "parameters.safetensors", config)
-    longest = -(-int(lengths.max()) // config.input_beats)
-    quiet = (2 * longest + 64) * config.cycles_per_token + 4096
-    return {"stall": stall, "patience": int(quiet / (1 - stall) ** 2)}
+    for packet, update in updates.items():
+        update.save(folder / f"update{packet}.safetensors", config)
 
 
 def start_bench(folder, built, module, *, waves=False):

@@ -19,13 +19,12 @@ from ecoformer.config import Config
 from ecoformer.parameters import ParameterImage
 from ecoformer.registers import REGISTERS, Error
 from sim.drivers import RegisterPort, StreamSink, StreamSource
+from sim.job import TAIL_CYCLES
 from sim.programming import POLL, SHADOW_FREE, STATUS, readable_registers, register_writes
 
 __all__ = ["run_job", "program"]
 
 PERIOD_NS = 10
-TAIL_CYCLES = 64
-"""Cycles to listen on after the last packet, for beats that nobody asked for."""
 PROGRESS_SECONDS = 0.25
 ALL_FLAGS = sum(1 << flag for flag in Error)
 LOOK_CYCLES = 512

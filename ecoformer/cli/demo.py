@@ -122,7 +122,6 @@ def _rtl_in_network(config_path, design, model_path, count, build_dir):
     """Predictions with every attention on the RTL, against the integer model, image by image."""
     evaluation = import_room("golden.evaluation", "learn")
     deployment = import_room("golden.deployment", "learn")
-    simulate = import_room("sim.simulate")
     model = import_room("golden.network", "learn").load_model(model_path)
     part = _held_out(config_path)
     if count:
@@ -135,7 +134,7 @@ def _rtl_in_network(config_path, design, model_path, count, build_dir):
     total = len(part) * model.config.heads * model.config.depth
     with progress() as reporter:
         engine = _Cycles(
-            simulate.Engine(config, design.verilog, image, build_dir)
+            import_room("sim.rtl").Rtl(config, design.verilog, image, build_dir)
         )
         checked = evaluation.CheckedEngine(
             config, image, engine, lambda done: reporter("sequences on the RTL", done, total)

@@ -3,8 +3,7 @@ import pytest
 
 from ecoformer.errors import EcoformerError
 from ecoformer.registers import constants
-from golden.integer.attention import attend
-from sim.simulate import Engine, simulate
+from sim.simulate import simulate
 from sim.verify import compare
 from tests.sim import dummy
 
@@ -80,7 +79,7 @@ def test_the_compiled_engine_stands_stalls_and_bad_packets(builds):
 @pytest.mark.parametrize("simulator", ["icarus", "compiled"])
 def test_a_refused_register_access_is_one_line(builds, simulator):
     text = dummy.engine().replace("s_axil_bresp = 2'd0", "s_axil_bresp = 2'd2")
-    with pytest.raises(EcoformerError, match="the simulation stopped: .*register") as error:
+    with pytest.raises(EcoformerError, match="register .* is (answered|refused)") as error:
         run(builds, text=text, simulator=simulator)
     assert "\n" not in str(error.value)
 
@@ -96,11 +95,6 @@ def test_parameters_change_from_the_named_packet_on(builds):
     assert {m.stage for m in report.mismatches} == {"hash"}
     waited = result.stamps["first_in"][5] - result.stamps["last_out"][4]
     assert waited > 100  # the bench held the packet until the engine had its parameters
-
-
-def test_the_compiled_engine_refuses_updates(builds):
-    with pytest.raises(EcoformerError, match="'compiled' cannot load during a run"):
-        run(builds, simulator="compiled", updates={1: dummy.image(sets=1)})
 
 
 def test_registers_are_read_back(builds):
@@ -172,21 +166,6 @@ def test_progress_is_reported(builds):
     run(builds, simulator="icarus", sequences=600, reporter=lambda *a: seen.append(a))
     moving = [done for stage, done, _ in seen if stage == "simulate"]
     assert moving and moving == sorted(moving) and moving[-1] > 0
-
-
-def test_engine_is_a_function_of_its_workload(builds):
-    image, workload = dummy.image(), dummy.workload(5)
-    engine = Engine(dummy.CONFIG, dummy.engine(), image, builds)
-    for got, sequence in zip(engine.attend(workload), workload.sequences()):
-        np.testing.assert_array_equal(got, attend(dummy.CONFIG, image, *sequence)[0])
-    assert engine.run.cycles > 0
-
-
-def test_engine_refuses_to_return_half_an_answer(builds):
-    text = dummy.engine().replace("answering <= 1;", "answering <= sequences != 3;")
-    engine = Engine(dummy.CONFIG, text, dummy.image(), builds, simulator="icarus")
-    with pytest.raises(EcoformerError, match="does not answer every sequence"):
-        engine.attend(dummy.workload(5))
 
 
 def test_nothing_is_left_behind(tmp_path):

@@ -1,0 +1,75 @@
+"""What is streamed through an engine: checked, and packed into beats."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ecoformer.errors import EcoformerError
+from sim.faults import check_faults, packet
+
+__all__ = ["Job", "TAIL_CYCLES", "check_job"]
+
+TAIL_CYCLES = 64
+"""Cycles to listen on after the last packet, for beats that nobody asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Packets on the wire.
+
+    Parameters
+    ----------
+    beats : uint8 array [n, bus_bytes]
+        Every beat of every packet.
+    lasts, users : int64 array [packets]
+        Index of each packet's last beat, and its ``tuser``.
+    patience : int
+        Cycles without a beat after which the engine counts as silent.
+    """
+
+    beats: np.ndarray
+    lasts: np.ndarray
+    users: np.ndarray
+    patience: int
+
+    @classmethod
+    def pack(cls, config, image, workload, *, stall=0.0, faults=None):
+        """The packets of ``workload``, some of them spoilt.
+
+        Raises
+        ------
+        EcoformerError
+            Image or workload does not fit ``config``, or a fault that cannot be made.
+        """
+        faults = faults or {}
+        check_job(config, image, workload, stall=stall, faults=faults)
+        packets = [
+            packet(config, image, sequence, faults.get(i))
+            for i, sequence in enumerate(workload.sequences())
+        ]
+        lengths = np.array([len(beats) for beats, _ in packets], dtype=np.int64)
+        longest = -(-int(lengths.max()) // config.input_beats)
+        quiet = (2 * longest + 64) * config.cycles_per_token + 4096
+        return cls(
+            beats=np.concatenate([beats for beats, _ in packets]),
+            lasts=np.cumsum(lengths) - 1,
+            users=np.array([user for _, user in packets], dtype=np.int64),
+            patience=int(quiet / (1 - stall) ** 2),
+        )
+
+
+def check_job(config, image, workload, *, stall, faults):
+    """Refuse what cannot be streamed; see :meth:`Job.pack`."""
+    if not 0 <= stall < 1:
+        raise EcoformerError(f"stall {stall}: must be at least 0 and below 1")
+    try:
+        image.check(config)
+        workload.check(config)
+    except ValueError as error:
+        raise EcoformerError(f"simulation: {error}; use matching files") from error
+    if workload.sets.max() >= image.sets:
+        raise EcoformerError(
+            f"workload: asks for parameter set {workload.sets.max()}, but the image has "
+            f"{image.sets}; export more sets"
+        )
+    check_faults(config, image, workload, faults)

@@ -1,0 +1,256 @@
+"""Generated Verilog as a function of numpy arrays: hardware and driver in one object."""
+
+import time
+
+import numpy as np
+
+from ecoformer.errors import EcoformerError
+from ecoformer.registers import REGISTERS, Access, Error
+from ecoformer.workload import Workload
+from sim.build import build
+from sim.compiled import CompiledEngine, State
+from sim.job import TAIL_CYCLES, Job
+from sim.programming import POLL, SHADOW_FREE, STATUS, readable_registers, register_writes
+from sim.run import SimulationRun
+
+__all__ = ["Rtl"]
+
+CHUNK_CYCLES = 50_000
+"""Cycles between two looks at the progress and at Ctrl-C."""
+PATIENCE = 1_000
+"""Looks at STATUS before the shadow set counts as stuck."""
+STAMPS = ("first_in", "last_in", "first_out", "last_out")
+ALL_FLAGS = sum(1 << flag for flag in Error)
+
+
+class Rtl:
+    """A simulated engine that is programmed once and then called like a function.
+
+    ``rtl(x, v)`` streams tokens and values through the hardware and returns its results, exactly
+    as they come out. The first use of a design compiles it; the build is kept by content. The
+    engine keeps its parameters from call to call and runs in this process.
+
+    Parameters
+    ----------
+    config : Config
+    verilog : Path or str
+        Verilog file or text.
+    image : ParameterImage
+        Every set of it is loaded.
+    build_dir : Path
+        Folder in which builds are kept.
+    reporter : callable
+        Called as ``reporter(stage, done, total)``; stages are ``build`` and ``simulate``.
+
+    Members
+    -------
+    run : SimulationRun or None
+        Cycles, time stamps and counters of the last call.
+    """
+
+    def __init__(self, config, verilog, image, build_dir, *, reporter=None):
+        try:
+            image.check(config)
+        except ValueError as error:
+            raise EcoformerError(f"simulation: {error}; use matching files") from error
+        self.config, self.image, self.reporter = config, image, reporter
+        self.run = None
+        self._built = build(verilog, build_dir, simulator="compiled", reporter=reporter)
+        self._engine = CompiledEngine(self._built.folder)
+        self._ready = False
+
+    def __call__(self, x, v, sets=0):
+        """Attention of sequences of equal length.
+
+        Parameters
+        ----------
+        x : int array [..., N, D]
+            Tokens, queries and keys in one.
+        v : int array [..., N, E]
+            Values.
+        sets : int or int array [...]
+            Parameter set of each sequence.
+
+        Returns
+        -------
+        int64 array [..., N, E]
+            Results in units of 2^-f, f being ``output_fraction``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Arrays of another kind, shape or range.
+        EcoformerError
+            The engine answers with an error or not at all.
+        """
+        c = self.config
+        x, v, sets = _integers("x", x), _integers("v", v), _integers("sets", sets)
+        if x.ndim < 2 or x.shape[-1] != c.head_dim:
+            raise ValueError(f"x must have shape [..., N, {c.head_dim}], not {x.shape}")
+        shape = (*x.shape[:-1], c.value_dim)
+        if v.shape != shape:
+            raise ValueError(f"v must have shape {shape}, not {v.shape}")
+        *batch, length, _ = shape
+        if 0 in batch:
+            return np.zeros(shape, dtype=np.int64)
+        sets = np.broadcast_to(sets, batch).reshape(-1)
+        workload = Workload(
+            sets=sets.astype(np.int64),
+            lengths=np.full(len(sets), length, dtype=np.int64),
+            tokens=x.reshape(-1, c.head_dim).astype(np.int64),
+            values=v.reshape(-1, c.value_dim).astype(np.int64),
+        )
+        workload.check(c)
+        return np.concatenate(self.attend(workload)).reshape(shape)
+
+    def attend(self, workload):
+        """Results of every sequence of a `Workload`, of any lengths: list of int64 [N, E].
+
+        Raises
+        ------
+        EcoformerError
+            The workload does not fit, or the engine answers with an error or not at all.
+        """
+        run = self.stream(workload)
+        for i, error in enumerate(run.errors):
+            if error:
+                raise EcoformerError(
+                    f"engine: sequence {i} is answered with the error flag; run 'verify'"
+                )
+        outputs = run.outputs
+        if list(map(len, outputs)) != workload.lengths.tolist():
+            raise EcoformerError(
+                f"engine: {len(outputs)} of {len(workload)} sequences are answered in "
+                f"{run.cycles} cycles, or not with all of their tokens; run 'verify'"
+            )
+        return outputs
+
+    def stream(self, workload, *, stall=0.0, seed=0, faults=None, updates=None):
+        """Stream ``workload`` and record what happens, whatever it is.
+
+        Parameters are those of `sim.simulate.simulate`.
+
+        Returns
+        -------
+        SimulationRun
+            Its counters are those of this call.
+        """
+        faults, updates = dict(faults or {}), dict(sorted((updates or {}).items()))
+        job = Job.pack(self.config, self.image, workload, stall=stall, faults=faults)
+        start = time.monotonic()
+        if not self._ready:
+            self.reset()
+        self._write(REGISTERS["ERRORS"].offset, ALL_FLAGS)
+        before = self._registers()
+        engine, total = self._engine, int(workload.lengths.sum())
+        engine.begin(
+            job.beats, job.lasts, job.users, stall=stall, seed=seed, patience=job.patience,
+            tail=TAIL_CYCLES, hold=next(iter(updates), None),
+        )  # fmt: skip
+        self._ready = False  # until the last packet has come out as it should
+        state = self._load_updates(updates, total)
+        if state is not State.SILENT:
+            state = self._advance(total)
+        run = self._record(faults, updates, before, time.monotonic() - start)
+        # A record that is not whole leaves an engine of unknown state; updates changed its sets.
+        whole = state is State.DONE and len(run.beats) == len(workload) and not run.extra_beats
+        self._ready = whole and not updates
+        self.run = run
+        return run
+
+    def reset(self):
+        """Reset the engine and load every parameter set anew; its counters begin at zero."""
+        self._ready = False
+        self._engine.reset()
+        self._program(self.image)
+        self._ready = True
+
+    def close(self):
+        """Free the engine; it must not be called any more."""
+        self._engine.close()
+
+    def _load_updates(self, updates, total):
+        """Load each image while the packet before its own is on its way; then its own begins."""
+        later = [*list(updates)[1:], None]
+        for (packet, image), following in zip(updates.items(), later):
+            if self._advance(total, begun=packet) is not State.BEGUN:
+                return State.SILENT
+            self._program(image)
+            self._engine.hold(following)
+        return State.RUNNING
+
+    def _advance(self, total, *, begun=None):
+        state = State.RUNNING
+        while state is State.RUNNING:
+            state = self._engine.advance(CHUNK_CYCLES, begun=begun)
+            if self.reporter:
+                done = self._engine.received // self.config.output_beats
+                self.reporter("simulate", min(total, done), total)
+        return state
+
+    def _program(self, image):
+        for word in register_writes(self.config, image):
+            if word & POLL:
+                self._wait_until_free()
+            self._write(word >> 32 & 0xFF, word & 0xFFFFFFFF)
+        self._wait_until_free()
+
+    def _wait_until_free(self):
+        for _ in range(PATIENCE):
+            if self._read(STATUS) >> SHADOW_FREE & 1:
+                return
+        raise EcoformerError(
+            "engine: STATUS bit 1 stays 0, the shadow set never becomes free; run 'verify'"
+        )
+
+    def _write(self, address, data):
+        if (response := self._engine.write(address, data)) != 0:
+            raise _register_error("write to", address, response)
+
+    def _read(self, address):
+        answer = self._engine.read(address)
+        if answer is None or answer[0]:
+            raise _register_error("read of", address, answer and answer[0])
+        return answer[1]
+
+    def _registers(self):
+        return {name: self._read(at) for name, at in readable_registers().items()}
+
+    def _record(self, faults, updates, before, seconds):
+        record = self._engine.records()
+        beats = record["beats"].reshape(-1, self.config.bus_bytes)
+        ends, cycles = record["ends"].tolist(), self._engine.cycles
+        registers = self._registers()
+        for name, value in registers.items():
+            if REGISTERS[name].access is Access.COUNTER:
+                registers[name] = value - before[name] & 0xFFFFFFFF
+        simulator = self._built.simulator
+        return SimulationRun(
+            config=self.config,
+            beats=[beats[a:b] for a, b in zip([0, *ends], ends)],
+            users=record["users"],
+            stamps={name: record[name] for name in STAMPS},
+            extra_beats=len(beats) - (ends[-1] if ends else 0),
+            codes=None,
+            cycles=cycles,
+            registers=registers,
+            faults=faults,
+            updates=updates,
+            seconds=seconds,
+            simulator=f"{simulator.name} {simulator.version}",
+        )
+
+
+def _integers(name, array):
+    array = np.asarray(array)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must hold integers, not {array.dtype}")
+    return array
+
+
+def _register_error(what, address, response):
+    names = [name for name, register in REGISTERS.items() if register.offset == address]
+    outcome = "is not answered" if response is None else f"is refused with response {response}"
+    return EcoformerError(
+        f"engine: {what} register {', '.join(names)} ({address:#04x}) {outcome}; run 'verify'"
+    )
