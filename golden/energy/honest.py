@@ -14,7 +14,6 @@ from ecoformer.arithmetic import (
     KERNEL_WIDTH,
     ROOT_FRACTION,
     ROOT_INDEX_BITS,
-    WEIGHT_WIDTH,
     Arithmetic,
     signed_width,
 )
@@ -170,11 +169,12 @@ class Honest:
         n = layer.heads * layer.tokens  # tokens of all heads
         slots = config.parameter_sets + 1
         token, value = config.token_width, config.value_width
+        weight = bits.weights.bits
         incoming = n * (D * token + E * value)
         parameters = {
-            "anchors": m * D * WEIGHT_WIDTH,
+            "anchors": m * D * weight,
             "bias": m * BIAS_WIDTH,
-            "projection": m * b * WEIGHT_WIDTH,
+            "projection": m * b * weight,
             "thresholds": b * THRESHOLD_SLOT,
         }
         state = b * E * bits.state_width
@@ -182,10 +182,10 @@ class Honest:
         ring = layer.tokens * b
         return [
             *_products("‖x‖²", n * D, token, token, bits.norm_width),
-            *_products("x·a", n * m * D, token, WEIGHT_WIDTH, bits.dot_width),
+            *_products("x·a", n * m * D, token, weight, bits.dot_width),
             *_products("kernel", n * m, bits.scaled_dot_width, ROOT_FRACTION + 1,
                        bits.cosine_width),
-            *_products("projection", n * m * b, KERNEL_WIDTH, WEIGHT_WIDTH, bits.projection_width),
+            *_products("projection", n * m * b, KERNEL_WIDTH, weight, bits.projection_width),
             _add("threshold", n * b, bits.projection_width),
             _add("state S", n * b * E, bits.state_width),
             _add("code sum z", n * b, bits.code_sum_width),
