@@ -1,4 +1,4 @@
-"""The whole tested matrix: every edge and many random configurations, bit by bit, under stalls.
+"""The whole tested matrix, bit by bit, under stalls: ends of ranges, pairs of values, random sizes.
 
 Every configuration runs at full rate and with gaps and back-pressure, with bad packets in between
 where there are any kinds of it, against the integer model.
@@ -8,6 +8,8 @@ import argparse
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +18,14 @@ from rich.progress import track
 
 from hw.verilog import emit
 from sim.faults import FAULTS
-from sim.matrix import edge_configs, random_config
+from sim.matrix import edge_configs, pair_configs, random_config, trial, uncovered_pairs
 from sim.simulate import simulate
-from sim.stimulus import random_image, random_workload
 from sim.verify import compare
 
 STALLS = (0.0, 0.4)
 SEQUENCES = 10
-LONGEST = 64
-"""Tokens of the longest sequence; an engine for more is tested on shorter ones."""
-MOST_SETS = 8
-"""Sets loaded, of engines that hold more."""
+LONGEST_OVERLONG = 64
+"""Engines for more tokens than this are not sent a packet that is too long."""
 
 
 def main():
@@ -34,21 +33,31 @@ def main():
     parser.add_argument("--random", type=int, default=40, help="random configurations")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--simulator", default="icarus", help="icarus, verilator or compiled")
+    parser.add_argument("--workers", type=int, default=2, help="simulations at the same time")
     options = parser.parse_args()
-    configs = {"edges": edge_configs()}
-    configs["random"] = {
-        f"seed {options.seed + i}": random_config(np.random.default_rng(options.seed + i))
-        for i in range(options.random)
+    pairs = pair_configs()
+    configs = {
+        "edges": edge_configs(),
+        "pairs": {f"row {i}": config for i, config in enumerate(pairs)},
+        "random": {
+            f"seed {options.seed + i}": random_config(np.random.default_rng(options.seed + i))
+            for i in range(options.random)
+        },
     }
     rows, failed = [], []
-    for group, members in configs.items():
-        started, totals = time.monotonic(), np.zeros(4, dtype=int)
-        for name, config in track(members.items(), group, total=len(members)):
-            totals += _check(f"{group} {name}", config, options, failed)
-        rows.append([
-            group, len(members), f"{totals[0]:,}", f"{totals[1]:,}", f"{totals[2]:,}",
-            totals[3], f"{time.monotonic() - started:.0f}",
-        ])  # fmt: skip
+    with ProcessPoolExecutor(options.workers) as workers:
+        for group, members in configs.items():
+            started, totals = time.monotonic(), np.zeros(4, dtype=int)
+            jobs = workers.map(partial(_check, options=options), members.items())
+            for counts, failures in track(jobs, group, total=len(members)):
+                totals += counts
+                failed += [f"{group} {failure}" for failure in failures]
+            rows.append([
+                group, len(members), f"{totals[0]:,}", f"{totals[1]:,}", f"{totals[2]:,}",
+                totals[3], f"{time.monotonic() - started:.0f}",
+            ])  # fmt: skip
+    uncovered = uncovered_pairs(pairs)
+    failed += [f"no configuration has {pair}" for pair, why in uncovered.items() if not why]
     write_section(
         "Tested matrix",
         "make test-full",
@@ -56,26 +65,26 @@ def main():
         ["group", "configurations", "packets", "output words", "codes", "mismatches", "seconds"],
         rows,
     )
+    for pair, why in uncovered.items():
+        print(f"refused pair {pair}: {why}")
     print(*failed, sep="\n")
     sys.exit(bool(failed))
 
 
-def _check(name, config, options, failed):
+def _check(member, options):
+    """Packets, words, codes and mismatches of one configuration, and what failed."""
+    name, config = member
     rng = np.random.default_rng(options.seed)
-    sets = min(config.parameter_sets, MOST_SETS)
-    image = random_image(config, rng, sets=sets)
-    workload = random_workload(
-        config, rng, SEQUENCES, lengths=(1, min(LONGEST, config.max_tokens)), sets=sets
-    )
+    image, workload = trial(config, rng, SEQUENCES)
     faults = {2: "truncated", 5: "unknown_set"}
-    if config.max_tokens <= LONGEST:
+    if config.max_tokens <= LONGEST_OVERLONG:
         faults[7] = "overlong"
     if config.input_beats == 1:
         del faults[2]
-    if sets == 1 << config.user_width:
+    if image.sets == 1 << config.user_width:
         del faults[5]
     assert set(faults.values()) <= set(FAULTS)
-    text, totals = emit(config), np.zeros(4, dtype=int)
+    text, totals, failed = emit(config), np.zeros(4, dtype=int), []
     with tempfile.TemporaryDirectory() as folder:
         for stall in STALLS:
             run = simulate(
@@ -87,7 +96,7 @@ def _check(name, config, options, failed):
             if not report.ok:
                 failed.append(f"{name}, stall {stall}: {config}")
                 failed += [f"    {mismatch}" for mismatch in report.mismatches[:5]]
-    return totals
+    return totals, failed
 
 
 if __name__ == "__main__":
