@@ -19,6 +19,7 @@ from pathlib import Path
 import cocotb
 
 from ecoformer.errors import EcoformerError
+from hw.lint import waivers
 from sim.compiled import HARNESS, compile_commands
 from sim.toolchain import Simulator, find_simulator
 
@@ -151,6 +152,7 @@ def _compile(text, done, runtime):
     partial = Path(tempfile.mkdtemp(prefix=done.folder.name + ".", dir=done.folder.parent))
     source = partial / "design.v"
     source.write_text(text)
+    source.with_suffix(".vlt").write_text(waivers("design"))
     for path in runtime.glob("*.o"):
         copy = shutil.copyfile(path, partial / path.name)
         os.utime(copy, (time.time() + 3600,) * 2)  # newer than what make compares it with
@@ -173,7 +175,8 @@ def _compile(text, done, runtime):
 
 
 def _start_compiled(partial, source, done):
-    commands = compile_commands(partial, source, done.top, done.simulator.build_args)
+    build_args = [*done.simulator.build_args, str(source.with_suffix(".vlt"))]
+    commands = compile_commands(partial, source, done.top, build_args)
     with (partial / "build.log").open("w") as log:
         return subprocess.Popen(
             " && ".join(map(shlex.join, commands)),
@@ -191,8 +194,10 @@ def _start_runner(partial, source, done):
     if done.waves and done.simulator.name == "icarus":
         sources.append(_write_dump(partial, done.top))
         build_args += ["-s", "ecoformer_dump"]
-    elif done.waves == "fst":
-        build_args.append("--trace-fst")
+    if done.simulator.name == "verilator":
+        build_args.append(str(source.with_suffix(".vlt")))
+        if done.waves == "fst":
+            build_args.append("--trace-fst")
     return start_step(
         partial,
         done.simulator.name,

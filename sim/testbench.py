@@ -1,6 +1,6 @@
 """A self-checking testbench in plain Verilog with its vectors, for simulators without Python.
 
-The text keeps to IEEE 1364-2005, so it runs in Icarus as in any commercial simulator.
+The text keeps to IEEE 1364-2005, so it runs in Icarus and Verilator as in any commercial simulator.
 """
 
 import numpy as np
@@ -99,13 +99,16 @@ def _hex(numbers, width):
 
 TEXT = """\
 // Self-checking testbench of @NAME@ in plain Verilog (IEEE 1364-2005). Run it in the folder
-// that holds rtl, tb and vectors:
+// that holds rtl, tb, lint and vectors:
 //
-//   iverilog -g2005 -o tb_@NAME@.vvp tb/tb_@NAME@.v rtl/@NAME@.v
-//   vvp tb_@NAME@.vvp            (full rate)
-//   vvp tb_@NAME@.vvp +gaps      (random gaps and back-pressure)
+//   $ iverilog -g2005 -o tb_@NAME@.vvp tb/tb_@NAME@.v rtl/@NAME@.v
+//   $ vvp tb_@NAME@.vvp                          (full rate)
+//   $ vvp tb_@NAME@.vvp +gaps                    (random gaps and back-pressure)
 //
-// The last line begins with PASS or FAIL.
+//   $ verilator --binary --timing -Wall lint/@NAME@.vlt tb/tb_@NAME@.v rtl/@NAME@.v
+//   $ obj_dir/Vtb_@NAME@ [+gaps]                 (Verilator 5.036 or newer)
+//
+// The last line of its own begins with PASS or FAIL.
 
 `timescale 1ns / 1ps
 
@@ -158,8 +161,8 @@ module tb_@NAME@;
     .s_axil_rready(1'b1)
   );
 
-  integer i, sent, received, wrong, quiet, tail, cycles;
-  reg streaming, gaps, finished, aw_done, w_done;
+  integer i, sent, received, refused, wrong, quiet, tail, cycles;
+  reg streaming, gaps, finished, aw_taken, w_taken;
   reg [31:0] lfsr;
 
   initial begin
@@ -167,49 +170,55 @@ module tb_@NAME@;
     forever #5 aclk = ~aclk;
   end
 
+  // Registers are driven between two rising edges; what counts is sampled at the edge.
   task write(input [7:0] address, input [31:0] data);
     begin
-      s_axil_awaddr <= address;
-      s_axil_wdata <= data;
-      s_axil_awvalid <= 1'b1;
-      s_axil_wvalid <= 1'b1;
+      s_axil_awaddr = address;
+      s_axil_wdata = data;
+      s_axil_awvalid = 1'b1;
+      s_axil_wvalid = 1'b1;
       finished = 1'b0;
       while (!finished) begin
         @(posedge aclk);
-        if (s_axil_awready) s_axil_awvalid <= 1'b0;
-        if (s_axil_wready) s_axil_wvalid <= 1'b0;
+        aw_taken = s_axil_awready;
+        w_taken = s_axil_wready;
         finished = s_axil_bvalid;
-      end
-      if (s_axil_bresp !== 2'b00) begin
-        wrong = wrong + 1;
-        $display("write to register %h is answered %b", address, s_axil_bresp);
+        if (finished && s_axil_bresp !== 2'b00) begin
+          refused = refused + 1;
+          $display("write to register %h is answered %b", address, s_axil_bresp);
+        end
+        @(negedge aclk);
+        if (aw_taken) s_axil_awvalid = 1'b0;
+        if (w_taken) s_axil_wvalid = 1'b0;
       end
     end
   endtask
 
   task wait_until_free;
     begin
+      s_axil_araddr = STATUS;
       finished = 1'b0;
       while (!finished) begin
-        s_axil_araddr <= STATUS;
-        s_axil_arvalid <= 1'b1;
+        s_axil_arvalid = 1'b1;
         @(posedge aclk);
         while (!s_axil_arready) @(posedge aclk);
-        s_axil_arvalid <= 1'b0;
+        @(negedge aclk);
+        s_axil_arvalid = 1'b0;
         @(posedge aclk);
         while (!s_axil_rvalid) @(posedge aclk);
-        finished = s_axil_rdata[1];
+        finished = s_axil_rdata[1] && s_axil_rresp === 2'b00;
+        @(negedge aclk);
       end
     end
   endtask
 
   task finish;
     begin
-      if (wrong == 0 && received == OUTPUTS)
+      if (wrong + refused == 0 && received == OUTPUTS)
         $display("PASS: %0d of %0d beats as expected in %0d cycles", received, OUTPUTS, cycles);
       else
-        $display("FAIL: %0d differences, %0d of %0d beats in %0d cycles", wrong, received,
-                 OUTPUTS, cycles);
+        $display("FAIL: %0d differences, %0d of %0d beats in %0d cycles", wrong + refused,
+                 received, OUTPUTS, cycles);
       $finish;
     end
   endtask
@@ -225,16 +234,16 @@ module tb_@NAME@;
     s_axil_awaddr = 8'd0;
     s_axil_araddr = 8'd0;
     s_axil_wdata = 32'd0;
-    wrong = 0;
-    repeat (5) @(posedge aclk);
-    aresetn <= 1'b1;
-    repeat (2) @(posedge aclk);
+    refused = 0;
+    repeat (5) @(negedge aclk);
+    aresetn = 1'b1;
+    repeat (2) @(negedge aclk);
     for (i = 0; i < WRITES; i = i + 1) begin
       if (writes[i][40]) wait_until_free;
       write(writes[i][39:32], writes[i][31:0]);
     end
     wait_until_free;
-    streaming <= 1'b1;
+    streaming = 1'b1;
   end
 
   always @(posedge aclk) lfsr <= aresetn ? {lfsr[30:0], lfsr[31] ^ lfsr[21] ^ lfsr[1] ^ lfsr[0]}
@@ -260,6 +269,7 @@ module tb_@NAME@;
     if (!streaming) begin
       m_axis_tready <= 1'b0;
       received <= 0;
+      wrong <= 0;
       tail <= 0;
       cycles <= 0;
     end else begin
@@ -268,14 +278,17 @@ module tb_@NAME@;
       if (m_axis_tvalid && m_axis_tready) begin
         received <= received + 1;
         if (received >= OUTPUTS) begin
-          wrong = wrong + 1;
+          wrong <= wrong + 1;
           $display("beat %0d: nobody asked for it", received);
         end else if ({m_axis_tuser, m_axis_tlast, m_axis_tdata} !== outputs[received]) begin
-          wrong = wrong + 1;
-          if (wrong <= SHOWN)
+          wrong <= wrong + 1;
+          if (wrong < SHOWN)
             $display("beat %0d: {tuser, tlast, tdata} is %h, not %h", received,
                      {m_axis_tuser, m_axis_tlast, m_axis_tdata}, outputs[received]);
         end
+      end else if (irq !== 1'b0) begin
+        wrong <= wrong + 1;
+        if (wrong < SHOWN) $display("irq is %b, and no interrupt is enabled", irq);
       end
       if (received >= OUTPUTS) tail <= tail + 1;
       if (tail == TAIL) finish;
@@ -289,7 +302,6 @@ module tb_@NAME@;
       quiet <= quiet + 1;
       if (quiet == QUIET) begin
         $display("nothing has moved for %0d cycles", QUIET);
-        wrong = wrong + 1;
         finish;
       end
     end

@@ -54,7 +54,7 @@ def command(
     seed: SeedOption = 0,
     json_file: JsonOption = None,
 ):
-    """Write Verilog, manifest, test vectors and a self-checking testbench.
+    """Write Verilog, lint waivers, manifest, test vectors and a self-checking testbench.
 
     Without -w the vectors are random sequences with the extremes among them.
     """
@@ -78,11 +78,14 @@ def generate(config_path, parameters, output, *, workload=None, name="ecoformer_
     image = ParameterImage.load(parameters, config)
     emit = import_room("hw.verilog").emit
     manifest = import_room("hw.manifest").manifest
+    waivers = import_room("hw.lint").waivers
     chosen = _workload(config, image, workload, seed)
     write_testbench = import_room("sim.testbench").write_testbench
     with staged(output, MARK) as folder:
         (folder / "rtl").mkdir()
         (folder / "rtl" / f"{name}.v").write_text(emit(config, name=name))
+        (folder / "lint").mkdir()
+        (folder / "lint" / f"{name}.vlt").write_text(waivers(name))
         (folder / "config.toml").write_text(config.as_toml())
         shutil.copyfile(parameters, folder / "parameters.safetensors")
         write_testbench(folder, config, image, chosen, name=name, seed=seed)

@@ -1,14 +1,20 @@
+import os
+import re
+import shlex
 import subprocess
 
 import numpy as np
 import pytest
 
+from ecoformer.config import Config
+from hw.lint import waivers
+from hw.verilog import emit
+from sim.stimulus import random_image, random_workload
 from sim.testbench import write_testbench
+from sim.toolchain import find_simulator
 from sim.verify import expected_outputs
 from tests import needs
 from tests.sim import dummy
-
-pytestmark = needs.icarus
 
 
 def run(folder, text, *arguments):
@@ -25,6 +31,59 @@ def run(folder, text, *arguments):
     return reply.stdout.splitlines()
 
 
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory):
+    """Folder of a small engine with its testbench and vectors; number of beats."""
+    config = Config(
+        head_dim=3, value_dim=2, code_bits=4, anchors=2, max_tokens=9, cycles_per_token=4,
+        parameter_sets=2, bus_bytes=2,
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    image, workload = random_image(config, rng), random_workload(config, rng, 9)
+    folder = tmp_path_factory.mktemp("generated")
+    for name, text in (("rtl/engine.v", emit(config, "engine")), ("lint/engine.vlt", "")):
+        (folder / name).parent.mkdir()
+        (folder / name).write_text(text or waivers("engine"))
+    write_testbench(folder, config, image, workload, name="engine")
+    return folder, workload.lengths.sum() * config.output_beats
+
+
+@pytest.mark.parametrize("simulator", [pytest.param("iverilog", marks=needs.icarus), "verilator"])
+def test_the_commands_of_the_header_run_it(generated, simulator, tmp_path):
+    """As the header says, nothing else: full rate, gaps, and a vector that is spoilt."""
+    folder, beats = generated
+    header = (folder / "tb" / "tb_engine.v").read_text().split("`timescale")[0]
+    build, run = re.findall(
+        rf"^//   \$ ({simulator} .*)\n//   \$ (.*?)  ", header, re.MULTILINE
+    )[0]  # fmt: skip
+    run = run.removesuffix(" [+gaps]")
+    env = {**os.environ, **(find_simulator("verilator", tmp_path).env)}
+    subprocess.run(shlex.split(build), cwd=folder, env=env, check=True, capture_output=True)
+
+    def last_words(*arguments):
+        command = [*shlex.split(run), *arguments]
+        reply = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+        return [line for line in reply.stdout.splitlines() if line.startswith(("PASS", "FAIL"))]
+
+    passed = f"PASS: {beats} of {beats} beats as expected in "
+    cycles = []
+    for arguments in ((), ("+gaps",)):
+        (line,) = last_words(*arguments)
+        assert line.startswith(passed)
+        cycles.append(int(line.split()[-2]))
+    assert cycles[0] < cycles[1]
+    vectors = folder / "vectors" / "expected.hex"
+    good = vectors.read_text()
+    lines = good.splitlines()
+    lines[7] = f"{int(lines[7], 16) ^ 1:0{len(lines[7])}x}"
+    vectors.write_text("\n".join(lines) + "\n")
+    try:
+        assert last_words()[0].startswith("FAIL: 1 differences")
+    finally:
+        vectors.write_text(good)
+
+
+@needs.icarus
 @pytest.mark.parametrize("arguments", [(), ("+gaps",)], ids=["full-rate", "gaps"])
 def test_a_good_engine_passes(tmp_path, arguments):
     lines = run(tmp_path, dummy.engine(), *arguments)
@@ -32,6 +91,7 @@ def test_a_good_engine_passes(tmp_path, arguments):
     assert len(lines) == 1 and lines[0].startswith(f"PASS: {beats} of {beats} beats as expected in")
 
 
+@needs.icarus
 @pytest.mark.parametrize(
     "old, new, why",
     [
@@ -51,6 +111,7 @@ def test_a_broken_engine_fails(tmp_path, old, new, why):
     assert any(why in line for line in lines)
 
 
+@needs.icarus
 def test_the_expected_outputs_are_kept(tmp_path):
     run(tmp_path, dummy.engine())
     want = [out for out, _ in expected_outputs(dummy.CONFIG, dummy.image(), dummy.workload(9))]
@@ -58,6 +119,7 @@ def test_the_expected_outputs_are_kept(tmp_path):
         np.testing.assert_array_equal(file["outputs"], np.concatenate(want))
 
 
+@needs.icarus
 def test_the_text_is_ascii_and_names_no_folder(tmp_path):
     run(tmp_path, dummy.engine())
     text = (tmp_path / "tb" / "tb_dummy_engine.v").read_text()

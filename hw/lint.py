@@ -1,0 +1,107 @@
+"""What ``verilator --lint-only -Wall`` says of an engine although it is right, rule by rule."""
+
+from dataclasses import dataclass
+
+__all__ = ["WAIVERS", "Waiver", "waivers"]
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """Messages of one Verilator rule that are expected.
+
+    Parameters
+    ----------
+    rule : str
+    match : str
+        Pattern of the message's text, ``*`` for anything.
+    why : str
+        Why they are harmless.
+    """
+
+    rule: str
+    match: str
+    why: str
+
+
+WAIVERS = (
+    Waiver(
+        "DECLFILENAME",
+        "Filename * does not match MODULE name: *",
+        "One file holds the engine with all its modules; only the top has the file's name.",
+    ),
+    Waiver(
+        "UNUSEDSIGNAL",
+        "Bits of signal are not used: *",
+        "Sums are computed in full and stored in the width that provably holds them, rows of "
+        "parameters are padded to 32-bit words, and byte addresses of registers end in 00: the "
+        "remaining bits go nowhere.",
+    ),
+    Waiver(
+        "UNUSEDSIGNAL",
+        "Signal is not used: '_*_'",
+        "A sum of whose bits the used ones have a name of their own; what remains is its carry.",
+    ),
+    Waiver(
+        "UNUSEDSIGNAL",
+        "Signal is not used: 'trace_valid'",
+        "A probe for simulations: with trace_code, the code of every token as it is hashed.",
+    ),
+    Waiver(
+        "WIDTHEXPAND",
+        "Operator * expects * bits on the *HS, but *HS's CONST * generates * bits.*",
+        "A constant is written with the bits that it needs; Verilog extends it with zeros.",
+    ),
+    Waiver(
+        "WIDTHEXPAND",
+        "Operator * expects * bits on the *HS, but *HS's SIGNED generates * bits.*",
+        "Both operands are signed and the shorter one is sign-extended, as it should be.",
+    ),
+    Waiver(
+        "WIDTHEXPAND",
+        "Operator * expects * bits on the LHS, but LHS's VARREF * generates * bits.*",
+        "Both operands are unsigned; Verilog extends the shorter one with zeros.",
+    ),
+    Waiver(
+        "WIDTHEXPAND",
+        "Operator SHIFTL expects * bits on the LHS, but LHS's REPLICATE generates * bits.*",
+        "The dot product is put above its fraction bits before the shift; what is shifted in is 0.",
+    ),
+    Waiver(
+        "WIDTHTRUNC",
+        "Logical operator LOGNOT expects 1 bit on the LHS, but LHS's * generates * bits.*",
+        "!x of a vector is x == 0.",
+    ),
+    Waiver(
+        "WIDTHTRUNC",
+        "Operator ASSIGNW expects * bits on the Assign RHS, but Assign RHS's SHIFTR generates *",
+        "Selecting a part of a vector by a variable is a shift of which the low bits are kept.",
+    ),
+)
+"""Every message is one of these; anything else is a mistake in the design."""
+
+
+def waivers(name, *, without=None):
+    """Verilator control file for the engine ``name``.
+
+    Parameters
+    ----------
+    name : str
+        Name of the top module and, with ``.v``, of its file.
+    without : Waiver
+        One to leave out, to see what it hides.
+    """
+    lines = [
+        "// What Verilator need not say of this engine, and why. Nothing else is silenced:",
+        "//",
+        f"//   $ verilator --lint-only -Wall lint/{name}.vlt rtl/{name}.v",
+        "",
+        "`verilator_config",
+    ]
+    for waiver in WAIVERS:
+        if waiver is not without:
+            lines += [
+                "",
+                f"// {waiver.why}",
+                f'lint_off -rule {waiver.rule} -file "*{name}.v" -match "{waiver.match}"',
+            ]
+    return "\n".join([*lines, ""])

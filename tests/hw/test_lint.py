@@ -1,0 +1,75 @@
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ecoformer.config import Config
+from hw.lint import WAIVERS, waivers
+from hw.verilog import emit
+from sim.toolchain import find_simulator
+
+SMALL = dict(
+    head_dim=4, value_dim=3, code_bits=5, anchors=3, max_tokens=8, cycles_per_token=8,
+    parameter_sets=2, bus_bytes=4,
+)  # fmt: skip
+ODD = Config(
+    head_dim=7, value_dim=5, code_bits=11, anchors=3, max_tokens=37, cycles_per_token=8,
+    parameter_sets=5, bus_bytes=3, token_width=5, value_width=7, output_width=11,
+    output_fraction=3, offset_fraction=2, state_banks=3,
+)  # fmt: skip
+PRESETS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
+CONFIGS = {
+    **{path.stem: path for path in PRESETS},
+    "k=1": Config(**SMALL | {"cycles_per_token": 1, "bus_bytes": 16}),
+    "one of everything": Config(
+        head_dim=1, value_dim=1, code_bits=1, anchors=1, max_tokens=1, cycles_per_token=2,
+        parameter_sets=1, bus_bytes=1, token_width=4, value_width=4,
+    ),
+    "one multiplier": Config(**SMALL | {"cycles_per_token": 64, "bus_bytes": 1, "state_banks": 8}),
+    "quadratic": Config(**SMALL | {"dataflow": "xnor", "max_tokens": 7}),
+    "odd": ODD,
+}  # fmt: skip
+
+
+def lint(folder, text, control):
+    """What Verilator says; empty if nothing."""
+    (folder / "engine.v").write_text(text)
+    (folder / "engine.vlt").write_text(control)
+    reply = subprocess.run(
+        ["verilator", "--lint-only", "-Wall", "engine.vlt", "engine.v"], cwd=folder,
+        env={**os.environ, **find_simulator("verilator", folder).env}, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert bool(reply.returncode) == bool(reply.stderr)
+    return reply.stderr
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_nothing_is_left_to_say(config, tmp_path):
+    config = Config.load(config) if isinstance(config, Path) else config
+    assert lint(tmp_path, emit(config, "engine"), waivers("engine")) == ""
+
+
+@pytest.fixture(scope="module")
+def odd_text():
+    return emit(ODD, "engine")
+
+
+@pytest.mark.parametrize("waiver", WAIVERS, ids=lambda w: f"{w.rule} {w.match[:40]}")
+def test_every_waiver_is_needed(waiver, odd_text, tmp_path):
+    assert f"%Warning-{waiver.rule}: " in lint(
+        tmp_path, odd_text, waivers("engine", without=waiver)
+    )
+
+
+@pytest.mark.parametrize(
+    "old, new, rule",
+    [
+        ("input aclk;", "input aclk;\n  wire unread = aclk;", "UNUSEDSIGNAL"),
+        ("input aclk;", "input aclk;\n  wire [1:0] narrow = 3'd1 + s_axil_wstrb;", "WIDTHTRUNC"),
+        ("input aclk;", "input aclk;\n  wire [1:0] open; assign irq = open[0];", "UNDRIVEN"),
+    ],
+)
+def test_a_mistake_is_not_hidden(old, new, rule, odd_text, tmp_path):
+    assert f"-{rule}: " in lint(tmp_path, odd_text.replace(old, new, 1), waivers("engine"))
