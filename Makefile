@@ -7,7 +7,7 @@ CONFIG ?= configs/demo.toml
 OUT ?= demo
 WORKERS ?= 2
 
-.PHONY: help demo test lint test-full bench bench-accuracy bench-energy prove clean
+.PHONY: help demo test lint test-full bench bench-throughput bench-accuracy bench-energy prove clean
 
 help:
 	@echo "make demo       train, generate, simulate and verify on real images -> $(OUT)/"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-full  the whole tested matrix of configurations -> docs/results.md"
 	@echo "make prove      formal proofs"
 	@echo "make bench      simulation speed -> docs/results.md"
+	@echo "make bench-throughput  cycles per token against the best schedule -> docs/results.md"
 	@echo "make bench-accuracy  accuracy over several seeds -> docs/results.md"
 	@echo "make bench-energy  operations and energy of six networks -> docs/results.md"
 	@echo "make clean      remove what the targets made"
@@ -37,6 +38,9 @@ prove: $(VENV)/installed
 
 bench: $(VENV)/installed system-packages
 	$(BIN)/python benchmarks/simulation_speed.py
+
+bench-throughput: $(VENV)/installed
+	$(BIN)/python benchmarks/throughput.py
 
 bench-accuracy: $(VENV)/installed
 	$(BIN)/python benchmarks/accuracy.py

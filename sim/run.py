@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ecoformer.wire import unpack_sequence
+from sim.schedule import bound
 
 __all__ = ["SimulationRun"]
 
@@ -108,6 +109,18 @@ class SimulationRun:
         """Share of the run in which a token was worked on: k · tokens / cycles."""
         return self.config.cycles_per_token * self.tokens / max(1, self.busy_cycles)
 
+    @property
+    def bound_cycles(self):
+        """Cycles that the best schedule takes for these sequences, pipelines not counted.
+
+        None where there is no such bound: for ``xnor``, and with bad packets.
+        """
+        c = self.config
+        if c.dataflow != "accumulate" or self.errors.any():
+            return None
+        lengths = [len(beats) // c.output_beats for beats in self.beats]
+        return bound(lengths, c.state_banks, c.cycles_per_token, max_tokens=c.max_tokens)
+
     def summary(self):
         """The figures of the run as a dict for JSON."""
         return {
@@ -119,6 +132,7 @@ class SimulationRun:
             "cycles_per_token": round(self.cycles_per_token, 4),
             "configured_cycles_per_token": self.config.cycles_per_token,
             "utilisation": round(self.utilisation, 4),
+            "bound_cycles": self.bound_cycles,
             "seconds": round(self.seconds, 3),
             "cycles_per_second": round(self.cycles / max(1e-9, self.seconds)),
             "registers": self.registers,

@@ -59,6 +59,11 @@ def command(
         ("cycles per token, measured", f"{figures['cycles_per_token']:.3f}"),
         ("cycles per token, configured", figures["configured_cycles_per_token"]),
         ("utilisation", f"{figures['utilisation']:.1%}"),
+        *(
+            [("cycles of the best schedule, without latency", figures["bound_cycles"])]
+            if figures["bound_cycles"]
+            else []
+        ),
         *((f"register {name}", figures["registers"][name]) for name in counters),
         ("simulated cycles per second", figures["cycles_per_second"]),
         *([("waves", run.waves)] if run.waves else []),

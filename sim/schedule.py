@@ -1,0 +1,57 @@
+"""The fewest cycles in which an engine can answer sequences: what throughput is held against."""
+
+__all__ = ["bound"]
+
+
+def bound(lengths, banks, k, *, max_tokens=None):
+    """Cycles from the first key slot to the end of the last query slot, at best.
+
+    The linear core works in slots of ``k`` cycles. A slot accumulates at most one token (a key) and
+    queries at most one, both in the order of the stream. Four rules tie them:
+
+    - a sequence is queried after all of its keys, from the next slot on;
+    - a bank holds one sequence, from the slot of its first key to the slot of its last query; the
+      next one may begin in the slot after that;
+    - a code waits in a ring of ``max_tokens`` from its key to its query, and its place may be used
+      again in the slot that queries it;
+    - nothing overtakes: keys, queries and banks go in order.
+
+    Each rule only ever delays, and it never helps to wait longer than they ask. So letting every
+    key and every query happen in the first slot that they allow is optimal for all of them at once,
+    and this is what is counted here, sequence by sequence:
+
+    - Key i of a sequence goes at ``max(previous key + 1, bank free, query of the token max_tokens
+      before it)``.
+    - Its queries follow one per slot from ``max(last key, last query of the sequence before) + 1``.
+
+    Parameters
+    ----------
+    lengths : iterable of int
+        Tokens of each sequence, in order.
+    banks : int
+        ``state_banks``.
+    k : int
+        ``cycles_per_token``.
+    max_tokens : int
+        Places of the ring; the longest of ``lengths`` unless given.
+
+    Returns
+    -------
+    int
+    """
+    lengths = list(lengths)
+    ring = max(lengths, default=0) if max_tokens is None else max_tokens
+    queries = []  # slot of each token's query, one after the other
+    ends = []  # slot of each sequence's last query
+    key = -1  # slot of the latest key
+    for index, length in enumerate(lengths):
+        if index >= banks:
+            key = max(key, ends[index - banks])
+        for token in range(len(queries), len(queries) + length):
+            key += 1
+            if token >= ring:
+                key = max(key, queries[token - ring])
+        first = max(key, ends[-1] if ends else -1) + 1
+        queries.extend(range(first, first + length))
+        ends.append(first + length - 1)
+    return k * (ends[-1] + 1) if ends else 0
