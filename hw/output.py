@@ -109,7 +109,8 @@ class Collector(wiring.Component):
 class Sender(wiring.Component):
     """Sends a token as beats: elements sign-extended to bytes, zero-padded, low beat first.
 
-    A token with the error bit is one zero beat. Back-to-back tokens leave no gap.
+    A token with the error bit is one zero beat. Back-to-back tokens leave no gap. Every output is
+    defined from reset on, valid or not.
 
     Parameters
     ----------
@@ -134,9 +135,9 @@ class Sender(wiring.Component):
         m = Module()
         c = self.config
         beat_bits = 8 * c.bus_bytes
-        waiting = Signal(c.output_beats * beat_bits, reset_less=True)
+        waiting = Signal(c.output_beats * beat_bits)
         left = Signal(range(c.output_beats + 1))  # beats in ``waiting``
-        tag = Signal(Tag(c), reset_less=True)
+        tag = Signal(Tag(c))
         beat = self.o.payload
         last_beat = Signal()
         m.d.comb += [

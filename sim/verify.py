@@ -21,8 +21,8 @@ class Mismatch:
     ----------
     stage : str
         ``hash`` where the code of the token already differs, ``attention`` where it does not,
-        ``packet`` for a wrong frame (set, error flag, beats), ``padding`` for unused bytes,
-        ``register`` for a constant or a counter.
+        ``output`` where codes were not traced, ``packet`` for a wrong frame (set, error flag,
+        beats), ``padding`` for unused bytes, ``register`` for a constant or a counter.
     sequence, token, lane : int or None
         Where; None where it does not apply.
     got, want : int or None
@@ -125,7 +125,10 @@ def compare(config, image, workload, run):
             continue
         guarded, tokens = guarded + int(count), tokens + len(want)
         if not errors[i]:
-            _compare_tokens(report, i, outputs[i], want, wrong_codes)
+            # A wrong code spoils the sums of its whole sequence, not its own token alone.
+            spoilt = any(sequence == i for sequence, _ in wrong_codes)
+            stage = "hash" if spoilt else "output" if run.codes is None else "attention"
+            _compare_tokens(report, i, outputs[i], want, stage)
             _compare_padding(report, config, i, run.beats[i], outputs[i])
     if run.extra_beats or len(outputs) > len(workload):
         extra = run.extra_beats + sum(map(len, run.beats[len(workload) :]))
@@ -173,17 +176,14 @@ def _compare_codes(report, config, images, workload, run):
     return wrong
 
 
-def _compare_tokens(report, i, got, want, wrong_codes):
+def _compare_tokens(report, i, got, want, stage):
     if len(got) != len(want):
         _note(report, "packet", i, len(got), len(want), "number of tokens")
     count = min(len(got), len(want))
     report.words += want[:count].size
-    # A wrong code spoils the sums of its whole sequence, not its own token alone.
-    spoilt = any(sequence == i for sequence, _ in wrong_codes)
     for token, lane in zip(*np.nonzero(got[:count] != want[:count])):
         _note(
-            report, "hash" if spoilt else "attention", i, got[token, lane], want[token, lane],
-            "output", token=token, lane=lane,
+            report, stage, i, got[token, lane], want[token, lane], "output", token=token, lane=lane,
         )  # fmt: skip
 
 

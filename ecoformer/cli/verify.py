@@ -1,5 +1,6 @@
 """``ecoformer verify``: simulation against the integer model, bit by bit."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -17,6 +18,7 @@ from ecoformer.cli.common import (
     show_table,
     write_json,
 )
+from ecoformer.workload import Workload
 
 __all__ = ["command"]
 
@@ -33,6 +35,10 @@ def command(
     ] = 0,
     stall: StallOption = 0.0,
     simulator: SimulatorOption = "verilator",
+    fast: Annotated[
+        bool,
+        typer.Option("--fast", help="Compiled simulation; codes are traced only on a mismatch."),
+    ] = False,
     seed: SeedOption = 0,
     json_file: JsonOption = None,
 ):
@@ -40,17 +46,13 @@ def command(
 
     Every mismatch is located: sequence, token, lane and the stage that went wrong first.
     """
-    simulate = import_room("sim.simulate").simulate
-    compare = import_room("sim.verify").compare
     design = Design.load(directory)
     chosen = _random(design, random, seed) if random else design.workload(workload)
-    with progress() as reporter:
-        run = simulate(
-            design.config, design.verilog, design.image, chosen, stall=stall, seed=seed,
-            simulator=simulator, build_dir=design.build_dir, reporter=reporter,
-        )  # fmt: skip
-    report = compare(design.config, design.image, chosen, run)
+    run, report = _verify(design, chosen, "compiled" if fast else simulator, stall, seed)
+    traced = _trace(design, chosen, report, simulator, seed) if fast else None
     figures = {**report.as_dict(), "simulation": run.summary()}
+    if traced is not None:
+        figures["traced"] = traced.as_dict()
     write_json(json_file, figures)
     show_table(f"Verification of {design.verilog.name}", [
         ("sequences compared", report.sequences),
@@ -64,8 +66,44 @@ def command(
         print(mismatch)
     if len(report.mismatches) > SHOWN:
         print(f"… and {len(report.mismatches) - SHOWN} more; --json FILE holds them all")
+    if traced is not None:
+        print(_finding(traced))
     if not report.ok:
         raise typer.Exit(1)
+
+
+def _verify(design, workload, simulator, stall, seed):
+    simulate = import_room("sim.simulate").simulate
+    compare = import_room("sim.verify").compare
+    with progress() as reporter:
+        run = simulate(
+            design.config, design.verilog, design.image, workload, stall=stall, seed=seed,
+            simulator=simulator, build_dir=design.build_dir, reporter=reporter,
+        )  # fmt: skip
+    return run, compare(design.config, design.image, workload, run)
+
+
+def _trace(design, workload, report, simulator, seed):
+    """The first wrong sequence alone on the bench that traces codes, which tells the stage."""
+    wrong = [m.sequence for m in report.mismatches if m.sequence is not None]
+    if not wrong:
+        return None
+    alone = Workload.from_sequences([list(workload.sequences())[wrong[0]]])
+    traced = _verify(design, alone, simulator, 0.0, seed)[1]
+    traced.mismatches = [
+        m if m.sequence is None else replace(m, sequence=wrong[0]) for m in traced.mismatches
+    ]
+    return traced
+
+
+def _finding(traced):
+    if traced.ok:
+        return (
+            "Alone on the traced bench the first of these sequences is exact: what came before it "
+            "matters; verify without --fast to learn the stage."
+        )
+    first = traced.mismatches[0]
+    return f"Traced, alone, the first of these sequences goes wrong in stage {first.stage}: {first}"
 
 
 def _random(design, sequences, seed):

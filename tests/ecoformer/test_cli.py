@@ -56,9 +56,10 @@ def test_generate_writes_everything(hardware, inputs, capsys):
     assert generate(inputs, "--json", inputs / "g.json") == 0
     files = set(contents(inputs / "engine"))
     assert files == {
-        "config.toml", "manifest.json", "parameters.safetensors", "rtl/ecoformer_engine.v",
-        "tb/tb_ecoformer_engine.v", "vectors/expected.hex", "vectors/expected.npz",
-        "vectors/input.hex", "vectors/parameters.hex", "vectors/workload.npz",
+        "config.toml", "lint/ecoformer_engine.vlt", "manifest.json", "parameters.safetensors",
+        "rtl/ecoformer_engine.v", "tb/tb_ecoformer_engine.v", "vectors/expected.hex",
+        "vectors/expected.npz", "vectors/input.hex", "vectors/parameters.hex",
+        "vectors/workload.npz",
     }  # fmt: skip
     figures = json.loads((inputs / "g.json").read_text())
     assert figures["sequences"] == 6 and set(figures["files"]) == files
@@ -176,6 +177,30 @@ def test_verify_exits_1_on_any_mismatch(hardware, inputs, capsys):
     assert "DIFFERENT" in out and "sequence 2 token 0 lane 1: output is" in out
     figures = json.loads(json_file.read_text())
     assert not figures["ok"] and len(figures["mismatches"]) == 1
+
+
+@needs.icarus
+def test_verify_fast_traces_the_first_wrong_sequence(hardware, inputs, capsys):
+    """The stand-in spoils token 1 of sequences of 11 tokens and of every one after the first."""
+    hardware.text = dummy.engine().replace(
+        "{o1, o0}", "{o1 ^ (sent == 1 && (sequences != 0 || count == 11)), o0}"
+    )
+    generate(inputs)
+    sequences = list(dummy.workload(6).sequences())
+    assert len(sequences[0][1]) == 11 and len(sequences[1][1]) == 4
+    json_file = inputs / "v.json"
+    verify = ("verify", inputs / "engine", "--fast", "--simulator", "icarus", "--json", json_file)
+    assert ecoformer(*verify) == 1
+    out = capsys.readouterr().out
+    assert "sequence 0 token 1 lane 1: output is" in out and "(stage output)" in out
+    assert "the first of these sequences goes wrong in stage attention: sequence 0 tok" in out
+    figures = json.loads(json_file.read_text())
+    assert figures["codes"] == 0 and figures["traced"]["codes"] == 11
+    Workload.from_sequences([sequences[1], sequences[3]]).save(inputs / "other.npz")
+    assert ecoformer(*verify, "-w", inputs / "other.npz") == 1
+    assert "Alone on the traced bench the first of these sequences is exact" in (
+        capsys.readouterr().out
+    )
 
 
 @needs.icarus
