@@ -18,13 +18,16 @@ from tests.sim import dummy
 
 
 def run(folder, text, *arguments):
-    (folder / "rtl").mkdir()
-    (folder / "rtl" / "dummy_engine.v").write_text(text)
     write_testbench(folder, dummy.CONFIG, dummy.image(), dummy.workload(9), name="dummy_engine")
+    return icarus(folder, text, *arguments)
+
+
+def icarus(folder, text, *arguments):
+    (folder / "engine.v").write_text(text)
+    (testbench,) = (folder / "tb").glob("*.v")
     subprocess.run(
-        ["iverilog", "-g2005", "-o", "tb.vvp", "tb/tb_dummy_engine.v", "rtl/dummy_engine.v"],
-        cwd=folder, check=True,
-    )  # fmt: skip
+        ["iverilog", "-g2005", "-o", "tb.vvp", testbench, "engine.v"], cwd=folder, check=True
+    )
     reply = subprocess.run(
         ["vvp", "-n", "tb.vvp", *arguments], cwd=folder, check=True, capture_output=True, text=True
     )
@@ -81,6 +84,38 @@ def test_the_commands_of_the_header_run_it(generated, simulator, tmp_path):
         assert last_words()[0].startswith("FAIL: 1 differences")
     finally:
         vectors.write_text(good)
+
+
+SMALL = dict(
+    head_dim=3, value_dim=2, code_bits=4, anchors=2, max_tokens=9, cycles_per_token=4,
+    parameter_sets=2, bus_bytes=2,
+)  # fmt: skip
+
+
+@needs.icarus
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(**SMALL),
+        Config(**SMALL | {"cycles_per_token": 1, "bus_bytes": 8, "state_banks": 3}),
+        Config(**SMALL | {"dataflow": "xnor", "parameter_sets": 1}),
+    ],
+    ids=["k=4", "k=1", "xnor"],
+)
+def test_an_engine_comes_up_from_x_by_reset_alone(config, tmp_path):
+    """No initial value but those of tables, so every register and every RAM begins as x."""
+    text = emit(config, "engine")
+    assert not re.search(r"^ *(reg|wire)\b[^;]*=", text, re.MULTILINE)
+    tables = set(re.findall(r"^ +\\?(\S+) *\[\d+\] = ", text, re.MULTILINE))
+    assert tables and all("table" in name for name in tables)
+    assert not any(re.search(rf"\b{re.escape(name)} *\[[^]]*\] *<=", text) for name in tables)
+    rng = np.random.default_rng(0)
+    image, workload = random_image(config, rng), random_workload(config, rng, 5)
+    write_testbench(tmp_path, config, image, workload, name="engine")
+    assert icarus(tmp_path, text, "+gaps")[-1].startswith("PASS: ")
+    undefined = text.replace("rst ? 1'h0", "rst ? 1'hx")
+    lines = icarus(tmp_path, undefined)
+    assert lines[-1].startswith("FAIL: ") and any("is undefined" in line for line in lines)
 
 
 @needs.icarus
