@@ -73,9 +73,11 @@ class ParameterMemory(wiring.Component):
         m = Module()
         region = self.region
         row_bits = ceil_log2(region.rows)
+        # Words go to the shadow and rows come from other slots: Yosys need not map a collision.
         m.submodules.rows = rows = memory.Memory(
-            shape=unsigned(region.row_bits), depth=self.slots << row_bits, init=[]
-        )
+            shape=unsigned(region.row_bits), depth=self.slots << row_bits, init=[],
+            attrs={"no_rw_check": 1},
+        )  # fmt: skip
         write = rows.write_port(granularity=WORD_BITS)
         read = rows.read_port()
         m.d.comb += [

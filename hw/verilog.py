@@ -1,5 +1,7 @@
 """Verilog text of an engine."""
 
+import re
+
 from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
 
@@ -40,4 +42,14 @@ def emit(config, name="ecoformer_engine"):
     """
     design = rtlil.convert(Top(config), name=name, emit_src=False)
     yosys = find_yosys(lambda version: version >= OLDEST_YOSYS)
-    return yosys.run(["-q", "-"], SCRIPT.format(design=design), ignore_warnings=True)
+    return _without_brackets(
+        yosys.run(["-q", "-"], SCRIPT.format(design=design), ignore_warnings=True)
+    )
+
+
+def _without_brackets(text):
+    """``text`` with ``\\row.3`` for ``\\row[3]``, the name Amaranth gives to an element of ``row``.
+
+    Yosys's abc9 names the bits of nets so, too, and stops where both meet.
+    """
+    return re.sub(r"\\\S+", lambda name: re.sub(r"\[(\d+)\]", r".\1", name[0]), text)
