@@ -27,7 +27,7 @@ __all__ = [
 ]  # fmt: skip
 
 LOG_SECONDS = 5
-"""Seconds between two progress lines where there is no terminal."""
+"""Seconds between two progress lines where there is no terminal; more where a stage is long."""
 
 ConfigOption = Annotated[
     Path, typer.Option("-c", "--config", metavar="FILE", help="Configuration (.toml).")
@@ -184,13 +184,14 @@ def progress():
 
 
 def _line_reporter(console):
-    last = {}
+    first, last = {}, {}
 
     def report(stage, done, total):
         now = time.monotonic()
-        if stage not in last or now - last[stage] > LOG_SECONDS:
+        elapsed = now - first.setdefault(stage, now)
+        if stage not in last or now - last[stage] > max(LOG_SECONDS, elapsed / 10):
             last[stage] = now
-            console.print(f"{stage}: {done} of {total}")
+            console.print(f"{stage}: {done} of {total}" + (f", {elapsed:.0f} s" if elapsed else ""))
 
     return report
 

@@ -1,0 +1,184 @@
+"""``ecoformer synth``: cells, memories, multipliers, clock frequency and critical path."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ecoformer.cli.common import (
+    Design,
+    DesignArgument,
+    JsonOption,
+    SimulatorOption,
+    import_room,
+    progress,
+    show_table,
+    staged,
+    write_json,
+)
+from ecoformer.errors import EcoformerError
+
+__all__ = ["command"]
+
+EPILOG = "Example: ecoformer synth engine --seeds 1,2,3   Then: read engine/synth-ecp5/synth.json"
+MARK = "synth.json"
+SHOWN_DEPTH = 3
+SHOWN_SHARE = 0.01
+"""The table leaves out units below this share of the LUTs and of the flip-flops."""
+
+
+def command(
+    directory: DesignArgument,
+    target: Annotated[
+        str, typer.Option("--target", metavar="NAME", help="ecp5, or xc7 (synthesis only).")
+    ] = "ecp5",
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="NAME", help="12k, 25k, 45k or 85k [85k].")
+    ] = None,
+    speed: Annotated[
+        int | None, typer.Option("--speed", metavar="GRADE", help="6, 7 or 8 [6].")
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option("--seeds", metavar="LIST", help="Placer seeds: a list, or how many [1]."),
+    ] = None,
+    placing: Annotated[
+        bool, typer.Option("--place/--no-place", help="Place and route (ecp5).")
+    ] = True,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Simulate the mapped netlist; exit 1 on a mismatch.")
+    ] = False,
+    simulator: SimulatorOption = "icarus",
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, metavar="N", help="Processes at a time.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Folder to write [DIR/synth-TARGET]."),
+    ] = None,
+    json_file: JsonOption = None,
+):
+    """Map the engine to an FPGA, place and route it, and tell what it takes and how fast it is.
+
+    Out of context: no pads, no board. The same seed gives the same bytes. The first run compiles
+    the tools, once, which takes about a minute each.
+    """
+    flow = import_room("hw.synth.flow")
+    chosen = import_room("hw.synth.targets").find_target(target)
+    design = Design.load(directory)
+    placing = placing and chosen.placed
+    if not placing and not device == speed == seeds is None:
+        why = f"{chosen.title} is synthesised only" if not chosen.placed else "nothing is placed"
+        raise EcoformerError(f"--device, --speed, --seeds: {why}; leave them out")
+    device, speed, seeds = device or "85k", speed or 6, _seeds(seeds or "1")
+    flow.check_device(device, speed, seeds)
+    output = output or design.folder / f"synth-{target}"
+    with staged(output, MARK) as folder, progress() as reporter:
+        try:
+            figures = {
+                "design": design.verilog.stem,
+                "fingerprint": design.config.fingerprint,
+                **flow.synthesise(
+                    design.verilog.read_text(), design.verilog.stem, chosen, folder, jobs=jobs,
+                    reporter=reporter,
+                ),
+            }  # fmt: skip
+            if placing:
+                flow.place(
+                    figures, folder, device=device, speed=speed, seeds=seeds, jobs=jobs,
+                    reporter=reporter,
+                )  # fmt: skip
+        except EcoformerError as error:
+            raise EcoformerError(f"{error}; {_keep_logs(folder, output)}") from error
+        if verify:
+            figures["verification"] = _verify(design, folder, target, simulator, reporter)
+        write_json(folder / MARK, figures)
+    shutil.rmtree(_failed(output), ignore_errors=True)
+    write_json(json_file, figures)
+    _show(figures, chosen, output)
+    if verify and not figures["verification"]["ok"]:
+        raise typer.Exit(1)
+
+
+def _seeds(text):
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise EcoformerError(f"--seeds {text!r}: must be like 3 or 1,2,3") from None
+    return numbers if "," in text else list(range(1, numbers[0] + 1))
+
+
+def _verify(design, folder, target, simulator, reporter):
+    """Compare the netlist with the integer model on the design's own vectors."""
+    run, report = import_room("sim.mapped").verify_mapped(
+        design.config, design.image, design.workload(), folder / "netlist.v", target,
+        build_dir=design.build_dir, simulator=simulator, reporter=reporter,
+    )  # fmt: skip
+    return {**report.as_dict(), "simulator": run.simulator, "cycles": run.cycles}
+
+
+def _failed(output):
+    return output.with_name(f"{output.name}-failed")
+
+
+def _keep_logs(folder, output):
+    """Put the logs of a failed run beside ``output``, which stays as it was."""
+    kept = _failed(output)
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True)
+    for log in folder.glob("*.log"):
+        shutil.copyfile(log, kept / log.name)
+    return f"the logs are in {kept}"
+
+
+def _show(figures, target, output):
+    rows = [*figures["resources"].items()]
+    if "packed" in figures:
+        rows += [
+            (f"{name}, packed", number) for name, number in figures["packed"].items()
+        ]
+        end = {key: " ".join(filter(None, figures["critical_path"][key].values()))
+               for key in ("from", "to")}  # fmt: skip
+        path = figures["critical_path"]
+        rows += [
+            ("device", f"LFE5U-{figures['device'][:-1]}F, speed grade {figures['speed']}"),
+            ("Fmax", "  ".join(f"{run['fmax_mhz']:.1f}" for run in figures["runs"])
+             + f" MHz with seed {', '.join(map(str, figures['seeds']))}"),
+            ("Fmax, median and best",
+             f"{figures['fmax_median_mhz']:.1f} and {figures['fmax_best_mhz']:.1f} MHz"),
+            ("critical path", f"{path['delay_ns']:.2f} ns, {path['logic_ns']:.2f} logic and "
+             f"{path['routing_ns']:.2f} routing"),
+            ("  from", end["from"]),
+            ("  to", end["to"]),
+        ]  # fmt: skip
+    if "verification" in figures:
+        found = figures["verification"]
+        rows.append(("netlist against integer model", f"{found['words']:,} words, "
+                     + ("bit-exact" if found["ok"] else "DIFFERENT")))  # fmt: skip
+    rows.append(("written", output))
+    show_table(f"{figures['design']} on {target.title}", rows)
+    _show_units(figures, target)
+
+
+def _show_units(figures, target):
+    table = Table(title="By component, parts included", title_justify="left")
+    table.add_column("component")
+    for name in target.resources:
+        table.add_column(name, justify="right")
+    whole = figures["units"][0]
+    for unit in figures["units"][1:]:
+        small = all(unit[name] < SHOWN_SHARE * whole[name] for name in ("LUT", "FF"))
+        if unit["depth"] <= SHOWN_DEPTH and not (small and not unit["DSP"] + unit["block RAM"]):
+            name = "  " * (unit["depth"] - 1) + unit["path"].split(".")[-1]
+            table.add_row(name, *(f"{unit[resource]:,}" for resource in target.resources))
+    table.add_section()
+    for name, row in (
+        ("components kept apart", whole),
+        ("saved across their borders", figures["across_units"]),
+        ("flattened", figures["resources"]),
+    ):
+        table.add_row(name, *(f"{row[resource]:,}" for resource in target.resources))
+    Console().print(table)

@@ -1,0 +1,86 @@
+"""Mapped netlists as Yosys writes them in JSON: cells by type, and by component."""
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ecoformer.errors import EcoformerError
+
+__all__ = ["Unit", "load_netlist", "read_json", "unit_tree"]
+
+BOOKKEEPING = "$scopeinfo"
+"""Pseudo cells in which Yosys remembers the hierarchy that it flattened."""
+
+
+@dataclass
+class Unit:
+    """A component instance of the engine, with everything inside it.
+
+    Parameters
+    ----------
+    path : str
+        Instance names from the top, joined by dots; empty for the top.
+    own : Counter
+        Cells by type that lie in it but in none of its parts.
+    parts : list of Unit
+    """
+
+    path: str
+    own: Counter = field(default_factory=Counter)
+    parts: list = field(default_factory=list)
+
+    @property
+    def cells(self):
+        """Cells by type, parts included."""
+        return sum((part.cells for part in self.parts), Counter(self.own))
+
+    def walk(self, depth=0):
+        """Yield (depth, unit) of this unit and everything inside, parents first."""
+        yield depth, self
+        for part in self.parts:
+            yield from part.walk(depth + 1)
+
+
+def read_json(path, *keys):
+    """Object in the JSON file ``path``; raises `EcoformerError` unless it is whole and has keys."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise EcoformerError(
+            f"{path.name}: not whole JSON ({error}); the tool that writes it stopped early"
+        ) from error
+    missing = [key for key in keys if not isinstance(found, dict) or key not in found]
+    if missing:
+        raise EcoformerError(f"{path.name}: has no {missing[0]!r}; install other tools")
+    return found
+
+
+def load_netlist(path, top):
+    """The netlist in ``path`` as a `Unit` whose parts are the instances that were kept apart."""
+    modules = read_json(path, "modules")["modules"]
+    if top not in modules:
+        raise EcoformerError(f"{path.name}: has no module {top!r}")
+    return unit_tree(modules, top)
+
+
+def unit_tree(modules, name, path=""):
+    """`Unit` of the module ``name`` of a Yosys design, named ``path``."""
+    unit = Unit(path)
+    for instance, cell in modules[name]["cells"].items():
+        kind = cell["type"]
+        if kind in modules and not _is_library(modules[kind]):
+            unit.parts.append(unit_tree(modules, kind, f"{path}.{instance}" if path else instance))
+        elif kind != BOOKKEEPING:
+            unit.own[kind] += 1
+    unit.parts.sort(key=lambda part: part.path)
+    return unit
+
+
+def plain(path):
+    """``path`` without the numbers that Amaranth appends to instances named like a signal."""
+    return re.sub(r"\$\d+(?=\.|$)", "", path)
+
+
+def _is_library(module):
+    return any(module["attributes"].get(mark) for mark in ("blackbox", "whitebox", "lib_whitebox"))

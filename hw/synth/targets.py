@@ -1,0 +1,84 @@
+"""FPGA families: how Yosys maps to them and what their cells are called."""
+
+from dataclasses import dataclass
+
+from ecoformer.errors import EcoformerError
+
+__all__ = ["DEVICES", "SPEEDS", "TARGETS", "Target", "find_target"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One FPGA family.
+
+    Parameters
+    ----------
+    name, title : str
+    flat, kept : str
+        Yosys command that maps the engine as one, and with its components kept apart.
+    resources : dict of str to dict
+        Number of each resource that a cell takes, by resource and cell type.
+    placed : bool
+        Whether place and route is available.
+    """
+
+    name: str
+    title: str
+    flat: str
+    kept: str
+    resources: dict
+    placed: bool
+
+    def count(self, cells):
+        """Resources that ``cells``, a number per cell type, take."""
+        return {
+            resource: sum(number * cells.get(cell, 0) for cell, number in share.items())
+            for resource, share in self.resources.items()
+        }
+
+
+TARGETS = {
+    "ecp5": Target(
+        name="ecp5",
+        title="Lattice ECP5",
+        flat="synth_ecp5 -nowidelut",
+        kept="synth_ecp5 -nowidelut -noflatten",
+        resources={
+            # A distributed RAM takes four LUTs for its bits and two for its write port.
+            "LUT": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6},
+            "FF": {"TRELLIS_FF": 1},
+            "DSP": {"MULT18X18D": 1},
+            "block RAM": {"DP16KD": 1},
+        },
+        placed=True,
+    ),
+    "xc7": Target(
+        name="xc7",
+        title="Xilinx 7 series",
+        flat="synth_xilinx -family xc7 -noiopad -noclkbuf -flatten",
+        kept="synth_xilinx -family xc7 -noiopad -noclkbuf",
+        resources={
+            "LUT": {
+                **{f"LUT{inputs}": 1 for inputs in range(1, 7)},
+                "SRL16E": 1, "SRLC32E": 1, "RAM32X1S": 1, "RAM64X1S": 1, "RAM32X1D": 2,
+                "RAM64X1D": 2, "RAM128X1D": 4, "RAM32M": 4, "RAM64M": 4,
+            },
+            "FF": {"FDRE": 1, "FDSE": 1, "FDCE": 1, "FDPE": 1},
+            "DSP": {"DSP48E1": 1},
+            "block RAM": {"RAMB18E1": 1, "RAMB36E1": 2},
+        },
+        placed=False,
+    ),
+}  # fmt: skip
+"""Block RAM counts pieces of 18 Kbit in both families."""
+
+DEVICES = ("12k", "25k", "45k", "85k")
+"""ECP5 devices by nextpnr's names: LFE5U-12F and so on."""
+SPEEDS = (6, 7, 8)
+
+
+def find_target(name):
+    """The target of that name; raises `EcoformerError` if there is none."""
+    if name not in TARGETS:
+        raise EcoformerError(f"target {name!r}: not supported; choose {' or '.join(TARGETS)}")
+    return TARGETS[name]

