@@ -7,7 +7,8 @@ CONFIG ?= configs/demo.toml
 OUT ?= demo
 WORKERS ?= 2
 
-.PHONY: help demo test lint test-full bench bench-throughput bench-accuracy bench-energy prove clean
+.PHONY: help demo test lint test-full bench bench-throughput bench-accuracy bench-energy bench-synth \
+	prove clean
 
 help:
 	@echo "make demo       train, generate, simulate and verify on real images -> $(OUT)/"
@@ -18,6 +19,7 @@ help:
 	@echo "make bench-throughput  cycles per token against the best schedule -> docs/results.md"
 	@echo "make bench-accuracy  accuracy over several seeds -> docs/results.md"
 	@echo "make bench-energy  operations and energy of six networks -> docs/results.md"
+	@echo "make bench-synth  cells and clock frequency of the presets -> docs/results.md; hours"
 	@echo "make clean      remove what the targets made"
 	@echo "make demo CONFIG=configs/fashion.toml OUT=demo-fashion   on Fashion-MNIST"
 
@@ -47,6 +49,9 @@ bench-accuracy: $(VENV)/installed
 
 bench-energy: $(VENV)/installed
 	$(BIN)/python benchmarks/energy.py
+
+bench-synth: $(VENV)/installed
+	$(BIN)/python benchmarks/synthesis.py
 
 # Icarus runs the second half of the simulator tests; without it they are skipped and say so.
 .PHONY: system-packages

@@ -75,7 +75,7 @@ def simulation_text(netlist, target):
 
 def _instances(text):
     """Types of the cells that ``text`` instantiates."""
-    found = re.findall(r"^\s+(\w+) (?:#\(|\\?\S+ \()", text, re.MULTILINE)
+    found = re.findall(r"^\s+(\w+) (?:#\(|\\?\S+ +\()", text, re.MULTILINE)
     return set(found) - KEYWORDS
 
 

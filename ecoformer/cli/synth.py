@@ -172,7 +172,8 @@ def _show_units(figures, target):
     for unit in figures["units"][1:]:
         small = all(unit[name] < SHOWN_SHARE * whole[name] for name in ("LUT", "FF"))
         if unit["depth"] <= SHOWN_DEPTH and not (small and not unit["DSP"] + unit["block RAM"]):
-            name = "  " * (unit["depth"] - 1) + unit["path"].split(".")[-1]
+            # Amaranth appends a number to an instance that is named like a signal.
+            name = "  " * (unit["depth"] - 1) + unit["path"].split(".")[-1].split("$")[0]
             table.add_row(name, *(f"{unit[resource]:,}" for resource in target.resources))
     table.add_section()
     for name, row in (

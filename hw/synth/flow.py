@@ -1,10 +1,11 @@
 """The steps from Verilog to figures, and the record of them."""
 
+import hashlib
 import os
 from statistics import median, median_low
 
 from ecoformer.errors import EcoformerError
-from hw.synth.netlist import load_netlist, plain
+from hw.synth.netlist import load_netlist
 from hw.synth.targets import DEVICES, SPEEDS
 from hw.synth.timing import load_report
 from hw.synth.tools import NEXTPNR, YOSYS, Step, run_steps
@@ -28,11 +29,11 @@ def check_device(device, speed, seeds):
         raise EcoformerError(f"seeds {seeds}: must be different numbers from 1 up")
 
 
-def synthesise(verilog, top, target, folder, *, jobs=None, reporter=None):
+def synthesise(verilog, top, target, folder, *, units=True, jobs=None, reporter=None):
     """Map ``verilog`` to the cells of ``target``.
 
-    Yosys maps it twice, each time in a process of its own: flattened, which is the result, and
-    with its components kept apart, which tells what takes how much.
+    Yosys maps it flattened, which is the result, and in a second process with its components kept
+    apart, which tells what takes how much.
 
     Parameters
     ----------
@@ -43,6 +44,8 @@ def synthesise(verilog, top, target, folder, *, jobs=None, reporter=None):
     target : Target
     folder : Path
         Receives the logs and the netlist as ``netlist.json`` and ``netlist.v``.
+    units : bool
+        Tell what the components take, too, which doubles the work.
     jobs : int
         Processes at a time; None for as many as there are cores.
     reporter : callable
@@ -51,43 +54,56 @@ def synthesise(verilog, top, target, folder, *, jobs=None, reporter=None):
     Returns
     -------
     dict
-        ``tools``, ``commands``; ``cells`` by type and ``resources`` of the flat netlist; ``units``:
-        resources of every component kept apart, parts included; ``across_units``: what the flat
-        netlist has more of than the sum of the components.
+        ``verilog``: digest of the text; ``target``, ``tools``, ``commands``; ``cells`` by type and
+        ``resources`` of the flat netlist. With ``units`` also ``units``: path, cells and resources
+        of every component, parts included, and ``own`` without them, the top first; and
+        ``across_units``: what the flat netlist has more of than the components kept apart.
     """
     source = f"{top}.v"
     (folder / source).write_text(verilog)
-    flat = f"{target.flat} -top {top}; write_json netlist.json; write_verilog -noattr {NETLIST}"
-    kept = f"{target.kept} -top {top}; write_json units.json"
+    scripts = {
+        "synthesis.log": f"{target.flat} -top {top}; write_json netlist.json; "
+        f"write_verilog -noattr {NETLIST}",
+        "units.log": f"{target.kept} -top {top}; write_json units.json",
+    }
+    if not units:
+        del scripts["units.log"]
     steps = [
         Step(YOSYS, ("-p", f"read_verilog {source}; {script}"), log)
-        for script, log in ((flat, "synthesis.log"), (kept, "units.log"))
+        for log, script in scripts.items()
     ]
     version = YOSYS.version(reporter)
     run_steps(folder, steps, jobs=jobs or os.cpu_count(), report=_stage("synthesis", reporter))
-    cells = load_netlist(folder / "netlist.json", top).cells
-    tree = load_netlist(folder / "units.json", top)
-    (folder / "units.json").unlink()
     (folder / source).unlink()
-    resources, sums = target.count(cells), target.count(tree.cells)
-    return {
+    cells = load_netlist(folder / "netlist.json", top).cells
+    figures = {
+        "verilog": hashlib.sha256(verilog.encode()).hexdigest(),
         "target": target.name,
         "tools": {"yosys": version},
         "commands": [str(step) for step in steps],
         "cells": dict(sorted(cells.items())),
-        "resources": resources,
+        "resources": target.count(cells),
+    }
+    if units:
+        figures.update(_units(target, load_netlist(folder / "units.json", top), cells))
+        (folder / "units.json").unlink()
+    return figures
+
+
+def _units(target, tree, cells):
+    flat, kept = target.count(cells), target.count(tree.cells)
+    return {
         "units": [
             {
-                "path": plain(unit.path),
-                "name": unit.path,
+                "path": unit.path,
                 "depth": depth,
+                "cells": dict(sorted(unit.cells.items())),
                 **target.count(unit.cells),
                 "own": target.count(unit.own),
-                "cells": dict(sorted(unit.cells.items())),
             }
             for depth, unit in tree.walk()
         ],
-        "across_units": {name: resources[name] - sums[name] for name in resources},
+        "across_units": {name: flat[name] - kept[name] for name in flat},
     }
 
 
@@ -110,7 +126,7 @@ def place(figures, folder, *, device, speed, seeds, jobs=None, reporter=None):
     ]  # fmt: skip
     stage = _stage("place and route", reporter)
     run_steps(folder, steps, jobs=jobs or os.cpu_count(), report=stage)
-    units = [unit["name"] for unit in figures["units"]]
+    units = [unit["path"] for unit in figures.get("units", ())]
     runs = {seed: load_report(folder / f"seed-{seed}.json", units) for seed in seeds}
     packed = [run.pop("cells") for run in runs.values()]
     if any(cells != packed[0] for cells in packed):

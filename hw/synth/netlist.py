@@ -1,13 +1,12 @@
 """Mapped netlists as Yosys writes them in JSON: cells by type, and by component."""
 
 import json
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 
 from ecoformer.errors import EcoformerError
 
-__all__ = ["Unit", "load_netlist", "read_json", "unit_tree"]
+__all__ = ["Unit", "load_netlist", "read_json"]
 
 BOOKKEEPING = "$scopeinfo"
 """Pseudo cells in which Yosys remembers the hierarchy that it flattened."""
@@ -61,25 +60,19 @@ def load_netlist(path, top):
     modules = read_json(path, "modules")["modules"]
     if top not in modules:
         raise EcoformerError(f"{path.name}: has no module {top!r}")
-    return unit_tree(modules, top)
+    return _unit(modules, top, "")
 
 
-def unit_tree(modules, name, path=""):
-    """`Unit` of the module ``name`` of a Yosys design, named ``path``."""
+def _unit(modules, name, path):
     unit = Unit(path)
     for instance, cell in modules[name]["cells"].items():
         kind = cell["type"]
         if kind in modules and not _is_library(modules[kind]):
-            unit.parts.append(unit_tree(modules, kind, f"{path}.{instance}" if path else instance))
+            unit.parts.append(_unit(modules, kind, f"{path}.{instance}" if path else instance))
         elif kind != BOOKKEEPING:
             unit.own[kind] += 1
     unit.parts.sort(key=lambda part: part.path)
     return unit
-
-
-def plain(path):
-    """``path`` without the numbers that Amaranth appends to instances named like a signal."""
-    return re.sub(r"\$\d+(?=\.|$)", "", path)
 
 
 def _is_library(module):

@@ -3,7 +3,7 @@
 import re
 
 from ecoformer.errors import EcoformerError
-from hw.synth.netlist import plain, read_json
+from hw.synth.netlist import read_json
 
 __all__ = ["critical_path", "load_report"]
 
@@ -88,4 +88,4 @@ def _name(name, units):
     signal = ANONYMOUS.sub("", stem[len(unit) :].lstrip("."))
     if index and not found and signal and not signal.endswith(index[0]):
         signal += index[0]
-    return {"unit": plain(unit), "signal": signal}
+    return {"unit": unit, "signal": signal}

@@ -1,0 +1,104 @@
+"""Cells and clock frequency of the presets on real FPGAs.
+
+It takes hours on two cores, so every finished preset is kept in build/synthesis, and one of the
+same Verilog, device and seeds is not run again.
+"""
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+from results import write_section
+
+from ecoformer.config import Config
+from ecoformer.errors import EcoformerError
+from hw.synth.flow import place, synthesise
+from hw.synth.targets import TARGETS
+from hw.verilog import emit
+
+ROOT = Path(__file__).parents[1]
+TOP = "ecoformer_engine"
+DEVICE, SPEED = "85k", 6
+RUNS = (
+    ("demo", "ecp5"), ("xnor", "ecp5"), ("full-rate", "ecp5"), ("k4", "ecp5"), ("demo", "xc7"),
+)  # fmt: skip
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3, help="placer seeds per preset")
+    parser.add_argument("--place", nargs="*", metavar="PRESET", help="place and route only these")
+    parser.add_argument("--jobs", type=int, help="processes at a time")
+    parser.add_argument("--keep", type=Path, default=ROOT / "build" / "synthesis", metavar="DIR")
+    options = parser.parse_args()
+    seeds = list(range(1, options.seeds + 1))
+    rows = []
+    for preset, target in RUNS:
+        placing = TARGETS[target].placed and (options.place is None or preset in options.place)
+        folder = options.keep / f"{preset}-{target}"
+        rows.append(_row(preset, measure(preset, target, folder, placing and seeds, options.jobs)))
+    write_section(
+        "Synthesis, place and route",
+        "make bench-synth",
+        f"1…{options.seeds}",
+        ["preset", "target", "LUT, mapped", "LUT, packed", "FF", "DSP", "block RAM",
+         "Fmax MHz, median", "best", "critical path of the median"],
+        rows,
+    )  # fmt: skip
+
+
+def measure(preset, target, folder, seeds, jobs):
+    """Figures of one preset, kept in ``folder``; without ``seeds`` it is not placed."""
+    verilog = emit(Config.load(ROOT / "configs" / f"{preset}.toml"), TOP)
+    record = folder / "synth.json"
+    asked = {"verilog": hashlib.sha256(verilog.encode()).hexdigest(), "target": target}
+    if seeds:
+        asked.update(device=DEVICE, speed=SPEED, seeds=seeds)
+    if record.exists():
+        known = json.loads(record.read_text())
+        if all(known.get(key) == value for key, value in asked.items()):
+            return known
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = synthesise(verilog, TOP, TARGETS[target], folder, jobs=jobs, reporter=_tell(preset))
+    if seeds:
+        try:
+            place(
+                figures, folder, device=DEVICE, speed=SPEED, seeds=seeds, jobs=jobs,
+                reporter=_tell(preset),
+            )  # fmt: skip
+        except EcoformerError as error:  # a preset may be too large for the device
+            figures.update(device=DEVICE, speed=SPEED, seeds=seeds, refused=str(error))
+    record.write_text(json.dumps(figures, indent=2) + "\n")
+    return figures
+
+
+def _tell(preset):
+    seen = set()
+
+    def report(*stage):
+        if stage not in seen:
+            seen.add(stage)
+            print(f"{preset}: {stage[0]}, {stage[1]} of {stage[2]}", flush=True)
+
+    return report
+
+
+def _row(preset, figures):
+    target, counts = TARGETS[figures["target"]], figures["resources"]
+    row = [preset, target.title, counts["LUT"], "–", counts["FF"], counts["DSP"],
+           counts["block RAM"]]  # fmt: skip
+    row = [f"{cell:,}" if isinstance(cell, int) else cell for cell in row]
+    if "refused" in figures:
+        return [*row, "–", "–", f"not placed: {figures['refused'].split(': ', 2)[-1]}"]
+    if "runs" not in figures:
+        return [*row, "–", "–", "not placed"]
+    row[3] = f"{figures['packed']['TRELLIS_COMB']:,}"
+    path = figures["critical_path"]
+    ends = (" ".join(filter(None, path[end].values())) for end in ("from", "to"))
+    return [*row, f"{figures['fmax_median_mhz']:.1f}", f"{figures['fmax_best_mhz']:.1f}",
+            " → ".join(f"`{end}`" for end in ends)]  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

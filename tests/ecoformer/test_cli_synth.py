@@ -1,0 +1,79 @@
+import json
+
+import pytest
+
+from ecoformer.cli import main
+from tests import needs
+from tests.sim import dummy
+
+
+@pytest.fixture
+def design(tmp_path):
+    """Folder of a generated design whose Verilog is the small stand-in of the simulator tests."""
+    folder = tmp_path / "engine"
+    for part in ("rtl", "vectors"):
+        (folder / part).mkdir(parents=True)
+    (folder / "rtl" / "dummy_engine.v").write_text(dummy.engine())
+    (folder / "config.toml").write_text(dummy.CONFIG.as_toml())
+    (folder / "manifest.json").write_text("{}")
+    dummy.image(sets=1).save(folder / "parameters.safetensors", dummy.CONFIG)
+    dummy.workload(3, sets=1).save(folder / "vectors" / "workload.npz")
+    return folder
+
+
+def synth(*arguments):
+    """Exit code of ``ecoformer synth``."""
+    with pytest.raises(SystemExit) as end:
+        main(["synth", *map(str, arguments)])
+    return end.value.code
+
+
+@needs.icarus
+def test_synth_maps_places_verifies_and_records(design, capsys):
+    out = design.parent / "figures.json"
+    assert synth(design, "--device", "25k", "--seeds", "2", "--verify", "--json", out) == 0
+    figures = json.loads(out.read_text())
+    assert figures == json.loads((design / "synth-ecp5" / "synth.json").read_text())
+    assert figures["design"] == "dummy_engine" and figures["seeds"] == [1, 2]
+    assert figures["fingerprint"] == dummy.CONFIG.fingerprint
+    assert figures["verification"]["ok"] and figures["verification"]["words"] > 0
+    shown, log = capsys.readouterr()
+    assert "Fmax, median and best" in shown and "bit-exact" in shown and "flattened" in shown
+    assert "synthesis: 2 of 2" in log or "synthesis: 0 of 2" in log
+    assert sorted(path.name for path in (design / "synth-ecp5").iterdir()) == [
+        "netlist.json", "netlist.v", "seed-1.json", "seed-1.log", "seed-2.json", "seed-2.log",
+        "synth.json", "synthesis.log", "units.log",
+    ]  # fmt: skip
+
+
+def test_a_failed_synth_keeps_the_old_result_and_the_logs(design, capsys):
+    (design / "synth-ecp5").mkdir()
+    (design / "synth-ecp5" / "synth.json").write_text("old")
+    verilog = design / "rtl" / "dummy_engine.v"
+    verilog.write_text(verilog.read_text().replace("endmodule", "endmodul"))
+    assert synth(design, "--no-place") == 2
+    out, err = capsys.readouterr()
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("ecoformer: ") and "ERROR: " in last and "the logs are in" in last
+    assert (design / "synth-ecp5" / "synth.json").read_text() == "old"
+    assert (design / "synth-ecp5-failed" / "synthesis.log").exists()
+    assert not list(design.glob(".synth*"))
+
+
+@pytest.mark.parametrize(
+    "arguments, why",
+    [
+        (("--target", "ice40"), "target 'ice40': not supported"),
+        (("--device", "99k"), "device '99k': not supported"),
+        (("--speed", "5"), "speed 5: not a speed grade"),
+        (("--seeds", "one"), "--seeds 'one': must be like 3 or 1,2,3"),
+        (("--seeds", "0"), "must be different numbers"),
+        (("--target", "xc7", "--seeds", "3"), "Xilinx 7 series is synthesised only; leave them"),
+        (("--no-place", "--device", "25k"), "nothing is placed; leave them out"),
+    ],
+)
+def test_impossible_requests_are_one_line_and_exit_2(design, capsys, arguments, why):
+    assert synth(design, *arguments) == 2
+    err = " ".join(capsys.readouterr().err.split())
+    assert err.startswith("ecoformer: ") and why in err
+    assert not (design / "synth-ecp5").exists()

@@ -1,0 +1,75 @@
+import re
+
+import numpy as np
+import pytest
+
+from ecoformer.config import Config
+from ecoformer.errors import EcoformerError
+from hw.synth.flow import synthesise
+from hw.synth.targets import TARGETS
+from hw.verilog import emit
+from sim.mapped import simulation_text, verify_mapped
+from sim.stimulus import random_image, random_workload
+from tests import needs
+
+CONFIG = Config(
+    head_dim=3, value_dim=2, code_bits=4, anchors=2, token_width=5, value_width=4, output_width=8,
+    output_fraction=3, max_tokens=6, cycles_per_token=4, parameter_sets=40, bus_bytes=4,
+)  # fmt: skip
+"""Small, but with memories for so many sets that parameters lie in block RAM."""
+BLOCKS = {"ecp5": ("MULT18X18D", "DP16KD", "TRELLIS_DPR16X4"), "xc7": ("DSP48E1", "RAMB18E1")}
+
+
+@pytest.fixture(scope="module", params=TARGETS)
+def mapped(request, tmp_path_factory):
+    """(target, netlist, figures)"""
+    folder = tmp_path_factory.mktemp(request.param)
+    units = request.param == "ecp5"
+    figures = synthesise(
+        emit(CONFIG, "small"), "small", TARGETS[request.param], folder, units=units
+    )
+    return request.param, (folder / "netlist.v").read_text(), figures
+
+
+def verify(builds, target, netlist, **options):
+    rng = np.random.default_rng(0)
+    image = random_image(CONFIG, rng, sets=1)
+    workload = random_workload(CONFIG, rng, 4, lengths=3, sets=1)
+    return verify_mapped(CONFIG, image, workload, netlist, target, build_dir=builds, **options)
+
+
+@needs.icarus
+def test_the_netlist_is_exact_at_full_rate_and_with_stalls(mapped, builds):
+    target, netlist, _ = mapped
+    for stall in (0.0, 0.4):
+        run, report = verify(builds, target, netlist, stall=stall)
+        assert report.ok, "\n".join(map(str, report.mismatches[:10]))
+        assert report.words == 12 * CONFIG.value_dim
+        if not stall:
+            assert run.cycles_per_token == CONFIG.cycles_per_token
+
+
+def test_memories_and_multipliers_become_blocks(mapped):
+    target, _, figures = mapped
+    assert all(figures["cells"].get(block) for block in BLOCKS[target]), figures["cells"]
+    if target == "ecp5":
+        units = {unit["path"].split("$")[0]: unit for unit in figures["units"]}
+        for name in ("anchors", "bias", "projection", "threshold", "root", "kernel_0"):
+            assert units[f"engine.hashing.{name}"]["block RAM"] == 1, name
+        # A row of a parameter memory is read as it lies there: no bypass, no register.
+        assert units["engine.hashing.anchors"]["FF"] == 0
+        assert units["engine.hashing.dots"]["DSP"] == CONFIG.dot_fold.lanes
+
+
+@needs.icarus
+@pytest.mark.parametrize("mapped", ["ecp5"], indirect=True)
+def test_a_wrong_cell_is_seen(mapped, builds):
+    target, netlist, _ = mapped
+    wrong, count = re.subn(r"\.SIGNEDA\(1'h1\)", ".SIGNEDA(1'h0)", netlist)
+    assert count
+    assert not verify(builds, target, wrong)[1].ok
+
+
+def test_a_cell_without_behaviour_is_refused():
+    with pytest.raises(EcoformerError, match="no behaviour is known of cell FLUX_CAPACITOR"):
+        simulation_text("module top;\n  FLUX_CAPACITOR c (\n  );\nendmodule\n", "ecp5")
