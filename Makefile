@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 CONFIG ?= configs/demo.toml
 OUT ?= demo
 WORKERS ?= 2
+SCRIPTS ?= 1000
 
-.PHONY: help demo test lint test-full bench bench-throughput bench-accuracy bench-energy bench-synth \
-	prove clean
+.PHONY: help demo test lint test-full bench bench-throughput bench-faults bench-accuracy \
+	bench-energy bench-synth prove clean
 
 help:
 	@echo "make demo       train, generate, simulate and verify on real images -> $(OUT)/"
@@ -20,6 +21,7 @@ help:
 	@echo "make bench-accuracy  accuracy over several seeds -> docs/results.md"
 	@echo "make bench-energy  operations and energy of six networks -> docs/results.md"
 	@echo "make bench-synth  cells and clock frequency of the presets -> docs/results.md; hours"
+	@echo "make bench-faults  random fault scripts on the wire -> docs/results.md"
 	@echo "make clean      remove what the targets made"
 	@echo "make demo CONFIG=configs/fashion.toml OUT=demo-fashion   on Fashion-MNIST"
 
@@ -52,6 +54,9 @@ bench-energy: $(VENV)/installed
 
 bench-synth: $(VENV)/installed
 	$(BIN)/python benchmarks/synthesis.py
+
+bench-faults: $(VENV)/installed
+	$(BIN)/python benchmarks/fault_scripts.py --scripts $(SCRIPTS)
 
 # Icarus runs the second half of the simulator tests; without it they are skipped and say so.
 .PHONY: system-packages

@@ -33,6 +33,7 @@ RANGES = {
     "state_banks": (2, 8),
     "parameter_sets": (1, 256),
     "bus_bytes": (1, 512),
+    "tuser_width": (0, 16),
     "target_tokens_per_second": (0, 1_000_000_000),
     "clock_mhz": (1, 1_000),
 }
@@ -101,6 +102,9 @@ class Config:
         Resident parameter sets (heads × layers), 1…256.
     bus_bytes : int
         Bytes per beat of both AXI4-Stream ports; a token's beats must fit in k cycles.
+    tuser_width : int
+        Bits of ``s_axis_tuser``, which selects the parameter set, enough for every set and at most
+        16; with 0 there is no such pin and register NEXT_SET selects it.
     target_tokens_per_second : int
         Tokens·heads per second that the engine must take at least; k is the largest that does.
         0 sets no target.
@@ -132,6 +136,7 @@ class Config:
     state_banks: int = 2
     parameter_sets: int = 8
     bus_bytes: int = 8
+    tuser_width: int = 8
     target_tokens_per_second: int = 0
     clock_mhz: int = 100
 
@@ -158,6 +163,11 @@ class Config:
                     f"bus_bytes must carry a token's {what} in cycles_per_token = {k} beats, "
                     f"not in {beats} beats of {self.bus_bytes} bytes"
                 )
+        if self.tuser_width and self.parameter_sets > 1 << self.tuser_width:
+            raise ValueError(
+                f"tuser_width must be 0 or name each of {self.parameter_sets} parameter sets, "
+                f"which takes {(self.parameter_sets - 1).bit_length()} bits, not {self.tuser_width}"
+            )
         self._check_area()
 
     @property
@@ -264,11 +274,6 @@ class Config:
     def output_beats(self):
         """Beats of one token on ``m_axis``."""
         return -(-self.value_dim * self.output_element_bytes // self.bus_bytes)
-
-    @property
-    def user_width(self):
-        """Bits of ``s_axis_tuser``, which selects the parameter set."""
-        return max(1, (self.parameter_sets - 1).bit_length())
 
     @property
     def buffer_bits(self):

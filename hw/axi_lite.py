@@ -5,7 +5,14 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.layout import Layout
-from ecoformer.registers import ADDRESS_WIDTH, REGISTERS, Access, Error, constants
+from ecoformer.registers import (
+    ADDRESS_WIDTH,
+    REGISTERS,
+    Access,
+    Error,
+    constants,
+    register_map,
+)
 from hw.parameters import ParameterWrite
 
 __all__ = ["AxiLite", "RegisterFile"]
@@ -44,8 +51,10 @@ class RegisterFile(wiring.Component):
     """Registers of an engine.
 
     A write is taken when address and data are both offered and no response waits; it acts in that
-    cycle. Addresses without a register answer SLVERR, as do writes that are not possible now.
-    Byte strobes act on STORED and FLAGS registers; STROBE registers need all four bytes.
+    cycle. A read is taken when no answer waits; it sees what writes of earlier cycles left.
+    Both channels can do one access per cycle. Addresses without a register answer SLVERR, as do
+    writes that are not possible now. Byte strobes act on STORED and FLAGS registers; STROBE
+    registers need all four bytes.
 
     Parameters
     ----------
@@ -54,8 +63,8 @@ class RegisterFile(wiring.Component):
     Members
     -------
     bus : ``In(AxiLite)``
-    write, commit, commit_set : ``Out``
-        To the engine.
+    write, commit, commit_set, soft_reset, next_set : ``Out``
+        To the engine; ``next_set`` is 0 where NEXT_SET does not exist.
     shadow_ready, busy, events : ``In``
         From the engine.
     irq : ``Out(1)``
@@ -69,6 +78,8 @@ class RegisterFile(wiring.Component):
                 "write": Out(ParameterWrite(config.parameter_sets + 1)),
                 "commit": Out(1),
                 "commit_set": Out(32),
+                "soft_reset": Out(1),
+                "next_set": Out(32),
                 "shadow_ready": In(1),
                 "busy": In(1),
                 "events": In(events),
@@ -79,14 +90,17 @@ class RegisterFile(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         bus = self.bus
+        registers = register_map(self.config)
         self.values = {
             name: Const(value, 32) for name, value in constants(self.config).items()
         }
-        writable = {}
-        for register in REGISTERS.values():
-            if register.access not in (Access.CONSTANT, Access.STATUS, Access.STROBE):
+        for register in registers.values():
+            if register.access in (Access.STORED, Access.FLAGS, Access.COUNTER):
                 self.values[register.name] = Signal(32, name=register.name.lower())
-        self.values["STATUS"] = Cat(self.busy, self.shadow_ready)
+        status = REGISTERS["STATUS"]
+        self.values["STATUS"] = (self.busy << status["BUSY"].low) | (
+            self.shadow_ready << status["SHADOW_FREE"].low
+        )
 
         # -- write ---------------------------------------------------------------------------------
         write = Signal()
@@ -97,17 +111,20 @@ class RegisterFile(wiring.Component):
             bus.awready.eq(write),
             bus.wready.eq(write),
         ]
-        for register in REGISTERS.values():
-            writable[register.name] = write & (bus.awaddr[2:] == register.offset >> 2)
         whole = bus.wstrb.all()
-        allowed = {
-            "IRQ_ENABLE": C(1),
-            "ERRORS": C(1),
-            "PARAM_ADDRESS": C(1),
+        conditions = {
+            "CONTROL": whole,
             "PARAM_DATA": self.shadow_ready & whole,
             "COMMIT": self.shadow_ready & whole & (bus.wdata < self.config.parameter_sets),
         }
-        m.d.comb += ok.eq(Cat(writable[name] & rule for name, rule in allowed.items()).any())
+        accepted = {
+            register.name: write
+            & (bus.awaddr[2:] == register.offset >> 2)
+            & conditions.get(register.name, 1)
+            for register in registers.values()
+            if register.access.writable
+        }
+        m.d.comb += ok.eq(Cat(accepted.values()).any())
         with m.If(bus.bready):
             m.d.sync += bus.bvalid.eq(0)
         with m.If(write):
@@ -116,24 +133,29 @@ class RegisterFile(wiring.Component):
         address, errors = self.values["PARAM_ADDRESS"], self.values["ERRORS"]
         enable = self.values["IRQ_ENABLE"]
         load = Signal()
+        soft_reset = REGISTERS["CONTROL"]["SOFT_RESET"]
         m.d.comb += [
-            load.eq(writable["PARAM_DATA"] & ok),
+            load.eq(accepted["PARAM_DATA"]),
             self.write.enable.eq(load),
             self.write.data.eq(bus.wdata),
             self.write.word.eq(address[: Layout.ROW_SHIFT]),
             self.write.row.eq(address[Layout.ROW_SHIFT : Layout.REGION_SHIFT]),
             self.write.region.eq(address[Layout.REGION_SHIFT :]),
-            self.commit.eq(writable["COMMIT"] & ok),
+            self.commit.eq(accepted["COMMIT"]),
             self.commit_set.eq(bus.wdata),
+            self.soft_reset.eq(accepted["CONTROL"] & bus.wdata[soft_reset.low]),
+            self.next_set.eq(self.values.get("NEXT_SET", 0)),
             self.irq.eq((errors & enable).any()),
         ]
-        for name in ("PARAM_ADDRESS", "IRQ_ENABLE"):
-            with m.If(writable[name]):
-                stored = self.values[name]
-                m.d.sync += stored.eq((stored & ~mask) | (bus.wdata & mask))
+        for register in registers.values():
+            if register.access is Access.STORED:
+                stored = self.values[register.name]
+                written = (stored & ~mask) | (bus.wdata & mask)
+                with m.If(accepted[register.name]):
+                    m.d.sync += stored.eq(written & register.mask)
         with m.If(load):
             m.d.sync += address[: Layout.ROW_SHIFT].eq(address[: Layout.ROW_SHIFT] + 1)
-        clear = Mux(writable["ERRORS"], bus.wdata & mask, 0)
+        clear = Mux(accepted["ERRORS"], bus.wdata & mask, 0)
         m.d.sync += errors.eq((errors & ~clear) | self.events.errors)
 
         for error in Error:
@@ -149,8 +171,8 @@ class RegisterFile(wiring.Component):
         with m.If(read):
             m.d.sync += [bus.rvalid.eq(1), bus.rresp.eq(SLVERR), bus.rdata.eq(0)]
             with m.Switch(bus.araddr[2:]):
-                for register in REGISTERS.values():
-                    if register.access is not Access.STROBE:
+                for register in registers.values():
+                    if register.access.readable:
                         with m.Case(register.offset >> 2):
                             m.d.sync += [
                                 bus.rdata.eq(self.values[register.name]),

@@ -38,6 +38,10 @@ class Engine(wiring.Component):
         Its slot is ignored: words go to the shadow.
     commit, commit_set : ``In``
         As in :class:`~hw.parameters.SlotTable`.
+    soft_reset : ``In(1)``
+        Strobe: give up the packet being received, see :class:`~hw.input.Receiver`.
+    next_set : ``In(32)``
+        Set of a packet whose first beat is taken; ignored unless ``tuser_width`` is 0.
     shadow_ready, busy : ``Out(1)``
     events : ``Out``
         Strobes for the error flags and performance counters.
@@ -59,6 +63,8 @@ class Engine(wiring.Component):
                 "write": In(ParameterWrite(self.slots)),
                 "commit": In(1),
                 "commit_set": In(32),
+                "soft_reset": In(1),
+                "next_set": In(32),
                 "shadow_ready": Out(1),
                 "busy": Out(1),
                 "events": Out(
@@ -98,7 +104,7 @@ class Engine(wiring.Component):
         m = Module()
         c = self.config
         m.submodules.receiver = receiver = Receiver(c)
-        m.submodules.slots = slots = SlotTable(c.parameter_sets, c.user_width)
+        m.submodules.slots = slots = SlotTable(c.parameter_sets, c.tuser_width or 32)
         m.submodules.scalars = scalars = ParameterMemory(
             Layout(c).regions["scalars"], self.slots
         )
@@ -120,7 +126,8 @@ class Engine(wiring.Component):
             ]
             m.d.comb += memory.write.slot.eq(slots.shadow)
         m.d.comb += [
-            slots.user.eq(receiver.user),
+            slots.user.eq(receiver.user if c.tuser_width else self.next_set),
+            receiver.abort.eq(self.soft_reset),
             receiver.slot.eq(slots.slot),
             receiver.known.eq(slots.known),
             slots.begin.eq(receiver.begin),
@@ -134,11 +141,10 @@ class Engine(wiring.Component):
         self._join(m, receiver, scalars, hashing, core)
 
         sent = self.o.valid & self.o.ready & self.o.payload.last
-        taken = collector.o.valid & collector.o.ready & ~collector.o.payload.tag.error
         m.d.comb += [
             slots.finish.eq(sent),
             self.events.errors.eq(receiver.errors | collector.guarded << Error.DENOMINATOR),
-            self.events.TOKENS.eq(taken),
+            self.events.TOKENS.eq(sender.delivered),
             self.events.SEQUENCES.eq(sent & ~self.o.payload.error),
             self.events.BUSY.eq(slots.busy),
             self.events.STARVED.eq(receiver.starved),

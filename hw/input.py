@@ -12,10 +12,10 @@ __all__ = ["InputBeat", "Receiver", "Token"]
 
 
 class InputBeat(data.StructLayout):
-    """One beat of ``s_axis``."""
+    """One beat of ``s_axis``; ``user`` counts on a packet's first beat."""
 
     def __init__(self, config):
-        super().__init__({"data": 8 * config.bus_bytes, "last": 1, "user": config.user_width})
+        super().__init__({"data": 8 * config.bus_bytes, "last": 1, "user": config.tuser_width})
 
 
 class Token(data.StructLayout):
@@ -36,7 +36,9 @@ class Receiver(wiring.Component):
     """Assembles tokens and checks packets.
 
     The first error of a packet is reported, an error token ends the packet downstream, and the
-    rest is discarded through ``last``; the next packet is received as usual.
+    rest is discarded through ``last``; the next packet is received as usual. ``abort`` makes an
+    error of a packet that was begun before, even if its last beat is taken in the same cycle; an
+    error found on that beat goes first.
 
     Parameters
     ----------
@@ -48,6 +50,8 @@ class Receiver(wiring.Component):
     o : ``Out(stream.Signature(Token))``
     user, slot, known :
         Look-up of the set asked for by the beat on ``i``, in the same cycle.
+    abort : ``In(1)``
+        Strobe: give up the packet being received.
     begin : ``Out(1)``
         Strobe: the first beat of a packet was taken.
     errors : ``Out(len(Error))``
@@ -62,9 +66,10 @@ class Receiver(wiring.Component):
             {
                 "i": In(stream.Signature(InputBeat(config))),
                 "o": Out(stream.Signature(Token(config))),
-                "user": Out(config.user_width),
+                "user": Out(config.tuser_width),
                 "slot": In(ceil_log2(config.parameter_sets + 1)),
                 "known": In(1),
+                "abort": In(1),
                 "begin": Out(1),
                 "errors": Out(len(Error)),
                 "starved": Out(1),
@@ -82,13 +87,14 @@ class Receiver(wiring.Component):
         report = Signal()
         index = Signal(range(beats))
         count = Signal(range(c.max_tokens + 1))
-        user = Signal(c.user_width)
+        user = Signal(c.tuser_width)
         slot = Signal(self.slot.shape())
 
         take = Signal()
         token_beat = Signal()
         token_end = Signal()
         first_beat = Signal()
+        found = Signal()
         errors = Signal(len(Error))
         m.d.comb += [
             self.user.eq(beat.user),
@@ -108,13 +114,19 @@ class Receiver(wiring.Component):
                 & ~errors[Error.UNKNOWN_SET]
                 & ~errors[Error.TOO_LONG]
             ),
+            errors[Error.ABORTED].eq(
+                self.abort & in_packet & ~discard & ~errors[: Error.ABORTED].any()
+            ),
             self.errors.eq(errors),
+            found.eq(errors.any()),
         ]
+        with m.If(found):
+            m.d.sync += [discard.eq(1), index.eq(0)]
         with m.If(take):
             m.d.sync += [
                 in_packet.eq(~beat.last),
-                discard.eq((discard | errors.any()) & ~beat.last),
-                index.eq(Mux(token_end | beat.last | discard | errors.any(), 0, index + 1)),
+                discard.eq((discard | found) & ~beat.last),
+                index.eq(Mux(token_end | beat.last | discard | found, 0, index + 1)),
             ]
             with m.If(first_beat):
                 m.d.sync += [user.eq(beat.user), slot.eq(self.slot)]
@@ -130,7 +142,7 @@ class Receiver(wiring.Component):
 
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
-        m.d.sync += report.eq(report | errors.any())
+        m.d.sync += report.eq(report | found)
         with m.If(report & (~self.o.valid | self.o.ready)):
             m.d.sync += [
                 report.eq(0),
@@ -139,7 +151,7 @@ class Receiver(wiring.Component):
                 token.tag.error.eq(1),
                 token.tag.user.eq(user),
             ]
-        with m.Elif(token_beat & token_end & ~errors.any()):
+        with m.Elif(token_beat & token_end & ~found):
             x, v = _elements(assembled, c)
             m.d.sync += [
                 self.o.valid.eq(1),

@@ -16,7 +16,7 @@ class Beat(data.StructLayout):
 
     def __init__(self, config):
         super().__init__(
-            {"data": 8 * config.bus_bytes, "last": 1, "user": config.user_width, "error": 1}
+            {"data": 8 * config.bus_bytes, "last": 1, "user": config.tuser_width, "error": 1}
         )
 
 
@@ -120,6 +120,8 @@ class Sender(wiring.Component):
     -------
     i : ``In(stream.Signature(Result))``
     o : ``Out(stream.Signature(Beat))``
+    delivered : ``Out(1)``
+        Strobe: the last beat of a token of results was taken.
     """
 
     def __init__(self, config):
@@ -128,6 +130,7 @@ class Sender(wiring.Component):
             {
                 "i": In(stream.Signature(Result(config))),
                 "o": Out(stream.Signature(Beat(config))),
+                "delivered": Out(1),
             }
         )
 
@@ -148,6 +151,7 @@ class Sender(wiring.Component):
             beat.last.eq(last_beat & tag.last),
             beat.user.eq(tag.user),
             beat.error.eq(tag.error),
+            self.delivered.eq(last_beat & self.o.ready & ~tag.error),
         ]
         result = self.i.payload
         bytes_ = Cat(

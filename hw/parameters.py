@@ -148,6 +148,7 @@ class SlotTable(wiring.Component):
         unused = Signal(range(self.sets + 1))  # slots below this have been a shadow already
 
         index = self.commit_set[: ceil_log2(self.sets)]
+        asked = self.user[: ceil_log2(self.sets)]
         accepted = Signal()
         # Packets in flight fit in 8 bits by far: each holds a bank, a buffer or a pipeline stage.
         begun = Signal(12)
@@ -155,9 +156,9 @@ class SlotTable(wiring.Component):
         fence = Signal(12)
         draining = Signal()
         m.d.comb += [
-            lookup.addr.eq(self.user),
+            lookup.addr.eq(asked),
             self.slot.eq(lookup.data),
-            self.known.eq((self.user < self.sets) & loaded.bit_select(self.user, 1)),
+            self.known.eq((self.user < self.sets) & loaded.bit_select(asked, 1)),
             self.ready.eq(~draining),
             self.busy.eq(begun != finished),
             accepted.eq(self.commit & self.ready & (self.commit_set < self.sets)),

@@ -27,7 +27,7 @@ class Sequence(data.StructLayout):
                 "count": bits.count_width,
                 "offset": bits.offset_width,
                 "bank": ceil_log2(config.state_banks),
-                "user": config.user_width,
+                "user": config.tuser_width,
                 "error": 1,
             }
         )

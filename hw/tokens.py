@@ -20,7 +20,7 @@ class Tag(data.StructLayout):
     """What a result token carries besides its numbers: its packet's set, its end, its error."""
 
     def __init__(self, config):
-        super().__init__({"user": config.user_width, "last": 1, "error": 1})
+        super().__init__({"user": config.tuser_width, "last": 1, "error": 1})
 
 
 class Key(data.StructLayout):

@@ -25,7 +25,8 @@ class Top(wiring.Component):
     aclk, aresetn : ``In(1)``
     irq : ``Out(1)``
     s_axis_* : tokens in, m_axis_* : results out, s_axil_* : registers.
-        ``m_axis_tuser`` is the packet's set with the error bit above it.
+        ``m_axis_tuser`` is the packet's set with the error bit above it. With ``tuser_width`` 0
+        there is no ``s_axis_tuser`` and only the error bit.
     """
 
     def __init__(self, config):
@@ -40,13 +41,15 @@ class Top(wiring.Component):
             "s_axis_tvalid": In(1),
             "s_axis_tready": Out(1),
             "s_axis_tlast": In(1),
-            "s_axis_tuser": In(config.user_width),
+            "s_axis_tuser": In(config.tuser_width),
             "m_axis_tdata": Out(data_bits),
             "m_axis_tvalid": Out(1),
             "m_axis_tready": In(1),
             "m_axis_tlast": Out(1),
-            "m_axis_tuser": Out(config.user_width + 1),
+            "m_axis_tuser": Out(config.tuser_width + 1),
         }
+        if not config.tuser_width:
+            del pins["s_axis_tuser"]
         for name, member in AxiLite().flip().members.items():
             pins[f"s_axil_{name}"] = member
         super().__init__(pins)
@@ -65,6 +68,8 @@ class Top(wiring.Component):
         m.d.comb += [
             engine.commit.eq(registers.commit),
             engine.commit_set.eq(registers.commit_set),
+            engine.soft_reset.eq(registers.soft_reset),
+            engine.next_set.eq(registers.next_set),
             registers.shadow_ready.eq(engine.shadow_ready),
             registers.busy.eq(engine.busy),
             registers.events.eq(engine.events),
@@ -74,15 +79,16 @@ class Top(wiring.Component):
         m.d.comb += [
             engine.i.payload.data.eq(self.s_axis_tdata),
             engine.i.payload.last.eq(self.s_axis_tlast),
-            engine.i.payload.user.eq(self.s_axis_tuser),
             engine.i.valid.eq(self.s_axis_tvalid),
             self.s_axis_tready.eq(engine.i.ready & self.aresetn),
             self.m_axis_tdata.eq(engine.o.payload.data),
             self.m_axis_tlast.eq(engine.o.payload.last),
             self.m_axis_tuser.eq(Cat(engine.o.payload.user, engine.o.payload.error)),
-            self.m_axis_tvalid.eq(engine.o.valid),
+            self.m_axis_tvalid.eq(engine.o.valid & self.aresetn),
             engine.o.ready.eq(self.m_axis_tready),
         ]
+        if self.config.tuser_width:
+            m.d.comb += engine.i.payload.user.eq(self.s_axis_tuser)
         for name, member in AxiLite().members.items():
             pin, port = getattr(self, f"s_axil_{name}"), getattr(registers.bus, name)
             m.d.comb += port.eq(pin) if member.flow is Out else pin.eq(port)

@@ -11,15 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
+from ecoformer.registers import REGISTERS
+
 __all__ = ["CompiledEngine", "State", "compile_commands", "HARNESS", "LIBRARY"]
 
 HARNESS = Path(__file__).with_name("harness.cpp")
 LIBRARY = "engine.so"
 RECORDS = {
     "beats": np.uint8, "ends": np.int64, "users": np.int64, "first_in": np.int64,
-    "last_in": np.int64, "first_out": np.int64, "last_out": np.int64,
+    "last_in": np.int64, "first_out": np.int64, "last_out": np.int64, "taken": np.int64,
 }  # fmt: skip
-"""What the harness records of a stream, in its order."""
+"""What the harness records of a stream, in its order; ``taken``: the cycle of every input beat."""
 
 
 def compile_commands(folder, source, top, build_args):
@@ -69,9 +71,12 @@ class CompiledEngine:
         """Free the engine; it must not be used any more."""
         self._close()
 
-    def reset(self):
-        """Pull ``aresetn``; everything in flight and every parameter is lost."""
-        self._library.engine_reset(self._handle)
+    def reset(self, cycles=5):
+        """Pull ``aresetn``; everything in flight and every parameter is lost.
+
+        Returns whether no beat was offered or taken meanwhile.
+        """
+        return bool(self._library.engine_reset(self._handle, cycles))
 
     def write(self, address, data):
         """Write a register; its response, None without an answer."""
@@ -83,8 +88,10 @@ class CompiledEngine:
         answer = self._library.engine_read(self._handle, address)
         return None if answer < 0 else (answer >> 32, answer & 0xFFFFFFFF)
 
-    def begin(self, beats, lasts, users, *, stall, seed, patience, tail, hold=None):
-        """Start to stream packets.
+    def begin(
+        self, beats, lasts, users, *, stall, seed, patience, tail, hold=None, pressure=None,
+    ):  # fmt: skip
+        """Start to stream packets; without ``s_axis_tuser``, sets are selected by NEXT_SET.
 
         Parameters
         ----------
@@ -101,7 +108,10 @@ class CompiledEngine:
             Cycles to listen on after the last packet.
         hold : int
             Packet that must not begin yet.
+        pressure : float
+            Probability of back-pressure alone, where ``stall`` is only that of a gap.
         """
+        pressure = stall if pressure is None else pressure
         self._arrays = tuple(
             np.ascontiguousarray(array, dtype)
             for array, dtype in ((beats, np.uint8), (lasts, np.int64), (users, np.int64))
@@ -109,7 +119,8 @@ class CompiledEngine:
         beats, lasts, users = self._arrays  # the harness reads them where they are
         self._library.engine_begin(
             self._handle, beats.ctypes.data, beats.shape[1], lasts.ctypes.data, users.ctypes.data,
-            len(users), _packet(hold), round(stall * 2**32), seed, patience, tail,
+            len(users), _packet(hold), REGISTERS["NEXT_SET"].offset, round(stall * 2**32),
+            round(pressure * 2**32), seed, patience, tail,
         )  # fmt: skip
 
     def hold(self, packet):
@@ -132,6 +143,11 @@ class CompiledEngine:
         return self._library.engine_cycles(self._handle)
 
     @property
+    def sent(self):
+        """Beats taken since :meth:`begin`."""
+        return self._library.engine_sent(self._handle)
+
+    @property
     def received(self):
         """Beats received since :meth:`begin`."""
         return self._library.engine_received(self._handle)
@@ -141,6 +157,12 @@ class CompiledEngine:
         return {
             name: self._record(which, dtype) for which, (name, dtype) in enumerate(RECORDS.items())
         }
+
+    def counted(self):
+        """Cycles since :meth:`begin` that `sim.run.COUNTED` counts, as seen at the pins."""
+        counts = np.zeros(3, dtype=np.int64)
+        self._library.engine_count(self._handle, counts.ctypes.data)
+        return counts.tolist()
 
     def _record(self, which, dtype):
         span = self._library.engine_record(self._handle, which)
@@ -163,15 +185,17 @@ def _load(path):
     for name, result, *arguments in (
         ("open", engine),
         ("close", None, engine),
-        ("reset", None, engine),
+        ("reset", ctypes.c_int, engine, number),
         ("write", number, engine, word, word),
         ("read", number, engine, word),
-        ("begin", None, engine, pointer, natural, pointer, pointer, number, number, natural,
-         natural, number, number),
+        ("begin", None, engine, pointer, natural, pointer, pointer, number, number, word, natural,
+         natural, natural, number, number),
         ("hold", None, engine, number),
         ("advance", ctypes.c_int, engine, number, number),
         ("cycles", number, engine),
+        ("sent", number, engine),
         ("received", number, engine),
+        ("count", None, engine, pointer),
         ("record", _Span, engine, ctypes.c_int),
     ):  # fmt: skip
         function = getattr(library, f"engine_{name}")

@@ -5,7 +5,7 @@ edge, after which a bus changes only if something happened. Python per cycle is 
 spends its time on.
 """
 
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import Lock, RisingEdge
 
 __all__ = ["StreamSource", "StreamSink", "RegisterPort", "RegisterError"]
 
@@ -21,7 +21,7 @@ class StreamSource:
     lasts : list of int
         Indices into ``beats`` of the last beat of each packet.
     users : list of int
-        ``tuser`` of each packet.
+        ``tuser`` of each packet; ignored by an engine without that pin, see ``selected``.
     stall : float
         Probability that a cycle without a waiting beat offers none.
     rng : random.Random
@@ -30,6 +30,10 @@ class StreamSource:
     -------
     hold : int or None
         Packet that must not begin yet.
+    selected : int or None
+        Packets whose parameter set is selected; the others must not begin yet. None: all are.
+    starved : int
+        Cycles within a packet in which no beat was offered.
     packet : int
         Packets sent so far.
     first, last : list of int
@@ -38,10 +42,12 @@ class StreamSource:
 
     def __init__(self, dut, beats, lasts, users, *, stall, rng):
         self.data, self.valid = dut.s_axis_tdata, dut.s_axis_tvalid
-        self.ready, self.tlast, self.user = dut.s_axis_tready, dut.s_axis_tlast, dut.s_axis_tuser
+        self.ready, self.tlast = dut.s_axis_tready, dut.s_axis_tlast
+        self.user = getattr(dut, "s_axis_tuser", None)
         self.beats, self.lasts, self.users = beats, [*lasts, -1], [*users, 0]
         self.stall, self.rng = stall, rng
-        self.hold, self.packet, self.first, self.last = None, 0, [], []
+        self.hold, self.selected, self.packet, self.first, self.last = None, None, 0, [], []
+        self.starved = 0
         self._sent, self._offered, self._opening = 0, False, True
         self._tlast, self._tuser_due = None, False
 
@@ -53,6 +59,7 @@ class StreamSource:
     def edge(self, cycle):
         """Take note of what the engine took at this edge; offer the next beat. True if taken."""
         if not self._offered:
+            self.starved += not self._opening
             if self._sent < len(self.beats):
                 self._offer()
             return False
@@ -73,7 +80,10 @@ class StreamSource:
         return True
 
     def _offer(self):
-        held = self._opening and self.packet == self.hold
+        held = self._opening and (
+            self.packet == self.hold
+            or (self.selected is not None and self.packet >= self.selected)
+        )
         if held or (self.stall and self.rng.random() < self.stall):
             if self._offered:
                 self._offered = False
@@ -84,7 +94,9 @@ class StreamSource:
         if last != self._tlast:
             self._tlast = last
             self.tlast.value = int(last)
-        if self._opening:
+        if self.user is None:
+            pass
+        elif self._opening:
             self.user.value = self.users[self.packet]
             self._tuser_due = True
         elif self._tuser_due:
@@ -117,6 +129,8 @@ class StreamSink:
         ``tuser`` of the last beat of each packet.
     first, last : list of int
         Cycle in which the first and the last beat of each packet were taken.
+    blocked : int
+        Cycles in which a beat was offered and not accepted.
     """
 
     def __init__(self, dut, *, stall, rng):
@@ -124,7 +138,7 @@ class StreamSink:
         self.ready, self.tlast, self.user = dut.m_axis_tready, dut.m_axis_tlast, dut.m_axis_tuser
         self.stall, self.rng = stall, rng
         self.packet, self.beats, self.ends, self.users = 0, [], [], []
-        self.first, self.last = [], []
+        self.first, self.last, self.blocked = [], [], 0
         self._ready, self._opening = False, True
 
     def start(self):
@@ -134,7 +148,9 @@ class StreamSink:
 
     def edge(self, cycle):
         """Take the beat of this edge, if there is one; choose ``tready`` anew. True if taken."""
-        taken = bool(self._ready and self.valid.value)
+        offered = bool(self.valid.value)
+        taken = offered and self._ready
+        self.blocked += offered and not taken
         if taken:
             self.beats.append(int(self.data.value))
             if self._opening:
@@ -159,7 +175,7 @@ class RegisterError(Exception):
 
 
 class RegisterPort:
-    """AXI4-Lite master on ``s_axil``, one access at a time.
+    """AXI4-Lite master on ``s_axil``, one access at a time; concurrent callers take turns.
 
     Parameters
     ----------
@@ -170,7 +186,7 @@ class RegisterPort:
 
     def __init__(self, dut, *, patience=1000):
         self.dut, self.patience = dut, patience
-        self._edge = RisingEdge(dut.aclk)
+        self._edge, self._turn = RisingEdge(dut.aclk), Lock()
 
     def start(self):
         """Drive every input to its idle value."""
@@ -186,6 +202,18 @@ class RegisterPort:
         ``delays`` are the cycles to wait before address and data are offered and before a response
         is accepted.
         """
+        async with self._turn:
+            await self._write(address, data, delays)
+
+    async def read(self, address, *, delay=0):
+        """The 32-bit word at ``address``; raises `RegisterError` unless answered OKAY.
+
+        ``delay`` cycles pass before an answer is accepted.
+        """
+        async with self._turn:
+            return await self._read(address, delay)
+
+    async def _write(self, address, data, delays):
         dut = self.dut
         dut.s_axil_awaddr.value = address
         dut.s_axil_wdata.value = data
@@ -212,11 +240,7 @@ class RegisterPort:
                 raise RegisterError(f"response to a write to register {address:#x} is withdrawn")
         raise RegisterError(f"write to register {address:#x} is not answered")
 
-    async def read(self, address, *, delay=0):
-        """The 32-bit word at ``address``; raises `RegisterError` unless answered OKAY.
-
-        ``delay`` cycles pass before an answer is accepted.
-        """
+    async def _read(self, address, delay):
         dut = self.dut
         dut.s_axil_araddr.value = address
         dut.s_axil_arvalid.value = 1

@@ -5,12 +5,22 @@ import numpy as np
 from ecoformer.errors import EcoformerError
 from ecoformer.wire import pack_sequence
 
-__all__ = ["FAULTS", "COUNTERS", "traced_tokens", "packet", "check_faults"]
+__all__ = ["FAULTS", "COUNTERS", "traced_tokens", "packet", "check_faults", "impossible_faults"]
 
 FAULTS = ("truncated", "overlong", "unknown_set")
 """``tlast`` inside a token; more than ``max_tokens`` tokens; a set that is not loaded."""
 COUNTERS = {"truncated": "MISALIGNED", "overlong": "TOO_LONG", "unknown_set": "UNKNOWN_SET"}
 """Error counter that each fault raises."""
+
+
+def impossible_faults(config, sets):
+    """Kinds of fault that an engine with ``sets`` loaded sets cannot be given: dict kind → why."""
+    reasons = {}
+    if config.input_beats == 1:
+        reasons["truncated"] = "every beat ends a token; use a narrower bus"
+    if config.tuser_width and sets >> config.tuser_width:
+        reasons["unknown_set"] = "every set is loaded; load fewer"
+    return reasons
 
 
 def check_faults(config, image, workload, faults):
@@ -25,15 +35,14 @@ def check_faults(config, image, workload, faults):
     ------
     EcoformerError
     """
+    impossible = impossible_faults(config, image.sets)
     for index, kind in faults.items():
         if kind not in FAULTS:
             raise EcoformerError(f"fault {kind!r}: unknown; choose {', '.join(FAULTS)}")
         if not 0 <= index < len(workload):
             raise EcoformerError(f"fault in packet {index}: the workload has {len(workload)}")
-        if kind == "truncated" and config.input_beats == 1:
-            raise EcoformerError("fault 'truncated': every beat ends a token; use a narrower bus")
-        if kind == "unknown_set" and image.sets == 1 << config.user_width:
-            raise EcoformerError("fault 'unknown_set': every set is loaded; load fewer")
+        if kind in impossible:
+            raise EcoformerError(f"fault {kind!r}: {impossible[kind]}")
 
 
 def packet(config, image, sequence, kind):

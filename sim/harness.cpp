@@ -25,9 +25,19 @@ uint8_t* bytes(VlWide<W>& port) {
     return reinterpret_cast<uint8_t*>(port.data());
 }
 
+// The pin s_axis_tuser, or nullptr where the engine has none and NEXT_SET serves instead.
+template <class T>
+auto user_pin(T& dut, int) -> decltype(&dut.s_axis_tuser) {
+    return &dut.s_axis_tuser;
+}
+template <class T>
+uint32_t* user_pin(T&, long) {
+    return nullptr;
+}
+
 struct Random {
-    uint64_t state = 1, threshold = 0;
-    bool stalls() {
+    uint64_t state = 1, gaps = 0, pressure = 0;  // thresholds of 2^32 for either direction
+    bool stalls(uint64_t threshold) {
         if (!threshold) return false;
         state ^= state << 13;
         state ^= state >> 7;
@@ -43,8 +53,9 @@ struct Source {
     const int64_t *lasts = nullptr, *users = nullptr;  // index of each packet's last beat; its set
     int64_t packets = 0, hold = -1;                    // packet that must not begin yet
     int64_t sent = 0, sent_packets = 0;
+    uint32_t next_set = 0;  // address of the register
     bool offered = false, opening = true;
-    std::vector<int64_t> first, last;
+    std::vector<int64_t> first, last, taken;  // cycles; ``taken`` of every beat
 
     bool done() const { return sent_packets >= packets; }
 };
@@ -60,15 +71,19 @@ class Engine {
 public:
     enum State { RUNNING, DONE, SILENT, BEGUN };  // as in sim.compiled
 
-    Engine() { reset(); }
+    Engine() { reset(5); }
     ~Engine() { dut.final(); }
 
-    void reset() {
+    // Returns whether no beat was offered or taken meanwhile.
+    bool reset(int64_t cycles) {
         source = {};
         sink = {};
         random = {};
+        writing = selecting = owed = false;
+        selected = 0;
         dut.aresetn = 0;
-        dut.s_axis_tlast = dut.s_axis_tuser = dut.m_axis_tready = 0;
+        dut.s_axis_tlast = dut.m_axis_tready = 0;
+        if (auto* user = user_pin(dut, 0)) *user = 0;
         std::memset(bytes(dut.s_axis_tdata), 0, sizeof dut.s_axis_tdata);
         dut.s_axil_awvalid = dut.s_axil_wvalid = dut.s_axil_arvalid = 0;
         dut.s_axil_awaddr = dut.s_axil_araddr = 0;
@@ -76,30 +91,32 @@ public:
         dut.s_axil_wstrb = 0xf;
         dut.s_axil_bready = dut.s_axil_rready = 1;
         offer();
-        for (int i = 0; i < 7; ++i) {
-            tick([] {});
-            dut.aresetn = i >= 4;
+        bool quiet = true;
+        for (int64_t i = 0; i < cycles + 2; ++i) {
+            dut.aresetn = i >= cycles;
+            tick([&] { quiet &= dut.aresetn || !(dut.m_axis_tvalid || dut.s_axis_tready); });
         }
+        return quiet;
     }
 
     int64_t write(uint32_t address, uint32_t data) {
-        dut.s_axil_awaddr = address;
-        dut.s_axil_wdata = data;
-        dut.s_axil_awvalid = dut.s_axil_wvalid = 1;
-        for (int i = 0; i < PATIENCE; ++i) {
+        writing = true;
+        selecting = false;
+        offer_write(address, data);
+        int64_t response = NO_ANSWER;
+        for (int i = 0; i < PATIENCE && response == NO_ANSWER; ++i) {
             bool address_taken, data_taken;
-            int64_t response = NO_ANSWER;
             tick([&] {
                 address_taken = dut.s_axil_awready;
                 data_taken = dut.s_axil_wready;
-                if (dut.s_axil_bvalid) response = dut.s_axil_bresp;
+                if (dut.s_axil_bvalid && !owed) response = dut.s_axil_bresp;
             });
             if (address_taken) dut.s_axil_awvalid = 0;
             if (data_taken) dut.s_axil_wvalid = 0;
-            if (response != NO_ANSWER) return response;
         }
         dut.s_axil_awvalid = dut.s_axil_wvalid = 0;
-        return NO_ANSWER;
+        writing = false;
+        return response;
     }
 
     int64_t read(uint32_t address) {
@@ -126,9 +143,10 @@ public:
         random = gaps;
         patience = quiet;
         tail = listen;
-        cycle = moved = 0;
+        cycle = moved = busy = starved = blocked = 0;
         end = -1;
         dut.m_axis_tready = 1;
+        select();
         offer();
     }
 
@@ -139,7 +157,7 @@ public:
 
     State advance(int64_t cycles, int64_t begun) {
         for (; cycles > 0; --cycles) {
-            if (cycle == end) return DONE;
+            if (end >= 0 && cycle >= end) return DONE;
             if (int64_t(source.first.size()) >= begun) return BEGUN;
             tick([] {});
             if (end < 0 && source.done() && int64_t(sink.ends.size()) >= source.packets)
@@ -148,6 +166,8 @@ public:
         }
         return RUNNING;
     }
+
+    std::vector<int64_t> counted() const { return {busy, starved, blocked}; }
 
     Source source;
     Sink sink;
@@ -158,6 +178,11 @@ private:
     Vengine dut{&context};
     Random random;
     int64_t moved = 0, end = -1, patience = 0, tail = 0;
+    int64_t busy = 0, starved = 0, blocked = 0;  // as the counters of these names
+    bool writing = false;     // a register write of the caller is under way
+    bool selecting = false;   // a write of NEXT_SET is offered
+    bool owed = false;        // its response is still to come
+    int64_t selected = 0;     // what NEXT_SET holds
 
     // One clock cycle. Outputs are sampled by ``sample`` as they are just before the edge.
     template <class Sample>
@@ -165,30 +190,63 @@ private:
         dut.aclk = 0;
         dut.eval();
         sample();
+        if (dut.s_axil_bvalid) owed = false;
+        if (selecting && dut.s_axil_awready) {
+            selected = dut.s_axil_wdata;
+            owed = true;
+        }
         const bool taken = source.offered && dut.s_axis_tready;
         const bool given = dut.m_axis_tready && dut.m_axis_tvalid;
+        busy += source.first.size() > sink.ends.size();
+        starved += !source.opening && !source.offered;
+        blocked += dut.m_axis_tvalid && !dut.m_axis_tready;
         if (given) receive();
         dut.aclk = 1;
         dut.eval();
         if (taken) sent();
+        select();
         if (taken || !source.offered) offer();
-        if (random.threshold) dut.m_axis_tready = !random.stalls();
+        if (random.pressure) dut.m_axis_tready = !random.stalls(random.pressure);
         if (taken || given) moved = cycle;
         ++cycle;
     }
 
     void offer() {
         auto& s = source;
-        s.offered = !s.done() && !(s.opening && s.sent_packets == s.hold) && !random.stalls();
+        s.offered = !s.done() && !(s.opening && held()) && !random.stalls(random.gaps);
         dut.s_axis_tvalid = s.offered;
         if (!s.offered) return;
         std::memcpy(bytes(dut.s_axis_tdata), s.beats + s.sent * s.width, s.width);
         dut.s_axis_tlast = s.sent == s.lasts[s.sent_packets];
-        dut.s_axis_tuser = s.users[s.sent_packets] ^ !s.opening;  // sampled on the first beat only
+        // sampled on the first beat only
+        if (auto* user = user_pin(dut, 0)) *user = s.users[s.sent_packets] ^ !s.opening;
+    }
+
+    // The next packet must not begin: its number says so, or its set is not selected yet.
+    bool held() {
+        const auto& s = source;
+        return s.sent_packets == s.hold ||
+               (!user_pin(dut, 0) && s.users[s.sent_packets] != selected);
+    }
+
+    // Without tuser, write NEXT_SET for a packet as soon as the one before has begun.
+    void select() {
+        if (user_pin(dut, 0) || writing) return;
+        const int64_t next = source.sent_packets + !source.opening;
+        selecting = !owed && next < source.packets && source.users[next] != selected;
+        if (selecting) offer_write(source.next_set, source.users[next]);
+        else dut.s_axil_awvalid = dut.s_axil_wvalid = 0;
+    }
+
+    void offer_write(uint32_t address, uint32_t data) {
+        dut.s_axil_awaddr = address;
+        dut.s_axil_wdata = data;
+        dut.s_axil_awvalid = dut.s_axil_wvalid = 1;
     }
 
     void sent() {
         auto& s = source;
+        s.taken.push_back(cycle);
         if (s.opening) s.first.push_back(cycle);
         s.opening = s.sent == s.lasts[s.sent_packets];
         if (s.opening) {
@@ -228,7 +286,9 @@ Span span(const std::vector<T>& items) {
 
 EXPORT Engine* engine_open() { return new Engine; }
 EXPORT void engine_close(Engine* engine) { delete engine; }
-EXPORT void engine_reset(Engine* engine) { engine->reset(); }
+
+// Low for some cycles; whether no beat was offered or taken meanwhile.
+EXPORT int engine_reset(Engine* engine, int64_t cycles) { return engine->reset(cycles); }
 
 // Response of the write, or -1 without an answer.
 EXPORT int64_t engine_write(Engine* engine, uint32_t address, uint32_t data) {
@@ -238,10 +298,11 @@ EXPORT int64_t engine_write(Engine* engine, uint32_t address, uint32_t data) {
 // Response above 32 bits of data, or -1 without an answer.
 EXPORT int64_t engine_read(Engine* engine, uint32_t address) { return engine->read(address); }
 
-// Streams ``packets`` packets from now on. ``stall`` is a probability times 2^32.
+// Streams ``packets`` packets from now on. ``gaps`` and ``pressure`` are probabilities times 2^32.
 EXPORT void engine_begin(Engine* engine, const uint8_t* beats, uint64_t width,
                          const int64_t* lasts, const int64_t* users, int64_t packets, int64_t hold,
-                         uint64_t stall, uint64_t seed, int64_t patience, int64_t tail) {
+                         uint32_t next_set, uint64_t gaps, uint64_t pressure, uint64_t seed,
+                         int64_t patience, int64_t tail) {
     Source source;
     source.beats = beats;
     source.width = width;
@@ -249,7 +310,8 @@ EXPORT void engine_begin(Engine* engine, const uint8_t* beats, uint64_t width,
     source.users = users;
     source.packets = packets;
     source.hold = hold;
-    engine->begin(source, Random{seed * 2 + 1, stall}, patience, tail);
+    source.next_set = next_set;
+    engine->begin(source, Random{seed * 2 + 1, gaps, pressure}, patience, tail);
 }
 
 EXPORT void engine_hold(Engine* engine, int64_t packet) { engine->hold(packet); }
@@ -260,7 +322,14 @@ EXPORT int engine_advance(Engine* engine, int64_t cycles, int64_t begun) {
 }
 
 EXPORT int64_t engine_cycles(Engine* engine) { return engine->cycle; }
+EXPORT int64_t engine_sent(Engine* engine) { return engine->source.sent; }
 EXPORT int64_t engine_received(Engine* engine) { return engine->sink.received; }
+
+// Counts ``busy``, ``starved`` and ``blocked`` cycles since engine_begin into three numbers.
+EXPORT void engine_count(Engine* engine, int64_t* counts) {
+    const auto counted = engine->counted();
+    std::memcpy(counts, counted.data(), counted.size() * sizeof counted[0]);
+}
 
 // A record of the stream; the memory is valid until the next call that moves the engine.
 EXPORT Span engine_record(Engine* engine, int which) {
@@ -272,6 +341,7 @@ EXPORT Span engine_record(Engine* engine, int which) {
         case 4: return span(engine->source.last);
         case 5: return span(engine->sink.first);
         case 6: return span(engine->sink.last);
+        case 7: return span(engine->source.taken);
         default: return {nullptr, 0};
     }
 }

@@ -25,6 +25,7 @@ PRIMES = {
     "state_banks": 5,
     "parameter_sets": 11,
     "bus_bytes": 13,
+    "tuser_width": 13,
 }
 FOLDINGS = tuple(1 << exponent for exponent in range(11))
 PAIRED_FOLDINGS = (1, 2, 32, 1_024)
@@ -61,6 +62,7 @@ def edge_configs():
             configs[f"{name}={value}"] = Config(**changed)
     for k in FOLDINGS:
         configs[f"cycles_per_token={k}"] = Config(**base | {"cycles_per_token": k, "bus_bytes": 16})
+    configs["tuser_width=2"] = Config(**base | {"tuser_width": 2})  # just enough for 3 sets
     for name, (values, _) in CHOICES.items():
         for value in values:
             configs[f"{name}={value}"] = Config(**base | {name: value})
@@ -137,6 +139,7 @@ def random_config(rng):
             state_banks=int(rng.integers(2, 9)),
             parameter_sets=int(rng.integers(1, 10)),
             bus_bytes=int(2 ** rng.uniform(0, 7)),
+            tuser_width=int(rng.choice([0, 4, 8, 16])),
         )
         if rng.random() < 0.8:
             config["dataflow"] = "accumulate"

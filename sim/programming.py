@@ -1,14 +1,14 @@
 """The register accesses that load a parameter image, as every bench and driver performs them."""
 
 from ecoformer.layout import Layout
-from ecoformer.registers import REGISTERS, Access
+from ecoformer.registers import REGISTERS, register_map
 
 __all__ = ["register_writes", "readable_registers", "POLL", "STATUS", "SHADOW_FREE"]
 
 POLL = 1 << 40
 """Flag of a write: first wait until the shadow set accepts words."""
 STATUS = REGISTERS["STATUS"].offset
-SHADOW_FREE = 1
+SHADOW_FREE = REGISTERS["STATUS"]["SHADOW_FREE"].low
 """Bit of STATUS that says so."""
 
 
@@ -29,10 +29,10 @@ def register_writes(config, image):
         yield commit | index
 
 
-def readable_registers():
+def readable_registers(config):
     """Offset of every register that can be read, by name."""
     return {
-        register.name: register.offset
-        for register in REGISTERS.values()
-        if register.access is not Access.STROBE
+        name: register.offset
+        for name, register in register_map(config).items()
+        if register.access.readable
     }

@@ -11,7 +11,7 @@ from sim.build import build
 from sim.compiled import CompiledEngine, State
 from sim.job import TAIL_CYCLES, Job
 from sim.programming import POLL, SHADOW_FREE, STATUS, readable_registers, register_writes
-from sim.run import SimulationRun
+from sim.run import COUNTED, SimulationRun
 
 __all__ = ["Rtl"]
 
@@ -46,6 +46,8 @@ class Rtl:
     -------
     run : SimulationRun or None
         Cycles, time stamps and counters of the last call.
+    engine : CompiledEngine
+        The hardware.
     """
 
     def __init__(self, config, verilog, image, build_dir, *, reporter=None):
@@ -56,7 +58,7 @@ class Rtl:
         self.config, self.image, self.reporter = config, image, reporter
         self.run = None
         self._built = build(verilog, build_dir, simulator="compiled", reporter=reporter)
-        self._engine = CompiledEngine(self._built.folder)
+        self.engine = CompiledEngine(self._built.folder)
         self._ready = False
 
     def __call__(self, x, v, sets=0):
@@ -141,8 +143,8 @@ class Rtl:
         if not self._ready:
             self.reset()
         self._write(REGISTERS["ERRORS"].offset, ALL_FLAGS)
-        before = self._registers()
-        engine, total = self._engine, int(workload.lengths.sum())
+        before = self.registers()
+        engine, total = self.engine, int(workload.lengths.sum())
         engine.begin(
             job.beats, job.lasts, job.users, stall=stall, seed=seed, patience=job.patience,
             tail=TAIL_CYCLES, hold=next(iter(updates), None),
@@ -158,16 +160,21 @@ class Rtl:
         self.run = run
         return run
 
-    def reset(self):
+    def reset(self, cycles=5):
         """Reset the engine and load every parameter set anew; its counters begin at zero."""
         self._ready = False
-        self._engine.reset()
+        if not self.engine.reset(cycles):
+            raise EcoformerError("engine: a beat is offered or taken in reset; run 'verify'")
         self._program(self.image)
         self._ready = True
 
+    def registers(self):
+        """Every readable register: dict name → value."""
+        return {name: self._read(at) for name, at in readable_registers(self.config).items()}
+
     def close(self):
         """Free the engine; it must not be called any more."""
-        self._engine.close()
+        self.engine.close()
 
     def _load_updates(self, updates, total):
         """Load each image while the packet before its own is on its way; then its own begins."""
@@ -176,15 +183,15 @@ class Rtl:
             if self._advance(total, begun=packet) is not State.BEGUN:
                 return State.SILENT
             self._program(image)
-            self._engine.hold(following)
+            self.engine.hold(following)
         return State.RUNNING
 
     def _advance(self, total, *, begun=None):
         state = State.RUNNING
         while state is State.RUNNING:
-            state = self._engine.advance(CHUNK_CYCLES, begun=begun)
+            state = self.engine.advance(CHUNK_CYCLES, begun=begun)
             if self.reporter:
-                done = self._engine.received // self.config.output_beats
+                done = self.engine.received // self.config.output_beats
                 self.reporter("simulate", min(total, done), total)
         return state
 
@@ -204,23 +211,21 @@ class Rtl:
         )
 
     def _write(self, address, data):
-        if (response := self._engine.write(address, data)) != 0:
+        if (response := self.engine.write(address, data)) != 0:
             raise _register_error("write to", address, response)
 
     def _read(self, address):
-        answer = self._engine.read(address)
+        answer = self.engine.read(address)
         if answer is None or answer[0]:
             raise _register_error("read of", address, answer and answer[0])
         return answer[1]
 
-    def _registers(self):
-        return {name: self._read(at) for name, at in readable_registers().items()}
-
     def _record(self, faults, updates, before, seconds):
-        record = self._engine.records()
+        record = self.engine.records()
         beats = record["beats"].reshape(-1, self.config.bus_bytes)
-        ends, cycles = record["ends"].tolist(), self._engine.cycles
-        registers = self._registers()
+        ends, cycles = record["ends"].tolist(), self.engine.cycles
+        counted = dict(zip(COUNTED, self.engine.counted(), strict=True))
+        registers = self.registers()
         for name, value in registers.items():
             if REGISTERS[name].access is Access.COUNTER:
                 registers[name] = value - before[name] & 0xFFFFFFFF
@@ -234,6 +239,7 @@ class Rtl:
             codes=None,
             cycles=cycles,
             registers=registers,
+            counted=counted,
             faults=faults,
             updates=updates,
             seconds=seconds,

@@ -8,7 +8,10 @@ import numpy as np
 from ecoformer.wire import unpack_sequence
 from sim.schedule import bound
 
-__all__ = ["SimulationRun"]
+__all__ = ["SimulationRun", "COUNTED"]
+
+COUNTED = ("BUSY", "STARVED", "BLOCKED")
+"""Performance counters that every bench counts for itself, cycle by cycle at the pins."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,6 +38,8 @@ class SimulationRun:
         Cycles simulated after programming.
     registers : dict of str to int
         Every readable register after the run.
+    counted : dict of str to int
+        What the bench counted of :data:`COUNTED`.
     faults : dict of int to str
         Faults that were injected, by packet number.
     updates : dict of int to ParameterImage
@@ -57,6 +62,7 @@ class SimulationRun:
     codes: np.ndarray | None
     cycles: int
     registers: dict
+    counted: dict
     faults: dict = field(default_factory=dict)
     updates: dict = field(default_factory=dict)
     interrupts: np.ndarray | None = None
@@ -72,12 +78,12 @@ class SimulationRun:
     @property
     def errors(self):
         """Error flag of each packet."""
-        return (self.users >> self.config.user_width).astype(bool)
+        return (self.users >> self.config.tuser_width).astype(bool)
 
     @property
     def sets(self):
         """Parameter set that each packet came back with."""
-        return self.users & (1 << self.config.user_width) - 1
+        return self.users & (1 << self.config.tuser_width) - 1
 
     @property
     def tokens(self):

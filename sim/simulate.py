@@ -15,7 +15,7 @@ from ecoformer.errors import EcoformerError
 from sim.build import build, last_words, start_step
 from sim.job import Job, check_job
 from sim.rtl import Rtl
-from sim.run import SimulationRun
+from sim.run import COUNTED, SimulationRun
 
 __all__ = ["simulate", "start_bench"]
 
@@ -193,4 +193,5 @@ def _read_result(folder, config):
         "cycles": int(result["cycles"]),
         "interrupts": result.get("interrupts"),
         "registers": json.loads(str(result["registers"])),
+        "counted": dict(zip(COUNTED, result["counted"].tolist(), strict=True)),
     }

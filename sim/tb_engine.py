@@ -53,16 +53,20 @@ async def run_job(dut):
         (packet, ParameterImage.load(folder / f"update{packet}.safetensors", config))
         for packet in settings["updates"]
     ]
-    updating = cocotb.start_soon(update(port, config, source, updates))
-    codes, cycles = await stream(
+    tasks = [cocotb.start_soon(update(port, config, source, updates))]
+    if not config.tuser_width:
+        source.selected = 0
+        tasks.append(cocotb.start_soon(select(port, source, users.tolist())))
+    codes, cycles, busy = await stream(
         dut, source, sink, trace=settings["trace"], packets=len(users),
         patience=settings["patience"], progress=folder / "progress",
     )  # fmt: skip
-    if updating.done():
-        updating.result()  # surfaces a refused access
-    else:
-        updating.cancel()  # only an engine that fell silent ends the stream before the updates
-    registers = {name: await port.read(at) for name, at in readable_registers().items()}
+    for task in tasks:
+        if task.done():
+            task.result()  # surfaces a refused access
+        else:
+            task.cancel()  # only an engine that fell silent ends the stream before its packets
+    registers = {name: await port.read(at) for name, at in readable_registers(config).items()}
     interrupts = await interrupt(dut, port)
     np.savez(
         folder / "result.npz",
@@ -77,6 +81,7 @@ async def run_job(dut):
         cycles=np.array(cycles),
         interrupts=np.array(interrupts),
         registers=np.array(json.dumps(registers)),
+        counted=np.array([busy, source.starved, sink.blocked]),
     )
 
 
@@ -86,7 +91,8 @@ async def reset(dut, port):
     dut.s_axis_tvalid.value = 0
     dut.s_axis_tlast.value = 0
     dut.s_axis_tdata.value = 0
-    dut.s_axis_tuser.value = 0
+    if hasattr(dut, "s_axis_tuser"):
+        dut.s_axis_tuser.value = 0
     dut.m_axis_tready.value = 0
     port.start()
     Clock(dut.aclk, PERIOD_NS, unit="ns").start()
@@ -118,6 +124,17 @@ async def update(port, config, source, updates):
     source.hold = None
 
 
+async def select(port, source, users):
+    """Write NEXT_SET for each packet as soon as the packet before has begun."""
+    edge, selected = RisingEdge(port.dut.aclk), 0
+    for packet, user in enumerate(users):
+        while len(source.first) < packet:
+            await edge
+        if user != selected:
+            await port.write(REGISTERS["NEXT_SET"].offset, user)
+        source.selected, selected = packet + 1, user
+
+
 async def interrupt(dut, port):
     """Level of ``irq``: with nothing enabled, with every flag enabled, with the flags cleared."""
     levels = []
@@ -145,8 +162,10 @@ async def stream(dut, source, sink, *, trace, packets, patience, progress):
         Code of every token that left the hash unit, if ``trace``.
     cycles : int
         Cycles simulated, tail included.
+    busy : int
+        Cycles with a packet between its first input beat and its last output beat.
     """
-    codes = []
+    codes, busy = [], 0
     valid, code = (dut.engine.trace_valid, dut.engine.trace_code) if trace else (None, None)
     edge = RisingEdge(dut.aclk)
     source.start()
@@ -155,6 +174,7 @@ async def stream(dut, source, sink, *, trace, packets, patience, progress):
     cycle, moved, end, reported = 0, 0, None, time.monotonic()
     while cycle != end:
         await edge
+        busy += len(source.first) > sink.packet
         taken = take(cycle)
         if give(cycle) or taken:
             moved = cycle
@@ -169,7 +189,7 @@ async def stream(dut, source, sink, *, trace, packets, patience, progress):
             if time.monotonic() - reported > PROGRESS_SECONDS:
                 progress.write_text(f"{len(sink.beats)} {cycle}")
                 reported = time.monotonic()
-    return codes, cycle
+    return codes, cycle, busy
 
 
 def _numbers(beats):

@@ -5,11 +5,16 @@ The text keeps to IEEE 1364-2005, so it runs in Icarus and Verilator as in any c
 
 import numpy as np
 
+from ecoformer.registers import REGISTERS
 from ecoformer.wire import pack_outputs, pack_sequence
 from sim.programming import STATUS, register_writes
 from sim.verify import expected_outputs
 
 __all__ = ["write_testbench", "testbench"]
+
+SET_BITS = 16
+"""Set number of a beat in the vectors of an engine without ``s_axis_tuser``."""
+
 
 def write_testbench(folder, config, image, workload, *, name, seed=0):
     """Write ``folder/tb/tb_<name>.v`` and ``folder/vectors/`` for ``workload``.
@@ -29,15 +34,15 @@ def write_testbench(folder, config, image, workload, *, name, seed=0):
     vectors.mkdir(exist_ok=True)
     (folder / "tb").mkdir(exist_ok=True)
     expected = [outputs for outputs, _ in expected_outputs(config, image, workload)]
-    width, user = 8 * config.bus_bytes, config.user_width
+    width, user = 8 * config.bus_bytes, config.tuser_width
     lines = {
         "parameters.hex": _hex(register_writes(config, image), 41),
         "input.hex": _hex(_packets(
             (pack_sequence(config, tokens, values), index)
             for index, tokens, values in workload.sequences()
-        ), width + 1 + user),
+        ), width + 1 + (user or SET_BITS)),
         "expected.hex": _hex(_packets(
-            (pack_outputs(config, outputs), int(index))
+            (pack_outputs(config, outputs), int(index) if user else 0)
             for outputs, index in zip(expected, workload.sets)
         ), width + 2 + user),
     }  # fmt: skip
@@ -72,7 +77,10 @@ def testbench(config, name, counts, *, longest, seed):
     words = {
         "NAME": name,
         "DATA": 8 * config.bus_bytes,
-        "USER": config.user_width,
+        "USER": config.tuser_width or SET_BITS,
+        "ANSWER": config.tuser_width + 1,
+        **{word: text[config.tuser_width == 0] for word, text in SELECTION.items()},
+        "NEXT_SET": REGISTERS["NEXT_SET"].offset,
         "SEED": f"32'h{(seed * 2654435761 + 1) % 2**32 or 1:08x}",
         "QUIET": 16 * ((2 * longest + 64) * config.cycles_per_token + 4096),
         "STATUS": STATUS,
@@ -97,6 +105,26 @@ def _hex(numbers, width):
     return [f"{number:0{-(-width // 4)}x}" for number in numbers]
 
 
+SELECTION = {
+    "PIN": (" .s_axis_tuser(s_axis_tuser),", ""),
+    "SET": ("", """\
+  reg [USER-1:0] next_set;
+  wire [USER-1:0] wanted = inputs[sent] >> (DATA + 1);
+"""),
+    "IF_SELECTED": ("", " && wanted == next_set"),
+    "SELECT": ("", """\
+    next_set = {USER{1'b0}};
+    forever begin
+      @(posedge aclk);
+      if (!s_axis_tvalid && sent < INPUTS && wanted != next_set) begin
+        write(8'd@NEXT_SET@, wanted);
+        next_set = wanted;
+      end
+    end
+"""),
+}  # fmt: skip
+"""What differs between an engine with ``s_axis_tuser`` and one that has NEXT_SET instead."""
+
 TEXT = """\
 // Self-checking testbench of @NAME@ in plain Verilog (IEEE 1364-2005). Run it in the folder
 // that holds rtl, tb, lint and vectors:
@@ -119,6 +147,7 @@ module tb_@NAME@;
 
   localparam DATA = @DATA@;
   localparam USER = @USER@;
+  localparam ANSWER = @ANSWER@;
   localparam WRITES = @WRITES@;
   localparam INPUTS = @INPUTS@;
   localparam OUTPUTS = @OUTPUTS@;
@@ -129,7 +158,7 @@ module tb_@NAME@;
 
   reg [40:0] writes [0:WRITES-1];
   reg [DATA+USER:0] inputs [0:INPUTS-1];
-  reg [DATA+USER+1:0] outputs [0:OUTPUTS-1];
+  reg [DATA+ANSWER:0] outputs [0:OUTPUTS-1];
 
   reg aclk, aresetn;
   wire irq;
@@ -139,7 +168,7 @@ module tb_@NAME@;
   wire s_axis_tready;
   wire [DATA-1:0] m_axis_tdata;
   wire m_axis_tvalid, m_axis_tlast;
-  wire [USER:0] m_axis_tuser;
+  wire [ANSWER-1:0] m_axis_tuser;
   reg m_axis_tready;
   reg [7:0] s_axil_awaddr, s_axil_araddr;
   reg [31:0] s_axil_wdata;
@@ -151,7 +180,7 @@ module tb_@NAME@;
   @NAME@ dut (
     .aclk(aclk), .aresetn(aresetn), .irq(irq),
     .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid), .s_axis_tready(s_axis_tready),
-    .s_axis_tlast(s_axis_tlast), .s_axis_tuser(s_axis_tuser),
+    .s_axis_tlast(s_axis_tlast),@PIN@
     .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready),
     .m_axis_tlast(m_axis_tlast), .m_axis_tuser(m_axis_tuser),
     .s_axil_awaddr(s_axil_awaddr), .s_axil_awvalid(s_axil_awvalid),
@@ -166,7 +195,7 @@ module tb_@NAME@;
   integer i, sent, received, refused, wrong, undefined, quiet, tail, cycles;
   reg streaming, gaps, finished, aw_taken, w_taken;
   reg [31:0] lfsr;
-
+@SET@
   initial begin
     aclk = 1'b0;
     forever #5 aclk = ~aclk;
@@ -246,7 +275,7 @@ module tb_@NAME@;
     end
     wait_until_free;
     streaming = 1'b1;
-  end
+@SELECT@  end
 
   always @(posedge aclk) lfsr <= aresetn ? {lfsr[30:0], lfsr[31] ^ lfsr[21] ^ lfsr[1] ^ lfsr[0]}
                                          : @SEED@;
@@ -260,7 +289,7 @@ module tb_@NAME@;
       s_axis_tuser <= {USER{1'b0}};
     end else if (!s_axis_tvalid || s_axis_tready) begin
       s_axis_tvalid <= 1'b0;
-      if (sent < INPUTS && !(gaps && lfsr[1:0] == 2'b00)) begin
+      if (sent < INPUTS@IF_SELECTED@ && !(gaps && lfsr[1:0] == 2'b00)) begin
         s_axis_tvalid <= 1'b1;
         {s_axis_tuser, s_axis_tlast, s_axis_tdata} <= inputs[sent];
         sent <= sent + 1;

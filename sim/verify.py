@@ -116,7 +116,7 @@ def compare(config, image, workload, run):
             _note(report, "packet", i, None, 1, "answer (1) or silence (None)")
             continue
         asked = image.sets if fault == "unknown_set" else sequence[0]
-        if sets[i] != asked:
+        if config.tuser_width and sets[i] != asked:
             _note(report, "packet", i, sets[i], asked, "parameter set in tuser")
         if errors[i] != (fault is not None):
             _note(report, "packet", i, errors[i], fault is not None, "error bit in tuser")
@@ -207,7 +207,8 @@ def _compare_error(report, i, beats):
 
 
 def _compare_registers(report, config, run, guarded, tokens, good):
-    want = {**constants(config), "TOKENS": tokens, "SEQUENCES": good, "DENOMINATOR": guarded}
+    want = {**constants(config), **run.counted}
+    want |= {"TOKENS": tokens, "SEQUENCES": good, "DENOMINATOR": guarded, "ABORTED": 0}
     for fault, register in COUNTERS.items():
         want[register] = sum(kind == fault for kind in run.faults.values())
     want["ERRORS"] = sum((want[flag.name] > 0) << flag for flag in Error)

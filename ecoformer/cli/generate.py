@@ -20,6 +20,7 @@ from ecoformer.cli.common import (
 from ecoformer.config import Config
 from ecoformer.errors import EcoformerError
 from ecoformer.parameters import ParameterImage
+from ecoformer.register_export import as_json, as_markdown, c_header, svd
 from ecoformer.workload import Workload
 
 __all__ = ["command", "generate"]
@@ -54,7 +55,7 @@ def command(
     seed: SeedOption = 0,
     json_file: JsonOption = None,
 ):
-    """Write Verilog, lint waivers, manifest, test vectors and a self-checking testbench.
+    """Write Verilog, lint waivers, manifest, register map, test vectors and a testbench.
 
     Without -w the vectors are random sequences with the extremes among them.
     """
@@ -86,6 +87,14 @@ def generate(config_path, parameters, output, *, workload=None, name="ecoformer_
         (folder / "rtl" / f"{name}.v").write_text(emit(config, name=name))
         (folder / "lint").mkdir()
         (folder / "lint" / f"{name}.vlt").write_text(waivers(name))
+        (folder / "include").mkdir()
+        for path, form in (
+            (f"include/{name}.h", c_header),
+            (f"{name}.svd", svd),
+            ("registers.json", as_json),
+            ("registers.md", as_markdown),
+        ):
+            (folder / path).write_text(form(config, name))
         (folder / "config.toml").write_text(config.as_toml())
         shutil.copyfile(parameters, folder / "parameters.safetensors")
         write_testbench(folder, config, image, chosen, name=name, seed=seed)

@@ -56,10 +56,11 @@ def test_generate_writes_everything(hardware, inputs, capsys):
     assert generate(inputs, "--json", inputs / "g.json") == 0
     files = set(contents(inputs / "engine"))
     assert files == {
-        "config.toml", "lint/ecoformer_engine.vlt", "manifest.json", "parameters.safetensors",
-        "rtl/ecoformer_engine.v", "tb/tb_ecoformer_engine.v", "vectors/expected.hex",
-        "vectors/expected.npz", "vectors/input.hex", "vectors/parameters.hex",
-        "vectors/workload.npz",
+        "config.toml", "ecoformer_engine.svd", "include/ecoformer_engine.h",
+        "lint/ecoformer_engine.vlt", "manifest.json", "parameters.safetensors", "registers.json",
+        "registers.md", "rtl/ecoformer_engine.v", "tb/tb_ecoformer_engine.v",
+        "vectors/expected.hex", "vectors/expected.npz", "vectors/input.hex",
+        "vectors/parameters.hex", "vectors/workload.npz",
     }  # fmt: skip
     figures = json.loads((inputs / "g.json").read_text())
     assert figures["sequences"] == 6 and set(figures["files"]) == files

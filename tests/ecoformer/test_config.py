@@ -14,7 +14,7 @@ PRIMES = {
     "head_dim": 113, "value_dim": 127, "code_bits": 61, "anchors": 31, "token_width": 5,
     "value_width": 7, "output_width": 23, "output_fraction": 11, "offset_fraction": 7,
     "max_tokens": 65_521, "cycles_per_token": 2, "state_banks": 5, "parameter_sets": 251,
-    "bus_bytes": 509, "target_tokens_per_second": 97_001, "clock_mhz": 251,
+    "bus_bytes": 509, "tuser_width": 13, "target_tokens_per_second": 97_001, "clock_mhz": 251,
 }  # fmt: skip
 
 
@@ -29,7 +29,8 @@ def test_defaults_are_the_documented_ones():
         "anchors": 25, "token_width": 8, "value_width": 8, "output_width": 16,
         "output_fraction": 8, "offset_fraction": 0, "value_term": "sum", "mask": "full",
         "dataflow": "accumulate", "max_tokens": 1_024, "cycles_per_token": 16, "state_banks": 2,
-        "parameter_sets": 8, "bus_bytes": 8, "target_tokens_per_second": 0, "clock_mhz": 100,
+        "parameter_sets": 8, "bus_bytes": 8, "tuser_width": 8,
+        "target_tokens_per_second": 0, "clock_mhz": 100,
     }  # fmt: skip
 
 
@@ -241,8 +242,16 @@ def test_folding_and_target_must_agree():
 
 
 @pytest.mark.parametrize("sets, width", [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (256, 8)])
-def test_user_width_holds_every_set(sets, width):
-    assert Config(parameter_sets=sets).user_width == width
+def test_tuser_names_every_set_or_does_not_exist(sets, width):
+    for enough in (0, width, 16):
+        assert Config(parameter_sets=sets, tuser_width=enough).tuser_width == enough
+    if width > 1:
+        with pytest.raises(
+            ValueError,
+            match=rf"^tuser_width must be 0 or name each of {sets} parameter sets, which takes "
+            rf"{width} bits, not {width - 1}$",
+        ):
+            Config(parameter_sets=sets, tuser_width=width - 1)
 
 
 @pytest.mark.parametrize("width, size", [(4, 1), (8, 1), (9, 2), (16, 2), (17, 3), (24, 3)])
@@ -326,7 +335,7 @@ def test_other_tables_are_read_into_their_own_classes(tmp_path):
 def test_fingerprints_of_the_defaults_never_change():
     # Images and engines in the field carry these; a change must be meant.
     assert Config().fingerprint == (
-        "4ce3a53f2deeb28250b5bcb2feb56c8dfc197642f0cfe69f9ea1fbac5142c134"
+        "232d9f30eab6f21a1f1aa59357bd980a67bd91fcda6f6f25f81e2b59321de800"
     )
     assert Config().bits_fingerprint == (
         "5d1a837010d143368e32370662e173adf917c109f0766b5c6b5b9985e2ff0245"
@@ -348,7 +357,7 @@ def changed(name):
 def test_which_fields_change_which_fingerprint(name):
     rate_only = {
         "dataflow", "max_tokens", "cycles_per_token", "state_banks", "parameter_sets", "bus_bytes",
-        *GOALS,
+        "tuser_width", *GOALS,
     }  # fmt: skip
     assert (name in BIT_DEFINING) == (name not in rate_only)
     base, others = changed(name)

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
 import random
+from dataclasses import replace
 
 import pytest
 from amaranth import *
@@ -12,16 +13,21 @@ from tests.hw.bench import simulate, ticks, watch
 
 CONFIG = Config(
     head_dim=3, value_dim=2, code_bits=4, anchors=2, max_tokens=6, cycles_per_token=4,
-    parameter_sets=3, bus_bytes=4,
+    parameter_sets=3, bus_bytes=4, tuser_width=0,
 )  # fmt: skip
 OKAY, SLVERR = 0, 2
-STORED = {"IRQ_ENABLE", "PARAM_ADDRESS"}
+STORED = {"IRQ_ENABLE", "NEXT_SET", "PARAM_ADDRESS"}
 COUNTERS = [name for name, r in REGISTERS.items() if r.access is Access.COUNTER]
 EVENTS = ["TOKENS", "SEQUENCES", "BUSY", "STARVED", "BLOCKED"]
 
 
 def registers():
     return RegisterFile(CONFIG, Engine(CONFIG).events.shape())
+
+
+def stored(name, value):
+    """What a STORED register reads after ``value`` was written."""
+    return value & REGISTERS[name].mask
 
 
 def offset(name):
@@ -116,7 +122,7 @@ def test_byte_strobes_of_stored_registers(name, seed):
             mask = sum(0xFF << 8 * i for i in range(4) if strobes >> i & 1)
             assert await write(ctx, dut.bus, name, data, strobes) == OKAY
             held = held & ~mask | data & mask
-            assert await value(ctx, dut.bus, name) == held, bin(strobes)
+            assert await value(ctx, dut.bus, name) == stored(name, held), bin(strobes)
 
     simulate(dut, bench)
 
@@ -161,7 +167,7 @@ def test_a_flag_raised_while_it_is_cleared_stays():
         bus = dut.bus
         await event(ctx, dut, Error.MISALIGNED)
         ctx.set(bus.awaddr, offset("ERRORS"))
-        ctx.set(bus.wdata, 0xF)
+        ctx.set(bus.wdata, 0xFFFFFFFF)
         ctx.set(bus.wstrb, 0xF)
         ctx.set(bus.awvalid, 1)
         ctx.set(bus.wvalid, 1)
@@ -235,7 +241,7 @@ def test_parameter_words_go_to_the_shadow():
 
 
 def test_strobes_that_are_refused_do_nothing():
-    dut, words, commits = registers(), [], []
+    dut, words, commits, resets = registers(), [], [], []
 
     async def bench(ctx):
         for name in ("PARAM_DATA", "COMMIT"):
@@ -244,16 +250,21 @@ def test_strobes_that_are_refused_do_nothing():
             ctx.set(dut.shadow_ready, 1)
             for strobes in range(15):
                 assert await write(ctx, dut.bus, name, 0, strobes) == SLVERR
+        for strobes in range(15):
+            assert await write(ctx, dut.bus, "CONTROL", 1, strobes) == SLVERR
         for missing in (3, 4, 1 << 31):
             assert await write(ctx, dut.bus, "COMMIT", missing) == SLVERR
         assert await value(ctx, dut.bus, "PARAM_ADDRESS") == 0
-        assert not words and not commits
+        assert not words and not commits and not resets
         for index in range(3):
             assert await write(ctx, dut.bus, "COMMIT", index) == OKAY
 
     simulate(
         dut, bench,
-        background=[watch(words, dut.write.enable), watch(commits, dut.commit, dut.commit_set)],
+        background=[
+            watch(words, dut.write.enable), watch(commits, dut.commit, dut.commit_set),
+            watch(resets, dut.soft_reset),
+        ],
     )  # fmt: skip
     assert not words and [index for _, index in commits] == [0, 1, 2]
 
@@ -300,7 +311,7 @@ def test_a_response_waits_for_the_master():
         await ctx.tick()
         ctx.set(bus.awaddr, offset("COMMIT"))
         ctx.set(bus.wstrb, 0xF)
-        ctx.set(bus.araddr, offset("SETS"))
+        ctx.set(bus.araddr, offset("PARAMETER_SETS"))
         for _ in range(5):
             assert ctx.get(bus.bvalid) and ctx.get(bus.bresp) == SLVERR
             assert ctx.get(bus.rvalid) and ctx.get(bus.rresp) == OKAY
@@ -322,3 +333,80 @@ def test_a_response_waits_for_the_master():
 
     simulate(dut, bench, background=[watch(commits, dut.commit)])
     assert len(commits) == 1
+
+
+def test_soft_reset_is_a_strobe_of_one_cycle():
+    dut, resets = registers(), []
+
+    async def bench(ctx):
+        for data in (0, 1, 0xFFFFFFFE, 0xFFFFFFFF):
+            assert await write(ctx, dut.bus, "CONTROL", data) == OKAY
+            await ticks(ctx, 3)
+
+    simulate(dut, bench, background=[watch(resets, dut.soft_reset)])
+    assert len(resets) == 2
+
+
+def test_next_set_exists_only_without_tuser():
+    dut = RegisterFile(
+        replace(CONFIG, tuser_width=2), Engine(replace(CONFIG, tuser_width=2)).events.shape()
+    )
+
+    async def bench(ctx):
+        assert await read(ctx, dut.bus, "NEXT_SET") == (0, SLVERR)
+        assert await write(ctx, dut.bus, "NEXT_SET", 1) == SLVERR
+        assert ctx.get(dut.next_set) == 0
+
+    simulate(dut, bench)
+
+
+def test_both_channels_do_one_access_per_cycle_and_reads_see_earlier_writes():
+    dut, count, answers = registers(), 40, []
+    bus = dut.bus
+
+    async def bench(ctx):
+        ctx.set(bus.awaddr, offset("NEXT_SET"))
+        ctx.set(bus.araddr, offset("NEXT_SET"))
+        for name in ("awvalid", "wvalid", "arvalid", "bready", "rready"):
+            ctx.set(getattr(bus, name), 1)
+        ctx.set(bus.wstrb, 0xF)
+        for i in range(count):
+            ctx.set(bus.wdata, i + 100)
+            assert ctx.get(bus.awready & bus.wready & bus.arready)
+            await ctx.tick()
+        for name in ("awvalid", "wvalid", "arvalid"):
+            ctx.set(getattr(bus, name), 0)
+        await ticks(ctx, 2)
+
+    simulate(
+        dut, bench, background=[watch(answers, bus.rvalid & bus.bvalid, bus.rdata, bus.bresp)]
+    )
+    # A write is seen by the reads of later cycles, not by that of its own.
+    assert [(data, response) for _, data, response in answers] == [
+        (i + 99 if i else 0, OKAY) for i in range(count)
+    ]
+    cycles = [cycle for cycle, *_ in answers]
+    assert cycles == list(range(cycles[0], cycles[0] + count))
+
+
+def test_a_word_is_taken_in_every_cycle():
+    dut, words = registers(), []
+    bus = dut.bus
+
+    async def bench(ctx):
+        ctx.set(dut.shadow_ready, 1)
+        ctx.set(bus.awaddr, offset("PARAM_DATA"))
+        ctx.set(bus.wstrb, 0xF)
+        ctx.set(bus.bready, 1)
+        ctx.set(bus.awvalid, 1)
+        ctx.set(bus.wvalid, 1)
+        for i in range(20):
+            ctx.set(bus.wdata, i)
+            await ctx.tick()
+        ctx.set(bus.awvalid, 0)
+        ctx.set(bus.wvalid, 0)
+        await ctx.tick()
+
+    simulate(dut, bench, background=[watch(words, dut.write.enable, dut.write.word)])
+    assert [word for _, word in words] == list(range(20))
+    assert words[-1][0] - words[0][0] == 19

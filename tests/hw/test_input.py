@@ -1,3 +1,4 @@
+import math
 import random
 
 import numpy as np
@@ -8,7 +9,7 @@ from ecoformer.config import Config
 from ecoformer.registers import Error
 from ecoformer.wire import pack_sequence
 from hw.input import Receiver
-from tests.hw.bench import idle, put, receive, simulate, watch
+from tests.hw.bench import idle, put, simulate, watch
 
 UNLOADED = 3
 
@@ -80,14 +81,28 @@ def verdict(config, beats, user):
     return len(beats) // config.input_beats, None
 
 
-def run(config, packets, *, rng, stall=0.0):
+def aborted(config, packet, taken, aborts, verdict):
+    """``verdict`` of a packet whose beats were taken in the cycles ``taken``, after the aborts.
+
+    The first abort after the cycle of the first beat and not after that of the last one counts,
+    unless the packet was found bad before or in the same cycle.
+    """
+    tokens, error = verdict
+    found = taken[error[0]] if error else math.inf
+    hit = next((cycle for cycle in aborts if taken[0] < cycle <= taken[-1]), math.inf)
+    if hit >= found or hit == math.inf:
+        return tokens, error and (found, error[1])
+    complete = [cycle for cycle in taken if cycle < hit]
+    return len(complete) // config.input_beats, (hit, Error.ABORTED)
+
+
+def run(config, packets, *, rng, stall=0.0, abort=0.0):
     bench = Bench(config)
     dut = bench.dut
-    counts = [verdict(config, beats, user) for beats, user, _, _ in packets]
-    expected = sum(tokens + (error is not None) for tokens, error in counts)
-    begun, strobes, taken = [], [], []
+    begun, strobes, taken, tokens, aborts = [], [], [], [], []
 
     async def source(ctx):
+        ctx.set(dut.o.ready, 1)
         for beats, user, _, _ in packets:
             for i, beat in enumerate(beats):
                 await idle(ctx, rng, stall)
@@ -95,46 +110,58 @@ def run(config, packets, *, rng, stall=0.0):
                 shown = user if i == 0 else rng.randrange(4)
                 last = int(i == len(beats) - 1)
                 await put(ctx, dut.i, {"data": beat, "last": last, "user": shown})
+        await ctx.tick().repeat(60)
+        assert not ctx.get(dut.o.valid)
 
     async def sink(ctx):
-        tokens = await receive(ctx, dut.o, expected, rng=rng, stall=stall)
-        for n, ((count, error), (_, user, x, v)) in enumerate(zip(counts, packets, strict=True)):
-            slot = (user + begun[n][1]) % 5
-            for i in range(count):
-                token = tokens.pop(0)
-                assert [token.x[j] for j in range(config.head_dim)] == x[i].tolist(), (n, i)
-                assert [token.v[j] for j in range(config.value_dim)] == v[i].tolist(), (n, i)
-                assert (token.tag.user, token.tag.error) == (user, 0), (n, i)
-                assert token.slot == slot, (n, i)
-                assert token.tag.last == (error is None and i == count - 1), (n, i)
-            if error is not None:
-                token = tokens.pop(0)
-                assert (token.tag.user, token.tag.error, token.tag.last) == (user, 1, 1), n
-        await ctx.tick().repeat(20)
-        assert not ctx.get(dut.o.valid)
+        while stall:
+            await ctx.tick()
+            ctx.set(dut.o.ready, rng.random() >= stall)
 
     async def change(ctx):
         while True:
             ctx.set(bench.epoch, rng.randint(0, 1))
+            ctx.set(dut.abort, rng.random() < abort)
             await ctx.tick()
 
     simulate(
-        bench, source, sink,
+        bench, source,
         background=[
+            sink,
             change,
             watch(begun, dut.begin, bench.epoch),
             watch(taken, dut.i.valid & dut.i.ready),
             watch(strobes, dut.errors.any(), dut.errors),
+            watch(tokens, dut.o.valid & dut.o.ready, dut.o.payload),
+            watch(aborts, dut.abort),
         ],
     )  # fmt: skip
     starts = np.cumsum([0, *(len(beats) for beats, *_ in packets)]).tolist()
-    assert [t for t, _ in begun] == [taken[start][0] for start in starts[:-1]]
-    assert strobes == [
-        (taken[start + error[0]][0], 1 << error[1])
-        for start, (_, error) in zip(starts, counts, strict=False)
-        if error is not None
-    ]
-    return [t for (t,) in taken], counts
+    taken = [cycle for (cycle,) in taken]
+    assert [cycle for cycle, _ in begun] == [taken[start] for start in starts[:-1]]
+    verdicts = [
+        aborted(
+            config, packet, taken[start:end], [cycle for (cycle,) in aborts],
+            verdict(config, *packet[:2]),
+        )
+        for packet, start, end in zip(packets, starts, starts[1:], strict=False)
+    ]  # fmt: skip
+    assert strobes == [(error[0], 1 << error[1]) for _, error in verdicts if error]
+    tokens = [token for _, token in tokens]
+    for n, ((count, error), (_, user, x, v)) in enumerate(zip(verdicts, packets, strict=True)):
+        slot = (user + begun[n][1]) % 5
+        for i in range(count):
+            token = tokens.pop(0)
+            assert [token.x[j] for j in range(config.head_dim)] == x[i].tolist(), (n, i)
+            assert [token.v[j] for j in range(config.value_dim)] == v[i].tolist(), (n, i)
+            assert (token.tag.user, token.tag.error) == (user, 0), (n, i)
+            assert token.slot == slot, (n, i)
+            assert token.tag.last == (error is None and i == count - 1), (n, i)
+        if error is not None:
+            token = tokens.pop(0)
+            assert (token.tag.user, token.tag.error, token.tag.last) == (user, 1, 1), n
+    assert not tokens
+    return taken, verdicts
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.5], ids=["full-rate", "stalls"])
@@ -162,6 +189,22 @@ def test_any_order_of_packets(name, seed):
     config, rng = CONFIGS[name], random.Random(seed)
     packets = [draw(config, rng, rng.choice(KINDS)) for _ in range(16)]
     run(config, packets, rng=rng, stall=0.3 * seed)
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.5], ids=["full-rate", "stalls"])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_an_abort_at_any_cycle_is_one_error(name, stall):
+    """Also on the cycle of a beat, of the last beat, of a beat that is an error itself."""
+    config, rng = CONFIGS[name], random.Random(name)
+    packets = [draw(config, rng, rng.choice(["good", *KINDS])) for _ in range(150)]
+    taken, verdicts = run(config, packets, rng=rng, stall=stall, abort=0.1)
+    ends = np.cumsum([len(beats) for beats, *_ in packets]) - 1
+    found = [error for _, error in verdicts if error]
+    aborts = [cycle for cycle, error in found if error is Error.ABORTED]
+    assert len(aborts) > 5 and len({error for _, error in found}) >= 3
+    assert {*aborts} & {taken[end] for end in ends}, "none on a last beat"
+    if stall or config.input_beats > 1:
+        assert None in [error for _, error in verdicts]
 
 
 @pytest.mark.parametrize("name", CONFIGS)

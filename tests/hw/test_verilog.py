@@ -52,12 +52,21 @@ def test_pins_of_the_contract(texts):
     found = ports(texts["accumulate"], "engine_a")
     assert found["aclk"] == found["aresetn"] == ("input", 1) and found["irq"] == ("output", 1)
     assert found["s_axis_tdata"] == ("input", 32) and found["m_axis_tdata"] == ("output", 32)
-    assert found["s_axis_tuser"] == ("input", 3) and found["m_axis_tuser"] == ("output", 4)
+    assert found["s_axis_tuser"] == ("input", 8) and found["m_axis_tuser"] == ("output", 9)
     for stream, forward, back in (("s", "input", "output"), ("m", "output", "input")):
         assert found[f"{stream}_axis_tvalid"] == found[f"{stream}_axis_tlast"] == (forward, 1)
         assert found[f"{stream}_axis_tready"] == (back, 1)
     assert found["s_axil_awaddr"] == ("input", 8) and found["s_axil_rdata"] == ("output", 32)
     assert len(found) == 3 + 5 + 5 + 17
+
+
+@pytest.mark.parametrize("flow", DATAFLOWS)
+def test_without_tuser_only_the_error_bit_is_left(flow):
+    text = emit(replace(CONFIG, dataflow=flow, tuser_width=0), "engine_a")
+    found = ports(text, "engine_a")
+    assert "s_axis_tuser" not in found and found["m_axis_tuser"] == ("output", 1)
+    assert len(found) == 3 + 4 + 5 + 17
+    assert "[-1" not in text
 
 
 @pytest.mark.parametrize("flow", DATAFLOWS)

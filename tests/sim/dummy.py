@@ -18,6 +18,7 @@ __all__ = ["CONFIG", "engine", "image", "workload"]
 CONFIG = Config(
     head_dim=4, value_dim=2, code_bits=5, anchors=3, max_tokens=12, cycles_per_token=4,
     parameter_sets=3, bus_bytes=4, output_fraction=4,
+    tuser_width=2,
 )  # fmt: skip
 
 TEXT = """
@@ -45,7 +46,7 @@ module dummy_engine (
   reg [2:0] loaded;
   reg [7:0] count, sent;
   reg signed [7:0] v0, v1;
-  reg [31:0] misaligned, too_long, unknown, tokens, sequences;
+  reg [31:0] misaligned, too_long, unknown, tokens, sequences, busy, starved, blocked;
   reg opening;
   wire take = s_axis_tvalid & s_axis_tready;
   wire [1:0] now = opening ? s_axis_tuser : set;
@@ -57,8 +58,8 @@ module dummy_engine (
   wire signed [15:0] o1 = v1 <<< FRACTION;
   reg [3:0] errors, enable;
   assign irq = |(errors & enable);
-  assign s_axis_tready = ~answering;
-  assign m_axis_tvalid = answering;
+  assign s_axis_tready = ~answering & aresetn;
+  assign m_axis_tvalid = answering & aresetn;
   assign m_axis_tdata = bad ? 32'd0 : {o1, o0};
   assign m_axis_tlast = bad | (sent + 8'd1 == count);
   assign m_axis_tuser = {bad, set};
@@ -67,8 +68,11 @@ module dummy_engine (
     if (!aresetn) begin
       half <= 0; answering <= 0; bad <= 0; set <= 0; count <= 0; sent <= 0; opening <= 1;
       misaligned <= 0; too_long <= 0; unknown <= 0; tokens <= 0; sequences <= 0;
-      errors <= 0;
+      errors <= 0; busy <= 0; starved <= 0; blocked <= 0;
     end else begin
+      busy <= busy + (answering | !opening);
+      starved <= starved + (!opening & !s_axis_tvalid);
+      blocked <= blocked + (m_axis_tvalid & !m_axis_tready);
       if (s_axil_awready && s_axil_awaddr == FLAGS) errors <= errors & ~s_axil_wdata[3:0];
       if (take) begin
         half <= ~half;
@@ -130,6 +134,7 @@ def engine(**changes):
         **{name: f"32'd{value}" for name, value in constants(CONFIG).items()},
         "STATUS": "2", "TOKENS": "tokens", "SEQUENCES": "sequences", "MISALIGNED": "misaligned",
         "TOO_LONG": "too_long", "UNKNOWN_SET": "unknown", "ERRORS": "errors",
+        "BUSY": "busy", "STARVED": "starved", "BLOCKED": "blocked",
     }  # fmt: skip
     lines = [
         f"          8'd{REGISTERS[name].offset}: s_axil_rdata <= {value};"

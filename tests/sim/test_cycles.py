@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from hw.verilog import emit
 from sim.simulate import simulate
 from sim.stimulus import random_image, random_workload
 from sim.verify import compare
+from tests.sim.test_engine import SMALL
 
 CONFIGS = {
     f"k={config.cycles_per_token}, D={config.head_dim}": config
@@ -46,3 +49,23 @@ def test_the_formula_keeps_the_bound_over_the_whole_range(head_dim, k):
         sizes.update(code_bits=8, anchors=16)
     config = Config(**sizes, cycles_per_token=k, bus_bytes=512, output_width=24)
     assert manifest(config)["cycles"]["isolated_overhead"] <= 8 * k + 150
+
+
+@pytest.mark.parametrize("name", ["primes", "no tuser"])
+def test_changing_the_set_costs_the_published_cycles(builds, name):
+    """Against the same packets of one set, back to back on the compiled engine."""
+    config, rng = SMALL[name], np.random.default_rng(3)
+    image = random_image(config, rng)
+    alternating = random_workload(config, rng, 8, lengths=4)
+    alternating.sets[:] = np.arange(8) % config.parameter_sets
+    same = replace(alternating, sets=np.zeros(8, dtype=np.int64))
+    ends = []
+    for workload in (alternating, same):
+        run = simulate(
+            config, emit(config, name="ecoformer_engine"), image, workload, build_dir=builds,
+            simulator="compiled",
+        )  # fmt: skip
+        assert compare(config, image, workload, run).ok
+        ends.append(run.stamps["last_out"])
+    late = ends[0] - ends[1]
+    assert late.tolist() == (manifest(config)["set_switch_cycles"] * np.arange(8)).tolist()

@@ -1,0 +1,37 @@
+import xml.etree.ElementTree as xml
+
+import numpy as np
+import pytest
+
+from hw.verilog import emit
+from sim.build import build, last_words
+from sim.simulate import start_bench
+from sim.stimulus import random_image, random_workload
+from tests.sim.test_engine import SMALL
+
+TESTS = 13
+
+
+@pytest.mark.parametrize(
+    "name, simulator",
+    [("primes", "verilator"), ("no tuser", "icarus"), ("widest numbers", "icarus")],
+)
+def test_an_independent_client_agrees(builds, tmp_path, name, simulator):
+    config, rng = SMALL[name], np.random.default_rng(8)
+    (tmp_path / "config.toml").write_text(config.as_toml())
+    image = random_image(config, rng)
+    image.save(tmp_path / "parameters.safetensors", config)
+    random_workload(config, rng, 8).save(tmp_path / "workload.npz")
+    built = build(emit(config, name="ecoformer_engine"), builds, simulator=simulator)
+    start_bench(tmp_path, built, "sim.tb_cocotbext").wait(timeout=200)
+    log = tmp_path / "simulation.log"
+    assert (tmp_path / "results.xml").is_file(), last_words(log, tmp_path / "test.out")
+    cases = list(xml.parse(tmp_path / "results.xml").iter("testcase"))
+    failed = [
+        f"{case.get('name')}: {failure.get('error_msg') or failure.get('message')}"
+        for case in cases
+        for failure in case.iter("failure")
+    ]
+    assert not failed, "\n".join(failed)
+    assert len(cases) == TESTS
+    assert "Warning" not in log.read_text(), "warnings"
