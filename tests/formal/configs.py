@@ -1,0 +1,27 @@
+"""Configurations that proofs are made for."""
+
+from pathlib import Path
+
+import pytest
+
+from ecoformer.config import Config
+
+__all__ = ["NAMES", "PRESETS", "TINY", "named"]
+
+TINY = Config(
+    head_dim=1, value_dim=1, code_bits=1, anchors=1, token_width=4, value_width=4, output_width=4,
+    output_fraction=0, max_tokens=2, cycles_per_token=2, parameter_sets=1, bus_bytes=1,
+)  # fmt: skip
+"""The smallest engine that still has every mechanism: two beats a token, two tokens, two banks."""
+
+PRESETS = {
+    path.stem: Config.load(path)
+    for path in sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
+}
+
+NAMES = ["tiny", *(pytest.param(name, marks=pytest.mark.prove) for name in PRESETS)]
+"""To parametrize a test: the tiny engine always, the presets in the long run."""
+
+
+def named(name):
+    return TINY if name == "tiny" else PRESETS[name]

@@ -1,0 +1,26 @@
+"""The AXI4-Lite slave: handshake of both responses, one response per request."""
+
+import pytest
+from amaranth.hdl import Cat
+
+from hw.axi_lite import RegisterFile
+from hw.engine import Engine
+from tests.formal.claims import Port, count, offers
+from tests.formal.configs import TINY
+from tests.formal.prover import Bench
+
+
+@pytest.mark.prove
+def test_responses(proof):
+    events = Engine(TINY).signature.members["events"].shape
+    bench = Bench(RegisterFile(TINY, events))
+    bus = bench.dut.bus
+    offers(bench, Port(bus.bvalid, bus.bready, bus.bresp), "b")
+    offers(bench, Port(bus.rvalid, bus.rready, Cat(bus.rdata, bus.rresp)), "r")
+    addresses = bus.awvalid & bus.awready
+    writes = count(bench, addresses, bus.bvalid & bus.bready, "writes")
+    reads = count(bench, bus.arvalid & bus.arready, bus.rvalid & bus.rready, "reads")
+    bench.always("one write response per write, and none else", writes == bus.bvalid)
+    bench.always("one read response per read, and none else", reads == bus.rvalid)
+    bench.always("address and data are taken together", addresses == (bus.wvalid & bus.wready))
+    proof("RegisterFile", "tiny", bench.prove())

@@ -1,0 +1,34 @@
+"""The engine and the pin-level top: handshake of what leaves."""
+
+import pytest
+from amaranth.hdl import Cat
+
+from hw.engine import Engine
+from hw.top import Top
+from tests.formal.claims import Port, obeys, offers
+from tests.formal.configs import TINY
+from tests.formal.prover import Bench
+
+REACH = 60
+"""Cycles in which the answer to a bad packet has left."""
+
+
+@pytest.mark.prove
+def test_engine_handshake(proof):
+    bench = Bench(Engine(TINY))
+    obeys(bench, bench.dut.i, "i")
+    offers(bench, bench.dut.o, "o")
+    proof("Engine", "tiny", bench.prove(reach=REACH))
+
+
+@pytest.mark.prove
+def test_top_handshake(proof):
+    bench = Bench(Top(TINY))
+    dut = bench.dut
+    beat = Cat(dut.m_axis_tdata, dut.m_axis_tlast, dut.m_axis_tuser)
+    offers(bench, Port(dut.m_axis_tvalid, dut.m_axis_tready, beat), "m_axis")
+    later = bench.past(bench.reset, "later")
+    bench.always("nothing is offered from the second cycle of reset on",
+                 ~(later & bench.reset) | ~dut.m_axis_tvalid)  # fmt: skip
+    bench.always("s_axis takes no beat in reset", ~bench.reset | ~dut.s_axis_tready)
+    proof("Top", "tiny", bench.prove(reach=REACH))

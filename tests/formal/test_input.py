@@ -1,0 +1,74 @@
+"""Receiver: handshake for all time, and the order of tokens."""
+
+import pytest
+from amaranth.hdl import Signal
+
+from hw.input import Receiver
+from tests.formal.claims import obeys, offers, taken
+from tests.formal.configs import NAMES, TINY, named
+from tests.formal.prover import Bench
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_handshake(proof, name):
+    bench = Bench(Receiver(named(name)))
+    obeys(bench, bench.dut.i, "i")
+    offers(bench, bench.dut.o, "o")
+    proof("Receiver", name, bench.prove())
+
+
+def ordered(dut):
+    """The token that the n-th pair of beats makes is the n-th that leaves, for every n.
+
+    Tiny packets: a token is two beats. Packets are good: of known sets, as long as they may be,
+    and of whole tokens. One token is followed, whichever it is.
+    """
+    bench = Bench(dut)
+    m, i, o = bench.m, dut.i, dut.o
+    obeys(bench, i, "i")
+    # Beats: second of a token, tokens of its packet before, all before.
+    second = Signal()
+    position = Signal(range(TINY.max_tokens + 1))
+    received = Signal(4)
+    sent = Signal(4)
+    chosen = bench.any_constant(4, "chosen")
+    data = [Signal(8, name=f"beat_{n}") for n in range(2)]
+    last = Signal()
+    beat = i.payload
+    with m.If(taken(i)):
+        m.d.sync += second.eq(~second)
+        with m.If(received == chosen):
+            for n in range(2):
+                with m.If(second == n):
+                    m.d.sync += [data[n].eq(beat.data), last.eq(beat.last)]
+        with m.If(second):
+            m.d.sync += [received.eq(received + 1), position.eq(position + 1)]
+            with m.If(beat.last):
+                m.d.sync += position.eq(0)
+    with m.If(taken(o)):
+        m.d.sync += sent.eq(sent + 1)
+    for value in (second, received, sent, *data, last):
+        bench.watch(f"{value.name}_now", value)
+    bench.assume(~i.valid | dut.known)
+    bench.assume(~(i.valid & beat.last) | second)
+    bench.assume(~(i.valid & second & (position == TINY.max_tokens - 1)) | beat.last)
+    bench.always("no more tokens leave than came", ~o.valid | (sent != received))
+    bench.always("none waits but one", (received - sent)[:4] <= 1)
+    bench.always(
+        "the chosen token leaves in its place, as it came",
+        ~(o.valid & (sent == chosen))
+        | (
+            (o.payload.x[0].as_unsigned() == data[0][: TINY.token_width])
+            & (o.payload.v[0].as_unsigned() == data[1][: TINY.value_width])
+            & (o.payload.tag.last == last)
+            & ~o.payload.tag.error
+        ),
+    )
+    bench.always("good packets have no errors", dut.errors == 0)
+    bench.reach("the fourth token is chosen and leaves", taken(o) & (sent == chosen) & (sent == 3))
+    return bench
+
+
+@pytest.mark.prove
+def test_order(proof):
+    proof("Receiver", "tiny", ordered(Receiver(TINY)).prove(reach=30))

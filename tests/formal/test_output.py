@@ -1,0 +1,88 @@
+"""Collector and Sender: handshake, room for every token launched, order."""
+
+import pytest
+from amaranth.hdl import Cat, Signal
+
+from hw.output import Collector, Sender
+from tests.formal.claims import buffers_never_overflow, count, obeys, offers, taken
+from tests.formal.configs import NAMES, TINY, named
+from tests.formal.prover import Bench
+
+LATENCY = 5
+"""From ``launch`` to a token's first block: sets the depth of the buffer only."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sender_handshake(proof, name):
+    bench = Bench(Sender(named(name)))
+    obeys(bench, bench.dut.i, "i")
+    offers(bench, bench.dut.o, "o")
+    proof("Sender", name, bench.prove())
+
+
+def collector():
+    """A collector whose tokens are launched with ``grant`` only and arrive some time later."""
+    bench = Bench(Collector(TINY, LATENCY))
+    dut = bench.dut
+    arrives = dut.i.valid & dut.i.payload.final
+    flying = count(bench, dut.launch, arrives, "flying")
+    bench.assume(~arrives | (flying != 0))
+    bench.assume(~dut.launch | dut.grant)
+    return bench, arrives
+
+
+def test_collector_has_room_for_what_it_granted(proof):
+    bench, _ = collector()
+    dut = bench.dut
+    offers(bench, dut.o, "o")
+    buffers_never_overflow(bench)
+    granted = count(bench, dut.launch, taken(dut.o), "granted")
+    bench.always("as many tokens are granted as there is room for", granted <= dut.depth)
+    bench.always("grant while there is room, and only then", dut.grant == (granted != dut.depth))
+    bench.reach("every place is granted", granted == dut.depth)
+    proof("Collector", "tiny", bench.prove(reach=30))
+
+
+def follow(bench, arrives, leaves, payload_in, payload_out):
+    """Claim that whatever arrival is chosen leaves at its place with its payload."""
+    m = bench.m
+    chosen = bench.any_constant(3, "chosen")
+    arrived = Signal(3)
+    left = Signal(3)
+    marked = Signal(len(payload_in))
+    m.d.sync += [arrived.eq(arrived + arrives), left.eq(left + leaves)]
+    with m.If(arrives & (arrived == chosen)):
+        m.d.sync += marked.eq(payload_in)
+    for signal in (arrived, left, marked):
+        bench.watch(f"{signal.name}_now", signal)
+    bench.always(
+        "the chosen token leaves in its place, as it came",
+        ~(leaves & (left == chosen)) | (payload_out == marked),
+    )
+    bench.always("no more tokens leave than came", ~leaves | (left != arrived))
+    bench.reach("the third token is chosen and leaves", leaves & (left == chosen) & (left == 2))
+
+
+@pytest.mark.prove
+def test_collector_order(proof):
+    bench, arrives = collector()
+    i, o = bench.dut.i, bench.dut.o
+    came = Cat(i.payload.elements.as_value(), i.payload.tag.as_value())
+    left = Cat(o.payload.elements.as_value(), o.payload.tag.as_value())
+    follow(bench, arrives, taken(o), came, left)
+    proof("Collector", "tiny", bench.bounded(14))
+
+
+def test_sender_order(proof):
+    bench = Bench(Sender(TINY))
+    i, o = bench.dut.i, bench.dut.o
+    element = i.payload.elements[0]
+    zeros = i.payload.tag.error.replicate(TINY.output_width)
+    came = Cat(element.as_unsigned() & ~zeros, i.payload.tag.as_value())
+    beat = o.payload
+    left = Cat(beat.data[: TINY.output_width], beat.user, beat.last, beat.error)
+    follow(bench, taken(i), taken(o), came, left)
+    signs = beat.data[TINY.output_width - 1 :]
+    bench.always("elements are sign-extended", ~o.valid | signs.all() | ~signs.any())
+    proof("Sender", "tiny", bench.prove(reach=24))
+
