@@ -15,7 +15,7 @@ help:
 	@echo "make demo       train, generate, simulate and verify on real images -> $(OUT)/"
 	@echo "make test       lint and tests"
 	@echo "make test-full  the whole tested matrix of configurations -> docs/results.md"
-	@echo "make prove      formal proofs"
+	@echo "make prove      every formal proof -> docs/results.md"
 	@echo "make bench      simulation speed -> docs/results.md"
 	@echo "make bench-throughput  cycles per token against the best schedule -> docs/results.md"
 	@echo "make bench-accuracy  accuracy over several seeds -> docs/results.md"
@@ -38,7 +38,7 @@ test-full: $(VENV)/installed system-packages
 	$(BIN)/python benchmarks/matrix.py
 
 prove: $(VENV)/installed
-	$(BIN)/pytest tests/hw/test_xnor.py -k "proved or proof" -v
+	$(BIN)/python benchmarks/proofs.py -n $(WORKERS)
 
 bench: $(VENV)/installed system-packages
 	$(BIN)/python benchmarks/simulation_speed.py

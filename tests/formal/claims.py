@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 from amaranth.hdl import Signal, Value
 
-
 __all__ = ["Port", "buffers_never_overflow", "count", "obeys", "offers", "taken"]
 
 
