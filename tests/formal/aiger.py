@@ -1,4 +1,4 @@
-"""Replay of a counterexample on an And-Inverter graph (ASCII AIGER with symbols)."""
+"""And-Inverter graphs: read from Yosys, cut to one question, and replayed."""
 
 
 __all__ = ["Graph", "table"]
@@ -6,6 +6,8 @@ __all__ = ["Graph", "table"]
 
 class Graph:
     """An And-Inverter graph whose latches start at zero.
+
+    Literals are numbered as the binary form wants: inputs, latches, and-gates in order.
 
     Parameters
     ----------
@@ -21,28 +23,52 @@ class Graph:
         self.inputs = [literal for (literal,) in groups[0]]
         self.latches = [(row[0], row[1]) for row in groups[1]]
         self.outputs = [literal for (literal,) in groups[2]]
+        self.constraints = [literal for (literal,) in groups[4]] if len(extra) > 1 else []
         self.ands = groups[-1]
         self.names = {}  # every name of input ("i", place), output ("o", place), …
         for line in lines:
-            if line.startswith("c"):
+            if line == "c":
                 break
             place, *names = line.split()
             self.names[place[0], int(place[1:])] = names
+
+    def named(self, kind, name):
+        """Literal of the input (``"i"``) or output (``"o"``) with this name."""
+        literals = self.inputs if kind == "i" else self.outputs
+        return next(lit for i, lit in enumerate(literals) if name in self.names.get((kind, i), ()))
+
+    def query(self, output, constraints=()):
+        """Binary AIGER file that asks for ``output`` alone, under further constraints."""
+        constraints = [*self.constraints, *constraints]
+        total = len(self.inputs) + len(self.latches) + len(self.ands)
+        head = [
+            f"aig {total} {len(self.inputs)} {len(self.latches)} 1 {len(self.ands)} 0 "
+            f"{len(constraints)}",
+            *(str(following) for _, following in self.latches),
+            *map(str, (output, *constraints)),
+        ]
+        gates = bytearray()
+        for result, *operands in self.ands:
+            high, low = sorted(operands, reverse=True)
+            for delta in (result - high, high - low):
+                while delta > 127:
+                    gates.append(delta & 127 | 128)
+                    delta >>= 7
+                gates.append(delta)
+        return "\n".join(head).encode() + b"\n" + bytes(gates)
 
     def replay(self, stimulus):
         """Names and bits of all inputs and outputs, cycle by cycle.
 
         Parameters
         ----------
-        stimulus : list of dict
-            Bits of the inputs by name; absent ones are 0.
+        stimulus : iterable of sequences of int
+            Bits of the inputs, a sequence per cycle.
         """
         state = {latch: 0 for latch, _ in self.latches}
         for bits in stimulus:
             value = {0: 0, **state}
-            for i, literal in enumerate(self.inputs):
-                names = self.names.get(("i", i), ())
-                value[literal] = max((bits.get(name, 0) for name in names), default=0)
+            value.update(zip(self.inputs, bits, strict=True))
 
             def read(literal, value=value):
                 return value[literal & ~1] ^ (literal & 1)

