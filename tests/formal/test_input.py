@@ -17,11 +17,12 @@ def test_handshake(proof, name):
     proof("Receiver", name, bench.prove())
 
 
-def ordered(dut):
+def ordered(dut, x=0, v=1):
     """The token that the n-th pair of beats makes is the n-th that leaves, for every n.
 
     Tiny packets: a token is two beats. Packets are good: of known sets, as long as they may be,
-    and of whole tokens. One token is followed, whichever it is.
+    and of whole tokens; ``x`` and ``v`` are the beats that hold them. One token is followed,
+    whichever it is.
     """
     bench = Bench(dut)
     m, i, o = bench.m, dut.i, dut.o
@@ -58,8 +59,8 @@ def ordered(dut):
         "the chosen token leaves in its place, as it came",
         ~(o.valid & (sent == chosen))
         | (
-            (o.payload.x[0].as_unsigned() == data[0][: TINY.token_width])
-            & (o.payload.v[0].as_unsigned() == data[1][: TINY.value_width])
+            (o.payload.x[0].as_unsigned() == data[x][: TINY.token_width])
+            & (o.payload.v[0].as_unsigned() == data[v][: TINY.value_width])
             & (o.payload.tag.last == last)
             & ~o.payload.tag.error
         ),
@@ -72,3 +73,9 @@ def ordered(dut):
 @pytest.mark.prove
 def test_order(proof):
     proof("Receiver", "tiny", ordered(Receiver(TINY)).prove(reach=30))
+
+
+def test_another_order_is_refuted():
+    verdict = ordered(Receiver(TINY), x=1, v=0).bounded(8)
+    assert not verdict.proved
+    assert "the chosen token leaves in its place, as it came" in verdict.trace

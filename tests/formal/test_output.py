@@ -20,14 +20,15 @@ def test_sender_handshake(proof, name):
     proof("Sender", name, bench.prove())
 
 
-def collector():
+def collector(disciplined=True):
     """A collector whose tokens are launched with ``grant`` only and arrive some time later."""
     bench = Bench(Collector(TINY, LATENCY))
     dut = bench.dut
     arrives = dut.i.valid & dut.i.payload.final
     flying = count(bench, dut.launch, arrives, "flying")
     bench.assume(~arrives | (flying != 0))
-    bench.assume(~dut.launch | dut.grant)
+    if disciplined:
+        bench.assume(~dut.launch | dut.grant)
     return bench, arrives
 
 
@@ -41,6 +42,14 @@ def test_collector_has_room_for_what_it_granted(proof):
     bench.always("grant while there is room, and only then", dut.grant == (granted != dut.depth))
     bench.reach("every place is granted", granted == dut.depth)
     proof("Collector", "tiny", bench.prove(reach=30))
+
+
+def test_a_launch_without_grant_overflows():
+    bench, _ = collector(disciplined=False)
+    buffers_never_overflow(bench)
+    verdict = bench.prove()
+    assert not verdict.proved
+    assert "buffer 0 is never written when full" in verdict.trace
 
 
 def follow(bench, arrives, leaves, payload_in, payload_out):
