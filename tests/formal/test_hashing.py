@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from amaranth.hdl import Cat, Signal
 
-from hw.hashing import KernelHash
+from hw.hashing import hash_unit
 from tests.formal.claims import buffers_never_overflow, count, offers, taken
 from tests.formal.configs import TINY
 from tests.formal.prover import Bench
@@ -15,13 +15,13 @@ def scheduled(dut):
     """Claims with the invariant of the credit: every token inside is on its way or in the buffer.
 
     A code enters the buffer a fixed number of cycles after its token was taken, so codes are as
-    many as tokens and in their order; the buffer's own two cycles make the rest of ``latency``.
+    many as tokens and in their order.
     """
     bench = Bench(dut)
     offers(bench, dut.o, "o")
     (codes,) = bench.fifos
     start = taken(dut.i)
-    travelling = Signal(dut.latency - 2)
+    travelling = Signal(dut.pipeline_latency)
     bench.m.d.sync += travelling.eq(Cat(start, travelling))
     inside = count(bench, start, taken(dut.o), "inside", width=6)
     bench.always("a token's code is stored a fixed time after it", codes.w_en == travelling[-1])
@@ -35,8 +35,17 @@ def scheduled(dut):
     return bench
 
 
-@pytest.mark.prove
-def test_schedule(proof):
-    # With few tokens inside the solver finds the rest of the invariant by itself.
-    dut = KernelHash(replace(TINY, cycles_per_token=16), TINY.parameter_sets + 1)
-    proof("KernelHash", "tiny, k = 16", scheduled(dut).prove(reach=dut.latency + 5))
+# Kernelized, with few tokens inside the solver finds the rest of the invariant by itself.
+FAMILIES = {
+    "rbf, k = 16": {"hash": "rbf", "cycles_per_token": 16},
+    "linear, k = 8": {"hash": "linear", "cycles_per_token": 8},
+    "codes, k = 2": {"hash": "codes"},
+}
+
+
+@pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=pytest.mark.prove) for name in FAMILIES]
+)
+def test_schedule(proof, family):
+    dut = hash_unit(replace(TINY, **FAMILIES[family]), TINY.parameter_sets + 1)
+    proof("hash unit", f"tiny, {family}", scheduled(dut).prove(reach=dut.latency + 5))

@@ -22,7 +22,7 @@ def test_sender_handshake(proof, name):
 
 def collector(disciplined=True):
     """A collector whose tokens are launched with ``grant`` only and arrive some time later."""
-    bench = Bench(Collector(TINY, LATENCY))
+    bench = Bench(Collector(TINY, LATENCY, TINY.state_fold.input_steps))
     dut = bench.dut
     arrives = dut.i.valid & dut.i.payload.final
     flying = count(bench, dut.launch, arrives, "flying")
