@@ -22,9 +22,9 @@ class Proofs:
             return
         for name, value in report.user_properties:
             if name == "proof":
-                component, configuration, claims, method, depth, seconds, proved = value
+                component, configuration, claims, method, depth, solver, seconds, proved = value
                 self.rows.append([
-                    claims, component, configuration, method, depth or "unlimited", "ABC", seconds,
+                    claims, component, configuration, method, depth or "unlimited", solver, seconds,
                     "proved" if proved and report.passed else "**not proved**",
                 ])  # fmt: skip
 

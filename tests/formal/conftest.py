@@ -10,7 +10,7 @@ def proof(record_property):
             "proof",
             [
                 component, configuration, "; ".join(verdict.claims), verdict.method,
-                verdict.depth, f"{verdict.seconds:.1f}", verdict.proved,
+                verdict.depth, "ABC", f"{verdict.seconds:.1f}", verdict.proved,
             ],
         )  # fmt: skip
         assert verdict.proved, f"{component}, {configuration}: {verdict.trace}"

@@ -118,12 +118,6 @@ class Bench:
         self.watched = []
         self.fifos = []
         self._step = Signal(name="step")
-        if "aresetn" in dut.signature.members:  # brings its own clock domain
-            m.d.comb += dut.aresetn.eq(~self.reset)
-        else:
-            m.domains.sync = domain = ClockDomain()
-            m.d.comb += domain.rst.eq(self.reset)
-            self._clock = domain.clk
 
         def recorded(fifo, original=FIFOInterface.__init__, **shape):
             original(fifo, **shape)
@@ -131,6 +125,14 @@ class Bench:
 
         with patch.object(FIFOInterface, "__init__", recorded):
             m.submodules.dut = self._fragment = Fragment.get(dut, None)
+        if "aresetn" in dut.signature.members:  # brings its own clock domain; the bench shares it
+            m.d.comb += dut.aresetn.eq(~self.reset)
+            m.domains.sync = self._fragment.domains.pop("sync")
+            self._clock = dut.aclk
+        else:
+            m.domains.sync = domain = ClockDomain()
+            m.d.comb += domain.rst.eq(self.reset)
+            self._clock = domain.clk
 
     def always(self, text, value):
         """Claim that ``value`` is 1 in every cycle from the first reset on."""
@@ -267,14 +269,14 @@ class Bench:
             signal = Value.cast(signal)
             if isinstance(signal, Signal):
                 ports["__".join(map(str, path))] = (signal, None)
-        ports.pop("aresetn", None)
+        for name in ("aclk", "aresetn"):
+            ports.pop(name, None)
         for signal in (
             self._step, self.reset, bad_reset, bad_step, *claims, *self.goals.values(),
             *self.watched,
         ):  # fmt: skip
             ports[signal.name] = (signal, None)
-        if "aclk" not in ports:
-            ports["clk"] = (self._clock, None)
+        ports["clk"] = (self._clock, None)
         return ports
 
     def _trace(self, graph, status):
@@ -312,4 +314,4 @@ def _failed(folder, name):
 
 
 def _uninteresting(name):
-    return name in ("clk", "aclk", "step") or name.startswith(("bad_", "claim_", "goal_", "init"))
+    return name in ("clk", "step") or name.startswith(("bad_", "claim_", "goal_", "init"))
