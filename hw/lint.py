@@ -63,8 +63,8 @@ WAIVERS = (
     ),
     Waiver(
         "WIDTHEXPAND",
-        "Operator SHIFTL expects * bits on the LHS, but LHS's REPLICATE generates * bits.*",
-        "The dot product is put above its fraction bits before the shift; what is shifted in is 0.",
+        "Operator SHIFTL expects * bits on the LHS, but LHS's * generates * bits.*",
+        "What is shifted left is first extended with zeros to the width of the result.",
     ),
     Waiver(
         "WIDTHTRUNC",

@@ -67,7 +67,7 @@ class Rtl:
         Parameters
         ----------
         x : int array [..., N, D]
-            Tokens, queries and keys in one.
+            Tokens, queries and keys in one; their codes ±1 [..., N, b] with ``hash = "codes"``.
         v : int array [..., N, E]
             Values.
         sets : int or int array [...]
@@ -87,8 +87,8 @@ class Rtl:
         """
         c = self.config
         x, v, sets = _integers("x", x), _integers("v", v), _integers("sets", sets)
-        if x.ndim < 2 or x.shape[-1] != c.head_dim:
-            raise ValueError(f"x must have shape [..., N, {c.head_dim}], not {x.shape}")
+        if x.ndim < 2 or x.shape[-1] != c.key_elements:
+            raise ValueError(f"x must have shape [..., N, {c.key_elements}], not {x.shape}")
         shape = (*x.shape[:-1], c.value_dim)
         if v.shape != shape:
             raise ValueError(f"v must have shape {shape}, not {v.shape}")
@@ -99,7 +99,7 @@ class Rtl:
         workload = Workload(
             sets=sets.astype(np.int64),
             lengths=np.full(len(sets), length, dtype=np.int64),
-            tokens=x.reshape(-1, c.head_dim).astype(np.int64),
+            tokens=x.reshape(-1, c.key_elements).astype(np.int64),
             values=v.reshape(-1, c.value_dim).astype(np.int64),
         )
         workload.check(c)

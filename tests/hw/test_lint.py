@@ -27,6 +27,9 @@ CONFIGS = {
         parameter_sets=1, bus_bytes=1, token_width=4, value_width=4,
     ),
     "one multiplier": Config(**SMALL | {"cycles_per_token": 64, "bus_bytes": 1, "state_banks": 8}),
+    "linear": Config(**SMALL | {"hash": "linear", "weights": "ternary"}),
+    "codes": Config(**SMALL | {"hash": "codes"}),
+    "powers of two": Config(**SMALL | {"weights": "pow2"}),
     "quadratic": Config(**SMALL | {"dataflow": "xnor", "max_tokens": 7}),
     "odd": ODD,
 }  # fmt: skip
