@@ -68,7 +68,7 @@ module dummy_engine (
     if (!aresetn) begin
       half <= 0; answering <= 0; bad <= 0; set <= 0; count <= 0; sent <= 0; opening <= 1;
       misaligned <= 0; too_long <= 0; unknown <= 0; tokens <= 0; sequences <= 0;
-      errors <= 0; busy <= 0; starved <= 0; blocked <= 0;
+      errors <= 0; busy <= 0; starved <= 0; blocked <= 0; v0 <= 0; v1 <= 0;
     end else begin
       busy <= busy + (answering | !opening);
       starved <= starved + (!opening & !s_axis_tvalid);
@@ -107,7 +107,7 @@ module dummy_engine (
   assign s_axil_rresp = 2'd0;
   always @(posedge aclk)
     if (!aresetn) begin
-      s_axil_bvalid <= 0; s_axil_rvalid <= 0; loaded <= 0; enable <= 0;
+      s_axil_bvalid <= 0; s_axil_rvalid <= 0; loaded <= 0; enable <= 0; s_axil_rdata <= 0;
     end else begin
       if (s_axil_bready) s_axil_bvalid <= 0;
       if (s_axil_rready) s_axil_rvalid <= 0;
