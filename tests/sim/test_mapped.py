@@ -53,12 +53,12 @@ def test_memories_and_multipliers_become_blocks(mapped):
     target, _, figures = mapped
     assert all(figures["cells"].get(block) for block in BLOCKS[target]), figures["cells"]
     if target == "ecp5":
-        units = {unit["path"].split("$")[0]: unit for unit in figures["units"]}
-        for name in ("anchors", "bias", "projection", "threshold", "root", "kernel_0"):
-            assert units[f"engine.hashing.{name}"]["block RAM"] == 1, name
+        units = {unit["path"].split(".")[-1].split("$")[0]: unit for unit in figures["units"]}
+        for name in ("anchors", "bias", "matrix", "threshold", "root", "kernel_0"):
+            assert units[name]["block RAM"] == 1, name
         # A row of a parameter memory is read as it lies there: no bypass, no register.
-        assert units["engine.hashing.anchors"]["FF"] == 0
-        assert units["engine.hashing.dots"]["DSP"] == CONFIG.dot_fold.lanes
+        assert units["anchors"]["FF"] == 0
+        assert units["dots"]["DSP"] == CONFIG.dot_fold.lanes
 
 
 @needs.icarus
