@@ -9,7 +9,8 @@ __all__ = ["critical_path", "load_report"]
 
 CELL = re.compile(r"_(?:LUT4|CCU2C|TRELLIS_FF|TRELLIS_DPR16X4|MULT18X18D|DP16KD|PFUMX|L6MUX21)_")
 """Yosys names a cell after a net beside it, its type and its pin: ``engine.core.phase_LUT4_A``."""
-ANONYMOUS = re.compile(r"(^|\.)\$\d+.*")
+ANONYMOUS = re.compile(r"(^|\.)(\$\d+|_\d+_).*")
+"""Signals that the design gives no name: Amaranth's and Yosys's numbers."""
 
 
 def load_report(path, units):

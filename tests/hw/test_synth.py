@@ -171,7 +171,9 @@ STEPS = [
      "to": {"cell": "a.b.sum_TRELLIS_FF_Q_3"}},
     {"type": "routing", "delay": 1.25, "net": "a.b.sum[7]", "to": {"cell": "a.bc.x_LUT4_D_Z"}},
     {"type": "logic", "delay": 0.25, "to": {"cell": "a.bc.x_LUT4_D_Z_LUT4_Z_1"}},
-    {"type": "routing", "delay": 0.5, "net": "a.bc.x_LUT4_D_Z[2]", "to": {"cell": "a.ready"}},
+    {"type": "routing", "delay": 0.5, "net": "a.bc.x_LUT4_D_Z[2]",
+     "to": {"cell": "a._07__CCU2C_S0"}},
+    {"type": "logic", "delay": 0.0, "to": {"cell": "a._07__CCU2C_S0"}},
     {"type": "setup", "delay": 0.1, "to": {"cell": "a.$7_MULT18X18D_P3"}},
 ]  # fmt: skip
 
@@ -182,7 +184,7 @@ def test_names_of_cells_become_components_and_signals():
     assert path["to"] == {"unit": "a", "signal": ""}
     assert (path["delay_ns"], path["logic_ns"], path["routing_ns"]) == (2.6, 0.85, 1.75)
     assert [(step["unit"], step["signal"]) for step in path["steps"]] == [
-        ("a.b", "sum"), ("a.b", "sum[7]"), ("a.bc", "x"), ("a.bc", "x"), ("a", ""),
+        ("a.b", "sum"), ("a.b", "sum[7]"), ("a.bc", "x"), ("a.bc", "x"), ("a", ""), ("a", ""),
     ]  # fmt: skip
 
 
