@@ -7,6 +7,7 @@ same Verilog, device and seeds is not run again.
 import argparse
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 from results import write_section
@@ -28,6 +29,7 @@ RUNS = (
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="placer seeds per preset")
+    parser.add_argument("--presets", nargs="*", metavar="PRESET", help="run only these")
     parser.add_argument("--place", nargs="*", metavar="PRESET", help="place and route only these")
     parser.add_argument("--jobs", type=int, help="processes at a time")
     parser.add_argument("--keep", type=Path, default=ROOT / "build" / "synthesis", metavar="DIR")
@@ -35,12 +37,14 @@ def main():
     seeds = list(range(1, options.seeds + 1))
     rows = []
     for preset, target in RUNS:
+        if options.presets and preset not in options.presets:
+            continue
         placing = TARGETS[target].placed and (options.place is None or preset in options.place)
         folder = options.keep / f"{preset}-{target}"
         rows.append(_row(preset, measure(preset, target, folder, placing and seeds, options.jobs)))
     write_section(
         "Synthesis, place and route",
-        "make bench-synth",
+        " ".join(["python benchmarks/synthesis.py", *sys.argv[1:]]),
         f"1…{options.seeds}",
         ["preset", "target", "LUT, mapped", "LUT, packed", "FF", "DSP", "block RAM",
          "Fmax MHz, median", "best", "critical path of the median"],
