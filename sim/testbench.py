@@ -12,7 +12,7 @@ from sim.verify import expected_outputs
 
 __all__ = ["write_testbench", "testbench"]
 
-SET_BITS = 16
+SET_BITS = 32
 """Set number of a beat in the vectors of an engine without ``s_axis_tuser``."""
 
 
@@ -107,6 +107,10 @@ def _hex(numbers, width):
 
 SELECTION = {
     "PIN": (" .s_axis_tuser(s_axis_tuser),", ""),
+    "REG": ("  reg [USER-1:0] s_axis_tuser;\n", ""),
+    "CLEAR": ("      s_axis_tuser <= {USER{1'b0}};\n", ""),
+    "BEAT": ("{s_axis_tuser, s_axis_tlast, s_axis_tdata}", "{s_axis_tlast, s_axis_tdata}"),
+    "BITS": ("", "[DATA:0]"),
     "SET": ("", """\
   reg [USER-1:0] next_set;
   wire [USER-1:0] wanted = inputs[sent] >> (DATA + 1);
@@ -115,7 +119,7 @@ SELECTION = {
     "SELECT": ("", """\
     next_set = {USER{1'b0}};
     forever begin
-      @(posedge aclk);
+      @(negedge aclk);
       if (!s_axis_tvalid && sent < INPUTS && wanted != next_set) begin
         write(8'd@NEXT_SET@, wanted);
         next_set = wanted;
@@ -164,8 +168,7 @@ module tb_@NAME@;
   wire irq;
   reg [DATA-1:0] s_axis_tdata;
   reg s_axis_tvalid, s_axis_tlast;
-  reg [USER-1:0] s_axis_tuser;
-  wire s_axis_tready;
+@REG@  wire s_axis_tready;
   wire [DATA-1:0] m_axis_tdata;
   wire m_axis_tvalid, m_axis_tlast;
   wire [ANSWER-1:0] m_axis_tuser;
@@ -286,12 +289,11 @@ module tb_@NAME@;
       s_axis_tvalid <= 1'b0;
       s_axis_tlast <= 1'b0;
       s_axis_tdata <= {DATA{1'b0}};
-      s_axis_tuser <= {USER{1'b0}};
-    end else if (!s_axis_tvalid || s_axis_tready) begin
+@CLEAR@    end else if (!s_axis_tvalid || s_axis_tready) begin
       s_axis_tvalid <= 1'b0;
       if (sent < INPUTS@IF_SELECTED@ && !(gaps && lfsr[1:0] == 2'b00)) begin
         s_axis_tvalid <= 1'b1;
-        {s_axis_tuser, s_axis_tlast, s_axis_tdata} <= inputs[sent];
+        @BEAT@ <= inputs[sent]@BITS@;
         sent <= sent + 1;
       end
     end
