@@ -70,7 +70,7 @@ def test_cycles_and_counters_are_those_of_the_last_call(rtl):
 def test_parameters_are_loaded_once(rtl):
     rtl(*arrays(3))
     writes = []
-    spied = rtl._engine.write
+    spied = rtl.engine.write
 
     class Spy:
         def __getattr__(self, name):
@@ -80,14 +80,14 @@ def test_parameters_are_loaded_once(rtl):
             writes.append(address)
             return spied(address, data)
 
-    engine, rtl._engine = rtl._engine, Spy()
+    engine, rtl.engine = rtl.engine, Spy()
     try:
         rtl(*arrays(3))
         assert len(writes) == 1  # the error flags are cleared
         rtl.reset()
         assert len(writes) > 20
     finally:
-        rtl._engine = engine
+        rtl.engine = engine
     np.testing.assert_array_equal(rtl(*arrays(3)), expected(*arrays(3)))
 
 
@@ -156,7 +156,7 @@ def test_an_error_answer_is_located(builds):
 def test_a_register_that_does_not_answer_is_named(builds):
     text = dummy.engine().replace("assign s_axil_awready = ", "assign s_axil_awready = 1'b0 & ")
     rtl = Rtl(CONFIG, text, dummy.image(), builds)
-    with pytest.raises(EcoformerError, match=r"write to register PARAM_ADDRESS \(0x28\) is not an"):
+    with pytest.raises(EcoformerError, match=r"write to register PARAM_ADDRESS \(0x40\) is not an"):
         rtl(*arrays(3))
 
 
