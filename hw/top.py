@@ -91,5 +91,10 @@ class Top(wiring.Component):
             m.d.comb += engine.i.payload.user.eq(self.s_axis_tuser)
         for name, member in AxiLite().members.items():
             pin, port = getattr(self, f"s_axil_{name}"), getattr(registers.bus, name)
-            m.d.comb += port.eq(pin) if member.flow is Out else pin.eq(port)
+            if member.flow is Out:
+                m.d.comb += port.eq(pin)
+            elif name in ("bvalid", "rvalid"):  # low in reset, too
+                m.d.comb += pin.eq(port & self.aresetn)
+            else:
+                m.d.comb += pin.eq(port)
         return m
