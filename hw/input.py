@@ -95,7 +95,9 @@ class Receiver(wiring.Component):
         token_end = Signal()
         first_beat = Signal()
         found = Signal()
-        errors = Signal(len(Error))
+        unknown, too_long, misaligned, aborted = (
+            Signal(name=name) for name in ("unknown", "too_long", "misaligned", "aborted")
+        )
         m.d.comb += [
             self.user.eq(beat.user),
             token_end.eq(index == beats - 1),
@@ -105,20 +107,19 @@ class Receiver(wiring.Component):
             token_beat.eq(take & ~discard),
             self.begin.eq(take & first_beat),
             self.starved.eq(in_packet & ~self.i.valid),
-            errors[Error.UNKNOWN_SET].eq(token_beat & first_beat & ~self.known),
-            errors[Error.TOO_LONG].eq(token_beat & (index == 0) & (count == c.max_tokens)),
-            errors[Error.MISALIGNED].eq(
-                token_beat
-                & beat.last
-                & ~token_end
-                & ~errors[Error.UNKNOWN_SET]
-                & ~errors[Error.TOO_LONG]
+            unknown.eq(token_beat & first_beat & ~self.known),
+            too_long.eq(token_beat & (index == 0) & (count == c.max_tokens)),
+            misaligned.eq(token_beat & beat.last & ~token_end & ~unknown & ~too_long),
+            aborted.eq(
+                self.abort & in_packet & ~discard & ~unknown & ~too_long & ~misaligned
             ),
-            errors[Error.ABORTED].eq(
-                self.abort & in_packet & ~discard & ~errors[: Error.ABORTED].any()
+            found.eq(unknown | too_long | misaligned | aborted),
+            self.errors.eq(
+                misaligned << Error.MISALIGNED
+                | too_long << Error.TOO_LONG
+                | unknown << Error.UNKNOWN_SET
+                | aborted << Error.ABORTED
             ),
-            self.errors.eq(errors),
-            found.eq(errors.any()),
         ]
         with m.If(found):
             m.d.sync += [discard.eq(1), index.eq(0)]

@@ -6,8 +6,8 @@ import pytest
 
 from ecoformer.config import Config
 from hw.lint import WAIVERS, waivers
-from hw.verilog import emit
 from sim.toolchain import find_simulator
+from tests.emitted import emitted
 
 SMALL = dict(
     head_dim=4, value_dim=3, code_bits=5, anchors=3, max_tokens=8, cycles_per_token=8,
@@ -51,12 +51,12 @@ def lint(folder, text, control):
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_nothing_is_left_to_say(config, tmp_path):
     config = Config.load(config) if isinstance(config, Path) else config
-    assert lint(tmp_path, emit(config, "engine"), waivers("engine")) == ""
+    assert lint(tmp_path, emitted(config, "engine"), waivers("engine")) == ""
 
 
 @pytest.fixture(scope="module")
 def odd_text():
-    return emit(ODD, "engine")
+    return emitted(ODD, "engine")
 
 
 @pytest.mark.parametrize("waiver", WAIVERS, ids=lambda w: f"{w.rule} {w.match[:40]}")

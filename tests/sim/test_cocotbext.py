@@ -3,10 +3,10 @@ import xml.etree.ElementTree as xml
 import numpy as np
 import pytest
 
-from hw.verilog import emit
 from sim.build import build, last_words
 from sim.simulate import start_bench
 from sim.stimulus import random_image, random_workload
+from tests.emitted import emitted
 from tests.sim.test_engine import SMALL
 
 TESTS = 13
@@ -22,7 +22,7 @@ def test_an_independent_client_agrees(builds, tmp_path, name, simulator):
     image = random_image(config, rng)
     image.save(tmp_path / "parameters.safetensors", config)
     random_workload(config, rng, 8).save(tmp_path / "workload.npz")
-    built = build(emit(config, name="ecoformer_engine"), builds, simulator=simulator)
+    built = build(emitted(config, name="ecoformer_engine"), builds, simulator=simulator)
     start_bench(tmp_path, built, "sim.tb_cocotbext").wait(timeout=200)
     log = tmp_path / "simulation.log"
     assert (tmp_path / "results.xml").is_file(), last_words(log, tmp_path / "test.out")

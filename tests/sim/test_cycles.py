@@ -5,10 +5,10 @@ import pytest
 
 from ecoformer.config import Config
 from hw.manifest import manifest
-from hw.verilog import emit
 from sim.simulate import simulate
 from sim.stimulus import random_image, random_workload
 from sim.verify import compare
+from tests.emitted import emitted
 from tests.sim.test_engine import SMALL
 
 CONFIGS = {
@@ -34,7 +34,7 @@ def test_an_isolated_sequence_takes_the_cycles_of_the_formula(config, builds):
     for length in (1, 2, config.max_tokens):
         workload = random_workload(config, rng, 1, lengths=length)
         run = simulate(
-            config, emit(config), image, workload, simulator="icarus", build_dir=builds
+            config, emitted(config), image, workload, simulator="icarus", build_dir=builds
         )
         assert compare(config, image, workload, run).ok
         assert run.busy_cycles == 2 * length * k + overhead
@@ -62,7 +62,7 @@ def test_changing_the_set_costs_the_published_cycles(builds, name):
     ends = []
     for workload in (alternating, same):
         run = simulate(
-            config, emit(config, name="ecoformer_engine"), image, workload, build_dir=builds,
+            config, emitted(config, name="ecoformer_engine"), image, workload, build_dir=builds,
             simulator="compiled",
         )  # fmt: skip
         assert compare(config, image, workload, run).ok

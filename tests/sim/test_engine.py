@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from ecoformer.config import Config
-from hw.verilog import emit
 from sim.faults import FAULTS, impossible_faults
 from sim.simulate import simulate
 from sim.stimulus import PATTERNS, random_image, random_workload
 from sim.verify import compare
+from tests.emitted import emitted
 
 SMALL = {
     "one of everything": Config(
@@ -62,7 +62,6 @@ SMALL = {
     ),
 }  # fmt: skip
 LINEAR = {name: config for name, config in SMALL.items() if config.dataflow == "accumulate"}
-DEMO = Config(max_tokens=64, parameter_sets=2)
 
 
 def by_name(configs):
@@ -73,7 +72,7 @@ def run(config, builds, workload, *, seed=0, simulator="icarus", sets=None, **op
     """Simulate under a random image; fails on any mismatch."""
     image = random_image(config, np.random.default_rng(seed + 100), sets=sets)
     result = simulate(
-        config, emit(config, name="ecoformer_engine"), image, workload, build_dir=builds,
+        config, emitted(config, name="ecoformer_engine"), image, workload, build_dir=builds,
         simulator=simulator, seed=seed, **options,
     )  # fmt: skip
     report = compare(config, image, workload, result)
@@ -145,8 +144,3 @@ def test_a_set_in_use_is_never_altered(config, builds, stall):
     workload = random_workload(config, rng, 10)
     updates = {packet: random_image(config, rng) for packet in (1, 2, 6, 9)}
     run(config, builds, workload, updates=updates, stall=stall)
-
-
-def test_the_demo_engine_is_exact(builds):
-    workload = random_workload(DEMO, np.random.default_rng(7), 14)
-    run(DEMO, builds, workload, simulator="verilator", stall=0.1)

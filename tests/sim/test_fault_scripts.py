@@ -6,10 +6,10 @@ import pytest
 
 from ecoformer.config import Config
 from ecoformer.registers import Error
-from hw.verilog import emit
 from sim.fault_scripts import judge, packet_error, play, random_script, run_scripts
 from sim.rtl import Rtl
 from sim.stimulus import random_image
+from tests.emitted import emitted
 from tests.sim.test_engine import SMALL
 
 CONFIG = SMALL["primes"]
@@ -26,7 +26,7 @@ def draw(config, count, seed=0):
 def test_after_any_faults_the_next_packet_is_exact(builds, name):
     config = SMALL[name]
     image, scripts = draw(config, 25)
-    text = emit(config, name="ecoformer_engine")
+    text = emitted(config, name="ecoformer_engine")
     outcome = run_scripts(config, text, image, scripts, builds)
     assert not outcome.mismatches and not outcome.hangs
     assert outcome.scripts == 25 and outcome.exact > 50
@@ -38,7 +38,7 @@ def test_after_any_faults_the_next_packet_is_exact(builds, name):
 def played(builds):
     """Image, scene and result of every scene of a few scripts."""
     image, scripts = draw(CONFIG, 4, seed=1)
-    text = emit(CONFIG, name="ecoformer_engine")
+    text = emitted(CONFIG, name="ecoformer_engine")
     with contextlib.closing(Rtl(CONFIG, text, image, builds)) as rtl:
         return image, [(scene, play(rtl, scene)) for script in scripts for scene in script]
 

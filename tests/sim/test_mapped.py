@@ -7,10 +7,10 @@ from ecoformer.config import Config
 from ecoformer.errors import EcoformerError
 from hw.synth.flow import synthesise
 from hw.synth.targets import TARGETS
-from hw.verilog import emit
 from sim.mapped import simulation_text, verify_mapped
 from sim.stimulus import random_image, random_workload
 from tests import needs
+from tests.emitted import emitted
 
 CONFIG = Config(
     head_dim=3, value_dim=2, code_bits=4, anchors=2, token_width=5, value_width=4, output_width=8,
@@ -26,7 +26,7 @@ def mapped(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     units = request.param == "ecp5"
     figures = synthesise(
-        emit(CONFIG, "small"), "small", TARGETS[request.param], folder, units=units
+        emitted(CONFIG, "small"), "small", TARGETS[request.param], folder, units=units
     )
     return request.param, (folder / "netlist.v").read_text(), figures
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from ecoformer.config import CHOICES, GOALS, RANGES
-from hw.verilog import emit
 from sim.matrix import edge_configs, pair_configs, random_config, trial, uncovered_pairs
 from sim.simulate import simulate
 from sim.stimulus import random_image, random_workload
 from sim.verify import compare
+from tests.emitted import emitted
 
 PAIRS = pair_configs()
 
@@ -17,7 +17,7 @@ def check(config, seed, builds):
     rng = np.random.default_rng(seed)
     image, workload = trial(config, rng, 8)
     run = simulate(
-        config, emit(config), image, workload, simulator="icarus", stall=0.3, seed=seed,
+        config, emitted(config), image, workload, simulator="icarus", stall=0.3, seed=seed,
         build_dir=builds,
     )  # fmt: skip
     report = compare(config, image, workload, run)
@@ -29,7 +29,7 @@ def test_random_configurations_are_exact_under_stalls(seed, builds):
     check(random_config(np.random.default_rng(seed)), seed, builds)
 
 
-@pytest.mark.parametrize("row", [0, 3, 5, 7, 9])
+@pytest.mark.parametrize("row", [3, 5, 10])
 def test_rows_of_the_covering_array_are_exact_under_stalls(row, builds):
     check(PAIRS[row], row, builds)
 
@@ -40,7 +40,7 @@ def test_both_dataflows_give_the_same_results(seed, builds):
     config = replace(random_config(rng), dataflow="accumulate", max_tokens=16)
     image, workload = random_image(config, rng), random_workload(config, rng, 7)
     linear, quadratic = (
-        simulate(c, emit(c), image, workload, simulator="icarus", build_dir=builds).outputs
+        simulate(c, emitted(c), image, workload, simulator="icarus", build_dir=builds).outputs
         for c in (config, replace(config, dataflow="xnor"))
     )
     for one, other in zip(linear, quadratic, strict=True):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from ecoformer.config import Config
-from hw.verilog import emit
 from sim.simulate import simulate
 from sim.stimulus import random_image, random_workload
 from sim.verify import compare
+from tests.emitted import emitted
 
 PRESETS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
 
@@ -17,7 +17,7 @@ def test_presets_are_exact_and_at_their_rate(path, builds):
     config = Config.load(path)
     rng = np.random.default_rng(0)
     image = random_image(config, rng)
-    text = emit(config)
+    text = emitted(config)
     for stall, lengths in ((0.0, 49), (0.3, (1, 64))):
         workload = random_workload(config, rng, 20, lengths=lengths)
         run = simulate(

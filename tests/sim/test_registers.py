@@ -6,7 +6,8 @@ import pytest
 from sim.build import build, last_words
 from sim.simulate import start_bench
 from sim.stimulus import random_image
-from tests.sim.test_engine import SMALL, emit
+from tests.emitted import emitted
+from tests.sim.test_engine import SMALL
 
 
 @pytest.mark.parametrize("name", ["one of everything", "primes"])
@@ -15,7 +16,7 @@ def test_register_port(builds, tmp_path, name):
     (tmp_path / "config.toml").write_text(config.as_toml())
     image = random_image(config, np.random.default_rng(0))
     image.save(tmp_path / "parameters.safetensors", config)
-    built = build(emit(config, name="ecoformer_engine"), builds, simulator="icarus")
+    built = build(emitted(config, name="ecoformer_engine"), builds, simulator="icarus")
     start_bench(tmp_path, built, "sim.tb_registers").wait(timeout=120)
     log = tmp_path / "simulation.log"
     assert (tmp_path / "results.xml").is_file(), last_words(log, tmp_path / "test.out")

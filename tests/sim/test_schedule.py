@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from ecoformer.config import Config
-from hw.verilog import emit
 from sim.rtl import Rtl
 from sim.schedule import bound
 from sim.stimulus import random_image, random_workload
+from tests.emitted import emitted
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def rtl(request, builds):
         head_dim=2, value_dim=2, code_bits=4, anchors=2, max_tokens=256, cycles_per_token=k,
         state_banks=banks, parameter_sets=1, bus_bytes=4,
     )  # fmt: skip
-    return Rtl(config, emit(config), random_image(config, np.random.default_rng(0)), builds)
+    return Rtl(config, emitted(config), random_image(config, np.random.default_rng(0)), builds)
 
 
 def measure(rtl, lengths):

@@ -8,12 +8,12 @@ import pytest
 
 from ecoformer.config import Config
 from hw.lint import waivers
-from hw.verilog import emit
 from sim.stimulus import random_image, random_workload
 from sim.testbench import write_testbench
 from sim.toolchain import find_simulator
 from sim.verify import expected_outputs
 from tests import needs
+from tests.emitted import emitted
 from tests.sim import dummy
 
 
@@ -44,7 +44,7 @@ def generated(tmp_path_factory):
     rng = np.random.default_rng(0)
     image, workload = random_image(config, rng), random_workload(config, rng, 9)
     folder = tmp_path_factory.mktemp("generated")
-    for name, text in (("rtl/engine.v", emit(config, "engine")), ("lint/engine.vlt", "")):
+    for name, text in (("rtl/engine.v", emitted(config, "engine")), ("lint/engine.vlt", "")):
         (folder / name).parent.mkdir()
         (folder / name).write_text(text or waivers("engine"))
     write_testbench(folder, config, image, workload, name="engine")
@@ -105,7 +105,7 @@ SMALL = dict(
 )
 def test_an_engine_comes_up_from_x_by_reset_alone(config, tmp_path):
     """No initial value but those of tables, so every register and every RAM begins as x."""
-    text = emit(config, "engine")
+    text = emitted(config, "engine")
     assert not re.search(r"^ *(reg|wire)\b[^;]*=", text, re.MULTILINE)
     tables = set(re.findall(r"^ +\\?(\S+) *\[\d+\] = ", text, re.MULTILINE))
     assert tables and all("table" in name for name in tables)
