@@ -1,5 +1,10 @@
 """The linear core and its sequence queue: buffers, banks, ring, one launch per result."""
 
+from dataclasses import replace
+
+import pytest
+from amaranth.hdl import Mux, Signal, signed
+
 from hw.attention import AccumulateCore
 from hw.sequences import SequenceQueue
 from tests.formal.claims import buffers_never_overflow, count, obeys, taken
@@ -60,3 +65,51 @@ def test_keys_are_taken_one_a_slot(proof):
     bench.always("no two keys within a slot", ~before | ~taken(dut.keys))
     bench.reach("two keys are taken", taken(dut.keys) & bench.past(before, "two_before"))
     proof("AccumulateCore", "tiny", bench.prove())
+
+
+def order(value_term, spoilt=0):
+    """Every value but that of one token is 0, so its own result tells whose it is.
+
+    With a code of one bit the sums of that token's packet are h·v and v: its own numerator is
+    (2^g + C)·v, whatever the codes are.
+    """
+    bench = Bench(AccumulateCore(replace(TINY, value_term=value_term)))
+    dut, m = bench.dut, bench.m
+    key, block = dut.keys.payload, dut.blocks.payload
+    obeys(bench, dut.keys, "keys")
+    place, offset = bench.any_constant(3, "place"), bench.any_constant(2, "offset")
+    bench.assume(~key.tag.error & (key.offset == offset))
+    bench.assume(dut.grant)
+
+    sent, came, position = Signal(4), Signal(4), Signal(2)
+    value, last, user = Signal(signed(4)), Signal(), Signal(len(key.tag.user))
+    with m.If(taken(dut.keys)):
+        m.d.sync += [sent.eq(sent + 1), position.eq(Mux(key.tag.last, 0, position + 1))]
+        with m.If(sent == place):
+            m.d.sync += [value.eq(key.v[0]), last.eq(key.tag.last), user.eq(key.tag.user)]
+    with m.If(dut.blocks.valid):
+        m.d.sync += came.eq(came + 1)
+    same = bench.past(key.tag.user, "user_before")
+    bench.assume((sent == place) | (key.v[0] == 0))
+    bench.assume((position == 0) | (key.tag.user == same))
+    bench.assume((position != TINY.max_tokens - 1) | key.tag.last)
+    bench.assume(sent < 8)
+
+    mine = dut.blocks.valid & (came == place)
+    weight = (1 << TINY.offset_fraction) + offset + spoilt
+    bench.always("the token's own result has its value",
+                 ~mine | (block.numerators[0] == value * weight))  # fmt: skip
+    bench.always("and its tag", ~mine | ((block.tag.last == last) & (block.tag.user == user)))
+    bench.always("no result before its token", ~dut.blocks.valid | (came < sent))
+    bench.reach("a token of the second packet answers", mine & (place == 2) & (value == 3) & ~last)
+    return bench
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("value_term", ["sum", "own"])
+def test_order(proof, value_term):
+    proof("AccumulateCore order", f"tiny, {value_term}", order(value_term).bounded(22))
+
+
+def test_another_weight_is_refuted():
+    assert not order("sum", spoilt=1).bounded(16).proved

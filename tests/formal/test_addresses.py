@@ -1,0 +1,61 @@
+"""No address leaves its memory: ring pointers and the rows of folded units, at every preset."""
+
+from dataclasses import replace
+
+import pytest
+
+from hw.attention import AccumulateCore
+from hw.pipeline import Steps
+from tests.formal.claims import obeys
+from tests.formal.configs import NAMES, TINY, named
+from tests.formal.prover import Bench
+
+
+def ring(config):
+    """The core with the banks and rate of ``config`` and the least data: pointers see no data.
+
+    A ring of 2^n is addressed by n bits, which cannot leave it; one place fewer can be left.
+    """
+    depth = config.max_tokens
+    if depth.bit_count() == 1:
+        depth += 1 if depth == 2 else -1
+    narrow = {"head_dim": 1, "value_dim": 1, "code_bits": 1, "anchors": 1, "max_tokens": depth}
+    bench = Bench(AccumulateCore(replace(config, dataflow="accumulate", **narrow)))
+    obeys(bench, bench.dut.keys, "keys")
+    for name in ("head", "start", "tail"):
+        bench.always(f"{name} is in the ring", bench.inner(name) < depth)
+    return bench
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ring_pointers_stay_in_the_ring(proof, name):
+    proof("AccumulateCore ring", name, ring(named(name)).induction(1))
+
+
+def steps(input_steps, output_steps):
+    bench = Bench(Steps(input_steps, output_steps))
+    dut = bench.dut
+    bench.always("the row exists", dut.step < input_steps * output_steps)
+    bench.always("the input block exists", dut.input_step < input_steps)
+    bench.always("the output block exists", dut.output_step < output_steps)
+    row = dut.output_step * input_steps + dut.input_step
+    bench.always("the row is that of both blocks", ~dut.active | (dut.step == row))
+    bench.reach("the last block", dut.done)
+    return bench
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_of_folded_units_exist(proof, name):
+    config = named(name)
+    folds = {**config.hash_folds, "state": config.state_fold}
+    for what, fold in folds.items():
+        if fold.steps == 1:
+            continue  # one row, no address
+        verdict = steps(fold.input_steps, fold.output_steps).prove(reach=fold.steps + 3)
+        proof(f"Steps of {what}", name, verdict)
+
+
+def test_a_ring_shorter_than_its_pointers_think_is_left():
+    bench = Bench(AccumulateCore(TINY))
+    bench.always("head stays below", bench.inner("head") < TINY.max_tokens - 1)
+    assert not bench.bounded(12).proved
