@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 from results import write_section
-from rich.progress import track
 
+from ecoformer.cli.common import progress
 from hw.verilog import emit
 from sim.faults import impossible_faults
 from sim.matrix import edge_configs, pair_configs, random_config, trial, uncovered_pairs
@@ -45,11 +45,12 @@ def main():
         },
     }
     rows, failed = [], []
-    with ProcessPoolExecutor(options.workers) as workers:
+    with ProcessPoolExecutor(options.workers) as workers, progress() as report:
         for group, members in configs.items():
             started, totals = time.monotonic(), np.zeros(4, dtype=int)
             jobs = workers.map(partial(_check, options=options), members.items())
-            for counts, failures in track(jobs, group, total=len(members)):
+            for done, (counts, failures) in enumerate(jobs, 1):
+                report(group, done, len(members))
                 totals += counts
                 failed += [f"{group} {failure}" for failure in failures]
             rows.append([
