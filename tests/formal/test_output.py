@@ -56,8 +56,8 @@ def follow(bench, arrives, leaves, payload_in, payload_out):
     """Claim that whatever arrival is chosen leaves at its place with its payload."""
     m = bench.m
     chosen = bench.any_constant(3, "chosen")
-    arrived = Signal(3)
-    left = Signal(3)
+    arrived = Signal(4)
+    left = Signal(4)
     marked = Signal(len(payload_in))
     m.d.sync += [arrived.eq(arrived + arrives), left.eq(left + leaves)]
     with m.If(arrives & (arrived == chosen)):
