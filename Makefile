@@ -9,7 +9,7 @@ WORKERS ?= 2
 SCRIPTS ?= 1000
 
 .PHONY: help demo test lint test-full bench bench-throughput bench-faults bench-accuracy \
-	bench-energy bench-synth prove clean
+	bench-energy bench-ksh bench-synth prove clean
 
 help:
 	@echo "make demo       train, generate, simulate and verify on real images -> $(OUT)/"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench-throughput  cycles per token against the best schedule -> docs/results.md"
 	@echo "make bench-accuracy  accuracy over several seeds -> docs/results.md"
 	@echo "make bench-energy  operations and energy of six networks -> docs/results.md"
+	@echo "make bench-ksh  hash learning against plain loops -> docs/results.md"
 	@echo "make bench-synth  cells and clock frequency of the presets -> docs/results.md; hours"
 	@echo "make bench-faults  random fault scripts on the wire -> docs/results.md"
 	@echo "make clean      remove what the targets made"
@@ -51,6 +52,9 @@ bench-accuracy: $(VENV)/installed
 
 bench-energy: $(VENV)/installed
 	$(BIN)/python benchmarks/energy.py
+
+bench-ksh: $(VENV)/installed
+	$(BIN)/python benchmarks/ksh_speed.py
 
 bench-synth: $(VENV)/installed
 	$(BIN)/python benchmarks/synthesis.py

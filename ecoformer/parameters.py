@@ -15,7 +15,10 @@ from ecoformer.errors import EcoformerError
 
 __all__ = ["ParameterImage", "FORMAT_VERSION"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+HOST_ARRAYS = {"value_scale": np.float32, "token_scale": np.float32, "unit_tokens": np.int64}
+"""What the host beside the engine needs, one number per set, by its type; not on the chip."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,11 @@ class ParameterImage:
         C = round(c·2^g).
     value_scale : float32 array [sets]
         For the host only: a value is ``v ≈ value_scale · v_int``.
+    token_scale : float32 array [sets]
+        For the host only: a token is ``x ≈ token_scale · x_int``. 0, which None stands for, says
+        that every token is scaled to its own full range, as the hash does not see its length.
+    unit_tokens : int64 array [sets]
+        For the host only: 1 where the token is divided by its length first; None stands for 0.
     """
 
     anchors: np.ndarray | None = None
@@ -50,6 +58,13 @@ class ParameterImage:
     threshold: np.ndarray | None = None
     offset: np.ndarray
     value_scale: np.ndarray
+    token_scale: np.ndarray | None = None
+    unit_tokens: np.ndarray | None = None
+
+    def __post_init__(self):
+        for name, kind in HOST_ARRAYS.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.zeros(self.sets, dtype=kind))
 
     @property
     def sets(self):
@@ -67,7 +82,7 @@ class ParameterImage:
         rules = _rules(config)
         if not 1 <= self.sets <= config.parameter_sets:
             raise ValueError(f"sets must be 1…{config.parameter_sets}, not {self.sets}")
-        if unused := self.arrays().keys() - rules.keys() - {"value_scale"}:
+        if unused := self.arrays().keys() - rules.keys() - HOST_ARRAYS.keys():
             raise ValueError(
                 f"{', '.join(sorted(unused))} must be absent with hash = {config.hash!r}"
             )
@@ -89,14 +104,14 @@ class ParameterImage:
                 raise ValueError(
                     f"{name} must hold {weights.rule} with weights = {weights.name!r}"
                 )
-        if self.value_scale.shape != (self.sets,):
-            raise ValueError(
-                f"value_scale must have shape {(self.sets,)}, not {self.value_scale.shape}"
-            )
-        if self.value_scale.dtype != np.float32:
-            raise ValueError(f"value_scale must be float32, not {self.value_scale.dtype}")
-        if not np.isfinite(self.value_scale).all():
-            raise ValueError(f"value_scale must be finite, not {self.value_scale}")
+        for name, kind in HOST_ARRAYS.items():
+            array = getattr(self, name)
+            if array.shape != (self.sets,):
+                raise ValueError(f"{name} must have shape {(self.sets,)}, not {array.shape}")
+            if array.dtype != kind:
+                raise ValueError(f"{name} must be {kind.__name__}, not {array.dtype}")
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} must be finite, not {array}")
 
     def save(self, path, config):
         """Write the image for ``config`` atomically; the checksum covers every array."""
@@ -134,7 +149,7 @@ class ParameterImage:
                 f"{path}: damaged parameter image ({error}); export it again"
             ) from error
         _check_metadata(path, metadata, config)
-        if wrong := ", ".join(sorted(arrays.keys() ^ {*_rules(config), "value_scale"})):
+        if wrong := ", ".join(sorted(arrays.keys() ^ {*_rules(config), *HOST_ARRAYS})):
             raise EcoformerError(
                 f"{path}: damaged parameter image (missing or unknown arrays: {wrong}); "
                 "export it again"

@@ -1,4 +1,4 @@
-"""Softmax attention and EcoFormer attention, as functions and as the module of a block."""
+"""Softmax attention and EcoFormer attention, as functions and as modules."""
 
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,19 +7,30 @@ import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from ecoformer.weights import WEIGHT_FORMATS
 from golden.checks import check_choice, check_number
-from golden.hashing import KernelHash
+from golden.hashing import KernelHash, LinearHash
 
 __all__ = [
     "AttentionConfig",
     "Attention",
+    "EcoFormerAttention",
+    "SoftmaxAttention",
+    "Call",
     "observed",
+    "record",
     "softmax_attention",
     "linear_attention",
     "quadratic_attention",
+    "FAMILIES",
+    "QUERIES",
     "VALUE_TERMS",
 ]
 
+FAMILIES = ("rbf", "linear")
+"""Hash families that can be learned."""
+QUERIES = ("shared", "separate")
+"""Whether queries and keys are the same tokens and codes (paper), or have hashes of their own."""
 VALUE_TERMS = ("sum", "own")
 """What the offset multiplies in the numerator: all values (paper) or v_i (released code)."""
 
@@ -32,8 +43,16 @@ class AttentionConfig:
     ----------
     code_bits : int
         Bits b of a code.
+    hash : str
+        ``rbf``, the kernelized hash of the paper, or ``linear``.
+    weights : str
+        What the matrices of the hash may hold: ``int8``, ``pow2`` or ``ternary``.
     anchors : int
         Support samples m of the kernelized hash.
+    normalise : bool
+        Whether a linear hash sees tokens of unit length; ``rbf`` always does.
+    queries : str
+        ``shared`` (paper) or ``separate``.
     value_term : str
         ``sum`` (paper) or ``own`` (released code).
     offset : float
@@ -47,23 +66,42 @@ class AttentionConfig:
     """
 
     code_bits: int = 16
+    hash: str = "rbf"
+    weights: str = "int8"
     anchors: int = 25
+    normalise: bool = False
+    queries: str = "shared"
     value_term: str = "sum"
     offset: float = 0.0
 
     def __post_init__(self):
         check_number("code_bits", self.code_bits, int, 1)
+        check_choice("hash", self.hash, FAMILIES)
+        check_choice("weights", self.weights, tuple(WEIGHT_FORMATS))
         check_number("anchors", self.anchors, int, 1)
+        if not isinstance(self.normalise, bool):
+            raise TypeError(f"normalise must be true or false, not {self.normalise!r}")
+        check_choice("queries", self.queries, QUERIES)
         check_choice("value_term", self.value_term, VALUE_TERMS)
-        check_number("offset", self.offset, float, 0)
+        check_number("offset", self.offset, float, 0, 2 * self.code_bits)
+
+    def make_hash(self, heads, head_dim):
+        """A hash of this family with random parameters."""
+        if self.hash == "rbf":
+            return KernelHash(heads, head_dim, self.code_bits, self.anchors, self.weights)
+        return LinearHash(heads, head_dim, self.code_bits, self.weights, self.normalise)
 
 
-def softmax_attention(q, k, v):
-    """softmax(q·kᵀ/√D)·v, for q and k [B, H, N, D] and v [B, H, N, E]."""
-    return scaled_dot_product_attention(q, k, v)
+def softmax_attention(q, k, v, keys=None, scale=None):
+    """softmax(scale·q·kᵀ)·v, for q and k [B, H, N, D] and v [B, H, N, E].
+
+    ``keys`` (bool [B, N] or None) are the keys that count; ``scale`` is 1/√D when None.
+    """
+    mask = None if keys is None else keys[:, None, None, :]
+    return scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
 
 
-def linear_attention(h, v, offset, value_term="sum"):
+def linear_attention(h, v, offset, value_term="sum", *, queries=None, keys=None):
     """EcoFormer attention in its linear form.
 
     ::
@@ -76,31 +114,50 @@ def linear_attention(h, v, offset, value_term="sum"):
     Parameters
     ----------
     h : Tensor [B, H, N, b]
-        Codes ±1.
+        Codes ±1 of the keys.
     v : Tensor [B, H, N, E]
         Values.
-    offset : float or Tensor []
+    offset : float or Tensor [H]
         The c above.
     value_term : str
         ``sum`` or ``own``.
+    queries : Tensor [B, H, M, b] or None
+        Codes of the queries; those of the keys when None.
+    keys : bool Tensor [B, N] or None
+        Keys that count, as those do that are no padding; all when None.
 
     Returns
     -------
-    Tensor [B, H, N, E]
+    Tensor [B, H, M, E]
     """
-    state = torch.einsum("bhnr,bhne->bhre", h, v)
-    code_sum = h.sum(-2)
-    numerator = torch.einsum("bhnr,bhre->bhne", h, state) + offset * _values(v, value_term)
-    denominator = torch.einsum("bhnr,bhr->bhn", h, code_sum) + offset * h.shape[-2]
-    return _guarded_quotient(numerator, denominator[..., None])
-
-
-def quadratic_attention(h, v, offset, value_term="sum"):
-    """The same function as :func:`linear_attention` with its N × N weights written out."""
-    similarity = torch.einsum("bhir,bhjr->bhij", h, h)
-    numerator = torch.einsum("bhij,bhje->bhie", similarity, v) + offset * _values(v, value_term)
-    denominator = (similarity + offset).sum(-1, keepdim=True)
+    queries = h if queries is None else queries
+    h, v, count = _present(h, v, keys)
+    state = h.mT @ v
+    numerator = queries @ state + _per_head(offset) * _values(v, value_term)
+    denominator = queries @ h.sum(-2, keepdim=True).mT + _per_head(offset) * count
     return _guarded_quotient(numerator, denominator)
+
+
+def quadratic_attention(h, v, offset, value_term="sum", *, queries=None, keys=None):
+    """The same function as :func:`linear_attention` with its N × N weights written out."""
+    queries = h if queries is None else queries
+    h, v, count = _present(h, v, keys)
+    similarity = queries @ h.mT
+    numerator = similarity @ v + _per_head(offset) * _values(v, value_term)
+    denominator = similarity.sum(-1, keepdim=True) + _per_head(offset) * count
+    return _guarded_quotient(numerator, denominator)
+
+
+def _present(h, v, keys):
+    """Codes and values with those of absent keys 0, and how many keys are there."""
+    if keys is None:
+        return h, v, h.shape[-2]
+    there = keys[:, None, :, None].to(v.dtype)
+    return h * there, v * there, there.sum(-2, keepdim=True)
+
+
+def _per_head(offset):
+    return offset[:, None, None] if isinstance(offset, torch.Tensor) and offset.ndim else offset
 
 
 def _values(v, value_term):
@@ -114,11 +171,112 @@ def _guarded_quotient(numerator, denominator):
     return torch.where(positive, numerator / torch.where(positive, denominator, 1.0), 0.0)
 
 
+class SoftmaxAttention(nn.Module):
+    """Softmax attention of the heads of one layer, without projections.
+
+    Parameters
+    ----------
+    heads : int
+        Heads H.
+    scale : float or None
+        Factor of q·k; 1/√D when None.
+    layer : int
+        Number of this layer in its network, counted from 0.
+
+    Members
+    -------
+    observer : callable or None
+        Called as ``observer(layer, q, k, v, keys)`` before the attention.
+    """
+
+    def __init__(self, heads, scale=None, layer=0):
+        super().__init__()
+        self.heads = heads
+        self.scale = scale
+        self.layer = layer
+        self.observer = None
+
+    def forward(self, q, k, v, keys=None):
+        """Outputs [B, H, M, E] of queries q [B, H, M, D], keys k [B, H, N, D], values [B, H, N, E].
+
+        ``keys`` (bool [B, N]) are the keys that count; all when None.
+        """
+        if self.observer is not None:
+            self.observer(self.layer, q, k, v, keys)
+        return self._attend(q, k, v, keys)
+
+    def _attend(self, q, k, v, keys):
+        return softmax_attention(q, k, v, keys, self.scale)
+
+
+class EcoFormerAttention(SoftmaxAttention):
+    """EcoFormer attention of the heads of one layer, without projections.
+
+    Parameters
+    ----------
+    heads : int
+        Heads H.
+    head_dim : int
+        Elements of a token D.
+    config : AttentionConfig
+    scale, layer
+        As in :class:`SoftmaxAttention`.
+
+    Members
+    -------
+    hash : Hash
+        Of the keys, and of the queries if they are shared.
+    query_hash : Hash or None
+        Of the queries if they are separate.
+    offset : Parameter [H]
+        The offset c of each head; requires no gradient unless hash learning says so.
+    exact : bool
+        Whether softmax attention is computed instead: what the layer did before it was replaced.
+    engine : callable or None
+        Replaces the float attention when set: ``engine(layer, q, k, v, keys) -> o`` with shapes as
+        in ``forward``. So an integer model or a simulation runs inside the network.
+    """
+
+    def __init__(self, heads, head_dim, config, scale=None, layer=0):
+        super().__init__(heads, scale, layer)
+        self.config = config
+        self.hash = config.make_hash(heads, head_dim)
+        separate = config.queries == "separate"
+        self.query_hash = config.make_hash(heads, head_dim) if separate else None
+        offset = torch.full((heads,), float(config.offset or config.code_bits + 1))
+        self.offset = nn.Parameter(offset, requires_grad=False)
+        self.exact = False
+        self.engine = None
+
+    @property
+    def hashes(self):
+        """The hash of the keys, and that of separate queries."""
+        return [self.hash] if self.query_hash is None else [self.hash, self.query_hash]
+
+    def codes(self, q, k):
+        """Codes of queries and keys; one and the same Tensor where they are shared."""
+        if self.query_hash is not None:
+            return self.query_hash(q), self.hash(k)
+        if q is not k:
+            raise ValueError("queries must be the keys with queries = 'shared'")
+        h = self.hash(k)
+        return h, h
+
+    def _attend(self, q, k, v, keys):
+        if self.exact:
+            return softmax_attention(q, k, v, keys, self.scale)
+        if self.engine is not None:
+            return self.engine(self.layer, q, k, v, keys)
+        queries, h = self.codes(q, k)
+        term = self.config.value_term
+        return linear_attention(h, v, self.offset, term, queries=queries, keys=keys)
+
+
 class Attention(nn.Module):
     """Multi-head attention of one block.
 
-    Softmax mode has the projections ``to_q``, ``to_k``, ``to_v``; EcoFormer mode has one
-    ``to_qk`` shared by queries and keys, ``to_v``, a ``hash`` and an ``offset``.
+    It has the projections ``to_q``, ``to_k``, ``to_v``; with shared queries one ``to_qk`` is in
+    the place of the first two.
 
     Parameters
     ----------
@@ -127,22 +285,14 @@ class Attention(nn.Module):
     heads : int
         Heads H; D = E = width / heads.
     config : AttentionConfig or None
-        EcoFormer mode; softmax mode when None.
+        EcoFormer attention; softmax when None.
     layer : int
         Number of this layer in its network, counted from 0.
 
     Members
     -------
-    hash : KernelHash
-        EcoFormer mode only.
-    offset : buffer []
-        The offset c; EcoFormer mode only.
-    core : callable or None
-        Replaces the float attention core of EcoFormer mode when set: ``core(layer, x, v) -> o``
-        with the layer number, tokens x [B, H, N, D], values v [B, H, N, E] and outputs o
-        [B, H, N, E]. So an integer model or a simulation runs inside the network.
-    observer : callable or None
-        Called as ``observer(layer, x, v)`` before the core, in softmax mode with x = q.
+    core : SoftmaxAttention or EcoFormerAttention
+        The attention between the projections.
     """
 
     def __init__(self, width, heads, config=None, layer=0):
@@ -150,39 +300,82 @@ class Attention(nn.Module):
         if width % heads:
             raise ValueError(f"width must be a multiple of heads = {heads}, not {width}")
         self.heads = heads
-        self.config = config
-        self.layer = layer
-        self.core = None
-        self.observer = None
+        self.shared = config is not None and config.queries == "shared"
         self.to_v = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
-        if config is None:
+        if self.shared:
+            self.to_qk = nn.Linear(width, width)
+        else:
             self.to_q = nn.Linear(width, width)
             self.to_k = nn.Linear(width, width)
+        if config is None:
+            self.core = SoftmaxAttention(heads, layer=layer)
         else:
-            self.to_qk = nn.Linear(width, width)
-            self.hash = KernelHash(heads, width // heads, config.code_bits, config.anchors)
-            offset = float(config.offset or config.code_bits + 1)
-            self.register_buffer("offset", torch.tensor(offset))
+            self.core = EcoFormerAttention(heads, width // heads, config, layer=layer)
 
     def forward(self, tokens):
         """Attended tokens [B, N, width] of ``tokens`` [B, N, width]."""
         v = self._split(self.to_v(tokens))
-        x = self._split((self.to_q if self.config is None else self.to_qk)(tokens))
-        if self.observer is not None:
-            self.observer(self.layer, x, v)
-        if self.config is None:
-            if self.core is not None:
-                raise ValueError("core must be None in softmax mode: q and k are not shared")
-            o = softmax_attention(x, self._split(self.to_k(tokens)), v)
-        elif self.core is not None:
-            o = self.core(self.layer, x, v)
+        if self.shared:
+            q = k = self._split(self.to_qk(tokens))
         else:
-            o = linear_attention(self.hash(x), v, self.offset, self.config.value_term)
+            q, k = self._split(self.to_q(tokens)), self._split(self.to_k(tokens))
+        o = self.core(q, k, v)
         return self.out(o.transpose(1, 2).flatten(2))  # [B, H, N, E] -> [B, N, H·E]
 
     def _split(self, tokens):
         return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, N, D]
+
+
+@dataclass(frozen=True)
+class Call:
+    """What one attention layer was given in one call.
+
+    Parameters
+    ----------
+    q : Tensor [B, H, M, D]
+        Queries; the very Tensor ``k`` where they are shared.
+    k : Tensor [B, H, N, D]
+        Keys.
+    v : Tensor [B, H, N, E]
+        Values.
+    keys : bool Tensor [B, N] or None
+        The keys that count; all when None.
+    """
+
+    q: torch.Tensor
+    k: torch.Tensor
+    v: torch.Tensor
+    keys: torch.Tensor | None = None
+
+    def present(self, head, tokens):
+        """The rows [n, …] of one head of ``tokens`` [B, H, N, …] that are no padding."""
+        rows = tokens[:, head]
+        return rows.flatten(0, 1) if self.keys is None else rows[self.keys]
+
+
+@torch.no_grad()
+def record(layers, run):
+    """What every one of ``layers`` is given while ``run()`` runs their network.
+
+    Returns
+    -------
+    list of list of Call
+        The calls of each layer, in order.
+    """
+    tape = {id(layer): [] for layer in layers}
+
+    def observers(layer):
+        return lambda number, *given: tape[id(layer)].append(Call(*given))
+
+    try:
+        for layer in layers:
+            layer.observer = observers(layer)
+        run()
+    finally:
+        for layer in layers:
+            layer.observer = None
+    return [tape[id(layer)] for layer in layers]
 
 
 @contextmanager

@@ -1,11 +1,13 @@
-"""From a trained network to the parameter image: the float hash expressed in integers.
+"""From float hashes to the integers of a parameter image: scales, rounded weights, thresholds.
 
-With u = ‖x̂-a‖²/(2σ) in steps of 1/256, an anchor scaled to ``2^a/σ·a_j`` turns the dot product into
-a kernel argument by shifts alone. A row of A may have any positive scale, as only the sign of its
-sum matters, so each row uses the whole range of its weights.
+Layers are :class:`golden.attention.EcoFormerAttention`; what they saw on calibration data, recorded
+by :func:`golden.attention.record`, sets the scales.
 """
 
+from dataclasses import fields
+
 import numpy as np
+import torch
 
 from ecoformer.arithmetic import (
     BIAS_WIDTH,
@@ -17,66 +19,89 @@ from ecoformer.arithmetic import (
     Arithmetic,
 )
 from ecoformer.errors import EcoformerError
-from ecoformer.parameters import ParameterImage
-from ecoformer.weights import WEIGHT_FORMATS
+from ecoformer.parameters import HOST_ARRAYS, ParameterImage
+from golden.hashing import KernelHash
 from golden.integer.hashing import trace_tokens
-from golden.network import record
 from golden.quantisation import quantise_tokens
+from golden.weights import quantise_rows
 
-__all__ = ["calibrate", "check_model", "code_disagreement", "head_sets"]
+__all__ = ["calibrate", "check_layers", "code_disagreement", "set_numbers"]
 
-WEIGHT_LIMIT = WEIGHT_FORMATS["int8"].values[-1]
 KERNEL_ONE = 2**KERNEL_WIDTH - 1
+MOST_TOKENS = 2**15
+"""Tokens of a head that the integer hash is run on."""
 
 
-def head_sets(layer, heads):
-    """Parameter sets of the heads of ``layer``: sets are numbered layer by layer."""
-    return np.arange(layer * heads, (layer + 1) * heads)
+def set_numbers(layers):
+    """Parameter sets of every layer: list of int array [H, hashes of the layer].
+
+    Sets are numbered layer by layer and head by head; with separate queries, the set of a head's
+    keys is followed by that of its queries.
+    """
+    numbers, start = [], 0
+    for layer in layers:
+        shape = layer.heads, len(layer.hashes)
+        numbers.append(start + np.arange(shape[0] * shape[1]).reshape(shape))
+        start += numbers[-1].size
+    return numbers
 
 
-def check_model(config, model):
-    """Refuse a network that the engine of ``config`` cannot run.
+def check_layers(config, layers, tokens=1):
+    """Refuse attention that the engine of ``config`` cannot run.
+
+    Parameters
+    ----------
+    config : Config
+    layers : list of EcoFormerAttention
+    tokens : int
+        Length of the longest sequence.
 
     Raises
     ------
     EcoformerError
         Softmax attention, σ not frozen, or another shape.
     """
-    if model.attention_config is None:
+    if not layers or any(not hasattr(layer, "hash") for layer in layers):
         raise EcoformerError("model: it has softmax attention; train one with EcoFormer attention")
-    layers = model.attention_layers()
-    if any(not layer.hash.frozen for layer in layers):
-        raise EcoformerError("model: σ is still computed per sequence; calibrate the hashes first")
-    shape, attention = model.config, model.attention_config
-    sets = len(layers) * shape.heads
-    for name, want, rule in (
-        ("hash", "'rbf'", config.hash == "rbf"),
-        ("weights", "'int8'", config.weights == "int8"),
-        ("head_dim", shape.head_dim, config.head_dim == shape.head_dim),
-        ("value_dim", shape.head_dim, config.value_dim == shape.head_dim),
-        ("code_bits", attention.code_bits, config.code_bits == attention.code_bits),
-        ("anchors", attention.anchors, config.anchors == attention.anchors),
-        ("value_term", attention.value_term, config.value_term == attention.value_term),
-        ("max_tokens", f"at least {shape.tokens}", config.max_tokens >= shape.tokens),
+    for layer in layers:
+        for hashing in layer.hashes:
+            if isinstance(hashing, KernelHash) and not hashing.frozen:
+                raise EcoformerError(
+                    "model: σ is still computed per sequence; calibrate the hashes first"
+                )
+    sets = sum(number.size for number in set_numbers(layers))
+    attention = layers[0].config
+    if any(layer.config != attention for layer in layers):
+        raise EcoformerError("model: its layers have different attention; convert it again")
+    same = ["hash", "weights", "code_bits", "value_term"]
+    same += ["anchors"] if attention.hash == "rbf" else []
+    want = {name: getattr(attention, name) for name in same}
+    want["head_dim"] = layers[0].hash.head_dim
+    rules = [(name, repr(value), getattr(config, name) == value) for name, value in want.items()]
+    rules += [
+        ("max_tokens", f"at least {tokens}", config.max_tokens >= tokens),
         ("parameter_sets", f"at least {sets}", config.parameter_sets >= sets),
-    ):
-        if not rule:
+    ]
+    for name, rule, holds in rules:
+        if not holds:
             raise EcoformerError(
-                f"[engine] {name} must be {want} for this model, not {getattr(config, name)!r}; "
+                f"[engine] {name} must be {rule} for this model, not {getattr(config, name)!r}; "
                 "correct the configuration"
             )
 
 
-def calibrate(config, model, images):
-    """Parameter image of every head of every layer, calibrated on ``images``.
+@torch.no_grad()
+def calibrate(config, layers, tape):
+    """Parameter image of every head of every layer.
 
     Parameters
     ----------
     config : Config
-    model : VisionTransformer
-        With EcoFormer attention and frozen σ.
-    images : uint8 Tensor [B, C, H, W]
-        Training images: they set the scale of the values and centre the thresholds.
+    layers : list of EcoFormerAttention
+        With frozen σ.
+    tape : list of list of Call
+        What each layer was given on calibration data: it sets the scales of tokens and values and
+        centres the thresholds.
 
     Returns
     -------
@@ -85,101 +110,141 @@ def calibrate(config, model, images):
     Raises
     ------
     EcoformerError
-        The model does not fit the engine, or a number does not fit its width.
+        The layers do not fit the engine, or a number does not fit its width.
     """
-    check_model(config, model)
-    heads = model.config.heads
+    longest = max(call.k.shape[2] for calls in tape for call in calls)
+    check_layers(config, layers, longest)
+    if (width := tape[0][0].v.shape[-1]) != config.value_dim:
+        raise EcoformerError(
+            f"[engine] value_dim must be {width} for this model, not {config.value_dim}; "
+            "correct the configuration"
+        )
     sets = []
-    for layer, (x, v) in zip(model.attention_layers(), record(model, images), strict=True):
-        kernel = layer.hash.kernel(x).numpy()  # [B, H, N, m]
-        for head in range(heads):
-            integers = _quantise_hash(config, layer.hash, head)
-            integers["offset"] = round(float(layer.offset) * 2**config.offset_fraction)
-            largest = float(v[:, head].abs().max())
-            integers["value_scale"] = np.float32(
-                max(largest, 1e-12) / (2 ** (config.value_width - 1) - 1)
-            )
-            sets.append(
-                _set_thresholds(config, integers, layer.hash, head, x[:, head], kernel[:, head])
-            )
+    for layer, calls in zip(layers, tape, strict=True):
+        for head in range(layer.heads):
+            values = torch.cat([call.present(head, call.v) for call in calls])
+            shared = {
+                "offset": round(float(layer.offset[head]) * 2**config.offset_fraction),
+                "value_scale": _full_range(config.value_width, values),
+            }
+            for place, hashing in enumerate(layer.hashes):
+                tokens = _tokens(calls, head, place)
+                family = _kernel_set if isinstance(hashing, KernelHash) else _linear_set
+                sets.append(shared | family(config, hashing, head, tokens))
     return _stack(config, sets)
 
 
-def code_disagreement(config, model, image, images):
+@torch.no_grad()
+def code_disagreement(config, layers, image, tape):
     """Fraction of code bits per layer and head on which integer and float hash differ.
 
-    Both see the same float tokens, those of the float network on ``images``.
+    Both see the same float tokens, those of the float network on ``tape``.
 
     Returns
     -------
-    float64 array [layers, heads]
+    list of float64 array [H]
+        With separate queries the mean of keys and queries.
     """
     rates = []
-    for layer, (x, _) in zip(model.attention_layers(), record(model, images), strict=True):
-        want = layer.hash(x).numpy() > 0
-        tokens = quantise_tokens(config, x.numpy())
-        rates.append(
-            [
-                (trace_tokens(config, image, index, tokens[:, head]).codes > 0) != want[:, head]
-                for head, index in enumerate(head_sets(layer.layer, layer.heads))
-            ]
-        )
-    return np.array(rates).mean(axis=(2, 3, 4))
+    for layer, numbers, calls in zip(layers, set_numbers(layers), tape, strict=True):
+        rates.append(np.zeros(layer.heads))
+        for head, place in np.ndindex(numbers.shape):
+            hashing, tokens = layer.hashes[place], _tokens(calls, head, place)
+            want = hashing(_for_all_heads(hashing, tokens))[0, head].numpy() > 0
+            found = _integer_codes(config, image, numbers[head, place], tokens.numpy())
+            rates[-1][head] += (found != want).mean() / numbers.shape[1]
+    return rates
 
 
-def _quantise_hash(config, hashing, head):
-    anchors = hashing.anchors[head].numpy().astype(np.float64)
+def _integer_codes(config, image, index, tokens):
+    scale, unit = float(image.token_scale[index]), bool(image.unit_tokens[index])
+    integers = quantise_tokens(config, tokens, scale, unit)
+    return trace_tokens(config, image, index, integers).codes > 0
+
+
+def _tokens(calls, head, place):
+    """Tokens [n, D] of a head's keys (``place`` 0) or queries (1), without padding."""
+    parts = [call.present(head, (call.k, call.q)[place]) for call in calls]
+    return torch.cat(parts)[:MOST_TOKENS]
+
+
+def _for_all_heads(hashing, tokens):
+    """Tokens [n, D] of one head as [1, H, n, D]: a hash works on all heads."""
+    return tokens.expand(1, hashing.heads, *tokens.shape)
+
+
+def _kernel_set(config, hashing, head, x):
     sigma = float(hashing.sigma[head])
-    largest = max(np.abs(anchors).max(), 1e-12)
-    exponent = int(np.floor(np.log2(WEIGHT_LIMIT * sigma / largest)))
-    shift = DOT_FRACTION + ROOT_FRACTION - KERNEL_FRACTION + exponent
+    rounded, scale = (tensor[head].double().numpy() for tensor in hashing.anchor_weights())
+    shift = DOT_FRACTION + ROOT_FRACTION - KERNEL_FRACTION
+    shift += round(float(np.log2(scale[0, 0] * sigma)))
     if not 0 <= shift < 2**SHIFT_WIDTH:
         raise EcoformerError(
             f"model: σ = {sigma:.3g} of head {head} is out of the range of the kernel table; "
             "the tokens have collapsed, train the hashes again"
         )
-    scale = 2.0**exponent / sigma
-    integers = np.rint(anchors * scale)
     # The rounded anchors are the anchors now: their own length goes into the bias.
-    length = np.square(integers / scale).sum(axis=1)
+    length = np.square(rounded / scale).sum(axis=1)
     bias = np.rint((1 + length) / (2 * sigma) * 2**KERNEL_FRACTION - 0.5)  # ⌊t⌋ is t - ½ on average
     if bias.max() >= 2 ** (BIAS_WIDTH - 1):
         raise EcoformerError(
             f"model: σ = {sigma:.3g} of head {head} is too small for the kernel table; "
             "the tokens have collapsed, train the hashes again"
         )
-    projection = hashing.projection[head].numpy().astype(np.float64)
-    rows = np.abs(projection).max(axis=1, keepdims=True)
-    projection = np.rint(projection * (WEIGHT_LIMIT / np.where(rows > 0, rows, 1)))
-    return {
-        "anchors": integers.astype(np.int64),
+    rows, row_scale = _rows(hashing, head)
+    integers = {
+        "anchors": rounded.astype(np.int64),
         "bias": bias.astype(np.int64),
         "shift": shift,
-        "projection": projection.astype(np.int64),
+        "projection": rows.astype(np.int64),
         "threshold": np.zeros(config.code_bits, dtype=np.int64),
+    }
+    # The threshold moves by the mean error of the integer kernel.
+    kernel = hashing.features(_for_all_heads(hashing, x))[0, head].numpy()
+    tokens = quantise_tokens(config, x.numpy())
+    found = trace_tokens(config, _stack(config, [integers]), 0, tokens).kernel
+    error = (found - KERNEL_ONE * kernel).mean(axis=0)
+    threshold = KERNEL_ONE * hashing.threshold[head].double().numpy() / row_scale + rows @ error
+    return integers | {"threshold": _threshold(config, np.rint(threshold))}
+
+
+def _linear_set(config, hashing, head, x):
+    features = hashing.features(_for_all_heads(hashing, x))[0, head]
+    rows, row_scale = _rows(hashing, head)
+    scale = _full_range(config.token_width, features)
+    threshold = hashing.threshold[head].double().numpy() / (row_scale * scale)
+    return {
+        "projection": rows.astype(np.int64),
+        "threshold": _threshold(config, np.ceil(threshold)),  # a sum of integers is ≥ t if ≥ ⌈t⌉
+        "token_scale": scale,
+        "unit_tokens": int(hashing.normalise),
     }
 
 
-def _set_thresholds(config, integers, hashing, head, x, kernel):
-    """Thresholds Σ_j A[r,j]·μ_j, with μ moved by the mean error of the integer kernel."""
-    tokens = quantise_tokens(config, x.numpy())
-    found = trace_tokens(config, _stack(config, [integers]), 0, tokens).kernel
-    error = (found - KERNEL_ONE * kernel).mean(axis=(0, 1))
-    mean = KERNEL_ONE * hashing.mean[head].numpy() + error
+def _rows(hashing, head):
+    """Stored rows of A [b, f] and their scales [b] in float64."""
+    rows, scale = quantise_rows(hashing.projection[head], hashing.weights)
+    return rows.double().numpy(), scale[:, 0].double().numpy()
+
+
+def _threshold(config, threshold):
     limit = Arithmetic(config).max_projection
-    threshold = np.clip(np.rint(integers["projection"] @ mean), -limit, limit)
-    return integers | {"threshold": threshold.astype(np.int64)}
+    return np.clip(threshold, -limit, limit).astype(np.int64)
+
+
+def _full_range(width, tensor):
+    """Scale by which the largest element fills ``width`` bits."""
+    return np.float32(max(float(tensor.abs().max()), 1e-12) / (2 ** (width - 1) - 1))
 
 
 def _stack(config, sets):
-    defaults = {"offset": 0, "value_scale": np.float32(1)}
-    stacked = {
-        name: np.stack([np.asarray((defaults | one)[name]) for one in sets])
-        for name in ParameterImage.__dataclass_fields__
-    }
-    image = ParameterImage(
-        **{n: a if n == "value_scale" else a.astype(np.int64) for n, a in stacked.items()}
-    )
+    names = [f.name for f in fields(ParameterImage) if f.name in sets[0] or f.name in HOST_ARRAYS]
+    defaults = {"offset": 0, **dict.fromkeys(HOST_ARRAYS, 0)}
+    kinds = {name: HOST_ARRAYS.get(name, np.int64) for name in {*names, "offset"}}
+    image = ParameterImage(**{
+        name: np.stack([np.asarray((defaults | one)[name]) for one in sets]).astype(kind)
+        for name, kind in kinds.items()
+    })  # fmt: skip
     try:
         image.check(config)
     except ValueError as error:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from golden.attention import record
 from golden.calibration import calibrate, code_disagreement
 from golden.deployment import HostedAttention, IntegerEngine, hosted
 from golden.fitting import predict
-from golden.network import record
 
 __all__ = ["CheckedEngine", "export", "predict_hosted", "recorded_workload"]
 
@@ -35,11 +35,11 @@ def export(config, model, data):
         Held-out accuracy of float and integer network, changed predictions, and the share of code
         bits that differ, per layer and head; JSON-ready.
     """
-    image = calibrate(config, model, data.train.images[:CALIBRATION_IMAGES])
-    held_out = data.held_out
+    layers, held_out = model.attention_layers(), data.held_out
+    image = calibrate(config, layers, _tape(model, data.train))
     float_labels = predict(model, held_out.images)
     integer_labels = predict_hosted(config, model, image, IntegerEngine(config, image), held_out)
-    rates = code_disagreement(config, model, image, held_out.images[:CALIBRATION_IMAGES])
+    rates = np.array(code_disagreement(config, layers, image, _tape(model, held_out)))
     figures = {
         "held_out_images": len(held_out),
         "float_accuracy": _share(float_labels == held_out.labels),
@@ -53,18 +53,27 @@ def export(config, model, data):
 
 def predict_hosted(config, model, image, engine, part, observer=None):
     """Labels that ``model`` gives the images of ``part`` with its attention on ``engine``."""
-    with hosted(model, HostedAttention(config, image, engine, observer)):
+    layers = model.attention_layers()
+    with hosted(layers, HostedAttention(config, image, layers, engine, observer)):
         return predict(model, part.images)
 
 
 def recorded_workload(config, model, image, part):
     """The packets of every layer and head of the first images of ``part``."""
-    host = HostedAttention(config, image, None)
-    tape = record(model, part.images[:RECORDED_IMAGES])
-    layers = [host.workload(layer, x, v) for layer, (x, v) in enumerate(tape)]
-    return type(layers[0]).from_sequences(
-        sequence for workload in layers for sequence in workload.sequences()
+    layers = model.attention_layers()
+    host = HostedAttention(config, image, layers, None)
+    tape = record(layers, lambda: model(part.images[:RECORDED_IMAGES]))
+    packets = [
+        host.workload(layer.layer, call.k, call.v) for layer, (call,) in zip(layers, tape)
+    ]
+    return type(packets[0]).from_sequences(
+        sequence for workload in packets for sequence in workload.sequences()
     )
+
+
+def _tape(model, part):
+    images = part.images[:CALIBRATION_IMAGES]
+    return record(model.attention_layers(), lambda: model(images))
 
 
 class CheckedEngine:

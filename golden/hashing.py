@@ -1,16 +1,19 @@
-"""The kernelized hash of EcoFormer in float: a token becomes a code of ±1 bits.
+"""The hash functions in float: a token becomes a code of ±1 bits.
 
 Source: "EcoFormer: Energy-Saving Attention with Linear Complexity", arXiv 2209.09004, §3; after
-kernel-based supervised hashing (Liu et al., CVPR 2012).
+kernel-based supervised hashing (Liu et al., CVPR 2012). Linear hashes: Charikar, "Similarity
+Estimation Techniques from Rounding Algorithms", STOC 2002, with learned rows.
 """
 
 import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from golden.checks import check_number
+from ecoformer.weights import WEIGHT_FORMATS
+from golden.checks import check_choice, check_number
+from golden.weights import constrain, round_weights
 
-__all__ = ["KernelHash", "SignSTE", "sign"]
+__all__ = ["Hash", "KernelHash", "LinearHash", "SignSTE", "sign"]
 
 
 class SignSTE(torch.autograd.Function):
@@ -32,18 +35,16 @@ def sign(y):
     return torch.where(y >= 0, 1.0, -1.0)
 
 
-class KernelHash(nn.Module):
-    """Binary codes of tokens, one hash function per head and bit.
+class Hash(nn.Module):
+    """Binary codes of tokens, one hash function per head and bit; what the families share.
 
     ::
 
-        x̂   = x / ‖x‖
-        κ_j = exp(-‖x̂ - a_j‖² / (2σ))
-        y_r = Σ_j A[r,j]·(κ_j - μ_j)
+        y_r = Σ_j A[r,j]·φ_j(x) - t_r
         h_r = sign(y_r)
 
-    A zero token has the dot products 0 and otherwise counts as unit norm: its squared distances
-    are 1 + ‖a_j‖². This is what hardware without a special case computes.
+    A family says what the features φ are. The rows of A count as they are stored, rounded to
+    ``weights``; their gradient passes the rounding.
 
     Parameters
     ----------
@@ -53,17 +54,102 @@ class KernelHash(nn.Module):
         Elements of a token D.
     code_bits : int
         Bits of a code b.
+    features : int
+        Features f of a token.
+    weights : str
+        What A may hold on the chip: ``int8``, ``pow2`` or ``ternary``.
+
+    Members
+    -------
+    projection : Parameter [H, b, f]
+        The matrix A before rounding.
+    threshold : Parameter [H, b]
+        The t_r. Neither requires a gradient: in the paper the task loss does not train the hash.
+        ``hash.requires_grad_()`` changes that.
+    """
+
+    def __init__(self, heads, head_dim, code_bits, features, weights):
+        super().__init__()
+        shape = dict(heads=heads, head_dim=head_dim, code_bits=code_bits, anchors=features)
+        for name, value in shape.items():
+            check_number(name, value, int, 1)
+        check_choice("weights", weights, tuple(WEIGHT_FORMATS))
+        self.heads = heads
+        self.head_dim = head_dim
+        self.code_bits = code_bits
+        self.weights = weights
+        self.projection = _fixed(torch.randn(heads, code_bits, features))
+        self.threshold = _fixed(torch.zeros(heads, code_bits))
+
+    def forward(self, x):
+        """Codes ±1 [B, H, N, b] of the tokens ``x`` [B, H, N, D]."""
+        return SignSTE.apply(self.project(x))
+
+    def project(self, x):
+        """Values y [B, H, N, b], whose signs are the code bits."""
+        return self.features(x) @ self.rows.mT - self.threshold[:, None]
+
+    @property
+    def rows(self):
+        """The matrix A as it is stored, [H, b, f]."""
+        return constrain(self.projection, self.weights)
+
+    def features(self, x):
+        """Features φ [B, H, N, f] of the tokens ``x``."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def centre(self, x, keys=None):
+        """Set the thresholds so that y averages to 0 over the tokens ``x``.
+
+        Parameters
+        ----------
+        x : Tensor [B, H, N, D]
+        keys : bool Tensor [B, N] or None
+            Which tokens count; all when None.
+        """
+        self.threshold.copy_((self.rows @ _mean(self.features(x), keys)[..., None])[..., 0])
+
+    @torch.no_grad()
+    def rescale(self, x, keys=None):
+        """Scale rows and thresholds so that the mean square of every y over ``x`` is 1.
+
+        Codes do not depend on the length of a row, but the window ``|y| < 1`` of the
+        straight-through gradient does.
+        """
+        length = _mean(self.project(x).square(), keys).sqrt().clamp_min(1e-12)  # [H, b]
+        self.projection /= length[..., None]
+        self.threshold /= length
+
+    def _check(self, x):
+        if x.shape[1] != self.heads or x.shape[-1] != self.head_dim:
+            raise ValueError(
+                f"tokens must have shape [B, {self.heads}, N, {self.head_dim}], not {list(x.shape)}"
+            )
+
+
+class KernelHash(Hash):
+    """The kernelized hash of EcoFormer: the features are similarities with anchors.
+
+    ::
+
+        x̂   = x / ‖x‖
+        κ_j = exp(-‖x̂ - a_j‖² / (2σ))
+
+    A zero token has the dot products 0 and otherwise counts as unit norm: its squared distances
+    are 1 + ‖a_j‖². This is what hardware without a special case computes.
+
+    Parameters
+    ----------
+    heads, head_dim, code_bits, weights
+        As in :class:`Hash`. Once σ is frozen, ``pow2`` and ``ternary`` hold for anchors, too.
     anchors : int
         Support samples m of the kernel.
 
     Members
     -------
-    anchors : buffer [H, m, D]
+    anchors : Parameter [H, m, D]
         The a_j, unit tokens.
-    projection : buffer [H, b, m]
-        The matrix A. The task loss does not train it; :mod:`golden.ksh` learns it.
-    mean : buffer [H, m]
-        Mean kernel vector μ of the calibration tokens.
     sigma : buffer [H]
         Bandwidth σ, a mean squared distance.
     bandwidth : str
@@ -72,17 +158,9 @@ class KernelHash(nn.Module):
         inference too. Kept in the ``state_dict``.
     """
 
-    def __init__(self, heads, head_dim, code_bits, anchors):
-        super().__init__()
-        shape = dict(heads=heads, head_dim=head_dim, code_bits=code_bits, anchors=anchors)
-        for name, value in shape.items():
-            check_number(name, value, int, 1)
-        self.heads = heads
-        self.head_dim = head_dim
-        self.code_bits = code_bits
-        self.register_buffer("anchors", normalize(torch.randn(heads, anchors, head_dim), dim=-1))
-        self.register_buffer("projection", torch.randn(heads, code_bits, anchors))
-        self.register_buffer("mean", torch.zeros(heads, anchors))
+    def __init__(self, heads, head_dim, code_bits, anchors, weights="int8"):
+        super().__init__(heads, head_dim, code_bits, anchors, weights)
+        self.anchors = _fixed(normalize(torch.randn(heads, anchors, head_dim), dim=-1))
         self.register_buffer("sigma", torch.ones(heads))
         self.register_buffer("frozen", torch.tensor(False))
 
@@ -90,35 +168,60 @@ class KernelHash(nn.Module):
     def bandwidth(self):
         return "frozen" if self.frozen else "per_sequence"
 
-    def forward(self, x):
-        """Codes ±1 [B, H, N, b] of the tokens ``x`` [B, H, N, D]."""
-        return SignSTE.apply(self.project(x))
-
-    def project(self, x):
-        """Values y [B, H, N, b], whose signs are the code bits."""
-        threshold = torch.einsum("hrm,hm->hr", self.projection, self.mean)
-        y = torch.einsum("bhnm,hrm->bhnr", self.kernel(x), self.projection)
-        return y - threshold[:, None]
-
-    def kernel(self, x):
+    def features(self, x):
         """Kernel values κ [B, H, N, m] of the tokens ``x`` with the anchors."""
+        self._check(x)
         if self.frozen:
             # σ goes into the small operands, so only one multiply-add touches [B, H, N, m].
+            anchors = self.stored_anchors()
             scale = 1 / self.sigma[:, None]
-            cosine = torch.einsum("bhnd,hmd->bhnm", self._unit(x), self.anchors * scale[..., None])
-            bias = (1 + self.anchors.square().sum(-1)) * scale / 2
+            cosine = normalize(x, dim=-1) @ (anchors * scale[..., None]).mT
+            bias = (1 + anchors.square().sum(-1)) * scale / 2
             return torch.exp(cosine - bias[:, None])
         distance = self.distance(x)
         return torch.exp(-distance / (2 * distance.mean((-2, -1), keepdim=True)))
 
     def distance(self, x):
-        """Squared distances ‖x̂ - a_j‖² [B, H, N, m]."""
-        cosine = torch.einsum("bhnd,hmd->bhnm", self._unit(x), self.anchors)
+        """Squared distances ‖x̂ - a_j‖² [B, H, N, m]; a zero token is as far as a unit one."""
+        self._check(x)
+        cosine = normalize(x, dim=-1) @ self.anchors.mT
         return 1 + self.anchors.square().sum(-1)[:, None] - 2 * cosine
 
+    def stored_anchors(self):
+        """The anchors as the chip holds them; int8 anchors count as exact."""
+        if self.weights == "int8":
+            return self.anchors
+        integers, scale = self.anchor_weights()
+        return self.anchors + (integers / scale - self.anchors).detach()
+
     @torch.no_grad()
-    def freeze(self, sigma, x):
-        """Fix σ to ``sigma`` [H] and refit μ with it on the calibration tokens ``x`` [B, H, N, D].
+    def anchor_weights(self):
+        """Stored anchors and their scale per head: ``a_j ≈ integers / scale``.
+
+        The scale is 2^e/σ, so that the argument of the exponential follows from dot products by
+        a shift.
+
+        Returns
+        -------
+        integers : Tensor [H, m, D]
+        scale : Tensor [H, 1, 1]
+        """
+        sigma = self.sigma[:, None, None]
+        form = WEIGHT_FORMATS[self.weights]
+        largest = self.anchors.abs().amax((1, 2), keepdim=True).clamp_min(1e-12)
+        exponent = (form.values[-1] * sigma / largest).log2().floor()
+        # A coarse format may fit better where its largest value saturates.
+        tries = [exponent] if self.weights == "int8" else [exponent + e for e in range(4)]
+        scales = torch.stack([torch.exp2(e) / sigma for e in tries])
+        rounded = round_weights(self.anchors * scales, self.weights)
+        error = (rounded / scales - self.anchors).square().sum((2, 3))  # [tries, H]
+        best = error.argmin(0)
+        heads = torch.arange(self.heads)
+        return rounded[best, heads], scales[best, heads]
+
+    @torch.no_grad()
+    def freeze(self, sigma, x, keys=None):
+        """Fix σ to ``sigma`` [H] and centre the thresholds on the calibration tokens ``x``.
 
         Raises
         ------
@@ -132,16 +235,48 @@ class KernelHash(nn.Module):
             raise ValueError(f"sigma must be positive, not {sigma.tolist()}")
         self.sigma.copy_(sigma)
         self.frozen.fill_(True)
-        self.mean.copy_(self.kernel(x).mean((0, 2)))
+        self.centre(x, keys)
 
     @torch.no_grad()
-    def calibrate(self, x):
-        """Freeze σ at the mean squared distance of ``x`` [B, H, N, D], per head; refit μ."""
-        self.freeze(self.distance(x).mean((0, 2, 3)), x)
+    def calibrate(self, x, keys=None):
+        """Freeze σ at the mean squared distance of ``x`` [B, H, N, D], per head; centre."""
+        self.freeze(_mean(self.distance(x), keys).mean(-1), x, keys)
 
-    def _unit(self, x):
-        if x.shape[1] != self.heads or x.shape[-1] != self.head_dim:
-            raise ValueError(
-                f"tokens must have shape [B, {self.heads}, N, {self.head_dim}], not {list(x.shape)}"
-            )
-        return normalize(x, dim=-1)  # 0 stays 0
+
+class LinearHash(Hash):
+    """A hash without kernel: the features are the elements of the token itself.
+
+    Parameters
+    ----------
+    heads, head_dim, code_bits, weights
+        As in :class:`Hash`.
+    normalise : bool
+        Whether a token is divided by its length first, which the host then does.
+    """
+
+    def __init__(self, heads, head_dim, code_bits, weights="int8", normalise=False):
+        super().__init__(heads, head_dim, code_bits, head_dim, weights)
+        if not isinstance(normalise, bool):
+            raise TypeError(f"normalise must be true or false, not {normalise!r}")
+        self.normalise = normalise
+
+    def features(self, x):
+        """The tokens [B, H, N, D], of unit length if ``normalise``; 0 stays 0."""
+        self._check(x)
+        return normalize(x, dim=-1) if self.normalise else x
+
+    def calibrate(self, x, keys=None):
+        """Centre the thresholds on the tokens ``x``."""
+        self.centre(x, keys)
+
+
+def _fixed(tensor):
+    return nn.Parameter(tensor, requires_grad=False)
+
+
+def _mean(y, keys):
+    """Mean [H, …] of ``y`` [B, H, N, …] over the tokens that count."""
+    if keys is None:
+        return y.mean((0, 2))
+    weight = keys.to(y.dtype)
+    return torch.einsum("bhnr,bn->hr", y, weight) / weight.sum()

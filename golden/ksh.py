@@ -1,29 +1,29 @@
 """Learning the hash functions from attention maps: kernel-based supervised hashing (KSH).
 
-Source: arXiv 2209.09004, §3.2, in the form of its released code; greedy bits after Liu et al.,
-"Supervised Hashing with Kernels", CVPR 2012.
+Source: arXiv 2209.09004, §3.2, in the form of its released code; greedy bits and the spectral start
+after Liu et al., "Supervised Hashing with Kernels", CVPR 2012, §3.2.
 """
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from scipy.linalg import eigh
+from scipy.sparse import csr_array
 from torch.nn.functional import normalize
 
 from golden.attention import observed
 from golden.checks import check_choice, check_number
-from golden.hashing import sign
+from golden.hashing import KernelHash
+from golden.weights import constrain
 
-__all__ = ["HashLearning", "learn_hash", "learn_hashes", "pair_labels", "separation", "OPTIMIZERS"]
+__all__ = ["HashLearning", "PairLabels", "learn_hash", "learn_hashes", "separation"]
 
-OPTIMIZERS = {
-    "sgd": lambda a: torch.optim.SGD([a], lr=5e-4, momentum=0.9, nesterov=True),
-    "adam": lambda a: torch.optim.AdamW([a], lr=0.05, weight_decay=1.0),
-}
-"""``sgd`` as released; ``adam`` separates similar from dissimilar pairs better.
-
-The decay keeps Adam from separating tokens that lie close together by large coefficients of
-opposite sign, whose bits would flip as soon as tokens and coefficients are rounded to int8.
-"""
+STARTS = ("random", "spectral")
+RIDGE = 1e-4
+"""Of the spectral start, as a share of the mean eigenvalue: close anchors have equal kernels."""
+ROWS_AT_ONCE = 2**22
+"""Similarities held at the same time while labels are found."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,10 @@ class HashLearning:
     Parameters
     ----------
     optimizer : str
-        A key of :data:`OPTIMIZERS`.
+        A key of :data:`STEPS`.
+    start : str
+        Where a row of A begins: ``random``, as released, or ``spectral``, the leading eigenvector
+        of the relaxed problem.
     iterations : int
         Gradient steps per bit.
     pairs : int
@@ -41,75 +44,235 @@ class HashLearning:
     """
 
     optimizer: str = "adam"
+    start: str = "random"
     iterations: int = 100
     pairs: int = 10
 
     def __post_init__(self):
-        check_choice("optimizer", self.optimizer, tuple(OPTIMIZERS))
+        check_choice("optimizer", self.optimizer, tuple(STEPS))
+        check_choice("start", self.start, STARTS)
         check_number("iterations", self.iterations, int, 0)
         check_number("pairs", self.pairs, int, 1)
 
 
-@torch.no_grad()
-def learn_hash(hash, x, similarity, generator, config=None):
-    """Learn anchors, projection, σ and μ of ``hash`` from tokens and their attention.
+class PairLabels:
+    """Labels L of pairs of tokens: +1 for the largest similarities of a row, -1 for the smallest.
 
-    Per head, for the bits r = 1…b in turn: minimise ``-(yᵀ S y) / (N b)``, averaged over images,
-    with ``y = 2·sigmoid(K a) - 1``; keep the new ``a`` only where the loss of the signed code
-    fell; then ``S ← S - y yᵀ``. S starts as b times the labels, a as N(0, 1). Anchors are random
-    tokens of the first image. Rows of A end with a length that makes the mean square of y 1.
+    Only its symmetric part (L + Lᵀ)/2 acts in yᵀ L y, and only that is kept, sparse, for all heads
+    and images at once: 4·l entries per token, not N.
 
     Parameters
     ----------
-    hash : KernelHash
+    top, bottom : int64 Tensor [H, B, N, l]
+        Columns of +1 and -1 in each row.
+    """
+
+    def __init__(self, top, bottom):
+        heads, images, tokens, count = top.shape
+        self.shape = heads, images, tokens
+        size = heads * images * tokens
+        block = torch.arange(0, size, tokens).view(heads, images, 1, 1)
+        columns = (torch.cat([top, bottom], -1) + block).reshape(-1).int().numpy()
+        signs = np.repeat(np.float32([0.5, -0.5]), count)
+        row_ends = np.arange(0, columns.size + 1, 2 * count, dtype=np.int32)
+        matrix = csr_array((np.tile(signs, size), columns, row_ends), shape=(size, size))
+        self.matrix = (matrix + matrix.T).tocsr()
+
+    @classmethod
+    def of_tokens(cls, x, pairs=10):
+        """Labels of the similarities x·xᵀ of tokens ``x`` [B, H, N, D]; never holds all of them."""
+        x = x.transpose(0, 1)
+        step = max(1, ROWS_AT_ONCE // (x.shape[0] * x.shape[1] * x.shape[2]))
+        parts = [_extremes(rows @ x.mT, pairs) for rows in x.split(step, 2)]
+        return cls(*(torch.cat(columns, 2) for columns in zip(*parts)))
+
+    @classmethod
+    def of_similarity(cls, similarity, pairs=10):
+        """Labels of an attention map or its logits [B, H, N, N]; only the order in a row counts."""
+        return cls(*_extremes(similarity.transpose(0, 1), pairs))
+
+    def __matmul__(self, y):
+        """L·y for a float32 array ``y`` [H, B, N, f]."""
+        flat = y.reshape(-1, y.shape[-1]) if y.shape[-1] > 1 else y.ravel()  # a vector is quicker
+        return (self.matrix @ flat).reshape(y.shape)
+
+
+@torch.no_grad()
+def learn_hash(hash, x, generator, config=None, similarity=None):
+    """Learn the projection, and anchors and σ, of ``hash`` from tokens and their similarity.
+
+    Per head, for the bits r = 1…b in turn: minimise ``-(yᵀ S y) / (N b)``, averaged over images,
+    with ``y = 2·sigmoid(φ a) - 1`` and centred features φ; keep the new ``a`` only where the loss
+    of the signed code fell; then ``S ← S - y yᵀ``. S starts as b times the labels. S is never
+    written out: it is the sparse labels less a product of the codes found so far. Anchors are
+    random tokens of the first image. Rows of A end with a length that makes the mean square of y 1.
+
+    Parameters
+    ----------
+    hash : Hash
         Changed in place; its σ is frozen afterwards.
     x : Tensor [B, H, N, D]
         Tokens.
-    similarity : Tensor [B, H, N, N]
-        Attention map, or logits: only the order in a row counts.
     generator : torch.Generator
         Draws anchors and starting points; equal generators give equal hashes.
     config : HashLearning or None
         Hyper-parameters; the defaults when None.
+    similarity : Tensor [B, H, N, N] or None
+        Attention map, or logits: only the order in a row counts; x·xᵀ when None.
 
     Returns
     -------
     Tensor [b, iterations + 1, H]
         Loss of every bit before each step and after the last.
+
+    Raises
+    ------
+    ValueError
+        The tokens of a head are all equal, or not finite.
     """
     config = config or HashLearning()
+    if not x.isfinite().all():
+        raise ValueError("tokens must be finite numbers to learn a hash from")
     images, heads, tokens, _ = x.shape
-    bits, anchors = hash.projection.shape[1:]
-    hash.anchors.copy_(_random_anchors(x[0], anchors, generator))
+    if isinstance(hash, KernelHash):
+        hash.anchors.copy_(_random_anchors(x[0], hash.anchors.shape[1], generator))
     hash.calibrate(x)
-    kernel = hash.kernel(x) - hash.mean[:, None]  # [B, H, N, m]
-    residual = bits * pair_labels(similarity, config.pairs)  # [B, H, N, N]
-    scale = 1 / (images * tokens * bits)
+    features = hash.features(x).transpose(0, 1)  # [H, B, N, f]
+    features = features - features.mean((1, 2), keepdim=True)
+    flat = features.reshape(heads, images * tokens, -1)
+    if (spread := flat.square().mean((1, 2))).min() < 1e-12:
+        head = spread.argmin().item()
+        raise ValueError(f"tokens of head {head} must differ to learn a hash from them")
+    if similarity is None:
+        labels = PairLabels.of_tokens(x, config.pairs)
+    else:
+        labels = PairLabels.of_similarity(similarity, config.pairs)
 
-    start = torch.randn(heads, bits, anchors, generator=generator)
-    curve = torch.empty(bits, config.iterations + 1, heads)
-    for r in range(bits):
-        a = start[:, r].clone()  # [H, m]
-        optimizer = OPTIMIZERS[config.optimizer](a)
-        for step in range(config.iterations + 1):
-            s = torch.sigmoid(torch.einsum("bhnm,hm->bhn", kernel, a))
-            y = 2 * s - 1
-            pull = torch.einsum("bhij,bhj->bhi", residual, y)
-            curve[r, step] = -scale * (y * pull).sum((0, 2))
-            if step < config.iterations:
-                # d loss/d a by hand, S being symmetric in effect: see _symmetric.
-                a.grad = -4 * scale * torch.einsum("bhn,bhnm->hm", pull * s * (1 - s), kernel)
-                optimizer.step()
-        before, after = (_code(kernel, w) for w in (start[:, r], a))
-        better = _energy(residual, after) > _energy(residual, before)  # [H]
-        hash.projection[:, r] = torch.where(better[:, None], a, start[:, r])
-        y = torch.where(better[:, None], after, before)
-        residual -= y[..., :, None] * y[..., None, :]
-    # Codes do not depend on the length of a row, but the window |y| < 1 of the straight-through
-    # gradient does; Adam leaves rows so long that few tokens would pass a gradient.
-    length = hash.project(x).square().mean((0, 2)).sqrt()  # [H, b]
-    hash.projection /= length.clamp_min(1e-12)[..., None]
-    return curve
+    learner = _Greedy(flat.numpy(), labels, hash.code_bits, hash.weights)
+    start = torch.randn(heads, hash.code_bits, flat.shape[-1], generator=generator).numpy()
+    curve = np.empty((hash.code_bits, config.iterations + 1, heads), np.float32)
+    for r in range(hash.code_bits):
+        first = start[:, r] if config.start == "random" else learner.spectral()
+        a, curve[r] = learner.descend(first, config)
+        hash.projection[:, r] = torch.from_numpy(learner.keep_better(a, first))
+    hash.centre(x)
+    hash.rescale(x)
+    return torch.from_numpy(curve)
+
+
+class _Greedy:
+    """One bit after the other against the labels, less what the bits before explain.
+
+    The arrays are small and the steps many, so this is numpy: a step costs what it computes.
+
+    Parameters
+    ----------
+    features : float32 array [H, B·N, f]
+        Centred.
+    labels : PairLabels
+    bits : int
+        Bits of the whole code b.
+    weights : str
+        What rows are rounded to.
+    """
+
+    def __init__(self, features, labels, bits, weights):
+        heads, images, tokens = labels.shape
+        self.columns = np.ascontiguousarray(features.swapaxes(1, 2))
+        self.features = np.ascontiguousarray(features)
+        self.labels = labels
+        self.bits = bits
+        self.weights = weights
+        self.found = np.empty((heads, images, tokens, bits), np.float32)  # codes of the bits so far
+        self.count = 0
+        self.scale = np.float32(1 / (images * tokens * bits))
+
+    def residual(self, y):
+        """S·y for ``y`` [H, B, N, f]."""
+        found = self.found[..., : self.count]
+        explained = found @ (found.swapaxes(-1, -2) @ y)
+        return self.bits * (self.labels @ y) - explained
+
+    def descend(self, start, config):
+        """The row a [H, f] after gradient descent from ``start``, and its loss curve."""
+        a = start.copy()
+        step = STEPS[config.optimizer](a)
+        curve = np.empty((config.iterations + 1, len(a)), np.float32)
+        for i in range(config.iterations + 1):
+            y = np.tanh(self._project(a) / 2)  # 2·sigmoid(z) - 1
+            pull = self.residual(y[..., None])[..., 0]
+            curve[i] = -self.scale * (y * pull).sum((1, 2))
+            if i < config.iterations:
+                # d loss/d a by hand, straight through the rounding; S is symmetric.
+                slope = (pull * (1 - y * y)).reshape(len(a), 1, -1)
+                step(-self.scale * (slope @ self.features)[:, 0])
+        return a, curve
+
+    def spectral(self):
+        """Leading eigenvector of φᵀSφ a = λ φᵀφ a, scaled to a mean square of φa of 1: [H, f]."""
+        _, count, size = self.features.shape
+        pulled = self.residual(self.features.reshape(*self.labels.shape, size))
+        rows = []
+        for columns, features, pull in zip(self.columns, self.features, pulled):
+            gram = columns @ features
+            gram += RIDGE * gram.trace() / size * np.eye(size, dtype=gram.dtype)
+            quadratic = columns @ pull.reshape(count, size)
+            quadratic = (quadratic + quadratic.T) / 2
+            rows.append(eigh(quadratic, gram, subset_by_index=[size - 1, size - 1])[1][:, 0])
+        return np.float32(count**0.5) * np.float32(rows)
+
+    def keep_better(self, a, start):
+        """Per head ``a`` where its signed code is better, else ``start``; the code joins S."""
+        before, after = (np.where(self._project(w) >= 0, 1, -1).astype(np.float32)
+                         for w in (start, a))  # fmt: skip
+        better = self._energy(after) > self._energy(before)  # [H]
+        self.found[..., self.count] = np.where(better[:, None, None], after, before)
+        self.count += 1
+        return np.where(better[:, None], a, start)
+
+    def _project(self, a):
+        if self.weights != "int8":  # which is fine enough to be rounded at the end
+            a = constrain(torch.from_numpy(a), self.weights).numpy()
+        return (a[:, None] @ self.columns).reshape(self.labels.shape)
+
+    def _energy(self, y):
+        return (y * self.residual(y[..., None])[..., 0]).sum((1, 2))
+
+
+def _nesterov(a, lr=5e-4, momentum=0.9):
+    """Steps of SGD with Nesterov momentum on ``a``, in place."""
+    velocity = np.zeros_like(a)
+
+    def step(gradient):
+        nonlocal velocity
+        velocity = momentum * velocity + gradient
+        a[...] -= lr * (gradient + momentum * velocity)
+
+    return step
+
+
+def _adam(a, lr=0.05, weight_decay=1.0, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    """Steps of AdamW on ``a``, in place."""
+    first, second, steps = np.zeros_like(a), np.zeros_like(a), 0
+
+    def step(gradient):
+        nonlocal first, second, steps
+        steps += 1
+        a[...] *= 1 - lr * weight_decay
+        first = beta1 * first + (1 - beta1) * gradient
+        second = beta2 * second + (1 - beta2) * gradient * gradient
+        size = np.sqrt(second / (1 - beta2**steps)) + epsilon
+        a[...] -= lr / (1 - beta1**steps) * first / size
+
+    return step
+
+
+STEPS = {"sgd": _nesterov, "adam": _adam}
+"""``sgd`` as released; ``adam`` separates similar from dissimilar pairs better.
+
+The decay keeps Adam from separating tokens that lie close together by large coefficients of
+opposite sign, whose bits would flip as soon as tokens and coefficients are rounded to int8.
+"""
 
 
 def learn_hashes(model, images, seed=0, config=None):
@@ -121,7 +284,7 @@ def learn_hashes(model, images, seed=0, config=None):
     Parameters
     ----------
     model : VisionTransformer
-        Changed in place.
+        Changed in place; with shared queries.
     images : uint8 Tensor [B, channels, height, width]
         Training images.
     seed : int
@@ -138,23 +301,14 @@ def learn_hashes(model, images, seed=0, config=None):
     layers = model.attention_layers()
     curves = []
 
-    def observer(layer, x, v):
-        hash = layers[layer].hash
-        curves.append(learn_hash(hash, x, x @ x.mT, generator, config))
+    def observer(layer, q, k, v, keys):
+        if q is not k or keys is not None:
+            raise ValueError("KSH needs shared queries and sequences of equal length")
+        curves.append(learn_hash(layers[layer].hash, k, generator, config))
 
     with torch.no_grad(), observed(layers, observer):
         model(images)
     return curves
-
-
-def pair_labels(similarity, pairs=10):
-    """+1 for the ``pairs`` largest entries of each row, -1 for the smallest, else 0.
-
-    The result is made symmetric, (L + Lᵀ)/2: only this part of it acts in yᵀ L y.
-    """
-    top, bottom = _extremes(similarity, pairs)
-    labels = torch.zeros_like(similarity).scatter_(-1, top, 1.0).scatter_(-1, bottom, -1.0)
-    return (labels + labels.mT) / 2
 
 
 def separation(codes, similarity, pairs=10):
@@ -183,10 +337,12 @@ def separation(codes, similarity, pairs=10):
 
 
 def _extremes(similarity, pairs):
-    """Columns of the largest and of the smallest entries of each row, disjoint."""
+    """Columns of the largest and of the smallest entries of each row."""
     count = min(pairs, similarity.shape[-1] // 2)
-    order = similarity.sort(stable=True, dim=-1, descending=True).indices
-    return order[..., :count], order[..., order.shape[-1] - count :]
+    return (
+        similarity.topk(count, sorted=False).indices,
+        similarity.topk(count, largest=False, sorted=False).indices,
+    )
 
 
 def _random_anchors(x, count, generator):
@@ -198,11 +354,3 @@ def _random_anchors(x, count, generator):
         for _ in range(heads)
     ]
     return normalize(torch.stack([x[h, pick] for h, pick in enumerate(picks)]), dim=-1)
-
-
-def _code(kernel, a):
-    return sign(torch.einsum("bhnm,hm->bhn", kernel, a))
-
-
-def _energy(residual, y):
-    return torch.einsum("bhi,bhij,bhj->h", y, residual, y)

@@ -12,14 +12,13 @@ import torch
 from torch import nn
 
 from ecoformer.errors import EcoformerError
-from golden.attention import Attention, AttentionConfig, observed
+from golden.attention import Attention, AttentionConfig
 from golden.checks import check_number
 
 __all__ = [
     "NetworkConfig",
     "VisionTransformer",
     "swap_attention",
-    "record",
     "save_model",
     "load_model",
     "write_atomic",
@@ -134,15 +133,15 @@ class VisionTransformer(nn.Module):
         return self.classifier(self.norm(self.blocks(x)).mean(1))
 
     def attention_layers(self):
-        """The ``Attention`` module of every block, first block first."""
-        return [block.attention for block in self.blocks]
+        """The attention between the projections of every block, first block first."""
+        return [block.attention.core for block in self.blocks]
 
 
 def swap_attention(model, attention):
     """A copy of the softmax network ``model`` with EcoFormer attention in every block.
 
-    ``to_qk`` starts from the q rows; everything else is taken over. The hashes are random until
-    :func:`golden.ksh.learn_hashes`.
+    With shared queries ``to_qk`` starts from the q rows; everything else is taken over. The hashes
+    are random until :mod:`golden.ksh` or :mod:`golden.distilling` learns them.
 
     Parameters
     ----------
@@ -156,30 +155,12 @@ def swap_attention(model, attention):
     swapped = VisionTransformer(model.config, attention)
     state = swapped.state_dict()
     for name, value in model.state_dict().items():
-        if ".to_k." not in name:
+        if attention.queries == "separate":
+            state[name] = value
+        elif ".to_k." not in name:
             state[name.replace(".to_q.", ".to_qk.")] = value
     swapped.load_state_dict(state)
     return swapped
-
-
-@torch.no_grad()
-def record(model, images):
-    """Tokens and values of every layer while ``model`` sees ``images``, for calibration.
-
-    Returns
-    -------
-    list of (Tensor [B, H, N, D], Tensor [B, H, N, E])
-        (x, v) of each layer; x is q in softmax mode.
-    """
-    layers = model.attention_layers()
-    tape = [None] * len(layers)
-
-    def observer(layer, x, v):
-        tape[layer] = (x, v)
-
-    with observed(layers, observer):
-        model(images)
-    return tape
 
 
 def save_model(model, path):

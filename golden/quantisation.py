@@ -1,7 +1,7 @@
 """Host side of the engine in numpy: float tokens and values to integers, results back to float.
 
-A hash of ``x/‖x‖`` does not see the length of x, so every token is scaled by itself to the full
-range; values share one scale per parameter set.
+A kernelized hash does not see the length of x, so every token is scaled by itself to the full
+range; the tokens of a linear hash, and all values, share one scale per parameter set.
 """
 
 import numpy as np
@@ -9,9 +9,24 @@ import numpy as np
 __all__ = ["dequantise_outputs", "quantise_tokens", "quantise_values"]
 
 
-def quantise_tokens(config, x):
-    """Integers of float tokens ``x`` [..., D], each token scaled to its own full range."""
+def quantise_tokens(config, x, scale=0.0, unit=False):
+    """Integers of float tokens ``x`` [..., D].
+
+    Parameters
+    ----------
+    config : Config
+    x : float array [..., D]
+    scale : float
+        What 1 stands for; 0: every token is scaled to its own full range.
+    unit : bool
+        Whether tokens are divided by their length first.
+    """
     limit = _limit(config.token_width)
+    if unit:
+        length = np.linalg.norm(x, axis=-1, keepdims=True)
+        x = x / np.maximum(length, 1e-12)
+    if scale:
+        return np.clip(np.rint(x / scale), -limit - 1, limit).astype(np.int64)
     largest = np.abs(x).max(axis=-1, keepdims=True)
     scale = np.divide(limit, largest, out=np.zeros_like(largest), where=largest > 0)
     return np.rint(x * scale).astype(np.int64)

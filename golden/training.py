@@ -21,11 +21,11 @@ import torch
 
 from ecoformer.errors import EcoformerError
 from golden import data as datasets
-from golden.attention import AttentionConfig
+from golden.attention import AttentionConfig, record
 from golden.checks import check_choice, check_number
 from golden.fitting import Fitter, Stopped, accuracy, predict
 from golden.ksh import HashLearning, learn_hashes, separation
-from golden.network import VisionTransformer, record, save_model, swap_attention, write_atomic
+from golden.network import VisionTransformer, save_model, swap_attention, write_atomic
 from golden.reporting import Reporter
 
 __all__ = ["TrainingConfig", "train", "accuracy", "predict"]
@@ -315,10 +315,14 @@ class _Run:
 
     def separation(self, model):
         """Hash quality per layer on validation images, against x·xᵀ."""
-        tape = record(model, self.data.validation.images[: self.training.hash_images])
-        layers = zip(model.attention_layers(), tape, strict=True)
+        layers = model.attention_layers()
+        images = self.data.validation.images[: self.training.hash_images]
+        tape = record(layers, lambda: model(images))
         with torch.inference_mode():
-            return [separation(layer.hash(x), x @ x.mT) for layer, (x, _) in layers]
+            return [
+                separation(layer.hash(call.k), call.k @ call.k.mT)
+                for layer, (call,) in zip(layers, tape, strict=True)
+            ]
 
 
 def _seconds(history):

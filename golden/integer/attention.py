@@ -12,7 +12,7 @@ from golden.integer.hashing import hash_tokens
 __all__ = ["accumulate", "attend", "divide", "query", "similarity_sums"]
 
 
-def attend(config, image, index, tokens, values):
+def attend(config, image, index, tokens, values, queries=None):
     """Attention of whole sequences under parameter set ``index``.
 
     Parameters
@@ -23,21 +23,24 @@ def attend(config, image, index, tokens, values):
     tokens : int64 [..., N, D]
         Queries and keys share them; codes with ``hash = "codes"``.
     values : int64 [..., N, E]
+    queries : (int, int64 [..., M, D]) or None
+        Parameter set and tokens of separate queries. No engine of this version takes them.
 
     Returns
     -------
-    outputs : int64 [..., N, E]
+    outputs : int64 [..., M, E]
         Fixed point with ``output_fraction`` fraction bits.
     guarded : int64 [...]
         Tokens per sequence whose denominator was not positive.
     """
     codes = hash_tokens(config, image, index, tokens)
+    asking = codes if queries is None else hash_tokens(config, image, *queries)
     offset = image.offset[index]
     if config.dataflow == "xnor":
-        numerator, denominator = similarity_sums(config, codes, values, offset)
+        numerator, denominator = similarity_sums(config, codes, values, offset, asking)
     else:
         state = accumulate(codes, values)
-        numerator, denominator = query(config, codes, state, offset, values)
+        numerator, denominator = query(config, asking, state, offset, values)
     return divide(config, numerator, denominator), (denominator <= 0).sum(axis=-1)
 
 
@@ -60,10 +63,10 @@ def query(config, codes, state, offset, values=None):
     return numerator, denominator
 
 
-def similarity_sums(config, codes, values, offset):
+def similarity_sums(config, codes, values, offset, queries=None):
     """The same from pairwise similarities ``2·popcount(xnor) - b``: the quadratic form."""
-    bits = (codes > 0).astype(np.int64)
-    equal = bits[..., :, None, :] == bits[..., None, :, :]
+    queries = codes if queries is None else queries
+    equal = (queries > 0)[..., :, None, :] == (codes > 0)[..., None, :, :]
     similarity = (2 * equal.sum(-1) - codes.shape[-1]) << config.offset_fraction
     count = codes.shape[-2]
     own = np.eye(count, dtype=np.int64) if config.value_term == "own" else 1

@@ -8,7 +8,7 @@ from safetensors.numpy import load_file, save_file
 from ecoformer.arithmetic import Arithmetic
 from ecoformer.config import Config
 from ecoformer.errors import EcoformerError
-from ecoformer.parameters import FORMAT_VERSION, ParameterImage
+from ecoformer.parameters import FORMAT_VERSION, HOST_ARRAYS, ParameterImage
 from sim.stimulus import random_image
 
 CONFIG = Config(
@@ -79,10 +79,10 @@ def test_an_engine_of_another_rate_takes_the_same_image(path, image):
 
 
 def test_metadata(path):
-    assert FORMAT_VERSION == 1
+    assert FORMAT_VERSION == 2
     meta = metadata(path)
     assert meta["format"] == "ecoformer parameter image"
-    assert meta["format_version"] == "1"
+    assert meta["format_version"] == "2"
     assert meta["bits_fingerprint"] == CONFIG.bits_fingerprint
 
 
@@ -139,8 +139,8 @@ def refusal_of(path, content):
 @pytest.mark.parametrize(
     "version, text",
     [
-        ("2", "parameter image has the newer format 2, this version reads 1; update ecoformer"),
-        ("0", "parameter image has the older format 0, this version reads 1; export it again"),
+        ("3", "parameter image has the newer format 3, this version reads 2; update ecoformer"),
+        ("1", "parameter image has the older format 1, this version reads 2; export it again"),
         ("-1", "not a parameter image of this product; export one"),
         ("1.0", "not a parameter image of this product; export one"),
         ("", "not a parameter image of this product; export one"),
@@ -176,7 +176,7 @@ def test_wrong_array_names_are_refused(path):
 @pytest.mark.parametrize("name", NAMES)
 def test_another_dtype_fails_the_checksum(path, name):
     arrays = load_file(path)
-    arrays[name] = arrays[name].view(np.uint64 if name != "value_scale" else np.uint32)
+    arrays[name] = arrays[name].view(np.uint32 if name.endswith("_scale") else np.uint64)
     rewrite(path, arrays=arrays)
     assert refusal(path) == "damaged parameter image (checksum differs); export it again"
 
@@ -228,7 +228,7 @@ def test_range_ends_are_accepted_and_what_lies_beyond_refused(image, name):
         array.flat[0] = low
 
 
-@pytest.mark.parametrize("name", [*LIMITS, "value_scale"])
+@pytest.mark.parametrize("name", [*LIMITS, *HOST_ARRAYS])
 def test_wrong_shapes_are_refused(image, name, tmp_path):
     array = getattr(image, name)
     for wrong in (array[..., None], array[:, 1:] if array.ndim > 1 else array[:, None, None]):
@@ -248,12 +248,13 @@ def test_only_int64_is_accepted(image, name, dtype):
         wrong.check(CONFIG)
 
 
-def test_the_value_scale_is_a_finite_float32(image):
-    with pytest.raises(ValueError, match=r"^value_scale must be float32, not float64$"):
-        replace(image, value_scale=np.ones(3)).check(CONFIG)
+@pytest.mark.parametrize("name", ["value_scale", "token_scale"])
+def test_the_host_scales_are_finite_float32(image, name):
+    with pytest.raises(ValueError, match=rf"^{name} must be float32, not float64$"):
+        replace(image, **{name: np.ones(3)}).check(CONFIG)
     for bad in (np.nan, np.inf):
-        wrong = replace(image, value_scale=np.array([1, bad, 1], dtype=np.float32))
-        with pytest.raises(ValueError, match=r"^value_scale must be finite, not "):
+        wrong = replace(image, **{name: np.array([1, bad, 1], dtype=np.float32)})
+        with pytest.raises(ValueError, match=rf"^{name} must be finite, not "):
             wrong.check(CONFIG)
 
 

@@ -3,8 +3,8 @@
 import torch
 
 from ecoformer.config import Config
-from golden.attention import AttentionConfig
-from golden.network import NetworkConfig, VisionTransformer, record
+from golden.attention import AttentionConfig, record
+from golden.network import NetworkConfig, VisionTransformer
 
 NETWORK = NetworkConfig(image_size=16, patch=4, width=24, heads=3, depth=2)
 CONFIG = Config(
@@ -16,11 +16,15 @@ def make_images():
     return torch.randint(0, 256, (24, 1, 16, 16), generator=torch.Generator().manual_seed(0)).byte()
 
 
+def make_tape(model, images):
+    return record(model.attention_layers(), lambda: model(images))
+
+
 def make_model(images, frozen=True):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = VisionTransformer(NETWORK, AttentionConfig(code_bits=12, anchors=9)).eval()
     if frozen:
-        for layer, (x, _) in zip(model.attention_layers(), record(model, images)):
-            layer.hash.calibrate(x)
+        for layer, (call,) in zip(model.attention_layers(), make_tape(model, images)):
+            layer.hash.calibrate(call.k)
     return model

@@ -4,9 +4,13 @@ import torch
 from golden.attention import (
     Attention,
     AttentionConfig,
+    Call,
+    EcoFormerAttention,
+    SoftmaxAttention,
     linear_attention,
     observed,
     quadratic_attention,
+    record,
     softmax_attention,
 )
 from golden.hashing import sign
@@ -81,49 +85,92 @@ def test_gradients_reach_the_shared_projection_through_the_hash(value_term):
     layer(torch.randn(3, 9, 16)).square().sum().backward()
     assert layer.to_qk.weight.grad.abs().sum() > 0
     assert layer.to_v.weight.grad.abs().sum() > 0
-    assert not layer.hash.projection.requires_grad
+    assert not any(p.requires_grad for p in layer.core.parameters())
 
 
 def test_default_offset_is_one_more_than_the_bits():
-    assert Attention(8, 2, AttentionConfig(code_bits=12)).offset == 13
-    assert Attention(8, 2, AttentionConfig(code_bits=12, offset=6.5)).offset == 6.5
+    for given, offset in ((0, 13), (6.5, 6.5)):
+        core = EcoFormerAttention(2, 4, AttentionConfig(code_bits=12, offset=given))
+        assert core.offset.tolist() == [offset] * 2
 
 
-def test_core_replaces_the_float_core():
-    layer = Attention(12, 3, AttentionConfig(), layer=7)
-    x = torch.randn(2, 5, 12)
-    expected = layer(x)
-    calls = []
-
-    def core(number, tokens, values):
-        calls.append((number, tokens.shape, values.shape))
-        return linear_attention(layer.hash(tokens), values, layer.offset)
-
-    layer.core = core
-    assert torch.equal(layer(x), expected)
-    assert calls == [(7, (2, 3, 5, 4), (2, 3, 5, 4))]
-    layer.core = lambda number, tokens, values: torch.zeros_like(values)
-    torch.testing.assert_close(layer(x), layer.out.bias.expand(2, 5, 12))
+def random_call(heads=3, tokens=5, dim=4):
+    return [torch.randn(2, heads, tokens, dim) for _ in range(3)]
 
 
-def test_core_is_refused_in_softmax_mode():
-    layer = Attention(12, 3)
-    layer.core = print
-    with pytest.raises(ValueError, match="^core must be None in softmax mode"):
-        layer(torch.randn(2, 5, 12))
+def test_engine_replaces_the_float_attention():
+    core = EcoFormerAttention(3, 4, AttentionConfig(), layer=7)
+    _, k, v = random_call()
+    expected, calls = core(k, k, v), []
+
+    def engine(number, queries, tokens, values, keys):
+        calls.append((number, queries is tokens, values.shape, keys))
+        return linear_attention(core.hash(tokens), values, core.offset)
+
+    core.engine = engine
+    assert torch.equal(core(k, k, v), expected)
+    assert calls == [(7, True, (2, 3, 5, 4), None)]
+    core.engine = lambda number, q, k, v, keys: torch.zeros_like(v)
+    assert (core(k, k, v) == 0).all()
+
+
+def test_exact_is_softmax_attention():
+    core = EcoFormerAttention(3, 4, AttentionConfig(queries="separate"), scale=0.3)
+    q, k, v = random_call()
+    core.exact = True
+    torch.testing.assert_close(core(q, k, v), torch.softmax(0.3 * q @ k.mT, -1) @ v)
+
+
+def test_separate_queries_have_a_hash_of_their_own():
+    core = EcoFormerAttention(3, 4, AttentionConfig(code_bits=6, queries="separate"))
+    q, k, v = random_call()
+    codes = core.query_hash(q), core.hash(k)
+    want = linear_attention(codes[1], v, 7.0, queries=codes[0])
+    torch.testing.assert_close(core(q, k, v), want)
+    torch.testing.assert_close(quadratic_attention(codes[1], v, 7.0, queries=codes[0]), want)
+    with pytest.raises(ValueError, match="^queries must be the keys with queries = 'shared'$"):
+        EcoFormerAttention(3, 4, AttentionConfig())(q, k, v)
+
+
+@pytest.mark.parametrize("value_term", ["sum", "own"])
+def test_padding_counts_for_nothing(value_term):
+    _, k, v = random_call()
+    keys = torch.tensor([[True] * 5, [True, True, True, False, False]])
+    config = AttentionConfig(hash="linear", code_bits=5, value_term=value_term)
+    core = EcoFormerAttention(3, 4, config)
+    core.offset.copy_(torch.tensor([6.0, 2.0, 9.0]))
+    for attention in (SoftmaxAttention(3), core):
+        o = attention(k, k, v, keys)
+        whole, short = k[:1], k[1:, :, :3]
+        torch.testing.assert_close(o[:1], attention(whole, whole, v[:1]))
+        torch.testing.assert_close(o[1:, :, :3], attention(short, short, v[1:, :, :3]))
+    quadratic = quadratic_attention(core.hash(k), v, core.offset, value_term, keys=keys)
+    torch.testing.assert_close(quadratic[:, :, :3], o[:, :, :3])
 
 
 def test_observer_sees_tokens_and_values_and_is_taken_away():
     layer = Attention(12, 3, layer=2)
     x, seen = torch.randn(2, 5, 12), []
-    with pytest.raises(KeyError), observed([layer], lambda *call: seen.append(call)):
+    with pytest.raises(KeyError), observed([layer.core], lambda *call: seen.append(call)):
         layer(x)
         raise KeyError
-    assert layer.observer is None
-    ((number, q, v),) = seen
-    assert number == 2
-    assert torch.equal(q.transpose(1, 2).reshape(2, 5, 12), layer.to_q(x))
-    assert torch.equal(v.transpose(1, 2).reshape(2, 5, 12), layer.to_v(x))
+    assert layer.core.observer is None
+    ((number, *tokens, keys),) = seen
+    assert (number, keys) == (2, None)
+    for token, projection in zip(tokens, (layer.to_q, layer.to_k, layer.to_v)):
+        assert torch.equal(token.transpose(1, 2).reshape(2, 5, 12), projection(x))
+
+
+def test_record_keeps_the_calls_of_every_layer():
+    cores = [SoftmaxAttention(3, layer=layer) for layer in (4, 4)]
+    first, second = random_call(), random_call()
+    tape = record(cores, lambda: (cores[1](*first), cores[1](*second), cores[0](*second)))
+    assert [len(calls) for calls in tape] == [1, 2]
+    assert tape[1][0].q is first[0] and tape[1][1].v is second[2] and tape[0][0].k is second[1]
+    assert cores[0].observer is None
+    keys = torch.tensor([[True, False, True, False, False], [False] * 5])
+    call = Call(*first, keys)
+    assert torch.equal(call.present(1, call.v), first[2][0, 1, [0, 2]])
 
 
 @pytest.mark.parametrize(
@@ -132,8 +179,12 @@ def test_observer_sees_tokens_and_values_and_is_taken_away():
         ("code_bits", 0, ValueError, "^code_bits must be at least 1, not 0$"),
         ("anchors", 2.0, TypeError, "^anchors must be an integer, not 2.0$"),
         ("value_term", "all", ValueError, "^value_term must be 'sum' or 'own', not 'all'$"),
-        ("offset", -1, ValueError, "^offset must be at least 0, not -1$"),
-        ("offset", float("inf"), ValueError, "^offset must be at least 0, not inf$"),
+        ("offset", -1, ValueError, "^offset must be 0…32, not -1$"),
+        ("offset", float("inf"), ValueError, "^offset must be 0…32, not inf$"),
+        ("hash", "codes", ValueError, "^hash must be 'rbf' or 'linear', not 'codes'$"),
+        ("weights", "int4", ValueError, "^weights must be 'int8' or 'pow2' or 'ternary', not"),
+        ("queries", "own", ValueError, "^queries must be 'shared' or 'separate', not 'own'$"),
+        ("normalise", 1, TypeError, "^normalise must be true or false, not 1$"),
         ("offset", True, TypeError, "^offset must be a number, not True$"),
     ],
 )

@@ -9,8 +9,7 @@ from golden.deployment import HostedAttention, IntegerEngine, hosted
 from golden.evaluation import CheckedEngine, predict_hosted, recorded_workload
 from golden.fitting import predict
 from golden.integer.attention import attend
-from golden.network import record
-from tests.golden.small import CONFIG, make_images, make_model
+from tests.golden.small import CONFIG, make_images, make_model, make_tape
 
 
 @pytest.fixture(scope="module")
@@ -25,19 +24,19 @@ def model(images):
 
 @pytest.fixture(scope="module")
 def image(model, images):
-    return calibrate(CONFIG, model, images)
+    return calibrate(CONFIG, model.attention_layers(), make_tape(model, images))
 
 
 def test_integer_attention_is_close_to_float(model, images, image):
-    core = HostedAttention(CONFIG, image, IntegerEngine(CONFIG, image))
-    layer = model.attention_layers()[0]
-    x, v = record(model, images)[0]
-    with hosted(model, core), torch.inference_mode():
-        assert layer.core is core
-        integer = core(0, x, v)
-    assert layer.core is None
+    layers = model.attention_layers()
+    host = HostedAttention(CONFIG, image, layers, IntegerEngine(CONFIG, image))
+    call = make_tape(model, images)[0][0]
+    with hosted(layers, host), torch.inference_mode():
+        assert layers[0].engine is host
+        integer = host(0, call.q, call.k, call.v)
+    assert layers[0].engine is None
     with torch.inference_mode():
-        want = linear_attention(layer.hash(x), v, layer.offset)
+        want = linear_attention(layers[0].hash(call.k), call.v, layers[0].offset)
     assert (integer - want).square().mean().sqrt() < 0.06 * want.square().mean().sqrt()
 
 
@@ -49,9 +48,9 @@ def test_engine_groups_sequences_without_changing_them(model, images, image):
         np.testing.assert_array_equal(output, attend(CONFIG, image, index, tokens, values)[0])
 
 
-def test_packets_go_image_by_image_and_head_by_head(image):
+def test_packets_go_image_by_image_and_head_by_head(model, image):
     x = torch.randn(2, 3, 16, 8, generator=torch.Generator().manual_seed(1))
-    workload = HostedAttention(CONFIG, image, None).workload(1, x, x)
+    workload = HostedAttention(CONFIG, image, model.attention_layers(), None).workload(1, x, x)
     assert workload.sets.tolist() == [3, 4, 5, 3, 4, 5]
     assert (workload.lengths == 16).all()
 

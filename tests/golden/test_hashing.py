@@ -24,7 +24,7 @@ def reference_codes(hash, x):
         sigma = hash.sigma[head] if hash.bandwidth == "frozen" else distances.mean()
         for token, distance in enumerate(distances):
             kernel = torch.exp(-distance / (2 * sigma))
-            codes[image, head, token] = sign(hash.projection[head] @ (kernel - hash.mean[head]))
+            codes[image, head, token] = sign(hash.rows[head] @ kernel - hash.threshold[head])
     return codes
 
 
@@ -33,9 +33,9 @@ def reference_codes(hash, x):
 def test_matches_the_equations(shape, frozen):
     x = 3 * torch.randn(shape)
     hash = KernelHash(shape[1], shape[3], 11, 6)
-    hash.mean.uniform_(0.3, 0.8)
     if frozen:
         hash.calibrate(x)
+    hash.threshold.uniform_(-0.5, 0.5)
     assert hash.bandwidth == ("frozen" if frozen else "per_sequence")
     assert torch.equal(hash(x), reference_codes(hash, x))
 
@@ -74,34 +74,34 @@ def test_code_does_not_depend_on_scale():
     assert torch.equal(hash(x), hash(x * 64))
 
 
-def test_calibrate_freezes_sigma_and_mean():
+def test_calibrate_freezes_sigma_and_centres():
     hash = KernelHash(2, 8, 16, 25)
     x = torch.randn(4, 2, 9, 8)
     hash.calibrate(x)
     distance = (normalize(x, dim=-1)[..., None, :] - hash.anchors[:, None]).square().sum(-1)
     torch.testing.assert_close(hash.sigma, distance.mean((0, 2, 3)))
     kernel = torch.exp(-distance / (2 * hash.sigma[:, None, None]))
-    torch.testing.assert_close(hash.mean, kernel.mean((0, 2)))
-    # y is linear in κ - μ, so it averages to zero over the tokens that calibrated it.
+    torch.testing.assert_close(hash.features(x), kernel)
     torch.testing.assert_close(hash.project(x).mean((0, 2)), torch.zeros(2, 16), atol=1e-5, rtol=0)
 
 
-def test_freeze_refits_mean_for_the_given_sigma():
+def test_freeze_centres_for_the_given_sigma():
     hash = KernelHash(2, 8, 16, 25)
     x = torch.randn(4, 2, 9, 8)
     hash.freeze([0.5, 2.0], x)
     assert hash.sigma.tolist() == [0.5, 2.0]
-    torch.testing.assert_close(hash.mean, hash.kernel(x).mean((0, 2)))
-    assert hash.mean[0].mean() < hash.mean[1].mean()
+    mean = hash.features(x).mean((0, 2))
+    torch.testing.assert_close(hash.threshold, (hash.rows @ mean[..., None])[..., 0])
+    assert mean[0].mean() < mean[1].mean()
 
 
 def test_frozen_bandwidth_ignores_the_other_tokens():
     hash = KernelHash(1, 8, 16, 25)
     x = torch.randn(1, 1, 20, 8)
-    part = hash.kernel(x[:, :, :5])
-    assert not torch.allclose(part, hash.kernel(x)[:, :, :5])
+    part = hash.features(x[:, :, :5])
+    assert not torch.allclose(part, hash.features(x)[:, :, :5])
     hash.calibrate(x)
-    torch.testing.assert_close(hash.kernel(x[:, :, :5]), hash.kernel(x)[:, :, :5])
+    torch.testing.assert_close(hash.features(x[:, :, :5]), hash.features(x)[:, :, :5])
 
 
 def test_state_dict_keeps_the_bandwidth():

@@ -1,11 +1,15 @@
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
 
+from benchmarks.plain_ksh import dense_labels, plain_ksh
+from golden import ksh
 from golden.attention import AttentionConfig
-from golden.hashing import KernelHash, sign
-from golden.ksh import HashLearning, learn_hash, learn_hashes, pair_labels, separation
-from golden.network import NetworkConfig, VisionTransformer, record
+from golden.hashing import KernelHash, LinearHash, sign
+from golden.ksh import HashLearning, PairLabels, _Greedy, learn_hash, learn_hashes, separation
+from golden.network import NetworkConfig, VisionTransformer
+from tests.golden.small import make_tape
 
 
 def clustered_tokens(images=4, heads=2, tokens=30, dim=8, seed=0):
@@ -21,7 +25,7 @@ def learned(seed=0, x=None, **config):
     x = clustered_tokens() if x is None else x
     hash = KernelHash(x.shape[1], x.shape[3], 8, 12)
     config = HashLearning(**{"iterations": 30, **config})
-    curve = learn_hash(hash, x, x @ x.mT, torch.Generator().manual_seed(seed), config)
+    curve = learn_hash(hash, x, torch.Generator().manual_seed(seed), config)
     return hash, curve
 
 
@@ -49,15 +53,25 @@ def test_learning_improves_on_the_starting_point():
     assert separation(best(x), x @ x.mT) > separation(start(x), x @ x.mT) + 0.01
 
 
+def centred(hash, x):
+    features = hash.features(x)
+    return features - features.mean((0, 2), keepdim=True)
+
+
+def residual_of(x, bits=8):
+    """b·labels [B, H, N, N], dense."""
+    similarity = (x @ x.mT).flatten(0, 1)
+    return bits * torch.stack([dense_labels(one) for one in similarity]).view(*x.shape[:3], -1)
+
+
 def test_first_gradient_matches_autograd():
     x = clustered_tokens()
     hash, curve = learned(iterations=1, optimizer="sgd")
-    kernel = hash.kernel(x) - hash.mean[:, None]
+    kernel, residual = centred(hash, x), residual_of(x)
     generator = torch.Generator().manual_seed(0)
     for _ in range(2):
         torch.randperm(30, generator=generator)  # the anchors of each head
     a = torch.randn(2, 8, 12, generator=generator)[:, 0].requires_grad_()
-    residual = 8 * pair_labels(x @ x.mT)
 
     def loss(a):
         y = 2 * torch.sigmoid(torch.einsum("bhnm,hm->bhn", kernel, a)) - 1
@@ -69,20 +83,60 @@ def test_first_gradient_matches_autograd():
     torch.testing.assert_close(curve[0, 1], loss(a - 5e-4 * 1.9 * grad).detach())
 
 
+@pytest.mark.parametrize("weights", ["int8", "pow2", "ternary"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_matches_plain_loops_over_heads_and_bits(optimizer, weights):
+    x = clustered_tokens(images=1, tokens=70)
+    hash = LinearHash(2, 8, 6, weights, normalise=True)
+    config = HashLearning(optimizer=optimizer, iterations=20)
+    learn_hash(hash, x, torch.Generator().manual_seed(5), config)
+    start = torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(5))
+    rows, _ = plain_ksh(centred(hash, x)[0], (x @ x.mT)[0], start, config, weights)
+    rescaled = hash.projection / hash.projection.norm(dim=-1, keepdim=True)
+    torch.testing.assert_close(
+        rescaled, rows / rows.norm(dim=-1, keepdim=True), atol=2e-3, rtol=2e-3
+    )
+
+
 def test_a_new_bit_is_kept_only_where_the_signed_loss_fell():
     x = clustered_tokens()
     before, _ = learned(iterations=0)
     after, _ = learned(iterations=30)
-    residual = 8 * pair_labels(x @ x.mT)
+    residual = residual_of(x)
     for r in range(8):
         old, new = (hash(x)[..., r] for hash in (before, after))
 
         def energy(y, residual=residual):
             return torch.einsum("bhi,bhij,bhj->h", y, residual, y)
 
-        kept = (before.projection[:, r] == after.projection[:, r]).all(-1)
+        kept = (before(x)[..., r] == after(x)[..., r]).all(-1).all(0)
         assert (kept | (energy(new) > energy(old))).all()
         residual = residual - new[..., :, None] * new[..., None, :]
+
+
+def test_the_spectral_start_is_better_than_a_random_one():
+    x = clustered_tokens()
+    spectral, random = (
+        learned(iterations=0, start=start)[0] for start in ("spectral", "random")
+    )
+    assert separation(spectral(x), x @ x.mT) > separation(random(x), x @ x.mT) + 0.01
+
+
+def test_the_spectral_start_maximises_the_relaxed_objective():
+    x = clustered_tokens(images=1)
+    hash, _ = learned(x=x, iterations=0, start="spectral")
+    features, residual = centred(hash, x)[0], residual_of(x)[0]
+    labels = PairLabels.of_tokens(x)
+    found = torch.from_numpy(_Greedy(features.numpy(), labels, 8, "int8").spectral())
+
+    def quotient(a):
+        y = torch.einsum("hnf,hf->hn", features, a)
+        return torch.einsum("hi,hij,hj->h", y, residual, y) / y.square().sum(1)
+
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(200):
+        near = found * (1 + 0.1 * torch.randn(found.shape, generator=generator))
+        assert (quotient(found) > quotient(near) - 1e-3).all()
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -112,12 +166,37 @@ def test_anchors_are_unit_tokens_of_the_first_image():
 
 
 def test_labels_mark_the_extremes_of_a_row():
-    similarity = torch.tensor([[5.0, 4, 3, 2, 1, 0]]).repeat(6, 1)[None, None]
-    labels = pair_labels(similarity, pairs=2)[0, 0]
+    similarity = torch.tensor([[5.0, 4, 3, 2, 1, 0]]).repeat(6, 1)
     rows = torch.tensor([1.0, 1, 0, 0, -1, -1]).repeat(6, 1)
-    assert torch.equal(labels, (rows + rows.T) / 2)
-    few = pair_labels(similarity[..., :3, :3], pairs=10)  # at most N/2 = 1 of each
-    assert few.sum() == 0
+    for labels in (
+        dense_labels(similarity, pairs=2),
+        torch.from_numpy(
+            PairLabels.of_similarity(similarity[None, None], 2).matrix.todense()
+        ),
+    ):
+        assert torch.equal(labels, (rows + rows.T) / 2)
+    few = PairLabels.of_similarity(similarity[None, None, :3, :3], 10)  # at most N/2 = 1 of each
+    assert few.matrix.sum() == 0
+
+
+def test_sparse_labels_act_as_dense_ones(monkeypatch):
+    x = clustered_tokens()
+    y = torch.randn(2, 4, 30, 3, generator=torch.Generator().manual_seed(0))
+    want = torch.einsum("bhij,hbjf->hbif", residual_of(x, 1), y).numpy()
+    y = y.numpy()
+    for rows in (1, 10_000, 10**9):  # however many rows are compared at a time
+        monkeypatch.setattr(ksh, "ROWS_AT_ONCE", rows)
+        np.testing.assert_allclose(PairLabels.of_tokens(x) @ y, want, atol=1e-5)
+    np.testing.assert_allclose(PairLabels.of_similarity(x @ x.mT) @ y, want, atol=1e-5)
+    one = np.ascontiguousarray(y[..., :1])
+    np.testing.assert_allclose(PairLabels.of_tokens(x) @ one, want[..., :1], atol=1e-5)
+
+
+@pytest.mark.parametrize("value, text", [(1.0, "head 0 must differ"), (float("nan"), "finite")])
+def test_useless_tokens_are_refused(value, text):
+    hash = KernelHash(2, 8, 4, 5)
+    with pytest.raises(ValueError, match=text):
+        learn_hash(hash, torch.full((1, 2, 9, 8), value), torch.Generator())
 
 
 def test_separation_of_known_codes():
@@ -135,17 +214,19 @@ def test_layers_learn_in_one_pass_and_see_replaced_inputs():
     images = torch.randint(0, 256, (6, 1, 8, 8), dtype=torch.uint8)
     curves = learn_hashes(model, images, seed=1, config=HashLearning(iterations=5))
     assert [curve.shape for curve in curves] == [(4, 6, 2)] * 2
-    for layer, (x, _) in zip(model.attention_layers(), record(model, images), strict=True):
+    for layer, (call,) in zip(model.attention_layers(), make_tape(model, images), strict=True):
         assert layer.hash.bandwidth == "frozen"
         assert layer.observer is None
         # Only tokens that passed the finished layers before can be the calibration tokens.
-        torch.testing.assert_close(layer.hash.mean, layer.hash.kernel(x).mean((0, 2)))
+        mean = layer.hash.project(call.k).mean((0, 2))
+        torch.testing.assert_close(mean, torch.zeros_like(mean), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(
     "field, value, error, text",
     [
         ("optimizer", "lion", ValueError, "^optimizer must be 'sgd' or 'adam', not 'lion'$"),
+        ("start", "zero", ValueError, "^start must be 'random' or 'spectral', not 'zero'$"),
         ("iterations", -1, ValueError, "^iterations must be at least 0, not -1$"),
         ("pairs", 0, ValueError, "^pairs must be at least 1, not 0$"),
     ],

@@ -9,11 +9,11 @@ from golden.network import (
     NetworkConfig,
     VisionTransformer,
     load_model,
-    record,
     save_model,
     swap_attention,
     torch_bytes,
 )
+from tests.golden.small import make_tape
 
 SMALL = NetworkConfig(image_size=8, patch=2, width=8, heads=2, depth=3, classes=4)
 ATTENTION = AttentionConfig(code_bits=6, anchors=5)
@@ -38,10 +38,10 @@ def test_shapes(patch, width, heads, depth, attention):
     model = VisionTransformer(config, attention)
     images = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
     assert model(images).shape == (2, 7)
-    tape = record(model, images)
+    tape = make_tape(model, images)
     assert len(tape) == depth
-    for x, v in tape:
-        assert x.shape == v.shape == (2, heads, config.tokens, config.head_dim)
+    for (call,) in tape:
+        assert call.k.shape == call.v.shape == (2, heads, config.tokens, config.head_dim)
     assert config.tokens == (8 // patch) ** 2
 
 
@@ -61,9 +61,11 @@ def test_swap_keeps_every_weight_and_shares_q(images):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     swapped = swap_attention(model, ATTENTION)
     for name, value in swapped.state_dict().items():
-        if ".hash." not in name and not name.endswith(".offset"):
+        if ".core." not in name:
             assert torch.equal(value, before[name.replace(".to_qk.", ".to_q.")])
-    torch.testing.assert_close(record(swapped, images)[0], record(model, images)[0])
+    new, old = (make_tape(network, images)[0][0] for network in (swapped, model))
+    for before_core, after_core in ((old.q, new.q), (old.q, new.k), (old.v, new.v)):
+        torch.testing.assert_close(before_core, after_core)
     for parameter in swapped.parameters():
         parameter.data.zero_()
     for name, value in model.state_dict().items():
@@ -79,12 +81,12 @@ def test_core_runs_inside_the_network(images):
     model = VisionTransformer(SMALL, ATTENTION).eval()
     seen = []
 
-    def core(layer, x, v):
+    def engine(layer, q, k, v, keys):
         seen.append(layer)
         return v
 
     for layer in model.attention_layers():
-        layer.core = core
+        layer.engine = engine
     model(images)
     assert seen == [0, 1, 2]
 
@@ -93,7 +95,7 @@ def test_core_runs_inside_the_network(images):
 def test_file_gives_the_same_network(attention, images, tmp_path):
     model = VisionTransformer(SMALL, attention).eval()
     if attention:
-        model.attention_layers()[1].hash.calibrate(record(model, images)[1][0])
+        model.attention_layers()[1].hash.calibrate(make_tape(model, images)[1][0].k)
     save_model(model, tmp_path / "a.pt")
     save_model(model, tmp_path / "b.pt")
     assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
