@@ -278,7 +278,8 @@ class AccumulateCore(wiring.Component):
                 m, offset_term, self.value_sum.latency - 1, name=f"offset_value_{lane}"
             )
             numerator = register(m, (total << g) + offset_term, name=f"numerator_{lane}")
-            numerator = numerator[: bits.numerator_width]
+            # With own values the sum can be narrower: a slice alone would not extend its sign.
+            numerator = numerator[: bits.numerator_width].as_signed()
             m.d.comb += block.numerators[lane].eq(
                 delay(m, numerator, max(0, late), name=f"numerator_{lane}")
             )

@@ -70,6 +70,10 @@ def edge_configs():
         configs[f"xnor, max_tokens={tokens}"] = Config(
             **base | {"dataflow": "xnor", "max_tokens": tokens}
         )
+    for bits, tokens in ((1, 3), (13, 100), (30, 50)):
+        configs[f"own, code_bits={bits}, max_tokens={tokens}"] = Config(
+            **base | {"value_term": "own", "code_bits": bits, "max_tokens": tokens}
+        )
     return configs
 
 

@@ -33,6 +33,7 @@ SHAPES = [
     shape(3, 2, 32, state_banks=8, offset_fraction=8),
     shape(5, 3, 1, value_term="own", max_tokens=5),
     shape(4, 7, 8, value_term="own", state_banks=3, offset_fraction=2),
+    shape(13, 2, 4, value_term="own", max_tokens=7, offset_fraction=3),  # sums narrower
 ]
 ALL = [
     Config(**{**{n: getattr(c, n) for n in c.__dataclass_fields__}, "dataflow": dataflow})
