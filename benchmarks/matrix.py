@@ -26,8 +26,8 @@ STALLS = (0.0, 0.4)
 SEQUENCES = 10
 LONGEST_OVERLONG = 64
 """Engines for more tokens than this are not sent a packet that is too long."""
-WIDEST_INTERPRETED = 60
-"""Lanes of hash and state; an engine with more takes Icarus minutes a run."""
+WIDEST_INTERPRETED = {"lanes": 60, "bus_bytes": 128}
+"""Lanes of hash and state, and width of the bus; more takes Icarus minutes a run."""
 
 
 def main():
@@ -106,7 +106,9 @@ def _check(member, options):
 def _simulator(config):
     """Icarus, which knows X, as far as it is quick enough; then the compiled path."""
     lanes = config.state_fold.lanes + sum(fold.lanes for fold in config.hash_folds.values())
-    return "icarus" if lanes <= WIDEST_INTERPRETED else "compiled"
+    found = {"lanes": lanes, "bus_bytes": config.bus_bytes}
+    wide = any(found[name] > limit for name, limit in WIDEST_INTERPRETED.items())
+    return "compiled" if wide else "icarus"
 
 
 if __name__ == "__main__":
