@@ -171,7 +171,7 @@ def save_model(model, path):
         "attention": None if attention is None else asdict(attention),
     }
     state = model.state_dict()
-    content = {"config": json.dumps(config), "state": state, "sha256": _digest(state)}
+    content = {"config": json.dumps(config), "state": state, "sha256": state_digest(state)}
     write_atomic(path, torch_bytes(content))
 
 
@@ -193,7 +193,7 @@ def load_model(path):
             None if attention is None else AttentionConfig(**attention),
         )
         model.load_state_dict(content["state"])
-        whole = _digest(content["state"]) == content["sha256"]
+        whole = state_digest(content["state"]) == content["sha256"]
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise EcoformerError(f"{path}: not a model file ({_line(error)}); train again") from error
     if not whole:
@@ -201,14 +201,14 @@ def load_model(path):
     return model.eval()
 
 
-def read_checked(path, what):
+def read_checked(path, what, verb="train"):
     """Tensors and plain values of a torch file; EcoformerError when it cannot be read."""
     if not Path(path).is_file():
-        raise EcoformerError(f"{path}: no such {what}; make one with 'train'")
+        raise EcoformerError(f"{path}: no such {what}; make one with '{verb}'")
     try:
         return torch.load(path, weights_only=True)
     except (RuntimeError, UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
-        raise EcoformerError(f"{path}: damaged {what} ({_line(error)}); train again") from error
+        raise EcoformerError(f"{path}: damaged {what} ({_line(error)}); {verb} again") from error
 
 
 def torch_bytes(content):
@@ -226,7 +226,8 @@ def write_atomic(path, content):
     os.replace(partial, path)
 
 
-def _digest(state):
+def state_digest(state):
+    """SHA-256 of names, types, shapes and bytes of a state_dict."""
     digest = hashlib.sha256()
     for name, tensor in state.items():
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())

@@ -1,0 +1,221 @@
+"""Any transformer, converted: its attention replaced by EcoFormer attention with learned hashes.
+
+The network's own weights stay as they are. Hashes are learned layer by layer on what the layers
+before, already replaced, produce; then, if wanted, all together against the network's outputs.
+"""
+
+import json
+from copy import deepcopy
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from ecoformer.errors import EcoformerError
+from golden.attention import AttentionConfig, EcoFormerAttention, record
+from golden.distilling import Distilling, descend, distil_layer, exact_outputs, start_hashes
+from golden.network import read_checked, state_digest, torch_bytes, write_atomic
+from golden.swapping import Site, fill_sites, filled_sites, find_sites
+
+__all__ = [
+    "convert", "refine", "run_model", "cores_of", "save_converted", "load_converted", "readout",
+]  # fmt: skip
+
+
+def convert(model, config, calibration, learning=None, seed=0, reporter=None):
+    """A copy of ``model`` with EcoFormer attention in the place of every softmax attention.
+
+    Parameters
+    ----------
+    model : Module
+        With ``torch.nn.MultiheadAttention``, :class:`golden.attention.SoftmaxAttention` or the
+        attention interface of ``transformers``. Stays as it is.
+    config : AttentionConfig
+    calibration : list
+        At least two batches, each what the model is called with: a dict of keyword arguments, a
+        tuple of arguments, or one argument. The last of them are held out.
+    learning : golden.distilling.Distilling or None
+        Hyper-parameters; the defaults when None.
+    seed : int
+        The same seed gives the same hashes.
+    reporter : callable or None
+        Called as ``reporter(site, layer, layers, history)`` after every layer, with the held-out
+        losses of its descent.
+
+    Returns
+    -------
+    Module
+        In evaluation mode. It trains, and its hashes too after ``core.requires_grad_()`` for its
+        :func:`cores_of`.
+
+    Raises
+    ------
+    EcoformerError
+        No attention that can be replaced, or calibration data no hash can be learned from.
+    """
+    learning = learning or Distilling()
+    converted = deepcopy(model).eval()
+    sites = find_sites(converted, lambda: run_model(converted, calibration[0]))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        cores = fill_sites(converted, sites, config)
+    generator = torch.Generator().manual_seed(seed)
+
+    def run():
+        for batch in calibration:
+            run_model(converted, batch)
+
+    for core in cores:
+        core.exact = True
+    targets = [exact_outputs(core, calls) for core, calls in zip(cores, record(cores, run))]
+    for number, (site, core) in enumerate(zip(sites, cores)):
+        (calls,) = record([core], run)
+        try:
+            start_hashes(core, calls, generator)
+            if learning.learn_offset and not config.offset:
+                core.offset.data.fill_(config.code_bits / 2)
+            core.exact = False
+            history = distil_layer(core, calls, targets[number], learning, generator)
+        except (ValueError, FloatingPointError) as error:
+            raise EcoformerError(f"{type(model).__name__}, {site.path}: {error}") from error
+        targets[number] = None
+        if reporter is not None:
+            reporter(site, number, len(sites), history)
+    return converted
+
+
+def refine(model, calibration, learning, read=None, seed=0, parameters=None, reporter=None):
+    """Train a converted network, without labels, to answer what the original answers.
+
+    Parameters
+    ----------
+    model : Module
+        Converted; trained in place.
+    calibration : list
+        Batches, as in :func:`convert`.
+    learning : Distilling
+        ``steps``, ``lr`` and ``held_out`` count.
+    read : callable or None
+        ``read(output, batch)``: the Tensor [B, …] of an output that is to agree;
+        :func:`readout` when None.
+    seed : int
+    parameters : list of Parameter or None
+        What is trained; every hash and offset when None, no other weight.
+    reporter : callable or None
+        Called as ``reporter(step, steps, held_out_loss)``.
+
+    Returns
+    -------
+    list of float
+        Held-out losses: squared error over the square of the original's output.
+    """
+    read = read or readout
+    cores = cores_of(model)
+    hashes = [p for core in cores for p in core.parameters()]
+    own = [p for p in model.parameters() if all(p is not h for h in hashes)]
+    targets = _original_outputs(model, cores, calibration, read)
+    train, held_out = learning.split(list(zip(calibration, targets)))
+
+    def loss(item):
+        batch, target = item
+        error = read(run_model(model, batch), batch) - target
+        return error.square().sum() / target.square().sum()
+
+    def after_step():
+        for core in cores:
+            core.offset.data.clamp_(0, 2 * core.config.code_bits)
+
+    frozen = [p for p in own if p.requires_grad] if parameters is None else []
+    for p in frozen:
+        p.requires_grad_(False)
+    try:
+        return descend(
+            hashes if parameters is None else parameters, loss, train, held_out, learning,
+            torch.Generator().manual_seed(seed), after_step, reporter,
+        )  # fmt: skip
+    except FloatingPointError as error:
+        raise EcoformerError(f"{type(model).__name__}: {error}") from error
+    finally:
+        for p in frozen:
+            p.requires_grad_(True)
+
+
+@torch.no_grad()
+def _original_outputs(model, cores, calibration, read):
+    for core in cores:
+        core.exact = True
+    try:
+        return [read(run_model(model, batch), batch) for batch in calibration]
+    finally:
+        for core in cores:
+            core.exact = False
+
+
+def readout(output, batch):
+    """The Tensor of a model's output: itself, its logits, or its last hidden state less padding."""
+    if isinstance(output, torch.Tensor):
+        return output
+    for name in ("logits", "last_hidden_state"):
+        if (found := getattr(output, name, None)) is not None:
+            break
+    else:
+        raise EcoformerError(f"{type(output).__name__}: neither logits nor last_hidden_state in it")
+    mask = batch.get("attention_mask") if isinstance(batch, dict) else None
+    if mask is not None and found.shape[:2] == mask.shape:
+        found = found * mask[..., None]
+    return found
+
+
+def run_model(model, batch):
+    """``model`` called with a dict of keyword arguments, a tuple of arguments, or one argument."""
+    if isinstance(batch, dict):
+        return model(**batch)
+    return model(*batch) if isinstance(batch, tuple) else model(batch)
+
+
+def cores_of(model):
+    """The EcoFormer attention of every layer of a converted network, in the order of use."""
+    found = [m for m in model.modules() if isinstance(m, EcoFormerAttention)]
+    return sorted(found, key=lambda core: core.layer)
+
+
+def save_converted(model, path):
+    """Write a converted network to ``path``: where its attention is, state_dict, checksum; atomic.
+
+    The file does not say how to build the network; :func:`load_converted` is given it.
+    """
+    sites = filled_sites(model)
+    if not sites:
+        raise EcoformerError(f"{type(model).__name__}: not converted; nothing to save")
+    attention = asdict(cores_of(model)[0].config)
+    description = {"attention": attention, "sites": [asdict(site) for site in sites]}
+    state = model.state_dict()
+    content = {"config": json.dumps(description), "state": state, "sha256": state_digest(state)}
+    write_atomic(path, torch_bytes(content))
+
+
+def load_converted(path, model):
+    """A copy of the original ``model``, converted as the network was that is in the file ``path``.
+
+    Raises
+    ------
+    EcoformerError
+        No such file, damaged, or the model is not the one that was converted.
+    """
+    path = Path(path)
+    content = read_checked(path, "converted model", "convert")
+    converted = deepcopy(model).eval()
+    try:
+        description = json.loads(content["config"])
+        sites = [Site(**site) for site in description["sites"]]
+        fill_sites(converted, sites, AttentionConfig(**description["attention"]))
+        whole = state_digest(content["state"]) == content["sha256"]
+        converted.load_state_dict(content["state"])
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        line = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise EcoformerError(
+            f"{path}: not a converted {type(model).__name__} ({line}); convert it again"
+        ) from error
+    if not whole:
+        raise EcoformerError(f"{path}: damaged model file (checksum differs); convert it again")
+    return converted

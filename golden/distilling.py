@@ -1,0 +1,289 @@
+"""Learning hashes by gradient descent: against the attention or the output of what they replace.
+
+Anchors, rows, thresholds and the offset of a layer are trained, straight through the signs and
+through the rounding of the weights (:mod:`golden.weights`), so that what is learned is what the
+hardware computes, guard of the denominator included.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import normalize
+
+from golden.attention import softmax_attention
+from golden.checks import check_choice, check_number
+from golden.hashing import KernelHash
+
+__all__ = ["Distilling", "descend", "distil_layer", "start_hashes", "OBJECTIVES"]
+
+OBJECTIVES = ("output", "attention")
+"""What a layer is trained against: the outputs of softmax attention, or its distribution (KL)."""
+EVALUATIONS = 20
+"""How often the held-out part is looked at during a descent."""
+FLOOR = 1e-4
+"""Least weight of a key in the divergence; weights at c ≤ b can be negative."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distilling:
+    """Hyper-parameters of a descent.
+
+    Parameters
+    ----------
+    objective : str
+        One of :data:`OBJECTIVES`.
+    steps : int
+        Gradient steps; each takes one batch of the calibration data.
+    lr : float
+        Peak learning rate of Adam; half a cosine to 0.
+    held_out : float
+        Share of the batches, at least one, that only decides which step is kept, head by head.
+    learn_offset : bool
+        Whether the offset c of every head is learned, within 0…2b; else it stays.
+    """
+
+    objective: str = "output"
+    steps: int = 200
+    lr: float = 0.02
+    held_out: float = 0.2
+    learn_offset: bool = True
+
+    def __post_init__(self):
+        check_choice("objective", self.objective, OBJECTIVES)
+        check_number("steps", self.steps, int, 0)
+        check_number("lr", self.lr, float, 0)
+        check_number("held_out", self.held_out, float, 0, 0.9)
+        if not isinstance(self.learn_offset, bool):
+            raise TypeError(f"learn_offset must be true or false, not {self.learn_offset!r}")
+
+    def split(self, batches):
+        """(train, held out) of a list of at least two batches."""
+        if len(batches) < 2:
+            raise ValueError(
+                f"calibration must be at least 2 batches, one of them held out, not {len(batches)}"
+            )
+        count = min(max(1, round(self.held_out * len(batches))), len(batches) - 1)
+        return batches[:-count], batches[-count:]
+
+
+@torch.no_grad()
+def start_hashes(core, calls, generator):
+    """Random hashes of an :class:`golden.attention.EcoFormerAttention`, centred and scaled.
+
+    Anchors are random tokens. Separate queries start with the rows of the keys, because codes of
+    one random projection agree as their tokens do.
+
+    Parameters
+    ----------
+    core : EcoFormerAttention
+    calls : list of golden.attention.Call
+        Calibration data.
+    generator : torch.Generator
+
+    Raises
+    ------
+    ValueError
+        Fewer tokens than anchors, or tokens that are all equal or not finite.
+    """
+    rows = torch.randn(core.hash.projection.shape, generator=generator)
+    for hashing, name in zip(core.hashes, ("k", "q")):
+        tokens = [torch.cat([call.present(h, getattr(call, name)) for call in calls])
+                  for h in range(core.heads)]  # fmt: skip
+        x = torch.stack(tokens)[None]
+        _check_tokens(hashing, x[0])
+        hashing.projection.copy_(rows)
+        if isinstance(hashing, KernelHash):
+            picks = torch.randperm(x.shape[2], generator=generator)[: hashing.anchors.shape[1]]
+            hashing.anchors.copy_(normalize(x[0, :, picks], dim=-1))
+        hashing.calibrate(x)
+        hashing.rescale(x)
+
+
+def _check_tokens(hashing, x):
+    if not x.isfinite().all():
+        raise ValueError("tokens must be finite numbers to learn a hash from")
+    if isinstance(hashing, KernelHash) and x.shape[1] < (need := hashing.anchors.shape[1]):
+        raise ValueError(
+            f"calibration must have at least {need} tokens for {need} anchors, not {x.shape[1]}"
+        )
+    spread = normalize(x, dim=-1).var(1).sum(-1)
+    if spread.min() < 1e-10:
+        raise ValueError(
+            f"tokens of head {spread.argmin()} must differ to learn a hash from them"
+        )
+
+
+def distil_layer(core, calls, targets, config, generator):
+    """Train the hashes of one layer to do what softmax attention does.
+
+    Parameters
+    ----------
+    core : EcoFormerAttention
+        Changed in place.
+    calls : list of golden.attention.Call
+        What the layer is given, batch by batch.
+    targets : list of Tensor [B, H, M, E]
+        What it should answer; used by the objective ``output``.
+    config : Distilling
+    generator : torch.Generator
+
+    Returns
+    -------
+    list of float
+        Mean held-out loss over heads: at the start and after every evaluation. ``output``: squared
+        error over that of answering 0; ``attention``: nats.
+
+    Raises
+    ------
+    FloatingPointError
+        The loss is not finite.
+    """
+    parameters = [p for hashing in core.hashes for p in hashing.parameters()]
+    if config.learn_offset:
+        parameters.append(core.offset)
+    loss = _output_loss if config.objective == "output" else _attention_loss
+    train, held_out = config.split(list(zip(calls, targets, strict=True)))
+    return descend(
+        parameters, lambda item: loss(core, *item), train, held_out, config, generator,
+        after_step=lambda: core.offset.data.clamp_(0, 2 * core.config.code_bits),
+    )  # fmt: skip
+
+
+def descend(parameters, loss, train, held_out, config, generator, after_step=None, reporter=None):
+    """Minimise a loss by Adam and keep the step at which the held-out part was best.
+
+    Parameters
+    ----------
+    parameters : list of Parameter
+        Trained in place; they require a gradient during the call only.
+    loss : callable
+        ``loss(item)`` gives a scalar, or one number per head if every parameter has heads in
+        front: then each head keeps its own best step.
+    train, held_out : list
+        Items.
+    config : Distilling
+        ``steps`` and ``lr``.
+    generator : torch.Generator
+        Chooses the items.
+    after_step : callable or None
+        Called after every step.
+    reporter : callable or None
+        Called as ``reporter(step, steps, held_out_loss)`` at every evaluation.
+
+    Returns
+    -------
+    list of float
+        Mean held-out losses.
+    """
+    before = [p.requires_grad for p in parameters]
+    for p in parameters:
+        p.requires_grad_(True)
+    try:
+        optimizer = torch.optim.Adam(parameters, config.lr)
+        best = _Best(parameters)
+        history = [best.update(_mean_loss(loss, held_out))]
+        every = max(1, config.steps // EVALUATIONS)
+        order = []
+        for step in range(config.steps):
+            if not order:
+                order = torch.randperm(len(train), generator=generator).tolist()
+            rate = 0.5 * config.lr * (1 + math.cos(math.pi * step / config.steps))
+            optimizer.param_groups[0]["lr"] = rate
+            optimizer.zero_grad()
+            value = loss(train[order.pop()]).sum()
+            if not math.isfinite(value.item()):
+                raise FloatingPointError(
+                    f"the loss is {value.item()} in step {step + 1}; lower the learning rate"
+                )
+            value.backward()
+            optimizer.step()
+            if after_step is not None:
+                after_step()
+            if (step + 1) % every == 0 or step + 1 == config.steps:
+                history.append(best.update(_mean_loss(loss, held_out)))
+                if reporter is not None:
+                    reporter(step + 1, config.steps, history[-1])
+        best.restore()
+    finally:
+        for p, required in zip(parameters, before):
+            p.requires_grad_(required)
+            p.grad = None
+    return history
+
+
+class _Best:
+    """The values of parameters when each head's held-out loss was lowest."""
+
+    def __init__(self, parameters):
+        self.parameters = parameters
+        self.kept = [p.detach().clone() for p in parameters]
+        self.lowest = None
+
+    def update(self, losses):
+        """Keep what is better now; returns the mean loss."""
+        if self.lowest is None:
+            self.lowest = losses
+            return losses.mean().item()
+        better = losses < self.lowest
+        self.lowest = torch.where(better, losses, self.lowest)
+        for kept, p in zip(self.kept, self.parameters):
+            kept.copy_(torch.where(better.view(-1, *[1] * (p.ndim - 1)), p.detach(), kept)
+                       if losses.ndim else p.detach() if better else kept)  # fmt: skip
+        return losses.mean().item()
+
+    def restore(self):
+        with torch.no_grad():
+            for kept, p in zip(self.kept, self.parameters):
+                p.copy_(kept)
+
+
+@torch.no_grad()
+def _mean_loss(loss, items):
+    return torch.stack([loss(item) for item in items]).mean(0)
+
+
+def _output_loss(core, call, target):
+    """Squared error of every head [H] over its target's square."""
+    error = core(call.q, call.k, call.v, call.keys) - target
+    counts = _asking(call)
+    if counts is not None:
+        error, target = error * counts, target * counts
+    return error.square().sum((0, 2, 3)) / target.square().sum((0, 2, 3)).clamp_min(1e-12)
+
+
+def _attention_loss(core, call, target):
+    """Kullback-Leibler divergence [H] of the weights from those of softmax, in nats per query.
+
+    Weights are shares of the sum of magnitudes, so that a negative one, which no distribution
+    has, costs what it adds to that sum.
+    """
+    scale = core.scale or call.q.shape[-1] ** -0.5
+    logits = scale * call.q @ call.k.mT
+    queries, keys = core.codes(call.q, call.k)
+    weights = queries @ keys.mT + core.offset[:, None, None]
+    if call.keys is not None:
+        there = call.keys[:, None, None]
+        logits = logits.masked_fill(~there, -math.inf)
+        weights = weights * there
+    wanted = torch.softmax(logits, -1)
+    total = weights.abs().sum(-1, keepdim=True).clamp_min(FLOOR)
+    log_ratio = wanted.clamp_min(1e-12).log() - weights.clamp_min(FLOOR).log() + total.log()
+    divergence = (wanted * log_ratio).sum(-1, keepdim=True)  # [B, H, M, 1]
+    counts = _asking(call)
+    if counts is None:
+        return divergence.mean((0, 2, 3))
+    return (divergence * counts).sum((0, 2, 3)) / counts.sum()
+
+
+def _asking(call):
+    """Which queries count [B, 1, M, 1]: with self-attention those of padding do not."""
+    if call.keys is None or call.q.shape[2] != call.k.shape[2]:
+        return None
+    return call.keys[:, None, :, None].to(call.v.dtype)
+
+
+def exact_outputs(core, calls):
+    """What softmax attention answers to ``calls``: list of Tensor [B, H, M, E]."""
+    with torch.no_grad():
+        return [softmax_attention(c.q, c.k, c.v, c.keys, core.scale) for c in calls]

@@ -1,0 +1,264 @@
+"""Where a network computes attention, and EcoFormer attention put in its place.
+
+Three kinds of places are known: :class:`golden.attention.SoftmaxAttention`,
+``torch.nn.MultiheadAttention``, and whatever calls the attention interface of ``transformers``.
+"""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.functional import linear
+
+from ecoformer.errors import EcoformerError
+from golden.attention import EcoFormerAttention, SoftmaxAttention, record, softmax_attention
+
+__all__ = ["Site", "find_sites", "fill_sites", "filled_sites", "NAME"]
+
+NAME = "ecoformer"
+"""Attribute under which an attention module of ``transformers`` holds its EcoFormer attention, and
+the name of the implementation in the interface."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """One module that computes attention.
+
+    Parameters
+    ----------
+    path : str
+        Its name in the network.
+    kind : str
+        ``core``, ``multihead`` or ``interface``.
+    heads, head_dim : int
+    scale : float or None
+        Factor of q·k; 1/√D when None.
+    """
+
+    path: str
+    kind: str
+    heads: int
+    head_dim: int
+    scale: float | None = None
+
+
+def find_sites(model, run):
+    """Every module of ``model`` that attends while ``run()`` runs it, in the order of use.
+
+    Raises
+    ------
+    EcoformerError
+        There is none, or one whose attention is causal, biased or of another form.
+    """
+    names = {id(module): name for name, module in model.named_modules()}
+    sites = {}
+
+    def found(module, kind, heads, head_dim, scale=None):
+        path = names[id(module)]
+        if path not in sites:
+            sites[path] = Site(path=path, kind=kind, heads=heads, head_dim=head_dim, scale=scale)
+
+    cores = [m for m in model.modules() if type(m) is SoftmaxAttention]
+    multiheads = [m for m in model.modules() if type(m) is nn.MultiheadAttention]
+    hooks = [m.register_forward_pre_hook(_multihead_hook(found)) for m in multiheads]
+    try:
+        with torch.no_grad(), _interface_observed(model, found), _no_fast_path():
+            tape = record(cores, run)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for core, calls in zip(cores, tape):
+        if calls:
+            found(core, "core", core.heads, calls[0].k.shape[-1], core.scale)
+    if not sites:
+        raise EcoformerError(
+            f"{type(model).__name__}: no attention that can be replaced; it must be "
+            "torch.nn.MultiheadAttention or a model of transformers with an attention interface"
+        )
+    return list(sites.values())
+
+
+def fill_sites(model, sites, config):
+    """Put EcoFormer attention with random hashes into ``sites``; returns it, site by site.
+
+    Parameters
+    ----------
+    model : Module
+        Changed in place.
+    sites : list of Site
+    config : golden.attention.AttentionConfig
+
+    Returns
+    -------
+    list of EcoFormerAttention
+    """
+    cores = []
+    for number, site in enumerate(sites):
+        core = EcoFormerAttention(site.heads, site.head_dim, config, site.scale, number)
+        try:
+            module = model.get_submodule(site.path)
+        except AttributeError as error:
+            raise EcoformerError(
+                f"{type(model).__name__}: no module {site.path}; give the model that was converted"
+            ) from error
+        if site.kind == "interface":
+            setattr(module, NAME, core)
+        else:
+            new = core if site.kind == "core" else EcoFormerMultihead(module, core)
+            parent, _, child = site.path.rpartition(".")
+            setattr(model.get_submodule(parent), child, new)
+        cores.append(core)
+    if any(site.kind == "interface" for site in sites):
+        _register()
+        model.set_attn_implementation(NAME)
+    return cores
+
+
+def filled_sites(model):
+    """The sites of a converted network, in the order of use."""
+    found = []
+    for name, core in model.named_modules():
+        if isinstance(core, EcoFormerAttention):
+            path, _, attribute = name.rpartition(".")
+            holder = model.get_submodule(path)
+            kind = "multihead" if isinstance(holder, EcoFormerMultihead) else "interface"
+            if attribute != NAME:
+                path, kind = name, "core"
+            shape = {"heads": core.heads, "head_dim": core.hash.head_dim, "scale": core.scale}
+            found.append((core.layer, Site(path=path, kind=kind, **shape)))
+    return [site for _, site in sorted(found, key=lambda pair: pair[0])]
+
+
+class EcoFormerMultihead(nn.Module):
+    """In the place of ``torch.nn.MultiheadAttention``, with its projections and parameter names.
+
+    Parameters
+    ----------
+    replaced : torch.nn.MultiheadAttention
+        Its parameters are taken over, not copied.
+    core : EcoFormerAttention
+    """
+
+    _qkv_same_embed_dim = False  # keeps TransformerEncoderLayer from its fused softmax kernel
+
+    def __init__(self, replaced, core):
+        super().__init__()
+        self.num_heads = replaced.num_heads
+        self.batch_first = replaced.batch_first
+        self.in_proj_weight = replaced.in_proj_weight
+        self.in_proj_bias = replaced.in_proj_bias
+        self.out_proj = replaced.out_proj
+        setattr(self, NAME, core)
+
+    def forward(
+        self, query, key, value, key_padding_mask=None, need_weights=False, attn_mask=None,
+        average_attn_weights=True, is_causal=False,
+    ):  # fmt: skip
+        """(output, None), shapes as in ``torch.nn.MultiheadAttention``."""
+        if attn_mask is not None or is_causal:
+            raise ValueError("attn_mask must be None: EcoFormer attention takes padding only")
+        if not self.batch_first:
+            query, key, value = (x.transpose(0, 1) for x in (query, key, value))
+        weights = self.in_proj_weight.chunk(3)
+        biases = 3 * [None] if self.in_proj_bias is None else self.in_proj_bias.chunk(3)
+        q, k, v = (
+            linear(x, w, b).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for x, w, b in zip((query, key, value), weights, biases)
+        )
+        keys = None
+        if key_padding_mask is not None:  # bool, or 0 and -inf
+            mask = key_padding_mask
+            keys = ~mask if mask.dtype == torch.bool else mask == 0
+        o = self.out_proj(getattr(self, NAME)(q, k, v, keys).transpose(1, 2).flatten(2))
+        return (o if self.batch_first else o.transpose(0, 1)), None
+
+
+def _multihead_hook(found):
+    def hook(module, args):
+        if not module._qkv_same_embed_dim or module.bias_k is not None or module.add_zero_attn:
+            raise EcoformerError(
+                "torch.nn.MultiheadAttention: separate embedding sizes, bias_k and add_zero_attn "
+                "cannot be replaced"
+            )
+        found(module, "multihead", module.num_heads, module.head_dim)
+
+    return hook
+
+
+@contextmanager
+def _no_fast_path():
+    """The fused kernels of encoder layers call no module, so no hook."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+# -- the attention interface of transformers ---------------------------------------------------
+
+_finder = None
+"""Told of every attention module while sites are being looked for."""
+
+
+@contextmanager
+def _interface_observed(model, found):
+    """Run a transformers model through :func:`_interface_attention`; others stay as they are."""
+    global _finder
+    if not hasattr(model, "set_attn_implementation"):
+        yield
+        return
+    _register()
+    before = model.config._attn_implementation
+    model.set_attn_implementation(NAME)
+    _finder = found
+    try:
+        yield
+    finally:
+        _finder = None
+        model.set_attn_implementation(before)
+
+
+def _register():
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(NAME, _interface_attention)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+
+
+def _interface_attention(module, query, key, value, attention_mask, scaling=None, **kwargs):
+    """Attention function of the interface: (o [B, M, H, E], None)."""
+    keys = _padding(module, query, key, attention_mask, kwargs)
+    core = getattr(module, NAME, None)
+    if core is not None:
+        o = core(query, key, value, keys)
+    elif _finder is not None:
+        _finder(module, "interface", query.shape[1], query.shape[-1], scaling)
+        o = softmax_attention(query, key, value, keys, scaling)
+    else:
+        raise EcoformerError(
+            f"{type(module).__name__}: it did not attend during conversion; give calibration data "
+            "that uses it"
+        )
+    return o.transpose(1, 2).contiguous(), None
+
+
+def _padding(module, query, key, mask, given):
+    """Keys that count, bool [B, N] or None; refuses attention that is more than padded softmax."""
+    what = None
+    if getattr(module, "is_causal", False) or given.get("is_causal"):
+        what = "causal attention"
+    elif key.shape[1] != query.shape[1]:
+        what = "fewer key heads than query heads"
+    elif any(given.get(name) is not None for name in ("position_bias", "softcap", "s_aux")):
+        what = "a bias of positions or a bounded logit"
+    elif given.get("sliding_window") is not None:
+        what = "a sliding window"
+    elif mask is not None and (mask.dtype != torch.bool or (mask != mask[:, :1, :1]).any()):
+        what = "a mask other than padding"
+    if what is not None:
+        raise EcoformerError(f"{type(module).__name__}: {what} cannot be replaced")
+    return None if mask is None else mask[:, 0, 0]

@@ -1,0 +1,249 @@
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from ecoformer.errors import EcoformerError
+from golden.attention import AttentionConfig, EcoFormerAttention
+from golden.convert import (
+    convert,
+    cores_of,
+    load_converted,
+    readout,
+    refine,
+    run_model,
+    save_converted,
+)
+from golden.distilling import Distilling
+from golden.network import NetworkConfig, VisionTransformer
+from golden.swapping import find_sites
+
+transformers = pytest.importorskip("transformers")
+
+CONFIG = AttentionConfig(hash="linear", code_bits=16, queries="separate")
+QUICK = Distilling(steps=8)
+SIZES = dict(
+    hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=32,
+    initializer_range=0.3,  # large enough for attention to matter
+)  # fmt: skip
+
+
+def make_text(count=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    mask = torch.arange(10) < torch.tensor([[10], [6], [8], [3]])
+    return [
+        {"input_ids": torch.randint(3, 50, (4, 10), generator=generator),
+         "attention_mask": mask.long()}
+        for _ in range(count)
+    ]  # fmt: skip
+
+
+def make_pixels(count=3, size=16):
+    generator = torch.Generator().manual_seed(0)
+    return [{"pixel_values": torch.randn(4, 3, size, size, generator=generator)}
+            for _ in range(count)]  # fmt: skip
+
+
+def bert():
+    config = transformers.BertConfig(vocab_size=50, max_position_embeddings=16, **SIZES)
+    return transformers.BertModel(config), make_text()
+
+
+def albert():
+    config = transformers.AlbertConfig(
+        vocab_size=50, embedding_size=8, max_position_embeddings=16, **SIZES
+    )
+    return transformers.AlbertModel(config), make_text()
+
+
+def vit():
+    config = transformers.ViTConfig(image_size=16, patch_size=4, **SIZES)
+    return transformers.ViTForImageClassification(config), make_pixels()
+
+
+def encoder():
+    layer = nn.TransformerEncoderLayer(24, 3, 32, batch_first=True)
+    model = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+    generator = torch.Generator().manual_seed(0)
+    padding = torch.arange(10) >= torch.tensor([[10], [6], [8], [3]])
+    batches = [
+        {"src": torch.randn(4, 10, 24, generator=generator), "src_key_padding_mask": padding}
+        for _ in range(3)
+    ]
+    return model, batches
+
+
+def own():
+    model = VisionTransformer(NetworkConfig(image_size=16, width=24, heads=3, depth=2))
+    images = torch.randint(0, 256, (3, 4, 1, 16, 16), generator=torch.Generator().manual_seed(0))
+    return model, list(images.byte())
+
+
+FAMILIES = {"bert": bert, "albert": albert, "vit": vit, "encoder": encoder, "own": own}
+LAYERS = {"albert": 1}  # its layers share one module
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+def answer(model, batch):
+    with torch.no_grad():
+        return readout(run_model(model, batch), batch)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_attention_is_replaced(family):
+    model, batches = FAMILIES[family]()
+    model.eval()
+    before = answer(model, batches[0])
+    told = []
+    converted = convert(model, CONFIG, batches, QUICK, reporter=lambda *line: told.append(line))
+    cores = cores_of(converted)
+    assert len(cores) == len(told) == LAYERS.get(family, 2)
+    assert all(not core.exact and core.heads == 3 for core in cores)
+    after = answer(converted, batches[0])
+    assert after.isfinite().all() and not torch.allclose(after, before, atol=1e-3)
+    # The original is untouched, and softmax in the same places gives its answer back.
+    assert torch.equal(answer(model, batches[0]), before)
+    for core in cores:
+        core.exact = True
+    torch.testing.assert_close(answer(converted, batches[0]), before, atol=1e-5, rtol=1e-4)
+    assert not any(isinstance(m, EcoFormerAttention) for m in model.modules())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_file_gives_the_same_network(family, tmp_path):
+    model, batches = FAMILIES[family]()
+    converted = convert(model, CONFIG, batches, QUICK, seed=3)
+    save_converted(converted, tmp_path / "model.pt")
+    loaded = load_converted(tmp_path / "model.pt", model)
+    assert torch.equal(answer(loaded, batches[1]), answer(converted, batches[1]))
+    again = convert(model, CONFIG, batches, QUICK, seed=3)
+    assert torch.equal(answer(again, batches[1]), answer(converted, batches[1]))
+    other, _ = FAMILIES["own" if family == "encoder" else "encoder"]()
+    with pytest.raises(EcoformerError, match="model.pt: not a converted |no module"):
+        load_converted(tmp_path / "model.pt", other)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_converted_network_trains(family):
+    model, batches = FAMILIES[family]()
+    converted = convert(model, CONFIG, batches, QUICK).train()
+    for core in cores_of(converted):
+        core.requires_grad_()
+    readout(run_model(converted, batches[0]), batches[0]).square().sum().backward()
+    for core in cores_of(converted):
+        for name, p in core.named_parameters():
+            assert p.grad is not None and p.grad.isfinite().all(), name
+        assert core.hash.projection.grad.abs().sum() > 0
+
+
+def test_more_bits_answer_more_alike():
+    model, batches = bert()
+    batches = make_text(6)
+    want = answer(model.eval(), batches[-1])
+    errors = []
+    for bits in (2, 64):
+        config = AttentionConfig(hash="linear", code_bits=bits, queries="separate")
+        converted = convert(model, config, batches, Distilling(steps=40))
+        errors.append((answer(converted, batches[-1]) - want).square().mean())
+    assert errors[1] < 0.7 * errors[0]
+
+
+def test_refining_agrees_better_and_trains_the_hashes_only():
+    model, batches = bert()
+    batches = make_text(8)
+    converted = convert(model, CONFIG, batches, Distilling(steps=2))
+    before = {name: p.clone() for name, p in converted.state_dict().items()}
+    history = refine(converted, batches, Distilling(steps=40, lr=0.02))
+    assert min(history) < 0.9 * history[0]
+    for name, p in converted.state_dict().items():
+        assert ".ecoformer." in name or torch.equal(p, before[name]), name
+    assert not torch.equal(before[(name := "encoder.layer.0.attention.self.ecoformer.offset")],
+                           converted.state_dict()[name])  # fmt: skip
+    assert all(p.requires_grad != (".ecoformer." in name)
+               for name, p in converted.named_parameters())  # fmt: skip
+    tuned = refine(
+        converted, batches, Distilling(steps=40, lr=1e-3), parameters=list(converted.parameters())
+    )
+    assert min(tuned) < 0.9 * tuned[0]
+
+
+def test_padding_does_not_matter():
+    model, batches = bert()
+    converted = convert(model, CONFIG, batches, QUICK)
+    batch = {name: x[1:2] for name, x in batches[0].items()}
+    short = {name: x[:, :6] for name, x in batch.items()}
+    torch.testing.assert_close(
+        answer(converted, batch)[:, :6], answer(converted, short), atol=1e-5, rtol=1e-4
+    )
+
+
+def test_a_network_without_attention_is_refused():
+    with pytest.raises(EcoformerError, match="^Linear: no attention that can be replaced; "):
+        find_sites(model := nn.Linear(3, 3), lambda: model(torch.zeros(1, 3)))
+
+
+def test_causal_attention_is_refused():
+    config = transformers.GPT2Config(vocab_size=50, n_positions=16, n_embd=24, n_layer=1, n_head=3)
+    model = transformers.GPT2Model(config)
+    with pytest.raises(EcoformerError, match="^GPT2Attention: causal attention cannot be replaced"):
+        convert(model, CONFIG, make_text(), QUICK)
+    assert model.config._attn_implementation == "sdpa"
+
+
+def test_masks_other_than_padding_are_refused():
+    model, batches = bert()
+    square = torch.rand(4, 1, 10, 10) > 0.3
+    with pytest.raises(EcoformerError, match="a mask other than padding cannot be replaced"):
+        convert(model, CONFIG, [batch | {"attention_mask": square} for batch in batches], QUICK)
+    model, batches = encoder()
+    converted = convert(model, CONFIG, batches, QUICK)
+    with pytest.raises(ValueError, match="^attn_mask must be None"):
+        converted(batches[0]["src"], mask=torch.zeros(10, 10))
+
+
+def test_uncommon_multihead_attention_is_refused():
+    model = nn.MultiheadAttention(8, 2, kdim=4, batch_first=True)
+    x = torch.randn(1, 3, 8), torch.randn(1, 3, 4), torch.randn(1, 3, 8)
+    with pytest.raises(EcoformerError, match="separate embedding sizes"):
+        find_sites(model, lambda: model(*x))
+
+
+def test_shared_queries_are_refused_where_queries_are_not_keys():
+    model, batches = bert()
+    shared = AttentionConfig(hash="linear")
+    with pytest.raises(EcoformerError, match="queries must be the keys with queries = 'shared'$"):
+        convert(model, shared, batches, QUICK)
+
+
+def test_useless_calibration_is_refused_by_the_name_of_the_layer():
+    model, batches = bert()
+    few = AttentionConfig(anchors=128, queries="separate")
+    with pytest.raises(
+        EcoformerError,
+        match="^BertModel, encoder.layer.0.attention.self: calibration must have at least 128",
+    ):
+        convert(model, few, [{n: x[:2, :5] for n, x in batch.items()} for batch in batches], QUICK)
+
+
+def test_damaged_files_are_refused(tmp_path):
+    model, batches = encoder()
+    path = tmp_path / "model.pt"
+    with pytest.raises(EcoformerError, match="no such converted model; make one with 'convert'$"):
+        load_converted(path, model)
+    with pytest.raises(EcoformerError, match="^TransformerEncoder: not converted; nothing to save"):
+        save_converted(model, path)
+    save_converted(convert(model, CONFIG, batches, QUICK), path)
+    content = torch.load(path)
+    content["state"]["layers.0.norm1.weight"][0] += 1
+    torch.save(content, path)
+    with pytest.raises(EcoformerError, match="damaged model file"):
+        load_converted(path, model)
+    content["config"] = json.dumps({"sites": []})
+    torch.save(content, path)
+    with pytest.raises(EcoformerError, match="not a converted TransformerEncoder .'attention'."):
+        load_converted(path, model)
