@@ -154,11 +154,11 @@ def test_more_bits_answer_more_alike():
 
 
 def test_refining_agrees_better_and_trains_the_hashes_only():
-    model, batches = bert()
-    batches = make_text(8)
+    model, _ = bert()
+    batches = 2 * make_text(4)  # random words teach nothing about others: the same are held out
     converted = convert(model, CONFIG, batches, Distilling(steps=2))
     before = {name: p.clone() for name, p in converted.state_dict().items()}
-    history = refine(converted, batches, Distilling(steps=40, lr=0.02))
+    history = refine(converted, batches, Distilling(steps=80, lr=5e-3))
     assert min(history) < 0.9 * history[0]
     for name, p in converted.state_dict().items():
         assert ".ecoformer." in name or torch.equal(p, before[name]), name
