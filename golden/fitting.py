@@ -155,8 +155,13 @@ class Fitter:
             raise EcoformerError(
                 f"{path}: checkpoint of other settings; give another folder or do not resume"
             )
-        model.load_state_dict(content["model"])
-        optimizer.load_state_dict(content["optimizer"])
+        try:
+            model.load_state_dict(content["model"])
+            optimizer.load_state_dict(content["optimizer"])
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise EcoformerError(
+                f"{path}: checkpoint of another version's network; train again with --restart"
+            ) from error
         return content["history"]
 
 

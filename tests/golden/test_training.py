@@ -149,6 +149,17 @@ def test_caller_keeps_its_random_state_and_threads(tmp_path):
     torch.set_num_threads(threads)
 
 
+def test_checkpoint_of_another_network_is_refused(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(NETWORK, TRAINING, tmp_path, StopAfter(1))
+    (path,) = (tmp_path / "checkpoints").glob("*.pt")
+    content = torch.load(path)
+    content["model"]["spare"] = content["model"].pop("norm.weight")
+    torch.save(content, path)
+    with pytest.raises(EcoformerError, match="another version's network; train again with"):
+        train(NETWORK, TRAINING, tmp_path)
+
+
 def test_checkpoint_of_other_settings_is_refused(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(NETWORK, TRAINING, tmp_path, StopAfter(1))
