@@ -112,6 +112,10 @@ class ParameterImage:
                 raise ValueError(f"{name} must be {kind.__name__}, not {array.dtype}")
             if not np.isfinite(array).all():
                 raise ValueError(f"{name} must be finite, not {array}")
+        if (self.token_scale < 0).any():
+            raise ValueError(f"token_scale must be at least 0, not {self.token_scale}")
+        if not np.isin(self.unit_tokens, (0, 1)).all():
+            raise ValueError(f"unit_tokens must be 0 or 1, not {self.unit_tokens}")
 
     def save(self, path, config):
         """Write the image for ``config`` atomically; the checksum covers every array."""

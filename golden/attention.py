@@ -253,6 +253,11 @@ class EcoFormerAttention(SoftmaxAttention):
         """The hash of the keys, and that of separate queries."""
         return [self.hash] if self.query_hash is None else [self.hash, self.query_hash]
 
+    @torch.no_grad()
+    def limit_offset(self):
+        """Bring the offset back into 0…2b, what the hardware holds, after a step of training."""
+        self.offset.clamp_(0, 2 * self.config.code_bits)
+
     def codes(self, q, k):
         """Codes of queries and keys; one and the same Tensor where they are shared."""
         if self.query_hash is not None:

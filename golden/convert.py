@@ -54,6 +54,7 @@ def convert(model, config, calibration, learning=None, seed=0, reporter=None):
         No attention that can be replaced, or calibration data no hash can be learned from.
     """
     learning = learning or Distilling()
+    _split(model, learning, calibration)  # refused now, not after minutes
     converted = deepcopy(model).eval()
     sites = find_sites(converted, lambda: run_model(converted, calibration[0]))
     with torch.random.fork_rng(devices=[]):
@@ -108,13 +109,19 @@ def refine(model, calibration, learning, read=None, seed=0, parameters=None, rep
     -------
     list of float
         Held-out losses: squared error over the square of the original's output.
+
+    Raises
+    ------
+    EcoformerError
+        Fewer than two batches, an output nothing can be read from, or a loss that is not finite.
     """
     read = read or readout
     cores = cores_of(model)
+    _split(model, learning, calibration)
     hashes = [p for core in cores for p in core.parameters()]
     own = [p for p in model.parameters() if all(p is not h for h in hashes)]
     targets = _original_outputs(model, cores, calibration, read)
-    train, held_out = learning.split(list(zip(calibration, targets)))
+    train, held_out = _split(model, learning, list(zip(calibration, targets)))
 
     def loss(item):
         batch, target = item
@@ -123,7 +130,7 @@ def refine(model, calibration, learning, read=None, seed=0, parameters=None, rep
 
     def after_step():
         for core in cores:
-            core.offset.data.clamp_(0, 2 * core.config.code_bits)
+            core.limit_offset()
 
     frozen = [p for p in own if p.requires_grad] if parameters is None else []
     for p in frozen:
@@ -138,6 +145,13 @@ def refine(model, calibration, learning, read=None, seed=0, parameters=None, rep
     finally:
         for p in frozen:
             p.requires_grad_(True)
+
+
+def _split(model, learning, batches):
+    try:
+        return learning.split(batches)
+    except ValueError as error:
+        raise EcoformerError(f"{type(model).__name__}: {error}") from error
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ host does beside an accelerator: quantise, send a packet per head, and scale the
 import numpy as np
 import torch
 
+from ecoformer.errors import EcoformerError
 from ecoformer.workload import Workload
 from golden.calibration import set_numbers
 from golden.integer.attention import attend
@@ -73,6 +74,11 @@ class HostedAttention:
         :class:`IntegerEngine`: no hardware takes them yet.
     observer : callable or None
         Called as ``observer(workload, outputs)`` after every layer with shared queries.
+
+    Raises
+    ------
+    EcoformerError
+        Separate queries on an engine that takes no separate ones.
     """
 
     def __init__(self, config, image, layers, engine, observer=None):
@@ -81,6 +87,12 @@ class HostedAttention:
         self.numbers = {
             layer.layer: numbers for layer, numbers in zip(layers, set_numbers(layers), strict=True)
         }
+        separate = any(numbers.shape[1] > 1 for numbers in self.numbers.values())
+        if separate and engine is not None and not hasattr(engine, "attend_sequences"):
+            raise EcoformerError(
+                "model: its queries have hashes of their own, which this version runs in the "
+                "integer model only; use queries = 'shared' for hardware"
+            )
         self.engine = engine
         self.observer = observer
 

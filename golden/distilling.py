@@ -9,13 +9,12 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch.nn.functional import normalize
 
 from golden.attention import softmax_attention
 from golden.checks import check_choice, check_number
-from golden.hashing import KernelHash
+from golden.hashing import KernelHash, check_tokens
 
-__all__ = ["Distilling", "descend", "distil_layer", "start_hashes", "OBJECTIVES"]
+__all__ = ["Distilling", "descend", "distil_layer", "exact_outputs", "start_hashes", "OBJECTIVES"]
 
 OBJECTIVES = ("output", "attention")
 """What a layer is trained against: the outputs of softmax attention, or its distribution (KL)."""
@@ -58,7 +57,7 @@ class Distilling:
             raise TypeError(f"learn_offset must be true or false, not {self.learn_offset!r}")
 
     def split(self, batches):
-        """(train, held out) of a list of at least two batches."""
+        """(train, held out) of a list of at least two batches; ValueError with fewer."""
         if len(batches) < 2:
             raise ValueError(
                 f"calibration must be at least 2 batches, one of them held out, not {len(batches)}"
@@ -91,26 +90,19 @@ def start_hashes(core, calls, generator):
         tokens = [torch.cat([call.present(h, getattr(call, name)) for call in calls])
                   for h in range(core.heads)]  # fmt: skip
         x = torch.stack(tokens)[None]
-        _check_tokens(hashing, x[0])
+        check_tokens(x[0])
         hashing.projection.copy_(rows)
         if isinstance(hashing, KernelHash):
-            picks = torch.randperm(x.shape[2], generator=generator)[: hashing.anchors.shape[1]]
-            hashing.anchors.copy_(normalize(x[0, :, picks], dim=-1))
+            _check_anchors(hashing.anchors.shape[1], x.shape[2])
+            hashing.draw_anchors(x[0], generator)
         hashing.calibrate(x)
         hashing.rescale(x)
 
 
-def _check_tokens(hashing, x):
-    if not x.isfinite().all():
-        raise ValueError("tokens must be finite numbers to learn a hash from")
-    if isinstance(hashing, KernelHash) and x.shape[1] < (need := hashing.anchors.shape[1]):
+def _check_anchors(anchors, tokens):
+    if tokens < anchors:
         raise ValueError(
-            f"calibration must have at least {need} tokens for {need} anchors, not {x.shape[1]}"
-        )
-    spread = normalize(x, dim=-1).var(1).sum(-1)
-    if spread.min() < 1e-10:
-        raise ValueError(
-            f"tokens of head {spread.argmin()} must differ to learn a hash from them"
+            f"calibration must have at least {anchors} tokens for {anchors} anchors, not {tokens}"
         )
 
 
@@ -146,7 +138,7 @@ def distil_layer(core, calls, targets, config, generator):
     train, held_out = config.split(list(zip(calls, targets, strict=True)))
     return descend(
         parameters, lambda item: loss(core, *item), train, held_out, config, generator,
-        after_step=lambda: core.offset.data.clamp_(0, 2 * core.config.code_bits),
+        after_step=core.limit_offset,
     )  # fmt: skip
 
 

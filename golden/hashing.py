@@ -13,7 +13,7 @@ from ecoformer.weights import WEIGHT_FORMATS
 from golden.checks import check_choice, check_number
 from golden.weights import constrain, round_weights
 
-__all__ = ["Hash", "KernelHash", "LinearHash", "SignSTE", "sign"]
+__all__ = ["Hash", "KernelHash", "LinearHash", "SignSTE", "check_tokens", "sign"]
 
 
 class SignSTE(torch.autograd.Function):
@@ -187,6 +187,15 @@ class KernelHash(Hash):
         cosine = normalize(x, dim=-1) @ self.anchors.mT
         return 1 + self.anchors.square().sum(-1)[:, None] - 2 * cosine
 
+    @torch.no_grad()
+    def draw_anchors(self, x, generator):
+        """Take random unit tokens of ``x`` [H, N, D] for anchors; repeated when there are fewer."""
+        tokens, count = x.shape[1], self.anchors.shape[1]
+        rounds = -(-count // tokens)
+        for head, own in enumerate(normalize(x, dim=-1)):
+            picks = [torch.randperm(tokens, generator=generator) for _ in range(rounds)]
+            self.anchors[head] = own[torch.cat(picks)[:count]]
+
     def stored_anchors(self):
         """The anchors as the chip holds them; int8 anchors count as exact."""
         if self.weights == "int8":
@@ -268,6 +277,21 @@ class LinearHash(Hash):
     def calibrate(self, x, keys=None):
         """Centre the thresholds on the tokens ``x``."""
         self.centre(x, keys)
+
+
+def check_tokens(x):
+    """Refuse tokens ``x`` [H, N, D] that no hash can be learned from.
+
+    Raises
+    ------
+    ValueError
+        Numbers that are not finite, or a head whose tokens all point the same way.
+    """
+    if not x.isfinite().all():
+        raise ValueError("tokens must be finite numbers to learn a hash from")
+    spread = normalize(x, dim=-1).var(1, correction=0).sum(-1)
+    if spread.min() < 1e-10:
+        raise ValueError(f"tokens of head {spread.argmin()} must differ to learn a hash from them")
 
 
 def _fixed(tensor):

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from scipy.linalg import eigh
 from scipy.sparse import csr_array
-from torch.nn.functional import normalize
 
 from golden.attention import observed
 from golden.checks import check_choice, check_number
-from golden.hashing import KernelHash
+from golden.hashing import KernelHash, check_tokens
 from golden.weights import constrain
 
 __all__ = ["HashLearning", "PairLabels", "learn_hash", "learn_hashes", "separation"]
@@ -131,18 +130,14 @@ def learn_hash(hash, x, generator, config=None, similarity=None):
         The tokens of a head are all equal, or not finite.
     """
     config = config or HashLearning()
-    if not x.isfinite().all():
-        raise ValueError("tokens must be finite numbers to learn a hash from")
     images, heads, tokens, _ = x.shape
+    check_tokens(x.transpose(0, 1).flatten(1, 2))
     if isinstance(hash, KernelHash):
-        hash.anchors.copy_(_random_anchors(x[0], hash.anchors.shape[1], generator))
+        hash.draw_anchors(x[0], generator)
     hash.calibrate(x)
     features = hash.features(x).transpose(0, 1)  # [H, B, N, f]
     features = features - features.mean((1, 2), keepdim=True)
     flat = features.reshape(heads, images * tokens, -1)
-    if (spread := flat.square().mean((1, 2))).min() < 1e-12:
-        head = spread.argmin().item()
-        raise ValueError(f"tokens of head {head} must differ to learn a hash from them")
     if similarity is None:
         labels = PairLabels.of_tokens(x, config.pairs)
     else:
@@ -183,15 +178,17 @@ class _Greedy:
         self.labels = labels
         self.bits = bits
         self.weights = weights
-        self.found = np.empty((heads, images, tokens, bits), np.float32)  # codes of the bits so far
+        self.found = np.empty((heads, images, bits, tokens), np.float32)  # codes of the bits so far
         self.count = 0
         self.scale = np.float32(1 / (images * tokens * bits))
 
     def residual(self, y):
         """S·y for ``y`` [H, B, N, f]."""
-        found = self.found[..., : self.count]
-        explained = found @ (found.swapaxes(-1, -2) @ y)
-        return self.bits * (self.labels @ y) - explained
+        found = self.found[:, :, : self.count]
+        result = self.labels @ y
+        result *= self.bits
+        result -= found.swapaxes(-1, -2) @ (found @ y)
+        return result
 
     def descend(self, start, config):
         """The row a [H, f] after gradient descent from ``start``, and its loss curve."""
@@ -199,7 +196,7 @@ class _Greedy:
         step = STEPS[config.optimizer](a)
         curve = np.empty((config.iterations + 1, len(a)), np.float32)
         for i in range(config.iterations + 1):
-            y = np.tanh(self._project(a) / 2)  # 2·sigmoid(z) - 1
+            y = np.tanh(self._project(a / 2))  # 2·sigmoid(z) - 1 with z = φa
             pull = self.residual(y[..., None])[..., 0]
             curve[i] = -self.scale * (y * pull).sum((1, 2))
             if i < config.iterations:
@@ -226,7 +223,7 @@ class _Greedy:
         before, after = (np.where(self._project(w) >= 0, 1, -1).astype(np.float32)
                          for w in (start, a))  # fmt: skip
         better = self._energy(after) > self._energy(before)  # [H]
-        self.found[..., self.count] = np.where(better[:, None, None], after, before)
+        self.found[:, :, self.count] = np.where(better[:, None, None], after, before)
         self.count += 1
         return np.where(better[:, None], a, start)
 
@@ -343,14 +340,3 @@ def _extremes(similarity, pairs):
         similarity.topk(count, sorted=False).indices,
         similarity.topk(count, largest=False, sorted=False).indices,
     )
-
-
-def _random_anchors(x, count, generator):
-    """``count`` unit tokens of ``x`` [H, N, D] per head; repeated when there are fewer tokens."""
-    heads, tokens, _ = x.shape
-    rounds = -(-count // tokens)
-    picks = [
-        torch.cat([torch.randperm(tokens, generator=generator) for _ in range(rounds)])[:count]
-        for _ in range(heads)
-    ]
-    return normalize(torch.stack([x[h, pick] for h, pick in enumerate(picks)]), dim=-1)

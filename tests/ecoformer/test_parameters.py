@@ -258,6 +258,13 @@ def test_the_host_scales_are_finite_float32(image, name):
             wrong.check(CONFIG)
 
 
+def test_host_rules_for_tokens_are_checked(image):
+    with pytest.raises(ValueError, match="^token_scale must be at least 0, not "):
+        replace(image, token_scale=np.array([0, -1, 1], dtype=np.float32)).check(CONFIG)
+    with pytest.raises(ValueError, match="^unit_tokens must be 0 or 1, not "):
+        replace(image, unit_tokens=np.array([0, 2, 1])).check(CONFIG)
+
+
 @pytest.mark.parametrize("hash, unused", [("linear", "anchors, bias, shift"),
                                           ("codes", "anchors, bias, projection, shift, threshold")])
 def test_a_family_has_its_own_arrays_and_no_others(image, hash, unused, tmp_path):

@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
+import torch
 
 from ecoformer.config import Config
 from ecoformer.errors import EcoformerError
-from golden.attention import AttentionConfig, EcoFormerAttention
+from golden.attention import AttentionConfig, Call, EcoFormerAttention
 from golden.calibration import calibrate, check_layers, code_disagreement, set_numbers
+from golden.deployment import HostedAttention, IntegerEngine, hosted
+from golden.distilling import start_hashes
 from golden.network import VisionTransformer
 from tests.golden.small import CONFIG, NETWORK, make_images, make_model, make_tape
 
@@ -92,3 +95,84 @@ def test_collapsed_tokens_are_refused(images):
     model.attention_layers()[0].hash.sigma.fill_(1e-4)
     with pytest.raises(EcoformerError, match="collapsed"):
         calibrated(model, images)
+
+
+FAMILY = dict(code_bits=12, anchors=9)
+"""Shape of the attention in the tests of all families; 3 heads of 8 elements."""
+
+
+def family_layers(seed=0, **attention):
+    """Two layers with calibrated random hashes, and what they saw, padding included."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        config = AttentionConfig(**FAMILY, **attention)
+        layers = [EcoFormerAttention(3, 8, config, layer=i) for i in range(2)]
+    keys = torch.arange(14) < torch.tensor([[14], [9], [3]])
+    tape = []
+    for layer in layers:
+        k, q, v = torch.randn(3, 3, 3, 14, 8, generator=generator) * torch.tensor(3.0)
+        q = k if config.queries == "shared" else q
+        call = Call(q, k, v, keys)
+        start_hashes(layer, [call], generator)
+        tape.append([call])
+    return layers, tape
+
+
+def family_config(layers):
+    attention = layers[0].config
+    shared = {name: getattr(attention, name) for name in ("hash", "weights", *FAMILY)}
+    return Config(head_dim=8, value_dim=8, max_tokens=16, parameter_sets=12, **shared)
+
+
+@pytest.mark.parametrize("queries", ["shared", "separate"])
+@pytest.mark.parametrize("weights", ["int8", "pow2", "ternary"])
+@pytest.mark.parametrize("hash, normalise", [("rbf", False), ("linear", False), ("linear", True)])
+def test_every_family_keeps_its_codes_and_outputs_in_integers(hash, normalise, weights, queries):
+    layers, tape = family_layers(hash=hash, normalise=normalise, weights=weights, queries=queries)
+    config = family_config(layers)
+    image = calibrate(config, layers, tape)
+    assert image.sets == {"shared": 6, "separate": 12}[queries]
+    assert (image.token_scale > 0).all() == (hash == "linear")
+    assert (image.unit_tokens == normalise).all()
+    # Rounded tokens flip bits near a threshold; random thresholds lie where tokens are densest.
+    assert np.mean(code_disagreement(config, layers, image, tape)) < 0.02
+    host = HostedAttention(config, image, layers, IntegerEngine(config, image))
+    for layer, (call,) in zip(layers, tape):
+        with hosted([layer], host), torch.inference_mode():
+            integer = layer(call.q, call.k, call.v, call.keys)
+        with torch.inference_mode():
+            want = layer(call.q, call.k, call.v, call.keys)
+        there = call.keys[:, None, :, None]
+        error = ((integer - want) * there).square().sum() / (want * there).square().sum()
+        assert error < 0.05
+    image.threshold[3] += 10_000  # the measure can fail
+    assert np.max(code_disagreement(config, layers, image, tape)) > 0.1
+
+
+def test_separate_queries_are_refused_on_hardware():
+    layers, tape = family_layers(hash="linear", queries="separate")
+    config = family_config(layers)
+    image = calibrate(config, layers, tape)
+
+    class Hardware:
+        def attend(self, workload):
+            raise AssertionError("not reached")
+
+    with pytest.raises(EcoformerError, match="queries have hashes of their own"):
+        HostedAttention(config, image, layers, Hardware())
+
+
+@pytest.mark.parametrize("field, value", [("hash", "rbf"), ("weights", "ternary")])
+def test_another_family_is_refused(field, value):
+    layers, tape = family_layers(hash="linear")
+    config = Config(**{**vars(family_config(layers)), field: value})
+    with pytest.raises(EcoformerError, match=rf"\[engine\] {field} must be .*, not '{value}';"):
+        calibrate(config, layers, tape)
+
+
+def test_layers_of_different_attention_are_refused():
+    layers, _ = family_layers(hash="linear")
+    other, _ = family_layers(hash="linear", weights="pow2")
+    with pytest.raises(EcoformerError, match="layers have different attention"):
+        check_layers(family_config(layers), [layers[0], other[1]])

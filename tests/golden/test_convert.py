@@ -220,6 +220,16 @@ def test_shared_queries_are_refused_where_queries_are_not_keys():
         convert(model, shared, batches, QUICK)
 
 
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_batches_are_refused_before_any_work(count):
+    model, batches = bert()
+    with pytest.raises(EcoformerError, match=f"^BertModel: calibration must be .*, not {count}$"):
+        convert(model, CONFIG, batches[:count], QUICK)
+    converted = convert(model, CONFIG, batches, QUICK)
+    with pytest.raises(EcoformerError, match=f"^BertModel: calibration must be .*, not {count}$"):
+        refine(converted, batches[:count], QUICK)
+
+
 def test_useless_calibration_is_refused_by_the_name_of_the_layer():
     model, batches = bert()
     few = AttentionConfig(anchors=128, queries="separate")
