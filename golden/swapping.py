@@ -63,7 +63,7 @@ def find_sites(model, run):
     multiheads = [m for m in model.modules() if type(m) is nn.MultiheadAttention]
     hooks = [m.register_forward_pre_hook(_multihead_hook(found)) for m in multiheads]
     try:
-        with torch.no_grad(), _interface_observed(model, found), _no_fast_path():
+        with torch.no_grad(), _interface_observed(model, found):
             tape = record(cores, run)
     finally:
         for hook in hooks:
@@ -184,17 +184,6 @@ def _multihead_hook(found):
         found(module, "multihead", module.num_heads, module.head_dim)
 
     return hook
-
-
-@contextmanager
-def _no_fast_path():
-    """The fused kernels of encoder layers call no module, so no hook."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
 
 
 # -- the attention interface of transformers ---------------------------------------------------

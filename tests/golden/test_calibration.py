@@ -112,7 +112,7 @@ def family_layers(seed=0, **attention):
     tape = []
     for layer in layers:
         k, q, v = torch.randn(3, 3, 3, 14, 8, generator=generator) * torch.tensor(3.0)
-        q = k if config.queries == "shared" else q
+        q = k if config.queries == "shared" else 5 * q  # a range of its own
         call = Call(q, k, v, keys)
         start_hashes(layer, [call], generator)
         tape.append([call])
@@ -135,6 +135,8 @@ def test_every_family_keeps_its_codes_and_outputs_in_integers(hash, normalise, w
     assert image.sets == {"shared": 6, "separate": 12}[queries]
     assert (image.token_scale > 0).all() == (hash == "linear")
     assert (image.unit_tokens == normalise).all()
+    if hash == "linear" and queries == "separate" and not normalise:
+        assert (image.token_scale[1::2] > 2 * image.token_scale[::2]).all()
     # Rounded tokens flip bits near a threshold; random thresholds lie where tokens are densest.
     assert np.mean(code_disagreement(config, layers, image, tape)) < 0.02
     host = HostedAttention(config, image, layers, IntegerEngine(config, image))

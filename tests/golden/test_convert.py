@@ -24,7 +24,7 @@ transformers = pytest.importorskip("transformers")
 CONFIG = AttentionConfig(hash="linear", code_bits=16, queries="separate")
 QUICK = Distilling(steps=8)
 SIZES = dict(
-    hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=32,
+    hidden_size=24, num_hidden_layers=2, num_attention_heads=4, intermediate_size=32,
     initializer_range=0.3,  # large enough for attention to matter
 )  # fmt: skip
 
@@ -63,7 +63,8 @@ def vit():
 
 
 def encoder():
-    layer = nn.TransformerEncoderLayer(24, 3, 32, batch_first=True)
+    # An even number of heads, as torch's fused softmax kernel wants, which must not be used.
+    layer = nn.TransformerEncoderLayer(24, 4, 32, batch_first=True)
     model = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
     generator = torch.Generator().manual_seed(0)
     padding = torch.arange(10) >= torch.tensor([[10], [6], [8], [3]])
@@ -75,7 +76,7 @@ def encoder():
 
 
 def own():
-    model = VisionTransformer(NetworkConfig(image_size=16, width=24, heads=3, depth=2))
+    model = VisionTransformer(NetworkConfig(image_size=16, width=24, heads=4, depth=2))
     images = torch.randint(0, 256, (3, 4, 1, 16, 16), generator=torch.Generator().manual_seed(0))
     return model, list(images.byte())
 
@@ -103,7 +104,7 @@ def test_every_attention_is_replaced(family):
     converted = convert(model, CONFIG, batches, QUICK, reporter=lambda *line: told.append(line))
     cores = cores_of(converted)
     assert len(cores) == len(told) == LAYERS.get(family, 2)
-    assert all(not core.exact and core.heads == 3 for core in cores)
+    assert all(not core.exact and core.heads == 4 for core in cores)
     after = answer(converted, batches[0])
     assert after.isfinite().all() and not torch.allclose(after, before, atol=1e-3)
     # The original is untouched, and softmax in the same places gives its answer back.
@@ -164,6 +165,7 @@ def test_refining_agrees_better_and_trains_the_hashes_only():
         assert ".ecoformer." in name or torch.equal(p, before[name]), name
     assert not torch.equal(before[(name := "encoder.layer.0.attention.self.ecoformer.offset")],
                            converted.state_dict()[name])  # fmt: skip
+    assert all(p.grad is None for p in converted.parameters())
     assert all(p.requires_grad != (".ecoformer." in name)
                for name, p in converted.named_parameters())  # fmt: skip
     tuned = refine(
@@ -182,13 +184,23 @@ def test_padding_does_not_matter():
     )
 
 
+def test_looking_for_attention_changes_nothing():
+    model, batches = bert()
+    before = answer(model.eval(), batches[0])
+    sites = find_sites(model, lambda: run_model(model, batches[0]))
+    assert [site.path for site in sites] == [f"encoder.layer.{i}.attention.self" for i in (0, 1)]
+    assert {(site.heads, site.head_dim, site.scale) for site in sites} == {(4, 6, 6**-0.5)}
+    assert model.config._attn_implementation == "sdpa"
+    assert torch.equal(answer(model, batches[0]), before)
+
+
 def test_a_network_without_attention_is_refused():
     with pytest.raises(EcoformerError, match="^Linear: no attention that can be replaced; "):
         find_sites(model := nn.Linear(3, 3), lambda: model(torch.zeros(1, 3)))
 
 
 def test_causal_attention_is_refused():
-    config = transformers.GPT2Config(vocab_size=50, n_positions=16, n_embd=24, n_layer=1, n_head=3)
+    config = transformers.GPT2Config(vocab_size=50, n_positions=16, n_embd=24, n_layer=1, n_head=4)
     model = transformers.GPT2Model(config)
     with pytest.raises(EcoformerError, match="^GPT2Attention: causal attention cannot be replaced"):
         convert(model, CONFIG, make_text(), QUICK)
