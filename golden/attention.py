@@ -17,6 +17,7 @@ __all__ = [
     "EcoFormerAttention",
     "SoftmaxAttention",
     "Call",
+    "cores_of",
     "observed",
     "record",
     "softmax_attention",
@@ -330,6 +331,12 @@ class Attention(nn.Module):
 
     def _split(self, tokens):
         return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, N, D]
+
+
+def cores_of(model):
+    """The EcoFormer attention of every layer of a converted network, in the order of use."""
+    found = [m for m in model.modules() if isinstance(m, EcoFormerAttention)]
+    return sorted(found, key=lambda core: core.layer)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from golden.integer.hashing import trace_tokens
 from golden.quantisation import quantise_tokens
 from golden.weights import quantise_rows
 
-__all__ = ["calibrate", "check_layers", "code_disagreement", "set_numbers"]
+__all__ = ["calibrate", "check_attention", "check_layers", "code_disagreement", "set_numbers"]
 
 KERNEL_ONE = 2**KERNEL_WIDTH - 1
 MOST_TOKENS = 2**15
@@ -69,14 +69,35 @@ def check_layers(config, layers, tokens=1):
                 raise EcoformerError(
                     "model: σ is still computed per sequence; calibrate the hashes first"
                 )
-    sets = sum(number.size for number in set_numbers(layers))
     attention = layers[0].config
     if any(layer.config != attention for layer in layers):
         raise EcoformerError("model: its layers have different attention; convert it again")
+    sets = sum(number.size for number in set_numbers(layers))
+    check_attention(config, attention, layers[0].hash.head_dim, sets, tokens)
+
+
+def check_attention(config, attention, head_dim, sets, tokens):
+    """Refuse attention of a shape that the engine of ``config`` does not have.
+
+    Parameters
+    ----------
+    config : Config
+    attention : AttentionConfig
+    head_dim : int
+        Elements of a token D.
+    sets : int
+        Parameter sets of all layers and heads.
+    tokens : int
+        Length of the longest sequence.
+
+    Raises
+    ------
+    EcoformerError
+        Names the value of the configuration and what it must be.
+    """
     same = ["hash", "weights", "code_bits", "value_term"]
     same += ["anchors"] if attention.hash == "rbf" else []
-    want = {name: getattr(attention, name) for name in same}
-    want["head_dim"] = layers[0].hash.head_dim
+    want = {name: getattr(attention, name) for name in same} | {"head_dim": head_dim}
     rules = [(name, repr(value), getattr(config, name) == value) for name, value in want.items()]
     rules += [
         ("max_tokens", f"at least {tokens}", config.max_tokens >= tokens),

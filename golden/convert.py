@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 
 from ecoformer.errors import EcoformerError
-from golden.attention import AttentionConfig, EcoFormerAttention, record
-from golden.distilling import Distilling, descend, distil_layer, exact_outputs, start_hashes
+from golden.attention import AttentionConfig, cores_of, record
+from golden.distilling import Distilling, descend, distil_layers, exact_outputs
 from golden.network import read_checked, state_digest, torch_bytes, write_atomic
 from golden.swapping import Site, fill_sites, filled_sites, find_sites
 
 __all__ = [
-    "convert", "refine", "run_model", "cores_of", "save_converted", "load_converted", "readout",
+    "convert", "refine", "run_model", "save_converted", "load_converted", "readout",
 ]  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def convert(model, config, calibration, learning=None, seed=0, reporter=None):
     -------
     Module
         In evaluation mode. It trains, and its hashes too after ``core.requires_grad_()`` for its
-        :func:`cores_of`.
+        :func:`golden.attention.cores_of`.
 
     Raises
     ------
@@ -69,19 +69,13 @@ def convert(model, config, calibration, learning=None, seed=0, reporter=None):
     for core in cores:
         core.exact = True
     targets = [exact_outputs(core, calls) for core, calls in zip(cores, record(cores, run))]
-    for number, (site, core) in enumerate(zip(sites, cores)):
-        (calls,) = record([core], run)
-        try:
-            start_hashes(core, calls, generator)
-            if learning.learn_offset and not config.offset:
-                core.offset.data.fill_(config.code_bits / 2)
-            core.exact = False
-            history = distil_layer(core, calls, targets[number], learning, generator)
-        except (ValueError, FloatingPointError) as error:
-            raise EcoformerError(f"{type(model).__name__}, {site.path}: {error}") from error
-        targets[number] = None
+    names = [f"{type(model).__name__}, {site.path}" for site in sites]
+
+    def learned(number, history):
         if reporter is not None:
-            reporter(site, number, len(sites), history)
+            reporter(sites[number], number, len(sites), history)
+
+    distil_layers(cores, run, targets, learning, generator, names, learned)
     return converted
 
 
@@ -185,12 +179,6 @@ def run_model(model, batch):
     if isinstance(batch, dict):
         return model(**batch)
     return model(*batch) if isinstance(batch, tuple) else model(batch)
-
-
-def cores_of(model):
-    """The EcoFormer attention of every layer of a converted network, in the order of use."""
-    found = [m for m in model.modules() if isinstance(m, EcoFormerAttention)]
-    return sorted(found, key=lambda core: core.layer)
 
 
 def save_converted(model, path):

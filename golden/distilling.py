@@ -10,11 +10,15 @@ from dataclasses import dataclass
 
 import torch
 
-from golden.attention import softmax_attention
+from ecoformer.errors import EcoformerError
+from golden.attention import record, softmax_attention
 from golden.checks import check_choice, check_number
 from golden.hashing import KernelHash, check_tokens
 
-__all__ = ["Distilling", "descend", "distil_layer", "exact_outputs", "start_hashes", "OBJECTIVES"]
+__all__ = [
+    "Distilling", "descend", "distil_layer", "distil_layers", "exact_outputs", "start_hashes",
+    "OBJECTIVES",
+]  # fmt: skip
 
 OBJECTIVES = ("output", "attention")
 """What a layer is trained against: the outputs of softmax attention, or its distribution (KL)."""
@@ -104,6 +108,52 @@ def _check_anchors(anchors, tokens):
         raise ValueError(
             f"calibration must have at least {anchors} tokens for {anchors} anchors, not {tokens}"
         )
+
+
+def distil_layers(cores, run, targets, config, generator, names, reporter=None):
+    """Learn the hashes of one layer after the other, each on what those before it now produce.
+
+    Parameters
+    ----------
+    cores : list of EcoFormerAttention
+        In the order of use; changed in place.
+    run : callable
+        ``run()`` runs their network on the calibration data, batch by batch.
+    targets : list of list of Tensor
+        What each layer should answer, as :func:`exact_outputs` gives it; a layer's are dropped
+        once they have been used.
+    config : Distilling
+    generator : torch.Generator
+    names : list of str
+        What each layer is called in an error.
+    reporter : callable or None
+        Called as ``reporter(number, history)`` after every layer.
+
+    Returns
+    -------
+    list of list of float
+        Held-out losses of every layer, as :func:`distil_layer` gives them.
+
+    Raises
+    ------
+    EcoformerError
+        Calibration data no hash can be learned from, or a loss that is not finite.
+    """
+    histories = []
+    for number, core in enumerate(cores):
+        (calls,) = record([core], run)
+        try:
+            start_hashes(core, calls, generator)
+            if config.learn_offset and not core.config.offset:
+                core.offset.data.fill_(core.config.code_bits / 2)
+            core.exact = False
+            histories.append(distil_layer(core, calls, targets[number], config, generator))
+        except (ValueError, FloatingPointError) as error:
+            raise EcoformerError(f"{names[number]}: {error}") from error
+        targets[number] = None
+        if reporter is not None:
+            reporter(number, histories[-1])
+    return histories
 
 
 def distil_layer(core, calls, targets, config, generator):

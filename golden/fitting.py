@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import cross_entropy, pad
 
 from ecoformer.errors import EcoformerError
+from golden.attention import cores_of
 from golden.network import read_checked, torch_bytes, write_atomic
 
 __all__ = ["Fitter", "Stopped", "accuracy", "predict", "shift_images", "learning_rate"]
@@ -48,7 +49,7 @@ class Fitter:
         self.reporter = reporter
         self.stop = Event()
 
-    def fit(self, name, model, epochs, lr, *, stream):
+    def fit(self, name, model, epochs, lr, *, stream, before_epoch=None):
         """Train ``model`` in place up to ``epochs`` epochs.
 
         Parameters
@@ -63,6 +64,8 @@ class Fitter:
             Peak learning rate.
         stream : int
             0 or 1. Runs of one stream see the same images in the same order, shifted the same way.
+        before_epoch : callable or None
+            Called as ``before_epoch(model, epoch)``, epochs counted from 0.
 
         Returns
         -------
@@ -74,15 +77,15 @@ class Fitter:
         EcoformerError
             Damaged checkpoint or one of other settings; a loss that is not finite.
         """
-        optimizer = torch.optim.AdamW(
-            model.parameters(), lr, weight_decay=self.training.weight_decay, fused=True
-        )
+        optimizer = self._optimizer(model, lr)
         path = self.folder / f"{name.replace(' ', '-')}.pt"
         history = self._restore(path, model, optimizer)
         self.reporter.phase(name, epochs)
         self.reporter.advance(name, len(history))
         for epoch in range(len(history), epochs):
             started = time.perf_counter()
+            if before_epoch is not None:
+                before_epoch(model, epoch)
             loss = self._epoch(name, model, optimizer, epoch, epochs, lr, stream)
             record = {"epoch": epoch + 1, "loss": loss, **self._validate(model)}
             record["seconds"] = time.perf_counter() - started
@@ -96,6 +99,17 @@ class Fitter:
         model.eval()
         return history
 
+    def _optimizer(self, model, lr):
+        """AdamW; hashes, whose rows count by their signs only, do not decay."""
+        hashes = [p for core in cores_of(model) for p in core.parameters()]
+        for p in hashes:
+            p.requires_grad_(self.training.train_hash)
+        own = {id(p) for p in hashes}
+        groups = [{"params": [p for p in model.parameters() if id(p) not in own]}]
+        if self.training.train_hash and hashes:
+            groups.append({"params": hashes, "weight_decay": 0.0})
+        return torch.optim.AdamW(groups, lr, weight_decay=self.training.weight_decay, fused=True)
+
     def _epoch(self, name, model, optimizer, epoch, epochs, lr, stream):
         """One pass over the training images; returns the mean loss in nats."""
         t, train = self.training, self.data.train
@@ -103,6 +117,7 @@ class Fitter:
         generator = torch.Generator().manual_seed((t.seed * 2 + stream) * 100_003 + epoch)
         parts = torch.randperm(len(train), generator=generator).split(t.batch)
         total = 0.0
+        cores = cores_of(model) if self.training.train_hash else []
         model.train()
         for step, index in enumerate(parts):
             if self.stop.is_set():
@@ -125,6 +140,8 @@ class Fitter:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            for core in cores:
+                core.limit_offset()
             total += value * len(index)
             self.reporter.advance(name, 1 / len(parts))
         return total / len(train)

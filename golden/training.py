@@ -14,7 +14,7 @@ import time
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
@@ -23,12 +23,18 @@ from ecoformer.errors import EcoformerError
 from golden import data as datasets
 from golden.attention import AttentionConfig, record
 from golden.checks import check_choice, check_number
+from golden.distilling import OBJECTIVES, Distilling, distil_layers, exact_outputs
 from golden.fitting import Fitter, Stopped, accuracy, predict
 from golden.ksh import HashLearning, learn_hashes, separation
 from golden.network import VisionTransformer, save_model, swap_attention, write_atomic
 from golden.reporting import Reporter
 
-__all__ = ["TrainingConfig", "train", "accuracy", "predict"]
+__all__ = ["TrainingConfig", "train", "accuracy", "predict", "HASH_LEARNERS"]
+
+HASH_LEARNERS = ("ksh", *OBJECTIVES)
+"""What hashes can be learned from."""
+LEARNING_BATCH = 16
+"""Images per batch for learners that hold batches out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +65,25 @@ class TrainingConfig:
         Of the cross-entropy.
     shift : int
         Every training image is moved by up to this many pixels in both directions.
-    code_bits, anchors, value_term, offset
+    code_bits, hash, weights, anchors, normalise, queries, value_term, offset
         As in :class:`golden.attention.AttentionConfig`.
-    hash_optimizer, hash_iterations
-        As in :class:`golden.ksh.HashLearning`.
+    hash_learner : str
+        What hashes are learned from. ``ksh``: labels of similar and dissimilar tokens (paper);
+        ``output`` or ``attention``: what softmax attention does
+        (:class:`golden.distilling.Distilling`).
+    hash_optimizer, hash_start
+        Of ``ksh``, as in :class:`golden.ksh.HashLearning`.
+    hash_iterations : int
+        Gradient steps, per bit with ``ksh``, else per layer.
+    hash_lr : float
+        Peak learning rate of ``output`` and ``attention``.
     hash_images : int
-        Training images from which hashes are learned and calibrated.
+        Training images from which hashes are learned and calibrated; the other learners hold a
+        part of them out, which decides when to stop.
+    hash_refresh : int
+        Hashes are learned anew every so many epochs of step 2 (the paper's τ); 0: never.
+    train_hash : bool
+        Whether the task loss trains hashes and offsets, too; in the paper it does not.
 
     Raises
     ------
@@ -85,12 +104,21 @@ class TrainingConfig:
     label_smoothing: float = 0.1
     shift: int = 2
     code_bits: int = 16
+    hash: str = "rbf"
+    weights: str = "int8"
     anchors: int = 25
+    normalise: bool = False
+    queries: str = "shared"
     value_term: str = "sum"
     offset: float = 0.0
+    hash_learner: str = "ksh"
     hash_optimizer: str = "adam"
+    hash_start: str = "random"
     hash_iterations: int = 100
+    hash_lr: float = 0.02
     hash_images: int = 64
+    hash_refresh: int = 0
+    train_hash: bool = False
 
     def __post_init__(self):
         check_choice("data", self.data, datasets.DATASETS)
@@ -111,23 +139,35 @@ class TrainingConfig:
         check_number("weight_decay", self.weight_decay, float, 0)
         check_number("label_smoothing", self.label_smoothing, float, 0, 1)
         check_number("shift", self.shift, int, 0)
+        check_choice("hash_learner", self.hash_learner, HASH_LEARNERS)
+        if self.hash_learner == "ksh" and self.queries == "separate":
+            raise ValueError(
+                "hash_learner must be 'output' or 'attention' with queries = 'separate', not 'ksh'"
+            )
+        check_number("hash_lr", self.hash_lr, float, 0)
         check_number("hash_images", self.hash_images, int, 1)
+        check_number("hash_refresh", self.hash_refresh, int, 0)
+        if not isinstance(self.train_hash, bool):
+            raise TypeError(f"train_hash must be true or false, not {self.train_hash!r}")
         self.attention, self.hash_learning  # noqa: B018  check their fields now, not in step 2
 
     @property
     def attention(self):
         """Shape of the attention swapped in."""
-        return AttentionConfig(
-            code_bits=self.code_bits,
-            anchors=self.anchors,
-            value_term=self.value_term,
-            offset=self.offset,
-        )
+        return AttentionConfig(**{f.name: getattr(self, f.name) for f in fields(AttentionConfig)})
 
     @property
     def hash_learning(self):
-        """Hyper-parameters of hash learning."""
-        return HashLearning(optimizer=self.hash_optimizer, iterations=self.hash_iterations)
+        """Hyper-parameters of the learner: HashLearning or Distilling."""
+        if self.hash_learner == "ksh":
+            return HashLearning(
+                optimizer=self.hash_optimizer,
+                start=self.hash_start,
+                iterations=self.hash_iterations,
+            )
+        return Distilling(
+            objective=self.hash_learner, steps=self.hash_iterations, lr=self.hash_lr
+        )
 
 
 def train(network, training, out, reporter=None, resume=True):
@@ -242,20 +282,50 @@ class _Run:
         """Start of step 2. Returns (network with learned, frozen hashes; report)."""
         t = self.training
         started = time.perf_counter()
-        generator = torch.Generator().manual_seed(t.seed)
-        chosen = torch.randperm(len(self.data.train), generator=generator)[: t.hash_images]
         with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(t.seed)
             swapped = swap_attention(model, t.attention).eval()
-        curves = learn_hashes(swapped, self.data.train.images[chosen], t.seed, t.hash_learning)
+        curves = self.learn_hashes(swapped, model)
         report = {
-            # [layer][bit][iteration], mean over heads; every tenth iteration.
-            "loss_curves": [curve.mean(2)[:, ::10].tolist() for curve in curves],
+            "learner": t.hash_learner,
+            # By layer. ksh: [bit][iteration], mean over heads, every tenth; else held-out losses.
+            "loss_curves": curves,
             "separation_after_swap": self.separation(swapped),
             "seconds": time.perf_counter() - started,
         }
         scores = ", ".join(f"{score:.3f}" for score in report["separation_after_swap"])
         self.reporter.line(f"hashes: similar tokens told from dissimilar ones, by layer: {scores}")
         return swapped, report
+
+    def learn_hashes(self, model, teacher=None):
+        """Learn the hashes of ``model`` in place; returns loss curves.
+
+        ``teacher`` is the softmax network whose attention is to be had; when None, what softmax
+        attention would do in ``model`` itself.
+        """
+        t = self.training
+        generator = torch.Generator().manual_seed(t.seed)
+        chosen = torch.randperm(len(self.data.train), generator=generator)[: t.hash_images]
+        images = self.data.train.images[chosen]
+        if t.hash_learner == "ksh":
+            curves = learn_hashes(model, images, t.seed, t.hash_learning)
+            return [curve.mean(2)[:, ::10].tolist() for curve in curves]
+
+        batches = images.split(LEARNING_BATCH)
+        layers = model.attention_layers()
+        asked = layers if teacher is None else teacher.attention_layers()
+
+        def run(network):
+            with torch.no_grad():
+                for batch in batches:
+                    network(batch)
+
+        for layer in layers:
+            layer.exact = True
+        tape = record(asked, lambda: run(model if teacher is None else teacher))
+        targets = [exact_outputs(layer, calls) for layer, calls in zip(asked, tape)]
+        names = [f"training, layer {layer.layer}" for layer in layers]
+        return distil_layers(layers, lambda: run(model), targets, t.hash_learning, generator, names)
 
     def tune(self, starts):
         """Rest of step 2 and its control.
@@ -276,7 +346,13 @@ class _Run:
         def tune(job):
             arm, lr, model = job
             torch.set_num_threads(1)  # a setting of the calling thread
-            return self.fitter.fit(f"{arm} lr {lr}", model, t.tune_epochs, lr, stream=1)
+            return self.fitter.fit(
+                f"{arm} lr {lr}", model, t.tune_epochs, lr, stream=1, before_epoch=refresh
+            )
+
+        def refresh(model, epoch):
+            if model.attention_config and t.hash_refresh and epoch and epoch % t.hash_refresh == 0:
+                self.learn_hashes(model.eval())
 
         tried = {arm: [] for arm in starts}
         for (arm, lr, model), history in zip(jobs, self._in_parallel(tune, jobs), strict=True):

@@ -167,10 +167,13 @@ def _bench(design, build_dir):
     return compare(design.config, design.image, workload, run).as_dict()
 
 
+def _training(config_path):
+    room = import_room("golden.training", "learn")
+    return read_table(config_path, "training", room.TrainingConfig)
+
+
 def _held_out(config_path):
-    training = read_table(
-        config_path, "training", import_room("golden.training", "learn").TrainingConfig
-    )
+    training = _training(config_path)
     data = import_room("golden.data", "learn")
     return data.load(training.data, training.data_path or None, training.seed).held_out
 
@@ -181,11 +184,20 @@ def _refuse_early(config_path):
     network = read_table(
         config_path, "network", import_room("golden.network", "learn").NetworkConfig
     )
-    if config.head_dim != network.head_dim or config.value_dim != network.head_dim:
+    if config.value_dim != network.head_dim:
         raise EcoformerError(
-            f"{config_path}: [engine] head_dim and value_dim must be width / heads = "
-            f"{network.head_dim} of [network]; correct the configuration"
+            f"{config_path}: [engine] value_dim must be width / heads = {network.head_dim} of "
+            "[network]; correct the configuration"
         )
+    attention = _training(config_path).attention
+    if attention.queries == "separate":
+        raise EcoformerError(
+            f"{config_path}: [training] queries must be 'shared': this version's engine hashes "
+            "queries and keys alike"
+        )
+    import_room("golden.calibration", "learn").check_attention(
+        config, attention, network.head_dim, network.depth * network.heads, network.tokens
+    )
     toolchain = import_room("sim.toolchain")
     with tempfile.TemporaryDirectory() as folder:
         for simulator in ("verilator", "compiled"):

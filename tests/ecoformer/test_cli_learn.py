@@ -127,10 +127,24 @@ def test_bad_training_table(config, tmp_path, verb):
     assert not (tmp_path / "x").exists()
 
 
-def test_engine_that_does_not_fit_the_network_is_refused_before_training(config, tmp_path):
-    config.write_text(ENGINE.replace("head_dim = 6", "head_dim = 8") + NETWORK)
+@pytest.mark.parametrize(
+    "engine, training, message",
+    [
+        ("head_dim = 8", "", "[engine] head_dim must be 6 for this model, not 8"),
+        ("value_dim = 8", "", "[engine] value_dim must be width / heads = 6"),
+        ("parameter_sets = 3", "", "[engine] parameter_sets must be at least 4"),
+        ("", 'hash = "linear"', "[engine] hash must be 'linear' for this model, not 'rbf'"),
+        ("", 'queries = "separate"\nhash_learner = "output"', "queries must be 'shared'"),
+    ],
+)
+def test_engine_that_does_not_fit_is_refused_before_training(
+    config, tmp_path, engine, training, message
+):
+    name = engine.partition(" ")[0]
+    lines = [engine if name and line.startswith(name) else line for line in ENGINE.splitlines()]
+    config.write_text("\n".join(lines) + NETWORK + training)
     reply = ecoformer("demo", "-c", config, "-o", tmp_path / "x")
-    assert_refused(reply, "head_dim and value_dim must be width / heads = 6")
+    assert_refused(reply, message)
     assert not (tmp_path / "x").exists()
 
 

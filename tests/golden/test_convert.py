@@ -5,16 +5,8 @@ import torch
 from torch import nn
 
 from ecoformer.errors import EcoformerError
-from golden.attention import AttentionConfig, EcoFormerAttention
-from golden.convert import (
-    convert,
-    cores_of,
-    load_converted,
-    readout,
-    refine,
-    run_model,
-    save_converted,
-)
+from golden.attention import AttentionConfig, EcoFormerAttention, cores_of
+from golden.convert import convert, load_converted, readout, refine, run_model, save_converted
 from golden.distilling import Distilling
 from golden.network import NetworkConfig, VisionTransformer
 from golden.swapping import find_sites

@@ -5,8 +5,10 @@ import sys
 import pytest
 import torch
 
+import golden.training
 from ecoformer.errors import EcoformerError
 from golden import data, fitting, reporting
+from golden.attention import cores_of, record, softmax_attention
 from golden.data import ImageData, Split
 from golden.fitting import learning_rate, shift_images
 from golden.network import NetworkConfig, VisionTransformer, load_model
@@ -80,6 +82,84 @@ def test_run_learns_and_writes_its_results(finished, tiny_data):
         score = accuracy(model, held_out.images, held_out.labels, batch=7)
         assert score == metrics["held_out_accuracy"][name]
     assert {layer.hash.bandwidth for layer in model.attention_layers()} == {"frozen"}
+
+
+FAMILIES = {
+    "refreshed": {"hash_refresh": 1, "hash_start": "spectral"},
+    "adders-only": {"hash": "linear", "weights": "ternary", "offset": 3.0},
+    "from-output": {"hash_learner": "output", "hash_images": 32, "train_hash": True},
+    "separate": {"hash_learner": "attention", "hash": "linear", "normalise": True,
+                 "queries": "separate", "hash_images": 32},
+}  # fmt: skip
+
+
+def changed(family):
+    return TrainingConfig(**{**vars(TRAINING), "tune_epochs": 3, **FAMILIES[family]})
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_family_is_trained_and_goes_on_after_an_interruption(family, tmp_path):
+    training = changed(family)
+    metrics = train(NETWORK, training, tmp_path / "whole")
+    assert metrics["held_out_accuracy"]["ecoformer"] > 0.6
+    model = load_model(tmp_path / "whole" / "ecoformer.pt")
+    assert model.attention_config == training.attention
+    with pytest.raises(KeyboardInterrupt):
+        train(NETWORK, training, tmp_path / "broken", StopAfter(7))
+    train(NETWORK, training, tmp_path / "broken")
+    name = "ecoformer.pt"
+    assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def hashes_before_and_after_tuning(training, monkeypatch, tmp_path):
+    before = []
+    tune = golden.training._Run.tune
+
+    def spy(run, starts):
+        before.append([p.clone() for core in cores_of(starts["ecoformer"]) for p in [
+            *core.parameters()]])  # fmt: skip
+        return tune(run, starts)
+
+    monkeypatch.setattr(golden.training._Run, "tune", spy)
+    train(NETWORK, training, tmp_path)
+    model = load_model(tmp_path / "ecoformer.pt")
+    return before[0], [p for core in cores_of(model) for p in core.parameters()]
+
+
+@pytest.mark.parametrize(
+    "change, moves",
+    [({}, False), ({"hash_refresh": 5}, False), ({"hash_refresh": 1}, True),
+     ({"train_hash": True}, True)],
+    ids=["frozen", "refresh-too-late", "refresh", "task-loss"],
+)  # fmt: skip
+def test_tuning_moves_hashes_only_when_told(change, moves, monkeypatch, tmp_path):
+    training = TrainingConfig(**{**vars(TRAINING), **change})
+    before, after = hashes_before_and_after_tuning(training, monkeypatch, tmp_path)
+    same = [torch.equal(a, b) for a, b in zip(before, after, strict=True)]
+    assert all(same) != moves
+    offsets = [p for p in after if p.ndim == 1]
+    assert all(((p >= 0) & (p <= 2 * training.code_bits)).all() for p in offsets)
+
+
+def test_teacher_is_the_softmax_network(monkeypatch, tmp_path):
+    """Targets are what the layers of the network before the swap answered."""
+    seen = []
+    distil = golden.training.distil_layers
+
+    def spy(layers, run, targets, *rest):
+        seen.append([t.clone() for t in targets[0]])
+        return distil(layers, run, targets, *rest)
+
+    monkeypatch.setattr(golden.training, "distil_layers", spy)
+    training = TrainingConfig(**{**vars(TRAINING), "hash_learner": "output", "hash_images": 32})
+    run = golden.training._Run(NETWORK, training, tmp_path, reporting.Reporter(), True)
+    torch.manual_seed(0)
+    softmax = VisionTransformer(NETWORK).eval()
+    run.swap(softmax)
+    chosen = torch.randperm(96, generator=torch.Generator().manual_seed(0))[:16]
+    first = softmax.attention_layers()[:1]
+    ((call,),) = record(first, lambda: softmax(run.data.train.images[chosen]))
+    torch.testing.assert_close(seen[0][0], softmax_attention(call.q, call.k, call.v))
 
 
 def test_learning_rate_is_the_best_on_the_validation_part(finished):
@@ -250,6 +330,11 @@ def test_learning_rate_schedule():
         ("tune_lrs", (0.1, 0.1), ValueError, r"^tune_lrs must be different numbers, not \(0.1, "),
         ("label_smoothing", 1.5, ValueError, "^label_smoothing must be 0…1, not 1.5$"),
         ("code_bits", 0, ValueError, "^code_bits must be at least 1, not 0$"),
+        ("hash_learner", "x", ValueError, "^hash_learner must be 'ksh' or 'output' or"),
+        ("queries", "separate", ValueError, "^hash_learner must be 'output' or 'attention' with q"),
+        ("train_hash", 1, TypeError, "^train_hash must be true or false, not 1$"),
+        ("hash_refresh", -1, ValueError, "^hash_refresh must be at least 0, not -1$"),
+        ("hash", "codes", ValueError, "^hash must be 'rbf' or 'linear', not 'codes'$"),
         ("hash_optimizer", "x", ValueError, "^optimizer must be 'sgd' or 'adam', not 'x'$"),
     ],
 )
