@@ -6,6 +6,7 @@ from golden.attention import record
 from golden.calibration import calibrate, code_disagreement
 from golden.deployment import HostedAttention, IntegerEngine, hosted
 from golden.fitting import predict
+from golden.quality.measure import assess
 
 __all__ = ["CheckedEngine", "export", "predict_hosted", "recorded_workload"]
 
@@ -15,7 +16,7 @@ RECORDED_IMAGES = 1
 """Held-out images whose tokens become test vectors; plain Verilog simulators are slow."""
 
 
-def export(config, model, data):
+def export(config, model, data, report=False):
     """Parameter image of ``model``, test vectors from real images, and the quality of both.
 
     Parameters
@@ -25,6 +26,8 @@ def export(config, model, data):
         With EcoFormer attention.
     data : ImageData
         Calibrates on training images; reports on held-out ones.
+    report : bool
+        Whether the hash of every head is assessed, too.
 
     Returns
     -------
@@ -33,13 +36,15 @@ def export(config, model, data):
         Every layer and head of some held-out images.
     figures : dict
         Held-out accuracy of float and integer network, changed predictions, and the share of code
-        bits that differ, per layer and head; JSON-ready.
+        bits that differ, per layer and head; with ``report`` also ``quality``, what
+        :func:`golden.quality.measure.assess` finds. JSON-ready.
     """
     layers, held_out = model.attention_layers(), data.held_out
     image = calibrate(config, layers, _tape(model, data.train))
     float_labels = predict(model, held_out.images)
     integer_labels = predict_hosted(config, model, image, IntegerEngine(config, image), held_out)
-    rates = np.array(code_disagreement(config, layers, image, _tape(model, held_out)))
+    seen = _tape(model, held_out)
+    rates = np.array(code_disagreement(config, layers, image, seen))
     figures = {
         "held_out_images": len(held_out),
         "float_accuracy": _share(float_labels == held_out.labels),
@@ -48,6 +53,8 @@ def export(config, model, data):
         "code_disagreement": rates.tolist(),
         "mean_code_disagreement": float(rates.mean()),
     }
+    if report:
+        figures["quality"] = [head.as_dict() for head in assess(layers, seen)]
     return image, recorded_workload(config, model, image, held_out), figures
 
 

@@ -16,7 +16,7 @@ from golden.checks import check_choice, check_number
 from golden.hashing import KernelHash, check_tokens
 from golden.weights import constrain
 
-__all__ = ["HashLearning", "PairLabels", "learn_hash", "learn_hashes", "separation"]
+__all__ = ["HashLearning", "PairLabels", "learn_hash", "learn_hashes", "extremes"]
 
 STARTS = ("random", "spectral")
 RIDGE = 1e-4
@@ -82,13 +82,13 @@ class PairLabels:
         """Labels of the similarities x·xᵀ of tokens ``x`` [B, H, N, D]; never holds all of them."""
         x = x.transpose(0, 1)
         step = max(1, ROWS_AT_ONCE // (x.shape[0] * x.shape[1] * x.shape[2]))
-        parts = [_extremes(rows @ x.mT, pairs) for rows in x.split(step, 2)]
+        parts = [extremes(rows @ x.mT, pairs) for rows in x.split(step, 2)]
         return cls(*(torch.cat(columns, 2) for columns in zip(*parts)))
 
     @classmethod
     def of_similarity(cls, similarity, pairs=10):
         """Labels of an attention map or its logits [B, H, N, N]; only the order in a row counts."""
-        return cls(*_extremes(similarity.transpose(0, 1), pairs))
+        return cls(*extremes(similarity.transpose(0, 1), pairs))
 
     def __matmul__(self, y):
         """L·y for a float32 array ``y`` [H, B, N, f]."""
@@ -308,33 +308,8 @@ def learn_hashes(model, images, seed=0, config=None):
     return curves
 
 
-def separation(codes, similarity, pairs=10):
-    """P(code similarity of a top pair > code similarity of a bottom pair of the same token).
-
-    A tie counts one half, so random codes score 0.5 and perfect ones 1.
-
-    Parameters
-    ----------
-    codes : Tensor [B, H, N, b]
-        Codes ±1.
-    similarity : Tensor [B, H, N, N]
-        Attention map, or logits.
-    pairs : int
-        How many of a row are top, and how many bottom; at most N/2 are used.
-
-    Returns
-    -------
-    float
-    """
-    top, bottom = _extremes(similarity, pairs)
-    product = codes @ codes.mT
-    near, far = product.gather(-1, top), product.gather(-1, bottom)
-    margin = near[..., :, None] - far[..., None, :]
-    return (0.5 * (1 + margin.sign())).mean().item()
-
-
-def _extremes(similarity, pairs):
-    """Columns of the largest and of the smallest entries of each row."""
+def extremes(similarity, pairs):
+    """Columns of the largest and smallest entries of each row [..., N], at most N/2 of each."""
     count = min(pairs, similarity.shape[-1] // 2)
     return (
         similarity.topk(count, sorted=False).indices,

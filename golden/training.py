@@ -25,8 +25,15 @@ from golden.attention import AttentionConfig, record
 from golden.checks import check_choice, check_number
 from golden.distilling import OBJECTIVES, Distilling, distil_layers, exact_outputs
 from golden.fitting import Fitter, Stopped, accuracy, predict
-from golden.ksh import HashLearning, learn_hashes, separation
-from golden.network import VisionTransformer, save_model, swap_attention, write_atomic
+from golden.ksh import HashLearning, learn_hashes
+from golden.network import (
+    VisionTransformer,
+    save_model,
+    state_digest,
+    swap_attention,
+    write_atomic,
+)
+from golden.quality.measure import separation
 from golden.reporting import Reporter
 
 __all__ = ["TrainingConfig", "train", "accuracy", "predict", "HASH_LEARNERS"]
@@ -170,8 +177,11 @@ class TrainingConfig:
         )
 
 
-def train(network, training, out, reporter=None, resume=True):
-    """Train both networks; write ``softmax.pt``, ``ecoformer.pt`` and ``metrics.json``.
+def train(network, training, out, reporter=None, resume=True, start=None, control=True):
+    """Train both networks; write what they are and how they became so.
+
+    Files: ``pretrained.pt`` after step 1, ``ecoformer.pt`` and ``softmax.pt`` after step 2,
+    ``metrics.json``.
 
     The state is kept in ``out/checkpoints`` after every epoch. A second call with the same
     settings goes on where the first stopped and ends with the same bytes. Every run works on one
@@ -189,6 +199,10 @@ def train(network, training, out, reporter=None, resume=True):
         Told of the progress; silent when None.
     resume : bool
         Whether checkpoints in ``out`` are used; when not, they are deleted.
+    start : VisionTransformer or None
+        Softmax network that takes the place of step 1.
+    control : bool
+        Whether the softmax network is fine-tuned, too.
 
     Returns
     -------
@@ -203,12 +217,17 @@ def train(network, training, out, reporter=None, resume=True):
     """
     out = Path(out)
     with reporter or Reporter() as reporter, _one_thread():
-        run = _Run(network, training, out, reporter, resume)
-        start, pretraining = run.pretrain()
-        swapped, hashes = run.swap(start)
-        best = run.tune({"ecoformer": swapped, "softmax": start})
-        (ecoformer, ecoformer_report), (softmax, softmax_report) = best.values()
-        hashes["separation_after_tuning"] = run.separation(ecoformer)
+        run = _Run(network, training, out, reporter, resume, start)
+        pretrained, pretraining = run.pretrain()
+        swapped, hashes = run.swap(pretrained)
+        starts = {"ecoformer": swapped} | ({"softmax": pretrained} if control else {})
+        tuned = run.tune(starts)
+        hashes["separation_after_tuning"] = run.separation(tuned["ecoformer"][0])
+        scores = {
+            "pretrained": run.score(pretrained),
+            "ecoformer_after_swap": run.score(swapped),
+            **{arm: run.score(model) for arm, (model, _) in tuned.items()},
+        }
         metrics = {
             "settings": run.settings,
             "seed": training.seed,
@@ -216,50 +235,47 @@ def train(network, training, out, reporter=None, resume=True):
             "images": {
                 part: len(getattr(run.data, part)) for part in ("train", "validation", "held_out")
             },
-            "held_out_accuracy": {
-                "pretrained": run.score(start),
-                "ecoformer_after_swap": run.score(swapped),
-                "ecoformer": run.score(ecoformer),
-                "softmax": run.score(softmax),
-            },
+            "held_out_accuracy": scores,
             "pretraining": {"learning_rate": training.pretrain_lr, "history": pretraining},
             "hashes": hashes,
-            "ecoformer": ecoformer_report,
-            "softmax": softmax_report,
+            **{arm: report for arm, (_, report) in tuned.items()},
             "seconds": {
                 "pretraining": _seconds(pretraining),
                 "hashes": hashes["seconds"],
                 "tuning": sum(
                     _seconds(tried["history"])
-                    for report in (ecoformer_report, softmax_report)
+                    for _, report in tuned.values()
                     for tried in report["runs"]
                 ),
                 "wall_of_last_call": time.perf_counter() - run.started,
             },
         }
-        save_model(softmax, out / "softmax.pt")
-        save_model(ecoformer, out / "ecoformer.pt")
+        save_model(pretrained, out / "pretrained.pt")
+        for arm, (model, _) in tuned.items():
+            save_model(model, out / f"{arm}.pt")
         write_atomic(out / "metrics.json", (json.dumps(metrics, indent=2) + "\n").encode())
-        scores = metrics["held_out_accuracy"]
-        reporter.line(
-            f"held-out accuracy: softmax {scores['softmax']:.2%}, "
-            f"EcoFormer {scores['ecoformer']:.2%}"
-        )
+        names = {"softmax": "softmax", "ecoformer": "EcoFormer"}
+        told = [f"{name} {scores[arm]:.2%}" for arm, name in names.items() if arm in scores]
+        reporter.line(f"held-out accuracy: {', '.join(told)}")
     return metrics
 
 
 class _Run:
     """One call of :func:`train`: the phases and what they share."""
 
-    def __init__(self, network, training, out, reporter, resume):
+    def __init__(self, network, training, out, reporter, resume, start=None):
         self.started = time.perf_counter()
         self.network = network
         self.training = training
         self.reporter = reporter
+        self.start = start
         # Through JSON, so that a caller gets the same plain values as a reader of the file.
         self.settings = json.loads(
             json.dumps({"network": asdict(network), "training": asdict(training)})
         )
+        if start is not None:
+            _check_start(network, start)
+            self.settings["start"] = state_digest(start.state_dict())
         self.data = datasets.load(training.data, training.data_path or None, training.seed)
         _check_shape(network, self.data)
         folder = out / "checkpoints"
@@ -270,8 +286,10 @@ class _Run:
         self.fitter = Fitter(self.data, training, self.settings, folder, reporter)
 
     def pretrain(self):
-        """Step 1. Returns (network, history)."""
+        """Step 1, unless its result was given. Returns (network, history)."""
         t = self.training
+        if self.start is not None:
+            return deepcopy(self.start), []
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(t.seed)
             model = VisionTransformer(self.network)
@@ -390,15 +408,17 @@ class _Run:
         return accuracy(model, self.data.held_out.images, self.data.held_out.labels)
 
     def separation(self, model):
-        """Hash quality per layer on validation images, against x·xᵀ."""
+        """Hash quality per layer on validation images, against q·kᵀ, mean over heads."""
         layers = model.attention_layers()
         images = self.data.validation.images[: self.training.hash_images]
         tape = record(layers, lambda: model(images))
+        scores = []
         with torch.inference_mode():
-            return [
-                separation(layer.hash(call.k), call.k @ call.k.mT)
-                for layer, (call,) in zip(layers, tape, strict=True)
-            ]
+            for layer, (call,) in zip(layers, tape, strict=True):
+                queries, keys = layer.codes(call.q, call.k)
+                score = separation(keys, call.q @ call.k.mT, queries=queries)
+                scores.append(score.mean().item())
+        return scores
 
 
 def _seconds(history):
@@ -408,6 +428,16 @@ def _seconds(history):
 def _merit(record):
     """Accuracy decides between runs; of equal ones the lower loss."""
     return record["validation_accuracy"], -record["validation_loss"]
+
+
+def _check_start(network, start):
+    if start.attention_config is not None:
+        raise EcoformerError("start: it has EcoFormer attention; give a softmax network")
+    if start.config != network:
+        raise EcoformerError(
+            f"start: its shape is not that of [network]: {asdict(start.config)}; correct the "
+            "configuration"
+        )
 
 
 def _check_shape(network, data):

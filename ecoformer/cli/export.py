@@ -13,6 +13,7 @@ from ecoformer.cli.common import (
     staged,
     write_json,
 )
+from ecoformer.cli.quality import quality_panels, show_quality
 from ecoformer.config import Config, read_table
 
 __all__ = ["command", "export"]
@@ -27,10 +28,20 @@ def command(
         Path, typer.Option("-m", "--model", metavar="FILE", help="Model that 'train' wrote.")
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report", help="Assess the hash of every head: a table, warnings, hashes.png."
+        ),
+    ] = False,
     json_file: JsonOption = None,
 ):
-    """Quantise a trained network; write parameters.safetensors, workload.npz and export.json."""
-    figures = export(config, model, output)
+    """Quantise a trained network; write parameters.safetensors, workload.npz and export.json.
+
+    With --report also what every hash keeps of the attention it replaces, and what is wrong with
+    those that collapsed.
+    """
+    figures = export(config, model, output, report)
     write_json(json_file, figures)
     show_table(f"Export to {output}", [
         ("held-out images", figures["held_out_images"]),
@@ -43,10 +54,13 @@ def command(
             for layer, heads in enumerate(figures["code_disagreement"])
         ),
     ])  # fmt: skip
+    if report:
+        show_quality(figures["quality"], figures["code_disagreement"])
 
 
-def export(config_path, model_path, output):
+def export(config_path, model_path, output, report=False):
     """Write the folder ``output``; returns its figures as a dict for JSON."""
+    plot = import_room("golden.quality.plot", "plot") if report else None
     evaluation = import_room("golden.evaluation", "learn")
     config = Config.load(config_path)
     network = import_room("golden.network", "learn").load_model(model_path)
@@ -56,9 +70,12 @@ def export(config_path, model_path, output):
     data = import_room("golden.data", "learn").load(
         training.data, training.data_path or None, training.seed
     )
-    image, workload, figures = evaluation.export(config, network, data)
+    image, workload, figures = evaluation.export(config, network, data, report)
     with staged(output, MARK) as folder:
         image.save(folder / "parameters.safetensors", config)
         workload.save(folder / "workload.npz")
+        if report:
+            panels = quality_panels(figures["quality"], figures["code_disagreement"])
+            plot.save_heat_maps(folder / "hashes.png", panels, f"Hashes of {Path(model_path).name}")
         write_json(folder / MARK, figures)
     return figures

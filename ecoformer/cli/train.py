@@ -11,6 +11,8 @@ from ecoformer.config import read_table
 
 __all__ = ["command", "train"]
 
+ARMS = {"softmax": "softmax", "ecoformer": "EcoFormer"}
+
 EPILOG = "Example: ecoformer train -c configs/demo.toml -o run   Then: ecoformer export --help"
 
 
@@ -26,26 +28,38 @@ def command(
     restart: Annotated[
         bool, typer.Option("--restart", help="Drop the checkpoints of an interrupted run.")
     ] = False,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--start", metavar="FILE",
+            help="Softmax network to begin with, such as the pretrained.pt of an earlier run.",
+        ),
+    ] = None,
+    control: Annotated[
+        bool, typer.Option(help="Fine-tune the softmax network as long, for comparison.")
+    ] = True,
     json_file: JsonOption = None,
-):
+):  # fmt: skip
     """Train a softmax vision transformer, swap in EcoFormer attention, fine-tune, and compare.
 
-    An interrupted run goes on where it stopped. Writes softmax.pt, ecoformer.pt, metrics.json.
+    An interrupted run goes on where it stopped. Writes pretrained.pt, ecoformer.pt, softmax.pt and
+    metrics.json.
     """
-    metrics = train(config, output, seed=seed, resume=not restart)
+    metrics = train(
+        config, output, seed=seed, resume=not restart, start=start, control=control
+    )
     write_json(json_file, metrics)
     scores = metrics["held_out_accuracy"]
+    arms = [(arm, name) for arm, name in ARMS.items() if arm in metrics]
     show_table(f"Training in {output}", [
         ("held-out images", metrics["images"]["held_out"]),
-        ("softmax accuracy", f"{scores['softmax']:.2%}"),
-        ("EcoFormer accuracy", f"{scores['ecoformer']:.2%}"),
-        ("learning rate, softmax", metrics["softmax"]["learning_rate"]),
-        ("learning rate, EcoFormer", metrics["ecoformer"]["learning_rate"]),
+        *((f"{name} accuracy", f"{scores[arm]:.2%}") for arm, name in arms),
+        *((f"learning rate, {name}", metrics[arm]["learning_rate"]) for arm, name in arms),
         ("seconds", round(metrics["seconds"]["wall_of_last_call"])),
     ])  # fmt: skip
 
 
-def train(config_path, output, *, seed=None, resume=True):
+def train(config_path, output, *, seed=None, resume=True, start=None, control=True):
     """Train as the tables [network] and [training] say; returns the metrics."""
     training_room = import_room("golden.training", "learn")
     network_room = import_room("golden.network", "learn")
@@ -54,4 +68,6 @@ def train(config_path, output, *, seed=None, resume=True):
     if seed is not None:
         training = replace(training, seed=seed)
     reporter = import_room("golden.reporting", "learn").default_reporter()
-    return training_room.train(network, training, output, reporter, resume)
+    if start is not None:
+        start = network_room.load_model(start)
+    return training_room.train(network, training, output, reporter, resume, start, control)

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ecoformer.config import Config
 from ecoformer.parameters import ParameterImage
 from ecoformer.workload import Workload
+from golden.network import state_digest
 
 ENGINE = """
 [engine]
@@ -155,3 +157,27 @@ def test_missing_simulator_is_refused_before_training(config, tmp_path):
     reply = ecoformer("demo", "-c", config, "-o", tmp_path / "x", PATH=str(tmp_path / "bin"))
     assert_refused(reply, "g++")
     assert not (tmp_path / "x").exists()
+
+
+def test_export_reports_the_quality_of_every_hash(config, tmp_path):
+    pytest.importorskip("matplotlib")
+    trained = ecoformer("train", "-c", config, "-o", tmp_path / "run")
+    assert trained.returncode == 0, trained.stderr
+    model = tmp_path / "run" / "ecoformer.pt"
+
+    # One head of the model loses its hash.
+    content = torch.load(model)
+    content["state"]["blocks.1.attention.core.hash.threshold"][1] = 1e6
+    content["sha256"] = state_digest(content["state"])
+    torch.save(content, model)
+
+    out = tmp_path / "out"
+    reply = ecoformer("export", "-c", config, "-m", model, "-o", out, "--report", COLUMNS="160")
+    assert reply.returncode == 0, reply.stderr
+    assert "warning: layer 1, head 1: collapsed" in reply.stdout
+    assert reply.stdout.count("collapsed") == 1
+    heads = json.loads((out / "export.json").read_text())["quality"]
+    assert [(head["layer"], head["head"]) for head in heads] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert heads[3]["codes"] == 1 and heads[0]["codes"] > 1
+    assert len(heads[0]["balance"]) == 5
+    assert (out / "hashes.png").read_bytes().startswith(b"\x89PNG")

@@ -162,6 +162,26 @@ def test_teacher_is_the_softmax_network(monkeypatch, tmp_path):
     torch.testing.assert_close(seen[0][0], softmax_attention(call.q, call.k, call.v))
 
 
+def test_pretrained_network_takes_the_place_of_the_first_step(finished, tmp_path):
+    start = load_model(finished[0] / "pretrained.pt")
+    metrics = train(NETWORK, TRAINING, tmp_path, start=start, control=False)
+    assert metrics["pretraining"]["history"] == []
+    name = "ecoformer.pt"
+    assert (tmp_path / name).read_bytes() == (finished[0] / name).read_bytes()
+    assert "softmax" not in metrics and "softmax" not in metrics["held_out_accuracy"]
+    assert not (tmp_path / "softmax.pt").exists()
+
+    # Checkpoints belong to that start.
+    other = load_model(finished[0] / "softmax.pt")
+    with pytest.raises(EcoformerError, match="checkpoint of other settings"):
+        train(NETWORK, TRAINING, tmp_path, start=other)
+    with pytest.raises(EcoformerError, match="^start: it has EcoFormer attention; give a softmax"):
+        train(NETWORK, TRAINING, tmp_path, start=load_model(finished[0] / "ecoformer.pt"))
+    deeper = NetworkConfig(**{**vars(NETWORK), "depth": 3})
+    with pytest.raises(EcoformerError, match=r"^start: its shape is not that of \[network\]: "):
+        train(deeper, TRAINING, tmp_path, start=other)
+
+
 def test_learning_rate_is_the_best_on_the_validation_part(finished):
     _, metrics = finished
     for arm in ("ecoformer", "softmax"):

@@ -1,0 +1,69 @@
+"""How verbs show what :mod:`golden.quality` found: a table of all heads, and warnings."""
+
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["quality_panels", "show_quality"]
+
+COLUMNS = {
+    "separation": "separation",
+    "correlation": "correlation",
+    "output_error": "output error",
+    "uniform_error": "of a plain mean",
+    "entropy": "bit entropy",
+}
+"""Figures of a head that are plain numbers, and the heads of their columns."""
+
+
+def show_quality(heads, disagreement=None):
+    """Print one row per head, then the warnings.
+
+    Parameters
+    ----------
+    heads : list of dict
+        As :meth:`golden.quality.measure.HeadQuality.as_dict` makes them.
+    disagreement : list of list of float or None
+        Share of code bits [layer][head] on which integers and float differ.
+    """
+    table = Table(title="Hashes, by layer and head", title_justify="left")
+    balance = "+1 in a bit, least…most"
+    names = ["layer", "head", *COLUMNS.values(), balance, "codes"]
+    for name in names + (["bits ≠ float"] if disagreement else []):
+        table.add_column(name, justify="right")
+    for head in heads:
+        row = [str(head["layer"]), str(head["head"])]
+        row += [f"{head[name]:.3f}" for name in COLUMNS]
+        row += [f"{min(head['balance']):.2f}…{max(head['balance']):.2f}"]
+        row += [f"{head['codes']:,} of {head['keys']:,}"]
+        if disagreement:
+            row.append(f"{disagreement[head['layer']][head['head']]:.2%}")
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+    for head in heads:
+        for text in head["warnings"]:
+            console.print(
+                f"warning: layer {head['layer']}, head {head['head']}: {text}", highlight=False
+            )
+
+
+def quality_panels(heads, disagreement=None):
+    """Panels for :func:`golden.quality.plot.save_heat_maps`."""
+    layers = max(head["layer"] for head in heads) + 1
+
+    def values(name):
+        rows = [[] for _ in range(layers)]
+        for head in heads:
+            rows[head["layer"]].append(head[name])
+        return rows
+
+    panels = {
+        "separation": (values("separation"), 0.5, 1),
+        "correlation with q·k": (values("correlation"), 0, 1),
+        "output error": (values("output_error"), 1, 0),
+        "bit entropy": (values("entropy"), 0, 1),
+    }
+    if disagreement:
+        agreement = [[1 - rate for rate in heads] for heads in disagreement]
+        panels["code bits, integer = float"] = (agreement, 0.9, 1)
+    return panels

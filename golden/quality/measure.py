@@ -1,0 +1,243 @@
+"""How good the hash of every head is, measured on what its layer was given.
+
+Nothing here changes a hash; the warnings say what a user would do about a bad one.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+
+import torch
+
+from golden.attention import softmax_attention
+from golden.ksh import extremes
+
+__all__ = ["HeadQuality", "assess", "separation"]
+
+PAIRS = 10
+"""Keys of a query that count as most and as least similar."""
+MOST_QUERIES = 128
+"""Queries of a sequence that are looked at, evenly spread: pairs are many."""
+CONSTANT = 0.01
+"""Share of one sign below which a bit counts as constant."""
+TWINS = 0.99
+"""Correlation above which two bits count as one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadQuality:
+    """The hash of one head of one layer.
+
+    Parameters
+    ----------
+    layer, head : int
+    separation : float
+        P(codes of a similar pair agree more than those of a dissimilar one); 0.5 is chance.
+    correlation : float
+        Mean over queries of the correlation of code agreement h_q·h_k with the logits q·k.
+    output_error : float
+        Squared error of the outputs against softmax attention, over the square of the latter.
+    uniform_error : float
+        The same for attention that weighs all values alike: what a useless hash would do.
+    unanswered : float
+        Share of queries whose denominator is ≤ 0, which are answered 0.
+    balance : tuple of float
+        Share of +1 in every bit; with separate queries the bits of the keys, then theirs.
+    entropy : float
+        Mean entropy of a bit, 0…1.
+    codes : int
+        Different codes of the keys.
+    keys : int
+        Keys looked at.
+    twins : int
+        Bits that equal another one, or its opposite.
+    """
+
+    layer: int
+    head: int
+    separation: float
+    correlation: float
+    output_error: float
+    uniform_error: float
+    unanswered: float
+    balance: tuple
+    entropy: float
+    codes: int
+    keys: int
+    twins: int
+
+    @property
+    def constant_bits(self):
+        """How many bits hardly ever change."""
+        return sum(not CONSTANT < share < 1 - CONSTANT for share in self.balance)
+
+    @property
+    def warnings(self):
+        """What is wrong with this hash, and what helps: list of str."""
+        found = []
+        if self.codes == 1:
+            found.append("collapsed: every key has the same code; learn the hash again")
+        elif self.constant_bits:
+            found.append(
+                f"{self.constant_bits} of {len(self.balance)} bits are constant; learn the hash "
+                "again on more data"
+            )
+        if self.twins and self.codes > 1:
+            found.append(f"{self.twins} bits repeat another one; fewer code_bits would do")
+        if self.output_error >= self.uniform_error:
+            found.append("its output is no closer to softmax attention than a plain mean")
+        if self.unanswered > 0:
+            found.append(
+                f"{self.unanswered:.1%} of the queries have a denominator ≤ 0 and are answered 0; "
+                "a larger offset avoids it"
+            )
+        return found
+
+    def as_dict(self):
+        """Plain values for JSON, with the warnings."""
+        return {**asdict(self), "balance": list(self.balance), "warnings": self.warnings}
+
+
+@torch.no_grad()
+def assess(layers, tape):
+    """Quality of the hash of every head of every layer.
+
+    Parameters
+    ----------
+    layers : list of EcoFormerAttention
+    tape : list of list of Call
+        What each layer was given, by :func:`golden.attention.record`; at least one call each.
+
+    Returns
+    -------
+    list of HeadQuality
+        Layer by layer, head by head.
+
+    Raises
+    ------
+    ValueError
+        No sequence has two tokens.
+    """
+    found = []
+    for layer, calls in zip(layers, tape, strict=True):
+        sums = _Layer(layer)
+        for call in calls:
+            sums.add(call)
+        found += [sums.quality(head) for head in range(layer.heads)]
+    return found
+
+
+def separation(codes, similarity, pairs=PAIRS, queries=None):
+    """P(code similarity of a top pair > code similarity of a bottom pair), head by head.
+
+    Pairs are the keys most and least similar to a query.
+
+    A tie counts one half, so random codes score 0.5 and perfect ones 1.
+
+    Parameters
+    ----------
+    codes : Tensor [B, H, N, b]
+        Codes ±1 of the keys.
+    similarity : Tensor [B, H, M, N]
+        Attention map, or logits.
+    pairs : int
+        How many of a row are top, and how many bottom; at most N/2 are used.
+    queries : Tensor [B, H, M, b] or None
+        Codes of separate queries; those of the keys when None.
+
+    Returns
+    -------
+    Tensor [H]
+    """
+    top, bottom = extremes(similarity, pairs)
+    product = (codes if queries is None else queries) @ codes.mT
+    near, far = product.gather(-1, top), product.gather(-1, bottom)
+    margin = near[..., :, None] - far[..., None, :]
+    return (0.5 * (1 + margin.sign())).mean((0, 2, 3, 4))
+
+
+class _Layer:
+    """Sums over the sequences of one layer, all heads at once; every sum is a Tensor [H]."""
+
+    def __init__(self, layer):
+        self.layer = layer
+        self.separation = self.correlation = self.rows = 0
+        self.error = self.uniform = self.square = 0
+        self.unanswered = self.queries = 0
+        self.codes = [[] for _ in layer.hashes]
+
+    def add(self, call):
+        queries, keys = self.layer.codes(call.q, call.k)
+        found = self.layer(call.q, call.k, call.v, call.keys)
+        wanted = softmax_attention(call.q, call.k, call.v, call.keys, self.layer.scale)
+        for image in range(len(call.k)):
+            there = slice(None) if call.keys is None else call.keys[image]
+            asking = there if call.q.shape[2] == call.k.shape[2] else slice(None)
+            h, h_q = keys[image][:, there], queries[image][:, asking]
+            self._outputs(found[image][:, asking], wanted[image][:, asking],
+                          call.v[image][:, there])  # fmt: skip
+            self._denominators(h, h_q)
+            self._pairs(call.q[image][:, asking], call.k[image][:, there], h_q, h)
+            for rows, codes in zip(self.codes, (h, h_q)):
+                rows.append(codes)
+
+    def _outputs(self, found, wanted, values):
+        self.error += (found - wanted).square().sum((1, 2))
+        self.uniform += (values.mean(1, keepdim=True) - wanted).square().sum((1, 2))
+        self.square += wanted.square().sum((1, 2))
+
+    def _denominators(self, h, h_q):
+        agreement = (h_q @ h.sum(1)[..., None])[..., 0]  # [H, M]
+        denominator = agreement + self.layer.offset[:, None] * h.shape[1]
+        self.unanswered += (denominator <= 0).sum(1)
+        self.queries += h_q.shape[1]
+
+    def _pairs(self, q, k, h_q, h):
+        if k.shape[1] < 2:  # nothing to tell apart
+            return
+        step = -(-q.shape[1] // MOST_QUERIES)
+        q, h_q = q[:, ::step], h_q[:, ::step]
+        logits = q @ k.mT
+        self.separation += q.shape[1] * separation(h[None], logits[None], queries=h_q[None])
+        self.correlation += _correlation(h_q @ h.mT, logits).sum(1)
+        self.rows += q.shape[1]
+
+    def quality(self, head):
+        if not self.rows:
+            raise ValueError("sequences of at least 2 tokens are needed to judge a hash")
+        bits = [torch.cat([codes[head] for codes in rows]) for rows in self.codes]  # [n, b]
+        balance = torch.cat([(codes > 0).double().mean(0) for codes in bits])
+        return HeadQuality(
+            layer=self.layer.layer,
+            head=head,
+            separation=(self.separation[head] / self.rows).item(),
+            correlation=(self.correlation[head] / self.rows).item(),
+            output_error=(self.error[head] / self.square[head].clamp_min(1e-12)).item(),
+            uniform_error=(self.uniform[head] / self.square[head].clamp_min(1e-12)).item(),
+            unanswered=self.unanswered[head].item() / self.queries,
+            balance=tuple(balance.tolist()),
+            entropy=_entropy(balance).mean().item(),
+            codes=len(bits[0].unique(dim=0)),
+            keys=len(bits[0]),
+            twins=sum(_twins(codes) for codes in bits),
+        )
+
+
+def _correlation(a, b):
+    """Correlation of the last dimension of two Tensors; 0 where one of them is constant."""
+    a, b = (x - x.mean(-1, keepdim=True) for x in (a, b))
+    length = (a.square().sum(-1) * b.square().sum(-1)).sqrt()
+    return (a * b).sum(-1) / length.clamp_min(1e-12)
+
+
+def _entropy(share):
+    """Entropy in bits of a sign that is +1 with probability ``share``."""
+    return -(torch.xlogy(share, share) + torch.xlogy(1 - share, 1 - share)) / math.log(2)
+
+
+def _twins(codes):
+    """How many of the bits of ``codes`` [n, b] repeat an earlier one; constant ones do not."""
+    centred = codes.double() - codes.double().mean(0)
+    length = centred.square().sum(0).sqrt()
+    varying = centred[:, length > 0] / length[length > 0]
+    alike = (varying.mT @ varying).abs() > TWINS
+    return alike.tril(-1).any(1).sum().item()

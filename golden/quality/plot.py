@@ -1,0 +1,49 @@
+"""One picture of all hashes: heat maps over layers and heads."""
+
+import os
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+__all__ = ["save_heat_maps"]
+
+
+def save_heat_maps(path, panels, title):
+    """Write one heat map per panel, layers downwards and heads to the right.
+
+    Parameters
+    ----------
+    path : Path
+        The suffix chooses the format.
+    panels : dict of str to (list of list of float, float, float)
+        By its title, the values [layer][head] of a panel, the worst value and the best.
+    title : str
+    """
+    path = Path(path)
+    layers, heads = np.shape(next(iter(panels.values()))[0])
+    size = (0.8 + len(panels) * (1.6 + 0.62 * heads), 1.4 + 0.42 * layers)
+    with matplotlib.rc_context({"font.size": 9, "svg.hashsalt": "ecoformer"}):
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axis, (name, (values, worst, best)) in zip(axes, panels.items()):
+            _panel(axis, name, np.array(values, dtype=float), worst, best)
+        axes[0].set_ylabel("layer")
+        figure.suptitle(title, x=0.01, ha="left", weight="bold")
+        partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+        figure.savefig(partial, dpi=150)
+    os.replace(partial, path)
+
+
+def _panel(axis, name, values, worst, best):
+    goodness = (values - worst) / (best - worst)
+    axis.imshow(goodness, cmap="RdYlGn", vmin=0, vmax=1, aspect="auto", alpha=0.7)
+    for (layer, head), value in np.ndenumerate(values):
+        axis.text(head, layer, f"{value:.3f}", ha="center", va="center", fontsize=8)
+    axis.set_title(name, loc="left", fontsize=9)
+    axis.set_xticks(range(values.shape[1]))
+    axis.set_yticks(range(values.shape[0]))
+    axis.set_xlabel("head")
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
