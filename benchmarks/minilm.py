@@ -19,11 +19,10 @@ from pathlib import Path
 
 import torch
 from results import write_section
-from torch.nn.functional import normalize
 from transformers import AutoModel, AutoTokenizer
 
 from golden.attention import AttentionConfig
-from golden.convert import convert, refine
+from golden.convert import convert, embedding, refine
 from golden.distilling import Distilling
 
 CACHE = Path(__file__).parents[1] / "build" / "minilm"
@@ -95,12 +94,12 @@ def stages(model, batches, bits, weights, options, tune):
     converted = convert(model, attention, batches[:12], layer, options.seed, told_layer)
     yield "layer by layer", converted
     joint = Distilling(steps=options.steps, lr=options.lr, held_out=0.04)
-    refine(converted, batches, joint, embed, options.seed, reporter=told_step)
+    refine(converted, batches, joint, embedding, options.seed, reporter=told_step)
     yield "all hashes together", converted
     if tune:
         tuning = Distilling(steps=options.tune, lr=options.tune_lr, held_out=0.04)
         everything = list(converted.parameters())
-        refine(converted, batches, tuning, embed, options.seed, everything, told_step)
+        refine(converted, batches, tuning, embedding, options.seed, everything, told_step)
         yield "all weights", converted
 
 
@@ -150,15 +149,9 @@ def tokenised(tokenizer, texts, size):
     ]  # fmt: skip
 
 
-def embed(output, batch):
-    """Embeddings [B, width] of unit length: the mean over tokens that are no padding."""
-    there = batch["attention_mask"][..., None]
-    return normalize((output.last_hidden_state * there).sum(1) / there.sum(1), dim=-1)
-
-
 @torch.no_grad()
 def embeddings(model, batches):
-    return torch.cat([embed(model(**batch), batch) for batch in batches])
+    return torch.cat([embedding(model(**batch), batch) for batch in batches])
 
 
 def told_layer(site, number, layers, history):

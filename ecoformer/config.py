@@ -15,8 +15,9 @@ from ecoformer.weights import WEIGHT_FORMATS
 
 __all__ = ["Config", "read_table", "TABLES"]
 
-TABLES = ("engine", "network", "training")
-"""Tables a configuration file may hold: hardware, float network, how it is trained."""
+TABLES = ("engine", "network", "training", "attention", "convert")
+"""Tables a configuration file may hold: hardware; a float network and how it is trained; the
+attention of a converted network and how it is converted."""
 
 RANGES = {
     "head_dim": (1, 128),

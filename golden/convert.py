@@ -10,19 +10,22 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from torch.nn.functional import normalize
 
 from ecoformer.errors import EcoformerError
 from golden.attention import AttentionConfig, cores_of, record
+from golden.checkpoint import Checkpoint
 from golden.distilling import Distilling, descend, distil_layers, exact_outputs
 from golden.network import read_checked, state_digest, torch_bytes, write_atomic
 from golden.swapping import Site, fill_sites, filled_sites, find_sites
 
 __all__ = [
-    "convert", "refine", "run_model", "save_converted", "load_converted", "readout",
+    "convert", "refine", "run_model", "save_converted", "load_converted", "readout", "embedding",
+    "READOUTS",
 ]  # fmt: skip
 
 
-def convert(model, config, calibration, learning=None, seed=0, reporter=None):
+def convert(model, config, calibration, learning=None, seed=0, reporter=None, folder=None):
     """A copy of ``model`` with EcoFormer attention in the place of every softmax attention.
 
     Parameters
@@ -41,6 +44,9 @@ def convert(model, config, calibration, learning=None, seed=0, reporter=None):
     reporter : callable or None
         Called as ``reporter(site, layer, layers, history)`` after every layer, with the held-out
         losses of its descent.
+    folder : Path or None
+        Where a checkpoint is kept, ``layers.pt``; a second call with the same arguments goes on
+        from it.
 
     Returns
     -------
@@ -51,9 +57,13 @@ def convert(model, config, calibration, learning=None, seed=0, reporter=None):
     Raises
     ------
     EcoformerError
-        No attention that can be replaced, or calibration data no hash can be learned from.
+        No attention that can be replaced, calibration data no hash can be learned from, or a
+        checkpoint that is damaged or of other arguments.
     """
     learning = learning or Distilling()
+    checkpoint = _checkpoint(
+        folder, "layers", model, calibration, learning, seed, {"attention": asdict(config)}
+    )
     _split(model, learning, calibration)  # refused now, not after minutes
     converted = deepcopy(model).eval()
     sites = find_sites(converted, lambda: run_model(converted, calibration[0]))
@@ -75,11 +85,13 @@ def convert(model, config, calibration, learning=None, seed=0, reporter=None):
         if reporter is not None:
             reporter(sites[number], number, len(sites), history)
 
-    distil_layers(cores, run, targets, learning, generator, names, learned)
+    distil_layers(cores, run, targets, learning, generator, names, learned, checkpoint)
     return converted
 
 
-def refine(model, calibration, learning, read=None, seed=0, parameters=None, reporter=None):
+def refine(
+    model, calibration, learning, read=None, seed=0, parameters=None, reporter=None, folder=None
+):
     """Train a converted network, without labels, to answer what the original answers.
 
     Parameters
@@ -98,6 +110,9 @@ def refine(model, calibration, learning, read=None, seed=0, parameters=None, rep
         What is trained; every hash and offset when None, no other weight.
     reporter : callable or None
         Called as ``reporter(step, steps, held_out_loss)``.
+    folder : Path or None
+        Where a checkpoint is kept, ``together.pt``; a second call with the same arguments goes on
+        from it.
 
     Returns
     -------
@@ -107,9 +122,12 @@ def refine(model, calibration, learning, read=None, seed=0, parameters=None, rep
     Raises
     ------
     EcoformerError
-        Fewer than two batches, an output nothing can be read from, or a loss that is not finite.
+        Fewer than two batches, an output nothing can be read from, a loss that is not finite, or a
+        checkpoint that is damaged or of other arguments.
     """
     read = read or readout
+    trained = {"trained": "hashes" if parameters is None else len(parameters)}
+    checkpoint = _checkpoint(folder, "together", model, calibration, learning, seed, trained)
     cores = cores_of(model)
     _split(model, learning, calibration)
     hashes = [p for core in cores for p in core.parameters()]
@@ -132,13 +150,34 @@ def refine(model, calibration, learning, read=None, seed=0, parameters=None, rep
     try:
         return descend(
             hashes if parameters is None else parameters, loss, train, held_out, learning,
-            torch.Generator().manual_seed(seed), after_step, reporter,
+            torch.Generator().manual_seed(seed), after_step, reporter, checkpoint,
         )  # fmt: skip
     except FloatingPointError as error:
         raise EcoformerError(f"{type(model).__name__}: {error}") from error
     finally:
         for p in frozen:
             p.requires_grad_(True)
+
+
+def _checkpoint(folder, name, model, calibration, learning, seed, more):
+    """Checkpoint of one stage, which belongs to the model and data that it started from."""
+    if folder is None:
+        return None
+    inputs = [x for batch in calibration for x in _inputs(batch)]
+    settings = {
+        "learning": asdict(learning),
+        "seed": seed,
+        "model": state_digest(model.state_dict()),
+        "calibration": state_digest({str(number): x for number, x in enumerate(inputs)}),
+        **more,
+    }
+    return Checkpoint(Path(folder) / f"{name}.pt", settings)
+
+
+def _inputs(batch):
+    values = batch.values() if isinstance(batch, dict) else batch
+    values = [values] if isinstance(values, torch.Tensor) else values
+    return [x for x in values if isinstance(x, torch.Tensor)]
 
 
 def _split(model, learning, batches):
@@ -172,6 +211,18 @@ def readout(output, batch):
     if mask is not None and found.shape[:2] == mask.shape:
         found = found * mask[..., None]
     return found
+
+
+def embedding(output, batch):
+    """Embeddings [B, width] of unit length: the mean of the last hidden state less padding."""
+    tokens = readout(output, batch)
+    if tokens.ndim != 3:
+        raise EcoformerError(f"{type(output).__name__}: no hidden state of every token in it")
+    return normalize(tokens.sum(1), dim=-1)
+
+
+READOUTS = {"tokens": readout, "embedding": embedding}
+"""What of a model's output is to agree: all of it, or its mean over the tokens."""
 
 
 def run_model(model, batch):

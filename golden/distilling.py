@@ -110,7 +110,9 @@ def _check_anchors(anchors, tokens):
         )
 
 
-def distil_layers(cores, run, targets, config, generator, names, reporter=None):
+def distil_layers(
+    cores, run, targets, config, generator, names, reporter=None, checkpoint=None
+):
     """Learn the hashes of one layer after the other, each on what those before it now produce.
 
     Parameters
@@ -128,6 +130,8 @@ def distil_layers(cores, run, targets, config, generator, names, reporter=None):
         What each layer is called in an error.
     reporter : callable or None
         Called as ``reporter(number, history)`` after every layer.
+    checkpoint : golden.checkpoint.Checkpoint or None
+        Written after every layer; layers that it holds are not learned again.
 
     Returns
     -------
@@ -140,7 +144,15 @@ def distil_layers(cores, run, targets, config, generator, names, reporter=None):
         Calibration data no hash can be learned from, or a loss that is not finite.
     """
     histories = []
-    for number, core in enumerate(cores):
+    if checkpoint is not None and (state := checkpoint.load()) is not None:
+        histories = state["histories"]
+        generator.set_state(state["generator"])
+        for number, values in enumerate(state["cores"]):
+            cores[number].load_state_dict(values)
+            cores[number].exact = False
+            if reporter is not None:
+                reporter(number, histories[number])
+    for number, core in list(enumerate(cores))[len(histories) :]:
         (calls,) = record([core], run)
         try:
             start_hashes(core, calls, generator)
@@ -151,6 +163,9 @@ def distil_layers(cores, run, targets, config, generator, names, reporter=None):
         except (ValueError, FloatingPointError) as error:
             raise EcoformerError(f"{names[number]}: {error}") from error
         targets[number] = None
+        if checkpoint is not None:
+            done = [core.state_dict() for core in cores[: number + 1]]
+            checkpoint.save(histories=histories, cores=done, generator=generator.get_state())
         if reporter is not None:
             reporter(number, histories[-1])
     return histories
@@ -192,7 +207,10 @@ def distil_layer(core, calls, targets, config, generator):
     )  # fmt: skip
 
 
-def descend(parameters, loss, train, held_out, config, generator, after_step=None, reporter=None):
+def descend(
+    parameters, loss, train, held_out, config, generator, after_step=None, reporter=None,
+    checkpoint=None,
+):  # fmt: skip
     """Minimise a loss by Adam and keep the step at which the held-out part was best.
 
     Parameters
@@ -212,6 +230,8 @@ def descend(parameters, loss, train, held_out, config, generator, after_step=Non
         Called after every step.
     reporter : callable or None
         Called as ``reporter(step, steps, held_out_loss)`` at every evaluation.
+    checkpoint : golden.checkpoint.Checkpoint or None
+        Written at every evaluation; an interrupted descent goes on from there.
 
     Returns
     -------
@@ -224,10 +244,22 @@ def descend(parameters, loss, train, held_out, config, generator, after_step=Non
     try:
         optimizer = torch.optim.Adam(parameters, config.lr)
         best = _Best(parameters)
-        history = [best.update(_mean_loss(loss, held_out))]
+        first, order, history = 0, [], []
+        if checkpoint is not None and (state := checkpoint.load()) is not None:
+            first, order, history = state["step"], state["order"], state["history"]
+            generator.set_state(state["generator"])
+            optimizer.load_state_dict(state["optimizer"])
+            best.lowest = state["lowest"]
+            with torch.no_grad():
+                for p, kept, value, good in zip(
+                    parameters, best.kept, state["parameters"], state["kept"]
+                ):
+                    p.copy_(value)
+                    kept.copy_(good)
+        else:
+            history.append(best.update(_mean_loss(loss, held_out)))
         every = max(1, config.steps // EVALUATIONS)
-        order = []
-        for step in range(config.steps):
+        for step in range(first, config.steps):
             if not order:
                 order = torch.randperm(len(train), generator=generator).tolist()
             rate = 0.5 * config.lr * (1 + math.cos(math.pi * step / config.steps))
@@ -244,6 +276,13 @@ def descend(parameters, loss, train, held_out, config, generator, after_step=Non
                 after_step()
             if (step + 1) % every == 0 or step + 1 == config.steps:
                 history.append(best.update(_mean_loss(loss, held_out)))
+                if checkpoint is not None:
+                    checkpoint.save(
+                        step=step + 1, order=order, history=history,
+                        generator=generator.get_state(), optimizer=optimizer.state_dict(),
+                        lowest=best.lowest, kept=best.kept,
+                        parameters=[p.detach() for p in parameters],
+                    )  # fmt: skip
                 if reporter is not None:
                     reporter(step + 1, config.steps, history[-1])
         best.restore()

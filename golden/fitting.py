@@ -1,6 +1,5 @@
 """One training run of one network, from its last checkpoint on, and what the network then knows."""
 
-import json
 import math
 import time
 from threading import Event
@@ -10,7 +9,7 @@ from torch.nn.functional import cross_entropy, pad
 
 from ecoformer.errors import EcoformerError
 from golden.attention import cores_of
-from golden.network import read_checked, torch_bytes, write_atomic
+from golden.checkpoint import Checkpoint
 
 __all__ = ["Fitter", "Stopped", "accuracy", "predict", "shift_images", "learning_rate"]
 
@@ -44,7 +43,7 @@ class Fitter:
     def __init__(self, data, training, settings, folder, reporter):
         self.data = data
         self.training = training
-        self.settings = json.dumps(settings)
+        self.settings = settings
         self.folder = folder
         self.reporter = reporter
         self.stop = Event()
@@ -78,8 +77,8 @@ class Fitter:
             Damaged checkpoint or one of other settings; a loss that is not finite.
         """
         optimizer = self._optimizer(model, lr)
-        path = self.folder / f"{name.replace(' ', '-')}.pt"
-        history = self._restore(path, model, optimizer)
+        checkpoint = Checkpoint(self.folder / f"{name.replace(' ', '-')}.pt", self.settings)
+        history = self._restore(checkpoint, model, optimizer)
         self.reporter.phase(name, epochs)
         self.reporter.advance(name, len(history))
         for epoch in range(len(history), epochs):
@@ -90,7 +89,9 @@ class Fitter:
             record = {"epoch": epoch + 1, "loss": loss, **self._validate(model)}
             record["seconds"] = time.perf_counter() - started
             history.append(record)
-            self._save(path, model, optimizer, history)
+            checkpoint.save(
+                model=model.state_dict(), optimizer=optimizer.state_dict(), history=history
+            )
             self.reporter.line(
                 f"{name}: epoch {epoch + 1}/{epochs}, loss {loss:.4f}, validation "
                 f"{record['validation_accuracy']:.2%}, {record['seconds']:.1f} s"
@@ -154,30 +155,18 @@ class Fitter:
             "validation_loss": cross_entropy(logits, part.labels).item(),
         }
 
-    def _save(self, path, model, optimizer, history):
-        content = {
-            "settings": self.settings,
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "history": history,
-        }
-        write_atomic(path, torch_bytes(content))
-
-    def _restore(self, path, model, optimizer):
-        """Load the checkpoint at ``path`` if there is one; returns its history."""
-        if not path.exists():
+    def _restore(self, checkpoint, model, optimizer):
+        """Load the checkpoint if there is one; returns its history."""
+        content = checkpoint.load()
+        if content is None:
             return []
-        content = read_checked(path, "checkpoint")
-        if not isinstance(content, dict) or content.get("settings") != self.settings:
-            raise EcoformerError(
-                f"{path}: checkpoint of other settings; give another folder or do not resume"
-            )
         try:
             model.load_state_dict(content["model"])
             optimizer.load_state_dict(content["optimizer"])
         except (RuntimeError, KeyError, ValueError) as error:
             raise EcoformerError(
-                f"{path}: checkpoint of another version's network; train again with --restart"
+                f"{checkpoint.path}: checkpoint of another version's network; train again with "
+                "--restart"
             ) from error
         return content["history"]
 

@@ -16,8 +16,8 @@ from ecoformer.errors import EcoformerError
 
 __all__ = ["main", "make_app", "VERBS"]
 
-VERBS = ("train", "export", "generate", "simulate", "verify", "synth", "energy", "explore",
-         "report", "demo")  # fmt: skip
+VERBS = ("train", "convert", "export", "generate", "simulate", "verify", "synth", "energy",
+         "explore", "report", "demo")  # fmt: skip
 """Every verb in the order of the help text; those without a file are left out."""
 
 

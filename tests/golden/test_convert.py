@@ -5,10 +5,11 @@ import torch
 from torch import nn
 
 from ecoformer.errors import EcoformerError
+from golden import distilling
 from golden.attention import AttentionConfig, EcoFormerAttention, cores_of
 from golden.convert import convert, load_converted, readout, refine, run_model, save_converted
 from golden.distilling import Distilling
-from golden.network import NetworkConfig, VisionTransformer
+from golden.network import NetworkConfig, VisionTransformer, state_digest
 from golden.swapping import find_sites
 
 transformers = pytest.importorskip("transformers")
@@ -164,6 +165,75 @@ def test_refining_agrees_better_and_trains_the_hashes_only():
         converted, batches, Distilling(steps=40, lr=1e-3), parameters=list(converted.parameters())
     )
     assert min(tuned) < 0.9 * tuned[0]
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupt_after(calls):
+    left = [calls]
+
+    def reporter(*line):
+        left[0] -= 1
+        if left[0] == 0:
+            raise Interrupted
+
+    return reporter
+
+
+@pytest.mark.parametrize("family", ["bert", "own"])
+def test_interrupted_conversion_goes_on_and_ends_with_the_same_bytes(
+    family, tmp_path, monkeypatch
+):
+    model, batches = FAMILIES[family]()
+    done = {"layers": 0, "evaluations": 0}
+    distil_layer = distilling.distil_layer
+
+    def counted(*arguments):
+        done["layers"] += 1
+        return distil_layer(*arguments)
+
+    monkeypatch.setattr(distilling, "distil_layer", counted)
+
+    def learn(reporter, folder=None):
+        done.update(layers=0, evaluations=0)
+
+        def refined(*line):
+            done["evaluations"] += 1
+            reporter(*line)
+
+        converted = convert(model, CONFIG, batches, QUICK, reporter=reporter, folder=folder)
+        refine(converted, batches, Distilling(steps=45), reporter=refined, folder=folder)
+        return state_digest(converted.state_dict()), dict(done)
+
+    whole, work = learn(lambda *line: None)
+    assert work == {"layers": 2, "evaluations": 23}
+    for calls in (1, 2, 3, 9):
+        folder = tmp_path / str(calls)
+        folder.mkdir()
+        with pytest.raises(Interrupted):
+            learn(interrupt_after(calls), folder)
+        digest, work = learn(lambda *line: None, folder)
+        assert digest == whole
+        assert work == {"layers": max(0, 2 - calls), "evaluations": 23 - max(0, calls - 2)}
+
+
+def test_checkpoint_of_another_conversion_is_refused(tmp_path):
+    model, batches = bert()
+    convert(model, CONFIG, batches, QUICK, folder=tmp_path)
+    other, _ = bert()
+    for arguments in (
+        (other, CONFIG, batches, QUICK),
+        (model, AttentionConfig(hash="linear", queries="separate"), batches[:2], QUICK),
+        (model, CONFIG, batches, Distilling(steps=9)),
+        (model, CONFIG, batches, QUICK, 1),
+    ):
+        with pytest.raises(EcoformerError, match="layers.pt: checkpoint of other settings; give"):
+            convert(*arguments, folder=tmp_path)
+    (tmp_path / "layers.pt").write_bytes(b"x")
+    with pytest.raises(EcoformerError, match="layers.pt: damaged checkpoint"):
+        convert(model, CONFIG, batches, QUICK, folder=tmp_path)
 
 
 def test_padding_does_not_matter():

@@ -1,0 +1,127 @@
+"""``ecoformer convert``: EcoFormer attention in a pretrained transformer, hashes learned."""
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ecoformer.cli.common import (
+    ConfigOption,
+    JsonOption,
+    import_room,
+    progress,
+    show_table,
+    write_json,
+)
+from ecoformer.cli.quality import quality_panels, show_quality
+from ecoformer.config import Config, read_table
+from ecoformer.errors import EcoformerError
+
+__all__ = ["command", "convert"]
+
+EPILOG = (
+    "Example: ecoformer convert path/to/all-MiniLM-L6-v2 -d sentences.txt -c configs/minilm.toml "
+    "-o converted   In Python: golden.convert.load_converted('converted/converted.pt', model)"
+)
+MARK = "convert.json"
+
+
+def command(
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", help="A transformers model (config.json and weights)."),
+    ],
+    config: ConfigOption,
+    data: Annotated[
+        Path,
+        typer.Option(
+            "-d", "--data", metavar="FILE",
+            help="Calibration: .txt, a sentence per line, or .npz, the model's inputs by name.",
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results.")
+    ],
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Instead of the configuration's.")
+    ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Drop the checkpoints of an interrupted run.")
+    ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="The hash of every head: a table, and hashes.png.")
+    ] = False,
+    json_file: JsonOption = None,
+):  # fmt: skip
+    """Replace every softmax attention of a pretrained transformer and learn its hashes.
+
+    No labels are needed, and no other weight changes unless tune_steps says so. The tables
+    "attention" and "convert" of the configuration say how; with a table "engine" the parameter
+    image is written, too, and the network measured with its attention in integers. An interrupted
+    run goes on where it stopped.
+    """
+    figures = convert(
+        model, config, data, output, seed=seed, resume=not restart, report=report
+    )
+    write_json(json_file, figures)
+    agreement = figures["agreement"]
+    show_table(f"{figures['model']} in {output}", [
+        ("attention layers", len(figures["losses"]["layers"])),
+        ("batches, held out", f"{figures['batches']['held_out']} of "
+                              f"{sum(figures['batches'].values())}"),
+        *((f"cosine with the original, {stage}", f"{found['cosine']:.4f}")
+          for stage, found in agreement.items()),
+        ("warnings", sum(len(head["warnings"]) for head in figures["quality"])),
+    ])  # fmt: skip
+    if report:
+        show_quality(figures["quality"], figures.get("code_disagreement"))
+
+
+def convert(
+    model_path, config_path, data, output, *, seed=None, resume=True, report=False
+):
+    """Convert as the tables [attention] and [convert] say; returns the figures."""
+    import_room("transformers", "convert")
+    conversion = import_room("golden.conversion", "learn")
+    plot = import_room("golden.quality.plot", "plot") if report else None
+    attention = read_table(
+        config_path, "attention", import_room("golden.attention", "learn").AttentionConfig
+    )
+    config = read_table(config_path, "convert", conversion.ConversionConfig)
+    if seed is not None:
+        config = replace(config, seed=seed)
+    engine = Config.load(config_path) if _has_engine(config_path) else None
+    output = Path(output)
+    _refuse_foreign(output)
+    model = conversion.load_pretrained(model_path)
+    batches = conversion.read_batches(data, model_path, config)
+    output.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        for path in (output / "checkpoints").rglob("*.pt"):
+            path.unlink()
+    with progress() as told:
+        figures = conversion.run_conversion(
+            model, batches, attention, config, output, engine, told
+        )
+    if report:
+        panels = quality_panels(figures["quality"], figures.get("code_disagreement"))
+        plot.save_heat_maps(output / "hashes.png", panels, f"Hashes of {figures['model']}")
+    write_json(output / MARK, figures)
+    return figures
+
+
+def _has_engine(path):
+    try:
+        return "engine" in tomllib.loads(Path(path).read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return True  # which then says what is wrong
+
+
+def _refuse_foreign(output):
+    known = any((output / name).exists() for name in (MARK, "checkpoints"))
+    if output.exists() and not known and (not output.is_dir() or any(output.iterdir())):
+        raise EcoformerError(
+            f"{output}: exists and was not written by this command; choose another -o"
+        )
