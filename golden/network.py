@@ -17,6 +17,7 @@ from golden.checks import check_number
 
 __all__ = [
     "NetworkConfig",
+    "PatchConvolution",
     "VisionTransformer",
     "swap_attention",
     "save_model",
@@ -45,6 +46,9 @@ class NetworkConfig:
         Blocks.
     mlp_ratio : int
         Hidden width of the MLP over ``width``.
+    mlp_convolution : bool
+        Whether a 3 × 3 depth-wise convolution over the patches follows the first layer of the MLP,
+        as in PVTv2.
     classes : int
         Labels.
 
@@ -61,11 +65,15 @@ class NetworkConfig:
     heads: int = 2
     depth: int = 4
     mlp_ratio: int = 2
+    mlp_convolution: bool = False
     classes: int = 10
 
     def __post_init__(self):
         for name, value in asdict(self).items():
-            check_number(name, value, int, 1)
+            if name != "mlp_convolution":
+                check_number(name, value, int, 1)
+        if not isinstance(self.mlp_convolution, bool):
+            raise TypeError(f"mlp_convolution must be true or false, not {self.mlp_convolution!r}")
         if self.image_size % self.patch:
             raise ValueError(
                 f"patch must divide image_size = {self.image_size}, not be {self.patch}"
@@ -90,16 +98,33 @@ class Block(nn.Module):
     def __init__(self, config, attention, layer):
         super().__init__()
         hidden = config.width * config.mlp_ratio
+        between = [PatchConvolution(hidden)] if config.mlp_convolution else []
         self.norm1 = nn.LayerNorm(config.width)
         self.attention = Attention(config.width, config.heads, attention, layer)
         self.norm2 = nn.LayerNorm(config.width)
         self.mlp = nn.Sequential(
-            nn.Linear(config.width, hidden), nn.GELU(), nn.Linear(hidden, config.width)
+            nn.Linear(config.width, hidden), *between, nn.GELU(), nn.Linear(hidden, config.width)
         )
 
     def forward(self, x):
         x = x + self.attention(self.norm1(x))
         return x + self.mlp(self.norm2(x))
+
+
+class PatchConvolution(nn.Module):
+    """A 3 × 3 depth-wise convolution over patches [B, N, width] of a square image.
+
+    Source: PVTv2, arXiv 2106.13797, §3.3.
+    """
+
+    def __init__(self, width):
+        super().__init__()
+        self.convolution = nn.Conv2d(width, width, 3, padding=1, groups=width)
+
+    def forward(self, tokens):
+        side = round(tokens.shape[1] ** 0.5)
+        image = tokens.transpose(1, 2).unflatten(2, (side, side))  # channels last, without a copy
+        return self.convolution(image).flatten(2).transpose(1, 2)
 
 
 class VisionTransformer(nn.Module):

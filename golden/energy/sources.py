@@ -111,6 +111,7 @@ def _vision_transformer(name, shape):
         stages=(Stage(
             width=shape.width, depth=shape.depth, heads=shape.heads, mlp_ratio=shape.mlp_ratio,
             patch=2 * shape.patch - 1, stride=shape.patch, norm=True,
+            mlp_convolution=shape.mlp_convolution,
         ),),
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from ecoformer.errors import EcoformerError
 from golden.attention import AttentionConfig
 from golden.network import (
     NetworkConfig,
+    PatchConvolution,
     VisionTransformer,
     load_model,
     save_model,
@@ -33,8 +34,9 @@ def images():
 @pytest.mark.parametrize("patch, width, heads, depth", [(1, 6, 3, 1), (4, 8, 1, 2), (8, 4, 4, 1)])
 def test_shapes(patch, width, heads, depth, attention):
     config = NetworkConfig(
-        image_size=8, channels=3, patch=patch, width=width, heads=heads, depth=depth, classes=7
-    )
+        image_size=8, channels=3, patch=patch, width=width, heads=heads, depth=depth, classes=7,
+        mlp_convolution=depth == 2,
+    )  # fmt: skip
     model = VisionTransformer(config, attention)
     images = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
     assert model(images).shape == (2, 7)
@@ -49,6 +51,18 @@ def test_default_has_the_documented_size():
     config = NetworkConfig()
     assert (config.tokens, config.head_dim) == (49, 32)
     assert len(VisionTransformer(config).attention_layers()) == 4
+
+
+def test_patch_convolution_mixes_neighbours_of_one_channel():
+    layer = PatchConvolution(2)
+    torch.nn.init.zeros_(layer.convolution.bias)
+    tokens = torch.zeros(1, 25, 2)
+    tokens[0, 7, 1] = 1.0  # row 1, column 2
+    mixed = layer(tokens).unflatten(1, (5, 5))
+    assert mixed[..., 0].abs().max() == 0
+    kernel = layer.convolution.weight[1, 0].flip(0, 1)
+    torch.testing.assert_close(mixed[0, 0:3, 1:4, 1], kernel)
+    assert mixed[0, 3:].abs().max() == 0 and mixed[0, :, 4].abs().max() == 0
 
 
 def test_layers_are_numbered(images):
@@ -157,6 +171,7 @@ def test_other_torch_files_are_refused(content, tmp_path):
         ("patch", 5, ValueError, "^patch must divide image_size = 28, not be 5$"),
         ("heads", 3, ValueError, "^heads must divide width = 64, not be 3$"),
         ("depth", 0, ValueError, "^depth must be at least 1, not 0$"),
+        ("mlp_convolution", 1, TypeError, "^mlp_convolution must be true or false, not 1$"),
         ("width", 64.0, TypeError, "^width must be an integer, not 64.0$"),
     ],
 )

@@ -76,13 +76,17 @@ def test_tokens_follow_from_patches(patch, stride, side, tokens):
     assert Stage(width=2, depth=1, heads=1, patch=patch, stride=stride).side(side) == tokens
 
 
-def test_a_vision_transformer_counts_as_its_modules_do():
+@pytest.mark.parametrize("convolution", [False, True], ids=["plain-mlp", "mlp-convolution"])
+def test_a_vision_transformer_counts_as_its_modules_do(convolution):
     torch = pytest.importorskip("torch")
     from golden.attention import AttentionConfig
     from golden.energy.sources import _vision_transformer
     from golden.network import NetworkConfig, VisionTransformer
 
-    shape = NetworkConfig(image_size=12, channels=2, patch=3, width=12, heads=3, depth=2, classes=7)
+    shape = NetworkConfig(
+        image_size=12, channels=2, patch=3, width=12, heads=3, depth=2, classes=7,
+        mlp_convolution=convolution,
+    )  # fmt: skip
     for arm, attention in (("softmax", None), ("ecoformer", AttentionConfig(code_bits=5))):
         model = VisionTransformer(shape, attention)
         seen = {Linear: 0, Convolution: 0, Norm: 0}
