@@ -9,7 +9,7 @@ WORKERS ?= 2
 SCRIPTS ?= 1000
 
 .PHONY: help demo test lint test-full bench bench-throughput bench-faults bench-accuracy \
-	bench-energy bench-ksh bench-minilm bench-synth prove clean
+	bench-attention bench-energy bench-fashion bench-ksh bench-minilm bench-synth prove clean
 
 help:
 	@echo "make demo       train, generate, simulate and verify on real images -> $(OUT)/"
@@ -19,6 +19,8 @@ help:
 	@echo "make bench      simulation speed -> docs/results.md"
 	@echo "make bench-throughput  cycles per token against the best schedule -> docs/results.md"
 	@echo "make bench-accuracy  accuracy over several seeds -> docs/results.md"
+	@echo "make bench-fashion  five seeds on Fashion-MNIST, two hash families -> docs/results.md; hours"
+	@echo "make bench-attention  time and memory beside softmax attention on the CPU -> docs/results.md"
 	@echo "make bench-energy  operations and energy of six networks -> docs/results.md"
 	@echo "make bench-ksh  hash learning against plain loops -> docs/results.md"
 	@echo "make bench-minilm  a pretrained sentence encoder, converted -> docs/results.md; an hour"
@@ -50,6 +52,13 @@ bench-throughput: $(VENV)/installed
 
 bench-accuracy: $(VENV)/installed
 	$(BIN)/python benchmarks/accuracy.py
+
+bench-fashion: $(VENV)/installed
+	$(BIN)/python benchmarks/accuracy.py configs/fashion.toml configs/fashion-adders.toml \
+	  --seeds 5 --seed 0 --output build/fashion
+
+bench-attention: $(VENV)/installed
+	$(BIN)/python benchmarks/linear_attention.py
 
 bench-energy: $(VENV)/installed
 	$(BIN)/python benchmarks/energy.py

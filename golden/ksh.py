@@ -4,6 +4,7 @@ Source: arXiv 2209.09004, §3.2, in the form of its released code; greedy bits a
 after Liu et al., "Supervised Hashing with Kernels", CVPR 2012, §3.2.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,8 +75,13 @@ class PairLabels:
         columns = (torch.cat([top, bottom], -1) + block).reshape(-1).int().numpy()
         signs = np.repeat(np.float32([0.5, -0.5]), count)
         row_ends = np.arange(0, columns.size + 1, 2 * count, dtype=np.int32)
-        matrix = csr_array((np.tile(signs, size), columns, row_ends), shape=(size, size))
-        self.matrix = (matrix + matrix.T).tocsr()
+        half = csr_array((np.tile(signs, size), columns, row_ends), shape=(size, size))
+        whole = (half + half.T).tocsr()
+        whole.sort_indices()
+        parts = (torch.from_numpy(x) for x in (whole.indptr, whole.indices, whole.data))
+        with warnings.catch_warnings():  # torch calls this format a beta; its product is quickest
+            warnings.filterwarnings("ignore", "Sparse CSR", UserWarning)
+            self.matrix = torch.sparse_csr_tensor(*parts, whole.shape, check_invariants=True)
 
     @classmethod
     def of_tokens(cls, x, pairs=10):
@@ -93,7 +99,7 @@ class PairLabels:
     def __matmul__(self, y):
         """L·y for a float32 array ``y`` [H, B, N, f]."""
         flat = y.reshape(-1, y.shape[-1]) if y.shape[-1] > 1 else y.ravel()  # a vector is quicker
-        return (self.matrix @ flat).reshape(y.shape)
+        return (self.matrix @ torch.from_numpy(flat)).numpy().reshape(y.shape)
 
 
 @torch.no_grad()

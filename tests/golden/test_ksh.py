@@ -175,9 +175,7 @@ def test_labels_mark_the_extremes_of_a_row():
     rows = torch.tensor([1.0, 1, 0, 0, -1, -1]).repeat(6, 1)
     for labels in (
         dense_labels(similarity, pairs=2),
-        torch.from_numpy(
-            PairLabels.of_similarity(similarity[None, None], 2).matrix.todense()
-        ),
+        PairLabels.of_similarity(similarity[None, None], 2).matrix.to_dense(),
     ):
         assert torch.equal(labels, (rows + rows.T) / 2)
     few = PairLabels.of_similarity(similarity[None, None, :3, :3], 10)  # at most N/2 = 1 of each

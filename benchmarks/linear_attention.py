@@ -1,0 +1,129 @@
+"""Time and memory of EcoFormer attention in float beside torch's softmax attention, on the CPU.
+
+Every point runs in a process of its own, on one thread, forward only. Time is the least of several
+calls; memory is what the process grew by, at its peak, during them. EcoFormer counts its hash.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from results import write_section
+
+PLOT = Path(__file__).parents[1] / "build" / "linear_attention.svg"
+ARMS = {
+    "softmax": "SDPA",
+    "rbf": "EcoFormer, rbf",
+    "linear": "EcoFormer, linear",
+}
+MOST_SECONDS = 3
+"""Time after which a point is not repeated any more."""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tokens", type=int, nargs="*", default=[2**e for e in range(6, 17)])
+    parser.add_argument("--heads", type=int, default=2)
+    parser.add_argument("--head-dim", type=int, default=32)
+    parser.add_argument("--code-bits", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--point", nargs=2, metavar=("ARM", "N"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.point:
+        print(json.dumps(measure(options, options.point[0], int(options.point[1]))))
+        return
+    points = {}
+    for tokens in options.tokens:
+        for arm in ARMS:
+            reply = subprocess.run(
+                [sys.executable, __file__, *sys.argv[1:], "--point", arm, str(tokens)],
+                check=True, stdout=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            points[arm, tokens] = json.loads(reply.stdout)
+            print(arm, tokens, points[arm, tokens], file=sys.stderr)
+    rows = []
+    for tokens in options.tokens:
+        softmax = points["softmax", tokens]
+        row = [f"{tokens:,}"]
+        for arm in ARMS:
+            seconds, megabytes = points[arm, tokens]
+            row += [f"{1e3 * seconds:.2f}", f"{megabytes:.0f}"]
+            if arm != "softmax":
+                row.append(f"{softmax[0] / seconds:.2f}")
+        rows.append(row)
+    for arm, name in [*ARMS.items()][1:]:
+        faster = [n for n in options.tokens if points[arm, n][0] < points["softmax", n][0]]
+        first, last = options.tokens[-3], options.tokens[-1]
+        growth = points[arm, last][0] / points[arm, first][0]
+        text = f"{name}: quicker from N = {min(faster, default=0):,} on; "
+        text += f"{last // first} × the tokens take {growth:.1f} × the time"
+        rows.append([text, *8 * [""]])
+    write_section(
+        f"Softmax and EcoFormer attention on the CPU, {options.heads} heads, D = E = "
+        f"{options.head_dim}, b = {options.code_bits}",
+        " ".join(["python benchmarks/linear_attention.py", *sys.argv[1:]]),
+        options.seed,
+        ["N", "SDPA, ms", "MB", "rbf, ms", "MB", "SDPA / rbf", "linear, ms", "MB", "SDPA / linear"],
+        rows,
+    )
+    plot(options.tokens, points)
+
+
+def measure(options, arm, tokens):
+    """Seconds of one call, and megabytes that the process grew by."""
+    import torch
+
+    from golden.attention import AttentionConfig, EcoFormerAttention, SoftmaxAttention
+
+    torch.set_num_threads(1)
+    torch.manual_seed(options.seed)
+    shape = 1, options.heads, tokens, options.head_dim
+    k, v = torch.randn(shape), torch.randn(shape)
+    if arm == "softmax":
+        attention = SoftmaxAttention(options.heads)
+    else:
+        config = AttentionConfig(hash=arm, code_bits=options.code_bits)
+        attention = EcoFormerAttention(options.heads, options.head_dim, config)
+        attention.hash.calibrate(k[:, :, :64])
+    with torch.inference_mode():
+        few = k[:, :, :64]
+        attention(few, few, v[:, :, :64])  # what the first call alone costs
+        before = peak()
+        times = []
+        while not times or (sum(times) < MOST_SECONDS and len(times) < 50):
+            clock = time.perf_counter()
+            attention(k, k, v)
+            times.append(time.perf_counter() - clock)
+    return min(times), peak() - before
+
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def plot(tokens, points):
+    """Time and memory over N, both axes logarithmic."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    titles = "seconds", "megabytes"
+    for part, (axis, title) in enumerate(zip(figure.subplots(1, 2), titles)):
+        for arm, name in ARMS.items():
+            axis.plot(tokens, [points[arm, n][part] for n in tokens], marker="o", label=name)
+        axis.set_xscale("log", base=2)
+        axis.set_yscale("log" if part == 0 else "symlog")
+        axis.set_xlabel("tokens N")
+        axis.set_title(title, loc="left")
+        axis.grid(alpha=0.3)
+    axis.legend(frameon=False)
+    PLOT.parent.mkdir(exist_ok=True)
+    figure.savefig(PLOT)
+    print(f"plot: {PLOT}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
