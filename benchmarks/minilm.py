@@ -22,7 +22,7 @@ from results import write_section
 from transformers import AutoModel, AutoTokenizer
 
 from golden.attention import AttentionConfig
-from golden.convert import convert, embedding, refine
+from golden.convert import convert, embedding, everything, refine
 from golden.distilling import Distilling
 
 CACHE = Path(__file__).parents[1] / "build" / "minilm"
@@ -40,7 +40,7 @@ def main():
     parser.add_argument("--layer-steps", type=int, default=60)
     parser.add_argument("--steps", type=int, default=1000, help="of all hashes together")
     parser.add_argument("--tune", type=int, default=1000, help="of all weights")
-    parser.add_argument("--tune-lr", type=float, default=1e-4)
+    parser.add_argument("--tune-lr", type=float, default=3e-4)
     parser.add_argument("--lr", type=float, default=0.01)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -71,36 +71,60 @@ def main():
         ]
         return [f"{score:.3f}" for score in (*found, sum(found) / len(found))]
 
-    rows = []
+    rows, networks = [], {}
+
+    def measured(bits, weights, stage, network, clock):
+        rows.append([bits, weights, stage, *scores(network), f"{time.perf_counter() - clock:.0f}"])
+        write_section(
+            "A sentence encoder with every attention replaced",
+            f"python benchmarks/minilm.py {' '.join(sys.argv[1:])}".strip(),
+            options.seed,
+            ["b", "weights", "trained", "cosine, movie", "cosine, editorial", "mean", "seconds"],
+            rows,
+        )
+
     for bits, weights in itertools.product(options.bits, options.weights):
         clock = time.perf_counter()
-        for stage, network in stages(model, batches, bits, weights, options, tune=not rows):
-            rows.append([bits, weights, stage, *scores(network),
-                         f"{time.perf_counter() - clock:.0f}"])  # fmt: skip
-            write_section(
-                "A sentence encoder with every attention replaced",
-                f"python benchmarks/minilm.py {' '.join(sys.argv[1:])}".strip(),
-                options.seed,
-                ["b", "weights", "trained", "cosine, movie", "cosine, editorial", "mean",
-                 "seconds"],
-                rows,
-            )  # fmt: skip
+        for stage, network in learn(model, batches, bits, weights, options):
+            measured(bits, weights, stage, network, clock)
+        networks[bits, weights] = network
+    if options.tune:
+        clock = time.perf_counter()
+        (bits, weights), network = next(iter(networks.items()))
+        tune(network, batches, checkpoints(bits, weights) / "tuned", options)
+        measured(bits, weights, "all weights", network, clock)
 
 
-def stages(model, batches, bits, weights, options, tune):
+def learn(model, batches, bits, weights, options):
     """The converted network after every stage of learning, as (name of the stage, network)."""
     attention = AttentionConfig(hash="linear", weights=weights, code_bits=bits, queries="separate")
     layer = Distilling(steps=options.layer_steps, lr=2 * options.lr)
-    converted = convert(model, attention, batches[:12], layer, options.seed, told_layer)
+    folder = checkpoints(bits, weights)
+    converted = convert(
+        model, attention, batches[:12], layer, options.seed, told_layer, folder=folder
+    )
     yield "layer by layer", converted
     joint = Distilling(steps=options.steps, lr=options.lr, held_out=0.04)
-    refine(converted, batches, joint, embedding, options.seed, reporter=told_step)
+    refine(
+        converted, batches, joint, embedding, options.seed, reporter=told_step, folder=folder
+    )
     yield "all hashes together", converted
-    if tune:
-        tuning = Distilling(steps=options.tune, lr=options.tune_lr, held_out=0.04)
-        everything = list(converted.parameters())
-        refine(converted, batches, tuning, embedding, options.seed, everything, told_step)
-        yield "all weights", converted
+
+
+def tune(converted, batches, folder, options):
+    """Train all weights, the hashes at ten times the rate."""
+    folder.mkdir(exist_ok=True)
+    refine(
+        converted, batches, Distilling(steps=options.tune, held_out=0.04), embedding, options.seed,
+        everything(converted, 10 * options.tune_lr, options.tune_lr), told_step, folder=folder,
+    )  # fmt: skip
+
+
+def checkpoints(bits, weights):
+    """Folder from which an interrupted run goes on when the same command is given again."""
+    folder = CACHE / "checkpoints" / f"{weights}-{bits}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def download(package, pattern, unpack):

@@ -16,7 +16,14 @@ from ecoformer.errors import EcoformerError
 from golden.attention import cores_of, record
 from golden.calibration import calibrate, check_attention, code_disagreement
 from golden.checks import check_choice, check_number
-from golden.convert import READOUTS, convert, refine, run_model, save_converted
+from golden.convert import (
+    READOUTS,
+    convert,
+    everything,
+    refine,
+    run_model,
+    save_converted,
+)
 from golden.deployment import HostedAttention, IntegerEngine, hosted
 from golden.distilling import OBJECTIVES, Distilling
 from golden.quality.measure import assess
@@ -56,8 +63,8 @@ class ConversionConfig:
         Their peak learning rate.
     tune_steps : int
         Gradient steps of all weights afterwards; with 0 the model's own weights stay as they are.
-    tune_lr : float
-        Their peak learning rate.
+    tune_lr, tune_hash_lr : float
+        Peak learning rates of the model's own weights and of the hashes.
     learn_offset : bool
         Whether the offset of every head is learned.
     readout : str
@@ -81,7 +88,8 @@ class ConversionConfig:
     steps: int = 600
     lr: float = 0.01
     tune_steps: int = 0
-    tune_lr: float = 1e-4
+    tune_lr: float = 3e-4
+    tune_hash_lr: float = 3e-3
     learn_offset: bool = True
     readout: str = "tokens"
 
@@ -94,7 +102,7 @@ class ConversionConfig:
         check_number("layer_batches", self.layer_batches, int, 2)
         for name in ("layer_steps", "steps", "tune_steps"):
             check_number(name, getattr(self, name), int, 0)
-        for name in ("layer_lr", "lr", "tune_lr"):
+        for name in ("layer_lr", "lr", "tune_lr", "tune_hash_lr"):
             check_number(name, getattr(self, name), float, 0)
         self.layerwise, self.together, self.tuning  # noqa: B018  check the rest now
 
@@ -114,7 +122,7 @@ class ConversionConfig:
     @property
     def tuning(self):
         """All weights against the outputs of the model."""
-        return Distilling(steps=self.tune_steps, lr=self.tune_lr, held_out=self.held_out)
+        return Distilling(steps=self.tune_steps, held_out=self.held_out)
 
 
 def load_pretrained(folder):
@@ -249,7 +257,8 @@ def run_conversion(model, batches, attention, config, folder, engine=None, told=
         (tuned := checkpoints / "tuned").mkdir(exist_ok=True)
         tuning = refine(
             converted, batches, config.tuning, read, seed=config.seed, folder=tuned,
-            parameters=list(converted.parameters()), reporter=stage("all weights"),
+            parameters=everything(converted, config.tune_hash_lr, config.tune_lr),
+            reporter=stage("all weights"),
         )  # fmt: skip
         stages["all weights"] = agreement()
     save_converted(converted, Path(folder) / "converted.pt")

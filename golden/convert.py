@@ -21,7 +21,7 @@ from golden.swapping import Site, fill_sites, filled_sites, find_sites
 
 __all__ = [
     "convert", "refine", "run_model", "save_converted", "load_converted", "readout", "embedding",
-    "READOUTS",
+    "everything", "READOUTS",
 ]  # fmt: skip
 
 
@@ -106,8 +106,9 @@ def refine(
         ``read(output, batch)``: the Tensor [B, …] of an output that is to agree;
         :func:`readout` when None.
     seed : int
-    parameters : list of Parameter or None
-        What is trained; every hash and offset when None, no other weight.
+    parameters : list or None
+        What is trained: Parameters, or groups of them with an ``lr`` of their own; every hash and
+        offset when None, no other weight.
     reporter : callable or None
         Called as ``reporter(step, steps, held_out_loss)``.
     folder : Path or None
@@ -126,7 +127,7 @@ def refine(
         checkpoint that is damaged or of other arguments.
     """
     read = read or readout
-    trained = {"trained": "hashes" if parameters is None else len(parameters)}
+    trained = {"trained": "hashes" if parameters is None else _sizes(parameters)}
     checkpoint = _checkpoint(folder, "together", model, calibration, learning, seed, trained)
     cores = cores_of(model)
     _split(model, learning, calibration)
@@ -172,6 +173,21 @@ def _checkpoint(folder, name, model, calibration, learning, seed, more):
         **more,
     }
     return Checkpoint(Path(folder) / f"{name}.pt", settings)
+
+
+def _sizes(parameters):
+    """What tells one list of parameters from another: their number, by group."""
+    if parameters and isinstance(parameters[0], dict):
+        return [[len(group["params"]), group.get("lr")] for group in parameters]
+    return len(parameters)
+
+
+def everything(model, hash_lr, lr):
+    """All parameters of a converted network for :func:`refine`, with peak learning rates."""
+    hashes = [p for core in cores_of(model) for p in core.parameters()]
+    own = {id(p) for p in hashes}
+    others = [p for p in model.parameters() if id(p) not in own]
+    return [{"params": hashes, "lr": hash_lr}, {"params": others, "lr": lr}]
 
 
 def _inputs(batch):

@@ -215,15 +215,16 @@ def descend(
 
     Parameters
     ----------
-    parameters : list of Parameter
-        Trained in place; they require a gradient during the call only.
+    parameters : list
+        Parameters, or groups ``{"params": list of Parameter, "lr": peak}`` as optimizers take
+        them; trained in place. They require a gradient during the call only.
     loss : callable
         ``loss(item)`` gives a scalar, or one number per head if every parameter has heads in
         front: then each head keeps its own best step.
     train, held_out : list
         Items.
     config : Distilling
-        ``steps`` and ``lr``.
+        ``steps``, and ``lr`` where a group has none of its own.
     generator : torch.Generator
         Chooses the items.
     after_step : callable or None
@@ -238,11 +239,16 @@ def descend(
     list of float
         Mean held-out losses.
     """
+    groups = parameters
+    if not isinstance(parameters[0], dict):
+        groups = [{"params": parameters}]
+    parameters = [p for group in groups for p in group["params"]]
     before = [p.requires_grad for p in parameters]
     for p in parameters:
         p.requires_grad_(True)
     try:
-        optimizer = torch.optim.Adam(parameters, config.lr)
+        optimizer = torch.optim.Adam(groups, config.lr)
+        peaks = [group["lr"] for group in optimizer.param_groups]
         best = _Best(parameters)
         first, order, history = 0, [], []
         if checkpoint is not None and (state := checkpoint.load()) is not None:
@@ -262,8 +268,8 @@ def descend(
         for step in range(first, config.steps):
             if not order:
                 order = torch.randperm(len(train), generator=generator).tolist()
-            rate = 0.5 * config.lr * (1 + math.cos(math.pi * step / config.steps))
-            optimizer.param_groups[0]["lr"] = rate
+            for group, peak in zip(optimizer.param_groups, peaks):
+                group["lr"] = 0.5 * peak * (1 + math.cos(math.pi * step / config.steps))
             optimizer.zero_grad()
             value = loss(train[order.pop()]).sum()
             if not math.isfinite(value.item()):

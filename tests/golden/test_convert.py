@@ -7,7 +7,15 @@ from torch import nn
 from ecoformer.errors import EcoformerError
 from golden import distilling
 from golden.attention import AttentionConfig, EcoFormerAttention, cores_of
-from golden.convert import convert, load_converted, readout, refine, run_model, save_converted
+from golden.convert import (
+    convert,
+    everything,
+    load_converted,
+    readout,
+    refine,
+    run_model,
+    save_converted,
+)
 from golden.distilling import Distilling
 from golden.network import NetworkConfig, VisionTransformer, state_digest
 from golden.swapping import find_sites
@@ -161,10 +169,14 @@ def test_refining_agrees_better_and_trains_the_hashes_only():
     assert all(p.grad is None for p in converted.parameters())
     assert all(p.requires_grad != (".ecoformer." in name)
                for name, p in converted.named_parameters())  # fmt: skip
+    before = {name: p.clone() for name, p in converted.state_dict().items()}
     tuned = refine(
-        converted, batches, Distilling(steps=40, lr=1e-3), parameters=list(converted.parameters())
+        converted, batches, Distilling(steps=40), parameters=everything(converted, 0.0, 1e-3)
     )
     assert min(tuned) < 0.9 * tuned[0]
+    for name, p in converted.state_dict().items():  # each group at its own rate
+        moved = not torch.equal(p, before[name])
+        assert moved == (".ecoformer." not in name and "pooler" not in name), name
 
 
 class Interrupted(Exception):
