@@ -64,6 +64,20 @@ class AccumulateCore(wiring.Component):
         """Least cycles between two launches."""
         return self.config.cycles_per_token
 
+    @property
+    def lead(self):
+        """Cycles that a slot is decided ahead of its beginning."""
+        return int(self.config.cycles_per_token > 1)
+
+    def _decided(self, m, value, name):
+        """``value`` as it was when the slot was decided, which is early where slots are long.
+
+        Only a slot that begins takes away what another could have begun with, and the next begins
+        two cycles later at the earliest, so a decision is late at times but never wrong. It keeps
+        the long ways from the buffers out of the cycle in which everything starts.
+        """
+        return delay(m, value, self.lead, name=f"{name}_decided", reset=True)
+
     def elaborate(self, platform):
         m = Module()
         c = self.config
@@ -86,14 +100,17 @@ class AccumulateCore(wiring.Component):
         stored = Signal(range(c.max_tokens + 1))
         pop = Signal()
         store = Signal()
+        key_waits = self.keys.valid & sequences.room
+        key_fits = key.tag.error | (stored != c.max_tokens)
         m.d.comb += [
             sequences.key.eq(key),
             sequences.take.eq(key_go),
             key_go.eq(
                 boundary
-                & self.keys.valid
-                & sequences.room
-                & (key.tag.error | pop | (stored != c.max_tokens))
+                & (
+                    self._decided(m, key_waits & key_fits, "key")
+                    | (self._decided(m, key_waits, "key_waits") & pop)
+                )
             ),
             self.keys.ready.eq(key_go),
             store.eq(key_go & ~key.tag.error),
@@ -114,10 +131,12 @@ class AccumulateCore(wiring.Component):
         query = Signal(Sequence(c))
         query_last = Signal()
         last_query = Signal()
+        query_waits = sequences.waiting & self.grant
+        ends = queried == current.count - 1
         m.d.comb += [
-            query_go.eq(boundary & sequences.waiting & self.grant),
-            pop.eq(query_go & ~current.error),
-            last_query.eq(query_go & (queried == current.count - 1)),
+            query_go.eq(boundary & self._decided(m, query_waits, "query")),
+            pop.eq(boundary & self._decided(m, query_waits & ~current.error, "pop")),
+            last_query.eq(query_go & self._decided(m, ends, "query_ends")),
             sequences.release.eq(last_query),
             self.launch.eq(query_go),
         ]

@@ -15,6 +15,7 @@ from hw.input import InputBeat, Receiver
 from hw.normaliser import Normaliser
 from hw.output import Beat, Collector, Sender
 from hw.parameters import ParameterMemory, ParameterWrite, SlotTable
+from hw.pipeline import delay, register
 from hw.tokens import Key
 from hw.xnor import XnorCore
 
@@ -92,6 +93,7 @@ class Engine(wiring.Component):
         return (
             c.input_beats
             + self.hashing.latency
+            + self.core.lead
             - c.cycles_per_token  # the last query needs no slot after it
             + self.core.latency
             + self.normaliser.latency
@@ -119,12 +121,17 @@ class Engine(wiring.Component):
         connect(m, collector.o, sender.i)
         connect(m, sender.o, flipped(self.o))
 
+        # Written a cycle late, because the ways to all memories are long; a COMMIT is later still.
+        enable = Signal()
+        m.d.sync += enable.eq(self.write.enable)
+        late = {
+            name: register(m, getattr(self.write, name), name=f"write_{name}")
+            for name in ("region", "row", "word", "data")
+        }
+        late["slot"] = register(m, slots.shadow, name="write_slot")
         for memory in (scalars, hashing):
-            m.d.comb += [
-                getattr(memory.write, name).eq(getattr(self.write, name))
-                for name in ("enable", "region", "row", "word", "data")
-            ]
-            m.d.comb += memory.write.slot.eq(slots.shadow)
+            m.d.comb += memory.write.enable.eq(enable)
+            m.d.comb += [getattr(memory.write, name).eq(value) for name, value in late.items()]
         m.d.comb += [
             slots.user.eq(receiver.user if c.tuser_width else self.next_set),
             receiver.abort.eq(self.soft_reset),
@@ -168,21 +175,17 @@ class Engine(wiring.Component):
         if "shift" in parameters:
             m.d.comb += hashing.shift.eq(parameters["shift"][:SHIFT_WIDTH])
 
-        # The offset arrives a cycle after the token, with the token's delayed companions.
+        # The offset arrives after the token, with the token's delayed companions.
         companion = Signal(Key(c))
-        started = Signal()
-        v = Signal.like(token.v, reset_less=True)
-        tag = Signal.like(token.tag, reset_less=True)
-        m.d.sync += started.eq(start)
-        with m.If(start):
-            m.d.sync += [v.eq(token.v), tag.eq(token.tag)]
+        memory_time = ParameterMemory.LATENCY
+        started = delay(m, start, memory_time, name="started", reset=True)
         m.submodules.companions = companions = SyncFIFOBuffered(
             width=companion.shape().size - c.code_bits, depth=hashing.depth
         )
         key = core.keys.payload
         m.d.comb += [
-            companion.v.eq(v),
-            companion.tag.eq(tag),
+            companion.v.as_value().eq(delay(m, token.v.as_value(), memory_time, name="v")),
+            companion.tag.as_value().eq(delay(m, token.tag.as_value(), memory_time, name="tag")),
             companion.offset.eq(parameters["offset"]),
             companions.w_en.eq(started),
             companions.w_data.eq(companion.as_value()[c.code_bits :]),

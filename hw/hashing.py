@@ -18,6 +18,7 @@ from amaranth.utils import ceil_log2
 from ecoformer.arithmetic import KERNEL_WIDTH, SHIFT_WIDTH
 from hw.hash_unit import HashUnit
 from hw.kernel import KernelLane, RootUnit
+from hw.parameters import ParameterMemory
 from hw.pipeline import Steps, adder_tree, block_of, delay, register, tree_latency
 from hw.product import MatrixVector
 from hw.projection import Projection
@@ -33,12 +34,13 @@ def hash_unit(config, slots):
 class CodeInput(HashUnit):
     """No hash: the host sends the codes. A `HashUnit` otherwise."""
 
-    pipeline_latency = 1
+    pipeline_latency = ParameterMemory.LATENCY
 
     def pipeline(self, m, start):
-        """The code itself, a cycle later, when the token's other parameters are there too."""
-        done = delay(m, start, 1, name="started", reset=True)
-        return done, register(m, self.i.payload.x, name="code")
+        """The code itself, when the token's other parameters are there too."""
+        wait = self.pipeline_latency
+        done = delay(m, start, wait, name="started", reset=True)
+        return done, delay(m, self.i.payload.x, wait, name="code")
 
 
 class LinearHash(HashUnit):
@@ -69,13 +71,13 @@ class KernelHash(HashUnit):
     Members
     -------
     shift : ``In(5)``
-        Scalar parameter of the token on ``i``, sampled the cycle after it is taken.
+        Scalar parameter of the token on ``i``, sampled when its memory has answered.
     """
 
     def __init__(self, config, slots):
         super().__init__(config, slots, {"shift": In(SHIFT_WIDTH)})
         dot = config.dot_fold
-        self.norm_latency = 1 + tree_latency(dot.input_lanes) + 1
+        self.norm_latency = 2 + tree_latency(dot.input_lanes) + 1  # operand, square, sum, norm
         self.dots = MatrixVector(
             dot, signed(config.token_width), self.bits.dot_width, self.bits.weights
         )
@@ -90,7 +92,7 @@ class KernelHash(HashUnit):
     def pipeline_latency(self):
         layout, dot = self.layout, self.config.dot_fold
         dots = dot.steps + self.dot_lag + self.dots.latency
-        kernel = layout.kernel_block_steps + 1 + KernelLane.LATENCY + 1
+        kernel = layout.kernel_block_steps + ParameterMemory.LATENCY + KernelLane.LATENCY + 1
         return dots + kernel + self.projection.latency
 
     def pipeline(self, m, start):
@@ -124,19 +126,21 @@ class KernelHash(HashUnit):
         )
 
         # Squared norm, during the first output block.
+        operands = [register(m, element, name=f"operand_{i}") for i, element in enumerate(block)]
         squares = [
-            register(m, element * element, name=f"square_{i}") for i, element in enumerate(block)
+            register(m, element * element, name=f"square_{i}")
+            for i, element in enumerate(operands)
         ]
         norm = Signal(self.bits.norm_width, reset_less=True)
         norm_first = delay(m, steps.first, self.norm_latency - 1, name="norm_first")
         m.d.sync += norm.eq(Mux(norm_first, 0, norm) + adder_tree(m, squares, name="norm_sum"))
         m.d.comb += root_unit.norm.eq(norm)
 
-        # Dot products, behind it; the memory's own cycle is one of the lag.
-        lag = self.dot_lag
+        # Dot products, behind it; the memory's own cycles are part of the lag.
+        lag, memory_time = self.dot_lag, ParameterMemory.LATENCY
         m.d.comb += [
-            anchors.slot.eq(delay(m, token.slot, lag - 1, name="anchor_slot")),
-            anchors.row.eq(delay(m, steps.step, lag - 1, name="anchor_row")),
+            anchors.slot.eq(delay(m, token.slot, lag - memory_time, name="anchor_slot")),
+            anchors.row.eq(delay(m, steps.step, lag - memory_time, name="anchor_row")),
             dots.matrix.as_value().eq(anchors.elements.as_value()),
             dots.vector.as_value().eq(delay(m, block.as_value(), lag, name="block")),
             dots.first.eq(delay(m, steps.first, lag, name="dot_first", reset=True)),
@@ -152,9 +156,9 @@ class KernelHash(HashUnit):
         shift = Signal(SHIFT_WIDTH)
         slot = Signal(ceil_log2(self.slots))
         token_shift = Signal(SHIFT_WIDTH)
-        with m.If(register(m, start, name="shift_ready")):
+        with m.If(delay(m, start, memory_time, name="shift_ready")):
             m.d.sync += token_shift.eq(self.shift)
-        waited_shift = delay(m, token_shift, waited - 1, name="token_shift")
+        waited_shift = delay(m, token_shift, waited - memory_time, name="token_shift")
         waited_slot = delay(m, token.slot, waited, name="token_slot")
         with m.If(capture):
             m.d.sync += [
@@ -196,15 +200,17 @@ class KernelHash(HashUnit):
             m.submodules[f"kernel_{i}"] = lane = KernelLane(self.config)
             dot = waiting[i * self.bits.dot_width : (i + 1) * self.bits.dot_width].as_signed()
             m.d.comb += [
-                lane.dot.eq(register(m, dot, name=f"dot_{i}")),
-                lane.root.eq(register(m, root, name=f"root_{i}")),
-                lane.exponent.eq(register(m, exponent, name=f"exponent_{i}")),
-                lane.shift.eq(register(m, shift, name=f"shift_{i}")),
+                lane.dot.eq(delay(m, dot, ParameterMemory.LATENCY, name=f"dot_{i}")),
+                lane.root.eq(delay(m, root, ParameterMemory.LATENCY, name=f"root_{i}")),
+                lane.exponent.eq(
+                    delay(m, exponent, ParameterMemory.LATENCY, name=f"exponent_{i}")
+                ),
+                lane.shift.eq(delay(m, shift, ParameterMemory.LATENCY, name=f"shift_{i}")),
                 lane.bias.eq(bias.elements[i]),
             ]
             kernels.append(lane.kernel)
 
-        travel = 1 + KernelLane.LATENCY
+        travel = ParameterMemory.LATENCY + KernelLane.LATENCY
         position = delay(m, row, travel, name="position")
         valid = delay(m, steps.active, travel, name="kernel_valid", reset=True)
         collected = Array(

@@ -45,7 +45,7 @@ class Collector(wiring.Component):
     Members
     -------
     grant : ``Out(1)``
-        There is room for one more token beyond those launched.
+        There is room for one more token beyond those launched; stays until a launch.
     launch : ``In(1)``
     i : ``In(stream.Signature(Quotients))``
         Cannot be held back.

@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.layout import WORD_BITS
+from hw.pipeline import register
 
 __all__ = ["ParameterMemory", "ParameterWrite", "SlotTable"]
 
@@ -43,7 +44,8 @@ class ParameterWrite(wiring.Signature):
 class ParameterMemory(wiring.Component):
     """One region: a row of elements per step, for every slot.
 
-    The row addressed in cycle t is on ``elements`` in cycle t+1.
+    The row addressed in cycle t is on ``elements`` in cycle t + ``LATENCY``: a block RAM takes most
+    of a cycle to answer, so its answer is registered before anything is done with it.
 
     Parameters
     ----------
@@ -56,6 +58,8 @@ class ParameterMemory(wiring.Component):
     slot, row : ``In``
     elements : ``Out(ArrayLayout(signed(lane_bits), lanes))``
     """
+
+    LATENCY = 2
 
     def __init__(self, region, slots):
         self.region = region
@@ -84,7 +88,7 @@ class ParameterMemory(wiring.Component):
             write.addr.eq(Cat(self.write.row[:row_bits], self.write.slot)),
             write.data.eq(self.write.data.replicate(region.words)),
             read.addr.eq(Cat(self.row, self.slot)),
-            self.elements.as_value().eq(read.data),
+            self.elements.as_value().eq(register(m, read.data, name="answer")),
         ]
         selected = self.write.enable & (self.write.region == region.index)
         selected &= self.write.row < region.rows

@@ -58,20 +58,27 @@ class MatrixVector(wiring.Component):
 
     @property
     def latency(self):
-        """Cycles from the last step to its results: product, tree, accumulator."""
+        """Cycles from the last step to its results: operands, product, tree, accumulator."""
         terms = self.fold.input_lanes * (1 if self.weights.name == "int8" else 2)
-        return 1 + tree_latency(terms) + 1
+        return 1 + 1 + tree_latency(terms) + 1
 
     def elaborate(self, platform):
         m = Module()
         lanes, before_sum = self.fold.input_lanes, self.latency - 1
+        # A block RAM is slow to answer, and so is a multiplier: not both in one cycle.
+        vector = data.View(
+            self.vector.shape(), register(m, self.vector.as_value(), name="vector_1")
+        )
+        matrix = data.View(
+            self.matrix.shape(), register(m, self.matrix.as_value(), name="matrix_1")
+        )
         first = delay(m, self.first, before_sum, name="first")
         m.d.comb += self.valid.eq(delay(m, self.last, self.latency, name="last", reset=True))
         for output in range(self.fold.output_lanes):
             products, ones = [], []
             for lane in range(lanes):
-                weight = self.matrix[output * lanes + lane]
-                product, one = self._product(Value.cast(self.vector[lane]), weight)
+                weight = matrix[output * lanes + lane]
+                product, one = self._product(Value.cast(vector[lane]), weight)
                 products.append(register(m, product, name=f"product_{output}_{lane}"))
                 if one is not None:
                     ones.append(register(m, one, name=f"one_{output}_{lane}"))

@@ -9,7 +9,7 @@ from amaranth.utils import ceil_log2
 from ecoformer.arithmetic import Arithmetic
 from ecoformer.layout import Layout
 from hw.parameters import ParameterMemory, ParameterWrite
-from hw.pipeline import Steps, block_of, delay, register
+from hw.pipeline import Steps, block_of, delay
 from hw.product import MatrixVector
 
 __all__ = ["Projection"]
@@ -62,7 +62,7 @@ class Projection(wiring.Component):
     @property
     def latency(self):
         """Cycles from ``start`` to ``done``: steps, memory, product, comparison."""
-        return self.fold.steps + 1 + self.product.latency + 1
+        return self.fold.steps + ParameterMemory.LATENCY + self.product.latency + 1
 
     def elaborate(self, platform):
         m = Module()
@@ -80,16 +80,16 @@ class Projection(wiring.Component):
         with m.If(self.start):
             m.d.sync += [vector.eq(self.vector), slot.eq(self.slot)]
         block_bits = fold.input_lanes * product.element.width
+        memory_time = ParameterMemory.LATENCY
+        block = block_of(vector, steps.input_step, block_bits)
         m.d.comb += [
             steps.start.eq(self.start),
             matrix.slot.eq(slot),
             matrix.row.eq(steps.step),
             product.matrix.as_value().eq(matrix.elements.as_value()),
-            product.vector.as_value().eq(
-                register(m, block_of(vector, steps.input_step, block_bits), name="vector_block")
-            ),
-            product.first.eq(delay(m, steps.first, 1, name="first", reset=True)),
-            product.last.eq(delay(m, steps.last, 1, name="last", reset=True)),
+            product.vector.as_value().eq(delay(m, block, memory_time, name="vector_block")),
+            product.first.eq(delay(m, steps.first, memory_time, name="first", reset=True)),
+            product.last.eq(delay(m, steps.last, memory_time, name="last", reset=True)),
             threshold.slot.eq(delay(m, slot, product.latency, name="threshold_slot")),
             threshold.row.eq(delay(m, steps.output_step, product.latency, name="threshold_row")),
         ]
@@ -101,8 +101,9 @@ class Projection(wiring.Component):
         code = Signal(fold.output_steps * fold.output_lanes, reset_less=True)
         with m.If(product.valid):
             m.d.sync += code.eq(Cat(code, bits)[fold.output_lanes :])
+        travel = memory_time + product.latency + 1
         m.d.comb += [
-            self.done.eq(delay(m, steps.done, 1 + product.latency + 1, name="done", reset=True)),
+            self.done.eq(delay(m, steps.done, travel, name="done", reset=True)),
             self.code.eq(code),
         ]
         return m

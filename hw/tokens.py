@@ -61,7 +61,7 @@ def core_signature(config):
     """Ports that every attention core has, whatever its dataflow.
 
     keys : hashed tokens in.
-    grant : a result token may be started in this cycle.
+    grant : a result token may be started in this cycle; once given it stays until a launch.
     launch : one was started.
     blocks : its blocks, ``state_fold.input_steps`` cycles apart; cannot be held back.
     """

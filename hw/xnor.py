@@ -76,6 +76,8 @@ class XnorCore(wiring.Component):
         self.popcount = XnorPopcount(config.code_bits)
         super().__init__(core_signature(config))
 
+    lead = 0  # as in AccumulateCore
+
     @property
     def latency(self):
         """The key; then code, similarity, weight, product, sum, block of the last."""

@@ -1,11 +1,13 @@
 """The steps from Verilog to figures, and the record of them."""
 
 import hashlib
+import json
 import os
 from statistics import median, median_low
 
 from ecoformer.errors import EcoformerError
-from hw.synth.netlist import load_netlist
+from hw.synth.netlist import is_library, load_netlist, read_json
+from hw.synth.packing import pack_registers
 from hw.synth.targets import DEVICES, SPEEDS
 from hw.synth.timing import load_report
 from hw.synth.tools import NEXTPNR, YOSYS, Step, run_steps
@@ -62,8 +64,7 @@ def synthesise(verilog, top, target, folder, *, units=True, jobs=None, reporter=
     source = f"{top}.v"
     (folder / source).write_text(verilog)
     scripts = {
-        "synthesis.log": f"{target.flat} -top {top}; write_json netlist.json; "
-        f"write_verilog -noattr {NETLIST}",
+        "synthesis.log": f"{target.flat} -top {top}; write_json netlist.json",
         "units.log": f"{target.kept} -top {top}; write_json units.json",
     }
     if not units:
@@ -75,6 +76,14 @@ def synthesise(verilog, top, target, folder, *, units=True, jobs=None, reporter=
     version = YOSYS.version(reporter)
     run_steps(folder, steps, jobs=jobs or os.cpu_count(), report=_stage("synthesis", reporter))
     (folder / source).unlink()
+    if target.packs:
+        for name in ["netlist.json", "units.json"][: len(steps)]:
+            _pack(folder / name)
+    steps.append(
+        Step(YOSYS, ("-p", f"read_json netlist.json; write_verilog -noattr {NETLIST}"), "write.log")
+    )
+    run_steps(folder, steps[-1:], jobs=1)
+    (folder / steps[-1].log).unlink()
     cells = load_netlist(folder / "netlist.json", top).cells
     figures = {
         "verilog": hashlib.sha256(verilog.encode()).hexdigest(),
@@ -88,6 +97,15 @@ def synthesise(verilog, top, target, folder, *, units=True, jobs=None, reporter=
         figures.update(_units(target, load_netlist(folder / "units.json", top), cells))
         (folder / "units.json").unlink()
     return figures
+
+
+def _pack(path):
+    """Move registers into the blocks of the netlist in ``path``; says how many went where."""
+    netlist = read_json(path, "modules")
+    for module in netlist["modules"].values():
+        if not is_library(module):
+            pack_registers(module)
+    path.write_text(json.dumps(netlist))
 
 
 def _units(target, tree, cells):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ecoformer.errors import EcoformerError
 
-__all__ = ["Unit", "load_netlist", "read_json"]
+__all__ = ["Unit", "is_library", "load_netlist", "read_json"]
 
 BOOKKEEPING = "$scopeinfo"
 """Pseudo cells in which Yosys remembers the hierarchy that it flattened."""
@@ -67,7 +67,7 @@ def _unit(modules, name, path):
     unit = Unit(path)
     for instance, cell in modules[name]["cells"].items():
         kind = cell["type"]
-        if kind in modules and not _is_library(modules[kind]):
+        if kind in modules and not is_library(modules[kind]):
             unit.parts.append(_unit(modules, kind, f"{path}.{instance}" if path else instance))
         elif kind != BOOKKEEPING:
             unit.own[kind] += 1
@@ -75,5 +75,6 @@ def _unit(modules, name, path):
     return unit
 
 
-def _is_library(module):
+def is_library(module):
+    """Whether a module of a netlist is a cell of the target, not a part of the engine."""
     return any(module["attributes"].get(mark) for mark in ("blackbox", "whitebox", "lib_whitebox"))

@@ -20,6 +20,8 @@ class Target:
         Number of each resource that a cell takes, by resource and cell type.
     placed : bool
         Whether place and route is available.
+    packs : bool
+        Whether registers are moved into its multipliers (:mod:`hw.synth.packing`).
     """
 
     name: str
@@ -28,6 +30,7 @@ class Target:
     kept: str
     resources: dict
     placed: bool
+    packs: bool = False
 
     def count(self, cells):
         """Resources that ``cells``, a number per cell type, take."""
@@ -51,6 +54,7 @@ TARGETS = {
             "block RAM": {"DP16KD": 1},
         },
         placed=True,
+        packs=True,
     ),
     "xc7": Target(
         name="xc7",

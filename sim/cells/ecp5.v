@@ -1,19 +1,32 @@
 // Lattice ECP5.
 
-// Multiplier without its registers.
-module MULT18X18D (
+// Multiplier, with the registers of its operands and of its product that are asked for.
+module MULT18X18D #(
+  parameter REG_INPUTA_CLK = "NONE", parameter REG_INPUTB_CLK = "NONE",
+  parameter REG_OUTPUT_CLK = "NONE", parameter GSR = "ENABLED"
+) (
   input A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6, A5, A4, A3, A2, A1, A0, B17, B16,
     B15, B14, B13, B12, B11, B10, B9, B8, B7, B6, B5, B4, B3, B2, B1, B0, C17, C16, C15, C14, C13,
     C12, C11, C10, C9, C8, C7, C6, C5, C4, C3, C2, C1, C0,
-  input SIGNEDA, input SIGNEDB, input SOURCEA, input SOURCEB,
+  input SIGNEDA, input SIGNEDB, input SOURCEA, input SOURCEB, input CLK0, input CE0, input RST0,
   output P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24, P23, P22, P21, P20, P19, P18,
     P17, P16, P15, P14, P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0
 );
-  wire signed [18:0] a = {SIGNEDA & A17, A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6,
-      A5, A4, A3, A2, A1, A0};
-  wire signed [18:0] b = {SIGNEDB & B17, B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6,
-      B5, B4, B3, B2, B1, B0};
-  wire signed [37:0] product = a * b;
+  wire signed [18:0] a_now = {SIGNEDA & A17, A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7,
+      A6, A5, A4, A3, A2, A1, A0};
+  wire signed [18:0] b_now = {SIGNEDB & B17, B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7,
+      B6, B5, B4, B3, B2, B1, B0};
+  reg signed [18:0] a_held, b_held;
+  reg signed [37:0] product_held;
+  wire signed [18:0] a = REG_INPUTA_CLK == "NONE" ? a_now : a_held;
+  wire signed [18:0] b = REG_INPUTB_CLK == "NONE" ? b_now : b_held;
+  wire signed [37:0] product_now = a * b;
+  wire signed [37:0] product = REG_OUTPUT_CLK == "NONE" ? product_now : product_held;
+  always @(posedge CLK0) begin
+    a_held <= RST0 ? 0 : CE0 ? a_now : a_held;
+    b_held <= RST0 ? 0 : CE0 ? b_now : b_held;
+    product_held <= RST0 ? 0 : CE0 ? product_now : product_held;
+  end
   assign {P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24, P23, P22, P21, P20, P19,
       P18, P17, P16, P15, P14, P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0} =
       product[35:0];

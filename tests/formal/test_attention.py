@@ -16,6 +16,8 @@ def test_core(proof):
     bench = Bench(AccumulateCore(TINY))
     dut = bench.dut
     obeys(bench, dut.keys, "keys")
+    granted = bench.past(dut.grant & ~dut.launch & ~bench.reset, "granted")
+    bench.assume(~granted | dut.grant)
     bench.always("a result is launched only with grant", ~dut.launch | dut.grant)
     after_reset = bench.past(bench.reset, "after_reset")
     bench.always("no block leaves after reset", ~after_reset | ~dut.blocks.valid)

@@ -128,9 +128,11 @@ def run(config, packets, *, rng=None, stall=0.0):
                 await put(ctx, dut.keys, token)
 
     async def allow(ctx):
-        while True:
-            ctx.set(dut.grant, not stall or rng.random() > stall)
-            await ctx.tick()
+        granted = not stall
+        ctx.set(dut.grant, granted)
+        async for _, _, launch in ctx.tick().sample(dut.launch):
+            granted = not stall or (granted and not launch) or rng.random() > stall
+            ctx.set(dut.grant, granted)
 
     async def wait(ctx):
         while len(blocks) < len(expected) * fold.output_steps:

@@ -38,7 +38,7 @@ def test_memory_holds_what_was_written_and_nothing_else(region, seed):
         for (slot, row), elements in held.items():
             ctx.set(dut.slot, slot)
             ctx.set(dut.row, row)
-            await ctx.tick()
+            await ctx.tick().repeat(dut.LATENCY)
             assert [ctx.get(dut.elements[i]) for i in range(region.lanes)] == elements
 
     async def bench(ctx):

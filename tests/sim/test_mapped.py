@@ -5,6 +5,7 @@ import pytest
 
 from ecoformer.config import Config
 from ecoformer.errors import EcoformerError
+from ecoformer.layout import Layout
 from hw.synth.flow import synthesise
 from hw.synth.targets import TARGETS
 from sim.mapped import simulation_text, verify_mapped
@@ -56,9 +57,16 @@ def test_memories_and_multipliers_become_blocks(mapped):
         units = {unit["path"].split(".")[-1].split("$")[0]: unit for unit in figures["units"]}
         for name in ("anchors", "bias", "matrix", "threshold", "root", "kernel_0"):
             assert units[name]["block RAM"] == 1, name
-        # A row of a parameter memory is read as it lies there: no bypass, no register.
-        assert units["anchors"]["FF"] == 0
+        # A row of a parameter memory is read as it lies there: its answer's register, no bypass.
+        assert 0 < units["anchors"]["FF"] <= Layout(CONFIG).regions["anchors"].row_bits
         assert units["dots"]["DSP"] == CONFIG.dot_fold.lanes
+
+
+def test_registers_are_those_of_the_multipliers(mapped):
+    target, netlist, _ = mapped
+    if target == "ecp5":
+        for side in ("INPUTA", "INPUTB", "OUTPUT"):
+            assert netlist.count(f'.REG_{side}_CLK("CLK0")') >= CONFIG.dot_fold.lanes, side
 
 
 @needs.icarus
@@ -68,6 +76,10 @@ def test_a_wrong_cell_is_seen(mapped, builds):
     wrong, count = re.subn(r"\.SIGNEDA\(1'h1\)", ".SIGNEDA(1'h0)", netlist)
     assert count
     assert not verify(builds, target, wrong)[1].ok
+    register = '.REG_OUTPUT_CLK("CLK0")'
+    late, count = re.subn(re.escape(register), register.replace("CLK0", "NONE"), netlist)
+    assert count
+    assert not verify(builds, target, late)[1].ok
 
 
 def test_a_cell_without_behaviour_is_refused():
