@@ -82,8 +82,15 @@ class HashUnit(wiring.Component):
         wait = Signal(range(c.cycles_per_token))
         start = Signal()
         leave = Signal()
+        room = inside != self.depth
+        if c.cycles_per_token > 1:  # known a cycle ahead: only a start can take the room away
+            ready = Signal()
+            longer = wait[1:].any() if len(wait) > 1 else 0
+            m.d.sync += ready.eq(~longer & room & ~start)
+        else:
+            ready = room
         m.d.comb += [
-            self.i.ready.eq((wait == 0) & (inside != self.depth)),
+            self.i.ready.eq(ready),
             start.eq(self.i.valid & self.i.ready),
             leave.eq(self.o.valid & self.o.ready),
             self.o.valid.eq(codes.r_rdy),

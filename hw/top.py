@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out, connect
 
 from hw.axi_lite import AxiLite, RegisterFile
 from hw.engine import Engine
+from hw.pipeline import delay
 
 __all__ = ["Top"]
 
@@ -72,7 +73,10 @@ class Top(wiring.Component):
             engine.next_set.eq(registers.next_set),
             registers.shadow_ready.eq(engine.shadow_ready),
             registers.busy.eq(engine.busy),
-            registers.events.eq(engine.events),
+            # A cycle late: what happened ends a long way, and the counters begin another.
+            registers.events.as_value().eq(
+                delay(m, engine.events.as_value(), 1, name="events", reset=True)
+            ),
             self.irq.eq(registers.irq),
         ]
         # No beat is taken or offered in reset (AMBA AXI4-Stream, section 2.8.2).

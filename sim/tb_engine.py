@@ -5,6 +5,7 @@ left the files and finds ``result.npz``. The bench judges nothing: `sim.verify` 
 """
 
 import json
+import math
 import os
 import random
 import time
@@ -171,7 +172,7 @@ async def stream(dut, source, sink, *, trace, packets, patience, progress):
     source.start()
     sink.start()
     take, give = sink.edge, source.edge
-    cycle, moved, end, reported = 0, 0, None, time.monotonic()
+    cycle, moved, end, reported = 0, 0, None, -math.inf
     while cycle != end:
         await edge
         busy += len(source.first) > sink.packet

@@ -36,9 +36,12 @@ def icarus(folder, text, *arguments):
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory):
-    """Folder of a small engine with its testbench and vectors; number of beats."""
+    """Folder of a small engine with its testbench and vectors; number of beats.
+
+    A token is four beats in four cycles: a gap cannot hide.
+    """
     config = Config(
-        head_dim=3, value_dim=2, code_bits=4, anchors=2, max_tokens=9, cycles_per_token=4,
+        head_dim=5, value_dim=3, code_bits=4, anchors=2, max_tokens=9, cycles_per_token=4,
         parameter_sets=2, bus_bytes=2,
     )  # fmt: skip
     rng = np.random.default_rng(0)
