@@ -9,13 +9,13 @@ sentences only measure.
 
 import argparse
 import io
-import itertools
 import subprocess
 import sys
 import tarfile
 import time
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from results import write_section
@@ -34,12 +34,17 @@ LENGTH = 128
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bits", type=int, nargs="*", default=[32, 64])
-    parser.add_argument("--weights", nargs="*", default=["int8", "ternary"])
+    parser.add_argument(
+        "runs", type=Run.parse, nargs="*", metavar="BITS:WEIGHTS:STEPS",
+        help="steps are those of all hashes together",
+        default=[Run(32, "int8", 1000), Run(32, "ternary", 1000), Run(64, "int8", 1000),
+                 Run(64, "ternary", 1000), Run(64, "int8", 1600)],
+    )  # fmt: skip
     parser.add_argument("--sentences", type=int, default=8000, help="for calibration")
     parser.add_argument("--layer-steps", type=int, default=60)
-    parser.add_argument("--steps", type=int, default=1000, help="of all hashes together")
-    parser.add_argument("--tune", type=int, default=1000, help="of all weights")
+    parser.add_argument(
+        "--tune", type=int, default=1000, help="steps of all weights, in the first run only"
+    )
     parser.add_argument("--tune-lr", type=float, default=3e-4)
     parser.add_argument("--lr", type=float, default=0.01)
     parser.add_argument("--seed", type=int, default=0)
@@ -71,10 +76,11 @@ def main():
         ]
         return [f"{score:.3f}" for score in (*found, sum(found) / len(found))]
 
-    rows, networks = [], {}
+    rows, networks = [], []
 
-    def measured(bits, weights, stage, network, clock):
-        rows.append([bits, weights, stage, *scores(network), f"{time.perf_counter() - clock:.0f}"])
+    def measured(run, stage, network, clock):
+        rows.append([run.bits, run.weights, stage, *scores(network),
+                     f"{time.perf_counter() - clock:.0f}"])  # fmt: skip
         write_section(
             "A sentence encoder with every attention replaced",
             f"python benchmarks/minilm.py {' '.join(sys.argv[1:])}".strip(),
@@ -83,32 +89,53 @@ def main():
             rows,
         )
 
-    for bits, weights in itertools.product(options.bits, options.weights):
+    for run in options.runs:
         clock = time.perf_counter()
-        for stage, network in learn(model, batches, bits, weights, options):
-            measured(bits, weights, stage, network, clock)
-        networks[bits, weights] = network
+        for stage, network in learn(model, batches, run, options):
+            measured(run, stage, network, clock)
+        networks.append(network)
     if options.tune:
         clock = time.perf_counter()
-        (bits, weights), network = next(iter(networks.items()))
-        tune(network, batches, checkpoints(bits, weights) / "tuned", options)
-        measured(bits, weights, "all weights", network, clock)
+        run, network = options.runs[0], networks[0]
+        tune(network, batches, run.checkpoints() / "tuned", options)
+        measured(run, f"all weights, {options.tune} steps", network, clock)
 
 
-def learn(model, batches, bits, weights, options):
+class Run(NamedTuple):
+    """One conversion."""
+
+    bits: int
+    weights: str
+    steps: int
+
+    @classmethod
+    def parse(cls, text):
+        bits, weights, steps = text.split(":")
+        return cls(int(bits), weights, int(steps))
+
+    def checkpoints(self):
+        """Folder from which an interrupted run goes on when the same command is given again."""
+        folder = CACHE / "checkpoints" / f"{self.weights}-{self.bits}-{self.steps}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def learn(model, batches, run, options):
     """The converted network after every stage of learning, as (name of the stage, network)."""
-    attention = AttentionConfig(hash="linear", weights=weights, code_bits=bits, queries="separate")
+    attention = AttentionConfig(
+        hash="linear", weights=run.weights, code_bits=run.bits, queries="separate"
+    )
     layer = Distilling(steps=options.layer_steps, lr=2 * options.lr)
-    folder = checkpoints(bits, weights)
+    folder = run.checkpoints()
     converted = convert(
         model, attention, batches[:12], layer, options.seed, told_layer, folder=folder
     )
-    yield "layer by layer", converted
-    joint = Distilling(steps=options.steps, lr=options.lr, held_out=0.04)
+    yield f"layer by layer, {options.layer_steps} steps each", converted
+    joint = Distilling(steps=run.steps, lr=options.lr, held_out=0.04)
     refine(
         converted, batches, joint, embedding, options.seed, reporter=told_step, folder=folder
     )
-    yield "all hashes together", converted
+    yield f"all hashes together, {run.steps} steps", converted
 
 
 def tune(converted, batches, folder, options):
@@ -118,13 +145,6 @@ def tune(converted, batches, folder, options):
         converted, batches, Distilling(steps=options.tune, held_out=0.04), embedding, options.seed,
         everything(converted, 10 * options.tune_lr, options.tune_lr), told_step, folder=folder,
     )  # fmt: skip
-
-
-def checkpoints(bits, weights):
-    """Folder from which an interrupted run goes on when the same command is given again."""
-    folder = CACHE / "checkpoints" / f"{weights}-{bits}"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def download(package, pattern, unpack):
