@@ -22,7 +22,7 @@ from results import write_section
 from transformers import AutoModel, AutoTokenizer
 
 from golden.attention import AttentionConfig
-from golden.convert import convert, embedding, everything, refine
+from golden.convert import convert, embedding, everything, hidden_states, refine
 from golden.distilling import Distilling
 
 CACHE = Path(__file__).parents[1] / "build" / "minilm"
@@ -45,7 +45,7 @@ def main():
     parser.add_argument(
         "--tune", type=int, default=1000, help="steps of all weights, in the first run only"
     )
-    parser.add_argument("--tune-lr", type=float, default=3e-4)
+    parser.add_argument("--tune-lr", type=float, default=5e-4)
     parser.add_argument("--lr", type=float, default=0.01)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -139,10 +139,12 @@ def learn(model, batches, run, options):
 
 
 def tune(converted, batches, folder, options):
-    """Train all weights, the hashes at ten times the rate."""
+    """Train all weights against what every layer said, the hashes at ten times the rate."""
     folder.mkdir(exist_ok=True)
+    batches = [batch | {"output_hidden_states": True} for batch in batches]
+    learning = Distilling(steps=options.tune, held_out=0.04)
     refine(
-        converted, batches, Distilling(steps=options.tune, held_out=0.04), embedding, options.seed,
+        converted, batches, learning, hidden_states, options.seed,
         everything(converted, 10 * options.tune_lr, options.tune_lr), told_step, folder=folder,
     )  # fmt: skip
 
@@ -203,7 +205,7 @@ def told_layer(site, number, layers, history):
 
 
 def told_step(step, steps, loss):
-    print(f"step {step}/{steps}: held-out cosine {1 - loss / 2:.4f}", file=sys.stderr)
+    print(f"step {step}/{steps}: held-out error {loss:.4f}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -68,8 +68,10 @@ class ConversionConfig:
     learn_offset : bool
         Whether the offset of every head is learned.
     readout : str
-        What of the output is to agree: ``tokens``, all of it, or ``embedding``, its mean over the
-        tokens of a sentence.
+        What of the output is to agree: ``tokens``, all of it, ``embedding``, its mean over the
+        tokens of a sentence, or ``layers``, what every layer says of every token.
+    tune_readout : str
+        The same for the training of all weights.
 
     Raises
     ------
@@ -88,17 +90,19 @@ class ConversionConfig:
     steps: int = 600
     lr: float = 0.01
     tune_steps: int = 0
-    tune_lr: float = 3e-4
-    tune_hash_lr: float = 3e-3
+    tune_lr: float = 5e-4
+    tune_hash_lr: float = 5e-3
     learn_offset: bool = True
     readout: str = "tokens"
+    tune_readout: str = "layers"
 
     def __post_init__(self):
         check_number("seed", self.seed, int, 0)
         check_number("batch", self.batch, int, 1)
         check_number("length", self.length, int, 1)
         check_choice("objective", self.objective, OBJECTIVES)
-        check_choice("readout", self.readout, tuple(READOUTS))
+        for name in ("readout", "tune_readout"):
+            check_choice(name, getattr(self, name), tuple(READOUTS))
         check_number("layer_batches", self.layer_batches, int, 2)
         for name in ("layer_steps", "steps", "tune_steps"):
             check_number(name, getattr(self, name), int, 0)
@@ -224,6 +228,8 @@ def run_conversion(model, batches, attention, config, folder, engine=None, told=
         sets = sum(site.heads for site in sites) * (1 + (attention.queries == "separate"))
         check_attention(engine, attention, sites[0].head_dim, sets, _longest(batches))
     read = READOUTS[config.readout]
+    if "layers" in (config.readout, config.tune_readout):
+        batches = [batch | {"output_hidden_states": True} for batch in batches]
     _, held_out = config.together.split(batches)
     with torch.no_grad():
         wanted = [read(run_model(model, batch), batch) for batch in held_out]
@@ -256,9 +262,9 @@ def run_conversion(model, batches, attention, config, folder, engine=None, told=
     if config.tune_steps:
         (tuned := checkpoints / "tuned").mkdir(exist_ok=True)
         tuning = refine(
-            converted, batches, config.tuning, read, seed=config.seed, folder=tuned,
+            converted, batches, config.tuning, READOUTS[config.tune_readout], config.seed,
             parameters=everything(converted, config.tune_hash_lr, config.tune_lr),
-            reporter=stage("all weights"),
+            reporter=stage("all weights"), folder=tuned,
         )  # fmt: skip
         stages["all weights"] = agreement()
     save_converted(converted, Path(folder) / "converted.pt")

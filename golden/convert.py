@@ -21,7 +21,7 @@ from golden.swapping import Site, fill_sites, filled_sites, find_sites
 
 __all__ = [
     "convert", "refine", "run_model", "save_converted", "load_converted", "readout", "embedding",
-    "everything", "READOUTS",
+    "everything", "hidden_states", "READOUTS",
 ]  # fmt: skip
 
 
@@ -133,7 +133,10 @@ def refine(
     _split(model, learning, calibration)
     hashes = [p for core in cores for p in core.parameters()]
     own = [p for p in model.parameters() if all(p is not h for h in hashes)]
-    targets = _original_outputs(model, cores, calibration, read)
+    finished = checkpoint is not None and (checkpoint.load() or {}).get("step") == learning.steps
+    targets = [None] * len(calibration)
+    if not finished:
+        targets = _original_outputs(model, cores, calibration, read)
     train, held_out = _split(model, learning, list(zip(calibration, targets)))
 
     def loss(item):
@@ -237,8 +240,21 @@ def embedding(output, batch):
     return normalize(tokens.sum(1), dim=-1)
 
 
-READOUTS = {"tokens": readout, "embedding": embedding}
-"""What of a model's output is to agree: all of it, or its mean over the tokens."""
+def hidden_states(output, batch):
+    """What every layer says of every token, as directions: [B, layers·N, width], less padding.
+
+    The batch must ask for it, with ``output_hidden_states=True``. All weights learn several times
+    quicker from it than from the last layer's output alone.
+    """
+    found = getattr(output, "hidden_states", None)
+    if found is None:
+        raise EcoformerError(f"{type(output).__name__}: no hidden_states in it")
+    there = batch["attention_mask"][..., None] if "attention_mask" in batch else 1
+    return torch.cat([normalize(layer, dim=-1) * there for layer in found[1:]], 1)
+
+
+READOUTS = {"tokens": readout, "embedding": embedding, "layers": hidden_states}
+"""What of a model's output is to agree: all of it, its mean over the tokens, or every layer's."""
 
 
 def run_model(model, batch):

@@ -8,6 +8,7 @@ from ecoformer.errors import EcoformerError
 from golden import distilling
 from golden.attention import AttentionConfig, EcoFormerAttention, cores_of
 from golden.convert import (
+    READOUTS,
     convert,
     everything,
     load_converted,
@@ -221,7 +222,7 @@ def test_interrupted_conversion_goes_on_and_ends_with_the_same_bytes(
 
     whole, work = learn(lambda *line: None)
     assert work == {"layers": 2, "evaluations": 23}
-    for calls in (1, 2, 3, 9):
+    for calls in (1, 2, 3, 9, 25):
         folder = tmp_path / str(calls)
         folder.mkdir()
         with pytest.raises(Interrupted):
@@ -246,6 +247,26 @@ def test_checkpoint_of_another_conversion_is_refused(tmp_path):
     (tmp_path / "layers.pt").write_bytes(b"x")
     with pytest.raises(EcoformerError, match="layers.pt: damaged checkpoint"):
         convert(model, CONFIG, batches, QUICK, folder=tmp_path)
+
+
+def test_readouts_leave_padding_out():
+    model, batches = bert()
+    batch = batches[0] | {"output_hidden_states": True}
+    output = run_model(model.eval(), batch)
+    there = batch["attention_mask"].bool()
+    layers = READOUTS["layers"](output, batch)
+    assert layers.shape == (4, 2 * 10, 24)
+    lengths = layers.norm(dim=-1).unflatten(1, (2, 10))
+    torch.testing.assert_close(lengths, there[:, None].float().expand(-1, 2, -1))
+    last = output.last_hidden_state
+    torch.testing.assert_close(layers[1, 10], nn.functional.normalize(last[1, 0], dim=-1))
+    mean = torch.stack([row[keys].mean(0) for row, keys in zip(last, there)])
+    found = READOUTS["embedding"](output, batch)
+    torch.testing.assert_close(found, nn.functional.normalize(mean, dim=-1))
+    with pytest.raises(EcoformerError, match="no hidden_states in it"):
+        READOUTS["layers"](run_model(model, batches[0]), batches[0])
+    with pytest.raises(EcoformerError, match="no hidden state of every token"):
+        READOUTS["embedding"](torch.zeros(2, 3), {})
 
 
 def test_padding_does_not_matter():
