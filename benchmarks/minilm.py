@@ -12,7 +12,6 @@ import io
 import subprocess
 import sys
 import tarfile
-import time
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -78,27 +77,24 @@ def main():
 
     rows, networks = [], []
 
-    def measured(run, stage, network, clock):
-        rows.append([run.bits, run.weights, stage, *scores(network),
-                     f"{time.perf_counter() - clock:.0f}"])  # fmt: skip
+    def measured(run, stage, network):
+        rows.append([run.bits, run.weights, stage, *scores(network)])
         write_section(
             "A sentence encoder with every attention replaced",
             f"python benchmarks/minilm.py {' '.join(sys.argv[1:])}".strip(),
             options.seed,
-            ["b", "weights", "trained", "cosine, movie", "cosine, editorial", "mean", "seconds"],
+            ["b", "weights", "trained", "cosine, movie", "cosine, editorial", "mean"],
             rows,
         )
 
     for run in options.runs:
-        clock = time.perf_counter()
         for stage, network in learn(model, batches, run, options):
-            measured(run, stage, network, clock)
+            measured(run, stage, network)
         networks.append(network)
     if options.tune:
-        clock = time.perf_counter()
         run, network = options.runs[0], networks[0]
         tune(network, batches, run.checkpoints() / "tuned", options)
-        measured(run, f"all weights, {options.tune} steps", network, clock)
+        measured(run, f"all weights, {options.tune} steps", network)
 
 
 class Run(NamedTuple):
