@@ -45,8 +45,8 @@ def main():
             ])  # fmt: skip
             print(*rows[-1], flush=True)
     write_section(
-        f"Hash learning, {HEADS} heads, {BITS} bits, {torch.get_num_threads()} threads",
-        "make bench-ksh",
+        f"Hash learning, {HEADS} heads, {BITS} bits",
+        f"OMP_NUM_THREADS={torch.get_num_threads()} make bench-ksh",
         options.seed,
         ["N", "optimizer", "plain, s", "ours, s", "faster", "signed loss, plain", "ours"],
         rows,
