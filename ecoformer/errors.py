@@ -1,6 +1,6 @@
 """The one exception that users meet: something they can put right."""
 
-__all__ = ["EcoformerError"]
+__all__ = ["EcoformerError", "first_line"]
 
 
 class EcoformerError(Exception):
@@ -8,3 +8,8 @@ class EcoformerError(Exception):
 
     The text is one line that says what is wrong, where, and what to do.
     """
+
+
+def first_line(error):
+    """What another library's ``error`` says, short enough for a message; its type if nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ecoformer.errors import EcoformerError
+from ecoformer.errors import EcoformerError, first_line
 from golden.attention import cores_of, record
 from golden.calibration import calibrate, check_attention, code_disagreement
 from golden.checks import check_choice, check_number
@@ -153,7 +153,9 @@ def load_pretrained(folder):
             kind = getattr(transformers, name, transformers.AutoModel)
             return kind.from_pretrained(folder).eval()
         except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-            raise EcoformerError(f"{folder}: cannot load the model ({_line(error)})") from error
+            raise EcoformerError(
+                f"{folder}: cannot load the model ({first_line(error)})"
+            ) from error
 
 
 def read_batches(path, folder, config):
@@ -323,13 +325,13 @@ def _read_text(path, folder, config):
     try:
         lines = [line for line in path.read_text().splitlines() if line.strip()]
     except UnicodeDecodeError as error:
-        raise EcoformerError(f"{path}: not a text file ({_line(error)})") from error
+        raise EcoformerError(f"{path}: not a text file ({first_line(error)})") from error
     with _quiet(transformers):
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         except (OSError, ValueError, KeyError, ImportError) as error:
             raise EcoformerError(
-                f"{folder}: no tokenizer ({_line(error)}); give the model's inputs as .npz"
+                f"{folder}: no tokenizer ({first_line(error)}); give the model's inputs as .npz"
             ) from error
     lines.sort(key=len)  # sentences of like length share a batch: little padding
     return [
@@ -350,7 +352,7 @@ def _read_arrays(path, folder, config):
     except (ValueError, OSError, TypeError) as error:
         if isinstance(error, OSError) and error.filename is not None:
             raise
-        raise EcoformerError(f"{path}: not a file of arrays ({_line(error)})") from error
+        raise EcoformerError(f"{path}: not a file of arrays ({first_line(error)})") from error
     counts = {x.shape[0] if x.ndim else 0 for x in arrays.values()}
     if len(counts) != 1:
         raise EcoformerError(
@@ -374,7 +376,3 @@ def _quiet(transformers):
     finally:
         transformers.logging.set_verbosity(level)
         transformers.logging.enable_progress_bar()
-
-
-def _line(error):
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch.nn.functional import normalize
 
-from ecoformer.errors import EcoformerError
+from ecoformer.errors import EcoformerError, first_line
 from golden.attention import AttentionConfig, cores_of, record
 from golden.checkpoint import Checkpoint
 from golden.distilling import Distilling, descend, distil_layers, exact_outputs
@@ -127,7 +127,10 @@ def refine(
         checkpoint that is damaged or of other arguments.
     """
     read = read or readout
-    trained = {"trained": "hashes" if parameters is None else _sizes(parameters)}
+    trained = {
+        "trained": "hashes" if parameters is None else _sizes(parameters),
+        "readout": getattr(read, "__qualname__", type(read).__name__),
+    }
     checkpoint = _checkpoint(folder, "together", model, calibration, learning, seed, trained)
     cores = cores_of(model)
     _split(model, learning, calibration)
@@ -297,9 +300,9 @@ def load_converted(path, model):
         whole = state_digest(content["state"]) == content["sha256"]
         converted.load_state_dict(content["state"])
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        line = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise EcoformerError(
-            f"{path}: not a converted {type(model).__name__} ({line}); convert it again"
+            f"{path}: not a converted {type(model).__name__} ({first_line(error)}); convert it "
+            "again"
         ) from error
     if not whole:
         raise EcoformerError(f"{path}: damaged model file (checksum differs); convert it again")

@@ -11,7 +11,7 @@ from pickle import UnpicklingError
 import torch
 from torch import nn
 
-from ecoformer.errors import EcoformerError
+from ecoformer.errors import EcoformerError, first_line
 from golden.attention import Attention, AttentionConfig
 from golden.checks import check_number
 
@@ -220,7 +220,9 @@ def load_model(path):
         model.load_state_dict(content["state"])
         whole = state_digest(content["state"]) == content["sha256"]
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise EcoformerError(f"{path}: not a model file ({_line(error)}); train again") from error
+        raise EcoformerError(
+            f"{path}: not a model file ({first_line(error)}); train again"
+        ) from error
     if not whole:
         raise EcoformerError(f"{path}: damaged model file (checksum differs); train again")
     return model.eval()
@@ -233,7 +235,9 @@ def read_checked(path, what, verb="train"):
     try:
         return torch.load(path, weights_only=True)
     except (RuntimeError, UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
-        raise EcoformerError(f"{path}: damaged {what} ({_line(error)}); {verb} again") from error
+        raise EcoformerError(
+            f"{path}: damaged {what} ({first_line(error)}); {verb} again"
+        ) from error
 
 
 def torch_bytes(content):
@@ -258,7 +262,3 @@ def state_digest(state):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
         digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _line(error):
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]

@@ -22,8 +22,8 @@ from ecoformer.workload import Workload
 
 __all__ = [
     "ConfigOption", "Design", "DesignArgument", "JsonOption", "SeedOption", "SimulatorOption",
-    "StallOption", "WorkloadOption", "import_room", "progress", "show_table", "staged",
-    "write_json",
+    "StallOption", "WorkloadOption", "import_room", "progress", "refuse_foreign", "show_table",
+    "staged", "write_json",
 ]  # fmt: skip
 
 LOG_SECONDS = 5
@@ -112,6 +112,15 @@ def import_room(module, extra=None):
         ) from error
 
 
+def refuse_foreign(output, *marks):
+    """Refuse a folder ``output`` with something in it but none of ``marks``: it is another's."""
+    known = any((output / mark).exists() for mark in marks)
+    if output.exists() and not known and (not output.is_dir() or any(output.iterdir())):
+        raise EcoformerError(
+            f"{output}: exists and was not written by this command; choose another -o"
+        )
+
+
 @contextlib.contextmanager
 def staged(output, mark):
     """Folder to write into that becomes ``output`` when the block ends well, and vanishes if not.
@@ -124,12 +133,7 @@ def staged(output, mark):
         Name of a file that every result of this verb holds.
     """
     output = Path(output).absolute()
-    if output.exists() and not (output / mark).is_file() and (
-        not output.is_dir() or any(output.iterdir())
-    ):
-        raise EcoformerError(
-            f"{output}: exists and was not written by this command; choose another -o"
-        )
+    refuse_foreign(output, mark)
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
     try:

@@ -12,12 +12,12 @@ from ecoformer.cli.common import (
     JsonOption,
     import_room,
     progress,
+    refuse_foreign,
     show_table,
     write_json,
 )
 from ecoformer.cli.quality import quality_panels, show_quality
 from ecoformer.config import Config, read_table
-from ecoformer.errors import EcoformerError
 
 __all__ = ["command", "convert"]
 
@@ -94,7 +94,7 @@ def convert(
         config = replace(config, seed=seed)
     engine = Config.load(config_path) if _has_engine(config_path) else None
     output = Path(output)
-    _refuse_foreign(output)
+    refuse_foreign(output, MARK, "checkpoints")
     model = conversion.load_pretrained(model_path)
     batches = conversion.read_batches(data, model_path, config)
     output.mkdir(parents=True, exist_ok=True)
@@ -117,11 +117,3 @@ def _has_engine(path):
         return "engine" in tomllib.loads(Path(path).read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return True  # which then says what is wrong
-
-
-def _refuse_foreign(output):
-    known = any((output / name).exists() for name in (MARK, "checkpoints"))
-    if output.exists() and not known and (not output.is_dir() or any(output.iterdir())):
-        raise EcoformerError(
-            f"{output}: exists and was not written by this command; choose another -o"
-        )

@@ -100,7 +100,7 @@ def synthesise(verilog, top, target, folder, *, units=True, jobs=None, reporter=
 
 
 def _pack(path):
-    """Move registers into the blocks of the netlist in ``path``; says how many went where."""
+    """Move registers into the blocks of the netlist in ``path``."""
     netlist = read_json(path, "modules")
     for module in netlist["modules"].values():
         if not is_library(module):

@@ -10,6 +10,7 @@ from golden.attention import AttentionConfig, EcoFormerAttention, cores_of
 from golden.convert import (
     READOUTS,
     convert,
+    embedding,
     everything,
     load_converted,
     readout,
@@ -244,6 +245,11 @@ def test_checkpoint_of_another_conversion_is_refused(tmp_path):
     ):
         with pytest.raises(EcoformerError, match="layers.pt: checkpoint of other settings; give"):
             convert(*arguments, folder=tmp_path)
+    refine(convert(model, CONFIG, batches, QUICK), batches, QUICK, folder=tmp_path)
+    with pytest.raises(EcoformerError, match="together.pt: checkpoint of other settings; give"):
+        refine(
+            convert(model, CONFIG, batches, QUICK), batches, QUICK, embedding, folder=tmp_path
+        )
     (tmp_path / "layers.pt").write_bytes(b"x")
     with pytest.raises(EcoformerError, match="layers.pt: damaged checkpoint"):
         convert(model, CONFIG, batches, QUICK, folder=tmp_path)
