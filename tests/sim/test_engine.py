@@ -52,6 +52,10 @@ SMALL = {
         value_dim=3, code_bits=11, max_tokens=9, cycles_per_token=4, parameter_sets=2,
         bus_bytes=2, hash="codes",
     ),
+    "codes of the host, every cycle": Config(
+        value_dim=3, code_bits=11, max_tokens=9, cycles_per_token=1, parameter_sets=2,
+        bus_bytes=8, hash="codes",
+    ),
     "quadratic, own value": Config(
         head_dim=4, value_dim=3, code_bits=6, max_tokens=7, cycles_per_token=8, parameter_sets=2,
         bus_bytes=2, dataflow="xnor", value_term="own", hash="linear",
