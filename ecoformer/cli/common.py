@@ -21,9 +21,9 @@ from ecoformer.parameters import ParameterImage
 from ecoformer.workload import Workload
 
 __all__ = [
-    "ConfigOption", "Design", "DesignArgument", "JsonOption", "SeedOption", "SimulatorOption",
-    "StallOption", "WorkloadOption", "import_room", "progress", "refuse_foreign", "show_table",
-    "staged", "write_json",
+    "ConfigOption", "Design", "DesignArgument", "JsonOption", "OtherSeedOption", "RestartOption",
+    "SeedOption", "SimulatorOption", "StallOption", "WorkloadOption", "import_room", "progress",
+    "refuse_foreign", "show_table", "staged", "write_json",
 ]  # fmt: skip
 
 LOG_SECONDS = 5
@@ -40,6 +40,12 @@ WorkloadOption = Annotated[
     typer.Option("-w", "--workload", metavar="FILE", help="Sequences to stream (.npz)."),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same bytes.")]
+OtherSeedOption = Annotated[
+    int | None, typer.Option("--seed", min=0, help="Instead of the configuration's.")
+]
+RestartOption = Annotated[
+    bool, typer.Option("--restart", help="Drop the checkpoints of an interrupted run.")
+]
 StallOption = Annotated[
     float,
     typer.Option("--stall", metavar="P", help="Probability of a gap or back-pressure per cycle."),

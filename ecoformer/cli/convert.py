@@ -10,6 +10,8 @@ import typer
 from ecoformer.cli.common import (
     ConfigOption,
     JsonOption,
+    OtherSeedOption,
+    RestartOption,
     import_room,
     progress,
     refuse_foreign,
@@ -44,12 +46,8 @@ def command(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results.")
     ],
-    seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Instead of the configuration's.")
-    ] = None,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Drop the checkpoints of an interrupted run.")
-    ] = False,
+    seed: OtherSeedOption = None,
+    restart: RestartOption = False,
     report: Annotated[
         bool, typer.Option("--report", help="The hash of every head: a table, and hashes.png.")
     ] = False,

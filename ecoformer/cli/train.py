@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from ecoformer.cli.common import ConfigOption, JsonOption, import_room, show_table, write_json
+from ecoformer.cli.common import (
+    ConfigOption,
+    JsonOption,
+    OtherSeedOption,
+    RestartOption,
+    import_room,
+    show_table,
+    write_json,
+)
 from ecoformer.config import read_table
 
 __all__ = ["command", "train"]
@@ -22,12 +30,8 @@ def command(
         Path,
         typer.Option("-o", "--output", metavar="DIR", help="Folder for models and checkpoints."),
     ],
-    seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Instead of the configuration's.")
-    ] = None,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Drop the checkpoints of an interrupted run.")
-    ] = False,
+    seed: OtherSeedOption = None,
+    restart: RestartOption = False,
     start: Annotated[
         Path | None,
         typer.Option(
