@@ -246,8 +246,8 @@ def embedding(output, batch):
 def hidden_states(output, batch):
     """What every layer says of every token, as directions: [B, layers·N, width], less padding.
 
-    The batch must ask for it, with ``output_hidden_states=True``. All weights learn several times
-    quicker from it than from the last layer's output alone.
+    The batch must ask for it, with ``output_hidden_states=True``. It says more per sentence than
+    the last layer alone, which pays when all weights are trained.
     """
     found = getattr(output, "hidden_states", None)
     if found is None:
