@@ -5,6 +5,7 @@ import io
 import json
 import os
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -13,17 +14,21 @@ from torch import nn
 
 from ecoformer.errors import EcoformerError, first_line
 from golden.attention import Attention, AttentionConfig
-from golden.checks import check_number
+from golden.checks import check_choice, check_number
 
 __all__ = [
     "NetworkConfig",
     "PatchConvolution",
+    "STEMS",
     "VisionTransformer",
     "swap_attention",
     "save_model",
     "load_model",
     "write_atomic",
 ]
+
+STEMS = ("patches", "convolutions")
+"""How an image becomes tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +43,10 @@ class NetworkConfig:
         Colours of a pixel.
     patch : int
         Pixels along one side of a patch; (image_size / patch)² tokens.
+    stem : str
+        ``patches``: one convolution over overlapping patches, kernel 2p - 1, as in PVTv2;
+        ``convolutions``: 3 × 3 of stride 2, as often as it takes to divide by ``patch`` (Xiao et
+        al., arXiv 2106.14881, §4).
     width : int
         Elements of a token.
     heads : int
@@ -61,6 +70,7 @@ class NetworkConfig:
     image_size: int = 28
     channels: int = 1
     patch: int = 4
+    stem: str = "patches"
     width: int = 64
     heads: int = 2
     depth: int = 4
@@ -70,10 +80,15 @@ class NetworkConfig:
 
     def __post_init__(self):
         for name, value in asdict(self).items():
-            if name != "mlp_convolution":
+            if name not in ("stem", "mlp_convolution"):
                 check_number(name, value, int, 1)
         if not isinstance(self.mlp_convolution, bool):
             raise TypeError(f"mlp_convolution must be true or false, not {self.mlp_convolution!r}")
+        check_choice("stem", self.stem, STEMS)
+        if self.stem == "convolutions" and (self.patch < 2 or self.patch.bit_count() != 1):
+            raise ValueError(
+                f"patch must be 2, 4, 8, … with stem = 'convolutions', not {self.patch}"
+            )
         if self.image_size % self.patch:
             raise ValueError(
                 f"patch must divide image_size = {self.image_size}, not be {self.patch}"
@@ -90,6 +105,14 @@ class NetworkConfig:
     def head_dim(self):
         """Elements D = E of a token in one head."""
         return self.width // self.heads
+
+    @property
+    def stem_widths(self):
+        """Channels behind each convolution of the stem, the tokens' width last."""
+        if self.stem == "patches":
+            return [self.width]
+        # Twice as wide with every halving of the image.
+        return [-(-self.width >> left) for left in reversed(range(self.patch.bit_length() - 1))]
 
 
 class Block(nn.Module):
@@ -130,8 +153,6 @@ class PatchConvolution(nn.Module):
 class VisionTransformer(nn.Module):
     """Patches, learned positions, blocks, mean over tokens, classifier.
 
-    Patches overlap, as in PVTv2: kernel 2p - 1, stride p.
-
     Parameters
     ----------
     config : NetworkConfig
@@ -144,8 +165,7 @@ class VisionTransformer(nn.Module):
         super().__init__()
         self.config = config
         self.attention_config = attention
-        p = config.patch
-        self.to_tokens = nn.Conv2d(config.channels, config.width, 2 * p - 1, p, p - 1)
+        self.to_tokens = _stem(config)
         self.position = nn.Parameter(0.02 * torch.randn(config.tokens, config.width))
         self.blocks = nn.Sequential(*(Block(config, attention, i) for i in range(config.depth)))
         self.norm = nn.LayerNorm(config.width)
@@ -160,6 +180,17 @@ class VisionTransformer(nn.Module):
     def attention_layers(self):
         """The attention between the projections of every block, first block first."""
         return [block.attention.core for block in self.blocks]
+
+
+def _stem(config):
+    """From images to tokens [B, width, side, side]."""
+    p = config.patch
+    if config.stem == "patches":
+        return nn.Conv2d(config.channels, config.width, 2 * p - 1, p, p - 1)
+    layers = []
+    for before, after in pairwise((config.channels, *config.stem_widths)):
+        layers += [nn.Conv2d(before, after, 3, 2, 1), nn.GELU()]
+    return nn.Sequential(*layers[:-1])
 
 
 def swap_attention(model, attention):

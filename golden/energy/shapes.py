@@ -121,7 +121,7 @@ class Stage:
     width : int
         Elements of a token.
     depth : int
-        Blocks.
+        Blocks; 0 for a convolution of a stem and its activation.
     heads : int
         Attention heads; divides ``width``.
     mlp_ratio : float
@@ -155,8 +155,9 @@ class Stage:
     attention: str = "ecoformer"
 
     def __post_init__(self):
-        for name in ("width", "depth", "heads", "stride"):
+        for name in ("width", "heads", "stride"):
             check_number(name, getattr(self, name), int, 1)
+        check_number("depth", self.depth, int, 0)
         check_number("patch", self.patch, int, 0)
         check_number("mlp_ratio", self.mlp_ratio, float, 0)
         check_choice("attention", self.attention, ARMS)
@@ -167,6 +168,8 @@ class Stage:
                 )
         if self.width % self.heads:
             raise ValueError(f"heads must divide width = {self.width}, not be {self.heads}")
+        if not self.patch and not self.depth:
+            raise ValueError("patch must be given with depth = 0")
         if not self.patch and self.stride != 1:
             raise ValueError(f"patch must be given with stride = {self.stride}")
 
@@ -264,6 +267,9 @@ def _stage_layers(stage, name, tokens, inputs, arm):
                           outputs=width, kernel=stage.patch, stride=stage.stride)  # fmt: skip
         if stage.embedding_norm:
             yield Norm(name=f"{name}.embedding_norm", part="other", tokens=tokens, width=width)
+    if not stage.depth:
+        yield Elementwise(name=f"{name}.gelu", part="other", tokens=tokens, width=width,
+                          what="activation")  # fmt: skip
     for block in range(1, stage.depth + 1):
         yield from _block_layers(stage, f"{name}.block{block}", tokens, arm)
         if stage.position_convolution and block == 1:

@@ -106,13 +106,16 @@ def from_model(path):
 
 def _vision_transformer(name, shape):
     """Shape of :class:`golden.network.VisionTransformer`, which has EcoFormer in every block."""
+    patches = shape.stem == "patches"
+    kernel, stride = (2 * shape.patch - 1, shape.patch) if patches else (3, 2)
+    *stem, width = shape.stem_widths
+    before = [Stage(width=w, depth=0, heads=1, patch=kernel, stride=stride) for w in stem]
     return Network(
         name=name, image_size=shape.image_size, channels=shape.channels, classes=shape.classes,
-        stages=(Stage(
-            width=shape.width, depth=shape.depth, heads=shape.heads, mlp_ratio=shape.mlp_ratio,
-            patch=2 * shape.patch - 1, stride=shape.patch, norm=True,
-            mlp_convolution=shape.mlp_convolution,
-        ),),
+        stages=(*before, Stage(
+            width=width, depth=shape.depth, heads=shape.heads, mlp_ratio=shape.mlp_ratio,
+            patch=kernel, stride=stride, norm=True, mlp_convolution=shape.mlp_convolution,
+        )),
     )  # fmt: skip
 
 

@@ -47,6 +47,23 @@ def test_shapes(patch, width, heads, depth, attention):
     assert config.tokens == (8 // patch) ** 2
 
 
+@pytest.mark.parametrize("patch, widths", [(2, [10]), (4, [5, 10]), (8, [3, 5, 10])])
+def test_a_stem_of_convolutions_ends_with_as_many_tokens(patch, widths):
+    config = NetworkConfig(image_size=16, patch=patch, stem="convolutions", width=10, depth=1)
+    model = VisionTransformer(config)
+    assert config.stem_widths == widths
+    assert [c.out_channels for c in model.to_tokens if hasattr(c, "out_channels")] == widths
+    images = torch.randint(0, 256, (2, 1, 16, 16), dtype=torch.uint8)
+    (call,), = make_tape(model, images)
+    assert call.k.shape[2] == config.tokens == (16 // patch) ** 2
+
+
+@pytest.mark.parametrize("patch", [1, 7, 14])
+def test_a_stem_of_convolutions_needs_halvings(patch):
+    with pytest.raises(ValueError, match=r"^patch must be 2, 4, 8, … with stem = 'convolutions'"):
+        NetworkConfig(patch=patch, stem="convolutions")
+
+
 def test_default_has_the_documented_size():
     config = NetworkConfig()
     assert (config.tokens, config.head_dim) == (49, 32)
@@ -170,6 +187,7 @@ def test_other_torch_files_are_refused(content, tmp_path):
     [
         ("patch", 5, ValueError, "^patch must divide image_size = 28, not be 5$"),
         ("heads", 3, ValueError, "^heads must divide width = 64, not be 3$"),
+        ("stem", "pool", ValueError, "^stem must be 'patches' or 'convolutions', not 'pool'$"),
         ("depth", 0, ValueError, "^depth must be at least 1, not 0$"),
         ("mlp_convolution", 1, TypeError, "^mlp_convolution must be true or false, not 1$"),
         ("width", 64.0, TypeError, "^width must be an integer, not 64.0$"),

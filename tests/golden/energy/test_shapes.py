@@ -76,16 +76,17 @@ def test_tokens_follow_from_patches(patch, stride, side, tokens):
     assert Stage(width=2, depth=1, heads=1, patch=patch, stride=stride).side(side) == tokens
 
 
+@pytest.mark.parametrize("patch, stem", [(3, "patches"), (4, "convolutions")])
 @pytest.mark.parametrize("convolution", [False, True], ids=["plain-mlp", "mlp-convolution"])
-def test_a_vision_transformer_counts_as_its_modules_do(convolution):
+def test_a_vision_transformer_counts_as_its_modules_do(convolution, patch, stem):
     torch = pytest.importorskip("torch")
     from golden.attention import AttentionConfig
     from golden.energy.sources import _vision_transformer
     from golden.network import NetworkConfig, VisionTransformer
 
     shape = NetworkConfig(
-        image_size=12, channels=2, patch=3, width=12, heads=3, depth=2, classes=7,
-        mlp_convolution=convolution,
+        image_size=12, channels=2, patch=patch, stem=stem, width=12, heads=3, depth=2,
+        classes=7, mlp_convolution=convolution,
     )  # fmt: skip
     for arm, attention in (("softmax", None), ("ecoformer", AttentionConfig(code_bits=5))):
         model = VisionTransformer(shape, attention)
@@ -120,6 +121,7 @@ def test_a_vision_transformer_counts_as_its_modules_do(convolution):
         ({"attention": "linear"}, "attention must be 'softmax' or 'ecoformer', not 'linear'"),
         ({"norm": 1}, "norm must be true or false, not 1"),
         ({"stride": 2}, "patch must be given with stride = 2"),
+        ({"depth": 0}, "patch must be given with depth = 0"),
     ],
 )
 def test_impossible_stages_are_refused(values, why):
