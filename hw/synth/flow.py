@@ -6,6 +6,7 @@ import os
 from statistics import median, median_low
 
 from ecoformer.errors import EcoformerError
+from hw.synth.carries import open_pins, pack_carries
 from hw.synth.netlist import is_library, load_netlist, read_json
 from hw.synth.packing import pack_registers
 from hw.synth.targets import DEVICES, SPEEDS
@@ -15,6 +16,8 @@ from hw.synth.tools import NEXTPNR, YOSYS, Step, run_steps
 __all__ = ["check_device", "place", "synthesise"]
 
 NETLIST = "netlist.v"
+PLACED = "placed.json"
+"""The netlist as nextpnr wants it, while it works."""
 PACKAGE = "CABGA381"
 """Package that every ECP5 device has; out of context it only chooses the pads not to use."""
 
@@ -78,7 +81,7 @@ def synthesise(verilog, top, target, folder, *, units=True, jobs=None, reporter=
     (folder / source).unlink()
     if target.packs:
         for name in ["netlist.json", "units.json"][: len(steps)]:
-            _pack(folder / name)
+            _rewrite(folder / name, folder / name, pack_registers, pack_carries)
     steps.append(
         Step(YOSYS, ("-p", f"read_json netlist.json; write_verilog -noattr {NETLIST}"), "write.log")
     )
@@ -99,13 +102,14 @@ def synthesise(verilog, top, target, folder, *, units=True, jobs=None, reporter=
     return figures
 
 
-def _pack(path):
-    """Move registers into the blocks of the netlist in ``path``."""
-    netlist = read_json(path, "modules")
+def _rewrite(source, target, *passes):
+    """Write the netlist in ``source`` to ``target`` after ``passes`` over the design's modules."""
+    netlist = read_json(source, "modules")
     for module in netlist["modules"].values():
         if not is_library(module):
-            pack_registers(module)
-    path.write_text(json.dumps(netlist))
+            for change in passes:
+                change(module)
+    target.write_text(json.dumps(netlist))
 
 
 def _units(target, tree, cells):
@@ -137,13 +141,15 @@ def place(figures, folder, *, device, speed, seeds, jobs=None, reporter=None):
         Step(
             NEXTPNR,
             (f"--{device}", "--package", PACKAGE, "--speed", speed, "--out-of-context",
-             "--seed", seed, "--json", "netlist.json", "--report", f"seed-{seed}.json"),
+             "--seed", seed, "--json", PLACED, "--report", f"seed-{seed}.json"),
             f"seed-{seed}.log",
         )
         for seed in seeds
     ]  # fmt: skip
     stage = _stage("place and route", reporter)
+    _rewrite(folder / "netlist.json", folder / PLACED, open_pins)
     run_steps(folder, steps, jobs=jobs or os.cpu_count(), report=stage)
+    (folder / PLACED).unlink()
     units = [unit["path"] for unit in figures.get("units", ())]
     runs = {seed: load_report(folder / f"seed-{seed}.json", units) for seed in seeds}
     packed = [run.pop("cells") for run in runs.values()]

@@ -21,7 +21,8 @@ class Target:
     placed : bool
         Whether place and route is available.
     packs : bool
-        Whether registers are moved into its multipliers (:mod:`hw.synth.packing`).
+        Whether registers are moved into its multipliers (:mod:`hw.synth.packing`) and logic into
+        its carry cells (:mod:`hw.synth.carries`).
     """
 
     name: str
