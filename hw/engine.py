@@ -13,7 +13,7 @@ from hw.attention import AccumulateCore
 from hw.hashing import hash_unit
 from hw.input import InputBeat, Receiver
 from hw.normaliser import Normaliser
-from hw.output import Beat, Collector, Sender
+from hw.output import Beat, Collector, Sender, Words
 from hw.parameters import ParameterMemory, ParameterWrite, SlotTable
 from hw.pipeline import delay, register
 from hw.tokens import Key
@@ -97,9 +97,7 @@ class Engine(wiring.Component):
             - c.cycles_per_token  # the last query needs no slot after it
             + self.core.latency
             + self.normaliser.latency
-            + Collector.collect_latency(c)
-            + 1
-            + c.output_beats
+            + Words(c).latency
         )
 
     def elaborate(self, platform):

@@ -1,4 +1,6 @@
-"""From quotient blocks to AXI4-Stream beats: collect a token, buffer it, send it."""
+"""From quotient blocks to AXI4-Stream beats: collect words, buffer them, send them."""
+
+from math import lcm
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
@@ -8,7 +10,59 @@ from amaranth.lib.wiring import In, Out
 from hw.normaliser import Quotients
 from hw.tokens import Tag
 
-__all__ = ["Beat", "Collector", "Sender"]
+__all__ = ["Beat", "Collector", "Sender", "Words"]
+
+
+class Words:
+    """How a token's results are cut: a word is the fewest blocks that fill whole beats.
+
+    Both ends of the buffer work at their own grain, and what lies between is no wider than it must
+    be: a word is one beat where the blocks are small, and the whole token where they are not.
+
+    Parameters
+    ----------
+    config : Config
+
+    Attributes
+    ----------
+    blocks, elements, beats : int
+        Of a word.
+    count : int
+        Words of a token.
+    last_elements, last_beats : int
+        Of a token's last word; what is beyond them is not sent, or zero.
+    """
+
+    def __init__(self, config):
+        self.fold = fold = config.state_fold
+        block_bytes = fold.output_lanes * config.output_element_bytes
+        blocks = lcm(block_bytes, config.bus_bytes) // block_bytes
+        if blocks < fold.output_steps:
+            self.blocks = blocks
+            self.beats = blocks * block_bytes // config.bus_bytes
+        else:
+            self.blocks = fold.output_steps
+            self.beats = config.output_beats
+        self.elements = self.blocks * fold.output_lanes
+        self.count = -(-fold.output_steps // self.blocks)
+        self.last_elements = config.value_dim - (self.count - 1) * self.elements
+        self.last_beats = config.output_beats - (self.count - 1) * self.beats
+
+    def arrival(self, word):
+        """Cycles from a token's first block to ``word`` on offer: its last block, two of buffer."""
+        block = min((word + 1) * self.blocks, self.fold.output_steps) - 1
+        return block * self.fold.input_steps + 1 + 2
+
+    @property
+    def latency(self):
+        """Cycles from a token's first block to its last beat, that one counted, if none waits.
+
+        It is the bus that decides where a token's blocks come faster than its beats can go.
+        """
+        return max(
+            self.arrival(word) + 1 + (self.count - 1 - word) * self.beats + self.last_beats
+            for word in range(self.count)
+        )
 
 
 class Beat(data.StructLayout):
@@ -21,19 +75,15 @@ class Beat(data.StructLayout):
 
 
 class Result(data.StructLayout):
-    """One token of results."""
+    """A word of results; ``end`` marks its token's last. A token of a bad packet has no other."""
 
     def __init__(self, config):
-        super().__init__(
-            {
-                "elements": data.ArrayLayout(signed(config.output_width), config.value_dim),
-                "tag": Tag(config),
-            }
-        )
+        elements = data.ArrayLayout(signed(config.output_width), Words(config).elements)
+        super().__init__({"elements": elements, "end": 1, "tag": Tag(config)})
 
 
 class Collector(wiring.Component):
-    """Collects the blocks of a token into a buffer of ``depth`` tokens that grants starts.
+    """Collects blocks into words, in a buffer of ``depth`` tokens that grants starts.
 
     Parameters
     ----------
@@ -56,7 +106,8 @@ class Collector(wiring.Component):
 
     def __init__(self, config, latency, interval):
         self.config = config
-        self.depth = -(-(latency + self.collect_latency(config)) // interval) + 2
+        self.words = Words(config)
+        self.depth = -(-(latency + self.words.latency - self.words.last_beats) // interval) + 2
         super().__init__(
             {
                 "grant": Out(1),
@@ -67,38 +118,47 @@ class Collector(wiring.Component):
             }
         )
 
-    @staticmethod
-    def collect_latency(config):
-        """Cycles from a token's first block to the token on ``o``: blocks, buffer."""
-        fold = config.state_fold
-        return (fold.output_steps - 1) * fold.input_steps + 1 + 2
-
     def elaborate(self, platform):
         m = Module()
-        c, fold = self.config, self.config.state_fold
-        layout = Result(c)
-        m.submodules.buffer = buffer = SyncFIFOBuffered(width=layout.size, depth=self.depth)
+        words, layout = self.words, Result(self.config)
+        m.submodules.buffer = buffer = SyncFIFOBuffered(
+            width=layout.size, depth=self.depth * words.count
+        )
         free = Signal(range(self.depth + 1), init=self.depth)
         take = Signal()
 
         block = self.i.payload
-        block_bits = fold.output_lanes * c.output_width
-        elements = Signal(fold.output_steps * block_bits, reset_less=True)
+        place = Signal(range(words.blocks))
+        full = Signal()
+        whole = Signal()
+        m.d.comb += full.eq(block.final | (place == words.blocks - 1))
+        elements = [
+            Signal(len(block.elements.as_value()), name=f"block_{i}", reset_less=True)
+            for i in range(words.blocks)
+        ]
         with m.If(self.i.valid):
-            m.d.sync += elements.eq(Cat(elements, block.elements.as_value())[block_bits:])
-        complete = Signal()
-        tag = Signal(Tag(c), reset_less=True)
+            m.d.sync += place.eq(Mux(full, 0, place + 1))
+        for i, home in enumerate(elements):
+            with m.If(self.i.valid & (place == i)):
+                m.d.sync += home.eq(block.elements.as_value())
         result = Signal(layout)
-        m.d.sync += [complete.eq(self.i.valid & block.final), tag.eq(block.tag)]
+        tag = Signal(Tag(self.config), reset_less=True)
+        end = Signal(reset_less=True)
+        m.d.sync += [
+            whole.eq(self.i.valid & Mux(block.tag.error, block.final, full)),
+            tag.eq(block.tag),
+            end.eq(block.final),
+        ]
         m.d.comb += [
-            result.elements.as_value().eq(elements),
+            result.elements.as_value().eq(Cat(*elements)),
+            result.end.eq(end),
             result.tag.eq(tag),
-            buffer.w_en.eq(complete),
+            buffer.w_en.eq(whole),
             buffer.w_data.eq(result),
             self.o.valid.eq(buffer.r_rdy),
             self.o.payload.as_value().eq(buffer.r_data),
             buffer.r_en.eq(self.o.ready),
-            take.eq(self.o.valid & self.o.ready),
+            take.eq(self.o.valid & self.o.ready & self.o.payload.end),
             self.grant.eq(free != 0),
             self.guarded.eq(self.i.valid & block.final & block.guarded & ~block.tag.error),
         ]
@@ -107,9 +167,9 @@ class Collector(wiring.Component):
 
 
 class Sender(wiring.Component):
-    """Sends a token as beats: elements sign-extended to bytes, zero-padded, low beat first.
+    """Sends words as beats: elements sign-extended to bytes, zero-padded, low beat first.
 
-    A token with the error bit is one zero beat. Back-to-back tokens leave no gap. Every output is
+    A token with the error bit is one zero beat. Back-to-back words leave no gap. Every output is
     defined from reset on, valid or not.
 
     Parameters
@@ -126,6 +186,7 @@ class Sender(wiring.Component):
 
     def __init__(self, config):
         self.config = config
+        self.words = Words(config)
         super().__init__(
             {
                 "i": In(stream.Signature(Result(config))),
@@ -136,10 +197,11 @@ class Sender(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        c = self.config
+        c, words = self.config, self.words
         beat_bits = 8 * c.bus_bytes
-        waiting = Signal(c.output_beats * beat_bits)
-        left = Signal(range(c.output_beats + 1))  # beats in ``waiting``
+        waiting = Signal(words.beats * beat_bits)
+        left = Signal(range(words.beats + 1))  # beats in ``waiting``
+        end = Signal()
         tag = Signal(Tag(c))
         beat = self.o.payload
         last_beat = Signal()
@@ -148,26 +210,33 @@ class Sender(wiring.Component):
             last_beat.eq(left == 1),
             self.i.ready.eq((left == 0) | (last_beat & self.o.ready)),
             beat.data.eq(waiting),
-            beat.last.eq(last_beat & tag.last),
+            beat.last.eq(last_beat & end & tag.last),
             beat.user.eq(tag.user),
             beat.error.eq(tag.error),
-            self.delivered.eq(last_beat & self.o.ready & ~tag.error),
+            self.delivered.eq(last_beat & end & self.o.ready & ~tag.error),
         ]
         result = self.i.payload
-        bytes_ = Cat(
-            _extend(result.elements[e], 8 * c.output_element_bytes) for e in range(c.value_dim)
-        )
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [
-                waiting.eq(Mux(result.tag.error, 0, bytes_)),
-                left.eq(Mux(result.tag.error, 1, c.output_beats)),
+                waiting.eq(Mux(result.tag.error, 0, self._bytes(result))),
+                left.eq(
+                    Mux(result.tag.error, 1, Mux(result.end, words.last_beats, words.beats))
+                ),
+                end.eq(result.end),
                 tag.eq(result.tag),
             ]
         with m.Elif(self.o.valid & self.o.ready):
             m.d.sync += [waiting.eq(waiting >> beat_bits), left.eq(left - 1)]
         return m
 
-
-def _extend(element, width):
-    element = Value.cast(element)
-    return Cat(element, element[-1].replicate(width - len(element)))
+    def _bytes(self, result):
+        """Elements as they travel; zeros behind those of a token's last word."""
+        width, words = 8 * self.config.output_element_bytes, self.words
+        elements = []
+        for index in range(words.elements if words.count > 1 else words.last_elements):
+            element = Value.cast(result.elements[index]).as_unsigned()
+            if index >= words.last_elements:
+                element &= (~result.end).replicate(len(element))
+            sign = element[-1].replicate(width - len(element))
+            elements.append(Cat(element, sign))
+        return Cat(*elements)

@@ -1,15 +1,23 @@
 """Collector and Sender: handshake, room for every token launched, order."""
 
-import pytest
-from amaranth.hdl import Cat, Signal
+from dataclasses import replace
 
-from hw.output import Collector, Sender
+import pytest
+from amaranth.hdl import Cat, Mux, Signal
+
+from hw.output import Collector, Sender, Words
 from tests.formal.claims import buffers_never_overflow, count, obeys, offers, taken
 from tests.formal.configs import NAMES, TINY, named
 from tests.formal.prover import Bench
 
 LATENCY = 5
 """From ``launch`` to a token's first block: sets the depth of the buffer only."""
+
+TWO_WORDS = replace(TINY, value_dim=2, cycles_per_token=4)
+
+
+def test_configurations_have_the_words_they_are_for():
+    assert [Words(config).count for config in (TINY, TWO_WORDS)] == [1, 2]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -20,10 +28,19 @@ def test_sender_handshake(proof, name):
     proof("Sender", name, bench.prove())
 
 
-def collector(disciplined=True):
+def collector(config=TINY, disciplined=True):
     """A collector whose tokens are launched with ``grant`` only and arrive some time later."""
-    bench = Bench(Collector(TINY, LATENCY, TINY.state_fold.input_steps))
+    fold = config.state_fold
+    bench = Bench(Collector(config, LATENCY, fold.input_steps))
     dut = bench.dut
+    block = Signal(range(fold.output_steps), name="block")
+    last = block == fold.output_steps - 1
+    error = bench.past(dut.i.payload.tag.error, "error_before")
+    with bench.m.If(dut.i.valid):
+        bench.m.d.sync += block.eq(Mux(last, 0, block + 1))
+    bench.watch("block_now", block)
+    bench.assume(~dut.i.valid | (dut.i.payload.final == last))
+    bench.assume((block == 0) | (dut.i.payload.tag.error == error))
     arrives = dut.i.valid & dut.i.payload.final
     flying = count(bench, dut.launch, arrives, "flying")
     bench.assume(~arrives | (flying != 0))
@@ -32,16 +49,25 @@ def collector(disciplined=True):
     return bench, arrives
 
 
-def test_collector_has_room_for_what_it_granted(proof):
-    bench, _ = collector()
+def room(config):
+    bench, _ = collector(config)
     dut = bench.dut
     offers(bench, dut.o, "o")
     buffers_never_overflow(bench)
-    granted = count(bench, dut.launch, taken(dut.o), "granted")
+    granted = count(bench, dut.launch, taken(dut.o) & dut.o.payload.end, "granted")
     bench.always("as many tokens are granted as there is room for", granted <= dut.depth)
     bench.always("grant while there is room, and only then", dut.grant == (granted != dut.depth))
     bench.reach("every place is granted", granted == dut.depth)
-    proof("Collector", "tiny", bench.prove(reach=30))
+    return bench
+
+
+def test_collector_has_room_for_what_it_granted(proof):
+    proof("Collector", "tiny", room(TINY).prove(reach=30))
+
+
+@pytest.mark.prove
+def test_collector_has_room_for_every_word(proof):
+    proof("Collector", "two words", room(TWO_WORDS).bounded(18))
 
 
 def test_a_launch_without_grant_overflows():
@@ -85,6 +111,7 @@ def test_collector_order(proof):
 def test_sender_order(proof):
     bench = Bench(Sender(TINY))
     i, o = bench.dut.i, bench.dut.o
+    bench.assume(i.payload.end)  # one word a token
     element = i.payload.elements[0]
     zeros = i.payload.tag.error.replicate(TINY.output_width)
     came = Cat(element.as_unsigned() & ~zeros, i.payload.tag.as_value())

@@ -5,7 +5,7 @@ import pytest
 
 from ecoformer.config import Config
 from ecoformer.wire import pack_outputs
-from hw.output import Collector, Sender
+from hw.output import Collector, Sender, Words
 from tests.hw.bench import get, receive, send, simulate, ticks, watch
 
 
@@ -22,7 +22,29 @@ CONFIGS = [
     shape(7, 5, 8, output_width=24, bus_bytes=4),
     shape(2, 11, 16, output_width=13, bus_bytes=2),
     shape(2, 4, 8, output_width=8, bus_bytes=1),
+    shape(2, 11, 16, output_width=13, bus_bytes=4),  # two blocks a beat, the last half empty
+    shape(2, 11, 32, output_width=17, bus_bytes=2),  # two blocks and three beats a word
+    shape(4, 24, 32, output_width=8, bus_bytes=2),
+    shape(1, 7, 8, output_width=20, bus_bytes=4),  # the bus is slower than the blocks
+    shape(16, 5, 64, output_width=24, bus_bytes=2),
 ]
+
+
+def test_a_word_is_the_fewest_blocks_that_fill_whole_beats():
+    seen = set()
+    for c in CONFIGS:
+        words, fold = Words(c), c.state_fold
+        word_bytes = words.elements * c.output_element_bytes
+        assert words.elements == words.blocks * fold.output_lanes
+        assert words.count * words.blocks >= fold.output_steps > (words.count - 1) * words.blocks
+        assert (words.count - 1) * words.elements + words.last_elements == c.value_dim
+        assert (words.count - 1) * words.beats + words.last_beats == c.output_beats
+        if words.count > 1:
+            assert word_bytes == words.beats * c.bus_bytes
+            fewer = range(1, words.blocks)
+            assert all(n * fold.output_lanes * c.output_element_bytes % c.bus_bytes for n in fewer)
+        seen.add((words.count > 1, words.blocks > 1, words.beats > 1))
+    assert len(seen) > 4, seen
 
 
 def shown(c):
@@ -54,6 +76,21 @@ def beats_of(config, elements, tag):
     ]
 
 
+def words_of(config, rng, elements, tag):
+    """The words of a result; what is not sent of them is rubbish."""
+    words = Words(config)
+    limit = 1 << config.output_width - 1
+    elements = elements + [rng.randint(-limit, limit - 1) for _ in range(words.elements)]
+    places = range(0, words.count * words.elements, words.elements)
+    return [
+        {
+            "elements": elements[place : place + words.elements],
+            "end": int(place == places[-1]), "tag": tag,
+        }
+        for place in places[-1 if tag["error"] else 0 :]
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("stall", [0.0, 0.5], ids=["full-rate", "stalls"])
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("config", CONFIGS, ids=shown)
@@ -64,7 +101,7 @@ def test_sender(config, seed, stall):
     sent = []
 
     async def source(ctx):
-        payloads = [{"elements": elements, "tag": tag} for elements, tag in results]
+        payloads = [word for result in results for word in words_of(config, rng, *result)]
         await send(ctx, dut.i, payloads, rng=rng, stall=stall)
 
     async def sink(ctx):
@@ -122,21 +159,27 @@ def test_collector(config, seed, stall):
 
     async def sink(ctx):
         if stall:
-            await ctx.tick().repeat(dut.depth * config.cycles_per_token + 20)
+            await ctx.tick().repeat((dut.depth + 1) * config.cycles_per_token + 20)
             assert len(launches) == dut.depth and not ctx.get(dut.grant)
+        words = dut.words
         for elements, tag in results:
             if stall:
                 await ticks(ctx, rng.randint(0, 3 * config.cycles_per_token))
-            got = await get(ctx, dut.o)
-            assert [got.elements[i] for i in range(config.value_dim)] == elements
-            assert {name: got.tag[name] for name in tag} == tag
+            got = []
+            for word in range(1 if tag["error"] else words.count):
+                result = await get(ctx, dut.o)
+                assert result.end == (tag["error"] or word == words.count - 1)
+                assert {name: result.tag[name] for name in tag} == tag
+                got += [result.elements[i] for i in range(words.elements)]
+            assert tag["error"] or got[: config.value_dim] == elements
         await ctx.tick().repeat(5)
         assert not ctx.get(dut.o.valid) and ctx.get(dut.grant)
 
     simulate(
         dut, core, sink,
         background=[
-            watch(launches, dut.launch), watch(taken, dut.o.valid & dut.o.ready),
+            watch(launches, dut.launch),
+            watch(taken, dut.o.valid & dut.o.ready & dut.o.payload.end),
             watch(guarded, dut.guarded),
         ],
     )  # fmt: skip
@@ -144,7 +187,7 @@ def test_collector(config, seed, stall):
         guard and not tag["error"] for guard, (_, tag) in zip(guards, results, strict=True)
     )
     if not stall:
-        wait = latency + Collector.collect_latency(config)
+        wait = latency + dut.words.arrival(dut.words.count - 1)
         assert [t for (t,) in taken] == [t + wait for (t,) in launches]
         steps = {b[0] - a[0] for a, b in zip(launches, launches[1:], strict=False)}
         assert steps == {config.cycles_per_token}, "the buffer holds back a full-rate core"
