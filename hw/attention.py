@@ -2,9 +2,9 @@
 """The linear attention core: accumulate one sequence while another is queried.
 
 Time is cut into slots of k cycles. In each slot at most one token is accumulated (key pass) and at
-most one is queried (query pass); both walk through the rows of the state in step, so a bank may
-take a new sequence in the slot after its last query. Latencies are fixed: a slot, once begun, never
-stalls, and begins only if its result is sure to find room (``grant``).
+most one is queried (query pass). Both walk through the rows of the state in step, so the last token
+of a sequence may take a bank in the slot of that bank's last query. Latencies are fixed: a slot,
+once begun, never stalls, and begins only if its result is sure to find room (``grant``).
 """
 
 from amaranth import *
@@ -13,7 +13,7 @@ from amaranth.lib import data, memory, wiring
 from ecoformer.arithmetic import Arithmetic
 from ecoformer.folding import Fold
 from hw.pipeline import Steps, block_of, delay, register
-from hw.sequences import Sequence, SequenceQueue
+from hw.sequences import SequenceQueue
 from hw.state import SignedSum, StateArray
 from hw.tokens import Key, core_signature
 
@@ -36,6 +36,7 @@ class AccumulateCore(wiring.Component):
     def __init__(self, config):
         self.config = config
         self.bits = bits = Arithmetic(config)
+        self.banks = config.state_banks - 1  # one more state is being accumulated
         self.fold = config.state_fold
         self.code_fold = Fold(config.code_bits, 1, config.cycles_per_token)
         self.value_sum = SignedSum(self.fold, bits.state_width, bits.value_sum_width)
@@ -66,17 +67,17 @@ class AccumulateCore(wiring.Component):
 
     @property
     def lead(self):
-        """Cycles that a slot is decided ahead of its beginning."""
-        return int(self.config.cycles_per_token > 1)
+        """Cycles that a slot is decided ahead of its beginning, where it is long enough."""
+        return min(2, self.config.cycles_per_token.bit_length() - 1)
 
     def _decided(self, m, value, name):
-        """``value`` as it was when the slot was decided, which is early where slots are long.
+        """``value`` as it was a cycle ago, where slots are longer than a cycle.
 
         Only a slot that begins takes away what another could have begun with, and the next begins
         two cycles later at the earliest, so a decision is late at times but never wrong. It keeps
         the long ways from the buffers out of the cycle in which everything starts.
         """
-        return delay(m, value, self.lead, name=f"{name}_decided", reset=True)
+        return delay(m, value, min(self.lead, 1), name=f"{name}_decided", reset=True)
 
     def elaborate(self, platform):
         m = Module()
@@ -85,66 +86,72 @@ class AccumulateCore(wiring.Component):
 
         # -- slots -------------------------------------------------------------------------------
         phase = Signal(range(c.cycles_per_token))
-        boundary = Signal()
-        key_go = Signal()
-        query_go = Signal()
-        m.d.comb += boundary.eq(phase == 0)
+        open_ = Signal()
+        key_goes, query_goes = Signal(), Signal()
+        key_go, query_go = Signal(), Signal()
+        if self.lead < 2:
+            m.d.comb += [open_.eq(phase == 0), key_go.eq(key_goes), query_go.eq(query_goes)]
+        else:  # in the cycle before, so that everything starts from a register
+            go = key_go | query_go
+            m.d.comb += open_.eq((phase == 1) | ((phase == 0) & ~go))
+            m.d.sync += [key_go.eq(key_goes), query_go.eq(query_goes)]
         with m.If(key_go | query_go):
             m.d.sync += phase.eq(c.cycles_per_token - 1)
         with m.Elif(phase != 0):
             m.d.sync += phase.eq(phase - 1)
 
         # -- key pass ----------------------------------------------------------------------------
-        m.submodules.sequences = sequences = SequenceQueue(c)
+        m.submodules.sequences = sequences = SequenceQueue(c, self.banks, "last")
         key = self.keys.payload
         stored = Signal(range(c.max_tokens + 1))
         pop = Signal()
         store = Signal()
-        key_waits = self.keys.valid & sequences.room
+        last, failed = Signal(), Signal()  # of the token that is queried next
         key_fits = key.tag.error | (stored != c.max_tokens)
         m.d.comb += [
             sequences.key.eq(key),
             sequences.take.eq(key_go),
-            key_go.eq(
-                boundary
-                & (
-                    self._decided(m, key_waits & key_fits, "key")
-                    | (self._decided(m, key_waits, "key_waits") & pop)
-                )
+            # A query gives back its place in the ring, and a last one its bank, in the same slot.
+            key_goes.eq(
+                open_
+                & self._decided(m, self.keys.valid, "key")
+                & (self._decided(m, sequences.room, "room") | (query_goes & last))
+                & (self._decided(m, key_fits, "key_fits") | (query_goes & ~failed))
             ),
             self.keys.ready.eq(key_go),
             store.eq(key_go & ~key.tag.error),
         ]
         operand = Signal(Key(c), reset_less=True)
         operand_first = Signal()
+        operand_last = Signal()
         operand_bank = Signal(sequences.bank.shape())
         with m.If(key_go):
             m.d.sync += [
                 operand.eq(key),
                 operand_first.eq(sequences.first),
+                operand_last.eq(key.tag.last),
                 operand_bank.eq(sequences.bank),
             ]
 
         # -- query pass --------------------------------------------------------------------------
         current = sequences.current
         queried = Signal(self.bits.count_width)
-        query = Signal(Sequence(c))
+        query = Signal(sequences.layout)
         query_last = Signal()
-        last_query = Signal()
         query_waits = sequences.waiting & self.grant
-        ends = queried == current.count - 1
         m.d.comb += [
-            query_go.eq(boundary & self._decided(m, query_waits, "query")),
-            pop.eq(boundary & self._decided(m, query_waits & ~current.error, "pop")),
-            last_query.eq(query_go & self._decided(m, ends, "query_ends")),
-            sequences.release.eq(last_query),
+            last.eq(self._decided(m, queried == current.count - 1, "last")),
+            failed.eq(self._decided(m, current.error, "failed")),
+            query_goes.eq(open_ & self._decided(m, query_waits, "query")),
+            pop.eq(query_go & ~current.error),
+            sequences.release.eq(query_go & last),
             self.launch.eq(query_go),
         ]
         with m.If(query_go):
             m.d.sync += [
-                queried.eq(Mux(last_query, 0, queried + 1)),
+                queried.eq(Mux(last, 0, queried + 1)),
                 query.eq(current),
-                query_last.eq(last_query),
+                query_last.eq(last),
             ]
 
         query_key = self._ring(m, store, key, sequences, pop, stored)
@@ -176,14 +183,16 @@ class AccumulateCore(wiring.Component):
         ]
         if value_sums is not None:
             m.d.comb += [
+                # Replaced with a block's last row, when the query has had it all the time.
                 value_sums.address.eq(steps.output_step),
-                value_sums.accumulate.eq(steps.first & has_key),
+                value_sums.accumulate.eq(steps.last & has_key),
                 value_sums.signs.eq(1),
                 value_sums.values.as_value().eq(values),
             ]
         for array in filter(None, (state, value_sums, code_sums)):
             m.d.comb += [
                 array.first.eq(operand_first),
+                array.last.eq(operand_last),
                 array.write_bank.eq(operand_bank),
                 array.read_bank.eq(query.bank),
             ]
@@ -214,7 +223,7 @@ class AccumulateCore(wiring.Component):
             output_lanes=self.fold.output_lanes,
             width=bits.state_width,
             value_width=c.value_width,
-            banks=c.state_banks,
+            banks=self.banks,
         )
         m.submodules.code_sums = code_sums = StateArray(
             depth=self.code_fold.steps,
@@ -222,7 +231,7 @@ class AccumulateCore(wiring.Component):
             output_lanes=1,
             width=bits.code_sum_width,
             value_width=2,
-            banks=c.state_banks,
+            banks=self.banks,
         )
         value_sums = None
         if c.value_term == "sum":
@@ -232,7 +241,7 @@ class AccumulateCore(wiring.Component):
                 output_lanes=self.fold.output_lanes,
                 width=bits.state_width,
                 value_width=c.value_width,
-                banks=c.state_banks,
+                banks=self.banks,
             )
         m.submodules.value_sum = self.value_sum
         m.submodules.similarity = self.similarity

@@ -77,7 +77,8 @@ class KernelHash(HashUnit):
     def __init__(self, config, slots):
         super().__init__(config, slots, {"shift": In(SHIFT_WIDTH)})
         dot = config.dot_fold
-        self.norm_latency = 2 + tree_latency(dot.input_lanes) + 1  # operand, square, sum, norm
+        # Block, operand, square, sum, norm.
+        self.norm_latency = 3 + tree_latency(dot.input_lanes) + 1
         self.dots = MatrixVector(
             dot, signed(config.token_width), self.bits.dot_width, self.bits.weights
         )
@@ -120,10 +121,10 @@ class KernelHash(HashUnit):
         anchors = self.memory(m, "anchors")
         m.d.comb += steps.start.eq(start)
 
-        block = Signal(data.ArrayLayout(signed(c.token_width), fold.input_lanes))
-        m.d.comb += block.as_value().eq(
-            block_of(token.x.as_value(), steps.input_step, len(block.as_value()))
-        )
+        layout = data.ArrayLayout(signed(c.token_width), fold.input_lanes)
+        block = data.View(layout, register(
+            m, block_of(token.x.as_value(), steps.input_step, layout.size), name="block"
+        ))  # fmt: skip
 
         # Squared norm, during the first output block.
         operands = [register(m, element, name=f"operand_{i}") for i, element in enumerate(block)]
@@ -142,7 +143,7 @@ class KernelHash(HashUnit):
             anchors.slot.eq(delay(m, token.slot, lag - memory_time, name="anchor_slot")),
             anchors.row.eq(delay(m, steps.step, lag - memory_time, name="anchor_row")),
             dots.matrix.as_value().eq(anchors.elements.as_value()),
-            dots.vector.as_value().eq(delay(m, block.as_value(), lag, name="block")),
+            dots.vector.as_value().eq(delay(m, block.as_value(), lag - 1, name="block")),
             dots.first.eq(delay(m, steps.first, lag, name="dot_first", reset=True)),
             dots.last.eq(delay(m, steps.last, lag, name="dot_last", reset=True)),
         ]

@@ -117,9 +117,10 @@ class SlotTable(wiring.Component):
         Gives the shadow to a set; ignored while not ``ready`` or when there is no such set.
     shadow : ``Out``
     ready : ``Out(1)``
-        The shadow may be written and committed.
+        The shadow may be written and committed. After a set was given another slot it is so again
+        three cycles later at the earliest.
     busy : ``Out(1)``
-        A packet is in flight.
+        A packet is in flight; a cycle late.
     """
 
     def __init__(self, sets, user_width):
@@ -155,10 +156,14 @@ class SlotTable(wiring.Component):
         asked = self.user[: ceil_log2(self.sets)]
         accepted = Signal()
         # Packets in flight fit in 8 bits by far: each holds a bank, a buffer or a pipeline stage.
+        # They are counted a cycle late, because the way from the pins is long.
         begun = Signal(12)
         finished = Signal(12)
         fence = Signal(12)
+        begin = Signal()
+        finish = Signal()
         draining = Signal()
+        fencing = Signal()
         m.d.comb += [
             lookup.addr.eq(asked),
             self.slot.eq(lookup.data),
@@ -171,17 +176,21 @@ class SlotTable(wiring.Component):
             assign.data.eq(self.shadow),
             assign.en.eq(accepted),
         ]
-        m.d.sync += [begun.eq(begun + self.begin), finished.eq(finished + self.finish)]
+        m.d.sync += [
+            begin.eq(self.begin),
+            finish.eq(self.finish),
+            begun.eq(begun + begin),
+            finished.eq(finished + finish),
+            fencing.eq(0),
+        ]
         with m.If(accepted):
             m.d.sync += loaded.bit_select(index, 1).eq(1)
             with m.If(loaded.bit_select(index, 1)):
-                m.d.sync += [
-                    self.shadow.eq(old.data),
-                    fence.eq(begun + self.begin),
-                    draining.eq((begun + self.begin)[:12] != (finished + self.finish)[:12]),
-                ]
+                m.d.sync += [self.shadow.eq(old.data), draining.eq(1), fencing.eq(1)]
             with m.Else():  # a set's first load takes a slot that no packet can be using
                 m.d.sync += [self.shadow.eq(unused), unused.eq(unused + 1)]
+        with m.Elif(fencing):  # now the packets are counted that began with the COMMIT
+            m.d.sync += fence.eq(begun + begin)
         with m.Elif(finished == fence):
             m.d.sync += draining.eq(0)
         return m

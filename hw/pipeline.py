@@ -8,10 +8,16 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-__all__ = ["Steps", "adder_tree", "block_of", "delay", "register", "tree_latency"]
+__all__ = [
+    "Steps",
+    "adder_tree",
+    "block_of",
+    "delay",
+    "register",
+    "signed_tree",
+    "tree_latency",
+]
 
-TREE_FANIN = 4
-"""Terms added between two registers of an adder tree."""
 LONG_DELAY = 4
 """Delays of at least this many cycles are kept in a memory instead of a register chain."""
 
@@ -79,28 +85,58 @@ def block_of(value, step, width):
     return reduce(or_, chosen)
 
 
-def tree_latency(terms):
+def tree_latency(terms, fanin=2):
     """Cycles of :func:`adder_tree`; at least one, so that a tree always ends in a register."""
     levels = 1
-    while terms > TREE_FANIN:
-        terms = -(-terms // TREE_FANIN)
+    while terms > fanin:
+        terms = -(-terms // fanin)
         levels += 1
     return levels
 
 
-def adder_tree(m, terms, *, name):
-    """Sum of ``terms``, registered after every four additions; full precision.
+def adder_tree(m, terms, *, name, fanin=2):
+    """Sum of ``terms``, registered after every addition; full precision.
 
-    Latency: ``tree_latency(len(terms))`` cycles, one sum per cycle.
+    Two terms at a time take one carry chain, and nothing else, between two registers; four are for
+    single bits. Latency: ``tree_latency(len(terms), fanin)`` cycles, one sum per cycle.
     """
     terms = list(terms)
-    for level in range(tree_latency(len(terms))):
-        groups = [terms[i : i + TREE_FANIN] for i in range(0, len(terms), TREE_FANIN)]
+    for level in range(tree_latency(len(terms), fanin)):
+        groups = [terms[i : i + fanin] for i in range(0, len(terms), fanin)]
         terms = [
             register(m, _pairwise(group), name=f"{name}_{level}_{i}")
             for i, group in enumerate(groups)
         ]
     return terms[0]
+
+
+def signed_tree(m, terms, ones, *, name):
+    """Sum of as many ``terms`` and ``ones``, less one of the latter.
+
+    -p is ~p + 1. A tree for n inverted terms has n - 1 adders, and an adder has room for one such 1
+    as its carry in; the last is for the adder to which the sum goes. Latency as of
+    :func:`adder_tree`.
+
+    Returns
+    -------
+    (Value, Value)
+        The sum, and the 1 that is not in it, at the same time.
+    """
+    terms, ones = list(terms), list(ones)
+    for level in range(tree_latency(len(terms))):
+        pairs = list(zip(terms[::2], terms[1::2]))
+        carries, ones = ones[: len(pairs)], ones[len(pairs) :]
+        sums = [
+            # The carry cannot make it longer: two lowest or highest values leave room for 1.
+            (a + b + carry)[: len(a + b)].as_signed()
+            for (a, b), carry in zip(pairs, carries, strict=True)
+        ]
+        terms = [
+            register(m, total, name=f"{name}_{level}_{i}")
+            for i, total in enumerate([*sums, *terms[2 * len(pairs) :]])
+        ]
+        ones = [register(m, one, name=f"{name}_one_{level}_{i}") for i, one in enumerate(ones)]
+    return terms[0], ones[0]
 
 
 def _pairwise(terms):

@@ -1,7 +1,7 @@
 """Folded matrix-vector product, for dot products with the anchors and for the projection.
 
 Weights that are 0 or ±2^e take no multiplier: a product is the shifted element, inverted where the
-weight is negative, and the +1 of -p = ~p + 1 goes into the adder tree as a term of its own.
+weight is negative, and the +1 of -p = ~p + 1 is the carry in of one of the adders.
 """
 
 from amaranth import *
@@ -9,7 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.weights import WEIGHT_FORMATS
-from hw.pipeline import adder_tree, delay, register, tree_latency
+from hw.pipeline import adder_tree, delay, register, signed_tree, tree_latency
 
 __all__ = ["MatrixVector"]
 
@@ -59,8 +59,7 @@ class MatrixVector(wiring.Component):
     @property
     def latency(self):
         """Cycles from the last step to its results: operands, product, tree, accumulator."""
-        terms = self.fold.input_lanes * (1 if self.weights.name == "int8" else 2)
-        return 1 + 1 + tree_latency(terms) + 1
+        return 1 + 1 + tree_latency(self.fold.input_lanes) + 1
 
     def elaborate(self, platform):
         m = Module()
@@ -82,9 +81,12 @@ class MatrixVector(wiring.Component):
                 products.append(register(m, product, name=f"product_{output}_{lane}"))
                 if one is not None:
                     ones.append(register(m, one, name=f"one_{output}_{lane}"))
-            total = adder_tree(m, products + ones, name=f"sum_{output}")
+            if ones:
+                total, one = signed_tree(m, products, ones, name=f"sum_{output}")
+            else:
+                total, one = adder_tree(m, products, name=f"sum_{output}"), 0
             result = Signal(signed(self.result_width), name=f"result_{output}", reset_less=True)
-            m.d.sync += result.eq(Mux(first, 0, result) + total)
+            m.d.sync += result.eq(Mux(first, 0, result) + total + one)
             m.d.comb += self.results[output].eq(result)
         return m
 

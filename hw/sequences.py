@@ -9,7 +9,7 @@ from amaranth.utils import ceil_log2
 from ecoformer.arithmetic import Arithmetic
 from hw.tokens import Key
 
-__all__ = ["Sequence", "SequenceQueue"]
+__all__ = ["SequenceQueue"]
 
 
 class Sequence(data.StructLayout):
@@ -17,16 +17,16 @@ class Sequence(data.StructLayout):
 
     count : tokens, which is 1 for the one result of a bad packet.
     offset : C of its set.
-    bank, user, error : where its state is, its set, and whether its packet was bad.
+    bank, user, error : where it is kept, its set, and whether its packet was bad.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, banks):
         bits = Arithmetic(config)
         super().__init__(
             {
                 "count": bits.count_width,
                 "offset": bits.offset_width,
-                "bank": ceil_log2(config.state_banks),
+                "bank": ceil_log2(banks),
                 "user": config.tuser_width,
                 "error": 1,
             }
@@ -39,13 +39,19 @@ class SequenceQueue(wiring.Component):
     Parameters
     ----------
     config : Config
+    banks : int
+        Sequences that have a bank at the same time.
+    claim : str
+        The token with which a sequence takes its bank: its ``first``, or its ``last`` where a bank
+        keeps what is known at the end.
 
     Members
     -------
     key : ``In(Key)``, take : ``In(1)``
-        The token on offer, and that it is taken in this cycle; only with ``room``.
+        The token on offer, and that it is taken in this cycle; only with ``room``, or, where a
+        bank can be read and replaced at the same time, with ``release``.
     room : ``Out(1)``
-        The token's sequence has a bank, or one is free.
+        The token on offer needs no new bank, or one is free.
     first : ``Out(1)``, position : ``Out``, bank : ``Out``
         Of the token on offer: whether it begins a sequence, tokens of its sequence before it, and
         its bank.
@@ -55,8 +61,11 @@ class SequenceQueue(wiring.Component):
         ``current`` is done with; its bank is free from the next cycle on.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, banks, claim):
         self.config = config
+        self.banks = banks
+        self.claim = claim
+        self.layout = Sequence(config, banks)
         super().__init__(
             {
                 "key": In(Key(config)),
@@ -64,22 +73,23 @@ class SequenceQueue(wiring.Component):
                 "room": Out(1),
                 "first": Out(1, init=1),
                 "position": Out(Arithmetic(config).count_width),
-                "bank": Out(ceil_log2(config.state_banks)),
+                "bank": Out(ceil_log2(banks)),
                 "waiting": Out(1),
-                "current": Out(Sequence(config)),
+                "current": Out(self.layout),
                 "release": In(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        banks, tag = self.config.state_banks, self.key.tag
-        layout = Sequence(self.config)
-        m.submodules.complete = complete = SyncFIFO(width=layout.size, depth=banks)
-        entry = Signal(layout)
+        banks, tag = self.banks, self.key.tag
+        # One place more than banks: a sequence may come in the cycle in which another goes.
+        m.submodules.complete = complete = SyncFIFO(width=self.layout.size, depth=banks + 1)
+        entry = Signal(self.layout)
         free = Signal(range(banks + 1), init=banks)
+        claims = {"first": self.first, "last": tag.last}[self.claim]
         m.d.comb += [
-            self.room.eq(~self.first | (free != 0)),
+            self.room.eq(~claims | (free != 0)),
             entry.count.eq(Mux(tag.error, 1, self.position + 1)),
             entry.offset.eq(self.key.offset),
             entry.bank.eq(self.bank),
@@ -91,7 +101,7 @@ class SequenceQueue(wiring.Component):
             self.current.as_value().eq(complete.r_data),
             complete.r_en.eq(self.release),
         ]
-        m.d.sync += free.eq(free - (self.take & self.first) + self.release)
+        m.d.sync += free.eq(free - (self.take & claims) + self.release)
         with m.If(self.take):
             m.d.sync += [
                 self.first.eq(tag.last),

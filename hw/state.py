@@ -1,22 +1,24 @@
-"""State of a sequence: accumulation of ±values by code signs in several banks, and signed sums."""
+"""State of sequences: accumulation of ±values by code signs, banks of finished states, sums."""
 
 from amaranth import *
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hw.pipeline import adder_tree, delay, register, tree_latency
+from hw.pipeline import delay, register, signed_tree, tree_latency
 
 __all__ = ["SignedSum", "StateArray"]
 
 
 class StateArray(wiring.Component):
-    """Accumulates an outer product of signs and values, a row per step; reads rows of any bank.
+    """Accumulates an outer product of signs and values, a row per step; keeps finished ones.
 
-    Every step addresses one row, for accumulation in one bank and for reading in another. The row
-    addressed in cycle t is on ``row`` in cycle t+1 and, accumulated, back in its bank at the end of
-    that cycle. Rows are visited at most every ``depth`` cycles, so no access meets an older one in
-    flight. A state of one row is kept in flip-flops, a deeper one in memories.
+    One sequence runs at a time, so it alone needs an accumulator with a way back to itself; with
+    its last token its rows go to a bank, too, where queries read them. Every step addresses one
+    row of both. The row addressed in cycle t is on ``row`` in cycle t+1; accumulated, it is back,
+    and in its bank, at the end of that cycle, so a bank can be read and replaced in one walk. Rows
+    are visited at most every ``depth`` cycles, so no access meets an older one in flight. One row
+    is kept in flip-flops, more in memories.
 
     Parameters
     ----------
@@ -29,14 +31,16 @@ class StateArray(wiring.Component):
     value_width : int
         Signed bits of one value.
     banks : int
+        Finished states.
 
     Members
     -------
     address : ``In(range(depth))``
     accumulate : ``In(1)``
-        Accumulate into ``write_bank`` in this step.
     first : ``In(1)``
         Start from zero instead of from the row.
+    last : ``In(1)``
+        Write what is accumulated to ``write_bank``, too.
     write_bank, read_bank : ``In(range(banks))``
     signs : ``In(input_lanes)``
         1 adds, 0 subtracts.
@@ -57,6 +61,7 @@ class StateArray(wiring.Component):
                 "address": In(ceil_log2(depth)),
                 "accumulate": In(1),
                 "first": In(1),
+                "last": In(1),
                 "write_bank": In(ceil_log2(banks)),
                 "read_bank": In(ceil_log2(banks)),
                 "signs": In(input_lanes),
@@ -67,24 +72,20 @@ class StateArray(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        address = register(m, self.address, name="write_address")
         accumulate = Signal()
         m.d.sync += accumulate.eq(self.accumulate)
         first = register(m, self.first, name="write_first")
-        write_bank = register(m, self.write_bank, name="write_bank_1")
-        read_bank = register(m, self.read_bank, name="read_bank_1")
+        last = register(m, self.last, name="write_last")
         subtract = register(m, ~self.signs, name="subtract")
         values = [register(m, v, name=f"value_{i}") for i, v in enumerate(self.values)]
 
         updated = Signal(self.row_layout)
-        rows = [
-            self._bank(m, bank, address, updated, accumulate & (write_bank == bank))
-            for bank in range(self.banks)
-        ]
-        m.d.comb += self.row.as_value().eq(_select(rows, read_bank))
+        rows = self._registers if self.depth == 1 else self._memories
+        running, finished = rows(m, updated, accumulate, accumulate & last)
+        m.d.comb += self.row.as_value().eq(finished)
 
         old = Signal(self.row_layout)
-        m.d.comb += old.as_value().eq(_select(rows, write_bank) & ~first.replicate(len(rows[0])))
+        m.d.comb += old.as_value().eq(running & ~first.replicate(len(running)))
         for output, value in enumerate(values):
             for i in range(self.input_lanes):
                 lane = output * self.input_lanes + i
@@ -93,24 +94,43 @@ class StateArray(wiring.Component):
                 m.d.comb += updated[lane].eq(old[lane] + flipped + subtract[i])
         return m
 
-    def _bank(self, m, index, address, updated, enable):
-        size = self.row_layout.size
-        if self.depth == 1:
-            row = Signal(size, name=f"bank_{index}", reset_less=True)
-            with m.If(enable):
+    def _registers(self, m, updated, accumulate, finish):
+        write_bank = register(m, self.write_bank, name="write_bank_1")
+        read_bank = register(m, self.read_bank, name="read_bank_1")
+        running = Signal(self.row_layout.size, reset_less=True)
+        with m.If(accumulate):
+            m.d.sync += running.eq(updated)
+        finished = 0
+        for index in range(self.banks):
+            row = Signal(self.row_layout.size, name=f"bank_{index}", reset_less=True)
+            with m.If(finish & (write_bank == index)):
                 m.d.sync += row.eq(updated)
-            return row
-        rows = memory.Memory(shape=unsigned(size), depth=self.depth, init=[])
-        m.submodules[f"bank_{index}"] = rows
-        read = rows.read_port()
-        write = rows.write_port()
-        m.d.comb += [
-            read.addr.eq(self.address),
-            write.addr.eq(address),
-            write.data.eq(updated),
-            write.en.eq(enable),
-        ]
-        return read.data
+            # An and-or of all banks maps better than a chain of muxes.
+            finished |= row & (read_bank == index).replicate(len(row))
+        return running, finished
+
+    def _memories(self, m, updated, accumulate, finish):
+        address = register(m, self.address, name="write_address")
+        write_bank = register(m, self.write_bank, name="write_bank_1")
+
+        def rows(name, depth, enable, bank_to_read, bank_to_write):
+            row = unsigned(self.row_layout.size)
+            m.submodules[name] = rows = memory.Memory(shape=row, depth=depth, init=[])
+            read = rows.read_port()
+            write = rows.write_port()
+            m.d.comb += [
+                read.addr.eq(Cat(self.address, bank_to_read)),
+                write.addr.eq(Cat(address, bank_to_write)),
+                write.data.eq(updated),
+                write.en.eq(enable),
+            ]
+            return read.data
+
+        banks_depth = ((self.banks - 1) << len(self.address)) + self.depth
+        return (
+            rows("running", self.depth, accumulate, C(0, 0), C(0, 0)),
+            rows("finished", banks_depth, finish, self.read_bank, write_bank),
+        )
 
 
 class SignedSum(wiring.Component):
@@ -152,8 +172,8 @@ class SignedSum(wiring.Component):
 
     @property
     def latency(self):
-        """Sign, adder tree, accumulator, held result."""
-        return 1 + tree_latency(self.fold.input_lanes + 1) + 2
+        """Adder tree, accumulator, held result."""
+        return tree_latency(self.fold.input_lanes) + 2
 
     def elaborate(self, platform):
         m = Module()
@@ -166,30 +186,18 @@ class SignedSum(wiring.Component):
             else self.input_step != self.fold.input_steps - 1
             for i in range(lanes)
         ]
-        # -s = ~s + 1; the ones to add are the same for every output, so they are counted once.
-        ones = register(
-            m, sum(used[i] & ~self.signs[i] for i in range(lanes)), name="ones"
-        )
+        subtract = [~self.signs[i] & used[i] for i in range(lanes)]
         for output in range(self.fold.output_lanes):
             terms = []
             for i in range(lanes):
                 element = Value.cast(self.row[output * lanes + i]).as_unsigned()
-                flipped = element ^ (~self.signs[i]).replicate(len(element))
-                term = (flipped & used[i].replicate(len(element))).as_signed()
-                terms.append(register(m, term, name=f"term_{output}_{i}"))
-            total = adder_tree(m, [*terms, ones], name=f"sum_{output}")
+                flipped = element ^ subtract[i].replicate(len(element))
+                terms.append((flipped & used[i].replicate(len(element))).as_signed())
+            total, one = signed_tree(m, terms, subtract, name=f"sum_{output}")
             running = Signal(signed(self.result_width), name=f"running_{output}", reset_less=True)
             held = Signal(signed(self.result_width), name=f"held_{output}", reset_less=True)
-            m.d.sync += running.eq(Mux(first, 0, running) + total)
+            m.d.sync += running.eq(Mux(first, 0, running) + total + one)
             with m.If(last):
                 m.d.sync += held.eq(running)
             m.d.comb += self.sums[output].eq(held)
         return m
-
-
-def _select(rows, bank):
-    """The row of ``bank`` as an and-or of all banks, which maps better than a chain of muxes."""
-    result = 0
-    for index, row in enumerate(rows):
-        result |= row & (bank == index).replicate(len(row))
-    return result

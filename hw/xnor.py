@@ -47,12 +47,12 @@ class XnorPopcount(wiring.Component):
     @property
     def latency(self):
         """Registered comparison and adder tree."""
-        return 1 + tree_latency(self.code_bits)
+        return 1 + tree_latency(self.code_bits, fanin=4)
 
     def elaborate(self, platform):
         m = Module()
         equal = register(m, ~(self.a ^ self.b), name="equal")
-        ones = adder_tree(m, list(equal), name="ones")
+        ones = adder_tree(m, list(equal), name="ones", fanin=4)
         m.d.comb += self.similarity.eq((ones << 1) - self.code_bits)
         return m
 
@@ -96,7 +96,7 @@ class XnorCore(wiring.Component):
         depth = c.state_banks << index_bits
 
         # -- key pass: store code and values -------------------------------------------------------
-        m.submodules.sequences = sequences = SequenceQueue(c)
+        m.submodules.sequences = sequences = SequenceQueue(c, c.state_banks, "first")
         key = self.keys.payload
         m.submodules.codes = codes = memory.Memory(
             shape=unsigned(c.code_bits), depth=depth, init=[]

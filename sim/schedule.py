@@ -10,18 +10,18 @@ def bound(lengths, banks, k, *, max_tokens=None):
     queries at most one, both in the order of the stream. Four rules tie them:
 
     - a sequence is queried after all of its keys, from the next slot on;
-    - a bank holds one sequence, from the slot of its first key to the slot of its last query; the
-      next one may begin in the slot after that;
+    - one state is accumulated and ``banks - 1`` finished ones are kept, each until the slot of its
+      sequence's last query; the last key of another sequence may take its place in that slot;
     - a code waits in a ring of ``max_tokens`` from its key to its query, and its place may be used
       again in the slot that queries it;
-    - nothing overtakes: keys, queries and banks go in order.
+    - nothing overtakes: keys, queries and states go in order.
 
     Each rule only ever delays, and it never helps to wait longer than they ask. So letting every
     key and every query happen in the first slot that they allow is optimal for all of them at once,
     and this is what is counted here, sequence by sequence:
 
-    - Key i of a sequence goes at ``max(previous key + 1, bank free, query of the token max_tokens
-      before it)``.
+    - A key goes at ``max(previous key + 1, query of the token max_tokens before it)``, and a
+      sequence's last one not before the last query of the sequence ``banks - 1`` before it.
     - Its queries follow one per slot from ``max(last key, last query of the sequence before) + 1``.
 
     Parameters
@@ -45,12 +45,12 @@ def bound(lengths, banks, k, *, max_tokens=None):
     ends = []  # slot of each sequence's last query
     key = -1  # slot of the latest key
     for index, length in enumerate(lengths):
-        if index >= banks:
-            key = max(key, ends[index - banks])
         for token in range(len(queries), len(queries) + length):
             key += 1
             if token >= ring:
                 key = max(key, queries[token - ring])
+        if index >= banks - 1:
+            key = max(key, ends[index - banks + 1])
         first = max(key, ends[-1] if ends else -1) + 1
         queries.extend(range(first, first + length))
         ends.append(first + length - 1)

@@ -11,6 +11,8 @@ from tests.formal.claims import buffers_never_overflow, count, obeys, taken
 from tests.formal.configs import TINY
 from tests.formal.prover import Bench
 
+BANKS = 2
+
 
 def test_core(proof):
     bench = Bench(AccumulateCore(TINY))
@@ -26,33 +28,34 @@ def test_core(proof):
     proof("AccumulateCore", "tiny", bench.prove())
 
 
-def queue():
-    """A queue whose sequences have at most ``max_tokens`` tokens, as the core sends them."""
-    bench = Bench(SequenceQueue(TINY))
+def queue(claim):
+    """A queue whose sequences have at most ``max_tokens`` tokens, as the cores send them."""
+    bench = Bench(SequenceQueue(TINY, BANKS, claim))
     dut = bench.dut
-    bench.assume(~dut.take | dut.room)
+    bench.assume(~dut.take | dut.room | (dut.release if claim == "last" else 0))
     bench.assume(~dut.release | dut.waiting)
     return bench
 
 
-def test_queue(proof):
-    bench = queue()
+@pytest.mark.parametrize("claim", ["first", "last"])
+def test_queue(proof, claim):
+    bench = queue(claim)
     dut = bench.dut
     buffers_never_overflow(bench)
-    banks = TINY.state_banks
-    used = count(bench, dut.take & dut.first, dut.release, "used")
-    bench.always("never more sequences than banks", used <= banks)
-    bench.always("room while a bank is free or the sequence has one",
-                 dut.room == (~dut.first | (used != banks)))  # fmt: skip
-    bench.always("the bank exists", dut.bank < banks)
-    bench.always("the current bank exists", ~dut.waiting | (dut.current.bank < banks))
-    bench.reach("every bank is in use", used == banks)
-    proof("SequenceQueue", "tiny", bench.prove())
+    claims = dut.first if claim == "first" else dut.key.tag.last
+    used = count(bench, dut.take & claims, dut.release, "used")
+    bench.always("never more sequences than banks", used <= BANKS)
+    bench.always("room while a bank is free or the token needs none",
+                 dut.room == (~claims | (used != BANKS)))  # fmt: skip
+    bench.always("the bank exists", dut.bank < BANKS)
+    bench.always("the current bank exists", ~dut.waiting | (dut.current.bank < BANKS))
+    bench.reach("every bank is in use", used == BANKS)
+    proof("SequenceQueue", claim, bench.prove())
 
 
 def test_a_key_pass_too_many_is_noticed():
     """Without the rule that a key needs room the buffer of complete sequences overflows."""
-    bench = Bench(SequenceQueue(TINY))
+    bench = Bench(SequenceQueue(TINY, BANKS, "first"))
     buffers_never_overflow(bench)
     verdict = bench.prove(reach=1)
     assert not verdict.proved

@@ -39,7 +39,9 @@ def table(fence=True):
     bench.always("a known set's slot exists and is not the shadow",
                  ~dut.known | ((dut.slot <= SETS) & (dut.slot != dut.shadow)))  # fmt: skip
     bench.always("the shadow exists", dut.shadow <= SETS)
-    bench.always("busy while a packet is in flight, and only then", dut.busy == (flying != 0))
+    flew = Signal()
+    m.d.sync += flew.eq(flying != 0)
+    bench.always("busy a cycle after a packet is in flight, and only then", dut.busy == flew)
     bench.reach("the shadow waits for a packet", followed & ~dut.ready)
     return bench
 

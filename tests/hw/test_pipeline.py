@@ -3,7 +3,7 @@ import random
 import pytest
 from amaranth import *
 
-from hw.pipeline import LONG_DELAY, Steps, adder_tree, delay, register, tree_latency
+from hw.pipeline import LONG_DELAY, Steps, adder_tree, delay, register, signed_tree, tree_latency
 from tests.hw.bench import simulate
 
 
@@ -87,23 +87,25 @@ def test_reset_clears_strobes_and_leaves_data():
 
 
 class Tree(Elaboratable):
-    def __init__(self, shape, count):
+    def __init__(self, shape, count, fanin):
         self.terms = [Signal(shape, name=f"term_{i}") for i in range(count)]
         self.total = Signal(signed(32))
+        self.fanin = fanin
         self.width = None
 
     def elaborate(self, platform):
         m = Module()
-        total = adder_tree(m, self.terms, name="total")
+        total = adder_tree(m, self.terms, name="total", fanin=self.fanin)
         self.width = len(total)
         m.d.comb += self.total.eq(total)
         return m
 
 
+@pytest.mark.parametrize("fanin", [2, 4])
 @pytest.mark.parametrize("shape", [unsigned(1), signed(3), unsigned(4)], ids=str)
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7, 16, 17, 20, 65])
-def test_adder_tree_sums_at_full_rate_after_its_latency(count, shape):
-    dut, latency = Tree(shape, count), tree_latency(count)
+def test_adder_tree_sums_at_full_rate_after_its_latency(count, shape, fanin):
+    dut, latency = Tree(shape, count, fanin), tree_latency(count, fanin)
     rng = random.Random(count)
     low, high = (-(1 << shape.width - 1), (1 << shape.width - 1) - 1) if shape.signed else (
         0, (1 << shape.width) - 1,
@@ -125,10 +127,56 @@ def test_adder_tree_sums_at_full_rate_after_its_latency(count, shape):
 
 
 @pytest.mark.parametrize(
-    "count, latency", [(1, 1), (4, 1), (5, 2), (16, 2), (17, 3), (64, 3), (65, 4), (256, 4)]
-)
-def test_tree_latency(count, latency):
-    assert tree_latency(count) == latency
+    "count, fanin, latency",
+    [(1, 2, 1), (2, 2, 1), (3, 2, 2), (4, 2, 2), (5, 2, 3), (128, 2, 7),
+     (1, 4, 1), (4, 4, 1), (5, 4, 2), (16, 4, 2), (17, 4, 3), (64, 4, 3), (65, 4, 4)],
+)  # fmt: skip
+def test_tree_latency(count, fanin, latency):
+    assert tree_latency(count, fanin) == latency
+
+
+class SignedTree(Elaboratable):
+    def __init__(self, width, count):
+        self.terms = [Signal(signed(width), name=f"term_{i}") for i in range(count)]
+        self.ones = [Signal(name=f"one_{i}") for i in range(count)]
+        self.total = Signal(signed(32))
+        self.left = Signal()
+        self.width = None
+
+    def elaborate(self, platform):
+        m = Module()
+        total, left = signed_tree(m, self.terms, self.ones, name="total")
+        self.width = len(total)
+        m.d.comb += [self.total.eq(total), self.left.eq(left)]
+        return m
+
+
+@pytest.mark.parametrize("width", [1, 2, 5])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7, 16, 33])
+def test_signed_tree_adds_every_one_but_the_one_it_returns(count, width):
+    dut, latency = SignedTree(width, count), tree_latency(count)
+    rng = random.Random(count)
+    low, high = -(1 << width - 1), (1 << width - 1) - 1
+    rows = [([value] * count, [one] * count) for value in (low, 0, high) for one in (0, 1)]
+    rows += [
+        ([rng.randint(low, high) for _ in range(count)], [rng.randint(0, 1) for _ in range(count)])
+        for _ in range(20)
+    ]
+
+    async def bench(ctx):
+        for t in range(len(rows) + latency):
+            for signals, values in zip((dut.terms, dut.ones), rows[min(t, len(rows) - 1)]):
+                for signal, value in zip(signals, values, strict=True):
+                    ctx.set(signal, value)
+            if t >= latency:
+                terms, ones = rows[t - latency]
+                found = ctx.get(dut.total) + ctx.get(dut.left)
+                assert found == sum(terms) + sum(ones), t - latency
+            await ctx.tick()
+
+    simulate(dut, bench)
+    # A bit for every level with an addition, none for the ones.
+    assert dut.width == width + (count - 1).bit_length()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 4), (5, 1), (3, 2), (4, 4), (2, 3)], ids=str)

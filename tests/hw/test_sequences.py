@@ -7,11 +7,12 @@ from hw.sequences import SequenceQueue
 from tests.hw.bench import simulate
 
 
-@pytest.mark.parametrize("banks", [2, 3, 8])
+@pytest.mark.parametrize("claim", ["first", "last"])
+@pytest.mark.parametrize("banks", [1, 2, 3, 8])
 @pytest.mark.parametrize("seed", range(3))
-def test_sequences_keep_their_order_and_their_banks(banks, seed):
-    config = Config(max_tokens=5, state_banks=banks, parameter_sets=4)
-    dut, rng = SequenceQueue(config), random.Random(seed)
+def test_sequences_keep_their_order_and_their_banks(banks, claim, seed):
+    config = Config(max_tokens=5, parameter_sets=4)
+    dut, rng = SequenceQueue(config, banks, claim), random.Random(seed)
     waiting, free, begun = [], banks, 0
 
     async def bench(ctx):
@@ -25,10 +26,11 @@ def test_sequences_keep_their_order_and_their_banks(banks, seed):
             assert ctx.get(dut.first) == (position == 0)
             assert ctx.get(dut.position) == position
             assert ctx.get(dut.bank) == begun % banks
-            assert ctx.get(dut.room) == (position > 0 or free > 0)
-            take = ctx.get(dut.room) and rng.random() < 0.7
+            claims = position == 0 if claim == "first" else tag["last"]
+            assert ctx.get(dut.room) == (not claims or free > 0)
             assert ctx.get(dut.waiting) == bool(waiting)
             release = bool(waiting) and rng.random() < 0.2
+            take = (free > 0 or not claims or release) and rng.random() < 0.7
             if waiting:
                 current = ctx.get(dut.current)
                 found = (current.count, current.offset, current.bank, current.user, current.error)
@@ -37,7 +39,7 @@ def test_sequences_keep_their_order_and_their_banks(banks, seed):
             ctx.set(dut.release, release)
             if release:
                 waiting.pop(0)
-            free += release - (take and position == 0)
+            free += release - (take and claims)
             if take:
                 position += 1
                 if tag["last"]:

@@ -46,12 +46,10 @@ def search(lengths, banks, ring):
         slots += 1
         following = set()
         for keys, queries in states:
-            complete = max([end for end in ends if end <= keys], default=0)
-            for query in {0, int(queries < complete)}:
-                done = sum(end <= queries for end in ends)  # banks given back before this slot
-                begun = sum(end - n < keys for end, n in zip(ends, lengths))
-                opens = keys in {0, *ends}
-                room = not opens or begun - done < banks
+            complete = sum(end <= keys for end in ends)
+            for query in {0, int(queries < (ends[complete - 1] if complete else 0))}:
+                done = sum(end <= queries + query for end in ends)
+                room = keys + 1 not in ends or complete - done < banks - 1
                 fits = keys - queries - query < ring
                 for key in {0, int(keys < total and room and fits)}:
                     following.add((keys + key, queries + query))
