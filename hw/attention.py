@@ -87,8 +87,10 @@ class AccumulateCore(wiring.Component):
         # -- slots -------------------------------------------------------------------------------
         phase = Signal(range(c.cycles_per_token))
         open_ = Signal()
-        key_goes, query_goes = Signal(), Signal()
-        key_go, query_go = Signal(), Signal()
+        key_goes = Signal()
+        query_goes = Signal()
+        key_go = Signal()
+        query_go = Signal()
         if self.lead < 2:
             m.d.comb += [open_.eq(phase == 0), key_go.eq(key_goes), query_go.eq(query_goes)]
         else:  # in the cycle before, so that everything starts from a register
@@ -106,7 +108,8 @@ class AccumulateCore(wiring.Component):
         stored = Signal(range(c.max_tokens + 1))
         pop = Signal()
         store = Signal()
-        last, failed = Signal(), Signal()  # of the token that is queried next
+        last = Signal()  # the token queried next is its sequence's last
+        failed = Signal()  # and of a bad packet
         key_fits = key.tag.error | (stored != c.max_tokens)
         m.d.comb += [
             sequences.key.eq(key),
@@ -167,9 +170,9 @@ class AccumulateCore(wiring.Component):
             m.d.sync += [has_key.eq(store), has_query.eq(query_go)]
 
         lanes = self.fold.input_lanes
-        signs = block_of(operand.code, steps.input_step, lanes)
+        signs = block_of(operand.code, steps.input_block, lanes)
         value_blocks = data.ArrayLayout(signed(c.value_width), self.fold.output_lanes)
-        values = block_of(operand.v.as_value(), steps.output_step, value_blocks.size)
+        values = block_of(operand.v.as_value(), steps.output_block, value_blocks.size)
         code_lanes = self.code_fold.input_lanes
         m.d.comb += [
             state.address.eq(steps.step),
@@ -178,7 +181,7 @@ class AccumulateCore(wiring.Component):
             state.values.as_value().eq(values),
             code_sums.address.eq(code_steps.step),
             code_sums.accumulate.eq(code_steps.active & has_key),
-            code_sums.signs.eq(block_of(operand.code, code_steps.step, code_lanes)),
+            code_sums.signs.eq(block_of(operand.code, code_steps.input_block, code_lanes)),
             code_sums.values[0].eq(1),
         ]
         if value_sums is not None:
@@ -199,18 +202,19 @@ class AccumulateCore(wiring.Component):
 
         m.d.comb += [self.value_sum.row.eq(state.row), self.similarity.row.eq(code_sums.row)]
         for total, walk in ((self.value_sum, steps), (self.similarity, code_steps)):
-            block = block_of(query_key.code, walk.input_step, total.fold.input_lanes)
+            block = block_of(query_key.code, walk.input_block, total.fold.input_lanes)
             m.d.sync += [
                 total.signs.eq(block),
-                total.input_step.eq(walk.input_step),
                 total.first.eq(walk.first),
                 total.last.eq(walk.last & has_query),
             ]
+            if total.is_uneven:
+                m.d.sync += total.partial.eq(walk.input_block[-1])
         if value_sums is not None:
             offset_values = value_sums.row
         else:
             offset_values = data.View(value_blocks, register(
-                m, block_of(query_key.v, steps.output_step, value_blocks.size), name="own_values"
+                m, block_of(query_key.v, steps.output_block, value_blocks.size), name="own_values"
             ))  # fmt: skip
         self._results(m, steps, has_query, query, query_last, offset_values)
         return m
@@ -280,7 +284,14 @@ class AccumulateCore(wiring.Component):
             m.d.sync += head.eq(packet_start)
         with m.If(pop):
             m.d.sync += tail.eq(_next(tail, depth))
-        m.d.sync += stored.eq(stored + store - pop - Mux(drop, sequences.position, 0))
+        # It may be counted a cycle late where it is asked for two cycles after a slot began.
+        more, less, dropped = (
+            delay(m, value, self.lead // 2, name=name, reset=True)
+            for name, value in (
+                ("more", store), ("less", pop), ("dropped", Mux(drop, sequences.position, 0)),
+            )
+        )  # fmt: skip
+        m.d.sync += stored.eq(stored + more - less - dropped)
         return read.data
 
     def _results(self, m, steps, has_query, query, query_last, offset_values):

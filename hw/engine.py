@@ -2,8 +2,7 @@
 """The engine: receive, hash, accumulate and query, normalise, send."""
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ecoformer.arithmetic import SHIFT_WIDTH
@@ -22,6 +21,9 @@ from hw.xnor import XnorCore
 __all__ = ["Engine"]
 
 CORES = {"accumulate": AccumulateCore, "xnor": XnorCore}
+
+SHALLOW = 16
+"""Places of a memory made of look-up tables."""
 
 
 class Engine(wiring.Component):
@@ -127,9 +129,9 @@ class Engine(wiring.Component):
             for name in ("region", "row", "word", "data")
         }
         late["slot"] = register(m, slots.shadow, name="write_slot")
-        for memory in (scalars, hashing):
-            m.d.comb += memory.write.enable.eq(enable)
-            m.d.comb += [getattr(memory.write, name).eq(value) for name, value in late.items()]
+        for home in (scalars, hashing):
+            m.d.comb += home.write.enable.eq(enable)
+            m.d.comb += [getattr(home.write, name).eq(value) for name, value in late.items()]
         m.d.comb += [
             slots.user.eq(receiver.user if c.tuser_width else self.next_set),
             receiver.abort.eq(self.soft_reset),
@@ -177,21 +179,18 @@ class Engine(wiring.Component):
         companion = Signal(Key(c))
         memory_time = ParameterMemory.LATENCY
         started = delay(m, start, memory_time, name="started", reset=True)
-        m.submodules.companions = companions = SyncFIFOBuffered(
-            width=companion.shape().size - c.code_bits, depth=hashing.depth
-        )
+        pop = Signal()
         key = core.keys.payload
         m.d.comb += [
             companion.v.as_value().eq(delay(m, token.v.as_value(), memory_time, name="v")),
             companion.tag.as_value().eq(delay(m, token.tag.as_value(), memory_time, name="tag")),
             companion.offset.eq(parameters["offset"]),
-            companions.w_en.eq(started),
-            companions.w_data.eq(companion.as_value()[c.code_bits :]),
-            key.as_value().eq(Cat(hashing.o.payload, companions.r_data)),
             core.keys.valid.eq(hashing.o.valid),
             hashing.o.ready.eq(core.keys.ready),
-            companions.r_en.eq(core.keys.ready & hashing.o.valid),
+            pop.eq(core.keys.ready & hashing.o.valid),
         ]
+        waiting = self._wait(m, companion.as_value()[c.code_bits :], started, pop)
+        m.d.comb += key.as_value().eq(Cat(hashing.o.payload, waiting))
 
         # For benches: the code of every token, as it leaves the hash unit.
         trace_valid = Signal(attrs={"keep": 1})
@@ -200,3 +199,30 @@ class Engine(wiring.Component):
             trace_valid.eq(core.keys.valid & core.keys.ready & ~key.tag.error),
             trace_code.eq(key.code),
         ]
+
+    def _wait(self, m, companion, push, pop):
+        """What waits for its code: in order, and never more or less than the hash unit admits.
+
+        So there is nothing to check. A few places are read where they lie; many are better kept in
+        block RAM, which wants the address a cycle before.
+        """
+        depth = self.hashing.depth
+        m.submodules.companions = places = memory.Memory(
+            shape=unsigned(len(companion)), depth=depth, init=[]
+        )
+        write = places.write_port()
+        read = places.read_port(domain="comb" if depth <= SHALLOW else "sync")
+        head = Signal(range(depth))
+        tail = Signal(range(depth))
+        following = Signal.like(tail)
+        m.d.comb += [
+            write.addr.eq(head),
+            write.data.eq(companion),
+            write.en.eq(push),
+            following.eq(Mux(pop, Mux(tail == depth - 1, 0, tail + 1), tail)),
+            read.addr.eq(tail if depth <= SHALLOW else following),
+        ]
+        with m.If(push):
+            m.d.sync += head.eq(Mux(head == depth - 1, 0, head + 1))
+        m.d.sync += tail.eq(following)
+        return read.data

@@ -97,8 +97,10 @@ class KernelHash(HashUnit):
         return dots + kernel + self.projection.latency
 
     def pipeline(self, m, start):
+        # What is offered while nothing starts is taken, too: it is replaced before it is used, and
+        # the way from the pins need not reach every bit of it.
         token = Signal(self.i.payload.shape(), reset_less=True)
-        with m.If(start):
+        with m.If(self.i.ready):
             m.d.sync += token.eq(self.i.payload)
         root, exponent, shift, slot, dots = self._dot_stage(m, start, token)
         slot, kernel_done, kernel = self._kernel_stage(m, dots, root, exponent, shift, slot)
@@ -123,7 +125,7 @@ class KernelHash(HashUnit):
 
         layout = data.ArrayLayout(signed(c.token_width), fold.input_lanes)
         block = data.View(layout, register(
-            m, block_of(token.x.as_value(), steps.input_step, layout.size), name="block"
+            m, block_of(token.x.as_value(), steps.input_block, layout.size), name="block"
         ))  # fmt: skip
 
         # Squared norm, during the first output block.
@@ -149,7 +151,7 @@ class KernelHash(HashUnit):
         ]
 
         # The first block of dots leaves when the root is ready: hold both for the whole token.
-        norm_last = steps.last & (steps.output_step == 0)
+        norm_last = steps.last & steps.output_block[0]
         waited = lag + dots.latency
         capture = delay(m, norm_last, waited, name="capture", reset=True)
         root = Signal(root_unit.root.shape())

@@ -91,6 +91,7 @@ class Receiver(wiring.Component):
         slot = Signal(self.slot.shape())
 
         take = Signal()
+        room = Signal()
         token_beat = Signal()
         token_end = Signal()
         first_beat = Signal()
@@ -98,17 +99,25 @@ class Receiver(wiring.Component):
         unknown, too_long, misaligned, aborted = (
             Signal(name=name) for name in ("unknown", "too_long", "misaligned", "aborted")
         )
+        full = Signal()
+        ends = Signal()
+        many = beats > 1
+        # One of many beats waits a cycle for the token before it, so that the pins wait for
+        # registers of the receiver alone. It is not the first, so it can only be aborted.
+        leaves, spoilt = (0, self.abort) if many else (self.o.ready, found)
+        begins = 0 if many else first_beat  # while a token's last beat is taken
         m.d.comb += [
             self.user.eq(beat.user),
-            token_end.eq(index == beats - 1),
-            self.i.ready.eq(~report & (discard | ~token_end | ~self.o.valid | self.o.ready)),
+            token_end.eq(ends if many else 1),
+            room.eq(~self.o.valid | leaves),
+            self.i.ready.eq(~report & (discard | ~token_end | room)),
             take.eq(self.i.valid & self.i.ready),
             first_beat.eq(~in_packet),
             token_beat.eq(take & ~discard),
             self.begin.eq(take & first_beat),
             self.starved.eq(in_packet & ~self.i.valid),
             unknown.eq(token_beat & first_beat & ~self.known),
-            too_long.eq(token_beat & (index == 0) & (count == c.max_tokens)),
+            too_long.eq(token_beat & (index == 0) & full),
             misaligned.eq(token_beat & beat.last & ~token_end & ~unknown & ~too_long),
             aborted.eq(
                 self.abort & in_packet & ~discard & ~unknown & ~too_long & ~misaligned
@@ -121,48 +130,47 @@ class Receiver(wiring.Component):
                 | aborted << Error.ABORTED
             ),
         ]
+        over = token_end | beat.last | discard | found
         with m.If(found):
-            m.d.sync += [discard.eq(1), index.eq(0)]
+            m.d.sync += [discard.eq(1), index.eq(0), ends.eq(0)]
         with m.If(take):
             m.d.sync += [
                 in_packet.eq(~beat.last),
                 discard.eq((discard | found) & ~beat.last),
-                index.eq(Mux(token_end | beat.last | discard | found, 0, index + 1)),
+                index.eq(Mux(over, 0, index + 1)),
+                ends.eq(~over & (index == beats - 2)),
             ]
             with m.If(first_beat):
                 m.d.sync += [user.eq(beat.user), slot.eq(self.slot)]
             with m.If(beat.last):
-                m.d.sync += count.eq(0)
+                m.d.sync += [count.eq(0), full.eq(0)]
             with m.Elif(token_beat & token_end):
-                m.d.sync += count.eq(count + 1)
+                m.d.sync += [count.eq(count + 1), full.eq(count == c.max_tokens - 1)]
 
         received = Signal((beats - 1) * beat_bits, reset_less=True)
         assembled = Cat(received, beat.data)
         with m.If(token_beat):
             m.d.sync += received.eq(assembled[beat_bits:])
 
+        # All of it is taken whenever there is room: what is no token is replaced before it is
+        # offered, and the way from the checks need not reach every bit.
+        x, v = _elements(assembled, c)
+        with m.If(room):
+            m.d.sync += [
+                token.x.eq(x),
+                token.v.eq(v),
+                token.slot.eq(Mux(begins, self.slot, slot)),
+                token.tag.user.eq(Mux(begins & ~report, beat.user, user)),
+                token.tag.last.eq(report | beat.last),
+                token.tag.error.eq(report),
+            ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         m.d.sync += report.eq(report | found)
-        with m.If(report & (~self.o.valid | self.o.ready)):
-            m.d.sync += [
-                report.eq(0),
-                self.o.valid.eq(1),
-                token.tag.last.eq(1),
-                token.tag.error.eq(1),
-                token.tag.user.eq(user),
-            ]
-        with m.Elif(token_beat & token_end & ~found):
-            x, v = _elements(assembled, c)
-            m.d.sync += [
-                self.o.valid.eq(1),
-                token.x.eq(x),
-                token.v.eq(v),
-                token.slot.eq(Mux(first_beat, self.slot, slot)),
-                token.tag.user.eq(Mux(first_beat, beat.user, user)),
-                token.tag.last.eq(beat.last),
-                token.tag.error.eq(0),
-            ]
+        with m.If(report & room):
+            m.d.sync += [report.eq(0), self.o.valid.eq(1)]
+        with m.Elif(token_beat & token_end & ~spoilt):
+            m.d.sync += self.o.valid.eq(1)
         return m
 
 

@@ -21,6 +21,43 @@ from hw.pipeline import delay, register
 __all__ = ["KernelLane", "RootUnit"]
 
 
+class Table(wiring.Component):
+    """A constant table in a block RAM. Its answer is registered, as of a parameter memory.
+
+    A component of its own because memories beside it lose their initial values in the Verilog.
+
+    Parameters
+    ----------
+    values : list of int
+        A power of two of them.
+    width : int
+
+    Members
+    -------
+    index : ``In(range(len(values)))``
+    value : ``Out(width)``
+        ``LATENCY`` cycles later.
+    """
+
+    LATENCY = 2
+
+    def __init__(self, values, width):
+        self.values = values
+        super().__init__({"index": In(range(len(values))), "value": Out(width)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.rows = rows = memory.Memory(
+            shape=unsigned(len(self.value)), depth=len(self.values), init=self.values
+        )
+        read = rows.read_port()
+        m.d.comb += [
+            read.addr.eq(self.index),
+            self.value.eq(register(m, read.data, name="answer")),
+        ]
+        return m
+
+
 class RootUnit(wiring.Component):
     """Exponent and reciprocal root of a squared norm.
 
@@ -39,7 +76,7 @@ class RootUnit(wiring.Component):
         2^10·2^e/√norm from the table.
     """
 
-    LATENCY = 3
+    LATENCY = 3 + Table.LATENCY
 
     def __init__(self, config):
         bits = Arithmetic(config)
@@ -54,20 +91,18 @@ class RootUnit(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.table = table = memory.Memory(
-            shape=unsigned(ROOT_FRACTION + 1),
-            depth=1 << ROOT_INDEX_BITS,
-            init=reciprocal_root_table(),
-        )
-        lookup = table.read_port()
+        m.submodules.table = table = Table(reciprocal_root_table(), ROOT_FRACTION + 1)
 
+        used = register(
+            m, Cat(self.norm[2 * e : 2 * e + 2].any() for e in range(self.max_exponent)),
+            name="used",
+        )  # fmt: skip
         exponent = Signal(self.exponent.shape())
-        for e in range(1, self.max_exponent + 1):  # the last, highest, pair of bits wins
-            with m.If(self.norm[2 * e - 2 : 2 * e].any()):
-                m.d.sync += exponent.eq(e)
-        with m.If(~self.norm.any()):
-            m.d.sync += exponent.eq(0)
-        norm = register(m, self.norm, name="norm_1")
+        m.d.sync += exponent.eq(0)
+        for e in range(self.max_exponent):  # the last, highest, pair of bits wins
+            with m.If(used[e]):
+                m.d.sync += exponent.eq(e + 1)
+        norm = delay(m, self.norm, 2, name="norm")
 
         # ⌊norm·2^10 / 4^e⌋ as the leading bits after a left shift by whole pairs.
         width = 2 * self.max_exponent
@@ -77,9 +112,9 @@ class RootUnit(wiring.Component):
         m.d.comb += [
             pairs.eq(self.max_exponent - exponent),
             aligned.eq((norm << padding) << Cat(C(0, 1), pairs)),
-            lookup.addr.eq(register(m, aligned[-ROOT_INDEX_BITS:], name="index_2")),
-            self.root.eq(lookup.data),
-            self.exponent.eq(delay(m, exponent, 2, name="exponent")),
+            table.index.eq(register(m, aligned[-ROOT_INDEX_BITS:], name="index")),
+            self.root.eq(table.value),
+            self.exponent.eq(delay(m, exponent, 1 + Table.LATENCY, name="exponent")),
         ]
         return m
 
@@ -102,7 +137,7 @@ class KernelLane(wiring.Component):
     kernel : ``Out(8)``
     """
 
-    LATENCY = 5
+    LATENCY = 8 + Table.LATENCY
 
     def __init__(self, config):
         self.bits = bits = Arithmetic(config)
@@ -120,29 +155,31 @@ class KernelLane(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         bits = self.bits
-        m.submodules.table = table = memory.Memory(
-            shape=unsigned(KERNEL_WIDTH), depth=1 << KERNEL_INDEX_BITS, init=exponential_table()
-        )
-        lookup = table.read_port()
+        m.submodules.table = table = Table(exponential_table(), KERNEL_WIDTH)
 
-        scaled = Signal(signed(bits.scaled_dot_width), reset_less=True)
+        scaled = _shift_right(
+            m, self.dot << DOT_FRACTION, self.exponent, bits.scaled_dot_width, name="scaled"
+        )
+        root = delay(m, self.root, 2, name="root")
         cosine = Signal(signed(bits.cosine_width), reset_less=True)
-        shifted = Signal(signed(bits.cosine_width), reset_less=True)
+        m.d.sync += cosine.eq(scaled * root)
+        shift = delay(m, self.shift, 3, name="shift")
+        shifted = _shift_right(m, cosine, shift, bits.cosine_width, name="shifted")
+        bias = delay(m, self.bias, 5, name="bias")
+        argument = register(m, bias - shifted, name="argument")
+        # Limited to the table: first is found out where it lies, then the index is made of it.
+        below = register(m, argument < 0, name="below")
+        above = register(m, argument[KERNEL_INDEX_BITS:].any(), name="above")
+        inside = register(m, argument[:KERNEL_INDEX_BITS], name="inside")
         index = Signal(KERNEL_INDEX_BITS, reset_less=True)
-        root = register(m, self.root, name="root_1")
-        shift = delay(m, self.shift, 2, name="shift")
-        argument = delay(m, self.bias, 3, name="bias") - shifted
-        m.d.sync += [
-            scaled.eq((self.dot << DOT_FRACTION) >> self.exponent),
-            cosine.eq(scaled * root),
-            shifted.eq(cosine >> shift),
-            index.eq(
-                Mux(
-                    argument < 0,
-                    0,
-                    Mux(argument >= 1 << KERNEL_INDEX_BITS, (1 << KERNEL_INDEX_BITS) - 1, argument),
-                )
-            ),
-        ]
-        m.d.comb += [lookup.addr.eq(index), self.kernel.eq(lookup.data)]
+        m.d.sync += index.eq(Mux(below, 0, inside | above.replicate(KERNEL_INDEX_BITS)))
+        m.d.comb += [table.index.eq(index), self.kernel.eq(table.value)]
         return m
+
+
+def _shift_right(m, value, amount, width, *, name):
+    """Low ``width`` bits of ``value >> amount``, signed, in two cycles: groups of places first."""
+    fine = (len(amount) + 1) // 2
+    coarse = register(m, value >> Cat(C(0, fine), amount[fine:]), name=f"{name}_coarse")
+    rest = register(m, amount[:fine], name=f"{name}_fine")
+    return register(m, (coarse >> rest)[:width].as_signed(), name=name)

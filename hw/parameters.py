@@ -45,7 +45,8 @@ class ParameterMemory(wiring.Component):
     """One region: a row of elements per step, for every slot.
 
     The row addressed in cycle t is on ``elements`` in cycle t + ``LATENCY``: a block RAM takes most
-    of a cycle to answer, so its answer is registered before anything is done with it.
+    of a cycle to answer, so its answer is registered before anything is done with it. A word is
+    written a cycle after it came.
 
     Parameters
     ----------
@@ -84,16 +85,20 @@ class ParameterMemory(wiring.Component):
         )  # fmt: skip
         write = rows.write_port(granularity=WORD_BITS)
         read = rows.read_port()
+        address = Cat(self.write.row[:row_bits], self.write.slot)
+        word = register(m, self.write.data, name="write_data")
         m.d.comb += [
-            write.addr.eq(Cat(self.write.row[:row_bits], self.write.slot)),
-            write.data.eq(self.write.data.replicate(region.words)),
+            write.addr.eq(register(m, address, name="write_address")),
+            write.data.eq(word.replicate(region.words)),
             read.addr.eq(Cat(self.row, self.slot)),
             self.elements.as_value().eq(register(m, read.data, name="answer")),
         ]
         selected = self.write.enable & (self.write.region == region.index)
         selected &= self.write.row < region.rows
-        for word in range(region.words):
-            m.d.comb += write.en[word].eq(selected & (self.write.word == word))
+        for index in range(region.words):
+            enable = Signal(name=f"write_enable_{index}")
+            m.d.sync += enable.eq(selected & (self.write.word == index))
+            m.d.comb += write.en[index].eq(enable)
         return m
 
 
@@ -118,7 +123,7 @@ class SlotTable(wiring.Component):
     shadow : ``Out``
     ready : ``Out(1)``
         The shadow may be written and committed. After a set was given another slot it is so again
-        three cycles later at the earliest.
+        four cycles later at the earliest.
     busy : ``Out(1)``
         A packet is in flight; a cycle late.
     """
@@ -162,8 +167,9 @@ class SlotTable(wiring.Component):
         fence = Signal(12)
         begin = Signal()
         finish = Signal()
+        drained = Signal()
         draining = Signal()
-        fencing = Signal()
+        fencing = Signal(2)  # the fence is being set, and being compared for the first time
         m.d.comb += [
             lookup.addr.eq(asked),
             self.slot.eq(lookup.data),
@@ -181,16 +187,17 @@ class SlotTable(wiring.Component):
             finish.eq(self.finish),
             begun.eq(begun + begin),
             finished.eq(finished + finish),
-            fencing.eq(0),
+            drained.eq(finished == fence),
+            fencing.eq(fencing << 1),
         ]
         with m.If(accepted):
             m.d.sync += loaded.bit_select(index, 1).eq(1)
             with m.If(loaded.bit_select(index, 1)):
-                m.d.sync += [self.shadow.eq(old.data), draining.eq(1), fencing.eq(1)]
+                m.d.sync += [self.shadow.eq(old.data), draining.eq(1), fencing.eq(0b01)]
             with m.Else():  # a set's first load takes a slot that no packet can be using
                 m.d.sync += [self.shadow.eq(unused), unused.eq(unused + 1)]
-        with m.Elif(fencing):  # now the packets are counted that began with the COMMIT
-            m.d.sync += fence.eq(begun + begin)
-        with m.Elif(finished == fence):
+        with m.Elif(drained & ~fencing.any()):
             m.d.sync += draining.eq(0)
+        with m.If(fencing[0]):  # now the packets are counted that began with the COMMIT
+            m.d.sync += fence.eq(begun + begin)
         return m

@@ -73,16 +73,18 @@ def _memory_delay(m, value, cycles, *, name):
     return result
 
 
-def block_of(value, step, width):
-    """Block number ``step`` of ``width`` bits of ``value``, zeros beyond its end; no latency."""
+def block_of(value, chosen, width):
+    """The block of ``width`` bits of ``value`` that the bit set in ``chosen`` names; no latency.
+
+    Zeros beyond the end of ``value``. As an and-or of all blocks: with ``chosen`` in a register it
+    is the shortest way from a step to its block.
+    """
     count = -(-len(value) // width)
-    padded = Cat(value, Const(0, count * width - len(value)))
-    blocks = [padded[i * width : (i + 1) * width] for i in range(count)]
     if count == 1:
-        return blocks[0]
-    # An and-or rather than word_select: that one multiplies the step by the width.
-    chosen = (block & (step == i).replicate(width) for i, block in enumerate(blocks))
-    return reduce(or_, chosen)
+        return Cat(value, Const(0, width - len(value)))
+    padded = Cat(value, Const(0, count * width - len(value)))
+    blocks = (padded[i * width : (i + 1) * width] for i in range(count))
+    return reduce(or_, (block & chosen[i].replicate(width) for i, block in enumerate(blocks)))
 
 
 def tree_latency(terms, fanin=2):
@@ -162,8 +164,9 @@ class Steps(wiring.Component):
     start : ``In(1)``
     active : ``Out(1)``
     step : ``Out(range(input_steps * output_steps))``
-    input_step : ``Out(range(input_steps))``
     output_step : ``Out(range(output_steps))``
+    input_block, output_block : ``Out(input_steps)``, ``Out(output_steps)``
+        Block of inputs and of outputs, one bit for each.
     first, last : ``Out(1)``
         First and last step of an output block, while active.
     done : ``Out(1)``
@@ -178,8 +181,9 @@ class Steps(wiring.Component):
                 "start": In(1),
                 "active": Out(1),
                 "step": Out(ceil_log2(input_steps * output_steps)),
-                "input_step": Out(ceil_log2(input_steps)),
                 "output_step": Out(ceil_log2(output_steps)),
+                "input_block": Out(input_steps, init=1),
+                "output_block": Out(output_steps, init=1),
                 "first": Out(1),
                 "last": Out(1),
                 "done": Out(1),
@@ -188,27 +192,26 @@ class Steps(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        first = Signal()
-        last = Signal()
+        last = self.input_block[-1]
         m.d.comb += [
-            first.eq(self.input_step == 0),
-            last.eq(self.input_step == self.input_steps - 1),
-            self.first.eq(self.active & first),
+            self.first.eq(self.active & self.input_block[0]),
             self.last.eq(self.active & last),
-            self.done.eq(self.last & (self.output_step == self.output_steps - 1)),
+            self.done.eq(self.last & self.output_block[-1]),
         ]
         with m.If(self.start):
             m.d.sync += [
                 self.active.eq(1),
                 self.step.eq(0),
-                self.input_step.eq(0),
                 self.output_step.eq(0),
+                self.input_block.eq(1),
+                self.output_block.eq(1),
             ]
         with m.Elif(self.active):
             m.d.sync += [
                 self.active.eq(~self.done),
                 self.step.eq(self.step + 1),
-                self.input_step.eq(Mux(last, 0, self.input_step + 1)),
                 self.output_step.eq(self.output_step + last),
+                self.input_block.eq(self.input_block.rotate_left(1)),
+                self.output_block.eq(Mux(last, self.output_block << 1, self.output_block)),
             ]
         return m

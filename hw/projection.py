@@ -9,7 +9,7 @@ from amaranth.utils import ceil_log2
 from ecoformer.arithmetic import Arithmetic
 from ecoformer.layout import Layout
 from hw.parameters import ParameterMemory, ParameterWrite
-from hw.pipeline import Steps, block_of, delay
+from hw.pipeline import Steps, block_of, delay, register
 from hw.product import MatrixVector
 
 __all__ = ["Projection"]
@@ -61,8 +61,8 @@ class Projection(wiring.Component):
 
     @property
     def latency(self):
-        """Cycles from ``start`` to ``done``: steps, memory, product, comparison."""
-        return self.fold.steps + ParameterMemory.LATENCY + self.product.latency + 1
+        """Cycles from ``start`` to ``done``: steps, memory, product, comparison, collection."""
+        return self.fold.steps + ParameterMemory.LATENCY + self.product.latency + 2
 
     def elaborate(self, platform):
         m = Module()
@@ -81,7 +81,7 @@ class Projection(wiring.Component):
             m.d.sync += [vector.eq(self.vector), slot.eq(self.slot)]
         block_bits = fold.input_lanes * product.element.width
         memory_time = ParameterMemory.LATENCY
-        block = block_of(vector, steps.input_step, block_bits)
+        block = block_of(vector, steps.input_block, block_bits)
         m.d.comb += [
             steps.start.eq(self.start),
             matrix.slot.eq(slot),
@@ -94,14 +94,16 @@ class Projection(wiring.Component):
             threshold.row.eq(delay(m, steps.output_step, product.latency, name="threshold_row")),
         ]
 
-        bits = Cat(
-            result >= level[: self.bits.projection_width].as_signed()
+        # The sign of the difference, which is one carry chain; a comparison is longer.
+        differences = (
+            result - level[: self.bits.projection_width].as_signed()
             for result, level in zip(product.results, threshold.elements, strict=True)
         )
+        bits = register(m, Cat(~difference[-1] for difference in differences), name="reached")
         code = Signal(fold.output_steps * fold.output_lanes, reset_less=True)
-        with m.If(product.valid):
+        with m.If(delay(m, product.valid, 1, name="compared", reset=True)):
             m.d.sync += code.eq(Cat(code, bits)[fold.output_lanes :])
-        travel = memory_time + product.latency + 1
+        travel = memory_time + product.latency + 2
         m.d.comb += [
             self.done.eq(delay(m, steps.done, travel, name="done", reset=True)),
             self.code.eq(code),

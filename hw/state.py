@@ -150,8 +150,8 @@ class SignedSum(wiring.Component):
         First and last row of an output block.
     signs : ``In(input_lanes)``
         1 adds, 0 subtracts.
-    input_step : ``In(range(input_steps))``
-        Masks the lanes beyond the last input, where the state holds rubbish.
+    partial : ``In(1)``
+        Last block of inputs: masks the lanes beyond the last input, where the state holds rubbish.
     row : ``In(ArrayLayout(signed(element_width), lanes))``
     sums : ``Out(ArrayLayout(signed(result_width), output_lanes))``
     """
@@ -164,11 +164,16 @@ class SignedSum(wiring.Component):
                 "first": In(1),
                 "last": In(1),
                 "signs": In(fold.input_lanes),
-                "input_step": In(ceil_log2(fold.input_steps)),
+                "partial": In(1),
                 "row": In(data.ArrayLayout(signed(element_width), fold.lanes)),
                 "sums": Out(data.ArrayLayout(signed(result_width), fold.output_lanes)),
             }
         )
+
+    @property
+    def is_uneven(self):
+        """Whether ``partial`` counts: whether there are lanes beyond the last input."""
+        return self.fold.input_steps * self.fold.input_lanes > self.fold.inputs
 
     @property
     def latency(self):
@@ -183,7 +188,7 @@ class SignedSum(wiring.Component):
         used = [
             Const(1)
             if (self.fold.input_steps - 1) * lanes + i < self.fold.inputs
-            else self.input_step != self.fold.input_steps - 1
+            else ~self.partial
             for i in range(lanes)
         ]
         subtract = [~self.signs[i] & used[i] for i in range(lanes)]

@@ -140,10 +140,19 @@ module DP16KD #(
     .addr_b({2'd0, ADB13, ADB12, ADB11, ADB10, ADB9, ADB8, ADB7, ADB6, ADB5, ADB4, ADB3, ADB2,
         ADB1, ADB0})
   );
+  // What is asked for and, with OUTREG, a cycle later; a width of 36 has one clock for both halves.
+  wire [17:0] a_now = DATA_WIDTH_B == 36 ? do_b[17:0] : do_a[17:0];
+  wire [17:0] b_now = DATA_WIDTH_B == 36 ? do_b[35:18] : do_b[17:0];
+  reg [17:0] a_held, a_wide, b_held;
+  always @(posedge CLKA) if (OCEA) a_held <= RSTA ? 0 : a_now;
+  always @(posedge CLKB) if (OCEB) begin
+    a_wide <= RSTB ? 0 : a_now;
+    b_held <= RSTB ? 0 : b_now;
+  end
   assign {DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6, DOA5,
       DOA4, DOA3, DOA2, DOA1, DOA0} =
-    DATA_WIDTH_B == 36 ? do_b[17:0] : do_a[17:0];
+    REGMODE_A == "NOREG" ? a_now : DATA_WIDTH_B == 36 ? a_wide : a_held;
   assign {DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5,
       DOB4, DOB3, DOB2, DOB1, DOB0} =
-    DATA_WIDTH_B == 36 ? do_b[35:18] : do_b[17:0];
+    REGMODE_B == "NOREG" ? b_now : b_held;
 endmodule

@@ -1,8 +1,10 @@
 """No address leaves its memory: ring pointers and the rows of folded units, at every preset."""
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
+from amaranth.hdl import Cat, Signal
 
 from hw.attention import AccumulateCore
 from hw.pipeline import Steps
@@ -36,9 +38,15 @@ def steps(input_steps, output_steps):
     bench = Bench(Steps(input_steps, output_steps))
     dut = bench.dut
     bench.always("the row exists", dut.step < input_steps * output_steps)
-    bench.always("the input block exists", dut.input_step < input_steps)
     bench.always("the output block exists", dut.output_step < output_steps)
-    row = dut.output_step * input_steps + dut.input_step
+    row = Signal(range(input_steps * output_steps))
+    for o, i in product(range(output_steps), range(input_steps)):
+        with bench.m.If((dut.input_block == 1 << i) & (dut.output_step == o)):
+            bench.m.d.comb += row.eq(o * input_steps + i)
+    one = Cat(dut.input_block == 1 << i for i in range(input_steps)).any()
+    bench.always("one input block while active", ~dut.active | one)
+    bench.always("the output block is that of its step",
+                 ~dut.active | (dut.output_block == 1 << dut.output_step))  # fmt: skip
     bench.always("the row is that of both blocks", ~dut.active | (dut.step == row))
     bench.reach("the last block", dut.done)
     return bench

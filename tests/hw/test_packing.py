@@ -1,4 +1,4 @@
-"""Registers into multipliers, on netlists of one multiplier written by hand."""
+"""Registers into multipliers and memories, on netlists of one block written by hand."""
 
 import copy
 
@@ -144,3 +144,77 @@ def test_operands_that_are_no_registers_stay():
     for i in range(18):
         constant["cells"]["mult"]["connections"][f"A{i}"] = ["1"]
     assert pack_registers(constant) == {"outputs": 1, "flip-flops": 4}
+
+
+def test_what_was_moved_in_stays_and_the_next_register_stays_outside():
+    module = make()
+    module["cells"].update(registers("before", 700, D))
+    pack_registers(module)
+    before = copy.deepcopy(module)
+    assert pack_registers(module) == {}
+    assert module == before and "before0" in module["cells"]
+
+
+ANSWER, TAKEN = 500, 600
+
+
+def memory(width, pins):
+    """A block RAM that is read on ``pins``."""
+    nets = {pin: [ANSWER + i] for i, pin in enumerate(pins)}
+    nets |= {"CLKA": [CLOCK], "CLKB": [CLOCK], "OCEA": ["0"], "OCEB": ["0"]}
+    return {
+        "type": "DP16KD",
+        "parameters": {
+            "DATA_WIDTH_A": f"{width:032b}", "DATA_WIDTH_B": f"{width:032b}",
+            "REGMODE_A": "NOREG", "REGMODE_B": "NOREG",
+        },
+        "attributes": {},
+        "port_directions": {pin: "output" if pin[:2] == "DO" else "input" for pin in nets},
+        "connections": nets,
+    }  # fmt: skip
+
+
+def reading(width, pins, **options):
+    """A memory whose whole answer goes to registers, and these to the outputs."""
+    count = len(pins)
+    return {
+        "ports": {"y": {"direction": "output", "bits": [*range(TAKEN, TAKEN + count)]}},
+        "cells": {"ram": memory(width, pins), **registers("r", ANSWER, TAKEN, count, **options)},
+    }
+
+
+@pytest.mark.parametrize(
+    "width, pins, moved",
+    [(36, ["DOA0", "DOA17", "DOB3"], "AB"), (18, ["DOB0", "DOB1"], "B"), (9, ["DOA4"], "A")],
+)
+def test_the_register_behind_a_memory_moves_in(width, pins, moved):
+    module = reading(width, pins)
+    assert pack_registers(module) == {"answers": 1, "flip-flops": len(pins)}
+    (ram,) = module["cells"].values()
+    for port in "AB":
+        inside = port in moved
+        assert ram["parameters"][f"REGMODE_{port}"] == ("OUTREG" if inside else "NOREG")
+        assert ram["connections"][f"OCE{port}"] == ["1" if inside else "0"]
+    assert [ram["connections"][pin] for pin in pins] == [[TAKEN + i] for i in range(len(pins))]
+    assert pack_registers(module) == {}
+
+
+def test_each_port_of_a_narrow_memory_has_its_own_register():
+    module = reading(18, ["DOA0", "DOB0"])
+    module["cells"]["r0"]["connections"]["LSR"] = [7]
+    assert pack_registers(module) == {"answers": 1, "flip-flops": 1}
+    assert module["cells"]["ram"]["parameters"]["REGMODE_A"] == "NOREG"
+    assert "r0" in module["cells"]
+
+
+@pytest.mark.parametrize("options", [{"clock": OTHER_CLOCK}, {"CEMUX": "CE"}])
+def test_a_memory_keeps_its_answer_from_another_kind_of_register(options):
+    module = reading(36, ["DOA0", "DOB0"], **options)
+    before = copy.deepcopy(module)
+    assert pack_registers(module) == {} and module == before
+
+
+def test_a_memory_whose_answer_others_read_keeps_it():
+    module = reading(36, ["DOA0", "DOB0"])
+    module["cells"]["lut"] = reader(ANSWER)
+    assert pack_registers(module) == {}

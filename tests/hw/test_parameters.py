@@ -35,6 +35,7 @@ def test_memory_holds_what_was_written_and_nothing_else(region, seed):
     rng.shuffle(places)
 
     async def check(ctx):
+        await ctx.tick()  # a word is written a cycle late
         for (slot, row), elements in held.items():
             ctx.set(dut.slot, slot)
             ctx.set(dut.row, row)
@@ -120,7 +121,7 @@ def test_a_slot_in_use_is_never_the_shadow(sets, seed):
                 model.slots[wanted] = shadow
             elif commit:
                 seen["refused"] += 1
-        # Once nothing is in flight, the shadow is free three cycles after the last COMMIT.
+        # Once nothing is in flight, the shadow is free four cycles after the last COMMIT.
         ctx.set(dut.begin, 0)
         ctx.set(dut.commit, 0)
         while model.in_flight:
@@ -128,7 +129,7 @@ def test_a_slot_in_use_is_never_the_shadow(sets, seed):
             await ctx.tick()
             model.in_flight.pop(0)
         ctx.set(dut.finish, 0)
-        await ctx.tick().repeat(2)
+        await ctx.tick().repeat(4)
         assert ctx.get(dut.ready) and not ctx.get(dut.busy)
 
     simulate(dut, bench)
@@ -195,7 +196,7 @@ def test_a_reload_waits_for_the_packets_before_it_alone():
         await ctx.tick().repeat(5)
         assert not ctx.get(dut.ready)
         await pulse(ctx, dut.finish)
-        await ctx.tick().repeat(2)
+        await ctx.tick().repeat(3)
         assert ctx.get(dut.ready) and ctx.get(dut.busy)
 
     simulate(dut, bench)

@@ -197,8 +197,9 @@ def test_steps_walk_over_the_inputs_first(shape):
             assert ctx.get(dut.active) == active, t
             if active:
                 assert ctx.get(dut.step) == step
-                assert ctx.get(dut.input_step) == step % inputs
                 assert ctx.get(dut.output_step) == step // inputs
+                assert ctx.get(dut.input_block) == 1 << step % inputs
+                assert ctx.get(dut.output_block) == 1 << step // inputs
             assert ctx.get(dut.first) == (active and step % inputs == 0)
             assert ctx.get(dut.last) == (active and step % inputs == inputs - 1)
             assert ctx.get(dut.done) == (active and step == steps - 1)

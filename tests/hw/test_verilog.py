@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from ecoformer.arithmetic import KERNEL_INDEX_BITS, ROOT_INDEX_BITS
 from ecoformer.config import Config
+from ecoformer.layout import Layout
 from hw.manifest import manifest
 from hw.verilog import emit
 
@@ -73,6 +75,13 @@ def test_without_tuser_only_the_error_bit_is_left(flow):
 def test_every_signal_has_a_name_of_its_own(texts, flow):
     """Amaranth calls a signal that it cannot name ``$signal``."""
     assert "$signal" not in texts[flow] and "$signature" not in texts[flow]
+
+
+@pytest.mark.parametrize("flow", DATAFLOWS)
+def test_tables_have_their_values_and_nothing_else_has_any(texts, flow):
+    initial = re.findall(r"^ *(\S+) *\[\d+\] = \d+'h[0-9a-f]+;$", texts[flow], re.M)
+    lanes = Layout(CONFIG).kernel_lanes
+    assert len(initial) == (1 << ROOT_INDEX_BITS) + lanes * (1 << KERNEL_INDEX_BITS)
 
 
 @pytest.mark.parametrize("flow", DATAFLOWS)
