@@ -285,7 +285,7 @@ def test_loss_that_is_not_finite_is_named(tmp_path):
 
 
 def test_first_error_stops_the_parallel_runs(tmp_path):
-    wild = TrainingConfig(**{**vars(TRAINING), "tune_lrs": (1e-3, 1e30), "tune_epochs": 300})
+    wild = TrainingConfig(**{**vars(TRAINING), "tune_lrs": (1e30, 1e-3), "tune_epochs": 300})
     log = io.StringIO()
     with pytest.raises(EcoformerError, match=r"^training (ecoformer|softmax) lr 1e\+30: the loss"):
         train(NETWORK, wild, tmp_path, reporting.LineReporter(log))
