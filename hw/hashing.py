@@ -6,8 +6,8 @@ fixed schedule:
 
     squared norm and its reciprocal root ─► dot products ─► kernel table ─► projection
 
-The dot products run ``RootUnit.LATENCY`` cycles behind the norm, so both meet at the kernel stage
-without a buffer. The linear hash is the last stage alone.
+The dot products run so far behind the norm (``KernelHash.dot_lag``) that they meet its root at the
+kernel stage without a buffer. The linear hash is the last stage alone.
 """
 
 from amaranth import *

@@ -24,7 +24,8 @@ __all__ = ["KernelLane", "RootUnit"]
 class Table(wiring.Component):
     """A constant table in a block RAM. Its answer is registered, as of a parameter memory.
 
-    A component of its own because memories beside it lose their initial values in the Verilog.
+    A component of its own because the Verilog of a module that writes to a memory has no initial
+    values (:mod:`hw.verilog`).
 
     Parameters
     ----------
@@ -134,7 +135,7 @@ class KernelLane(wiring.Component):
     exponent, root, shift : ``In``
         Of the token and its parameter set; taken with the dot product.
     bias : ``In(signed(16))``
-    kernel : ``Out(8)``
+    kernel : ``Out(9)``
     """
 
     LATENCY = 8 + Table.LATENCY
