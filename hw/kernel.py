@@ -25,7 +25,7 @@ class Table(wiring.Component):
     """A constant table in a block RAM. Its answer is registered, as of a parameter memory.
 
     A component of its own because the Verilog of a module that writes to a memory has no initial
-    values (:mod:`hw.verilog`).
+    values (:mod:`hw.verilog` refuses it).
 
     Parameters
     ----------

@@ -41,10 +41,19 @@ def emit(config, name="ecoformer_engine"):
         Name of the top module.
     """
     design = rtlil.convert(Top(config), name=name, emit_src=False)
+    _check_tables(design)
     yosys = find_yosys(lambda version: version >= OLDEST_YOSYS)
     return _without_brackets(
         yosys.run(["-q", "-"], SCRIPT.format(design=design), ignore_warnings=True)
     )
+
+
+def _check_tables(design):
+    """Refuse RTLIL with a table in a module that writes to a memory: its values would be lost."""
+    for module in re.split(r"^module ", design, flags=re.M)[1:]:
+        values = re.findall(r"cell \$meminit_v2 .*?connect \\DATA \d+'([01]+)", module, re.S)
+        if "cell $memwr_v2 " in module and any("1" in bits for bits in values):
+            raise ValueError(f"{module.split()[0]}: a table beside a memory; make it a component")
 
 
 def _without_brackets(text):

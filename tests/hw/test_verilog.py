@@ -3,12 +3,15 @@ import re
 from dataclasses import replace
 
 import pytest
+from amaranth.back import rtlil
+from amaranth.hdl import Module
+from amaranth.lib import memory
 
 from ecoformer.arithmetic import KERNEL_INDEX_BITS, ROOT_INDEX_BITS
 from ecoformer.config import Config
 from ecoformer.layout import Layout
 from hw.manifest import manifest
-from hw.verilog import emit
+from hw.verilog import _check_tables, emit
 
 CONFIG = Config(
     head_dim=3, value_dim=2, code_bits=4, anchors=2, max_tokens=6, cycles_per_token=4,
@@ -100,3 +103,18 @@ def test_no_latches_and_no_uninitialised_constants(texts, flow):
     text = texts[flow]
     assert "always_latch" not in text
     assert not re.search(r"'[bdh][0-9a-f_]*x", text)
+
+
+@pytest.mark.parametrize("init, lost", [([0, 0], False), ([0, 5], True)])
+def test_a_table_beside_a_memory_is_refused(init, lost):
+    m = Module()
+    m.submodules.table = table = memory.Memory(shape=4, depth=2, init=init)
+    m.submodules.other = other = memory.Memory(shape=4, depth=2, init=[])
+    read, write = table.read_port(domain="comb"), other.write_port()
+    ports = [read.addr, read.data, write.addr, write.data, write.en]
+    design = rtlil.convert(m, ports=ports, emit_src=False)
+    if lost:
+        with pytest.raises(ValueError, match="a table beside a memory"):
+            _check_tables(design)
+    else:
+        _check_tables(design)
