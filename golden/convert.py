@@ -94,6 +94,8 @@ def refine(
 ):
     """Train a converted network, without labels, to answer what the original answers.
 
+    Within ``torch.autocast`` the network runs in its precision, all but the hashes.
+
     Parameters
     ----------
     model : Module
@@ -144,7 +146,7 @@ def refine(
 
     def loss(item):
         batch, target = item
-        error = read(run_model(model, batch), batch) - target
+        error = read(run_model(model, batch), batch).float() - target
         return error.square().sum() / target.square().sum()
 
     def after_step():
@@ -214,7 +216,7 @@ def _original_outputs(model, cores, calibration, read):
     for core in cores:
         core.exact = True
     try:
-        return [read(run_model(model, batch), batch) for batch in calibration]
+        return [read(run_model(model, batch), batch).float() for batch in calibration]
     finally:
         for core in cores:
             core.exact = False

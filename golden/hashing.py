@@ -86,8 +86,10 @@ class Hash(nn.Module):
         return SignSTE.apply(self.project(x))
 
     def project(self, x):
-        """Values y [B, H, N, b], whose signs are the code bits."""
-        return self.features(x) @ self.rows.mT - self.threshold[:, None]
+        """Values y [B, H, N, b], whose signs are the code bits; in full precision at any time."""
+        with torch.autocast(x.device.type, enabled=False):
+            features = self.features(x.to(self.threshold.dtype))
+            return features @ self.rows.mT - self.threshold[:, None]
 
     @property
     def rows(self):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from golden.hashing import KernelHash, SignSTE, sign
+from golden.hashing import KernelHash, LinearHash, SignSTE, sign
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +64,16 @@ def test_zero_token_has_zero_dot_products_and_finite_gradient():
     assert torch.equal(hash.distance(x)[0, 0, 1], 1 + hash.anchors[0].square().sum(-1))
     hash.project(x).sum().backward()
     assert x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("family, anchors", [(KernelHash, [6]), (LinearHash, [])])
+def test_codes_are_the_same_where_the_network_runs_in_less_precision(family, anchors):
+    x = torch.randn(1, 2, 400, 8)
+    hash = family(2, 8, 16, *anchors)
+    hash.calibrate(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = hash(x)
+    assert torch.equal(found, hash(x))
 
 
 def test_code_does_not_depend_on_scale():
