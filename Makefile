@@ -9,7 +9,7 @@ WORKERS ?= 2
 SCRIPTS ?= 1000
 
 .PHONY: help demo test lint test-full bench bench-throughput bench-faults bench-accuracy \
-	bench-attention bench-energy bench-fashion bench-ksh bench-minilm bench-synth prove clean
+	bench-attention bench-energy bench-fashion bench-generate bench-ksh bench-minilm bench-synth prove clean
 
 help:
 	@echo "make demo       train, generate, simulate and verify on real images -> $(OUT)/"
@@ -18,6 +18,7 @@ help:
 	@echo "make prove      every formal proof -> docs/results.md"
 	@echo "make bench      simulation speed -> docs/results.md"
 	@echo "make bench-throughput  cycles per token against the best schedule -> docs/results.md"
+	@echo "make bench-generate  time and size of 'generate', up to the largest engines -> docs/results.md"
 	@echo "make bench-accuracy  accuracy over several seeds -> docs/results.md"
 	@echo "make bench-fashion  five seeds on Fashion-MNIST, two hash families -> docs/results.md; hours"
 	@echo "make bench-attention  time and memory beside softmax attention on the CPU -> docs/results.md"
@@ -49,6 +50,9 @@ bench: $(VENV)/installed system-packages
 
 bench-throughput: $(VENV)/installed
 	$(BIN)/python benchmarks/throughput.py
+
+bench-generate: $(VENV)/installed
+	$(BIN)/python benchmarks/generation.py
 
 bench-accuracy: $(VENV)/installed
 	$(BIN)/python benchmarks/accuracy.py

@@ -77,7 +77,7 @@ class MatrixVector(wiring.Component):
             products, ones = [], []
             for lane in range(lanes):
                 weight = matrix[output * lanes + lane]
-                product, one = self._product(Value.cast(vector[lane]), weight)
+                product, one = self._product(m, Value.cast(vector[lane]), weight)
                 products.append(register(m, product, name=f"product_{output}_{lane}"))
                 if one is not None:
                     ones.append(register(m, one, name=f"one_{output}_{lane}"))
@@ -90,16 +90,18 @@ class MatrixVector(wiring.Component):
             m.d.comb += self.results[output].eq(result)
         return m
 
-    def _product(self, element, weight):
+    def _product(self, m, element, weight):
         """Product of an element and an encoded weight, less the +1 that is returned beside it."""
         if self.weights.name == "int8":
             return element * weight.as_signed(), None
         x = element if element.shape().signed else Cat(element, C(0, 1)).as_signed()
+        nonzero = Signal()  # one gate and not one per bit of the product
         if self.weights.name == "ternary":
-            negative, nonzero, product = weight[1], weight[0], x.as_unsigned()
+            negative, product = weight[1], x.as_unsigned()
+            m.d.comb += nonzero.eq(weight[0])
         else:
             size = weight[:-1]  # e + 1, hence the lowest bit of the shifted element is dropped
-            negative, nonzero, product = weight[-1], size.any(), (x << size)[1:]
-        width = len(product)
-        flipped = (product ^ negative.replicate(width)) & nonzero.replicate(width)
-        return flipped.as_signed(), negative & nonzero
+            negative, product = weight[-1], (x << size)[1:]
+            m.d.comb += nonzero.eq(size.any())
+        flipped = product ^ negative.replicate(len(product))
+        return Mux(nonzero, flipped, 0).as_signed(), negative & nonzero

@@ -79,13 +79,16 @@ class StateArray(wiring.Component):
         subtract = register(m, ~self.signs, name="subtract")
         values = [register(m, v, name=f"value_{i}") for i, v in enumerate(self.values)]
 
-        updated = Signal(self.row_layout)
+        updated = [
+            Signal(signed(self.width), name=f"updated_{lane}")
+            for lane in range(self.row_layout.length)
+        ]
         rows = self._registers if self.depth == 1 else self._memories
-        running, finished = rows(m, updated, accumulate, accumulate & last)
+        running, finished = rows(m, Cat(*updated), accumulate, accumulate & last)
         m.d.comb += self.row.as_value().eq(finished)
 
         old = Signal(self.row_layout)
-        m.d.comb += old.as_value().eq(running & ~first.replicate(len(running)))
+        m.d.comb += old.as_value().eq(Mux(first, 0, running))
         for output, value in enumerate(values):
             for i in range(self.input_lanes):
                 lane = output * self.input_lanes + i
@@ -185,19 +188,17 @@ class SignedSum(wiring.Component):
         lanes = self.fold.input_lanes
         first = delay(m, self.first, self.latency - 2, name="first")
         last = delay(m, self.last, self.latency - 1, name="last", reset=True)
-        used = [
-            Const(1)
-            if (self.fold.input_steps - 1) * lanes + i < self.fold.inputs
-            else ~self.partial
-            for i in range(lanes)
-        ]
-        subtract = [~self.signs[i] & used[i] for i in range(lanes)]
+        there = range((self.fold.input_steps - 1) * lanes, self.fold.input_steps * lanes)
+        used = Cat(~self.partial if i >= self.fold.inputs else C(1) for i in there)
+        subtract = Signal(lanes)
+        m.d.comb += subtract.eq(~self.signs & used)
         for output in range(self.fold.output_lanes):
             terms = []
             for i in range(lanes):
                 element = Value.cast(self.row[output * lanes + i]).as_unsigned()
                 flipped = element ^ subtract[i].replicate(len(element))
-                terms.append((flipped & used[i].replicate(len(element))).as_signed())
+                beyond = there[i] >= self.fold.inputs
+                terms.append((Mux(self.partial, 0, flipped) if beyond else flipped).as_signed())
             total, one = signed_tree(m, terms, subtract, name=f"sum_{output}")
             running = Signal(signed(self.result_width), name=f"running_{output}", reset_less=True)
             held = Signal(signed(self.result_width), name=f"held_{output}", reset_less=True)

@@ -1,6 +1,8 @@
 """Verilog text of an engine."""
 
+import gc
 import re
+from contextlib import contextmanager
 
 from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
@@ -15,7 +17,6 @@ read_rtlil <<END_OF_DESIGN
 {design}
 END_OF_DESIGN
 proc -norom
-delete t:$memwr_v2 %m t:$meminit_v2 %i
 attrmap -remove init
 memory_collect
 opt_clean -purge
@@ -40,20 +41,48 @@ def emit(config, name="ecoformer_engine"):
     name : str
         Name of the top module.
     """
-    design = rtlil.convert(Top(config), name=name, emit_src=False)
-    _check_tables(design)
+    return _verilog(Top(config), name)
+
+
+def _verilog(component, name):
+    with _no_collector(), _no_zeros():
+        design = rtlil.convert(component, name=name, emit_src=False)
     yosys = find_yosys(lambda version: version >= OLDEST_YOSYS)
     return _without_brackets(
         yosys.run(["-q", "-"], SCRIPT.format(design=design), ignore_warnings=True)
     )
 
 
-def _check_tables(design):
-    """Refuse RTLIL with a table in a module that writes to a memory: its values would be lost."""
-    for module in re.split(r"^module ", design, flags=re.M)[1:]:
-        values = re.findall(r"cell \$meminit_v2 .*?connect \\DATA \d+'([01]+)", module, re.S)
-        if "cell $memwr_v2 " in module and any("1" in bits for bits in values):
-            raise ValueError(f"{module.split()[0]}: a table beside a memory; make it a component")
+@contextmanager
+def _no_collector():
+    """Without the cyclic collector: in millions of objects that all stay, it finds nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@contextmanager
+def _no_zeros():
+    """Memories without the zeros that Amaranth gives to every one: the text has no such values.
+
+    Written out bit by bit they are most of a large engine, and take minutes. Tables keep theirs.
+    """
+    original = rtlil.ModuleEmitter
+
+    class Emitter(original):
+        def emit_memory(self, cell_idx, cell):
+            if any(cell.init):
+                super().emit_memory(cell_idx, cell)
+
+    rtlil.ModuleEmitter = Emitter
+    try:
+        yield
+    finally:
+        rtlil.ModuleEmitter = original
 
 
 def _without_brackets(text):

@@ -1,17 +1,19 @@
 # amaranth: UnusedElaboratable=no
+import gc
 import re
 from dataclasses import replace
 
 import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import Module
-from amaranth.lib import memory
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
 
 from ecoformer.arithmetic import KERNEL_INDEX_BITS, ROOT_INDEX_BITS
 from ecoformer.config import Config
 from ecoformer.layout import Layout
 from hw.manifest import manifest
-from hw.verilog import _check_tables, emit
+from hw.verilog import _verilog, emit
 
 CONFIG = Config(
     head_dim=3, value_dim=2, code_bits=4, anchors=2, max_tokens=6, cycles_per_token=4,
@@ -105,16 +107,35 @@ def test_no_latches_and_no_uninitialised_constants(texts, flow):
     assert not re.search(r"'[bdh][0-9a-f_]*x", text)
 
 
-@pytest.mark.parametrize("init, lost", [([0, 0], False), ([0, 5], True)])
-def test_a_table_beside_a_memory_is_refused(init, lost):
-    m = Module()
-    m.submodules.table = table = memory.Memory(shape=4, depth=2, init=init)
-    m.submodules.other = other = memory.Memory(shape=4, depth=2, init=[])
-    read, write = table.read_port(domain="comb"), other.write_port()
-    ports = [read.addr, read.data, write.addr, write.data, write.en]
-    design = rtlil.convert(m, ports=ports, emit_src=False)
-    if lost:
-        with pytest.raises(ValueError, match="a table beside a memory"):
-            _check_tables(design)
-    else:
-        _check_tables(design)
+class TableBesideMemory(wiring.Component):
+    address: In(1)
+    data: In(4)
+    enable: In(1)
+    found: Out(4)
+    read: Out(4)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.table = table = memory.Memory(shape=4, depth=2, init=[9, 5])
+        m.submodules.store = store = memory.Memory(shape=4, depth=2, init=[])
+        write = store.write_port()
+        looked_up, read = (m_.read_port(domain="comb") for m_ in (table, store))
+        m.d.comb += [
+            looked_up.addr.eq(self.address), self.found.eq(looked_up.data),
+            read.addr.eq(self.address), self.read.eq(read.data),
+            write.addr.eq(self.address), write.data.eq(self.data), write.en.eq(self.enable),
+        ]  # fmt: skip
+        return m
+
+
+def test_a_table_keeps_its_values_beside_a_memory_that_has_none():
+    text = _verilog(TableBesideMemory(), "both")
+    initial = re.findall(r"^ *(\S+) *\[(\d+)\] = 4'h([0-9a-f]);$", text, re.M)
+    assert sorted(value for *_, value in initial) == ["5", "9"], initial
+
+
+def test_emission_leaves_the_process_as_it_was():
+    emitter, collects = rtlil.ModuleEmitter, gc.isenabled()
+    with pytest.raises(TypeError):
+        _verilog(None, "nothing")
+    assert rtlil.ModuleEmitter is emitter and gc.isenabled() == collects

@@ -1,0 +1,84 @@
+"""Time, size and memory of ``ecoformer generate``, up to the largest engines there are.
+
+The largest: every size and count at its end, the folding that just leaves as many lanes as are
+admitted, and parameters for every set.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from results import write_section
+
+from ecoformer.config import RANGES, Config
+from sim.stimulus import random_image
+
+ROOT = Path(__file__).parents[1]
+PRESETS = ("demo", "full-rate")
+LARGEST = {
+    name: RANGES[name][1]
+    for name in (
+        "head_dim", "value_dim", "code_bits", "anchors", "parameter_sets", "state_banks",
+        "bus_bytes", "tuser_width", "output_width", "output_fraction", "offset_fraction",
+    )
+} | {"cycles_per_token": 8}  # fmt: skip
+VARIANTS = {
+    "largest, int8": {"max_tokens": 29_952},
+    "largest, pow2": {"max_tokens": 29_952, "weights": "pow2"},
+    "largest, ternary": {"max_tokens": 29_952, "weights": "ternary"},
+    "largest, own values": {"max_tokens": 3_328, "value_term": "own"},
+    "largest, xnor": {"max_tokens": 256, "dataflow": "xnor"},
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    configs = {name: Config.load(ROOT / "configs" / f"{name}.toml") for name in PRESETS}
+    configs |= {name: Config(**LARGEST | changed) for name, changed in VARIANTS.items()}
+    rows = []
+    for name, config in configs.items():
+        rows.append([name, config.parameter_sets, *_generate(config, options.seed)])
+        print(*rows[-1], file=sys.stderr, flush=True)
+    write_section(
+        "Time to generate",
+        "make bench-generate",
+        options.seed,
+        ["engine", "parameter sets", "seconds", "of a processor", "Verilog, MB", "memory, MB"],
+        rows,
+    )
+
+
+def _generate(config, seed):
+    """Seconds, processor seconds, megabytes of Verilog and of memory of one ``generate``."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        (folder / "engine.toml").write_text(config.as_toml())
+        image = random_image(config, np.random.default_rng(seed), sets=config.parameter_sets)
+        image.save(folder / "parameters.safetensors", config)
+        begun = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ecoformer", "generate", "-c", "engine.toml", "-p",
+             "parameters.safetensors", "-o", "engine"],
+            cwd=folder, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.monotonic() - begun
+        if status:
+            raise SystemExit(f"generate: exit status {os.waitstatus_to_exitcode(status)}")
+        (verilog,) = (folder / "engine" / "rtl").glob("*.v")
+        size = verilog.stat().st_size
+    return (
+        f"{seconds:.1f}", f"{usage.ru_utime + usage.ru_stime:.1f}", f"{size / 1e6:.2f}",
+        f"{usage.ru_maxrss / 1e3:,.0f}",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
