@@ -22,7 +22,8 @@ ROOT = Path(__file__).parents[1]
 TOP = "ecoformer_engine"
 DEVICE, SPEED = "85k", 6
 RUNS = (
-    ("demo", "ecp5"), ("k16", "ecp5"), ("xnor", "ecp5"), ("full-rate", "ecp5"), ("k4", "ecp5"),
+    ("demo", "ecp5"), ("k16", "ecp5"), ("softmax", "ecp5"), ("xnor", "ecp5"),
+    ("full-rate", "ecp5"), ("k4", "ecp5"),
     ("demo", "xc7"),
 )  # fmt: skip
 

@@ -29,6 +29,8 @@ KERNEL_FRACTION = 8
 """Fraction bits of a kernel argument: one table step is 1/256, so the table spans [0, 8)."""
 KERNEL_WIDTH = 9
 """Unsigned bits of a kernel value κ; 511 stands for 1. Still half a DSP block's multiplier."""
+SCALE_WIDTH = 9
+"""Unsigned bits of the factor that makes differences of scores kernel arguments (softmax)."""
 
 
 class Arithmetic:
@@ -92,6 +94,12 @@ class Arithmetic:
         """Projection and its threshold, signed."""
         return signed_width(self.max_projection)
 
+    @cached_property
+    def score_width(self):
+        """x·x', signed (softmax); a difference of two, which is not negative, takes as many."""
+        c = self.config
+        return signed_width(c.head_dim << (2 * c.token_width - 2))
+
     # -- attention -------------------------------------------------------------------------------
 
     @cached_property
@@ -150,7 +158,9 @@ class Arithmetic:
 
     @property
     def _max_weight(self):
-        """Largest magnitude of one attention weight ((h·h) << g) + C."""
+        """Largest magnitude of one attention weight ((h·h) << g) + C, or of e^(s - max)."""
+        if self.config.hash == "none":
+            return 2**KERNEL_WIDTH - 1
         return (self.config.code_bits << self.config.offset_fraction) + self.max_offset
 
     @property

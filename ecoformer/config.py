@@ -9,6 +9,7 @@ import tomllib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from ecoformer.arithmetic import Arithmetic
 from ecoformer.errors import EcoformerError
 from ecoformer.folding import Fold
 from ecoformer.weights import WEIGHT_FORMATS
@@ -39,11 +40,11 @@ RANGES = {
     "clock_mhz": (1, 1_000),
 }
 CHOICES = {
-    "hash": (("rbf", "linear", "codes"), ()),
+    "hash": (("rbf", "linear", "codes", "none"), ()),
     "weights": (tuple(WEIGHT_FORMATS), ()),
     "value_term": (("sum", "own"), ()),
     "mask": (("full",), ("causal",)),
-    "dataflow": (("accumulate", "xnor"), ("bucketed",)),
+    "dataflow": (("accumulate", "xnor", "softmax"), ("bucketed",)),
 }
 """Values of every enumeration: those that work, and those that are refused in this version."""
 
@@ -74,7 +75,8 @@ class Config:
         Length b of the binary code, 1…128.
     hash : str
         Hash family. ``rbf``: the kernelized hash of the paper. ``linear``: sign(W·x - t), without
-        a multiplier where the weights need none. ``codes``: the host sends the codes.
+        a multiplier where the weights need none. ``codes``: the host sends the codes. ``none``: the
+        tokens themselves, for softmax attention; nothing depends on ``code_bits`` then.
     weights : str
         What anchors and projections may hold (`ecoformer.weights`); always loadable at run time.
     anchors : int
@@ -92,6 +94,7 @@ class Config:
         ``full``: every token attends to every token of its sequence.
     dataflow : str
         ``accumulate`` (linear in N) or ``xnor`` (quadratic: one pair of tokens per cycle).
+        ``softmax``, with ``hash = "none"`` and no other: what all of this is compared with.
     max_tokens : int
         Longest sequence, 1…65,536 and within the block RAM of an LFE5U-85F.
     cycles_per_token : int
@@ -169,6 +172,11 @@ class Config:
                 f"tuser_width must be 0 or name each of {self.parameter_sets} parameter sets, "
                 f"which takes {(self.parameter_sets - 1).bit_length()} bits, not {self.tuser_width}"
             )
+        if (self.hash == "none") != (self.dataflow == "softmax"):
+            raise ValueError(
+                f"dataflow must be 'softmax' with hash = 'none' and with no other, not "
+                f"{self.dataflow!r} with {self.hash!r}"
+            )
         self._check_area()
 
     @property
@@ -216,6 +224,11 @@ class Config:
                 f"not {self.buffer_bits} at {self.max_tokens} tokens"
             )
 
+    @property
+    def is_hashed(self):
+        """Whether the engine hashes: whether it has a projection."""
+        return self.hash in ("rbf", "linear")
+
     # -- folding: how much of each unit exists, and for how many cycles it works on a token ----
 
     @property
@@ -235,16 +248,22 @@ class Config:
         folds = {}
         if self.hash == "rbf":
             folds["dot products"] = self.dot_fold
-        if self.hash != "codes":
+        if self.is_hashed:
             folds["projection products"] = self.projection_fold
         return folds
 
     @property
     def state_fold(self):
-        """b × E state matrix S, accumulated and queried."""
-        return Fold(self.code_bits, self.value_dim, self.cycles_per_token)
+        """b × E state matrix S, accumulated and queried; softmax attention has sums alone."""
+        rows = 1 if self.hash == "none" else self.code_bits
+        return Fold(rows, self.value_dim, self.cycles_per_token)
 
     # -- the wire --------------------------------------------------------------------------------
+
+    @property
+    def key_width(self):
+        """Bits of a hashed token: its code, or all of its elements where there is no hash."""
+        return self.head_dim * self.token_width if self.hash == "none" else self.code_bits
 
     @property
     def key_elements(self):
@@ -280,9 +299,12 @@ class Config:
     def buffer_bits(self):
         """Bits of the buffers whose depth is ``max_tokens``."""
         values = self.value_dim * self.value_width
+        depth = 1 << (self.max_tokens - 1).bit_length()
         if self.dataflow == "xnor":
-            depth = 1 << (self.max_tokens - 1).bit_length()  # of each bank
             return self.state_banks * depth * (self.code_bits + values)
+        if self.dataflow == "softmax":
+            scores = 2 * depth * Arithmetic(self).score_width
+            return self.state_banks * self.max_tokens * (self.key_width + values) + scores
         return self.max_tokens * (self.code_bits + values * (self.value_term == "own"))
 
     # -- identity --------------------------------------------------------------------------------

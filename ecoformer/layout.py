@@ -72,14 +72,16 @@ class Layout:
     @property
     def scalars(self):
         """Words of the one row of per-set scalars."""
-        return ("shift", "offset") if self.config.hash == "rbf" else ("offset",)
+        return {"rbf": ("shift", "offset"), "none": ("shift", "scale")}.get(
+            self.config.hash, ("offset",)
+        )
 
     @cached_property
     def regions(self):
         """Every region that this engine has, by name, in the order of their numbers."""
         c, weight = self.config, WEIGHT_FORMATS[self.config.weights].bits
         shapes = {"scalars": (1, len(self.scalars), WORD_BITS)}
-        if c.hash != "codes":
+        if c.is_hashed:
             fold = c.projection_fold
             shapes["projection"] = (fold.steps, fold.lanes, weight)
             shapes["threshold"] = (fold.output_steps, fold.output_lanes, THRESHOLD_SLOT)
@@ -129,7 +131,7 @@ class Layout:
         """
         c, encode = self.config, WEIGHT_FORMATS[self.config.weights].encode
         rows = {"scalars": np.array([[getattr(image, name)[index] for name in self.scalars]])}
-        if c.hash != "codes":
+        if c.is_hashed:
             fold = c.projection_fold
             threshold = np.zeros(fold.output_steps * fold.output_lanes, dtype=np.int64)
             threshold[: c.code_bits] = image.threshold[index]

@@ -10,7 +10,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from ecoformer.arithmetic import BIAS_WIDTH, SHIFT_WIDTH, Arithmetic
+from ecoformer.arithmetic import BIAS_WIDTH, SCALE_WIDTH, SHIFT_WIDTH, Arithmetic
 from ecoformer.errors import EcoformerError
 
 __all__ = ["ParameterImage", "FORMAT_VERSION"]
@@ -34,14 +34,17 @@ class ParameterImage:
     bias : int64 array [sets, m]
         ``rbf``: kernel argument of an orthogonal token, in steps of 1/256.
     shift : int64 array [sets]
-        ``rbf``: right shift from scaled cosine to kernel argument.
+        ``rbf``: right shift from scaled cosine to kernel argument. ``none``: from a difference of
+        scores, times ``scale``, to a kernel argument.
+    scale : int64 array [sets]
+        ``none``: see ``shift``.
     projection : int64 array [sets, b, m]
         ``rbf``: rows of A, each scaled to weights. ``linear``: the matrix W [sets, b, D].
     threshold : int64 array [sets, b]
         h_r = +1 where the projection on row r is ≥ threshold[r]; ``rbf`` holds the mean kernel
-        vector μ here. Not for ``codes``.
+        vector μ here.
     offset : int64 array [sets]
-        C = round(c·2^g).
+        C = round(c·2^g). Not for ``none``.
     value_scale : float32 array [sets]
         For the host only: a value is ``v ≈ value_scale · v_int``.
     token_scale : float32 array [sets]
@@ -54,9 +57,10 @@ class ParameterImage:
     anchors: np.ndarray | None = None
     bias: np.ndarray | None = None
     shift: np.ndarray | None = None
+    scale: np.ndarray | None = None
     projection: np.ndarray | None = None
     threshold: np.ndarray | None = None
-    offset: np.ndarray
+    offset: np.ndarray | None = None
     value_scale: np.ndarray
     token_scale: np.ndarray | None = None
     unit_tokens: np.ndarray | None = None
@@ -69,7 +73,7 @@ class ParameterImage:
     @property
     def sets(self):
         """Number of parameter sets in the image."""
-        return len(self.offset)
+        return len(self.value_scale)
 
     def check(self, config):
         """Refuse shapes and values that do not fit ``config``.
@@ -181,15 +185,20 @@ def _rules(config):
     """Shape without sets, least and greatest element of every integer array that must be there."""
     c, bits = config, Arithmetic(config)
     weight = bits.weights.values[0], bits.weights.values[-1]
-    rules = {"offset": ((), 0, bits.max_offset)}
-    if c.hash != "codes":
+    rules = {}
+    if c.hash != "none":
+        rules["offset"] = ((), 0, bits.max_offset)
+    if c.is_hashed:
         fold = c.projection_fold
         rules["projection"] = ((fold.outputs, fold.inputs), *weight)
         rules["threshold"] = ((c.code_bits,), -bits.max_projection, bits.max_projection)
+    if c.hash in ("rbf", "none"):
+        rules["shift"] = ((), 0, 2**SHIFT_WIDTH - 1)
+    if c.hash == "none":
+        rules["scale"] = ((), 0, 2**SCALE_WIDTH - 1)
     if c.hash == "rbf":
         rules["anchors"] = ((c.anchors, c.head_dim), *weight)
         rules["bias"] = ((c.anchors,), *_signed(BIAS_WIDTH))
-        rules["shift"] = ((), 0, 2**SHIFT_WIDTH - 1)
     return rules
 
 

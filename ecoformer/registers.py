@@ -128,9 +128,14 @@ def _map(*rows):
     return {register.name: register for register in registers}
 
 
+NUMBERS = {"dataflow": {"bucketed": 2, "softmax": 3}}
+"""Numbers of values that are not in the order in which they came."""
+
+
 def _choice(name, high, low, text):
-    """Field that tells the value of an enumeration of the configuration."""
+    """Field that tells the value of an enumeration of the configuration; numbers never change."""
     values = {value: number for number, value in enumerate(sum(CHOICES[name], ()))}
+    values |= NUMBERS.get(name, {})
     return Field(name.upper(), high, low, text, values)
 
 

@@ -15,12 +15,13 @@ from hw.normaliser import Normaliser
 from hw.output import Beat, Collector, Sender, Words
 from hw.parameters import ParameterMemory, ParameterWrite, SlotTable
 from hw.pipeline import delay, register
-from hw.tokens import Key
+from hw.softmax import SoftmaxCore
+from hw.tokens import Key, core_scalars
 from hw.xnor import XnorCore
 
 __all__ = ["Engine"]
 
-CORES = {"accumulate": AccumulateCore, "xnor": XnorCore}
+CORES = {"accumulate": AccumulateCore, "xnor": XnorCore, "softmax": SoftmaxCore}
 
 SHALLOW = 16
 """Places of a memory made of look-up tables."""
@@ -172,10 +173,10 @@ class Engine(wiring.Component):
             start.eq(receiver.o.valid & receiver.o.ready),
             scalars.slot.eq(token.slot),
         ]
-        if "shift" in parameters:
+        if c.hash == "rbf":
             m.d.comb += hashing.shift.eq(parameters["shift"][:SHIFT_WIDTH])
 
-        # The offset arrives after the token, with the token's delayed companions.
+        # The scalars arrive after the token, with the token's delayed companions.
         companion = Signal(Key(c))
         memory_time = ParameterMemory.LATENCY
         started = delay(m, start, memory_time, name="started", reset=True)
@@ -184,17 +185,17 @@ class Engine(wiring.Component):
         m.d.comb += [
             companion.v.as_value().eq(delay(m, token.v.as_value(), memory_time, name="v")),
             companion.tag.as_value().eq(delay(m, token.tag.as_value(), memory_time, name="tag")),
-            companion.offset.eq(parameters["offset"]),
+            *(companion[name].eq(parameters[name]) for name in core_scalars(c)),
             core.keys.valid.eq(hashing.o.valid),
             hashing.o.ready.eq(core.keys.ready),
             pop.eq(core.keys.ready & hashing.o.valid),
         ]
-        waiting = self._wait(m, companion.as_value()[c.code_bits :], started, pop)
+        waiting = self._wait(m, companion.as_value()[c.key_width :], started, pop)
         m.d.comb += key.as_value().eq(Cat(hashing.o.payload, waiting))
 
         # For benches: the code of every token, as it leaves the hash unit.
         trace_valid = Signal(attrs={"keep": 1})
-        trace_code = Signal(c.code_bits, attrs={"keep": 1})
+        trace_code = Signal(c.key_width, attrs={"keep": 1})
         m.d.comb += [
             trace_valid.eq(core.keys.valid & core.keys.ready & ~key.tag.error),
             trace_code.eq(key.code),

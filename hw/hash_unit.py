@@ -35,7 +35,7 @@ class HashUnit(wiring.Component):
     write : ``In(ParameterWrite)``
     i : ``In(stream.Signature({x: what is hashed, slot}))``
     o : ``Out(stream.Signature(b))``
-        Bit r is 1 where h_r = +1.
+        Bit r is 1 where h_r = +1; or the token itself.
     """
 
     def __init__(self, config, slots, ports=None):
@@ -48,7 +48,7 @@ class HashUnit(wiring.Component):
             {
                 "write": In(ParameterWrite(slots)),
                 "i": In(stream.Signature(token)),
-                "o": Out(stream.Signature(config.code_bits)),
+                "o": Out(stream.Signature(config.key_width)),
                 **(ports or {}),
             }
         )
@@ -77,7 +77,7 @@ class HashUnit(wiring.Component):
         c = self.config
 
         # One token every k cycles, as long as its code will find room in the buffer.
-        m.submodules.codes = codes = SyncFIFOBuffered(width=c.code_bits, depth=self.depth)
+        m.submodules.codes = codes = SyncFIFOBuffered(width=c.key_width, depth=self.depth)
         inside = Signal(range(self.depth + 1))
         wait = Signal(range(c.cycles_per_token))
         start = Signal()

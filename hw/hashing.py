@@ -28,11 +28,11 @@ __all__ = ["CodeInput", "KernelHash", "LinearHash", "hash_unit"]
 
 def hash_unit(config, slots):
     """The hash unit of the family that ``config`` names."""
-    return {"rbf": KernelHash, "linear": LinearHash, "codes": CodeInput}[config.hash](config, slots)
+    return FAMILIES[config.hash](config, slots)
 
 
 class CodeInput(HashUnit):
-    """No hash: the host sends the codes. A `HashUnit` otherwise."""
+    """No hash: the host sends the codes, or the tokens are compared. A `HashUnit` otherwise."""
 
     pipeline_latency = ParameterMemory.LATENCY
 
@@ -40,7 +40,7 @@ class CodeInput(HashUnit):
         """The code itself, when the token's other parameters are there too."""
         wait = self.pipeline_latency
         done = delay(m, start, wait, name="started", reset=True)
-        return done, delay(m, self.i.payload.x, wait, name="code")
+        return done, delay(m, Value.cast(self.i.payload.x), wait, name="code")
 
 
 class LinearHash(HashUnit):
@@ -226,3 +226,6 @@ class KernelHash(HashUnit):
         finished = delay(m, done, travel + 1, name="kernel_done", reset=True)
         finished_slot = delay(m, slot, travel + 1, name="kernel_slot")
         return finished_slot, finished, Cat(*collected)
+
+
+FAMILIES = {"rbf": KernelHash, "linear": LinearHash, "codes": CodeInput, "none": CodeInput}

@@ -7,16 +7,16 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.arithmetic import Arithmetic
-from hw.tokens import Key
+from hw.tokens import Key, core_scalars
 
-__all__ = ["SequenceQueue"]
+__all__ = ["Sequence", "SequenceQueue"]
 
 
 class Sequence(data.StructLayout):
     """A complete sequence that waits for its query pass.
 
     count : tokens, which is 1 for the one result of a bad packet.
-    offset : C of its set.
+    offset, or scale and shift : scalars of its set.
     bank, user, error : where it is kept, its set, and whether its packet was bad.
     """
 
@@ -25,7 +25,7 @@ class Sequence(data.StructLayout):
         super().__init__(
             {
                 "count": bits.count_width,
-                "offset": bits.offset_width,
+                **core_scalars(config),
                 "bank": ceil_log2(banks),
                 "user": config.tuser_width,
                 "error": 1,
@@ -91,7 +91,7 @@ class SequenceQueue(wiring.Component):
         m.d.comb += [
             self.room.eq(~claims | (free != 0)),
             entry.count.eq(Mux(tag.error, 1, self.position + 1)),
-            entry.offset.eq(self.key.offset),
+            *(entry[name].eq(self.key[name]) for name in core_scalars(self.config)),
             entry.bank.eq(self.bank),
             entry.user.eq(tag.user),
             entry.error.eq(tag.error),

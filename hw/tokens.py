@@ -4,9 +4,9 @@ from amaranth import *
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
-from ecoformer.arithmetic import Arithmetic
+from ecoformer.arithmetic import SCALE_WIDTH, SHIFT_WIDTH, Arithmetic
 
-__all__ = ["Block", "Key", "Tag", "core_signature", "key_shape"]
+__all__ = ["Block", "Key", "Tag", "core_scalars", "core_signature", "key_shape"]
 
 
 def key_shape(config):
@@ -14,6 +14,13 @@ def key_shape(config):
     if config.hash == "codes":
         return unsigned(config.code_bits)
     return data.ArrayLayout(signed(config.token_width), config.head_dim)
+
+
+def core_scalars(config):
+    """Parameters of a set that its attention needs beside every token: dict of name → bits."""
+    if config.hash == "none":
+        return {"scale": SCALE_WIDTH, "shift": SHIFT_WIDTH}
+    return {"offset": Arithmetic(config).offset_width}
 
 
 class Tag(data.StructLayout):
@@ -24,7 +31,7 @@ class Tag(data.StructLayout):
 
 
 class Key(data.StructLayout):
-    """A hashed token: code, values and the offset of its set.
+    """A hashed token: code, values and the scalars of its set.
 
     A token with ``tag.error`` ends a bad packet: everything of that packet is dropped and one
     result with the error bit takes its place.
@@ -33,9 +40,9 @@ class Key(data.StructLayout):
     def __init__(self, config):
         super().__init__(
             {
-                "code": config.code_bits,
+                "code": config.key_width,
                 "v": data.ArrayLayout(signed(config.value_width), config.value_dim),
-                "offset": Arithmetic(config).offset_width,
+                **core_scalars(config),
                 "tag": Tag(config),
             }
         )

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.arithmetic import Arithmetic
+from hw.blocks import send_blocks
 from hw.pipeline import adder_tree, delay, register, tree_latency
 from hw.sequences import SequenceQueue
 from hw.tokens import core_signature
@@ -195,33 +196,5 @@ class XnorCore(wiring.Component):
                 ("error", current.error),
             )
         }
-        self._send(m, last, sums, denominator, tag)
+        send_blocks(m, c, self.blocks, last, sums, denominator, tag)
         return m
-
-    def _send(self, m, last, sums, denominator, tag):
-        """Hand the sums of a query over in blocks, as the linear core does."""
-        _c, fold = self.config, self.config.state_fold
-        block = self.blocks.payload
-        waiting = Signal(len(sums) * len(sums[0]), reset_less=True)
-        blocks_left = Signal(range(fold.output_steps + 1))
-        pace = Signal(range(fold.input_steps))
-        held_tag = Signal(block.tag.shape(), reset_less=True)
-        lanes_bits = fold.output_lanes * len(sums[0])
-        with m.If(last):
-            m.d.sync += [
-                waiting.eq(Cat(*sums)),
-                block.denominator.eq(denominator),
-                blocks_left.eq(fold.output_steps),
-                pace.eq(0),
-            ]
-            m.d.sync += [held_tag[name].eq(register_) for name, register_ in tag.items()]
-        with m.Elif(blocks_left != 0):
-            m.d.sync += pace.eq(Mux(pace == 0, fold.input_steps - 1, pace - 1))
-            with m.If(self.blocks.valid):
-                m.d.sync += [waiting.eq(waiting >> lanes_bits), blocks_left.eq(blocks_left - 1)]
-        m.d.comb += [
-            self.blocks.valid.eq((blocks_left != 0) & (pace == 0)),
-            block.numerators.as_value().eq(waiting),
-            block.final.eq(blocks_left == 1),
-            block.tag.eq(held_tag),
-        ]

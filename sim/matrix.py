@@ -65,7 +65,11 @@ def edge_configs():
     configs["tuser_width=2"] = Config(**base | {"tuser_width": 2})  # just enough for 3 sets
     for name, (values, _) in CHOICES.items():
         for value in values:
-            configs[f"{name}={value}"] = Config(**base | {name: value})
+            configs[f"{name}={value}"] = Config(**_paired(base | {name: value}))
+    for tokens in (1, 2, 13, 100):
+        configs[f"softmax, max_tokens={tokens}"] = Config(
+            **_paired(base | {"hash": "none", "max_tokens": tokens})
+        )
     for tokens in (1, 7, 100):
         configs[f"xnor, max_tokens={tokens}"] = Config(
             **base | {"dataflow": "xnor", "max_tokens": tokens}
@@ -193,7 +197,14 @@ def _smallest():
 
 
 def _complete(part):
-    return Config(**{**SMALLEST, **part})
+    return Config(**_paired({**SMALLEST, **part}))
+
+
+def _paired(part):
+    """``part`` with softmax attention where there is no hash, and the reverse."""
+    if part.get("hash") == "none":
+        return {"dataflow": "softmax", **part}
+    return {"hash": "none", **part} if part.get("dataflow") == "softmax" else part
 
 
 def _fits(part):

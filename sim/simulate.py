@@ -183,15 +183,24 @@ def _read_result(folder, config):
     with np.load(path) as file:
         result = {name: file[name] for name in file.files}
     ends = result["ends"].tolist()
-    bits = np.unpackbits(result["codes"], axis=1, bitorder="little")[:, : config.code_bits]
     return {
         "beats": [result["beats"][a:b] for a, b in zip([0, *ends], ends)],
         "users": result["users"],
         "stamps": {name: result[name] for name in ("first_in", "last_in", "first_out", "last_out")},
         "extra_beats": len(result["beats"]) - (ends[-1] if ends else 0),
-        "codes": 2 * bits.astype(np.int64) - 1,
+        "codes": _keys(config, result["codes"]),
         "cycles": int(result["cycles"]),
         "interrupts": result.get("interrupts"),
         "registers": json.loads(str(result["registers"])),
         "counted": dict(zip(COUNTED, result["counted"].tolist(), strict=True)),
     }
+
+
+def _keys(config, traced):
+    """Codes ±1 of traced tokens, or their elements where there is no hash."""
+    bits = np.unpackbits(traced, axis=1, bitorder="little")[:, : config.key_width].astype(np.int64)
+    if config.hash != "none":
+        return 2 * bits - 1
+    weights = 1 << np.arange(config.token_width)
+    weights[-1] *= -1  # two's complement
+    return bits.reshape(len(bits), config.head_dim, config.token_width) @ weights

@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from ecoformer.arithmetic import BIAS_WIDTH, KERNEL_INDEX_BITS, SHIFT_WIDTH, Arithmetic
+from ecoformer.arithmetic import (
+    BIAS_WIDTH,
+    KERNEL_INDEX_BITS,
+    SCALE_WIDTH,
+    SHIFT_WIDTH,
+    Arithmetic,
+)
 from ecoformer.parameters import ParameterImage
 from ecoformer.workload import Workload
 from golden.integer.hashing import trace_tokens
@@ -28,19 +34,31 @@ def random_image(config, rng, *, sets=None):
     """
     bits = Arithmetic(config)
     sets = config.parameter_sets if sets is None else sets
-    extreme = rng.choice([0, bits.max_offset, bits.max_offset // 2], sets)
-    offset = rng.integers(0, bits.max_offset + 1, sets)
-    arrays = {} if config.hash == "codes" else _random_projection(config, bits, rng, sets)
+    arrays = {}
+    if config.hash == "none":
+        arrays |= _random_scale(bits, rng, sets)
+    else:
+        extreme = rng.choice([0, bits.max_offset, bits.max_offset // 2], sets)
+        offset = rng.integers(0, bits.max_offset + 1, sets)
+        arrays["offset"] = np.where(rng.random(sets) < 0.5, extreme, offset)
+    if config.is_hashed:
+        arrays |= _random_projection(config, bits, rng, sets)
     if config.hash == "rbf":
         arrays |= _random_kernel(config, bits, rng, sets)
-    image = ParameterImage(
-        **arrays,
-        offset=np.where(rng.random(sets) < 0.5, extreme, offset),
-        value_scale=np.ones(sets, dtype=np.float32),
-    )
-    if config.hash != "codes":
+    image = ParameterImage(**arrays, value_scale=np.ones(sets, dtype=np.float32))
+    if config.is_hashed:
         _centre_thresholds(config, image, rng)
     return image
+
+
+def _random_scale(bits, rng, sets):
+    """Mostly such that the differences of scores spread over the table."""
+    spread = bits.score_width - 1 + SCALE_WIDTH - KERNEL_INDEX_BITS
+    likely = rng.integers(max(0, spread - 3), spread + 2, sets)
+    return {
+        "scale": rng.choice([0, 1, (1 << SCALE_WIDTH) - 1], sets, p=[0.1, 0.1, 0.8]),
+        "shift": np.where(rng.random(sets) < 0.8, likely, rng.integers(0, 1 << SHIFT_WIDTH, sets)),
+    }
 
 
 def _random_projection(config, bits, rng, sets):

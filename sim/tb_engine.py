@@ -78,7 +78,7 @@ async def run_job(dut):
         last_in=np.array(source.last, dtype=np.int64),
         first_out=np.array(sink.first, dtype=np.int64),
         last_out=np.array(sink.last, dtype=np.int64),
-        codes=_bytes(codes, -(-config.code_bits // 8)),
+        codes=_bytes(codes, -(-config.key_width // 8)),
         cycles=np.array(cycles),
         interrupts=np.array(interrupts),
         registers=np.array(json.dumps(registers)),

@@ -7,9 +7,9 @@
 
 import numpy as np
 
-from golden.integer.hashing import hash_tokens
+from golden.integer.hashing import EXPONENTIAL, hash_tokens
 
-__all__ = ["accumulate", "attend", "divide", "query", "similarity_sums"]
+__all__ = ["accumulate", "attend", "divide", "query", "similarity_sums", "softmax_sums"]
 
 
 def attend(config, image, index, tokens, values, queries=None):
@@ -35,12 +35,15 @@ def attend(config, image, index, tokens, values, queries=None):
     """
     codes = hash_tokens(config, image, index, tokens)
     asking = codes if queries is None else hash_tokens(config, image, *queries)
-    offset = image.offset[index]
-    if config.dataflow == "xnor":
+    if config.dataflow == "softmax":
+        scale, shift = image.scale[index], image.shift[index]
+        numerator, denominator = softmax_sums(codes, values, scale, shift, asking)
+    elif config.dataflow == "xnor":
+        offset = image.offset[index]
         numerator, denominator = similarity_sums(config, codes, values, offset, asking)
     else:
         state = accumulate(codes, values)
-        numerator, denominator = query(config, asking, state, offset, values)
+        numerator, denominator = query(config, asking, state, image.offset[index], values)
     return divide(config, numerator, denominator), (denominator <= 0).sum(axis=-1)
 
 
@@ -72,6 +75,21 @@ def similarity_sums(config, codes, values, offset, queries=None):
     own = np.eye(count, dtype=np.int64) if config.value_term == "own" else 1
     numerator = (similarity + offset * own) @ np.asarray(values, dtype=np.int64)
     return numerator, similarity.sum(-1) + offset * count
+
+
+def softmax_sums(tokens, values, scale, shift, queries=None):
+    """Numerators [..., N, E] and denominators [..., N] of softmax attention.
+
+    ::
+
+        s_ij = x_i·x_j                  u_ij = min(⌊(max_j s_ij - s_ij)·scale / 2^shift⌋, 2047)
+        w_ij = ⌊511·exp(-u_ij/256) + 1/2⌋       num = Σ_j w_ij·v_j      den = Σ_j w_ij
+    """
+    queries = tokens if queries is None else queries
+    scores = queries @ tokens.swapaxes(-1, -2)
+    arguments = (scores.max(-1, keepdims=True) - scores) * scale >> shift
+    weights = EXPONENTIAL[np.minimum(arguments, len(EXPONENTIAL) - 1)]
+    return weights @ np.asarray(values, dtype=np.int64), weights.sum(-1)
 
 
 def divide(config, numerator, denominator):

@@ -12,7 +12,7 @@
 
     h_r = +1 where Σ_d W[r,d]·x_d ≥ threshold[r]   (ties are +1)
 
-``codes``: the tokens are the codes.
+``codes``: the tokens are the codes. ``none``: the tokens are compared themselves.
 """
 
 from dataclasses import dataclass
@@ -104,7 +104,7 @@ def _codes(image, index, tokens):
     return HashTrace(tokens)
 
 
-FAMILIES = {"rbf": _rbf, "linear": _linear, "codes": _codes}
+FAMILIES = {"rbf": _rbf, "linear": _linear, "codes": _codes, "none": _codes}
 
 
 def _project(image, index, vector):

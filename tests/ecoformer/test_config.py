@@ -85,7 +85,7 @@ def test_a_string_is_asked_for(name, value):
     "name, value, allowed",
     [
         ("mask", "causal", "'full'"),
-        ("dataflow", "bucketed", "'accumulate' or 'xnor'"),
+        ("dataflow", "bucketed", "'accumulate' or 'xnor' or 'softmax'"),
     ],
 )
 def test_choices_of_a_later_version_are_refused_as_such(name, value, allowed):
@@ -107,8 +107,20 @@ def test_unknown_choices_are_refused(name, value):
 
 @pytest.mark.parametrize("name", CHOICES)
 def test_every_buildable_choice_is_accepted(name):
+    paired = {"none": {"dataflow": "softmax"}, "softmax": {"hash": "none"}}
     for value in CHOICES[name][0]:
-        assert getattr(Config(**{**SMALL, name: value}), name) == value
+        config = Config(**{**SMALL, name: value, **paired.get(value, {})})
+        assert getattr(config, name) == value
+
+
+@pytest.mark.parametrize("hash, dataflow", [("none", "xnor"), ("rbf", "softmax")])
+def test_softmax_goes_with_no_hash_and_no_hash_with_softmax(hash, dataflow):
+    with pytest.raises(ValueError) as caught:
+        Config(hash=hash, dataflow=dataflow)
+    assert str(caught.value) == (
+        "dataflow must be 'softmax' with hash = 'none' and with no other, "
+        f"not {dataflow!r} with {hash!r}"
+    )
 
 
 @pytest.mark.parametrize("k", [3, 6, 100, 1_023])
@@ -172,6 +184,16 @@ def test_the_xnor_buffers_hold_codes_and_values_of_every_bank():
     )  # fmt: skip
     assert config.buffer_bits == 3 * 64 * (5 + 3 * 4)
     assert replace(config, max_tokens=33).buffer_bits == config.buffer_bits  # whole address bits
+
+
+def test_the_softmax_buffers_hold_tokens_values_and_two_rows_of_scores():
+    config = Config(
+        **{**SMALL, "hash": "none", "dataflow": "softmax", "max_tokens": 33, "head_dim": 5,
+           "token_width": 6, "value_dim": 3, "value_width": 4, "state_banks": 3}
+    )  # fmt: skip
+    score = 1 + (5 * 32 * 32).bit_length()
+    assert config.buffer_bits == 3 * 33 * (5 * 6 + 3 * 4) + 2 * 64 * score
+    assert config.key_width == 30 and config.hash_folds == {}
 
 
 def test_the_ring_holds_the_values_that_their_own_tokens_need():
@@ -269,6 +291,7 @@ def test_toml_round_trip(tmp_path):
         dict(dataflow="xnor", max_tokens=7, head_dim=5, offset_fraction=3),
         dict(output_width=24, output_fraction=12, token_width=4, value_width=5, state_banks=8),
         dict(hash="linear", weights="ternary", value_term="own"),
+        dict(hash="none", dataflow="softmax"),
         dict(target_tokens_per_second=3_000_000, clock_mhz=90),
     ):
         config = Config(**changes)

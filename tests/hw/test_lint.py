@@ -31,6 +31,7 @@ CONFIGS = {
     "codes": Config(**SMALL | {"hash": "codes"}),
     "powers of two": Config(**SMALL | {"weights": "pow2"}),
     "quadratic": Config(**SMALL | {"dataflow": "xnor", "max_tokens": 7}),
+    "softmax": Config(**SMALL | {"hash": "none", "dataflow": "softmax", "max_tokens": 7}),
     "odd": ODD,
 }  # fmt: skip
 

@@ -56,6 +56,10 @@ SMALL = {
         value_dim=3, code_bits=11, max_tokens=9, cycles_per_token=1, parameter_sets=2,
         bus_bytes=8, hash="codes",
     ),
+    "softmax": Config(
+        head_dim=5, value_dim=7, max_tokens=11, cycles_per_token=8, parameter_sets=3, bus_bytes=4,
+        token_width=7, output_width=12, state_banks=3, hash="none", dataflow="softmax",
+    ),
     "quadratic, own value": Config(
         head_dim=4, value_dim=3, code_bits=6, max_tokens=7, cycles_per_token=8, parameter_sets=2,
         bus_bytes=2, dataflow="xnor", value_term="own", hash="linear",
