@@ -43,7 +43,7 @@ def main():
     parser.add_argument("--sentences", type=int, default=8000, help="for calibration")
     parser.add_argument("--layer-steps", type=int, default=60)
     parser.add_argument(
-        "--tune", type=int, default=10_000, help="steps of all weights, in the first run only"
+        "--tune", type=int, default=4000, help="steps of all weights, in the first run only"
     )
     parser.add_argument("--tune-lr", type=float, default=5e-4)
     parser.add_argument("--lr", type=float, default=0.01)

@@ -278,6 +278,7 @@ def descend(
                 )
             value.backward()
             optimizer.step()
+            torch.clear_autocast_cache()  # or the weights of before go on being used
             if after_step is not None:
                 after_step()
             if (step + 1) % every == 0 or step + 1 == config.steps:

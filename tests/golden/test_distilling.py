@@ -185,3 +185,18 @@ def test_one_batch_is_too_few():
 def test_bad_config_is_refused(field, value, error, text):
     with pytest.raises(error, match=text):
         Distilling(**{field: value})
+
+
+def test_a_descent_in_less_precision_sees_its_own_steps():
+    """Autocast keeps the weights that it has converted, which are others after every step."""
+    weight = torch.nn.Parameter(torch.zeros(4, 4))
+    x = torch.randn(32, 4, generator=torch.Generator().manual_seed(0))
+
+    def loss(scale):
+        return (torch.nn.functional.linear(x, weight).float() - scale * x).square().mean()
+
+    with torch.autocast("cpu", torch.bfloat16):
+        history = descend(
+            [weight], loss, [1.0, 1.0], [1.0], Distilling(steps=60, lr=0.2), torch.Generator()
+        )
+    assert history[-1] < 0.01 * history[0]
