@@ -9,7 +9,7 @@ from amaranth.back import rtlil
 
 from hw.top import Top
 
-__all__ = ["emit"]
+__all__ = ["emit", "to_verilog"]
 
 OLDEST_YOSYS = (0, 40)
 SCRIPT = """\
@@ -41,10 +41,11 @@ def emit(config, name="ecoformer_engine"):
     name : str
         Name of the top module.
     """
-    return _verilog(Top(config), name)
+    return to_verilog(Top(config), name)
 
 
-def _verilog(component, name):
+def to_verilog(component, name):
+    """Verilog of any component, its top module called ``name``."""
     with _no_collector(), _no_zeros():
         design = rtlil.convert(component, name=name, emit_src=False)
     yosys = find_yosys(lambda version: version >= OLDEST_YOSYS)

@@ -76,6 +76,7 @@ class _Packing:
             if cell["type"] == CARRY:
                 self._cut_feed_out(cell)
         for name in self._chain_starts():
+            self._swap_feed_in(name)
             self._fill_feed_in(name)
         return self.moved
 
@@ -162,6 +163,51 @@ class _Packing:
             for name, cell in self.cells.items()
             if cell["type"] == CARRY and cell["connections"]["CIN"][0] not in inside
         ]
+
+    def _swap_feed_in(self, start):
+        """Let what a half has on a pin be its carry in, and the table that made that move in.
+
+        The first column of a chain adds three bits, which Yosys may take in any order: best is one
+        that needs no table as the carry in.
+        """
+        cell = self.cells[start]
+        carry = cell["connections"]["CIN"][0]
+        name = self.driver.get(carry)
+        if name is None or self.loads[carry] != [(start, "CIN")]:
+            return
+        table = self.cells[name]
+        if "keep" in table["attributes"] or cell["parameters"].get("INJECT1_0", "NO") != "NO":
+            return
+        pins = [cell["connections"][pin + "0"][0] for pin in PINS]
+        inner = [table["connections"][pin][0] for pin in PINS]
+        nets = list(dict.fromkeys(net for net in pins + inner if isinstance(net, int)))
+        if len(nets) > len(PINS):
+            return
+        init, table_init = _bits(cell, "INIT0"), _bits(table, "INIT")
+        for entering in dict.fromkeys(net for net in pins if isinstance(net, int)):
+            rows = []
+            for values in product((0, 1), repeat=len(nets)):
+                known = dict(zip(nets, values))
+                was = table_init[_index([_value(net, known) for net in inner])]
+                index = _index([_value(pin, known) for pin in pins])
+                leaves = was if init[index] else init[index & 3]
+                passes = init[index] ^ was ^ known[entering]
+                if passes and leaves != known[entering]:
+                    break
+                rows.append((passes, leaves))
+            else:
+                if (found := _fit(tuple(rows), len(nets))) is not None:
+                    break
+        else:
+            return
+        order, bits = found
+        self._set_half(start, "0", [nets[i] if i < len(nets) else HIGH for i in order], bits)
+        for pin in PINS:
+            self._unload(table["connections"][pin][0], name, pin)
+        del self.cells[name], self.driver[carry], self.loads[carry]
+        cell["connections"]["CIN"] = [entering]
+        self.loads[entering].append((start, "CIN"))
+        self.moved["tables"] += 1
 
     def _fill_feed_in(self, start):
         """Shift a chain with a spare half at its end by one bit, and make its carry in the first.

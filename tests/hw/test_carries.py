@@ -117,6 +117,39 @@ def test_a_lane_takes_a_table_per_bit():
     assert list(after["cells"]) == ["add"]
 
 
+def crossed(flip=lambda v, s: v ^ s, **attributes):
+    """`lane` as Yosys leaves it at times: the masked bit is the carry in, the sign an operand."""
+    a, v, s = (10, 11), (20, 21), (50, 51)
+    low = "1100" + "0000" * 2 + "0010"  # P = B, G = A & ~B, with C and D high
+    return module(
+        [FIRST, SIGN, *a, *v], s,
+        mask0=table([a[0], FIRST], 30, lambda a, f: a & ~f, **attributes),
+        mask1=table([a[1], FIRST], 31, lambda a, f: a & ~f),
+        flip1=table([v[1], SIGN], 41, flip),
+        add=carry((SIGN, 31), (v[0], 41), s, 30, 60, c=("1", "0"), d=("1", "1"), init=(low, ADD)),
+    )  # fmt: skip
+
+
+def test_a_table_before_a_carry_in_changes_places_with_a_net():
+    after = check(crossed(), **{"tables": 3, "feed-outs": 1})
+    assert list(after["cells"]) == ["add"]
+    assert after["cells"]["add"]["connections"]["CIN"] == [SIGN]
+
+
+def test_a_table_before_a_carry_in_stays_where_it_must():
+    kept = check(crossed(keep=1), **{"tables": 2, "feed-outs": 1})
+    assert set(kept["cells"]) == {"add", "mask0"}
+    wide = crossed()
+    wide["ports"]["i"]["bits"] += [70, 71]
+    wide["cells"]["mask0"] = table([10, FIRST, 70, 71], 30, lambda a, f, x, y: a & ~f & x | y)
+    wide = check(wide, **{"tables": 2, "feed-outs": 1})
+    assert set(wide["cells"]) == {"add", "mask0"}
+    read = crossed()
+    read["ports"]["o"]["bits"] += [30]
+    read = check(read, **{"tables": 2, "feed-outs": 1})
+    assert set(read["cells"]) == {"add", "mask0"}
+
+
 def test_another_function_is_another_result():
     """The judge tells right from wrong."""
     after = copy.deepcopy(lane(lambda v, s: v | s))

@@ -13,7 +13,7 @@ from ecoformer.arithmetic import KERNEL_INDEX_BITS, ROOT_INDEX_BITS
 from ecoformer.config import Config
 from ecoformer.layout import Layout
 from hw.manifest import manifest
-from hw.verilog import _verilog, emit
+from hw.verilog import emit, to_verilog
 
 CONFIG = Config(
     head_dim=3, value_dim=2, code_bits=4, anchors=2, max_tokens=6, cycles_per_token=4,
@@ -135,7 +135,7 @@ class TableBesideMemory(wiring.Component):
 
 
 def test_a_table_keeps_its_values_beside_a_memory_that_has_none():
-    text = _verilog(TableBesideMemory(), "both")
+    text = to_verilog(TableBesideMemory(), "both")
     initial = re.findall(r"^ *(\S+) *\[(\d+)\] = 4'h([0-9a-f]);$", text, re.M)
     assert sorted(value for *_, value in initial) == ["5", "9"], initial
 
@@ -143,5 +143,5 @@ def test_a_table_keeps_its_values_beside_a_memory_that_has_none():
 def test_emission_leaves_the_process_as_it_was():
     emitter, collects = rtlil.ModuleEmitter, gc.isenabled()
     with pytest.raises(TypeError):
-        _verilog(None, "nothing")
+        to_verilog(None, "nothing")
     assert rtlil.ModuleEmitter is emitter and gc.isenabled() == collects
