@@ -262,7 +262,9 @@ class AccumulateCore(wiring.Component):
         if self.config.value_term == "own":
             fields["v"] = key.v.as_value().shape()
         entry = data.StructLayout(fields)
-        m.submodules.ring = ring = memory.Memory(shape=entry, depth=depth, init=[])
+        # Read ahead, no entry counts that is written in the same cycle: no bypass need be mapped.
+        attrs = {"no_rw_check": 1} if self.lead else {}
+        m.submodules.ring = ring = memory.Memory(shape=entry, depth=depth, init=[], attrs=attrs)
         write = ring.write_port()
         read = ring.read_port()
         head = Signal(range(depth))
@@ -276,7 +278,6 @@ class AccumulateCore(wiring.Component):
             *(write.data[name].eq(key[name]) for name in fields),
             write.en.eq(store),
             read.addr.eq(tail),
-            read.en.eq(pop),
         ]
         with m.If(store):
             m.d.sync += [head.eq(_next(head, depth)), start.eq(packet_start)]
@@ -292,7 +293,17 @@ class AccumulateCore(wiring.Component):
             )
         )  # fmt: skip
         m.d.sync += stored.eq(stored + more - less - dropped)
-        return read.data
+        if not self.lead:
+            m.d.comb += read.en.eq(pop)
+            return read.data
+        # The oldest entry has been there for as many cycles as a slot is decided ahead, so that
+        # the memory may take its time to answer.
+        m.d.comb += read.en.eq(1)
+        oldest = delay(m, read.data.as_value(), self.lead - 1, name="oldest")
+        popped = Signal(entry, reset_less=True)
+        with m.If(pop):
+            m.d.sync += popped.as_value().eq(oldest)
+        return popped
 
     def _results(self, m, steps, has_query, query, query_last, offset_values):
         """Offset terms and totals; numerators and denominator wait for each other."""
