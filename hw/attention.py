@@ -143,7 +143,7 @@ class AccumulateCore(wiring.Component):
         query_last = Signal()
         query_waits = sequences.waiting & self.grant
         m.d.comb += [
-            last.eq(self._decided(m, queried == current.count - 1, "last")),
+            last.eq(self._decided(m, queried == current.final, "last")),
             failed.eq(self._decided(m, current.error, "failed")),
             query_goes.eq(open_ & self._decided(m, query_waits, "query")),
             pop.eq(query_go & ~current.error),

@@ -16,6 +16,7 @@ class Sequence(data.StructLayout):
     """A complete sequence that waits for its query pass.
 
     count : tokens, which is 1 for the one result of a bad packet.
+    final : number of the last of them, which is compared with in many cycles: count - 1.
     offset, or scale and shift : scalars of its set.
     bank, user, error : where it is kept, its set, and whether its packet was bad.
     """
@@ -25,6 +26,7 @@ class Sequence(data.StructLayout):
         super().__init__(
             {
                 "count": bits.count_width,
+                "final": bits.count_width,
                 **core_scalars(config),
                 "bank": ceil_log2(banks),
                 "user": config.tuser_width,
@@ -91,6 +93,7 @@ class SequenceQueue(wiring.Component):
         m.d.comb += [
             self.room.eq(~claims | (free != 0)),
             entry.count.eq(Mux(tag.error, 1, self.position + 1)),
+            entry.final.eq(Mux(tag.error, 0, self.position)),
             *(entry[name].eq(self.key[name]) for name in core_scalars(self.config)),
             entry.bank.eq(self.bank),
             entry.user.eq(tag.user),
