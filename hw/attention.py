@@ -319,13 +319,13 @@ class AccumulateCore(wiring.Component):
 
         block = self.blocks.payload
         m.d.comb += block.denominator.eq(denominator)
-        row_offset = register(m, query.offset, name="row_offset")  # a row comes a cycle late
+        row_offset = delay(m, query.offset, 2, name="row_offset")  # a row comes a cycle late
         for lane, total in enumerate(self.value_sum.sums):
-            offset_term = register(
-                m, offset_values[lane] * row_offset, name=f"offset_value_{lane}"
-            )
+            # Both operands have registers, without which a block uses none before its multiplier.
+            value = register(m, offset_values[lane], name=f"offset_operand_{lane}")
+            offset_term = register(m, value * row_offset, name=f"offset_value_{lane}")
             offset_term = delay(
-                m, offset_term, self.value_sum.latency - 1, name=f"offset_value_{lane}"
+                m, offset_term, self.value_sum.latency - 2, name=f"offset_value_{lane}"
             )
             numerator = register(m, (total << g) + offset_term, name=f"numerator_{lane}")
             # With own values the sum can be narrower: a slice alone would not extend its sign.
