@@ -58,11 +58,6 @@ WAIVERS = (
     ),
     Waiver(
         "WIDTHEXPAND",
-        "Operator * expects * bits on the LHS, but LHS's VARREF * generates * bits.*",
-        "Both operands are unsigned; Verilog extends the shorter one with zeros.",
-    ),
-    Waiver(
-        "WIDTHEXPAND",
         "Operator SHIFTL expects * bits on the LHS, but LHS's * generates * bits.*",
         "What is shifted left is first extended with zeros to the width of the result.",
     ),

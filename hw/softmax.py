@@ -164,7 +164,7 @@ class SoftmaxCore(wiring.Component):
         current = sequences.current
         query = Signal.like(scoring.begin)
         asked = Signal()  # every query of the current sequence has been begun
-        last_query = query == current.final
+        last_query = query == current.final[: len(query)]
         m.d.comb += [
             self.launch.eq(
                 sequences.waiting & self.grant & ~asked & scoring.idle

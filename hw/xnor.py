@@ -141,8 +141,8 @@ class XnorCore(wiring.Component):
             read_code.addr.eq(Cat(key_index, current.bank)),
             read_value.addr.eq(Cat(key_index, current.bank)),
             query_code.eq(read_query.data),
-            last_key.eq(running & (key_index == current.final)),
-            last_query.eq(query_index == current.final),
+            last_key.eq(running & (key_index == current.final[:index_bits])),
+            last_query.eq(query_index == current.final[:index_bits]),
             sequences.release.eq(last_key & last_query),
         ]
         with m.If(launch):

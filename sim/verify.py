@@ -1,6 +1,6 @@
 """Bit-exact comparison of a simulation with the integer model; every difference is located."""
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
@@ -148,9 +148,10 @@ def _images(image, updates, count):
 
 
 def _replaced(image, update):
+    updated = update.arrays()
     return type(image)(**{
-        f.name: np.concatenate([getattr(update, f.name), getattr(image, f.name)[update.sets :]])
-        for f in fields(image)
+        name: np.concatenate([updated[name], array[update.sets :]])
+        for name, array in image.arrays().items()
     })  # fmt: skip
 
 
