@@ -1,8 +1,48 @@
-"""From the sums of a whole query to blocks, for the cores that have them all at once."""
+"""Sums over pairs of tokens and their way out, for the cores that weight one pair per cycle."""
 
 from amaranth import *
 
-__all__ = ["send_blocks"]
+from ecoformer.arithmetic import Arithmetic
+from hw.pipeline import register
+
+__all__ = ["send_blocks", "weighted_sums"]
+
+
+def weighted_sums(m, config, value_weight, weight, values, first, valid):
+    """Σ value_weight·v and Σ weight over the keys of a query; a sum is there two cycles later.
+
+    Parameters
+    ----------
+    m : Module
+    config : Config
+    value_weight, weight : Value
+        Of one key: in the numerator and in the denominator.
+    values : Value
+        All elements of its value, packed, at the same time.
+    first, valid : Value
+        Whether it is a query's first, and whether there is one; a cycle later.
+
+    Returns
+    -------
+    sums : list of Signal
+        One for every output lane of every step; those beyond the last element are 0.
+    denominator : Signal
+    """
+    bits, fold = Arithmetic(config), config.state_fold
+    sums = []
+    for e in range(fold.output_lanes * fold.output_steps):
+        used = e < config.value_dim
+        element = values.word_select(e, config.value_width).as_signed() if used else C(0)
+        product = register(m, value_weight * element, name=f"product_{e}")
+        total = Signal(signed(bits.numerator_width), name=f"sum_{e}", reset_less=True)
+        with m.If(valid):
+            m.d.sync += total.eq(Mux(first, 0, total) + product)
+        sums.append(total)
+    denominator = Signal(signed(bits.denominator_width), reset_less=True)
+    weight_1 = register(m, weight, name="weight_1")
+    with m.If(valid):
+        m.d.sync += denominator.eq(Mux(first, 0, denominator) + weight_1)
+    return sums, denominator
 
 
 def send_blocks(m, config, blocks, last, sums, denominator, tag):

@@ -24,9 +24,6 @@ __all__ = ["KernelLane", "RootUnit"]
 class Table(wiring.Component):
     """A constant table in a block RAM. Its answer is registered, as of a parameter memory.
 
-    A component of its own because the Verilog of a module that writes to a memory has no initial
-    values (:mod:`hw.verilog` refuses it).
-
     Parameters
     ----------
     values : list of int

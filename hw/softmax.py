@@ -15,7 +15,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.arithmetic import KERNEL_INDEX_BITS, KERNEL_WIDTH, Arithmetic, exponential_table
-from hw.blocks import send_blocks
+from hw.blocks import send_blocks, weighted_sums
 from hw.kernel import Table
 from hw.pipeline import adder_tree, delay, register, tree_latency
 from hw.sequences import Sequence, SequenceQueue
@@ -307,7 +307,7 @@ class SoftmaxCore(wiring.Component):
 
     def _weigh(self, m, scan, weighed, limit, stored, values):
         """Weights by table; sums of weights and of weighted values, in blocks."""
-        c, bits, fold = self.config, self.bits, self.config.state_fold
+        c, bits = self.config, self.bits
         sequence = weighed.sequence
         score = register(m, stored, name="stored_score")
         difference = register(
@@ -330,18 +330,7 @@ class SoftmaxCore(wiring.Component):
         first = delay(m, scan.first, time, name="first")
         valid = delay(m, scan.active, time, name="valid", reset=True)
         last = delay(m, scan.last, time + 1, name="last", reset=True)
-        sums = []
-        for e in range(fold.output_lanes * fold.output_steps):
-            element = value.word_select(e, c.value_width).as_signed() if e < c.value_dim else C(0)
-            product = register(m, weight * element, name=f"product_{e}")
-            total = Signal(signed(bits.numerator_width), name=f"sum_{e}", reset_less=True)
-            with m.If(valid):
-                m.d.sync += total.eq(Mux(first, 0, total) + product)
-            sums.append(total)
-        denominator = Signal(signed(bits.denominator_width), reset_less=True)
-        weight_1 = register(m, weight, name="weight_1")
-        with m.If(valid):
-            m.d.sync += denominator.eq(Mux(first, 0, denominator) + weight_1)
+        sums, denominator = weighted_sums(m, c, weight, weight, value, first, valid)
         tag = {
             name: delay(m, source, time + 1, name=f"tag_{name}")
             for name, source in (

@@ -10,8 +10,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ecoformer.arithmetic import Arithmetic
-from hw.blocks import send_blocks
+from hw.blocks import send_blocks, weighted_sums
 from hw.pipeline import adder_tree, delay, register, tree_latency
 from hw.sequences import SequenceQueue
 from hw.tokens import core_signature
@@ -73,7 +72,6 @@ class XnorCore(wiring.Component):
 
     def __init__(self, config):
         self.config = config
-        self.bits = Arithmetic(config)
         self.popcount = XnorPopcount(config.code_bits)
         super().__init__(core_signature(config))
 
@@ -91,7 +89,7 @@ class XnorCore(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        c, bits, fold = self.config, self.bits, self.config.state_fold
+        c, fold = self.config, self.config.state_fold
         m.submodules.popcount = self.popcount
         index_bits = ceil_log2(c.max_tokens)
         depth = c.state_banks << index_bits
@@ -174,19 +172,7 @@ class XnorCore(wiring.Component):
         last = delay(m, last_key, travel + 1, name="last", reset=True)
 
         value = delay(m, read_value.data, to_weight, name="value")
-        lanes = fold.output_lanes * fold.output_steps
-        sums = []
-        for e in range(lanes):
-            element = value.word_select(e, c.value_width).as_signed() if e < c.value_dim else C(0)
-            product = register(m, value_weight * element, name=f"product_{e}")
-            total = Signal(signed(bits.numerator_width), name=f"sum_{e}", reset_less=True)
-            with m.If(valid):
-                m.d.sync += total.eq(Mux(first, 0, total) + product)
-            sums.append(total)
-        denominator = Signal(signed(bits.denominator_width), reset_less=True)
-        weight_1 = register(m, weight, name="weight_1")
-        with m.If(valid):
-            m.d.sync += denominator.eq(Mux(first, 0, denominator) + weight_1)
+        sums, denominator = weighted_sums(m, c, value_weight, weight, value, first, valid)
 
         tag = {
             name: delay(m, source, travel + 1, name=f"tag_{name}")
