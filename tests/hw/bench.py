@@ -5,7 +5,10 @@ from contextlib import nullcontext
 
 from amaranth.sim import Simulator
 
-__all__ = ["CLOCK", "get", "idle", "load", "put", "receive", "send", "simulate", "ticks", "watch"]
+__all__ = [
+    "CLOCK", "get", "idle", "load", "put", "receive", "run_core", "send", "simulate", "ticks",
+    "watch",
+]  # fmt: skip
 
 CLOCK = 1e-8
 
@@ -95,3 +98,59 @@ def simulate(dut, *benches, background=(), cycles=50_000):
         simulator.add_testbench(bench, background=True)
     with simulator.write_vcd(vcd) if (vcd := os.getenv("VCD")) else nullcontext():
         simulator.run()
+
+
+def run_core(dut, tokens, expected, *, rng=None, stall=0.0):
+    """Send ``tokens`` to an attention core and check every block.
+
+    ``expected``: ``(user, last, error, denominator, numerators)`` of every result token. Returns
+    the core, its launch cycles, and the cycles of the first blocks.
+    """
+    config, fold = dut.config, dut.config.state_fold
+    launches, blocks, wrong = [], [], []
+
+    async def source(ctx):
+        for token in tokens:
+            await idle(ctx, rng, stall / 2)
+            await put(ctx, dut.keys, token)
+
+    async def allow(ctx):
+        granted = not stall
+        ctx.set(dut.grant, granted)
+        async for _, _, launch in ctx.tick().sample(dut.launch):
+            granted = not stall or (granted and not launch) or rng.random() > stall
+            ctx.set(dut.grant, granted)
+
+    async def wait(ctx):
+        while len(blocks) < len(expected) * fold.output_steps:
+            await ctx.tick()
+        await ctx.tick().repeat(4 * config.cycles_per_token + 2 * dut.latency + config.max_tokens)
+
+    simulate(
+        dut, source, wait,
+        background=[
+            allow,
+            watch(launches, dut.launch, dut.grant),
+            watch(blocks, dut.blocks.valid, dut.blocks.payload),
+            watch(wrong, dut.launch & ~dut.grant),
+        ],
+    )  # fmt: skip
+    assert not wrong, "launched without grant"
+    assert len(launches) == len(expected)
+    assert len(blocks) == len(expected) * fold.output_steps
+    firsts = []
+    for i, (user, last, error, denominator, numerators) in enumerate(expected):
+        mine = blocks[i * fold.output_steps : (i + 1) * fold.output_steps]
+        firsts.append(mine[0][0])
+        assert [t - mine[0][0] for t, _ in mine] == [
+            step * fold.input_steps for step in range(fold.output_steps)
+        ], i
+        assert [b.final for _, b in mine] == [0] * (fold.output_steps - 1) + [1], i
+        final = mine[-1][1]
+        assert (final.tag.user, final.tag.last, final.tag.error) == (user, last, error), i
+        assert all(b.tag.error == error for _, b in mine)
+        if not error:
+            assert [b.denominator for _, b in mine] == [denominator] * fold.output_steps, i
+            lanes = [b.numerators[lane] for _, b in mine for lane in range(fold.output_lanes)]
+            assert lanes[: config.value_dim] == numerators, i
+    return dut, [t for t, _ in launches], firsts

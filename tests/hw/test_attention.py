@@ -10,7 +10,7 @@ from golden.integer.attention import accumulate, query
 from hw.attention import AccumulateCore
 from hw.xnor import XnorCore
 from sim.stimulus import PATTERNS
-from tests.hw.bench import idle, put, simulate, watch
+from tests.hw.bench import run_core
 
 CORES = {"accumulate": AccumulateCore, "xnor": XnorCore}
 
@@ -117,56 +117,9 @@ def draw(config, rng, *, count=None, error=None, pattern=None):
 
 def run(config, packets, *, rng=None, stall=0.0):
     """Send the packets; check every block. Returns the core, launch cycles, first-block cycles."""
-    dut, fold = CORES[config.dataflow](config), config.state_fold
     expected = [result for packet in packets for result in packet.results(config)]
-    launches, blocks, wrong = [], [], []
-
-    async def source(ctx):
-        for packet in packets:
-            for token in packet.tokens():
-                await idle(ctx, rng, stall / 2)
-                await put(ctx, dut.keys, token)
-
-    async def allow(ctx):
-        granted = not stall
-        ctx.set(dut.grant, granted)
-        async for _, _, launch in ctx.tick().sample(dut.launch):
-            granted = not stall or (granted and not launch) or rng.random() > stall
-            ctx.set(dut.grant, granted)
-
-    async def wait(ctx):
-        while len(blocks) < len(expected) * fold.output_steps:
-            await ctx.tick()
-        await ctx.tick().repeat(4 * config.cycles_per_token + 2 * dut.latency)
-
-    simulate(
-        dut, source, wait,
-        background=[
-            allow,
-            watch(launches, dut.launch, dut.grant),
-            watch(blocks, dut.blocks.valid, dut.blocks.payload),
-            watch(wrong, dut.launch & ~dut.grant),
-        ],
-    )  # fmt: skip
-    assert not wrong, "launched without grant"
-    assert len(launches) == len(expected)
-    assert len(blocks) == len(expected) * fold.output_steps
-    firsts = []
-    for i, (user, last, error, denominator, numerators) in enumerate(expected):
-        mine = blocks[i * fold.output_steps : (i + 1) * fold.output_steps]
-        firsts.append(mine[0][0])
-        assert [t - mine[0][0] for t, _ in mine] == [
-            step * fold.input_steps for step in range(fold.output_steps)
-        ], i
-        assert [b.final for _, b in mine] == [0] * (fold.output_steps - 1) + [1], i
-        final = mine[-1][1]
-        assert (final.tag.user, final.tag.last, final.tag.error) == (user, last, error), i
-        assert all(b.tag.error == error for _, b in mine)
-        if not error:
-            assert [b.denominator for _, b in mine] == [denominator] * fold.output_steps, i
-            lanes = [b.numerators[lane] for _, b in mine for lane in range(fold.output_lanes)]
-            assert lanes[: config.value_dim] == numerators, i
-    return dut, [t for t, _ in launches], firsts
+    tokens = [token for packet in packets for token in packet.tokens()]
+    return run_core(CORES[config.dataflow](config), tokens, expected, rng=rng, stall=stall)
 
 
 @pytest.mark.parametrize("seed", [0, 1])

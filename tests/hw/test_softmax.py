@@ -7,7 +7,7 @@ from ecoformer.config import Config
 from golden.integer.attention import softmax_sums
 from hw.softmax import Scan, SoftmaxCore
 from sim.stimulus import PATTERNS, random_image
-from tests.hw.bench import idle, put, simulate, watch
+from tests.hw.bench import run_core, simulate, watch
 
 
 def shape(head_dim, value_dim, k, **others):
@@ -48,8 +48,7 @@ def draw(config, image, rng, *, count=None, error=None, pattern=None):
 
 def run(config, image, packets, *, rng=None, stall=0.0):
     """Send the packets; check every block. Returns the core, launch cycles, first-block cycles."""
-    dut, fold = SoftmaxCore(config), config.state_fold
-    launches, blocks, wrong, expected = [], [], [], []
+    expected = []
     for x, v, index, error in packets:
         if error:
             expected.append((index, 1, 1, None, None))
@@ -73,52 +72,8 @@ def run(config, image, packets, *, rng=None, stall=0.0):
         payloads[-1]["tag"]["last"] = 1
         return payloads
 
-    async def source(ctx):
-        for packet in packets:
-            for token in tokens(*packet):
-                await idle(ctx, rng, stall / 2)
-                await put(ctx, dut.keys, token)
-
-    async def allow(ctx):
-        granted = not stall
-        ctx.set(dut.grant, granted)
-        async for _, _, launch in ctx.tick().sample(dut.launch):
-            granted = not stall or (granted and not launch) or rng.random() > stall
-            ctx.set(dut.grant, granted)
-
-    async def wait(ctx):
-        while len(blocks) < len(expected) * fold.output_steps:
-            await ctx.tick()
-        await ctx.tick().repeat(2 * dut.latency + config.max_tokens)
-
-    simulate(
-        dut, source, wait,
-        background=[
-            allow,
-            watch(launches, dut.launch, dut.grant),
-            watch(blocks, dut.blocks.valid, dut.blocks.payload),
-            watch(wrong, dut.launch & ~dut.grant),
-        ],
-    )  # fmt: skip
-    assert not wrong, "launched without grant"
-    assert len(launches) == len(expected)
-    assert len(blocks) == len(expected) * fold.output_steps
-    firsts = []
-    for i, (user, last, error, denominator, numerators) in enumerate(expected):
-        mine = blocks[i * fold.output_steps : (i + 1) * fold.output_steps]
-        firsts.append(mine[0][0])
-        assert [t - mine[0][0] for t, _ in mine] == [
-            step * fold.input_steps for step in range(fold.output_steps)
-        ], i
-        assert [b.final for _, b in mine] == [0] * (fold.output_steps - 1) + [1], i
-        assert all(
-            (b.tag.user, b.tag.last, b.tag.error) == (user, last, error) for _, b in mine
-        ), i
-        if not error:
-            assert [b.denominator for _, b in mine] == [denominator] * fold.output_steps, i
-            lanes = [b.numerators[lane] for _, b in mine for lane in range(fold.output_lanes)]
-            assert lanes[: config.value_dim] == numerators, i
-    return dut, [t for t, _ in launches], firsts
+    sent = [token for packet in packets for token in tokens(*packet)]
+    return run_core(SoftmaxCore(config), sent, expected, rng=rng, stall=stall)
 
 
 @pytest.mark.parametrize("seed, stall", [(0, 0), (1, 0), (2, 0.6), (3, 0.6)])
