@@ -39,6 +39,32 @@ class AccumulateCore(wiring.Component):
         self.banks = config.state_banks - 1  # one more state is being accumulated
         self.fold = config.state_fold
         self.code_fold = Fold(config.code_bits, 1, config.cycles_per_token)
+        self.state = StateArray(
+            depth=self.fold.steps,
+            input_lanes=self.fold.input_lanes,
+            output_lanes=self.fold.output_lanes,
+            width=bits.state_width,
+            value_width=config.value_width,
+            banks=self.banks,
+        )
+        self.code_sums = StateArray(
+            depth=self.code_fold.steps,
+            input_lanes=self.code_fold.input_lanes,
+            output_lanes=1,
+            width=bits.code_sum_width,
+            value_width=2,
+            banks=self.banks,
+        )
+        self.value_sums = None
+        if config.value_term == "sum":
+            self.value_sums = StateArray(
+                depth=self.fold.output_steps,
+                input_lanes=1,
+                output_lanes=self.fold.output_lanes,
+                width=bits.state_width,
+                value_width=config.value_width,
+                banks=self.banks,
+            )
         self.value_sum = SignedSum(self.fold, bits.state_width, bits.value_sum_width)
         self.similarity = SignedSum(
             self.code_fold, bits.code_sum_width, bits.similarity_sum_width
@@ -48,12 +74,12 @@ class AccumulateCore(wiring.Component):
     @property
     def numerator_time(self):
         """Cycles from a slot's first step to its first numerators: row, sum, total."""
-        return (self.fold.input_steps - 1) + 1 + self.value_sum.latency + 1
+        return (self.fold.input_steps - 1) + self.state.latency + self.value_sum.latency + 1
 
     @property
     def denominator_time(self):
         """Cycles from a slot's first step to its denominator: row, sum, total."""
-        return (self.code_fold.steps - 1) + 1 + self.similarity.latency + 1
+        return (self.code_fold.steps - 1) + self.code_sums.latency + self.similarity.latency + 1
 
     @property
     def latency(self):
@@ -82,7 +108,13 @@ class AccumulateCore(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         c = self.config
-        state, code_sums, value_sums = self._arrays(m)
+        m.submodules.state = state = self.state
+        m.submodules.code_sums = code_sums = self.code_sums
+        value_sums = self.value_sums
+        if value_sums is not None:
+            m.submodules.value_sums = value_sums
+        m.submodules.value_sum = self.value_sum
+        m.submodules.similarity = self.similarity
 
         # -- slots -------------------------------------------------------------------------------
         phase = Signal(range(c.cycles_per_token))
@@ -201,55 +233,31 @@ class AccumulateCore(wiring.Component):
             ]
 
         m.d.comb += [self.value_sum.row.eq(state.row), self.similarity.row.eq(code_sums.row)]
-        for total, walk in ((self.value_sum, steps), (self.similarity, code_steps)):
+        for name, total, array, walk in (
+            ("row", self.value_sum, state, steps),
+            ("code_row", self.similarity, code_sums, code_steps),
+        ):
             block = block_of(query_key.code, walk.input_block, total.fold.input_lanes)
-            m.d.sync += [
-                total.signs.eq(block),
-                total.first.eq(walk.first),
-                total.last.eq(walk.last & has_query),
-            ]
+            asked = {"signs": block, "last": walk.last & has_query}
+            if total.accumulates:
+                asked["first"] = walk.first
             if total.is_uneven:
-                m.d.sync += total.partial.eq(walk.input_block[-1])
+                asked["partial"] = walk.input_block[-1]
+            for member, value in asked.items():
+                late = delay(
+                    m, value, array.latency, name=f"{name}_{member}", reset=member == "last"
+                )
+                m.d.comb += getattr(total, member).eq(late)
         if value_sums is not None:
-            offset_values = value_sums.row
+            offset_values, offset_time = value_sums.row, value_sums.latency
         else:
-            offset_values = data.View(value_blocks, register(
-                m, block_of(query_key.v, steps.output_block, value_blocks.size), name="own_values"
+            offset_time = state.latency
+            offset_values = data.View(value_blocks, delay(
+                m, block_of(query_key.v, steps.output_block, value_blocks.size), offset_time,
+                name="own_values",
             ))  # fmt: skip
-        self._results(m, steps, has_query, query, query_last, offset_values)
+        self._results(m, steps, has_query, query, query_last, offset_values, offset_time)
         return m
-
-    def _arrays(self, m):
-        c, bits = self.config, self.bits
-        m.submodules.state = state = StateArray(
-            depth=self.fold.steps,
-            input_lanes=self.fold.input_lanes,
-            output_lanes=self.fold.output_lanes,
-            width=bits.state_width,
-            value_width=c.value_width,
-            banks=self.banks,
-        )
-        m.submodules.code_sums = code_sums = StateArray(
-            depth=self.code_fold.steps,
-            input_lanes=self.code_fold.input_lanes,
-            output_lanes=1,
-            width=bits.code_sum_width,
-            value_width=2,
-            banks=self.banks,
-        )
-        value_sums = None
-        if c.value_term == "sum":
-            m.submodules.value_sums = value_sums = StateArray(
-                depth=self.fold.output_steps,
-                input_lanes=1,
-                output_lanes=self.fold.output_lanes,
-                width=bits.state_width,
-                value_width=c.value_width,
-                banks=self.banks,
-            )
-        m.submodules.value_sum = self.value_sum
-        m.submodules.similarity = self.similarity
-        return state, code_sums, value_sums
 
     def _ring(self, m, store, key, sequences, pop, stored):
         """What waits between key and query pass: codes, and values where a token's own is needed.
@@ -305,8 +313,11 @@ class AccumulateCore(wiring.Component):
             m.d.sync += popped.as_value().eq(oldest)
         return popped
 
-    def _results(self, m, steps, has_query, query, query_last, offset_values):
-        """Offset terms and totals; numerators and denominator wait for each other."""
+    def _results(self, m, steps, has_query, query, query_last, offset_values, offset_time):
+        """Offset terms and totals; numerators and denominator wait for each other.
+
+        ``offset_values`` are there ``offset_time`` cycles after the step that they belong to.
+        """
         bits, g = self.bits, self.config.offset_fraction
         late = self.denominator_time - self.numerator_time
 
@@ -319,14 +330,13 @@ class AccumulateCore(wiring.Component):
 
         block = self.blocks.payload
         m.d.comb += block.denominator.eq(denominator)
-        row_offset = delay(m, query.offset, 2, name="row_offset")  # a row comes a cycle late
+        row_offset = delay(m, query.offset, offset_time + 1, name="row_offset")
+        wait = self.state.latency + self.value_sum.latency - offset_time - 2
         for lane, total in enumerate(self.value_sum.sums):
             # Both operands have registers, without which a block uses none before its multiplier.
             value = register(m, offset_values[lane], name=f"offset_operand_{lane}")
             offset_term = register(m, value * row_offset, name=f"offset_value_{lane}")
-            offset_term = delay(
-                m, offset_term, self.value_sum.latency - 2, name=f"offset_value_{lane}"
-            )
+            offset_term = delay(m, offset_term, wait, name=f"offset_value_{lane}")
             numerator = register(m, (total << g) + offset_term, name=f"numerator_{lane}")
             # With own values the sum can be narrower: a slice alone would not extend its sign.
             numerator = numerator[: bits.numerator_width].as_signed()
