@@ -13,6 +13,7 @@ from ecoformer.registers import (
     constants,
     register_map,
 )
+from hw.counters import Counters
 from hw.parameters import ParameterWrite
 
 __all__ = ["AxiLite", "RegisterFile"]
@@ -51,10 +52,10 @@ class RegisterFile(wiring.Component):
     """Registers of an engine.
 
     A write is taken when address and data are both offered and no response waits; it acts in that
-    cycle. A read is taken when no answer waits; it sees what writes of earlier cycles left.
-    Both channels can do one access per cycle. Addresses without a register answer SLVERR, as do
-    writes that are not possible now. Byte strobes act on STORED and FLAGS registers; STROBE
-    registers need all four bytes.
+    cycle, one per cycle. A read is taken when no other is under way, at most every other cycle; it
+    sees what writes left, one of its own cycle included. Addresses without a register answer
+    SLVERR, as do writes that are not possible now. Byte strobes act on STORED and FLAGS registers;
+    STROBE registers need all four bytes.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ class RegisterFile(wiring.Component):
             name: Const(value, 32) for name, value in constants(self.config).items()
         }
         for register in registers.values():
-            if register.access in (Access.STORED, Access.FLAGS, Access.COUNTER):
+            if register.access in (Access.STORED, Access.FLAGS):
                 self.values[register.name] = Signal(32, name=register.name.lower())
         status = REGISTERS["STATUS"]
         self.values["STATUS"] = (self.busy << status["BUSY"].low) | (
@@ -158,28 +159,40 @@ class RegisterFile(wiring.Component):
         clear = Mux(accepted["ERRORS"], bus.wdata & mask, 0)
         m.d.sync += errors.eq((errors & ~clear) | self.events.errors)
 
-        for error in Error:
-            self._count(m, error.name, self.events.errors[error])
-        for name in ("TOKENS", "SEQUENCES", "BUSY", "STARVED", "BLOCKED"):
-            self._count(m, name, self.events[name])
-
         # -- read ----------------------------------------------------------------------------------
         read = Signal()
-        m.d.comb += [read.eq(bus.arvalid & (~bus.rvalid | bus.rready)), bus.arready.eq(read)]
+        reading = Signal()
+        asked = Signal(ADDRESS_WIDTH - 2)
+        m.d.comb += [
+            read.eq(bus.arvalid & bus.arready),
+            bus.arready.eq(~reading & (~bus.rvalid | bus.rready)),
+        ]
+        m.d.sync += reading.eq(read)
+        with m.If(read):
+            m.d.sync += asked.eq(bus.araddr[2:])
+        counted = self._counters(m, reading, asked)
         with m.If(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
-        with m.If(read):
+        with m.If(reading):
             m.d.sync += [bus.rvalid.eq(1), bus.rresp.eq(SLVERR), bus.rdata.eq(0)]
-            with m.Switch(bus.araddr[2:]):
+            with m.Switch(asked):
                 for register in registers.values():
                     if register.access.readable:
                         with m.Case(register.offset >> 2):
-                            m.d.sync += [
-                                bus.rdata.eq(self.values[register.name]),
-                                bus.rresp.eq(OKAY),
-                            ]
+                            value = self.values.get(register.name, counted)
+                            m.d.sync += [bus.rdata.eq(value), bus.rresp.eq(OKAY)]
         return m
 
-    def _count(self, m, name, event):
-        counter = self.values[name]
-        m.d.sync += counter.eq(counter + event)
+    def _counters(self, m, reading, asked):
+        """What the counter at the word address ``asked`` holds, while it is read."""
+        kept = [r for r in REGISTERS.values() if r.access is Access.COUNTER]
+        first, last = kept[0].offset >> 2, kept[-1].offset >> 2  # they lie side by side
+        events = {error.name: self.events.errors[error] for error in Error}
+        events |= {r.name: self.events[r.name] for r in kept if r.name not in events}
+        m.submodules.counters = counters = Counters(len(kept), 32)
+        m.d.comb += [
+            counters.events.eq(Cat(events[r.name] for r in kept)),
+            counters.index.eq(asked - first),
+            counters.read.eq(reading & (asked >= first) & (asked <= last)),
+        ]
+        return counters.value
