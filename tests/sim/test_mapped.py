@@ -18,7 +18,11 @@ CONFIG = Config(
     output_fraction=3, max_tokens=6, cycles_per_token=4, parameter_sets=40, bus_bytes=4,
 )  # fmt: skip
 """Small, but with memories for so many sets that parameters lie in block RAM."""
-BLOCKS = {"ecp5": ("MULT18X18D", "DP16KD", "TRELLIS_DPR16X4"), "xc7": ("DSP48E1", "RAMB18E1")}
+BLOCKS = {
+    "ecp5": ("MULT18X18D", "DP16KD", "TRELLIS_DPR16X4"),
+    "xc7": ("DSP48E1", "RAMB18E1"),
+    "ice40": ("SB_RAM40_4K",),
+}
 
 
 @pytest.fixture(scope="module", params=TARGETS)
