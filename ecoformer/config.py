@@ -50,6 +50,8 @@ CHOICES = {
 
 DEFAULT_CYCLES_PER_TOKEN = 16
 MAX_LANES = 2_048
+SERIAL_ELEMENTS = 8
+"""Elements from which on a vector takes less in a memory than in registers."""
 BUFFER_BITS = 3_833_856
 """Block RAM of the default target, an ECP5 LFE5U-85F: 208 blocks of 18 kbit."""
 
@@ -257,6 +259,23 @@ class Config:
         """b × E state matrix S, accumulated and queried; softmax attention has sums alone."""
         rows = 1 if self.hash == "none" else self.code_bits
         return Fold(rows, self.value_dim, self.cycles_per_token)
+
+    @property
+    def is_serial(self):
+        """Whether every unit has one lane and a beat is an element, so that none needs a vector.
+
+        Tokens stay in memory then, and are read element by element. A vector of a few elements is
+        better kept in registers.
+        """
+        folds = (*self.hash_folds.values(), self.state_fold)
+        return (
+            self.is_hashed
+            and self.dataflow == "accumulate"
+            and self.value_term == "sum"
+            and self.bus_bytes == 1
+            and min(self.head_dim, self.value_dim) >= SERIAL_ELEMENTS
+            and all(fold.lanes == 1 for fold in folds)
+        )
 
     # -- the wire --------------------------------------------------------------------------------
 

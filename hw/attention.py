@@ -12,6 +12,7 @@ from amaranth.lib import data, memory, wiring
 
 from ecoformer.arithmetic import Arithmetic
 from ecoformer.folding import Fold
+from hw.elements import ElementQueue
 from hw.pipeline import Steps, block_of, delay, register
 from hw.sequences import SequenceQueue
 from hw.state import SignedSum, StateArray
@@ -31,9 +32,11 @@ class AccumulateCore(wiring.Component):
     Parameters
     ----------
     config : Config
+    waiting : int
+        Tokens whose values may be there at once, in a serial engine.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, waiting=1):
         self.config = config
         self.bits = bits = Arithmetic(config)
         self.banks = config.state_banks - 1  # one more state is being accumulated
@@ -46,6 +49,7 @@ class AccumulateCore(wiring.Component):
             width=bits.state_width,
             value_width=config.value_width,
             banks=self.banks,
+            serial=config.is_serial,
         )
         self.code_sums = StateArray(
             depth=self.code_fold.steps,
@@ -54,6 +58,7 @@ class AccumulateCore(wiring.Component):
             width=bits.code_sum_width,
             value_width=2,
             banks=self.banks,
+            serial=config.is_serial,
         )
         self.value_sums = None
         if config.value_term == "sum":
@@ -64,7 +69,10 @@ class AccumulateCore(wiring.Component):
                 width=bits.state_width,
                 value_width=config.value_width,
                 banks=self.banks,
+                serial=config.is_serial,
             )
+        if config.is_serial:
+            self.values = ElementQueue(config.value_dim, signed(config.value_width), waiting)
         self.value_sum = SignedSum(self.fold, bits.state_width, bits.value_sum_width)
         self.similarity = SignedSum(
             self.code_fold, bits.code_sum_width, bits.similarity_sum_width
@@ -204,7 +212,13 @@ class AccumulateCore(wiring.Component):
         lanes = self.fold.input_lanes
         signs = block_of(operand.code, steps.input_block, lanes)
         value_blocks = data.ArrayLayout(signed(c.value_width), self.fold.output_lanes)
-        values = block_of(operand.v.as_value(), steps.output_block, value_blocks.size)
+        if c.is_serial:
+            m.submodules.values = queue = self.values
+            wiring.connect(m, wiring.flipped(self.elements), queue.write)
+            m.d.comb += [queue.follow.eq(key_go), queue.index.eq(steps.output_step)]
+            values = queue.element
+        else:
+            values = block_of(operand.v.as_value(), steps.output_block, value_blocks.size)
         code_lanes = self.code_fold.input_lanes
         m.d.comb += [
             state.address.eq(steps.step),
@@ -345,10 +359,14 @@ class AccumulateCore(wiring.Component):
             )
 
         travel = self.latency - self.fold.input_steps  # from a block's last step to the block
-        for name, source in (("user", query.user), ("last", query_last), ("error", query.error)):
-            m.d.comb += block.tag[name].eq(delay(m, source, travel, name=f"tag_{name}"))
+        tag = Signal(block.tag.shape())
         m.d.comb += [
-            block.final.eq(delay(m, steps.done, travel, name="final")),
+            tag.user.eq(query.user),
+            tag.last.eq(query_last),
+            tag.error.eq(query.error),
+            Cat(block.final, block.tag.as_value()).eq(
+                delay(m, Cat(steps.done, tag.as_value()), travel, name="tag")
+            ),
             self.blocks.valid.eq(
                 delay(m, steps.last & has_query, travel, name="block_valid", reset=True)
             ),

@@ -15,10 +15,13 @@ from ecoformer.registers import (
 )
 from hw.counters import Counters
 from hw.parameters import ParameterWrite
+from hw.pipeline import below
 
 __all__ = ["AxiLite", "RegisterFile"]
 
 OKAY, SLVERR = 0b00, 0b10
+COUNTERS = [register for register in REGISTERS.values() if register.access is Access.COUNTER]
+"""They lie side by side."""
 
 
 class AxiLite(wiring.Signature):
@@ -52,10 +55,10 @@ class RegisterFile(wiring.Component):
     """Registers of an engine.
 
     A write is taken when address and data are both offered and no response waits; it acts in that
-    cycle, one per cycle. A read is taken when no other is under way, at most every other cycle; it
-    sees what writes left, one of its own cycle included. Addresses without a register answer
-    SLVERR, as do writes that are not possible now. Byte strobes act on STORED and FLAGS registers;
-    STROBE registers need all four bytes.
+    cycle, one per cycle. A read is taken when no other is under way and answered four to seven
+    cycles later; it sees what writes of its own cycle and before left. Addresses without a register
+    answer SLVERR, as do writes that are not possible now. Byte strobes act on STORED and FLAGS
+    registers; STROBE registers need all four bytes.
 
     Parameters
     ----------
@@ -103,6 +106,12 @@ class RegisterFile(wiring.Component):
             self.shadow_ready << status["SHADOW_FREE"].low
         )
 
+        m.submodules.counters = counters = Counters(len(COUNTERS), 32)
+        errors = {error.name: self.events.errors[error] for error in Error}
+        m.d.comb += counters.events.eq(
+            Cat(errors[r.name] if r.name in errors else self.events[r.name] for r in COUNTERS)
+        )
+
         # -- write ---------------------------------------------------------------------------------
         write = Signal()
         mask = Cat(strobe.replicate(8) for strobe in bus.wstrb)
@@ -116,7 +125,7 @@ class RegisterFile(wiring.Component):
         conditions = {
             "CONTROL": whole,
             "PARAM_DATA": self.shadow_ready & whole,
-            "COMMIT": self.shadow_ready & whole & (bus.wdata < self.config.parameter_sets),
+            "COMMIT": self.shadow_ready & whole & below(bus.wdata, self.config.parameter_sets),
         }
         accepted = {
             register.name: write
@@ -160,39 +169,24 @@ class RegisterFile(wiring.Component):
         m.d.sync += errors.eq((errors & ~clear) | self.events.errors)
 
         # -- read ----------------------------------------------------------------------------------
-        read = Signal()
         reading = Signal()
         asked = Signal(ADDRESS_WIDTH - 2)
         m.d.comb += [
-            read.eq(bus.arvalid & bus.arready),
             bus.arready.eq(~reading & (~bus.rvalid | bus.rready)),
+            # Every read waits for a turn of the counters, whatever it reads.
+            counters.read.eq(reading),
+            counters.index.eq(asked - (COUNTERS[0].offset >> 2)),
         ]
-        m.d.sync += reading.eq(read)
-        with m.If(read):
-            m.d.sync += asked.eq(bus.araddr[2:])
-        counted = self._counters(m, reading, asked)
+        with m.If(bus.arvalid & bus.arready):
+            m.d.sync += [reading.eq(1), asked.eq(bus.araddr[2:])]
         with m.If(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
-        with m.If(reading):
-            m.d.sync += [bus.rvalid.eq(1), bus.rresp.eq(SLVERR), bus.rdata.eq(0)]
+        with m.If(counters.done):
+            m.d.sync += [reading.eq(0), bus.rvalid.eq(1), bus.rresp.eq(SLVERR), bus.rdata.eq(0)]
             with m.Switch(asked):
                 for register in registers.values():
                     if register.access.readable:
                         with m.Case(register.offset >> 2):
-                            value = self.values.get(register.name, counted)
+                            value = self.values.get(register.name, counters.value)
                             m.d.sync += [bus.rdata.eq(value), bus.rresp.eq(OKAY)]
         return m
-
-    def _counters(self, m, reading, asked):
-        """What the counter at the word address ``asked`` holds, while it is read."""
-        kept = [r for r in REGISTERS.values() if r.access is Access.COUNTER]
-        first, last = kept[0].offset >> 2, kept[-1].offset >> 2  # they lie side by side
-        events = {error.name: self.events.errors[error] for error in Error}
-        events |= {r.name: self.events[r.name] for r in kept if r.name not in events}
-        m.submodules.counters = counters = Counters(len(kept), 32)
-        m.d.comb += [
-            counters.events.eq(Cat(events[r.name] for r in kept)),
-            counters.index.eq(asked - first),
-            counters.read.eq(reading & (asked >= first) & (asked <= last)),
-        ]
-        return counters.value

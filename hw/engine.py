@@ -9,7 +9,7 @@ from ecoformer.arithmetic import SHIFT_WIDTH
 from ecoformer.layout import Layout
 from ecoformer.registers import Error
 from hw.attention import AccumulateCore
-from hw.hashing import hash_unit
+from hw.hashing import WAITING, hash_unit
 from hw.input import InputBeat, Receiver
 from hw.normaliser import Normaliser
 from hw.output import Beat, Collector, Sender, Words
@@ -55,7 +55,8 @@ class Engine(wiring.Component):
         self.config = config
         self.slots = config.parameter_sets + 1
         self.hashing = hash_unit(config, self.slots)
-        self.core = CORES[config.dataflow](config)
+        waiting = (self.hashing.depth + WAITING,) if config.is_serial else ()
+        self.core = CORES[config.dataflow](config, *waiting)
         self.normaliser = Normaliser(config)
         self.collector = Collector(
             config, self.core.latency + self.normaliser.latency, self.core.interval
@@ -165,8 +166,12 @@ class Engine(wiring.Component):
         c, token = self.config, receiver.o.payload
         start = Signal()
         parameters = dict(zip(Layout(c).scalars, scalars.elements, strict=True))
+        if c.is_serial:
+            connect(m, receiver.x, hashing.elements)
+            connect(m, receiver.v, core.elements)
+        else:
+            m.d.comb += hashing.i.payload.x.eq(token.x)
         m.d.comb += [
-            hashing.i.payload.x.eq(token.x),
             hashing.i.payload.slot.eq(token.slot),
             hashing.i.valid.eq(receiver.o.valid),
             receiver.o.ready.eq(hashing.i.ready),
@@ -182,8 +187,11 @@ class Engine(wiring.Component):
         started = delay(m, start, memory_time, name="started", reset=True)
         pop = Signal()
         key = core.keys.payload
+        if not c.is_serial:
+            m.d.comb += companion.v.as_value().eq(
+                delay(m, token.v.as_value(), memory_time, name="v")
+            )
         m.d.comb += [
-            companion.v.as_value().eq(delay(m, token.v.as_value(), memory_time, name="v")),
             companion.tag.as_value().eq(delay(m, token.tag.as_value(), memory_time, name="tag")),
             *(companion[name].eq(parameters[name]) for name in core_scalars(c)),
             core.keys.valid.eq(hashing.o.valid),

@@ -9,6 +9,7 @@ from amaranth.utils import ceil_log2
 
 from ecoformer.arithmetic import Arithmetic
 from ecoformer.layout import Layout
+from hw.elements import ElementWrite
 from hw.parameters import ParameterMemory, ParameterWrite
 from hw.tokens import key_shape
 
@@ -34,6 +35,8 @@ class HashUnit(wiring.Component):
     -------
     write : ``In(ParameterWrite)``
     i : ``In(stream.Signature({x: what is hashed, slot}))``
+    elements : ``In(ElementWrite)``
+        The x of every token, before it is offered, in a serial engine; ``i`` has none then.
     o : ``Out(stream.Signature(b))``
         Bit r is 1 where h_r = +1; or the token itself.
     """
@@ -43,11 +46,18 @@ class HashUnit(wiring.Component):
         self.slots = slots
         self.bits = Arithmetic(config)
         self.layout = Layout(config)
-        token = data.StructLayout({"x": key_shape(config), "slot": ceil_log2(slots)})
+        token = {"slot": ceil_log2(slots)}
+        elements = {}
+        if config.is_serial:
+            shape = signed(config.token_width)
+            elements["elements"] = In(ElementWrite(config.head_dim, shape))
+        else:
+            token = {"x": key_shape(config), **token}
         super().__init__(
             {
                 "write": In(ParameterWrite(slots)),
-                "i": In(stream.Signature(token)),
+                "i": In(stream.Signature(data.StructLayout(token))),
+                **elements,
                 "o": Out(stream.Signature(config.key_width)),
                 **(ports or {}),
             }

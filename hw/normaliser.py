@@ -98,20 +98,20 @@ class Normaliser(wiring.Component):
 
         pairs = self._digits(m, valid, divisor, pairs)
 
-        tag = delay(m, block.tag.as_value(), self.latency, name="tag")
-        positive = delay(m, positive, width, name="positive")
+        # What waits equally long waits in one memory.
+        beside = delay(m, Cat(block.final, block.tag.as_value()), self.latency, name="tag")
+        positive, *outside = delay(m, Cat(positive, *low, *high), width, name="range")
+        low, high = outside[: len(low)], outside[len(low) :]
         result = self.o.payload
         m.d.comb += [
             self.o.valid.eq(delay(m, valid, width + 1, name="valid", reset=True)),
-            result.tag.as_value().eq(tag),
-            result.final.eq(delay(m, block.final, self.latency, name="final")),
+            Cat(result.final, result.tag.as_value()).eq(beside),
             result.guarded.eq(register(m, ~positive, name="guarded")),
         ]
         top = 1 << (width - 1)
         for lane, pair in enumerate(pairs):
-            is_low = delay(m, low[lane], width, name=f"low_{lane}")
-            is_high = delay(m, high[lane], width, name=f"high_{lane}")
-            inside = Mux(is_low, -top, Mux(is_high, top - 1, (pair[:width] ^ top).as_signed()))
+            quotient = (pair[:width] ^ top).as_signed()
+            inside = Mux(low[lane], -top, Mux(high[lane], top - 1, quotient))
             m.d.comb += result.elements[lane].eq(
                 register(m, Mux(positive, inside, 0), name=f"element_{lane}")
             )

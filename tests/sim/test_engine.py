@@ -36,6 +36,18 @@ SMALL = {
         head_dim=3, value_dim=2, code_bits=3, anchors=2, max_tokens=12, cycles_per_token=64,
         parameter_sets=2, bus_bytes=1, state_banks=8,
     ),
+    "serial": Config(
+        head_dim=11, value_dim=9, code_bits=5, anchors=3, max_tokens=7, cycles_per_token=64,
+        parameter_sets=2, bus_bytes=1, token_width=5, value_width=6, state_banks=3,
+    ),
+    "serial, every step used": Config(
+        head_dim=8, value_dim=8, code_bits=8, anchors=8, max_tokens=7, cycles_per_token=64,
+        parameter_sets=2, bus_bytes=1, weights="pow2",
+    ),
+    "serial, adders only": Config(
+        head_dim=8, value_dim=13, code_bits=4, max_tokens=9, cycles_per_token=64,
+        parameter_sets=2, bus_bytes=1, hash="linear", weights="ternary", output_width=8,
+    ),
     "quadratic": Config(
         head_dim=4, value_dim=3, code_bits=6, anchors=3, max_tokens=11, cycles_per_token=8,
         parameter_sets=2, bus_bytes=2, dataflow="xnor", offset_fraction=1,
