@@ -258,6 +258,11 @@ class Config:
         rows = 1 if self.hash == "none" else self.code_bits
         return Fold(rows, self.value_dim, self.cycles_per_token)
 
+    @property
+    def code_fold(self):
+        """b sums z of code signs, accumulated and queried beside the state."""
+        return Fold(self.code_bits, 1, self.cycles_per_token)
+
     # -- the wire --------------------------------------------------------------------------------
 
     @property

@@ -9,8 +9,9 @@ from amaranth.utils import ceil_log2
 
 from ecoformer.arithmetic import Arithmetic
 from ecoformer.layout import Layout
+from ecoformer.units import hash_units
 from hw.parameters import ParameterMemory, ParameterWrite
-from hw.tokens import key_shape
+from hw.tokens import Busy, key_shape
 
 __all__ = ["HashUnit"]
 
@@ -36,6 +37,8 @@ class HashUnit(wiring.Component):
     i : ``In(stream.Signature({x: what is hashed, slot}))``
     o : ``Out(stream.Signature(b))``
         Bit r is 1 where h_r = +1; or the token itself.
+    busy : ``Out(Busy)``
+        Which units of the family work.
     """
 
     def __init__(self, config, slots, ports=None):
@@ -49,6 +52,7 @@ class HashUnit(wiring.Component):
                 "write": In(ParameterWrite(slots)),
                 "i": In(stream.Signature(token)),
                 "o": Out(stream.Signature(config.key_width)),
+                "busy": Out(Busy(hash_units(config))),
                 **(ports or {}),
             }
         )

@@ -61,6 +61,7 @@ class LinearHash(HashUnit):
             projection.start.eq(start),
             projection.vector.eq(self.i.payload.x.as_value()),
             projection.slot.eq(self.i.payload.slot),
+            self.busy.projection_products.eq(projection.active),
         ]
         return projection.done, projection.code
 
@@ -111,6 +112,7 @@ class KernelHash(HashUnit):
             projection.start.eq(kernel_done),
             projection.vector.eq(kernel),
             projection.slot.eq(slot),
+            self.busy.projection_products.eq(projection.active),
         ]
         return projection.done, projection.code
 
@@ -121,7 +123,11 @@ class KernelHash(HashUnit):
         m.submodules.root = root_unit = RootUnit(c)
         m.submodules.dots = dots
         anchors = self.memory(m, "anchors")
-        m.d.comb += steps.start.eq(start)
+        m.d.comb += [
+            steps.start.eq(start),
+            self.busy.squared_norm.eq(steps.active & steps.output_block[0]),
+            self.busy.dot_products.eq(steps.active),
+        ]
 
         layout = data.ArrayLayout(signed(c.token_width), fold.input_lanes)
         block = data.View(layout, register(
@@ -178,7 +184,7 @@ class KernelHash(HashUnit):
         lanes, block_steps = layout.kernel_lanes, layout.kernel_block_steps
         bias = self.memory(m, "bias")
         m.submodules.kernel_steps = steps = Steps(block_steps, 1)
-        m.d.comb += steps.start.eq(dots.valid)
+        m.d.comb += [steps.start.eq(dots.valid), self.busy.kernel_values.eq(steps.active)]
 
         padded = lanes * block_steps * self.bits.dot_width
         waiting = Signal(padded, reset_less=True)

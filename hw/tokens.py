@@ -5,8 +5,9 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.arithmetic import SCALE_WIDTH, SHIFT_WIDTH, Arithmetic
+from ecoformer.units import core_units
 
-__all__ = ["Block", "Key", "Tag", "core_scalars", "core_signature", "key_shape"]
+__all__ = ["Block", "Busy", "Key", "Tag", "core_scalars", "core_signature", "key_shape"]
 
 
 def key_shape(config):
@@ -64,6 +65,13 @@ class Block(data.StructLayout):
         )
 
 
+class Busy(data.StructLayout):
+    """A probe of units by name: a bit is 1 where the unit works on a token, or a pair of them."""
+
+    def __init__(self, units):
+        super().__init__(dict.fromkeys(units, 1))
+
+
 def core_signature(config):
     """Ports that every attention core has, whatever its dataflow.
 
@@ -71,10 +79,12 @@ def core_signature(config):
     grant : a result token may be started in this cycle; once given it stays until a launch.
     launch : one was started.
     blocks : its blocks, ``state_fold.input_steps`` cycles apart; cannot be held back.
+    busy : which of its units work.
     """
     return {
         "keys": In(stream.Signature(Key(config))),
         "grant": In(1),
         "launch": Out(1),
         "blocks": Out(stream.Signature(Block(config), always_ready=True)),
+        "busy": Out(Busy(core_units(config))),
     }
