@@ -1,6 +1,7 @@
 """Cycles per token, against the best schedule there can be, and how busy accumulate lanes are.
 
-A small engine, because the schedule does not depend on the sizes; the compiled simulation.
+A small engine, because the schedule does not depend on the sizes, but one with a sum of the state
+for every cycle of a slot; the compiled simulation.
 """
 
 import argparse
@@ -48,8 +49,8 @@ def main():
 
 def _measure(k, banks, options, folder):
     config = Config(
-        head_dim=2, value_dim=2, code_bits=4, anchors=2, max_tokens=LONG, cycles_per_token=k,
-        state_banks=banks, parameter_sets=1, bus_bytes=4,
+        head_dim=2, value_dim=4, code_bits=4, anchors=2, max_tokens=LONG, cycles_per_token=k,
+        state_banks=banks, parameter_sets=1, bus_bytes=8,
     )  # fmt: skip
     rng = np.random.default_rng(options.seed)
     rtl = Rtl(config, emit(config), random_image(config, rng), folder)
