@@ -1,6 +1,7 @@
-"""Cycles per token of sequences of mixed lengths, against the best schedule there can be.
+"""Cycles per token, against the best schedule there can be, and how busy accumulate lanes are.
 
-A small engine, because the schedule does not depend on the sizes; the compiled simulation.
+A small engine, because the schedule does not depend on the sizes, but one with a sum of the state
+for every cycle of a slot; the compiled simulation.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from sim.stimulus import random_image, random_workload
 
 SHORT, LONG = 196, 1024
 LENGTHS = {
+    f"{SHORT}": lambda rng, count: np.full(count, SHORT),
     f"{LONG}": lambda rng, count: np.full(count, LONG),
     f"{SHORT} or {LONG}": lambda rng, count: rng.choice([SHORT, LONG], count),
     f"{SHORT}…{LONG}": lambda rng, count: rng.integers(SHORT, LONG + 1, count),
@@ -37,15 +39,18 @@ def main():
         "Throughput of mixed lengths",
         "make bench-throughput",
         options.seed,
-        ["lengths", "banks", "k", "cycles per token", "best schedule", "ratio", "utilisation"],
+        [
+            "lengths", "banks", "k", "cycles per token", "best schedule", "ratio", "utilisation",
+            "accumulate lanes busy, steady",
+        ],  # fmt: skip
         rows,
     )
 
 
 def _measure(k, banks, options, folder):
     config = Config(
-        head_dim=2, value_dim=2, code_bits=4, anchors=2, max_tokens=LONG, cycles_per_token=k,
-        state_banks=banks, parameter_sets=1, bus_bytes=4,
+        head_dim=2, value_dim=4, code_bits=4, anchors=2, max_tokens=LONG, cycles_per_token=k,
+        state_banks=banks, parameter_sets=1, bus_bytes=8,
     )  # fmt: skip
     rng = np.random.default_rng(options.seed)
     rtl = Rtl(config, emit(config), random_image(config, rng), folder)
@@ -60,6 +65,7 @@ def _measure(k, banks, options, folder):
         yield [
             name, banks, k, f"{run.busy_cycles / tokens:.3f}", f"{run.bound_cycles / tokens:.3f}",
             f"{run.busy_cycles / run.bound_cycles:.4f}", f"{run.utilisation:.1%}",
+            f"{run.units['accumulate_lanes']['steady_busy']:.2%}",
         ]  # fmt: skip
 
 

@@ -261,6 +261,11 @@ class Config:
         return Fold(rows, self.value_dim, self.cycles_per_token)
 
     @property
+    def code_fold(self):
+        """b sums z of code signs, accumulated and queried beside the state."""
+        return Fold(self.code_bits, 1, self.cycles_per_token)
+
+    @property
     def is_serial(self):
         """Whether every unit has one lane and a beat is an element, so that none needs a vector.
 

@@ -11,7 +11,6 @@ from amaranth import *
 from amaranth.lib import data, memory, wiring
 
 from ecoformer.arithmetic import Arithmetic
-from ecoformer.folding import Fold
 from hw.elements import ElementQueue
 from hw.pipeline import Steps, block_of, delay, register
 from hw.sequences import SequenceQueue
@@ -41,7 +40,7 @@ class AccumulateCore(wiring.Component):
         self.bits = bits = Arithmetic(config)
         self.banks = config.state_banks - 1  # one more state is being accumulated
         self.fold = config.state_fold
-        self.code_fold = Fold(config.code_bits, 1, config.cycles_per_token)
+        self.code_fold = config.code_fold
         self.state = StateArray(
             depth=self.fold.steps,
             input_lanes=self.fold.input_lanes,
@@ -271,6 +270,15 @@ class AccumulateCore(wiring.Component):
                 name="own_values",
             ))  # fmt: skip
         self._results(m, steps, has_query, query, query_last, offset_values, offset_time)
+        m.d.comb += [
+            self.busy.accumulate_lanes.eq(state.accumulate),
+            self.busy.code_sums.eq(code_sums.accumulate),
+            self.busy.query_lanes.eq(steps.active & has_query),
+            self.busy.similarity_lanes.eq(code_steps.active & has_query),
+            self.busy.offset_products.eq(steps.first & has_query),
+        ]
+        if value_sums is not None:
+            m.d.comb += self.busy.value_sums.eq(value_sums.accumulate)
         return m
 
     def _ring(self, m, store, key, sequences, pop, stored):

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ecoformer.arithmetic import SHIFT_WIDTH
 from ecoformer.layout import Layout
 from ecoformer.registers import Error
+from ecoformer.units import units
 from hw.attention import AccumulateCore
 from hw.hashing import WAITING, hash_unit
 from hw.input import InputBeat, Receiver
@@ -22,6 +23,10 @@ from hw.xnor import XnorCore
 __all__ = ["Engine"]
 
 CORES = {"accumulate": AccumulateCore, "xnor": XnorCore, "softmax": SoftmaxCore}
+
+PROBE = {"keep": 1}
+"""Attribute of what only benches read. It brings a signal into the Verilog and no further: there it
+is logic without a use, which costs nothing."""
 
 SHALLOW = 16
 """Places of a memory made of look-up tables."""
@@ -201,12 +206,14 @@ class Engine(wiring.Component):
         waiting = self._wait(m, companion.as_value()[c.key_width :], started, pop)
         m.d.comb += key.as_value().eq(Cat(hashing.o.payload, waiting))
 
-        # For benches: the code of every token, as it leaves the hash unit.
-        trace_valid = Signal(attrs={"keep": 1})
-        trace_code = Signal(c.key_width, attrs={"keep": 1})
+        # For benches: the code of every token, as it leaves the hash unit, and which units work.
+        trace_valid = Signal(attrs=PROBE)
+        trace_code = Signal(c.key_width, attrs=PROBE)
+        trace_busy = Signal(len(units(c)), attrs=PROBE)
         m.d.comb += [
             trace_valid.eq(core.keys.valid & core.keys.ready & ~key.tag.error),
             trace_code.eq(key.code),
+            trace_busy.eq(Cat(hashing.busy, core.busy, self.normaliser.busy)),
         ]
 
     def _wait(self, m, companion, push, pop):

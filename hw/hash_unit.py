@@ -9,9 +9,10 @@ from amaranth.utils import ceil_log2
 
 from ecoformer.arithmetic import Arithmetic
 from ecoformer.layout import Layout
+from ecoformer.units import hash_units
 from hw.elements import ElementWrite
 from hw.parameters import ParameterMemory, ParameterWrite
-from hw.tokens import key_shape
+from hw.tokens import Busy, key_shape
 
 __all__ = ["HashUnit"]
 
@@ -39,6 +40,8 @@ class HashUnit(wiring.Component):
         The x of every token, before it is offered, in a serial engine; ``i`` has none then.
     o : ``Out(stream.Signature(b))``
         Bit r is 1 where h_r = +1; or the token itself.
+    busy : ``Out(Busy)``
+        Which units of the family work.
     """
 
     def __init__(self, config, slots, ports=None):
@@ -59,6 +62,7 @@ class HashUnit(wiring.Component):
                 "i": In(stream.Signature(data.StructLayout(token))),
                 **elements,
                 "o": Out(stream.Signature(config.key_width)),
+                "busy": Out(Busy(hash_units(config))),
                 **(ports or {}),
             }
         )

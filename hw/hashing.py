@@ -64,6 +64,7 @@ class LinearHash(HashUnit):
         m.d.comb += [
             projection.start.eq(start),
             projection.slot.eq(self.i.payload.slot),
+            self.busy.projection_products.eq(projection.active),
         ]
         if self.config.is_serial:
             connect(m, flipped(self.elements), projection.elements)
@@ -113,7 +114,11 @@ class KernelHash(HashUnit):
         m.submodules.projection = projection = self.projection
         connect(m, flipped(self.write), projection.write)
         slot, kernel_done = self._kernel_stage(m, dots, root, exponent, shift, slot)
-        m.d.comb += [projection.start.eq(kernel_done), projection.slot.eq(slot)]
+        m.d.comb += [
+            projection.start.eq(kernel_done),
+            projection.slot.eq(slot),
+            self.busy.projection_products.eq(projection.active),
+        ]
         return projection.done, projection.code
 
     def _dot_stage(self, m, start, token):
@@ -123,7 +128,11 @@ class KernelHash(HashUnit):
         m.submodules.root = root_unit = RootUnit(c)
         m.submodules.dots = dots
         anchors = self.memory(m, "anchors")
-        m.d.comb += steps.start.eq(start)
+        m.d.comb += [
+            steps.start.eq(start),
+            self.busy.squared_norm.eq(steps.active & steps.output_block[0]),
+            self.busy.dot_products.eq(steps.active),
+        ]
 
         layout = data.ArrayLayout(signed(c.token_width), fold.input_lanes)
         if c.is_serial:
@@ -190,7 +199,7 @@ class KernelHash(HashUnit):
         lanes, block_steps = layout.kernel_lanes, layout.kernel_block_steps
         bias = self.memory(m, "bias")
         m.submodules.kernel_steps = steps = Steps(block_steps, 1)
-        m.d.comb += steps.start.eq(dots.valid)
+        m.d.comb += [steps.start.eq(dots.valid), self.busy.kernel_values.eq(steps.active)]
 
         padded = lanes * block_steps * self.bits.dot_width
         waiting = Signal(padded, reset_less=True)

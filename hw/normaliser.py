@@ -11,8 +11,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.arithmetic import Arithmetic
-from hw.pipeline import delay, register
-from hw.tokens import Block, Tag
+from ecoformer.units import normaliser_units
+from hw.pipeline import delay, delays, register
+from hw.tokens import Block, Busy, Tag
 
 __all__ = ["Normaliser", "Quotients"]
 
@@ -52,6 +53,8 @@ class Normaliser(wiring.Component):
     i : ``In(stream.Signature(Block))``
     o : ``Out(stream.Signature(Quotients))``
         Neither can be held back.
+    busy : ``Out(Busy)``
+        The first stage makes a digit. The others do the same, later.
     """
 
     def __init__(self, config):
@@ -62,6 +65,7 @@ class Normaliser(wiring.Component):
             {
                 "i": In(stream.Signature(Block(config), always_ready=True)),
                 "o": Out(stream.Signature(Quotients(config), always_ready=True)),
+                "busy": Out(Busy(normaliser_units(config))),
             }
         )
 
@@ -133,7 +137,9 @@ class Normaliser(wiring.Component):
                 source = pair if digits == 1 else Mux(valid, pair, state)
                 m.d.sync += state.eq(_digit(source, current, width))
                 stage.append(state)
-            valid = delay(m, valid, digits, name=f"{name}_valid", reset=True)
+            *digit, valid = delays(m, valid, digits, name=f"{name}_valid", reset=True)
+            if begin == 0:
+                m.d.comb += self.busy.quotient_digits.eq(Cat(digit).any())
             divisor, pairs = held, stage
         return pairs
 

@@ -14,6 +14,7 @@ __all__ = [
     "below",
     "block_of",
     "delay",
+    "delays",
     "register",
     "signed_tree",
     "tree_latency",
@@ -44,14 +45,19 @@ def delay(m, value, cycles, *, name, reset=False):
         Clear the chain on reset: for strobes. Data needs none and may use a memory.
     """
     value = Value.cast(value)
-    shape = value.shape()
     if cycles >= LONG_DELAY and not reset and len(value) > 0:
         return _memory_delay(m, value, cycles, name=name)
+    return delays(m, value, cycles, name=name, reset=reset)[-1]
+
+
+def delays(m, value, cycles, *, name, reset=False):
+    """``value`` after 0, 1, … ``cycles`` clock cycles, each in a register; as of :func:`delay`."""
+    chain = [Value.cast(value)]
     for stage in range(cycles):
-        q = Signal(shape, name=f"{name}_{stage + 1}", reset_less=not reset)
-        m.d.sync += q.eq(value)
-        value = q
-    return value
+        q = Signal(chain[0].shape(), name=f"{name}_{stage + 1}", reset_less=not reset)
+        m.d.sync += q.eq(chain[-1])
+        chain.append(q)
+    return chain
 
 
 def _memory_delay(m, value, cycles, *, name):

@@ -43,6 +43,8 @@ class Projection(wiring.Component):
     done : ``Out(1)``
     code : ``Out(b)``
         Bit r is 1 where the projection on row r reaches its threshold; valid with ``done``.
+    active : ``Out(1)``
+        A step is worked on.
     """
 
     def __init__(self, config, slots, element, vectors):
@@ -66,6 +68,7 @@ class Projection(wiring.Component):
                 "slot": In(ceil_log2(slots)),
                 "done": Out(1),
                 "code": Out(config.code_bits),
+                "active": Out(1),
             }
         )
 
@@ -92,6 +95,7 @@ class Projection(wiring.Component):
         block = self._block(m, steps)
         m.d.comb += [
             steps.start.eq(self.start),
+            self.active.eq(steps.active),
             matrix.slot.eq(slot),
             matrix.row.eq(steps.step),
             product.matrix.as_value().eq(matrix.elements.as_value()),

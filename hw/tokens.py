@@ -5,9 +5,10 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.arithmetic import SCALE_WIDTH, SHIFT_WIDTH, Arithmetic
+from ecoformer.units import core_units
 from hw.elements import ElementWrite
 
-__all__ = ["Block", "Key", "Tag", "core_scalars", "core_signature", "key_shape"]
+__all__ = ["Block", "Busy", "Key", "Tag", "core_scalars", "core_signature", "key_shape"]
 
 
 def key_shape(config):
@@ -68,6 +69,13 @@ class Block(data.StructLayout):
         )
 
 
+class Busy(data.StructLayout):
+    """A probe of units by name: a bit is 1 where the unit works on a token, or a pair of them."""
+
+    def __init__(self, units):
+        super().__init__(dict.fromkeys(units, 1))
+
+
 def core_signature(config):
     """Ports that every attention core has, whatever its dataflow.
 
@@ -76,6 +84,7 @@ def core_signature(config):
     launch : one was started.
     blocks : its blocks, ``state_fold.input_steps`` cycles apart; cannot be held back.
     elements : the values of every token, before its key; in a serial engine.
+    busy : which of its units work.
     """
     elements = ElementWrite(config.value_dim, signed(config.value_width))
     return {
@@ -84,4 +93,5 @@ def core_signature(config):
         "grant": In(1),
         "launch": Out(1),
         "blocks": Out(stream.Signature(Block(config), always_ready=True)),
+        "busy": Out(Busy(core_units(config))),
     }

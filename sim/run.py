@@ -7,6 +7,7 @@ import numpy as np
 
 from ecoformer.wire import unpack_sequence
 from sim.schedule import bound
+from sim.utilisation import utilisation
 
 __all__ = ["SimulationRun", "COUNTED"]
 
@@ -44,6 +45,9 @@ class SimulationRun:
         Faults that were injected, by packet number.
     updates : dict of int to ParameterImage
         Images that were loaded during the run, by the first packet they count for.
+    busy : int64 array [2, units] or None
+        Cycles in which each unit of `ecoformer.units.units` worked: all, and those of the steady
+        part. None where the design does not tell, as a netlist.
     interrupts : int64 array [3] or None
         Level of ``irq`` with no flag enabled, with every flag enabled, and after clearing them.
     seconds : float
@@ -65,6 +69,7 @@ class SimulationRun:
     counted: dict
     faults: dict = field(default_factory=dict)
     updates: dict = field(default_factory=dict)
+    busy: np.ndarray | None = None
     interrupts: np.ndarray | None = None
     seconds: float
     simulator: str
@@ -116,6 +121,25 @@ class SimulationRun:
         return self.config.cycles_per_token * self.tokens / max(1, self.busy_cycles)
 
     @property
+    def steady_cycles(self):
+        """Cycles of the steady part: from the first result of the second packet to the last input.
+
+        Before it queries wait for the first sequence, after it nothing is left to hash.
+        """
+        first, last = self.stamps["first_out"], self.stamps["last_in"]
+        return max(0, int(last[-1] - first[1])) if len(first) > 1 else 0
+
+    @property
+    def units(self):
+        """What every unit made of the run and of its steady part, see `sim.utilisation`.
+
+        None where the design does not tell.
+        """
+        if self.busy is None:
+            return None
+        return utilisation(self.config, self.busy, (self.busy_cycles, self.steady_cycles))
+
+    @property
     def bound_cycles(self):
         """Cycles that the best schedule takes for these sequences, pipelines not counted.
 
@@ -138,6 +162,7 @@ class SimulationRun:
             "cycles_per_token": round(self.cycles_per_token, 4),
             "configured_cycles_per_token": self.config.cycles_per_token,
             "utilisation": round(self.utilisation, 4),
+            "units": self.units,
             "bound_cycles": self.bound_cycles,
             "seconds": round(self.seconds, 3),
             "cycles_per_second": round(self.cycles / max(1e-9, self.seconds)),

@@ -192,6 +192,7 @@ def _read_result(folder, config):
         "cycles": int(result["cycles"]),
         "interrupts": result.get("interrupts"),
         "registers": json.loads(str(result["registers"])),
+        "busy": result.get("busy"),
         "counted": dict(zip(COUNTED, result["counted"].tolist(), strict=True)),
     }
 

@@ -9,6 +9,7 @@ import math
 import os
 import random
 import time
+from collections import Counter
 from pathlib import Path
 
 import cocotb
@@ -19,6 +20,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from ecoformer.config import Config
 from ecoformer.parameters import ParameterImage
 from ecoformer.registers import REGISTERS, Error
+from ecoformer.units import units
 from sim.drivers import RegisterPort, StreamSink, StreamSource
 from sim.job import TAIL_CYCLES
 from sim.programming import POLL, SHADOW_FREE, STATUS, readable_registers, register_writes
@@ -58,7 +60,7 @@ async def run_job(dut):
     if not config.tuser_width:
         source.selected = 0
         tasks.append(cocotb.start_soon(select(port, source, users.tolist())))
-    codes, cycles, busy = await stream(
+    codes, cycles, busy, worked = await stream(
         dut, source, sink, trace=settings["trace"], packets=len(users),
         patience=settings["patience"], progress=folder / "progress",
     )  # fmt: skip
@@ -83,6 +85,7 @@ async def run_job(dut):
         interrupts=np.array(interrupts),
         registers=np.array(json.dumps(registers)),
         counted=np.array([busy, source.starved, sink.blocked]),
+        **({} if worked is None else {"busy": _unit_cycles(config, worked)}),
     )
 
 
@@ -165,8 +168,13 @@ async def stream(dut, source, sink, *, trace, packets, patience, progress):
         Cycles simulated, tail included.
     busy : int
         Cycles with a packet between its first input beat and its last output beat.
+    worked : [Counter, Counter] or None
+        Cycles by the word of the probe that tells which units work: all of them, and those of the
+        steady part. None where the design has no such probe, as a netlist.
     """
     codes, busy = [], 0
+    probe = getattr(getattr(dut, "engine", None), "trace_busy", None)
+    worked = None if probe is None else [Counter(), Counter()]
     valid, code = (dut.engine.trace_valid, dut.engine.trace_code) if trace else (None, None)
     edge = RisingEdge(dut.aclk)
     source.start()
@@ -176,6 +184,11 @@ async def stream(dut, source, sink, *, trace, packets, patience, progress):
     while cycle != end:
         await edge
         busy += len(source.first) > sink.packet
+        if worked:
+            word = int(probe.value)
+            worked[0][word] += 1
+            if len(sink.first) > 1 and source.packet < packets:
+                worked[1][word] += 1
         taken = take(cycle)
         if give(cycle) or taken:
             moved = cycle
@@ -190,7 +203,16 @@ async def stream(dut, source, sink, *, trace, packets, patience, progress):
             if time.monotonic() - reported > PROGRESS_SECONDS:
                 progress.write_text(f"{len(sink.beats)} {cycle}")
                 reported = time.monotonic()
-    return codes, cycle, busy
+    return codes, cycle, busy, worked
+
+
+def _unit_cycles(config, worked):
+    """Cycles in which each unit worked: int64 [2, units]."""
+    return np.array([
+        [sum(cycles for word, cycles in words.items() if word >> bit & 1)
+         for bit in range(len(units(config)))]
+        for words in worked
+    ])  # fmt: skip
 
 
 def _numbers(beats):
