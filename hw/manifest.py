@@ -27,7 +27,7 @@ def manifest(config, name="ecoformer_engine"):
     -------
     dict
         Fingerprint and configuration; pins with direction and width; widths of every quantity;
-        parameter memories; lanes of each folded unit; latency and cycle formulas.
+        parameter memories; lanes of each folded unit of one engine; latency and cycle formulas.
     """
     top = Top(config)
     k = config.cycles_per_token
@@ -63,7 +63,7 @@ def manifest(config, name="ecoformer_engine"):
     }
     if config.dataflow == "accumulate":
         description["cycles"] = {
-            "per_token": k,
+            "per_token": config.steady_cycles,
             "isolated_sequence": f"2*N*{k} + {top.engine.latency}",
             "isolated_overhead": top.engine.latency,
         }

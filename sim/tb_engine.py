@@ -59,7 +59,8 @@ async def run_job(dut):
         source.selected = 0
         tasks.append(cocotb.start_soon(select(port, source, users.tolist())))
     codes, cycles, busy = await stream(
-        dut, source, sink, trace=settings["trace"], packets=len(users),
+        dut, source, sink, probes=probes(dut, config) if settings["trace"] else [],
+        packets=len(users),
         patience=settings["patience"], progress=folder / "progress",
     )  # fmt: skip
     for task in tasks:
@@ -78,7 +79,8 @@ async def run_job(dut):
         last_in=np.array(source.last, dtype=np.int64),
         first_out=np.array(sink.first, dtype=np.int64),
         last_out=np.array(sink.last, dtype=np.int64),
-        codes=_bytes(codes, -(-config.key_width // 8)),
+        codes=_bytes(sum(codes, []), -(-config.key_width // 8)),
+        traced=np.array([len(codes_of_one) for codes_of_one in codes], dtype=np.int64),
         cycles=np.array(cycles),
         interrupts=np.array(interrupts),
         registers=np.array(json.dumps(registers)),
@@ -154,20 +156,27 @@ async def shadow_free(port):
     raise TimeoutError("STATUS bit 1 stays 0: the shadow set never becomes free")
 
 
-async def stream(dut, source, sink, *, trace, packets, patience, progress):
+def probes(dut, config):
+    """Per engine, the signals that tell when a code leaves the hash unit and which."""
+    several = config.engines > 1
+    homes = [dut.engine[f"worker_{i}"] for i in range(config.engines)] if several else [dut.engine]
+    return [(home.trace_valid, home.trace_code) for home in homes]
+
+
+async def stream(dut, source, sink, *, probes, packets, patience, progress):
     """Send and receive until every packet is answered or nothing has moved for ``patience`` cycles.
 
     Returns
     -------
-    codes : list of int
-        Code of every token that left the hash unit, if ``trace``.
+    codes : list of list of int
+        Per probe, the code of every token that left the hash unit.
     cycles : int
         Cycles simulated, tail included.
     busy : int
         Cycles with a packet between its first input beat and its last output beat.
     """
-    codes, busy = [], 0
-    valid, code = (dut.engine.trace_valid, dut.engine.trace_code) if trace else (None, None)
+    codes, busy = [[] for _ in probes], 0
+    traced = [(valid, code, into) for (valid, code), into in zip(probes, codes, strict=True)]
     edge = RisingEdge(dut.aclk)
     source.start()
     sink.start()
@@ -179,8 +188,9 @@ async def stream(dut, source, sink, *, trace, packets, patience, progress):
         taken = take(cycle)
         if give(cycle) or taken:
             moved = cycle
-        if trace and valid.value:
-            codes.append(int(code.value))
+        for valid, code, into in traced:
+            if valid.value:
+                into.append(int(code.value))
         cycle += 1
         if end is None and (sink.packet >= packets and source.packet >= packets):
             end = cycle + TAIL_CYCLES
