@@ -328,7 +328,7 @@ class Config:
 
     @property
     def buffer_bits(self):
-        """Bits of the buffers whose depth depends on ``max_tokens``, of all engines."""
+        """Bits of the buffers whose depth depends on ``max_tokens``, of all engines; no tags."""
         values = self.value_dim * self.value_width
         depth = 1 << (self.max_tokens - 1).bit_length()
         keys = self.key_elements * (1 if self.hash == "codes" else self.token_width)
