@@ -28,7 +28,7 @@ def manifest(config, name="ecoformer_engine"):
     -------
     dict
         Fingerprint and configuration; pins with direction and width; widths of every quantity;
-        parameter memories; lanes of each unit, its steps per token and its work;
+        parameter memories; lanes of each unit of one engine, its steps per token and its work;
         latency and cycle formulas.
     """
     top = Top(config)
@@ -61,7 +61,7 @@ def manifest(config, name="ecoformer_engine"):
     }
     if config.dataflow == "accumulate":
         description["cycles"] = {
-            "per_token": k,
+            "per_token": config.steady_cycles,
             "isolated_sequence": f"2*N*{k} + {top.engine.latency}",
             "isolated_overhead": top.engine.latency,
         }

@@ -14,7 +14,10 @@ from amaranth.utils import ceil_log2
 from ecoformer.layout import WORD_BITS
 from hw.pipeline import below, register
 
-__all__ = ["ParameterMemory", "ParameterWrite", "SlotTable"]
+__all__ = ["IN_FLIGHT", "ParameterMemory", "ParameterWrite", "SlotTable"]
+
+IN_FLIGHT = 1 << 12
+"""More packets than are ever in an engine: each holds a bank, a buffer or a pipeline stage."""
 
 NARROW = 2 * WORD_BITS
 """Rows of at most so many bits take a block RAM or two, however few they are, and no logic."""
@@ -115,6 +118,8 @@ class SlotTable(wiring.Component):
     ----------
     sets : int
     user_width : int
+    packets : int
+        More than are ever in flight.
 
     Members
     -------
@@ -134,8 +139,9 @@ class SlotTable(wiring.Component):
         A packet is in flight; a cycle late.
     """
 
-    def __init__(self, sets, user_width):
+    def __init__(self, sets, user_width, packets=IN_FLIGHT):
         self.sets = sets
+        self.packets = packets
         self.slots = sets + 1
         super().__init__(
             {
@@ -166,11 +172,10 @@ class SlotTable(wiring.Component):
         index = self.commit_set[: ceil_log2(self.sets)]
         asked = self.user[: ceil_log2(self.sets)]
         accepted = Signal()
-        # Packets in flight fit in 8 bits by far: each holds a bank, a buffer or a pipeline stage.
-        # They are counted a cycle late, because the way from the pins is long.
-        begun = Signal(12)
-        finished = Signal(12)
-        fence = Signal(12)
+        # Packets are counted a cycle late, because the way from the pins is long.
+        begun = Signal(range(self.packets))
+        finished = Signal(range(self.packets))
+        fence = Signal(range(self.packets))
         begin = Signal()
         finish = Signal()
         drained = Signal()

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "Vengine.h"
@@ -41,11 +42,11 @@ uint32_t* user_pin(T&, long) {
 #define TEXT(word) #word
 #define SCOPE(top) "TOP." TEXT(top) ".engine"
 
-// What engine.trace_busy says: a bit per unit that works. Nothing in a design without that probe.
+// What trace_busy says: a bit per unit that works. Nothing where there is no such probe.
 class Probe {
 public:
-    explicit Probe(VerilatedContext& context) {
-        const VerilatedScope* scope = context.scopeFind(SCOPE(ENGINE_TOP));
+    Probe(VerilatedContext& context, const std::string& home) {
+        const VerilatedScope* scope = context.scopeFind(home.c_str());
         const VerilatedVar* probe = scope ? scope->varFind("trace_busy") : nullptr;
         if (!probe) return;
         word = static_cast<const uint8_t*>(probe->datap());
@@ -63,6 +64,19 @@ private:
     const uint8_t* word = nullptr;
     std::size_t size = 0;
 };
+
+// The probe of an engine, or of each of several.
+std::vector<Probe> find_probes(VerilatedContext& context) {
+    const std::string engine = SCOPE(ENGINE_TOP);
+    std::vector<Probe> found{Probe(context, engine)};
+    if (found[0].there()) return found;
+    found.clear();
+    while (true) {
+        const Probe next(context, engine + ".worker_" + std::to_string(found.size()));
+        if (!next.there()) return found;
+        found.push_back(next);
+    }
+}
 
 struct Random {
     uint64_t state = 1, gaps = 0, pressure = 0;  // thresholds of 2^32 for either direction
@@ -200,7 +214,7 @@ public:
     std::vector<int64_t> counted() const { return {busy, starved, blocked}; }
     bool count_units(int64_t* counts) const {
         std::memcpy(counts, units.data(), sizeof units);
-        return probe.there();
+        return !probes.empty();
     }
 
     Source source;
@@ -210,7 +224,7 @@ public:
 private:
     VerilatedContext context;
     Vengine dut{&context};
-    Probe probe{context};
+    const std::vector<Probe> probes = find_probes(context);
     Random random;
     int64_t moved = 0, end = -1, patience = 0, tail = 0;
     int64_t busy = 0, starved = 0, blocked = 0;  // as the counters of these names
@@ -237,11 +251,12 @@ private:
         starved += !source.opening && !source.offered;
         blocked += dut.m_axis_tvalid && !dut.m_axis_tready;
         const bool steady = sink.first.size() > 1 && !source.done();
-        for (uint32_t word = probe.read(); word; word &= word - 1) {
-            const int unit = __builtin_ctz(word);
-            ++units[0][unit];
-            units[1][unit] += steady;
-        }
+        for (const Probe& probe : probes)
+            for (uint32_t word = probe.read(); word; word &= word - 1) {
+                const int unit = __builtin_ctz(word);
+                ++units[0][unit];
+                units[1][unit] += steady;
+            }
         if (given) receive();
         dut.aclk = 1;
         dut.eval();

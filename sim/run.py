@@ -33,8 +33,8 @@ class SimulationRun:
         Cycle of the ``first_in``, ``last_in``, ``first_out`` and ``last_out`` beat of each packet.
     extra_beats : int
         Beats after the last complete packet.
-    codes : int64 array [tokens, b] or None
-        ±1 of every token that left the hash unit, in stream order, if they were traced.
+    codes : list of int64 [tokens, b], or None
+        Per engine, ±1 of every token that left its hash unit, in order, if they were traced.
     cycles : int
         Cycles simulated after programming.
     registers : dict of str to int
@@ -63,7 +63,7 @@ class SimulationRun:
     users: np.ndarray
     stamps: dict
     extra_beats: int
-    codes: np.ndarray | None
+    codes: list | None
     cycles: int
     registers: dict
     counted: dict
@@ -107,21 +107,23 @@ class SimulationRun:
     def cycles_per_token(self):
         """Steady rate: first output beat of the second packet to that of the last one.
 
-        With fewer than three packets, or with bad ones, the whole run over all its tokens.
+        Of several engines, to that of the last one whose turn is the second packet's. Without such
+        a one, or with bad packets, the whole run over all its tokens.
         """
-        first = self.stamps["first_out"]
-        if len(first) < 3 or self.errors.any():
+        first, engines = self.stamps["first_out"], self.config.engines
+        end = 1 + max(0, len(first) - 2) // engines * engines
+        if end == 1 or self.errors.any():
             return self.busy_cycles / max(1, self.tokens)
-        tokens = sum(map(len, self.beats[1:-1])) / self.config.output_beats
-        return float(first[-1] - first[1]) / max(1, tokens)
+        tokens = sum(map(len, self.beats[1:end])) / self.config.output_beats
+        return float(first[end] - first[1]) / max(1, tokens)
 
     @property
     def utilisation(self):
-        """Share of the run in which a token was worked on: k · tokens / cycles."""
-        return self.config.cycles_per_token * self.tokens / max(1, self.busy_cycles)
+        """Share of the run in which every engine worked on a token: k · tokens / (n · cycles)."""
+        return self.config.steady_cycles * self.tokens / max(1, self.busy_cycles)
 
     @property
-    def steady_cycles(self):
+    def steady_part(self):
         """Cycles of the steady part: from the first result of the second packet to the last input.
 
         Before it queries wait for the first sequence, after it nothing is left to hash.
@@ -137,11 +139,13 @@ class SimulationRun:
         """
         if self.busy is None:
             return None
-        return utilisation(self.config, self.busy, (self.busy_cycles, self.steady_cycles))
+        return utilisation(self.config, self.busy, (self.busy_cycles, self.steady_part))
 
     @property
     def bound_cycles(self):
         """Cycles that the best schedule takes for these sequences, pipelines not counted.
+
+        Of the engine that takes longest, where several take turns.
 
         None where there is no such bound: for ``xnor``, and with bad packets.
         """
@@ -149,7 +153,11 @@ class SimulationRun:
         if c.dataflow != "accumulate" or self.errors.any():
             return None
         lengths = [len(beats) // c.output_beats for beats in self.beats]
-        return bound(lengths, c.state_banks, c.cycles_per_token, max_tokens=c.max_tokens)
+        dealt = (lengths[i :: c.engines] for i in range(c.engines))
+        return max(
+            bound(mine, c.state_banks, c.cycles_per_token, max_tokens=c.max_tokens)
+            for mine in dealt
+        )
 
     def summary(self):
         """The figures of the run as a dict for JSON."""
@@ -160,7 +168,7 @@ class SimulationRun:
             "error_packets": int(self.errors.sum()),
             "cycles": self.busy_cycles,
             "cycles_per_token": round(self.cycles_per_token, 4),
-            "configured_cycles_per_token": self.config.cycles_per_token,
+            "configured_cycles_per_token": self.config.steady_cycles,
             "utilisation": round(self.utilisation, 4),
             "units": self.units,
             "bound_cycles": self.bound_cycles,

@@ -12,20 +12,22 @@ def utilisation(config, busy, cycles):
     ----------
     config : Config
     busy : int array [2, units]
-        Cycles in which each unit of `ecoformer.units.units` worked: in the run, in its steady part.
+        Cycles in which each unit of `ecoformer.units.units` worked, in all engines: in the run, in
+        its steady part.
     cycles : (int, int)
         Length of both.
 
     Returns
     -------
     dict of str to dict
-        For every unit, and for all ``multipliers`` together: ``lanes``; ``busy``, the share of the
-        run's cycles in which it worked; ``useful``, the share of its lanes' cycles that did what
-        the result needs; the same as ``steady_busy`` and ``steady_useful`` in the steady part, None
-        where there is none. A lane beyond the edge of its array is busy, not useful.
+        For every unit, and for all ``multipliers`` together: ``lanes``, of all engines; ``busy``,
+        the share of the run's cycles in which it worked; ``useful``, the share of its lanes' cycles
+        that did what the result needs; the same as ``steady_busy`` and ``steady_useful`` in the
+        steady part, None where there is none. A lane beyond the edge of its array is busy, not
+        useful.
     """
     known = units(config)
-    shares = {name: _shares(unit, worked, cycles) for (name, unit), worked in
+    shares = {name: _shares(unit, worked, cycles, config.engines) for (name, unit), worked in
               zip(known.items(), busy.T.tolist(), strict=True)}  # fmt: skip
     multipliers = [shares[name] for name, unit in known.items() if unit.multiplies]
     if multipliers:
@@ -33,10 +35,10 @@ def utilisation(config, busy, cycles):
     return shares
 
 
-def _shares(unit, worked, cycles):
-    shares = {"lanes": unit.lanes}
+def _shares(unit, worked, cycles, engines):
+    shares = {"lanes": engines * unit.lanes}
     for prefix, part, length in zip(("", "steady_"), worked, cycles, strict=True):
-        share = part / length if length else None
+        share = part / (engines * length) if length else None
         shares[f"{prefix}busy"] = share
         shares[f"{prefix}useful"] = share and share * unit.fill
     return shares

@@ -62,7 +62,7 @@ def command(
         ("tokens", figures["tokens"]),
         ("cycles, first beat in to last beat out", figures["cycles"]),
         ("cycles per token, measured", f"{figures['cycles_per_token']:.3f}"),
-        ("cycles per token, configured", figures["configured_cycles_per_token"]),
+        ("cycles per token, configured", f"{figures['configured_cycles_per_token']:g}"),
         ("utilisation", f"{figures['utilisation']:.1%}"),
         *(
             [("cycles of the best schedule, without latency", figures["bound_cycles"])]

@@ -32,6 +32,7 @@ CONFIGS = {
     "powers of two": Config(**SMALL | {"weights": "pow2"}),
     "quadratic": Config(**SMALL | {"dataflow": "xnor", "max_tokens": 7}),
     "softmax": Config(**SMALL | {"hash": "none", "dataflow": "softmax", "max_tokens": 7}),
+    "three engines": Config(**SMALL | {"engines": 3, "bus_bytes": 16}),
     "odd": ODD,
 }  # fmt: skip
 
