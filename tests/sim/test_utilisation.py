@@ -41,13 +41,14 @@ def test_every_unit_works_its_steps_on_every_token(config, builds):
 @by_name({name: config for name, config in LINEAR.items() if config.max_tokens > 1})
 def test_no_unit_idles_in_the_steady_part(config, builds):
     """Back to back at equal length: busy for its steps in every k cycles, whatever k is."""
-    k = config.cycles_per_token
-    workload = random_workload(config, np.random.default_rng(7), 12, lengths=config.max_tokens)
+    k, engines = config.cycles_per_token, config.engines
+    workload = random_workload(
+        config, np.random.default_rng(7), 12 * engines, lengths=config.max_tokens
+    )
     result = run(config, builds, workload)
-    assert result.steady_part > 2 * config.max_tokens * k
+    assert result.steady_part > 4 * config.max_tokens * k
     for name, unit in units(config).items():
         _, steady = busy_cycles(result)[name]
-        engines = config.engines
         assert abs(steady - engines * result.steady_part * unit.steps / k) < engines * k, name
         shares = result.units[name]
         assert shares["steady_busy"] == pytest.approx(unit.steps / k, rel=0.05)
