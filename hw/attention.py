@@ -39,16 +39,19 @@ class AccumulateCore(wiring.Component):
         self.banks = config.state_banks - 1  # one more state is being accumulated
         self.fold = config.state_fold
         self.code_fold = Fold(config.code_bits, 1, config.cycles_per_token)
-        self.value_sum = SignedSum(self.fold, bits.state_width, bits.value_sum_width)
+        self.value_sum = SignedSum(self.fold, bits.row_width, bits.value_sum_width)
         self.similarity = SignedSum(
             self.code_fold, bits.code_sum_width, bits.similarity_sum_width
         )
         super().__init__(core_signature(config))
 
+    row_time = 1
+    """Cycles from a step to its row of the state."""
+
     @property
     def numerator_time(self):
         """Cycles from a slot's first step to its first numerators: row, sum, total."""
-        return (self.fold.input_steps - 1) + 1 + self.value_sum.latency + 1
+        return (self.fold.input_steps - 1) + self.row_time + self.value_sum.latency + 1
 
     @property
     def denominator_time(self):
@@ -64,6 +67,19 @@ class AccumulateCore(wiring.Component):
     def interval(self):
         """Least cycles between two launches."""
         return self.config.cycles_per_token
+
+    @property
+    def pause(self):
+        """Cycles between the slot of a sequence's last key and that of its first query."""
+        return 0
+
+    @property
+    def full_rate_tokens(self):
+        """Tokens from which sequences of equal length take k cycles a token.
+
+        The keys of another sequence fill the pause.
+        """
+        return max(1, -(-self.pause // self.config.cycles_per_token))
 
     @property
     def lead(self):
@@ -105,19 +121,19 @@ class AccumulateCore(wiring.Component):
         # -- key pass ----------------------------------------------------------------------------
         m.submodules.sequences = sequences = SequenceQueue(c, self.banks, "last")
         key = self.keys.payload
-        stored = Signal(range(c.max_tokens + 1))
+        stored = Signal(range(c.ring_tokens + 1))
         pop = Signal()
         store = Signal()
         last = Signal()  # the token queried next is its sequence's last
         failed = Signal()  # and of a bad packet
-        key_fits = key.tag.error | (stored != c.max_tokens)
+        key_fits = key.tag.error | (stored != c.ring_tokens)
         m.d.comb += [
             sequences.key.eq(key),
             sequences.take.eq(key_go),
             # A query gives back its place in the ring, and a last one its bank, in the same slot.
             key_goes.eq(
                 open_
-                & self._decided(m, self.keys.valid, "key")
+                & self._decided(m, self._key_waits(sequences, state), "key")
                 & (self._decided(m, sequences.room, "room") | (query_goes & last))
                 & (self._decided(m, key_fits, "key_fits") | (query_goes & ~failed))
             ),
@@ -141,7 +157,7 @@ class AccumulateCore(wiring.Component):
         queried = Signal(self.bits.count_width)
         query = Signal(sequences.layout)
         query_last = Signal()
-        query_waits = sequences.waiting & self.grant
+        query_waits = self._query_waits(m, sequences, state) & self.grant
         m.d.comb += [
             last.eq(self._decided(m, queried == current.final, "last")),
             failed.eq(self._decided(m, current.error, "failed")),
@@ -169,15 +185,11 @@ class AccumulateCore(wiring.Component):
         with m.If(go):
             m.d.sync += [has_key.eq(store), has_query.eq(query_go)]
 
-        lanes = self.fold.input_lanes
-        signs = block_of(operand.code, steps.input_block, lanes)
         value_blocks = data.ArrayLayout(signed(c.value_width), self.fold.output_lanes)
         values = block_of(operand.v.as_value(), steps.output_block, value_blocks.size)
         code_lanes = self.code_fold.input_lanes
         m.d.comb += [
-            state.address.eq(steps.step),
             state.accumulate.eq(steps.active & has_key),
-            state.signs.eq(signs),
             state.values.as_value().eq(values),
             code_sums.address.eq(code_steps.step),
             code_sums.accumulate.eq(code_steps.active & has_key),
@@ -193,23 +205,23 @@ class AccumulateCore(wiring.Component):
                 value_sums.values.as_value().eq(values),
             ]
         for array in filter(None, (state, value_sums, code_sums)):
-            m.d.comb += [
-                array.first.eq(operand_first),
-                array.last.eq(operand_last),
-                array.write_bank.eq(operand_bank),
-                array.read_bank.eq(query.bank),
-            ]
+            m.d.comb += [array.first.eq(operand_first), array.read_bank.eq(query.bank)]
+            if isinstance(array, StateArray):
+                m.d.comb += [array.last.eq(operand_last), array.write_bank.eq(operand_bank)]
+        signs = self._walk_state(m, state, steps, sequences, operand.code, query_key.code)
 
         m.d.comb += [self.value_sum.row.eq(state.row), self.similarity.row.eq(code_sums.row)]
-        for total, walk in ((self.value_sum, steps), (self.similarity, code_steps)):
-            block = block_of(query_key.code, walk.input_block, total.fold.input_lanes)
-            m.d.sync += [
-                total.signs.eq(block),
-                total.first.eq(walk.first),
-                total.last.eq(walk.last & has_query),
-            ]
+        for total, walk, code, time in (
+            (self.value_sum, steps, signs, self.row_time),
+            (self.similarity, code_steps, query_key.code, 1),
+        ):
+            block = block_of(code, walk.input_block, total.fold.input_lanes)
+            early = {"signs": block, "first": walk.first, "last": walk.last & has_query}
             if total.is_uneven:
-                m.d.sync += total.partial.eq(walk.input_block[-1])
+                early["partial"] = walk.input_block[-1]
+            for name, value in early.items():
+                port = getattr(total, name)
+                m.d.sync += port.eq(delay(m, value, time - 1, name=f"early_{name}", reset=True))
         if value_sums is not None:
             offset_values = value_sums.row
         else:
@@ -219,16 +231,43 @@ class AccumulateCore(wiring.Component):
         self._results(m, steps, has_query, query, query_last, offset_values)
         return m
 
-    def _arrays(self, m):
-        c, bits = self.config, self.bits
-        m.submodules.state = state = StateArray(
+    # -- what depends on the form of the state ---------------------------------------------------
+
+    def _state(self):
+        """What keeps S."""
+        return StateArray(
             depth=self.fold.steps,
             input_lanes=self.fold.input_lanes,
             output_lanes=self.fold.output_lanes,
-            width=bits.state_width,
-            value_width=c.value_width,
+            width=self.bits.state_width,
+            value_width=self.config.value_width,
             banks=self.banks,
         )
+
+    def _key_waits(self, sequences, state):
+        """A key is on offer that ``state`` has room for."""
+        return self.keys.valid
+
+    def _query_waits(self, m, sequences, state):
+        """The oldest sequence can be queried."""
+        return sequences.waiting
+
+    def _walk_state(self, m, state, steps, sequences, code, query):
+        """Lead ``state`` through the steps of a slot; ``code`` is accumulated.
+
+        Returns the signs of all rows to be added up for the code ``query``.
+        """
+        m.d.comb += [
+            state.address.eq(steps.step),
+            state.signs.eq(block_of(code, steps.input_block, self.fold.input_lanes)),
+        ]
+        return query
+
+    # --------------------------------------------------------------------------------------------
+
+    def _arrays(self, m):
+        c, bits = self.config, self.bits
+        m.submodules.state = state = self._state()
         m.submodules.code_sums = code_sums = StateArray(
             depth=self.code_fold.steps,
             input_lanes=self.code_fold.input_lanes,
@@ -257,7 +296,7 @@ class AccumulateCore(wiring.Component):
         A bad packet's are taken back. What is popped in one cycle stands on the result from the
         next until the next pop.
         """
-        depth = self.config.max_tokens
+        depth = self.config.ring_tokens
         fields = {"code": self.config.code_bits}
         if self.config.value_term == "own":
             fields["v"] = key.v.as_value().shape()
@@ -325,7 +364,8 @@ class AccumulateCore(wiring.Component):
             value = register(m, offset_values[lane], name=f"offset_operand_{lane}")
             offset_term = register(m, value * row_offset, name=f"offset_value_{lane}")
             offset_term = delay(
-                m, offset_term, self.value_sum.latency - 2, name=f"offset_value_{lane}"
+                m, offset_term, self.row_time + self.value_sum.latency - 3,
+                name=f"offset_value_{lane}",
             )
             numerator = register(m, (total << g) + offset_term, name=f"numerator_{lane}")
             # With own values the sum can be narrower: a slice alone would not extend its sign.

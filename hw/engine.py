@@ -9,6 +9,7 @@ from ecoformer.arithmetic import SHIFT_WIDTH
 from ecoformer.layout import Layout
 from ecoformer.registers import Error
 from hw.attention import AccumulateCore
+from hw.bucketed import BucketedCore
 from hw.hashing import hash_unit
 from hw.input import InputBeat, Receiver
 from hw.normaliser import Normaliser
@@ -21,7 +22,10 @@ from hw.xnor import XnorCore
 
 __all__ = ["Engine"]
 
-CORES = {"accumulate": AccumulateCore, "xnor": XnorCore, "softmax": SoftmaxCore}
+CORES = {
+    "accumulate": AccumulateCore, "xnor": XnorCore, "bucketed": BucketedCore,
+    "softmax": SoftmaxCore,
+}  # fmt: skip
 
 SHALLOW = 16
 """Places of a memory made of look-up tables."""
@@ -97,6 +101,7 @@ class Engine(wiring.Component):
             c.input_beats
             + self.hashing.latency
             + self.core.lead
+            + self.core.pause
             - c.cycles_per_token  # the last query needs no slot after it
             + self.core.latency
             + self.normaliser.latency

@@ -61,9 +61,10 @@ def manifest(config, name="ecoformer_engine"):
         },
         "set_switch_cycles": SET_SWITCH_CYCLES,
     }
-    if config.dataflow == "accumulate":
+    if config.dataflow in ("accumulate", "bucketed"):
         description["cycles"] = {
             "per_token": k,
+            "full_rate_tokens": top.engine.core.full_rate_tokens,
             "isolated_sequence": f"2*N*{k} + {top.engine.latency}",
             "isolated_overhead": top.engine.latency,
         }
