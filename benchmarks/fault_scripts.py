@@ -40,6 +40,10 @@ CONFIGS = {
         **BASE | {"dataflow": "bucketed", "cycles_per_token": 1, "bus_bytes": 16}
     ),
     "softmax": Config(**BASE | {"hash": "none", "dataflow": "softmax", "cycles_per_token": 8}),
+    "two engines": Config(**BASE | {"engines": 2, "cycles_per_token": 8}),
+    "three engines, xnor, no tuser": Config(
+        **BASE | {"engines": 3, "cycles_per_token": 16, "dataflow": "xnor", "tuser_width": 0}
+    ),
     "one multiplier": Config(**BASE | {"cycles_per_token": 64, "output_width": 24}),
 }
 BATCH = 25

@@ -106,7 +106,7 @@ def _check(member, options):
 def _simulator(config):
     """Icarus, which knows X, as far as it is quick enough; then the compiled path."""
     lanes = config.state_fold.lanes + sum(fold.lanes for fold in config.hash_folds.values())
-    found = {"lanes": lanes, "bus_bytes": config.bus_bytes}
+    found = {"lanes": config.engines * lanes, "bus_bytes": config.bus_bytes}
     wide = any(found[name] > limit for name, limit in WIDEST_INTERPRETED.items())
     return "compiled" if wide else "icarus"
 

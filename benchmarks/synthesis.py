@@ -24,7 +24,7 @@ DEVICE, SPEED = "85k", 6
 RUNS = (
     ("demo", "ecp5"), ("k16", "ecp5"), ("softmax", "ecp5"), ("xnor", "ecp5"),
     ("full-rate", "ecp5"), ("k4", "ecp5"),
-    ("demo", "xc7"),
+    ("smallest", "ecp5"), ("demo", "xc7"), ("smallest", "ice40"),
 )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ RANGES = {
     "offset_fraction": (0, 8),
     "max_tokens": (1, 65_536),
     "cycles_per_token": (1, 1_024),
+    "engines": (1, 16),
     "state_banks": (2, 8),
     "parameter_sets": (1, 256),
     "bus_bytes": (1, 512),
@@ -52,6 +53,8 @@ DEFAULT_CYCLES_PER_TOKEN = 16
 GROUP_BITS = 4
 """Code bits that address one table of the ``bucketed`` dataflow, if a code has as many."""
 MAX_LANES = 2_048
+SERIAL_ELEMENTS = 8
+"""Elements from which on a vector takes less in a memory than in registers."""
 BUFFER_BITS = 3_833_856
 """Block RAM of the default target, an ECP5 LFE5U-85F: 208 blocks of 18 kbit."""
 
@@ -60,6 +63,9 @@ BIT_DEFINING = (
     "value_width", "output_width", "output_fraction", "offset_fraction", "value_term", "mask",
 )  # fmt: skip
 """Fields on which the result bits depend; rate, banks and bus do not change a single bit."""
+
+ADDED = {"engines": 1}
+"""Fields that came later, and the value with which an engine is the one it was without them."""
 
 GOALS = ("target_tokens_per_second", "clock_mhz")
 """Fields that only choose or check others: engines that differ in them alone are the same."""
@@ -103,12 +109,16 @@ class Config:
     cycles_per_token : int
         Folding k, a power of two 1…1,024: one token enters every k cycles. Left out, it follows
         from the target, or is 16 without one.
+    engines : int
+        Packets worked on at once, 1…16, each at one token every k cycles; they share the ports, so
+        a token's beats must fit that often in k cycles.
     state_banks : int
         Sequences that may be accumulated or queried at the same time, 2…8.
     parameter_sets : int
         Resident parameter sets (heads × layers), 1…256.
     bus_bytes : int
-        Bytes per beat of both AXI4-Stream ports; a token's beats must fit in k cycles.
+        Bytes per beat of both AXI4-Stream ports; a token's beats must fit in k cycles, for every
+        one of ``engines``.
     tuser_width : int
         Bits of ``s_axis_tuser``, which selects the parameter set, enough for every set and at most
         16; with 0 there is no such pin and register NEXT_SET selects it.
@@ -140,6 +150,7 @@ class Config:
     dataflow: str = "accumulate"
     max_tokens: int = 1_024
     cycles_per_token: int = None
+    engines: int = 1
     state_banks: int = 2
     parameter_sets: int = 8
     bus_bytes: int = 8
@@ -148,7 +159,7 @@ class Config:
     clock_mhz: int = 100
 
     def __post_init__(self):
-        for name in GOALS:
+        for name in (*GOALS, "engines"):
             self._check_field(name, int, getattr(self, name))
         wanted = self._wanted_cycles
         if self.cycles_per_token is None:
@@ -170,6 +181,12 @@ class Config:
                     f"bus_bytes must carry a token's {what} in cycles_per_token = {k} beats, "
                     f"not in {beats} beats of {self.bus_bytes} bytes"
                 )
+            if self.engines * beats > k:
+                raise ValueError(
+                    f"engines must be at most {k // beats}, because each asks for a token's "
+                    f"{what}, {beats} beats of {self.bus_bytes} bytes, every cycles_per_token = "
+                    f"{k} cycles, not {self.engines}"
+                )
         if self.tuser_width and self.parameter_sets > 1 << self.tuser_width:
             raise ValueError(
                 f"tuser_width must be 0 or name each of {self.parameter_sets} parameter sets, "
@@ -184,7 +201,7 @@ class Config:
 
     @property
     def _wanted_cycles(self):
-        """The largest folding that reaches the target, None without one."""
+        """The largest folding with which all engines reach the target, None without one."""
         target, clock = self.target_tokens_per_second, 1_000_000 * self.clock_mhz
         if not target:
             return None
@@ -193,7 +210,8 @@ class Config:
                 f"target_tokens_per_second must be at most one per cycle of clock_mhz = "
                 f"{self.clock_mhz}, not {target}"
             )
-        return min(1 << ((clock // target).bit_length() - 1), RANGES["cycles_per_token"][1])
+        slowest = self.engines * clock // target
+        return min(1 << (slowest.bit_length() - 1), RANGES["cycles_per_token"][1])
 
     @staticmethod
     def _check_field(name, kind, value):
@@ -216,10 +234,11 @@ class Config:
 
     def _check_area(self):
         for what, fold in {"accumulate lanes": self.state_fold, **self.hash_folds}.items():
-            if fold.lanes > MAX_LANES:
+            lanes = self.engines * fold.lanes
+            if lanes > MAX_LANES:
                 raise ValueError(
                     f"cycles_per_token must leave at most {MAX_LANES} {what} per cycle, "
-                    f"not {fold.lanes} at {self.cycles_per_token}; double it"
+                    f"not {lanes} at {self.cycles_per_token}; double it"
                 )
         if self.buffer_bits > BUFFER_BITS:
             raise ValueError(
@@ -293,6 +312,28 @@ class Config:
         meanwhile = -(-self.transform_cycles // self.cycles_per_token) + 2
         return self.max_tokens + min(self.max_tokens, meanwhile)
 
+    @property
+    def code_fold(self):
+        """b sums z of code signs, accumulated and queried beside the state."""
+        return Fold(self.code_bits, 1, self.cycles_per_token)
+
+    @property
+    def is_serial(self):
+        """Whether every unit has one lane and a beat is an element, so that none needs a vector.
+
+        Tokens stay in memory then, and are read element by element. A vector of a few elements is
+        better kept in registers.
+        """
+        folds = (*self.hash_folds.values(), self.state_fold)
+        return (
+            self.is_hashed
+            and self.dataflow == "accumulate"
+            and self.value_term == "sum"
+            and self.bus_bytes == self.engines == 1
+            and min(self.head_dim, self.value_dim) >= SERIAL_ELEMENTS
+            and all(fold.lanes == 1 for fold in folds)
+        )
+
     # -- the wire --------------------------------------------------------------------------------
 
     @property
@@ -331,17 +372,37 @@ class Config:
         return -(-self.value_dim * self.output_element_bytes // self.bus_bytes)
 
     @property
+    def steady_cycles(self):
+        """Cycles per token of all engines together, as long as each has a packet."""
+        return self.cycles_per_token / self.engines if self.engines > 1 else self.cycles_per_token
+
+    @property
+    def waiting_tokens(self):
+        """Tokens, and results, for which each of several engines has a buffer: a whole packet.
+
+        It comes and goes faster than it is worked on. What part of a packet must wait depends on
+        the number of engines if all are of one length, and is all of it at worst.
+        """
+        return self.max_tokens if self.engines > 1 else 0
+
+    @property
     def buffer_bits(self):
-        """Bits of the buffers whose depth is ``max_tokens``."""
+        """Bits of the buffers whose depth depends on ``max_tokens``, of all engines; no tags."""
         values = self.value_dim * self.value_width
         depth = 1 << (self.max_tokens - 1).bit_length()
+        keys = self.key_elements * (1 if self.hash == "codes" else self.token_width)
+        waiting = keys + values + self.value_dim * self.output_width
+        bits = self.waiting_tokens * waiting
         if self.dataflow == "xnor":
-            return self.state_banks * depth * (self.code_bits + values)
-        if self.dataflow == "softmax":
-            scores = 2 * depth * Arithmetic(self).score_width
-            return self.state_banks * self.max_tokens * (self.key_width + values) + scores
-        ring = self.ring_tokens * (self.code_bits + values * (self.value_term == "own"))
-        return ring + (self.table_bits if self.dataflow == "bucketed" else 0)
+            bits += self.state_banks * depth * (self.code_bits + values)
+        elif self.dataflow == "softmax":
+            bits += self.state_banks * self.max_tokens * (self.key_width + values)
+            bits += 2 * depth * Arithmetic(self).score_width
+        else:
+            bits += self.ring_tokens * (self.code_bits + values * (self.value_term == "own"))
+            if self.dataflow == "bucketed":
+                bits += self.table_bits
+        return self.engines * bits
 
     @property
     def table_bits(self):
@@ -356,7 +417,8 @@ class Config:
     @property
     def fingerprint(self):
         """SHA-256 of every field but the :data:`GOALS`: which engine this is."""
-        return _digest({n: v for n, v in asdict(self).items() if n not in GOALS})
+        named = asdict(self).items()
+        return _digest({n: v for n, v in named if n not in GOALS and ADDED.get(n) != v})
 
     @property
     def bits_fingerprint(self):

@@ -251,6 +251,13 @@ REGISTERS = _map(
         "before its last was, discarded beats included",
     ),
     ("BLOCKED", Access.COUNTER, "Cycles with m_axis_tvalid 1 and m_axis_tready 0"),
+    (
+        "ENGINES",
+        Access.CONSTANT,
+        "Packets worked on at once; an engine without this register works on one",
+        (),
+        lambda config: config.engines > 1,
+    ),
 )  # fmt: skip
 """Every register by name, in address order."""
 

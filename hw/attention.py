@@ -11,7 +11,7 @@ from amaranth import *
 from amaranth.lib import data, memory, wiring
 
 from ecoformer.arithmetic import Arithmetic
-from ecoformer.folding import Fold
+from hw.elements import ElementQueue
 from hw.pipeline import Steps, block_of, delay, register
 from hw.sequences import SequenceQueue
 from hw.state import SignedSum, StateArray
@@ -31,32 +31,57 @@ class AccumulateCore(wiring.Component):
     Parameters
     ----------
     config : Config
+    waiting : int
+        Tokens whose values may be there at once, in a serial engine.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, waiting=1):
         self.config = config
         self.bits = bits = Arithmetic(config)
-        self.banks = config.state_banks - 1  # one more state is being accumulated
+        self.banks = config.state_banks - self.running
         self.fold = config.state_fold
-        self.code_fold = Fold(config.code_bits, 1, config.cycles_per_token)
+        self.code_fold = config.code_fold
+        self.state = self._state()
+        self.code_sums = StateArray(
+            depth=self.code_fold.steps,
+            input_lanes=self.code_fold.input_lanes,
+            output_lanes=1,
+            width=bits.code_sum_width,
+            value_width=2,
+            banks=self.banks,
+            serial=config.is_serial,
+        )
+        self.value_sums = None
+        if config.value_term == "sum":
+            self.value_sums = StateArray(
+                depth=self.fold.output_steps,
+                input_lanes=1,
+                output_lanes=self.fold.output_lanes,
+                width=bits.state_width,
+                value_width=config.value_width,
+                banks=self.banks,
+                serial=config.is_serial,
+            )
+        if config.is_serial:
+            self.values = ElementQueue(config.value_dim, signed(config.value_width), waiting)
         self.value_sum = SignedSum(self.fold, bits.row_width, bits.value_sum_width)
         self.similarity = SignedSum(
             self.code_fold, bits.code_sum_width, bits.similarity_sum_width
         )
         super().__init__(core_signature(config))
 
-    row_time = 1
-    """Cycles from a step to its row of the state."""
+    running = 1
+    """States that are none of the finished ones: the one that is being accumulated."""
 
     @property
     def numerator_time(self):
         """Cycles from a slot's first step to its first numerators: row, sum, total."""
-        return (self.fold.input_steps - 1) + self.row_time + self.value_sum.latency + 1
+        return (self.fold.input_steps - 1) + self.state.latency + self.value_sum.latency + 1
 
     @property
     def denominator_time(self):
         """Cycles from a slot's first step to its denominator: row, sum, total."""
-        return (self.code_fold.steps - 1) + 1 + self.similarity.latency + 1
+        return (self.code_fold.steps - 1) + self.code_sums.latency + self.similarity.latency + 1
 
     @property
     def latency(self):
@@ -98,7 +123,13 @@ class AccumulateCore(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         c = self.config
-        state, code_sums, value_sums = self._arrays(m)
+        m.submodules.state = state = self.state
+        m.submodules.code_sums = code_sums = self.code_sums
+        value_sums = self.value_sums
+        if value_sums is not None:
+            m.submodules.value_sums = value_sums
+        m.submodules.value_sum = self.value_sum
+        m.submodules.similarity = self.similarity
 
         # -- slots -------------------------------------------------------------------------------
         phase = Signal(range(c.cycles_per_token))
@@ -186,7 +217,13 @@ class AccumulateCore(wiring.Component):
             m.d.sync += [has_key.eq(store), has_query.eq(query_go)]
 
         value_blocks = data.ArrayLayout(signed(c.value_width), self.fold.output_lanes)
-        values = block_of(operand.v.as_value(), steps.output_block, value_blocks.size)
+        if c.is_serial:
+            m.submodules.values = queue = self.values
+            wiring.connect(m, wiring.flipped(self.elements), queue.write)
+            m.d.comb += [queue.follow.eq(key_go), queue.index.eq(steps.output_step)]
+            values = queue.element
+        else:
+            values = block_of(operand.v.as_value(), steps.output_block, value_blocks.size)
         code_lanes = self.code_fold.input_lanes
         m.d.comb += [
             state.accumulate.eq(steps.active & has_key),
@@ -211,24 +248,39 @@ class AccumulateCore(wiring.Component):
         signs = self._walk_state(m, state, steps, sequences, operand.code, query_key.code)
 
         m.d.comb += [self.value_sum.row.eq(state.row), self.similarity.row.eq(code_sums.row)]
-        for total, walk, code, time in (
-            (self.value_sum, steps, signs, self.row_time),
-            (self.similarity, code_steps, query_key.code, 1),
+        for name, total, array, walk, code in (
+            ("row", self.value_sum, state, steps, signs),
+            ("code_row", self.similarity, code_sums, code_steps, query_key.code),
         ):
             block = block_of(code, walk.input_block, total.fold.input_lanes)
-            early = {"signs": block, "first": walk.first, "last": walk.last & has_query}
+            asked = {"signs": block, "last": walk.last & has_query}
+            if total.accumulates:
+                asked["first"] = walk.first
             if total.is_uneven:
-                early["partial"] = walk.input_block[-1]
-            for name, value in early.items():
-                port = getattr(total, name)
-                m.d.sync += port.eq(delay(m, value, time - 1, name=f"early_{name}", reset=True))
+                asked["partial"] = walk.input_block[-1]
+            for member, value in asked.items():
+                late = delay(
+                    m, value, array.latency, name=f"{name}_{member}", reset=member == "last"
+                )
+                m.d.comb += getattr(total, member).eq(late)
         if value_sums is not None:
-            offset_values = value_sums.row
+            offset_values, offset_time = value_sums.row, value_sums.latency
         else:
-            offset_values = data.View(value_blocks, register(
-                m, block_of(query_key.v, steps.output_block, value_blocks.size), name="own_values"
+            offset_time = state.latency
+            offset_values = data.View(value_blocks, delay(
+                m, block_of(query_key.v, steps.output_block, value_blocks.size), offset_time,
+                name="own_values",
             ))  # fmt: skip
-        self._results(m, steps, has_query, query, query_last, offset_values)
+        self._results(m, steps, has_query, query, query_last, offset_values, offset_time)
+        m.d.comb += [
+            self.busy.accumulate_lanes.eq(state.accumulate),
+            self.busy.code_sums.eq(code_sums.accumulate),
+            self.busy.query_lanes.eq(steps.active & has_query),
+            self.busy.similarity_lanes.eq(code_steps.active & has_query),
+            self.busy.offset_products.eq(steps.first & has_query),
+        ]
+        if value_sums is not None:
+            m.d.comb += self.busy.value_sums.eq(value_sums.accumulate)
         return m
 
     # -- what depends on the form of the state ---------------------------------------------------
@@ -242,6 +294,7 @@ class AccumulateCore(wiring.Component):
             width=self.bits.state_width,
             value_width=self.config.value_width,
             banks=self.banks,
+            serial=self.config.is_serial,
         )
 
     def _key_waits(self, sequences, state):
@@ -262,33 +315,6 @@ class AccumulateCore(wiring.Component):
             state.signs.eq(block_of(code, steps.input_block, self.fold.input_lanes)),
         ]
         return query
-
-    # --------------------------------------------------------------------------------------------
-
-    def _arrays(self, m):
-        c, bits = self.config, self.bits
-        m.submodules.state = state = self._state()
-        m.submodules.code_sums = code_sums = StateArray(
-            depth=self.code_fold.steps,
-            input_lanes=self.code_fold.input_lanes,
-            output_lanes=1,
-            width=bits.code_sum_width,
-            value_width=2,
-            banks=self.banks,
-        )
-        value_sums = None
-        if c.value_term == "sum":
-            m.submodules.value_sums = value_sums = StateArray(
-                depth=self.fold.output_steps,
-                input_lanes=1,
-                output_lanes=self.fold.output_lanes,
-                width=bits.state_width,
-                value_width=c.value_width,
-                banks=self.banks,
-            )
-        m.submodules.value_sum = self.value_sum
-        m.submodules.similarity = self.similarity
-        return state, code_sums, value_sums
 
     def _ring(self, m, store, key, sequences, pop, stored):
         """What waits between key and query pass: codes, and values where a token's own is needed.
@@ -344,8 +370,11 @@ class AccumulateCore(wiring.Component):
             m.d.sync += popped.as_value().eq(oldest)
         return popped
 
-    def _results(self, m, steps, has_query, query, query_last, offset_values):
-        """Offset terms and totals; numerators and denominator wait for each other."""
+    def _results(self, m, steps, has_query, query, query_last, offset_values, offset_time):
+        """Offset terms and totals; numerators and denominator wait for each other.
+
+        ``offset_values`` are there ``offset_time`` cycles after the step that they belong to.
+        """
         bits, g = self.bits, self.config.offset_fraction
         late = self.denominator_time - self.numerator_time
 
@@ -358,15 +387,13 @@ class AccumulateCore(wiring.Component):
 
         block = self.blocks.payload
         m.d.comb += block.denominator.eq(denominator)
-        row_offset = delay(m, query.offset, 2, name="row_offset")  # a row comes a cycle late
+        row_offset = delay(m, query.offset, offset_time + 1, name="row_offset")
+        wait = self.state.latency + self.value_sum.latency - offset_time - 2
         for lane, total in enumerate(self.value_sum.sums):
             # Both operands have registers, without which a block uses none before its multiplier.
             value = register(m, offset_values[lane], name=f"offset_operand_{lane}")
             offset_term = register(m, value * row_offset, name=f"offset_value_{lane}")
-            offset_term = delay(
-                m, offset_term, self.row_time + self.value_sum.latency - 3,
-                name=f"offset_value_{lane}",
-            )
+            offset_term = delay(m, offset_term, wait, name=f"offset_value_{lane}")
             numerator = register(m, (total << g) + offset_term, name=f"numerator_{lane}")
             # With own values the sum can be narrower: a slice alone would not extend its sign.
             numerator = numerator[: bits.numerator_width].as_signed()
@@ -375,10 +402,14 @@ class AccumulateCore(wiring.Component):
             )
 
         travel = self.latency - self.fold.input_steps  # from a block's last step to the block
-        for name, source in (("user", query.user), ("last", query_last), ("error", query.error)):
-            m.d.comb += block.tag[name].eq(delay(m, source, travel, name=f"tag_{name}"))
+        tag = Signal(block.tag.shape())
         m.d.comb += [
-            block.final.eq(delay(m, steps.done, travel, name="final")),
+            tag.user.eq(query.user),
+            tag.last.eq(query_last),
+            tag.error.eq(query.error),
+            Cat(block.final, block.tag.as_value()).eq(
+                delay(m, Cat(steps.done, tag.as_value()), travel, name="tag")
+            ),
             self.blocks.valid.eq(
                 delay(m, steps.last & has_query, travel, name="block_valid", reset=True)
             ),

@@ -13,11 +13,15 @@ from ecoformer.registers import (
     constants,
     register_map,
 )
+from hw.counters import Counters
 from hw.parameters import ParameterWrite
+from hw.pipeline import below
 
 __all__ = ["AxiLite", "RegisterFile"]
 
 OKAY, SLVERR = 0b00, 0b10
+COUNTERS = [register for register in REGISTERS.values() if register.access is Access.COUNTER]
+"""They lie side by side."""
 
 
 class AxiLite(wiring.Signature):
@@ -51,10 +55,10 @@ class RegisterFile(wiring.Component):
     """Registers of an engine.
 
     A write is taken when address and data are both offered and no response waits; it acts in that
-    cycle. A read is taken when no answer waits; it sees what writes of earlier cycles left.
-    Both channels can do one access per cycle. Addresses without a register answer SLVERR, as do
-    writes that are not possible now. Byte strobes act on STORED and FLAGS registers; STROBE
-    registers need all four bytes.
+    cycle, one per cycle. A read is taken when no other is under way and answered four to seven
+    cycles later; it sees what writes of its own cycle and before left. Addresses without a register
+    answer SLVERR, as do writes that are not possible now. Byte strobes act on STORED and FLAGS
+    registers; STROBE registers need all four bytes.
 
     Parameters
     ----------
@@ -95,11 +99,17 @@ class RegisterFile(wiring.Component):
             name: Const(value, 32) for name, value in constants(self.config).items()
         }
         for register in registers.values():
-            if register.access in (Access.STORED, Access.FLAGS, Access.COUNTER):
+            if register.access in (Access.STORED, Access.FLAGS):
                 self.values[register.name] = Signal(32, name=register.name.lower())
         status = REGISTERS["STATUS"]
         self.values["STATUS"] = (self.busy << status["BUSY"].low) | (
             self.shadow_ready << status["SHADOW_FREE"].low
+        )
+
+        m.submodules.counters = counters = Counters(len(COUNTERS), 32)
+        errors = {error.name: self.events.errors[error] for error in Error}
+        m.d.comb += counters.events.eq(
+            Cat(errors[r.name] if r.name in errors else self.events[r.name] for r in COUNTERS)
         )
 
         # -- write ---------------------------------------------------------------------------------
@@ -115,7 +125,7 @@ class RegisterFile(wiring.Component):
         conditions = {
             "CONTROL": whole,
             "PARAM_DATA": self.shadow_ready & whole,
-            "COMMIT": self.shadow_ready & whole & (bus.wdata < self.config.parameter_sets),
+            "COMMIT": self.shadow_ready & whole & below(bus.wdata, self.config.parameter_sets),
         }
         accepted = {
             register.name: write
@@ -158,28 +168,25 @@ class RegisterFile(wiring.Component):
         clear = Mux(accepted["ERRORS"], bus.wdata & mask, 0)
         m.d.sync += errors.eq((errors & ~clear) | self.events.errors)
 
-        for error in Error:
-            self._count(m, error.name, self.events.errors[error])
-        for name in ("TOKENS", "SEQUENCES", "BUSY", "STARVED", "BLOCKED"):
-            self._count(m, name, self.events[name])
-
         # -- read ----------------------------------------------------------------------------------
-        read = Signal()
-        m.d.comb += [read.eq(bus.arvalid & (~bus.rvalid | bus.rready)), bus.arready.eq(read)]
+        reading = Signal()
+        asked = Signal(ADDRESS_WIDTH - 2)
+        m.d.comb += [
+            bus.arready.eq(~reading & (~bus.rvalid | bus.rready)),
+            # Every read waits for a turn of the counters, whatever it reads.
+            counters.read.eq(reading),
+            counters.index.eq(asked - (COUNTERS[0].offset >> 2)),
+        ]
+        with m.If(bus.arvalid & bus.arready):
+            m.d.sync += [reading.eq(1), asked.eq(bus.araddr[2:])]
         with m.If(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
-        with m.If(read):
-            m.d.sync += [bus.rvalid.eq(1), bus.rresp.eq(SLVERR), bus.rdata.eq(0)]
-            with m.Switch(bus.araddr[2:]):
+        with m.If(counters.done):
+            m.d.sync += [reading.eq(0), bus.rvalid.eq(1), bus.rresp.eq(SLVERR), bus.rdata.eq(0)]
+            with m.Switch(asked):
                 for register in registers.values():
                     if register.access.readable:
                         with m.Case(register.offset >> 2):
-                            m.d.sync += [
-                                bus.rdata.eq(self.values[register.name]),
-                                bus.rresp.eq(OKAY),
-                            ]
+                            value = self.values.get(register.name, counters.value)
+                            m.d.sync += [bus.rdata.eq(value), bus.rresp.eq(OKAY)]
         return m
-
-    def _count(self, m, name, event):
-        counter = self.values[name]
-        m.d.sync += counter.eq(counter + event)

@@ -20,7 +20,7 @@ TABLES = 2
 class BucketedState(wiring.Component):
     """Tables of the sequences in flight: filled, transformed in order, queried.
 
-    What is asked in cycle t is on ``row`` in cycle t+2. A sequence is ``ready``
+    What is asked in cycle t is on ``row`` in cycle t + ``latency``. A sequence is ``ready``
     ``config.transform_cycles`` after its ``last``, or after the one before.
 
     Parameters
@@ -63,6 +63,9 @@ class BucketedState(wiring.Component):
                 "ready": Out(1),
             }
         )
+
+    latency = 2
+    """Cycles from what is asked to its row."""
 
     def elaborate(self, platform):
         m = Module()
@@ -134,11 +137,7 @@ class BucketedCore(AccumulateCore):
     config : Config
     """
 
-    row_time = 2
-
-    def __init__(self, config):
-        super().__init__(config)
-        self.banks = config.state_banks  # tables that are filled or transformed are others
+    running = 0  # tables that are filled or transformed are none of the banks either
 
     @property
     def pause(self):

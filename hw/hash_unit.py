@@ -9,8 +9,10 @@ from amaranth.utils import ceil_log2
 
 from ecoformer.arithmetic import Arithmetic
 from ecoformer.layout import Layout
+from ecoformer.units import hash_units
+from hw.elements import ElementWrite
 from hw.parameters import ParameterMemory, ParameterWrite
-from hw.tokens import key_shape
+from hw.tokens import Busy, key_shape
 
 __all__ = ["HashUnit"]
 
@@ -34,8 +36,12 @@ class HashUnit(wiring.Component):
     -------
     write : ``In(ParameterWrite)``
     i : ``In(stream.Signature({x: what is hashed, slot}))``
+    elements : ``In(ElementWrite)``
+        The x of every token, before it is offered, in a serial engine; ``i`` has none then.
     o : ``Out(stream.Signature(b))``
         Bit r is 1 where h_r = +1; or the token itself.
+    busy : ``Out(Busy)``
+        Which units of the family work.
     """
 
     def __init__(self, config, slots, ports=None):
@@ -43,12 +49,20 @@ class HashUnit(wiring.Component):
         self.slots = slots
         self.bits = Arithmetic(config)
         self.layout = Layout(config)
-        token = data.StructLayout({"x": key_shape(config), "slot": ceil_log2(slots)})
+        token = {"slot": ceil_log2(slots)}
+        elements = {}
+        if config.is_serial:
+            shape = signed(config.token_width)
+            elements["elements"] = In(ElementWrite(config.head_dim, shape))
+        else:
+            token = {"x": key_shape(config), **token}
         super().__init__(
             {
                 "write": In(ParameterWrite(slots)),
-                "i": In(stream.Signature(token)),
+                "i": In(stream.Signature(data.StructLayout(token))),
+                **elements,
                 "o": Out(stream.Signature(config.key_width)),
+                "busy": Out(Busy(hash_units(config))),
                 **(ports or {}),
             }
         )

@@ -16,6 +16,7 @@ from amaranth.lib.wiring import In, connect, flipped
 from amaranth.utils import ceil_log2
 
 from ecoformer.arithmetic import KERNEL_WIDTH, SHIFT_WIDTH
+from hw.elements import ElementQueue
 from hw.hash_unit import HashUnit
 from hw.kernel import KernelLane, RootUnit
 from hw.parameters import ParameterMemory
@@ -24,6 +25,9 @@ from hw.product import MatrixVector
 from hw.projection import Projection
 
 __all__ = ["CodeInput", "KernelHash", "LinearHash", "hash_unit"]
+
+WAITING = 3
+"""Tokens whose elements are there at once: one that comes, one that is offered, one in work."""
 
 
 def hash_unit(config, slots):
@@ -47,7 +51,7 @@ class LinearHash(HashUnit):
     """sign(W·x - t); without a multiplier where the weights need none. A `HashUnit` otherwise."""
 
     def __init__(self, config, slots):
-        self.projection = Projection(config, slots, signed(config.token_width))
+        self.projection = Projection(config, slots, signed(config.token_width), WAITING)
         super().__init__(config, slots)
 
     @property
@@ -59,9 +63,13 @@ class LinearHash(HashUnit):
         connect(m, flipped(self.write), projection.write)
         m.d.comb += [
             projection.start.eq(start),
-            projection.vector.eq(self.i.payload.x.as_value()),
             projection.slot.eq(self.i.payload.slot),
+            self.busy.projection_products.eq(projection.active),
         ]
+        if self.config.is_serial:
+            connect(m, flipped(self.elements), projection.elements)
+        else:
+            m.d.comb += projection.vector.eq(self.i.payload.x.as_value())
         return projection.done, projection.code
 
 
@@ -82,7 +90,7 @@ class KernelHash(HashUnit):
         self.dots = MatrixVector(
             dot, signed(config.token_width), self.bits.dot_width, self.bits.weights
         )
-        self.projection = Projection(config, slots, unsigned(KERNEL_WIDTH))
+        self.projection = Projection(config, slots, unsigned(KERNEL_WIDTH), 2)
 
     @property
     def dot_lag(self):
@@ -103,14 +111,13 @@ class KernelHash(HashUnit):
         with m.If(self.i.ready):
             m.d.sync += token.eq(self.i.payload)
         root, exponent, shift, slot, dots = self._dot_stage(m, start, token)
-        slot, kernel_done, kernel = self._kernel_stage(m, dots, root, exponent, shift, slot)
-
         m.submodules.projection = projection = self.projection
         connect(m, flipped(self.write), projection.write)
+        slot, kernel_done = self._kernel_stage(m, dots, root, exponent, shift, slot)
         m.d.comb += [
             projection.start.eq(kernel_done),
-            projection.vector.eq(kernel),
             projection.slot.eq(slot),
+            self.busy.projection_products.eq(projection.active),
         ]
         return projection.done, projection.code
 
@@ -121,12 +128,25 @@ class KernelHash(HashUnit):
         m.submodules.root = root_unit = RootUnit(c)
         m.submodules.dots = dots
         anchors = self.memory(m, "anchors")
-        m.d.comb += steps.start.eq(start)
+        m.d.comb += [
+            steps.start.eq(start),
+            self.busy.squared_norm.eq(steps.active & steps.output_block[0]),
+            self.busy.dot_products.eq(steps.active),
+        ]
 
         layout = data.ArrayLayout(signed(c.token_width), fold.input_lanes)
-        block = data.View(layout, register(
-            m, block_of(token.x.as_value(), steps.input_block, layout.size), name="block"
-        ))  # fmt: skip
+        if c.is_serial:
+            m.submodules.tokens = tokens = ElementQueue(
+                c.head_dim, signed(c.token_width), WAITING
+            )
+            connect(m, flipped(self.elements), tokens.write)
+            m.d.comb += [tokens.follow.eq(start), tokens.index.eq(steps.input_step)]
+            block = tokens.element
+        else:
+            block = register(
+                m, block_of(token.x.as_value(), steps.input_block, layout.size), name="block"
+            )
+        block = data.View(layout, block)
 
         # Squared norm, during the first output block.
         operands = [register(m, element, name=f"operand_{i}") for i, element in enumerate(block)]
@@ -142,8 +162,9 @@ class KernelHash(HashUnit):
         # Dot products, behind it; the memory's own cycles are part of the lag.
         lag, memory_time = self.dot_lag, ParameterMemory.LATENCY
         m.d.comb += [
-            anchors.slot.eq(delay(m, token.slot, lag - memory_time, name="anchor_slot")),
-            anchors.row.eq(delay(m, steps.step, lag - memory_time, name="anchor_row")),
+            Cat(anchors.row, anchors.slot).eq(
+                delay(m, Cat(steps.step, token.slot), lag - memory_time, name="anchor")
+            ),
             dots.matrix.as_value().eq(anchors.elements.as_value()),
             dots.vector.as_value().eq(delay(m, block.as_value(), lag - 1, name="block")),
             dots.first.eq(delay(m, steps.first, lag, name="dot_first", reset=True)),
@@ -173,12 +194,12 @@ class KernelHash(HashUnit):
         return root, exponent, shift, slot, dots
 
     def _kernel_stage(self, m, dots, root, exponent, shift, slot):
-        """κ of the anchors, a few per cycle, collected into the kernel vector."""
+        """κ of the anchors, a few per cycle, handed to the projection."""
         layout, fold = self.layout, self.config.dot_fold
         lanes, block_steps = layout.kernel_lanes, layout.kernel_block_steps
         bias = self.memory(m, "bias")
         m.submodules.kernel_steps = steps = Steps(block_steps, 1)
-        m.d.comb += steps.start.eq(dots.valid)
+        m.d.comb += [steps.start.eq(dots.valid), self.busy.kernel_values.eq(steps.active)]
 
         padded = lanes * block_steps * self.bits.dot_width
         waiting = Signal(padded, reset_less=True)
@@ -216,16 +237,25 @@ class KernelHash(HashUnit):
         travel = ParameterMemory.LATENCY + KernelLane.LATENCY
         position = delay(m, row, travel, name="position")
         valid = delay(m, steps.active, travel, name="kernel_valid", reset=True)
-        collected = Array(
-            Signal(KERNEL_WIDTH, name=f"collected_{j}", reset_less=True)
-            for j in range(self.config.anchors)
-        )
-        for anchor, (home, lane) in enumerate(layout.kernel_places):
-            with m.If(valid & (position == home)):
-                m.d.sync += collected[anchor].eq(kernels[lane])
         finished = delay(m, done, travel + 1, name="kernel_done", reset=True)
-        finished_slot = delay(m, slot, travel + 1, name="kernel_slot")
-        return finished_slot, finished, Cat(*collected)
+        if self.config.is_serial:  # one lane, hence a row is an anchor
+            elements = self.projection.elements
+            m.d.comb += [
+                elements.enable.eq(valid),
+                elements.index.eq(position),
+                elements.data.eq(kernels[0]),
+                elements.done.eq(finished),
+            ]
+        else:
+            collected = Array(
+                Signal(KERNEL_WIDTH, name=f"collected_{j}", reset_less=True)
+                for j in range(self.config.anchors)
+            )
+            for anchor, (home, lane) in enumerate(layout.kernel_places):
+                with m.If(valid & (position == home)):
+                    m.d.sync += collected[anchor].eq(kernels[lane])
+            m.d.comb += self.projection.vector.eq(Cat(*collected))
+        return delay(m, slot, travel + 1, name="kernel_slot"), finished
 
 
 FAMILIES = {"rbf": KernelHash, "linear": LinearHash, "codes": CodeInput, "none": CodeInput}

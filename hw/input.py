@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.registers import Error
+from hw.elements import ElementWrite
 from hw.tokens import Tag, key_shape
 
 __all__ = ["InputBeat", "Receiver", "Token"]
@@ -19,13 +20,19 @@ class InputBeat(data.StructLayout):
 
 
 class Token(data.StructLayout):
-    """A token with its parameter slot; with ``tag.error``, only the end of a bad packet."""
+    """A token with its parameter slot; with ``tag.error``, only the end of a bad packet.
+
+    In a serial engine its elements come beside it (:mod:`hw.elements`).
+    """
 
     def __init__(self, config):
+        vectors = {
+            "x": key_shape(config),
+            "v": data.ArrayLayout(signed(config.value_width), config.value_dim),
+        }
         super().__init__(
             {
-                "x": key_shape(config),
-                "v": data.ArrayLayout(signed(config.value_width), config.value_dim),
+                **({} if config.is_serial else vectors),
                 "slot": ceil_log2(config.parameter_sets + 1),
                 "tag": Tag(config),
             }
@@ -48,6 +55,8 @@ class Receiver(wiring.Component):
     -------
     i : ``In(stream.Signature(InputBeat))``
     o : ``Out(stream.Signature(Token))``
+    x, v : ``Out(ElementWrite)``
+        The elements of every token before it is offered, in a serial engine.
     user, slot, known :
         Look-up of the set asked for by the beat on ``i``, in the same cycle.
     abort : ``In(1)``
@@ -62,8 +71,13 @@ class Receiver(wiring.Component):
 
     def __init__(self, config):
         self.config = config
+        elements = {
+            "x": Out(ElementWrite(config.head_dim, signed(config.token_width))),
+            "v": Out(ElementWrite(config.value_dim, signed(config.value_width))),
+        }
         super().__init__(
             {
+                **(elements if config.is_serial else {}),
                 "i": In(stream.Signature(InputBeat(config))),
                 "o": Out(stream.Signature(Token(config))),
                 "user": Out(config.tuser_width),
@@ -147,18 +161,29 @@ class Receiver(wiring.Component):
             with m.Elif(token_beat & token_end):
                 m.d.sync += [count.eq(count + 1), full.eq(count == c.max_tokens - 1)]
 
-        received = Signal((beats - 1) * beat_bits, reset_less=True)
-        assembled = Cat(received, beat.data)
-        with m.If(token_beat):
-            m.d.sync += received.eq(assembled[beat_bits:])
+        offers = Signal()
+        if c.is_serial:
+            of_x = index < c.head_dim
+            for port, first, its in ((self.x, 0, of_x), (self.v, c.head_dim, ~of_x)):
+                m.d.comb += [
+                    port.enable.eq(token_beat & its),
+                    port.index.eq(index - first),
+                    port.data.eq(beat.data),
+                    port.done.eq(offers),
+                ]
+        else:
+            received = Signal((beats - 1) * beat_bits, reset_less=True)
+            assembled = Cat(received, beat.data)
+            with m.If(token_beat):
+                m.d.sync += received.eq(assembled[beat_bits:])
+            x, v = _elements(assembled, c)
+            with m.If(room):
+                m.d.sync += [token.x.eq(x), token.v.eq(v)]
 
         # All of it is taken whenever there is room: what is no token is replaced before it is
         # offered, and the way from the checks need not reach every bit.
-        x, v = _elements(assembled, c)
         with m.If(room):
             m.d.sync += [
-                token.x.eq(x),
-                token.v.eq(v),
                 token.slot.eq(Mux(begins, self.slot, slot)),
                 token.tag.user.eq(Mux(begins & ~report, beat.user, user)),
                 token.tag.last.eq(report | beat.last),
@@ -168,8 +193,11 @@ class Receiver(wiring.Component):
             m.d.sync += self.o.valid.eq(0)
         m.d.sync += report.eq(report | found)
         with m.If(report & room):
-            m.d.sync += [report.eq(0), self.o.valid.eq(1)]
+            m.d.comb += offers.eq(1)
+            m.d.sync += report.eq(0)
         with m.Elif(token_beat & token_end & ~spoilt):
+            m.d.comb += offers.eq(1)
+        with m.If(offers):
             m.d.sync += self.o.valid.eq(1)
         return m
 

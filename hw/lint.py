@@ -43,8 +43,8 @@ WAIVERS = (
     ),
     Waiver(
         "UNUSEDSIGNAL",
-        "Signal is not used: 'trace_valid'",
-        "A probe for simulations: with trace_code, the code of every token as it is hashed.",
+        "Signal is not used: 'trace_*'",
+        "A probe for simulations: the code of every token as it is hashed; which units work.",
     ),
     Waiver(
         "WIDTHEXPAND",

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from ecoformer import __version__
 from ecoformer.arithmetic import Arithmetic
 from ecoformer.layout import Layout
+from ecoformer.units import units
 from hw.top import Top
 
 __all__ = ["manifest"]
@@ -27,12 +28,12 @@ def manifest(config, name="ecoformer_engine"):
     -------
     dict
         Fingerprint and configuration; pins with direction and width; widths of every quantity;
-        parameter memories; lanes of each folded unit; latency and cycle formulas.
+        parameter memories; lanes of each unit of one engine, its steps per token and its work;
+        latency and cycle formulas.
     """
     top = Top(config)
     k = config.cycles_per_token
     bits = Arithmetic(config)
-    folds = {**config.hash_folds, "state": config.state_fold}
     widths = sorted(n for n in dir(type(bits)) if n.endswith("_width"))
     description = {
         "name": name,
@@ -55,16 +56,13 @@ def manifest(config, name="ecoformer_engine"):
             }
             for region in Layout(config).regions.values()
         ],
-        "lanes": {
-            unit: {"lanes": fold.lanes, "steps": fold.steps, "utilisation": fold.steps / k}
-            for unit, fold in folds.items()
-        },
+        "units": {unit: asdict(what) for unit, what in units(config).items()},
         "set_switch_cycles": SET_SWITCH_CYCLES,
     }
     if config.dataflow in ("accumulate", "bucketed"):
         description["cycles"] = {
-            "per_token": k,
-            "full_rate_tokens": top.engine.core.full_rate_tokens,
+            "per_token": config.steady_cycles,
+            "full_rate_tokens": top.engine.datapath.full_rate_tokens,
             "isolated_sequence": f"2*N*{k} + {top.engine.latency}",
             "isolated_overhead": top.engine.latency,
         }

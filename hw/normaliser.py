@@ -11,8 +11,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.arithmetic import Arithmetic
-from hw.pipeline import delay, register
-from hw.tokens import Block, Tag
+from ecoformer.units import normaliser_units
+from hw.pipeline import delay, delays, register
+from hw.tokens import Block, Busy, Tag
 
 __all__ = ["Normaliser", "Quotients"]
 
@@ -52,6 +53,8 @@ class Normaliser(wiring.Component):
     i : ``In(stream.Signature(Block))``
     o : ``Out(stream.Signature(Quotients))``
         Neither can be held back.
+    busy : ``Out(Busy)``
+        The first stage makes a digit. The others do the same, later.
     """
 
     def __init__(self, config):
@@ -62,6 +65,7 @@ class Normaliser(wiring.Component):
             {
                 "i": In(stream.Signature(Block(config), always_ready=True)),
                 "o": Out(stream.Signature(Quotients(config), always_ready=True)),
+                "busy": Out(Busy(normaliser_units(config))),
             }
         )
 
@@ -98,20 +102,20 @@ class Normaliser(wiring.Component):
 
         pairs = self._digits(m, valid, divisor, pairs)
 
-        tag = delay(m, block.tag.as_value(), self.latency, name="tag")
-        positive = delay(m, positive, width, name="positive")
+        # What waits equally long waits in one memory.
+        beside = delay(m, Cat(block.final, block.tag.as_value()), self.latency, name="tag")
+        positive, *outside = delay(m, Cat(positive, *low, *high), width, name="range")
+        low, high = outside[: len(low)], outside[len(low) :]
         result = self.o.payload
         m.d.comb += [
             self.o.valid.eq(delay(m, valid, width + 1, name="valid", reset=True)),
-            result.tag.as_value().eq(tag),
-            result.final.eq(delay(m, block.final, self.latency, name="final")),
+            Cat(result.final, result.tag.as_value()).eq(beside),
             result.guarded.eq(register(m, ~positive, name="guarded")),
         ]
         top = 1 << (width - 1)
         for lane, pair in enumerate(pairs):
-            is_low = delay(m, low[lane], width, name=f"low_{lane}")
-            is_high = delay(m, high[lane], width, name=f"high_{lane}")
-            inside = Mux(is_low, -top, Mux(is_high, top - 1, (pair[:width] ^ top).as_signed()))
+            quotient = (pair[:width] ^ top).as_signed()
+            inside = Mux(low[lane], -top, Mux(high[lane], top - 1, quotient))
             m.d.comb += result.elements[lane].eq(
                 register(m, Mux(positive, inside, 0), name=f"element_{lane}")
             )
@@ -133,7 +137,9 @@ class Normaliser(wiring.Component):
                 source = pair if digits == 1 else Mux(valid, pair, state)
                 m.d.sync += state.eq(_digit(source, current, width))
                 stage.append(state)
-            valid = delay(m, valid, digits, name=f"{name}_valid", reset=True)
+            *digit, valid = delays(m, valid, digits, name=f"{name}_valid", reset=True)
+            if begin == 0:
+                m.d.comb += self.busy.quotient_digits.eq(Cat(digit).any())
             divisor, pairs = held, stage
         return pairs
 

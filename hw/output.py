@@ -7,10 +7,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from hw.buffer import DeepBuffer
 from hw.normaliser import Quotients
+from hw.pipeline import register
 from hw.tokens import Tag
 
-__all__ = ["Beat", "Collector", "Sender", "Words"]
+__all__ = ["Beat", "Collector", "Result", "Sender", "Words"]
 
 
 class Words:
@@ -75,11 +77,16 @@ class Beat(data.StructLayout):
 
 
 class Result(data.StructLayout):
-    """A word of results; ``end`` marks its token's last. A token of a bad packet has no other."""
+    """A word of results; ``end`` marks its token's last. A token of a bad packet has no other.
+
+    Of several engines it also says, with a token's last word, whether its denominator was not
+    positive: strobes of several at the same time could not be counted.
+    """
 
     def __init__(self, config):
         elements = data.ArrayLayout(signed(config.output_width), Words(config).elements)
-        super().__init__({"elements": elements, "end": 1, "tag": Tag(config)})
+        guarded = {"guarded": 1} if config.engines > 1 else {}
+        super().__init__({"elements": elements, "end": 1, "tag": Tag(config), **guarded})
 
 
 class Collector(wiring.Component):
@@ -91,6 +98,8 @@ class Collector(wiring.Component):
     latency, interval : int
         Cycles from ``launch`` to the token's first block here, and least cycles from one launch to
         the next; they set the depth for full rate.
+    waiting : int
+        Tokens more that may wait for their turn to be sent.
 
     Members
     -------
@@ -104,10 +113,10 @@ class Collector(wiring.Component):
         Strobe: a token of a good packet had a denominator that was not positive.
     """
 
-    def __init__(self, config, latency, interval):
+    def __init__(self, config, latency, interval, waiting=0):
         self.config = config
-        self.words = Words(config)
-        self.depth = -(-(latency + self.words.latency - self.words.last_beats) // interval) + 2
+        self.words = words = Words(config)
+        self.depth = -(-(latency + words.latency - words.last_beats) // interval) + 2 + waiting
         super().__init__(
             {
                 "grant": Out(1),
@@ -121,9 +130,8 @@ class Collector(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         words, layout = self.words, Result(self.config)
-        m.submodules.buffer = buffer = SyncFIFOBuffered(
-            width=layout.size, depth=self.depth * words.count
-        )
+        kind = DeepBuffer if self.config.waiting_tokens else SyncFIFOBuffered
+        m.submodules.buffer = buffer = kind(width=layout.size, depth=self.depth * words.count)
         free = Signal(range(self.depth + 1), init=self.depth)
         take = Signal()
 
@@ -162,6 +170,8 @@ class Collector(wiring.Component):
             self.grant.eq(free != 0),
             self.guarded.eq(self.i.valid & block.final & block.guarded & ~block.tag.error),
         ]
+        if self.config.engines > 1:
+            m.d.comb += result.guarded.eq(register(m, self.guarded, name="guarded_word"))
         m.d.sync += free.eq(free - self.launch + take)
         return m
 

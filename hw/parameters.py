@@ -12,9 +12,15 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.layout import WORD_BITS
-from hw.pipeline import register
+from hw.pipeline import below, register
 
-__all__ = ["ParameterMemory", "ParameterWrite", "SlotTable"]
+__all__ = ["IN_FLIGHT", "ParameterMemory", "ParameterWrite", "SlotTable"]
+
+IN_FLIGHT = 1 << 12
+"""More packets than are ever in an engine: each holds a bank, a buffer or a pipeline stage."""
+
+NARROW = 2 * WORD_BITS
+"""Rows of at most so many bits take a block RAM or two, however few they are, and no logic."""
 
 
 class ParameterWrite(wiring.Signature):
@@ -79,10 +85,12 @@ class ParameterMemory(wiring.Component):
         region = self.region
         row_bits = ceil_log2(region.rows)
         # Words go to the shadow and rows come from other slots: Yosys need not map a collision.
+        attrs = {"no_rw_check": 1}
+        if region.row_bits <= NARROW:
+            attrs["ram_style"] = "block"
         m.submodules.rows = rows = memory.Memory(
-            shape=unsigned(region.row_bits), depth=self.slots << row_bits, init=[],
-            attrs={"no_rw_check": 1},
-        )  # fmt: skip
+            shape=unsigned(region.row_bits), depth=self.slots << row_bits, init=[], attrs=attrs
+        )
         write = rows.write_port(granularity=WORD_BITS)
         read = rows.read_port()
         address = Cat(self.write.row[:row_bits], self.write.slot)
@@ -93,8 +101,9 @@ class ParameterMemory(wiring.Component):
             read.addr.eq(Cat(self.row, self.slot)),
             self.elements.as_value().eq(register(m, read.data, name="answer")),
         ]
+        # What is beyond the last row is written where nothing is read.
         selected = self.write.enable & (self.write.region == region.index)
-        selected &= self.write.row < region.rows
+        selected &= below(self.write.row, 1 << row_bits)
         for index in range(region.words):
             enable = Signal(name=f"write_enable_{index}")
             m.d.sync += enable.eq(selected & (self.write.word == index))
@@ -109,6 +118,8 @@ class SlotTable(wiring.Component):
     ----------
     sets : int
     user_width : int
+    packets : int
+        More than are ever in flight.
 
     Members
     -------
@@ -128,8 +139,9 @@ class SlotTable(wiring.Component):
         A packet is in flight; a cycle late.
     """
 
-    def __init__(self, sets, user_width):
+    def __init__(self, sets, user_width, packets=IN_FLIGHT):
         self.sets = sets
+        self.packets = packets
         self.slots = sets + 1
         super().__init__(
             {
@@ -160,11 +172,10 @@ class SlotTable(wiring.Component):
         index = self.commit_set[: ceil_log2(self.sets)]
         asked = self.user[: ceil_log2(self.sets)]
         accepted = Signal()
-        # Packets in flight fit in 8 bits by far: each holds a bank, a buffer or a pipeline stage.
-        # They are counted a cycle late, because the way from the pins is long.
-        begun = Signal(12)
-        finished = Signal(12)
-        fence = Signal(12)
+        # Packets are counted a cycle late, because the way from the pins is long.
+        begun = Signal(range(self.packets))
+        finished = Signal(range(self.packets))
+        fence = Signal(range(self.packets))
         begin = Signal()
         finish = Signal()
         drained = Signal()
@@ -173,10 +184,10 @@ class SlotTable(wiring.Component):
         m.d.comb += [
             lookup.addr.eq(asked),
             self.slot.eq(lookup.data),
-            self.known.eq((self.user < self.sets) & loaded.bit_select(asked, 1)),
+            self.known.eq(below(self.user, self.sets) & loaded.bit_select(asked, 1)),
             self.ready.eq(~draining),
             self.busy.eq(begun != finished),
-            accepted.eq(self.commit & self.ready & (self.commit_set < self.sets)),
+            accepted.eq(self.commit & self.ready & below(self.commit_set, self.sets)),
             old.addr.eq(index),
             assign.addr.eq(index),
             assign.data.eq(self.shadow),

@@ -11,8 +11,10 @@ from amaranth.utils import ceil_log2
 __all__ = [
     "Steps",
     "adder_tree",
+    "below",
     "block_of",
     "delay",
+    "delays",
     "register",
     "signed_tree",
     "tree_latency",
@@ -43,14 +45,19 @@ def delay(m, value, cycles, *, name, reset=False):
         Clear the chain on reset: for strobes. Data needs none and may use a memory.
     """
     value = Value.cast(value)
-    shape = value.shape()
     if cycles >= LONG_DELAY and not reset and len(value) > 0:
         return _memory_delay(m, value, cycles, name=name)
+    return delays(m, value, cycles, name=name, reset=reset)[-1]
+
+
+def delays(m, value, cycles, *, name, reset=False):
+    """``value`` after 0, 1, … ``cycles`` clock cycles, each in a register; as of :func:`delay`."""
+    chain = [Value.cast(value)]
     for stage in range(cycles):
-        q = Signal(shape, name=f"{name}_{stage + 1}", reset_less=not reset)
-        m.d.sync += q.eq(value)
-        value = q
-    return value
+        q = Signal(chain[0].shape(), name=f"{name}_{stage + 1}", reset_less=not reset)
+        m.d.sync += q.eq(chain[-1])
+        chain.append(q)
+    return chain
 
 
 def _memory_delay(m, value, cycles, *, name):
@@ -71,6 +78,16 @@ def _memory_delay(m, value, cycles, *, name):
         result.eq(read.data),
     ]
     return result
+
+
+def below(value, limit):
+    """Whether ``value`` is less than a constant: only the bits that the constant has are compared.
+
+    A comparison of all of them would be a carry chain as long as ``value``.
+    """
+    low = (limit - 1).bit_length()
+    fits = ~value[low:].any()
+    return fits if limit == 1 << low else fits & (value[:low] < limit)
 
 
 def block_of(value, chosen, width):
@@ -164,7 +181,7 @@ class Steps(wiring.Component):
     start : ``In(1)``
     active : ``Out(1)``
     step : ``Out(range(input_steps * output_steps))``
-    output_step : ``Out(range(output_steps))``
+    input_step, output_step : ``Out(range(input_steps))``, ``Out(range(output_steps))``
     input_block, output_block : ``Out(input_steps)``, ``Out(output_steps)``
         Block of inputs and of outputs, one bit for each.
     first, last : ``Out(1)``
@@ -181,6 +198,7 @@ class Steps(wiring.Component):
                 "start": In(1),
                 "active": Out(1),
                 "step": Out(ceil_log2(input_steps * output_steps)),
+                "input_step": Out(ceil_log2(input_steps)),
                 "output_step": Out(ceil_log2(output_steps)),
                 "input_block": Out(input_steps, init=1),
                 "output_block": Out(output_steps, init=1),
@@ -202,6 +220,7 @@ class Steps(wiring.Component):
             m.d.sync += [
                 self.active.eq(1),
                 self.step.eq(0),
+                self.input_step.eq(0),
                 self.output_step.eq(0),
                 self.input_block.eq(1),
                 self.output_block.eq(1),
@@ -210,6 +229,7 @@ class Steps(wiring.Component):
             m.d.sync += [
                 self.active.eq(~self.done),
                 self.step.eq(self.step + 1),
+                self.input_step.eq(Mux(last, 0, self.input_step + 1)),
                 self.output_step.eq(self.output_step + last),
                 self.input_block.eq(self.input_block.rotate_left(1)),
                 self.output_block.eq(Mux(last, self.output_block << 1, self.output_block)),

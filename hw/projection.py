@@ -8,6 +8,7 @@ from amaranth.utils import ceil_log2
 
 from ecoformer.arithmetic import Arithmetic
 from ecoformer.layout import Layout
+from hw.elements import ElementQueue, ElementWrite
 from hw.parameters import ParameterMemory, ParameterWrite
 from hw.pipeline import Steps, block_of, delay, register
 from hw.product import MatrixVector
@@ -28,19 +29,25 @@ class Projection(wiring.Component):
         Parameter slots.
     element : Shape
         Of one vector element.
+    vectors : int
+        Vectors that may be coming or waiting at once, where they come element by element.
 
     Members
     -------
     write : ``In(ParameterWrite)``
     start : ``In(1)``
-    vector, slot : ``In``
+    slot, vector : ``In``
         Taken with ``start``.
+    elements : ``In(ElementWrite)``
+        Instead of ``vector`` in a serial engine; the oldest not yet used is taken.
     done : ``Out(1)``
     code : ``Out(b)``
         Bit r is 1 where the projection on row r reaches its threshold; valid with ``done``.
+    active : ``Out(1)``
+        A step is worked on.
     """
 
-    def __init__(self, config, slots, element):
+    def __init__(self, config, slots, element, vectors):
         self.config = config
         self.slots = slots
         self.bits = Arithmetic(config)
@@ -48,14 +55,20 @@ class Projection(wiring.Component):
         self.product = MatrixVector(
             self.fold, element, self.bits.projection_width, self.bits.weights
         )
+        if config.is_serial:
+            self.queue = ElementQueue(self.fold.inputs, element, vectors)
+            vector = {"elements": In(ElementWrite(self.fold.inputs, element))}
+        else:
+            vector = {"vector": In(self.fold.inputs * Shape.cast(element).width)}
         super().__init__(
             {
                 "write": In(ParameterWrite(slots)),
                 "start": In(1),
-                "vector": In(self.fold.inputs * Shape.cast(element).width),
+                **vector,
                 "slot": In(ceil_log2(slots)),
                 "done": Out(1),
                 "code": Out(config.code_bits),
+                "active": Out(1),
             }
         )
 
@@ -75,23 +88,23 @@ class Projection(wiring.Component):
         for memory in (matrix, threshold):
             wiring.connect(m, wiring.flipped(self.write), memory.write)
 
-        vector = Signal(len(self.vector), reset_less=True)
         slot = Signal(len(self.slot))
         with m.If(self.start):
-            m.d.sync += [vector.eq(self.vector), slot.eq(self.slot)]
-        block_bits = fold.input_lanes * product.element.width
+            m.d.sync += slot.eq(self.slot)
         memory_time = ParameterMemory.LATENCY
-        block = block_of(vector, steps.input_block, block_bits)
+        block = self._block(m, steps)
         m.d.comb += [
             steps.start.eq(self.start),
+            self.active.eq(steps.active),
             matrix.slot.eq(slot),
             matrix.row.eq(steps.step),
             product.matrix.as_value().eq(matrix.elements.as_value()),
-            product.vector.as_value().eq(delay(m, block, memory_time, name="vector_block")),
+            product.vector.as_value().eq(delay(m, block, memory_time - 1, name="block")),
             product.first.eq(delay(m, steps.first, memory_time, name="first", reset=True)),
             product.last.eq(delay(m, steps.last, memory_time, name="last", reset=True)),
-            threshold.slot.eq(delay(m, slot, product.latency, name="threshold_slot")),
-            threshold.row.eq(delay(m, steps.output_step, product.latency, name="threshold_row")),
+            Cat(threshold.row, threshold.slot).eq(
+                delay(m, Cat(steps.output_step, slot), product.latency, name="threshold")
+            ),
         ]
 
         # The sign of the difference, which is one carry chain; a comparison is longer.
@@ -109,3 +122,16 @@ class Projection(wiring.Component):
             self.code.eq(code),
         ]
         return m
+
+    def _block(self, m, steps):
+        """The vector's elements of a step, a cycle later."""
+        if self.config.is_serial:
+            m.submodules.queue = queue = self.queue
+            wiring.connect(m, wiring.flipped(self.elements), queue.write)
+            m.d.comb += [queue.follow.eq(self.start), queue.index.eq(steps.input_step)]
+            return queue.element
+        vector = Signal(len(self.vector), reset_less=True)
+        with m.If(self.start):
+            m.d.sync += vector.eq(self.vector)
+        width = self.fold.input_lanes * self.product.element.width
+        return register(m, block_of(vector, steps.input_block, width), name="vector_block")

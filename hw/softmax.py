@@ -300,6 +300,7 @@ class SoftmaxCore(wiring.Component):
         m.d.comb += higher.eq(Mux(first | (score > highest), score, highest))
         with m.If(stored):
             m.d.sync += highest.eq(higher)
+        m.d.comb += self.busy.score_products.eq(scan.active)
         for maximum, done in zip(maxima, complete):
             with m.If(done):
                 m.d.sync += maximum.eq(higher)
@@ -331,6 +332,7 @@ class SoftmaxCore(wiring.Component):
         valid = delay(m, scan.active, time, name="valid", reset=True)
         last = delay(m, scan.last, time + 1, name="last", reset=True)
         sums, denominator = weighted_sums(m, c, weight, weight, value, first, valid)
+        m.d.comb += [self.busy.scale_product.eq(scan.active), self.busy.weighted_sums.eq(valid)]
         tag = {
             name: delay(m, source, time + 1, name=f"tag_{name}")
             for name, source in (

@@ -15,10 +15,11 @@ class StateArray(wiring.Component):
 
     One sequence runs at a time, so it alone needs an accumulator with a way back to itself; with
     its last token its rows go to a bank, too, where queries read them. Every step addresses one
-    row of both. The row addressed in cycle t is on ``row`` in cycle t+1; accumulated, it is back,
-    and in its bank, at the end of that cycle, so a bank can be read and replaced in one walk. Rows
-    are visited at most every ``depth`` cycles, so no access meets an older one in flight. One row
-    is kept in flip-flops, more in memories.
+    row of both. The row addressed in cycle t is on ``row`` in cycle t + ``latency``; accumulated,
+    it is back, and in its bank, at the end of that cycle, so a bank can be read and replaced in one
+    walk. Rows are visited at most every ``depth`` cycles, so no access meets an older one in
+    flight. Several rows are kept in memories, one in flip-flops: lanes are many then, and two
+    registers lie before them, of which synthesis can make as many as it takes to reach all.
 
     Parameters
     ----------
@@ -32,6 +33,9 @@ class StateArray(wiring.Component):
         Signed bits of one value.
     banks : int
         Finished states.
+    serial : bool
+        Values come a cycle later than what belongs to them, as a memory answers, and rows are kept
+        in block RAM, narrow as they are. For several rows.
 
     Members
     -------
@@ -49,12 +53,15 @@ class StateArray(wiring.Component):
         Of ``read_bank``; lane = output · input_lanes + input.
     """
 
-    def __init__(self, *, depth, input_lanes, output_lanes, width, value_width, banks):
+    def __init__(
+        self, *, depth, input_lanes, output_lanes, width, value_width, banks, serial=False
+    ):
         self.depth = depth
         self.input_lanes = input_lanes
         self.output_lanes = output_lanes
         self.width = width
         self.banks = banks
+        self.serial = serial
         self.row_layout = data.ArrayLayout(signed(width), input_lanes * output_lanes)
         super().__init__(
             {
@@ -70,21 +77,39 @@ class StateArray(wiring.Component):
             }
         )
 
+    @property
+    def latency(self):
+        """Cycles from an address to its row."""
+        return 1 if self.depth > 1 else 2
+
     def elaborate(self, platform):
         m = Module()
-        accumulate = Signal()
-        m.d.sync += accumulate.eq(self.accumulate)
-        first = register(m, self.first, name="write_first")
-        last = register(m, self.last, name="write_last")
-        subtract = register(m, ~self.signs, name="subtract")
-        values = [register(m, v, name=f"value_{i}") for i, v in enumerate(self.values)]
+
+        def late(value, name, **options):
+            return delay(m, value, self.latency, name=name, **options)
+
+        accumulate = late(self.accumulate, "accumulate", reset=True)
+        finish = late(self.accumulate & self.last, "finish")
+        # Registers add nothing where nothing is accumulated: no enable has to reach every bit.
+        counts = Signal()
+        m.d.comb += counts.eq(self.accumulate if self.depth == 1 else 1)
+        first = late(self.first & counts, "first")
+        subtract = late(Mux(counts, ~self.signs, 0), "subtract")
+        values = list(self.values)
+        if not self.serial:
+            values = [
+                late(Mux(counts, value, 0).as_signed(), f"value_{i}")
+                for i, value in enumerate(values)
+            ]
 
         updated = [
             Signal(signed(self.width), name=f"updated_{lane}")
             for lane in range(self.row_layout.length)
         ]
-        rows = self._registers if self.depth == 1 else self._memories
-        running, finished = rows(m, Cat(*updated), accumulate, accumulate & last)
+        if self.depth == 1:
+            running, finished = self._registers(m, Cat(*updated), late, finish)
+        else:
+            running, finished = self._memories(m, Cat(*updated), accumulate, finish)
         m.d.comb += self.row.as_value().eq(finished)
 
         old = Signal(self.row_layout)
@@ -97,12 +122,10 @@ class StateArray(wiring.Component):
                 m.d.comb += updated[lane].eq(old[lane] + flipped + subtract[i])
         return m
 
-    def _registers(self, m, updated, accumulate, finish):
-        write_bank = register(m, self.write_bank, name="write_bank_1")
-        read_bank = register(m, self.read_bank, name="read_bank_1")
-        running = Signal(self.row_layout.size, reset_less=True)
-        with m.If(accumulate):
-            m.d.sync += running.eq(updated)
+    def _registers(self, m, updated, late, finish):
+        write_bank = late(self.write_bank, "write_bank")
+        read_bank = late(self.read_bank, "read_bank")
+        running = register(m, updated, name="running")
         finished = 0
         for index in range(self.banks):
             row = Signal(self.row_layout.size, name=f"bank_{index}", reset_less=True)
@@ -114,11 +137,15 @@ class StateArray(wiring.Component):
 
     def _memories(self, m, updated, accumulate, finish):
         address = register(m, self.address, name="write_address")
-        write_bank = register(m, self.write_bank, name="write_bank_1")
+        write_bank = register(m, self.write_bank, name="write_bank")
+
+        attrs = {"ram_style": "block"} if self.serial else {}
 
         def rows(name, depth, enable, bank_to_read, bank_to_write):
             row = unsigned(self.row_layout.size)
-            m.submodules[name] = rows = memory.Memory(shape=row, depth=depth, init=[])
+            m.submodules[name] = rows = memory.Memory(
+                shape=row, depth=depth, init=[], attrs=attrs
+            )
             read = rows.read_port()
             write = rows.write_port()
             m.d.comb += [
@@ -179,14 +206,21 @@ class SignedSum(wiring.Component):
         return self.fold.input_steps * self.fold.input_lanes > self.fold.inputs
 
     @property
+    def accumulates(self):
+        """Whether ``first`` counts: whether a block has several rows."""
+        return self.fold.input_steps > 1
+
+    @property
     def latency(self):
         """Adder tree, accumulator, held result."""
-        return tree_latency(self.fold.input_lanes) + 2
+        return tree_latency(self.fold.input_lanes) + self.accumulates + 1
 
     def elaborate(self, platform):
         m = Module()
         lanes = self.fold.input_lanes
-        first = delay(m, self.first, self.latency - 2, name="first")
+        first = C(1)
+        if self.accumulates:
+            first = delay(m, self.first, self.latency - 2, name="first")
         last = delay(m, self.last, self.latency - 1, name="last", reset=True)
         there = range((self.fold.input_steps - 1) * lanes, self.fold.input_steps * lanes)
         used = Cat(~self.partial if i >= self.fold.inputs else C(1) for i in there)
@@ -200,10 +234,15 @@ class SignedSum(wiring.Component):
                 beyond = there[i] >= self.fold.inputs
                 terms.append((Mux(self.partial, 0, flipped) if beyond else flipped).as_signed())
             total, one = signed_tree(m, terms, subtract, name=f"sum_{output}")
-            running = Signal(signed(self.result_width), name=f"running_{output}", reset_less=True)
+            result = total + one
+            if self.accumulates:
+                running = Signal(
+                    signed(self.result_width), name=f"running_{output}", reset_less=True
+                )
+                m.d.sync += running.eq(Mux(first, 0, running) + result)
+                result = running
             held = Signal(signed(self.result_width), name=f"held_{output}", reset_less=True)
-            m.d.sync += running.eq(Mux(first, 0, running) + total + one)
             with m.If(last):
-                m.d.sync += held.eq(running)
+                m.d.sync += held.eq(result)
             m.d.comb += self.sums[output].eq(held)
         return m

@@ -5,8 +5,10 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.arithmetic import SCALE_WIDTH, SHIFT_WIDTH, Arithmetic
+from ecoformer.units import core_units
+from hw.elements import ElementWrite
 
-__all__ = ["Block", "Key", "Tag", "core_scalars", "core_signature", "key_shape"]
+__all__ = ["Block", "Busy", "Key", "Tag", "core_scalars", "core_signature", "key_shape"]
 
 
 def key_shape(config):
@@ -33,15 +35,18 @@ class Tag(data.StructLayout):
 class Key(data.StructLayout):
     """A hashed token: code, values and the scalars of its set.
 
+    In a serial engine the values come beside it, element by element (:mod:`hw.elements`).
+
     A token with ``tag.error`` ends a bad packet: everything of that packet is dropped and one
     result with the error bit takes its place.
     """
 
     def __init__(self, config):
+        values = data.ArrayLayout(signed(config.value_width), config.value_dim)
         super().__init__(
             {
                 "code": config.key_width,
-                "v": data.ArrayLayout(signed(config.value_width), config.value_dim),
+                **({} if config.is_serial else {"v": values}),
                 **core_scalars(config),
                 "tag": Tag(config),
             }
@@ -64,6 +69,13 @@ class Block(data.StructLayout):
         )
 
 
+class Busy(data.StructLayout):
+    """A probe of units by name: a bit is 1 where the unit works on a token, or a pair of them."""
+
+    def __init__(self, units):
+        super().__init__(dict.fromkeys(units, 1))
+
+
 def core_signature(config):
     """Ports that every attention core has, whatever its dataflow.
 
@@ -71,10 +83,15 @@ def core_signature(config):
     grant : a result token may be started in this cycle; once given it stays until a launch.
     launch : one was started.
     blocks : its blocks, ``state_fold.input_steps`` cycles apart; cannot be held back.
+    elements : the values of every token, before its key; in a serial engine.
+    busy : which of its units work.
     """
+    elements = ElementWrite(config.value_dim, signed(config.value_width))
     return {
+        **({"elements": In(elements)} if config.is_serial else {}),
         "keys": In(stream.Signature(Key(config))),
         "grant": In(1),
         "launch": Out(1),
         "blocks": Out(stream.Signature(Block(config), always_ready=True)),
+        "busy": Out(Busy(core_units(config))),
     }

@@ -173,6 +173,7 @@ class XnorCore(wiring.Component):
 
         value = delay(m, read_value.data, to_weight, name="value")
         sums, denominator = weighted_sums(m, c, value_weight, weight, value, first, valid)
+        m.d.comb += [self.busy.similarities.eq(running), self.busy.weighted_sums.eq(valid)]
 
         tag = {
             name: delay(m, source, travel + 1, name=f"tag_{name}")

@@ -20,7 +20,7 @@ import cocotb
 
 from ecoformer.errors import EcoformerError
 from hw.lint import waivers
-from sim.compiled import HARNESS, compile_commands
+from sim.compiled import HARNESS, PROBE, compile_commands
 from sim.toolchain import Simulator, find_simulator
 
 __all__ = ["Build", "build", "read_verilog", "start_step", "last_words", "WAVE_FORMATS"]
@@ -152,7 +152,7 @@ def _compile(text, done, runtime):
     partial = Path(tempfile.mkdtemp(prefix=done.folder.name + ".", dir=done.folder.parent))
     source = partial / "design.v"
     source.write_text(text)
-    source.with_suffix(".vlt").write_text(waivers("design"))
+    source.with_suffix(".vlt").write_text(f"{waivers('design')}\n{PROBE}\n")
     for path in runtime.glob("*.o"):
         copy = shutil.copyfile(path, partial / path.name)
         os.utime(copy, (time.time() + 3600,) * 2)  # newer than what make compares it with

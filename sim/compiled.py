@@ -1,7 +1,8 @@
 """The fast path: a Verilated engine in a shared library, its pins driven by compiled C++.
 
 `CompiledEngine` is the hardware: registers, streams, cycles. `sim.rtl.Rtl` makes a function of it.
-The hash is not traced: its probes would have to be public, which costs much of the speed.
+Which units work is read from a probe that is public; codes are not traced, for theirs would cost
+much of the speed.
 """
 
 import ctypes
@@ -13,10 +14,14 @@ import numpy as np
 
 from ecoformer.registers import REGISTERS
 
-__all__ = ["CompiledEngine", "State", "compile_commands", "HARNESS", "LIBRARY"]
+__all__ = ["CompiledEngine", "State", "compile_commands", "HARNESS", "LIBRARY", "PROBE"]
 
 HARNESS = Path(__file__).with_name("harness.cpp")
 LIBRARY = "engine.so"
+PROBE = 'public_flat_rd -module "*" -var "trace_busy"'
+"""What a Verilator control file says so that the harness sees the probe of the units."""
+MAX_UNITS = 32
+"""Units that the harness counts, as it says itself."""
 RECORDS = {
     "beats": np.uint8, "ends": np.int64, "users": np.int64, "first_in": np.int64,
     "last_in": np.int64, "first_out": np.int64, "last_out": np.int64, "taken": np.int64,
@@ -31,7 +36,8 @@ def compile_commands(folder, source, top, build_args):
     """
     return [
         ["verilator", "--cc", "--exe", "--top-module", top, "--prefix", "Vengine", "-Mdir",
-         str(folder), "-o", LIBRARY, "-CFLAGS", "-fPIC -fvisibility=hidden -fno-gnu-unique",
+         str(folder), "-o", LIBRARY,
+         "-CFLAGS", f"-fPIC -fvisibility=hidden -fno-gnu-unique -DENGINE_TOP={top}",
          "-LDFLAGS", "-shared -Wl,-Bsymbolic", *build_args, str(source), str(HARNESS)],
         ["make", "-j", "2", "-C", str(folder), "-f", "Vengine.mk", "OPT_FAST=-O2"],
     ]  # fmt: skip
@@ -164,6 +170,15 @@ class CompiledEngine:
         self._library.engine_count(self._handle, counts.ctypes.data)
         return counts.tolist()
 
+    def busy(self):
+        """Cycles since :meth:`begin` in which each unit worked, as `SimulationRun.busy`.
+
+        There are more entries than units; None where the design does not tell.
+        """
+        counts = np.zeros((2, MAX_UNITS), dtype=np.int64)
+        tells = self._library.engine_units(self._handle, counts.ctypes.data)
+        return counts if tells else None
+
     def _record(self, which, dtype):
         span = self._library.engine_record(self._handle, which)
         raw = ctypes.string_at(span.data, span.bytes) if span.bytes else b""
@@ -196,6 +211,7 @@ def _load(path):
         ("sent", number, engine),
         ("received", number, engine),
         ("count", None, engine, pointer),
+        ("units", ctypes.c_int, engine, pointer),
         ("record", _Span, engine, ctypes.c_int),
     ):  # fmt: skip
         function = getattr(library, f"engine_{name}")

@@ -3,17 +3,21 @@
 // Every cycle, whatever it is spent on, moves the streams: a register access in the middle of a
 // packet happens on live hardware. Nothing here judges what comes out.
 
+#include <array>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "Vengine.h"
 #include "verilated.h"
+#include "verilated_sym_props.h"
 
 namespace {
 
 constexpr int PATIENCE = 1000;  // cycles that a register access may take
 constexpr int64_t NO_ANSWER = -1;
+constexpr int MAX_UNITS = 32;
 
 // Ports are plain integers up to 64 bits and arrays of words above.
 template <class T>
@@ -33,6 +37,45 @@ auto user_pin(T& dut, int) -> decltype(&dut.s_axis_tuser) {
 template <class T>
 uint32_t* user_pin(T&, long) {
     return nullptr;
+}
+
+#define TEXT(word) #word
+#define SCOPE(top) "TOP." TEXT(top) ".engine"
+
+// What trace_busy says: a bit per unit that works. Nothing where there is no such probe.
+class Probe {
+public:
+    Probe(VerilatedContext& context, const std::string& home) {
+        const VerilatedScope* scope = context.scopeFind(home.c_str());
+        const VerilatedVar* probe = scope ? scope->varFind("trace_busy") : nullptr;
+        if (!probe) return;
+        word = static_cast<const uint8_t*>(probe->datap());
+        size = probe->entSize();
+    }
+
+    bool there() const { return word; }
+    uint32_t read() const {
+        uint32_t units = 0;
+        if (word) std::memcpy(&units, word, size);
+        return units;
+    }
+
+private:
+    const uint8_t* word = nullptr;
+    std::size_t size = 0;
+};
+
+// The probe of an engine, or of each of several.
+std::vector<Probe> find_probes(VerilatedContext& context) {
+    const std::string engine = SCOPE(ENGINE_TOP);
+    std::vector<Probe> found{Probe(context, engine)};
+    if (found[0].there()) return found;
+    found.clear();
+    while (true) {
+        const Probe next(context, engine + ".worker_" + std::to_string(found.size()));
+        if (!next.there()) return found;
+        found.push_back(next);
+    }
 }
 
 struct Random {
@@ -144,6 +187,7 @@ public:
         patience = quiet;
         tail = listen;
         cycle = moved = busy = starved = blocked = 0;
+        units = {};
         end = -1;
         dut.m_axis_tready = 1;
         select();
@@ -168,6 +212,10 @@ public:
     }
 
     std::vector<int64_t> counted() const { return {busy, starved, blocked}; }
+    bool count_units(int64_t* counts) const {
+        std::memcpy(counts, units.data(), sizeof units);
+        return !probes.empty();
+    }
 
     Source source;
     Sink sink;
@@ -176,9 +224,11 @@ public:
 private:
     VerilatedContext context;
     Vengine dut{&context};
+    const std::vector<Probe> probes = find_probes(context);
     Random random;
     int64_t moved = 0, end = -1, patience = 0, tail = 0;
     int64_t busy = 0, starved = 0, blocked = 0;  // as the counters of these names
+    std::array<std::array<int64_t, MAX_UNITS>, 2> units = {};  // working cycles; those in steady flow
     bool writing = false;     // a register write of the caller is under way
     bool selecting = false;   // a write of NEXT_SET is offered
     bool owed = false;        // its response is still to come
@@ -200,6 +250,13 @@ private:
         busy += source.first.size() > sink.ends.size();
         starved += !source.opening && !source.offered;
         blocked += dut.m_axis_tvalid && !dut.m_axis_tready;
+        const bool steady = sink.first.size() > 1 && !source.done();
+        for (const Probe& probe : probes)
+            for (uint32_t word = probe.read(); word; word &= word - 1) {
+                const int unit = __builtin_ctz(word);
+                ++units[0][unit];
+                units[1][unit] += steady;
+            }
         if (given) receive();
         dut.aclk = 1;
         dut.eval();
@@ -330,6 +387,11 @@ EXPORT void engine_count(Engine* engine, int64_t* counts) {
     const auto counted = engine->counted();
     std::memcpy(counts, counted.data(), counted.size() * sizeof counted[0]);
 }
+
+// Counts the cycles since engine_begin in which each of 32 units worked, then those of them in
+// which the second packet was being answered or later, and others still came in. Returns whether
+// the design tells.
+EXPORT int engine_units(Engine* engine, int64_t* counts) { return engine->count_units(counts); }
 
 // A record of the stream; the memory is valid until the next call that moves the engine.
 EXPORT Span engine_record(Engine* engine, int which) {

@@ -20,6 +20,7 @@ CELLS = Path(__file__).with_name("cells")
 LIBRARIES = {
     "ecp5": ("lattice/common_sim.vh", "lattice/ccu2c_sim.vh"),
     "xc7": ("xilinx/cells_sim.v",),
+    "ice40": ("ice40/cells_sim.v",),
 }
 """Files of the Yosys share folder."""
 MODULE = re.compile(r"^module\s+(\S+?)\s*(?:#|\().*?^endmodule\s*?$", re.MULTILINE | re.DOTALL)
@@ -38,7 +39,7 @@ def verify_mapped(
     netlist : str or Path
         Verilog that Yosys wrote after mapping.
     target : str
-        ``ecp5`` or ``xc7``.
+        A key of :data:`hw.synth.targets.TARGETS`.
     build_dir : Path
     stall, seed, simulator, reporter
         As for `sim.simulate.simulate`. Icarus knows X, which is what an uninitialised or colliding
@@ -58,8 +59,10 @@ def verify_mapped(
 def simulation_text(netlist, target):
     """Verilog of ``netlist``, text or file, and of every cell in it."""
     text = netlist if isinstance(netlist, str) else Path(netlist).read_text()
-    known = {**_library(target), **_modules((CELLS / "block_ram.v").read_text()),
-             **_modules((CELLS / f"{target}.v").read_text())}  # fmt: skip
+    known = _library(target)
+    for path in (CELLS / "block_ram.v", CELLS / f"{target}.v"):
+        if path.exists():
+            known |= _modules(path.read_text())
     parts, waiting, done = [text], [text], set()
     while waiting:
         for cell in sorted(_instances(waiting.pop()) - done):
@@ -97,8 +100,13 @@ def _library(target):
 
 
 def _modules(text):
-    """``{name: text}`` of the modules in ``text``, without timing and attributes."""
+    """``{name: text}`` of the modules in ``text``, without timing, attributes and macros.
+
+    Macros of iCE40 cells give values to open pins, of which there are none, and to flip-flops at
+    power on, which the engine does not count on.
+    """
     text = re.sub(r"//[^\n]*", "", text)
     text = re.sub(r"^\s*specify\b.*?^\s*endspecify\b", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"`(?:ICE40_DEFAULT|SB_DFF_INIT)\w*(?:\([^)]*\))?", "", text)
     text = re.sub(r"\(\*(?!\s*\)).*?\*\)", "", text, flags=re.DOTALL)
     return {found[1]: found[0] for found in MODULE.finditer(text)}

@@ -22,6 +22,7 @@ PRIMES = {
     "output_fraction": 7,
     "offset_fraction": 3,
     "max_tokens": 97,
+    "engines": 3,
     "state_banks": 5,
     "parameter_sets": 11,
     "bus_bytes": 13,
@@ -33,7 +34,8 @@ MAX_MULTIPLIERS = 320
 """Multipliers of a tested engine; more only makes its simulation slow to compile."""
 SMALLEST = dict(
     head_dim=1, value_dim=1, code_bits=1, anchors=1, max_tokens=1, cycles_per_token=1_024,
-    parameter_sets=1, bus_bytes=512, output_width=4, output_fraction=0, offset_fraction=0,
+    engines=1, parameter_sets=1, bus_bytes=512, output_width=4, output_fraction=0,
+    offset_fraction=0,
 )  # fmt: skip
 """What completes a pair of values: whatever the pair is, it is buildable if it can be."""
 
@@ -59,6 +61,8 @@ def edge_configs():
                 changed["cycles_per_token"] = 64
             if name == "bus_bytes" and value == 1:
                 changed["cycles_per_token"] = 32
+            if name == "engines":
+                changed["bus_bytes"] = 16
             configs[f"{name}={value}"] = Config(**changed)
     for k in FOLDINGS:
         configs[f"cycles_per_token={k}"] = Config(**base | {"cycles_per_token": k, "bus_bytes": 16})
@@ -69,6 +73,10 @@ def edge_configs():
     for tokens in (1, 2, 13, 100):
         configs[f"softmax, max_tokens={tokens}"] = Config(
             **_paired(base | {"hash": "none", "max_tokens": tokens})
+        )
+    for dataflow, changes in {"xnor": {}, "softmax": {"hash": "none"}}.items():
+        configs[f"{dataflow}, engines=2"] = Config(
+            **base | {"dataflow": dataflow, "engines": 2, **changes}
         )
     for tokens in (1, 7, 100):
         configs[f"xnor, max_tokens={tokens}"] = Config(
@@ -149,6 +157,7 @@ def random_config(rng):
             offset_fraction=int(rng.integers(0, 9)),
             max_tokens=int(rng.integers(1, 80)),
             cycles_per_token=1 << int(rng.integers(0, 8)),
+            engines=int(rng.choice([1, 1, 1, 2, 3, 5])),
             state_banks=int(rng.integers(2, 9)),
             parameter_sets=int(rng.integers(1, 10)),
             bus_bytes=int(2 ** rng.uniform(0, 7)),
@@ -221,7 +230,7 @@ def _fits(part):
 
 def _simulates(config):
     hashing = sum(fold.lanes for fold in config.hash_folds.values())
-    return max(hashing, config.state_fold.lanes) <= MAX_MULTIPLIERS
+    return config.engines * max(hashing, config.state_fold.lanes) <= MAX_MULTIPLIERS
 
 
 def _pairs(levels):

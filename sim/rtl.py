@@ -6,6 +6,7 @@ import numpy as np
 
 from ecoformer.errors import EcoformerError
 from ecoformer.registers import REGISTERS, Access, Error
+from ecoformer.units import units
 from ecoformer.workload import Workload
 from sim.build import build
 from sim.compiled import CompiledEngine, State
@@ -225,6 +226,7 @@ class Rtl:
         beats = record["beats"].reshape(-1, self.config.bus_bytes)
         ends, cycles = record["ends"].tolist(), self.engine.cycles
         counted = dict(zip(COUNTED, self.engine.counted(), strict=True))
+        busy = self.engine.busy()
         registers = self.registers()
         for name, value in registers.items():
             if REGISTERS[name].access is Access.COUNTER:
@@ -240,6 +242,7 @@ class Rtl:
             cycles=cycles,
             registers=registers,
             counted=counted,
+            busy=None if busy is None else busy[:, : len(units(self.config))],
             faults=faults,
             updates=updates,
             seconds=seconds,

@@ -7,6 +7,7 @@ import numpy as np
 
 from ecoformer.wire import unpack_sequence
 from sim.schedule import bound
+from sim.utilisation import utilisation
 
 __all__ = ["SimulationRun", "COUNTED"]
 
@@ -32,8 +33,8 @@ class SimulationRun:
         Cycle of the ``first_in``, ``last_in``, ``first_out`` and ``last_out`` beat of each packet.
     extra_beats : int
         Beats after the last complete packet.
-    codes : int64 array [tokens, b] or None
-        ±1 of every token that left the hash unit, in stream order, if they were traced.
+    codes : list of int64 [tokens, b], or None
+        Per engine, ±1 of every token that left its hash unit, in order, if they were traced.
     cycles : int
         Cycles simulated after programming.
     registers : dict of str to int
@@ -44,6 +45,9 @@ class SimulationRun:
         Faults that were injected, by packet number.
     updates : dict of int to ParameterImage
         Images that were loaded during the run, by the first packet they count for.
+    busy : int64 array [2, units] or None
+        Cycles in which each unit of `ecoformer.units.units` worked: all, and those of the steady
+        part. None where the design does not tell, as a netlist.
     interrupts : int64 array [3] or None
         Level of ``irq`` with no flag enabled, with every flag enabled, and after clearing them.
     seconds : float
@@ -59,12 +63,13 @@ class SimulationRun:
     users: np.ndarray
     stamps: dict
     extra_beats: int
-    codes: np.ndarray | None
+    codes: list | None
     cycles: int
     registers: dict
     counted: dict
     faults: dict = field(default_factory=dict)
     updates: dict = field(default_factory=dict)
+    busy: np.ndarray | None = None
     interrupts: np.ndarray | None = None
     seconds: float
     simulator: str
@@ -102,22 +107,45 @@ class SimulationRun:
     def cycles_per_token(self):
         """Steady rate: first output beat of the second packet to that of the last one.
 
-        With fewer than three packets, or with bad ones, the whole run over all its tokens.
+        Of several engines, to that of the last one whose turn is the second packet's. Without such
+        a one, or with bad packets, the whole run over all its tokens.
         """
-        first = self.stamps["first_out"]
-        if len(first) < 3 or self.errors.any():
+        first, engines = self.stamps["first_out"], self.config.engines
+        end = 1 + max(0, len(first) - 2) // engines * engines
+        if end == 1 or self.errors.any():
             return self.busy_cycles / max(1, self.tokens)
-        tokens = sum(map(len, self.beats[1:-1])) / self.config.output_beats
-        return float(first[-1] - first[1]) / max(1, tokens)
+        tokens = sum(map(len, self.beats[1:end])) / self.config.output_beats
+        return float(first[end] - first[1]) / max(1, tokens)
 
     @property
     def utilisation(self):
-        """Share of the run in which a token was worked on: k · tokens / cycles."""
-        return self.config.cycles_per_token * self.tokens / max(1, self.busy_cycles)
+        """Share of the run in which every engine worked on a token: k · tokens / (n · cycles)."""
+        return self.config.steady_cycles * self.tokens / max(1, self.busy_cycles)
+
+    @property
+    def steady_part(self):
+        """Cycles of the steady part: from the first result of the second packet to the last input.
+
+        Before it queries wait for the first sequence, after it nothing is left to hash.
+        """
+        first, last = self.stamps["first_out"], self.stamps["last_in"]
+        return max(0, int(last[-1] - first[1])) if len(first) > 1 else 0
+
+    @property
+    def units(self):
+        """What every unit made of the run and of its steady part, see `sim.utilisation`.
+
+        None where the design does not tell.
+        """
+        if self.busy is None:
+            return None
+        return utilisation(self.config, self.busy, (self.busy_cycles, self.steady_part))
 
     @property
     def bound_cycles(self):
         """Cycles that the best schedule takes for these sequences, pipelines not counted.
+
+        Of the engine that takes longest, where several take turns.
 
         None where there is no such bound: for ``xnor``, and with bad packets.
         """
@@ -125,7 +153,11 @@ class SimulationRun:
         if c.dataflow != "accumulate" or self.errors.any():
             return None
         lengths = [len(beats) // c.output_beats for beats in self.beats]
-        return bound(lengths, c.state_banks, c.cycles_per_token, max_tokens=c.max_tokens)
+        dealt = (lengths[i :: c.engines] for i in range(c.engines))
+        return max(
+            bound(mine, c.state_banks, c.cycles_per_token, max_tokens=c.max_tokens)
+            for mine in dealt
+        )
 
     def summary(self):
         """The figures of the run as a dict for JSON."""
@@ -136,8 +168,9 @@ class SimulationRun:
             "error_packets": int(self.errors.sum()),
             "cycles": self.busy_cycles,
             "cycles_per_token": round(self.cycles_per_token, 4),
-            "configured_cycles_per_token": self.config.cycles_per_token,
+            "configured_cycles_per_token": self.config.steady_cycles,
             "utilisation": round(self.utilisation, 4),
+            "units": self.units,
             "bound_cycles": self.bound_cycles,
             "seconds": round(self.seconds, 3),
             "cycles_per_second": round(self.cycles / max(1e-9, self.seconds)),

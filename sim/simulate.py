@@ -188,10 +188,11 @@ def _read_result(folder, config):
         "users": result["users"],
         "stamps": {name: result[name] for name in ("first_in", "last_in", "first_out", "last_out")},
         "extra_beats": len(result["beats"]) - (ends[-1] if ends else 0),
-        "codes": _keys(config, result["codes"]),
+        "codes": np.split(_keys(config, result["codes"]), np.cumsum(result["traced"])[:-1]),
         "cycles": int(result["cycles"]),
         "interrupts": result.get("interrupts"),
         "registers": json.loads(str(result["registers"])),
+        "busy": result.get("busy"),
         "counted": dict(zip(COUNTED, result["counted"].tolist(), strict=True)),
     }
 

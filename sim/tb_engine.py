@@ -9,6 +9,7 @@ import math
 import os
 import random
 import time
+from collections import Counter
 from pathlib import Path
 
 import cocotb
@@ -19,6 +20,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from ecoformer.config import Config
 from ecoformer.parameters import ParameterImage
 from ecoformer.registers import REGISTERS, Error
+from ecoformer.units import units
 from sim.drivers import RegisterPort, StreamSink, StreamSource
 from sim.job import TAIL_CYCLES
 from sim.programming import POLL, SHADOW_FREE, STATUS, readable_registers, register_writes
@@ -58,8 +60,8 @@ async def run_job(dut):
     if not config.tuser_width:
         source.selected = 0
         tasks.append(cocotb.start_soon(select(port, source, users.tolist())))
-    codes, cycles, busy = await stream(
-        dut, source, sink, trace=settings["trace"], packets=len(users),
+    codes, cycles, busy, worked = await stream(
+        dut, source, sink, homes=homes(dut, config), trace=settings["trace"], packets=len(users),
         patience=settings["patience"], progress=folder / "progress",
     )  # fmt: skip
     for task in tasks:
@@ -78,11 +80,13 @@ async def run_job(dut):
         last_in=np.array(source.last, dtype=np.int64),
         first_out=np.array(sink.first, dtype=np.int64),
         last_out=np.array(sink.last, dtype=np.int64),
-        codes=_bytes(codes, -(-config.key_width // 8)),
+        codes=_bytes(sum(codes, []), -(-config.key_width // 8)),
+        traced=np.array([len(codes_of_one) for codes_of_one in codes], dtype=np.int64),
         cycles=np.array(cycles),
         interrupts=np.array(interrupts),
         registers=np.array(json.dumps(registers)),
         counted=np.array([busy, source.starved, sink.blocked]),
+        **({} if worked is None else {"busy": _unit_cycles(config, worked)}),
     )
 
 
@@ -154,20 +158,35 @@ async def shadow_free(port):
     raise TimeoutError("STATUS bit 1 stays 0: the shadow set never becomes free")
 
 
-async def stream(dut, source, sink, *, trace, packets, patience, progress):
+def homes(dut, config):
+    """Where the probes are of what every engine does; nowhere in a netlist."""
+    engine = getattr(dut, "engine", None)
+    if engine is None or config.engines == 1:
+        return [] if engine is None else [engine]
+    return [engine[f"worker_{i}"] for i in range(config.engines)]
+
+
+async def stream(dut, source, sink, *, homes, trace, packets, patience, progress):
     """Send and receive until every packet is answered or nothing has moved for ``patience`` cycles.
 
     Returns
     -------
-    codes : list of int
-        Code of every token that left the hash unit, if ``trace``.
+    codes : list of list of int
+        Of every engine, the codes of the tokens that left the hash unit; none without ``trace``.
     cycles : int
         Cycles simulated, tail included.
     busy : int
         Cycles with a packet between its first input beat and its last output beat.
+    worked : [Counter, Counter] or None
+        Cycles of all engines by the word of the probe that tells which units work: all of them, and
+        those of the steady part. None where the design has no such probe, as a netlist.
     """
-    codes, busy = [], 0
-    valid, code = (dut.engine.trace_valid, dut.engine.trace_code) if trace else (None, None)
+    codes, busy = [[] for _ in homes] if trace else [], 0
+    traced = [
+        (home.trace_valid, home.trace_code, into) for home, into in zip(homes, codes)
+    ]
+    probes = [home.trace_busy for home in homes]
+    worked = [Counter(), Counter()] if probes else None
     edge = RisingEdge(dut.aclk)
     source.start()
     sink.start()
@@ -176,11 +195,17 @@ async def stream(dut, source, sink, *, trace, packets, patience, progress):
     while cycle != end:
         await edge
         busy += len(source.first) > sink.packet
+        steady = len(sink.first) > 1 and source.packet < packets
+        for probe in probes:
+            word = int(probe.value)
+            worked[0][word] += 1
+            worked[1][word] += steady
         taken = take(cycle)
         if give(cycle) or taken:
             moved = cycle
-        if trace and valid.value:
-            codes.append(int(code.value))
+        for valid, code, into in traced:
+            if valid.value:
+                into.append(int(code.value))
         cycle += 1
         if end is None and (sink.packet >= packets and source.packet >= packets):
             end = cycle + TAIL_CYCLES
@@ -190,7 +215,16 @@ async def stream(dut, source, sink, *, trace, packets, patience, progress):
             if time.monotonic() - reported > PROGRESS_SECONDS:
                 progress.write_text(f"{len(sink.beats)} {cycle}")
                 reported = time.monotonic()
-    return codes, cycle, busy
+    return codes, cycle, busy, worked
+
+
+def _unit_cycles(config, worked):
+    """Cycles in which each unit worked: int64 [2, units]."""
+    return np.array([
+        [sum(cycles for word, cycles in words.items() if word >> bit & 1)
+         for bit in range(len(units(config)))]
+        for words in worked
+    ])  # fmt: skip
 
 
 def _numbers(beats):

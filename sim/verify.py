@@ -159,12 +159,13 @@ def _compare_codes(report, config, images, workload, run):
     """Compare the traced codes; returns the (sequence, token) pairs whose code differs."""
     if run.codes is None:
         return set()
-    wrong, at = set(), 0
+    wrong, at = set(), [0] * config.engines
     for i, sequence in enumerate(workload.sequences()):
         tokens = traced_tokens(config, sequence, run.faults.get(i))
         want = hash_tokens(config, images[i], sequence[0], tokens)
-        got = run.codes[at : at + len(want)]
-        at += len(want)
+        engine = i % config.engines  # they take turns
+        got = run.codes[engine][at[engine] : at[engine] + len(want)]
+        at[engine] += len(want)
         report.codes += len(got)
         for token, bit in zip(*np.nonzero(got != want[: len(got)])):
             wrong.add((i, int(token)))
@@ -172,8 +173,9 @@ def _compare_codes(report, config, images, workload, run):
                 report, "hash", i, got[token, bit], want[token, bit],
                 f"code bit {bit}", token=token,
             )  # fmt: skip
-    if at != len(run.codes):
-        _note(report, "hash", None, len(run.codes), at, "number of traced tokens")
+    for got, want in zip(run.codes, at, strict=True):
+        if len(got) != want:
+            _note(report, "hash", None, len(got), want, "number of traced tokens")
     return wrong
 
 

@@ -149,7 +149,7 @@ def _rtl_in_network(config_path, design, model_path, count, build_dir):
         "mismatching_words": checked.mismatches,
         "cycles_per_token": engine.rate,
         "cycles_per_image": engine.cycles / len(part),
-        "utilisation": config.cycles_per_token * engine.tokens / engine.cycles,
+        "utilisation": config.steady_cycles * engine.tokens / engine.cycles,
         "simulated_cycles_per_second": round(engine.cycles / engine.seconds),
     }
 

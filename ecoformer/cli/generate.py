@@ -66,6 +66,7 @@ def command(
         ("sequences in the vectors", figures["sequences"]),
         ("tokens in the vectors", figures["tokens"]),
         ("cycles per token", figures["config"]["cycles_per_token"]),
+        ("engines that take turns", figures["config"]["engines"]),
         ("fingerprint", figures["fingerprint"][:16]),
         *((file, f"{size:,} bytes") for file, size in figures["files"].items()),
     ])  # fmt: skip

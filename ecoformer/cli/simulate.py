@@ -3,6 +3,8 @@
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from ecoformer.cli.common import (
     Design,
@@ -37,6 +39,9 @@ def command(
 ):
     """Simulate the generated Verilog cycle by cycle on given or recorded sequences.
 
+    A unit is busy in a cycle in which it works on a token, and useful are the lanes that results
+    need of it. The steady part is from the first result of the second sequence to the last input.
+
     The first run compiles the design, which may take a minute; later runs start at once.
     """
     simulate = import_room("sim.simulate").simulate
@@ -57,7 +62,7 @@ def command(
         ("tokens", figures["tokens"]),
         ("cycles, first beat in to last beat out", figures["cycles"]),
         ("cycles per token, measured", f"{figures['cycles_per_token']:.3f}"),
-        ("cycles per token, configured", figures["configured_cycles_per_token"]),
+        ("cycles per token, configured", f"{figures['configured_cycles_per_token']:g}"),
         ("utilisation", f"{figures['utilisation']:.1%}"),
         *(
             [("cycles of the best schedule, without latency", figures["bound_cycles"])]
@@ -68,3 +73,24 @@ def command(
         ("simulated cycles per second", figures["cycles_per_second"]),
         *([("waves", run.waves)] if run.waves else []),
     ])  # fmt: skip
+    if figures["units"]:
+        _show_units(figures["units"])
+
+
+def _show_units(units):
+    table = Table(title="Units: busy of all cycles, useful of all lanes", title_justify="left")
+    table.add_column("unit")
+    columns = ("lanes", "busy", "useful", "steady_busy", "steady_useful")
+    for column in columns:
+        table.add_column(column.replace("steady_", "steady, "), justify="right")
+    for name, shares in units.items():
+        if name == "multipliers":
+            table.add_section()
+        table.add_row(name.replace("_", " "), *(_text(shares[column]) for column in columns))
+    Console().print(table)
+
+
+def _text(value):
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.1%}"

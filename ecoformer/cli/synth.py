@@ -33,7 +33,8 @@ SHOWN_SHARE = 0.01
 def command(
     directory: DesignArgument,
     target: Annotated[
-        str, typer.Option("--target", metavar="NAME", help="ecp5, or xc7 (synthesis only).")
+        str,
+        typer.Option("--target", metavar="NAME", help="ecp5; xc7 or ice40: synthesis only."),
     ] = "ecp5",
     device: Annotated[
         str | None, typer.Option("--device", metavar="NAME", help="12k, 25k, 45k or 85k [85k].")

@@ -7,6 +7,7 @@ from statistics import median, median_low
 
 from ecoformer.errors import EcoformerError
 from hw.synth.carries import open_pins, pack_carries
+from hw.synth.fanout import copy_registers
 from hw.synth.netlist import is_library, load_netlist, read_json
 from hw.synth.packing import pack_registers
 from hw.synth.targets import DEVICES, SPEEDS
@@ -81,7 +82,8 @@ def synthesise(verilog, top, target, folder, *, units=True, jobs=None, reporter=
     (folder / source).unlink()
     if target.packs:
         for name in ["netlist.json", "units.json"][: len(steps)]:
-            _rewrite(folder / name, folder / name, pack_registers, pack_carries)
+            passes = pack_registers, pack_carries, copy_registers
+            _rewrite(folder / name, folder / name, *passes)
     steps.append(
         Step(YOSYS, ("-p", f"read_json netlist.json; write_verilog -noattr {NETLIST}"), "write.log")
     )

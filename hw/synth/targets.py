@@ -74,8 +74,28 @@ TARGETS = {
         },
         placed=False,
     ),
+    "ice40": Target(
+        name="ice40",
+        title="Lattice iCE40 UltraPlus",
+        # Without DSP blocks, because Yosys leaves some of their outputs without a driver, and
+        # without ABC9, which does not finish on an engine.
+        flat="synth_ice40 -noabc9 -device u",
+        kept="synth_ice40 -noabc9 -device u -noflatten",
+        resources={
+            # A carry is part of the logic cell that has the LUT, as a flip-flop is.
+            "LUT": {"SB_LUT4": 1},
+            "FF": {
+                f"SB_DFF{enable}{reset}": 1
+                for enable in ("", "E")
+                for reset in ("", "R", "S", "SR", "SS")
+            },
+            "DSP": {},
+            "block RAM": {"SB_RAM40_4K": 1},
+        },
+        placed=False,
+    ),
 }  # fmt: skip
-"""Block RAM counts pieces of 18 Kbit in both families."""
+"""Block RAM counts pieces of 18 Kbit, of iCE40 4 Kbit."""
 
 DEVICES = ("12k", "25k", "45k", "85k")
 """ECP5 devices by nextpnr's names: LFE5U-12F and so on."""

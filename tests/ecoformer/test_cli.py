@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 import types
@@ -155,7 +156,11 @@ def test_simulate_tells_the_cycles(hardware, inputs, capsys):
     figures = json.loads((inputs / "s.json").read_text())
     assert figures["cycles"] == 3 * dummy.workload(6).lengths.sum()
     assert figures["configured_cycles_per_token"] == 4
-    assert "utilisation" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "utilisation" in out
+    share = dummy.workload(6).lengths.sum() / figures["cycles"]
+    assert figures["units"]["dot_products"]["busy"] == share
+    assert re.search(rf"dot products +│ +3 │ +{share:.1%} │", out)
     assert (inputs / "engine" / "waves.fst").stat().st_size > 1000
 
 

@@ -13,8 +13,9 @@ SMALL = dict(
 PRIMES = {
     "head_dim": 113, "value_dim": 127, "code_bits": 61, "anchors": 31, "token_width": 5,
     "value_width": 7, "output_width": 23, "output_fraction": 11, "offset_fraction": 7,
-    "max_tokens": 65_521, "cycles_per_token": 2, "state_banks": 5, "parameter_sets": 251,
-    "bus_bytes": 509, "tuser_width": 13, "target_tokens_per_second": 97_001, "clock_mhz": 251,
+    "max_tokens": 65_521, "cycles_per_token": 2, "engines": 13, "state_banks": 5,
+    "parameter_sets": 251, "bus_bytes": 509, "tuser_width": 13,
+    "target_tokens_per_second": 97_001, "clock_mhz": 251,
 }  # fmt: skip
 
 
@@ -28,8 +29,8 @@ def test_defaults_are_the_documented_ones():
         "head_dim": 32, "value_dim": 32, "code_bits": 16, "hash": "rbf", "weights": "int8",
         "anchors": 25, "token_width": 8, "value_width": 8, "output_width": 16,
         "output_fraction": 8, "offset_fraction": 0, "value_term": "sum", "mask": "full",
-        "dataflow": "accumulate", "max_tokens": 1_024, "cycles_per_token": 16, "state_banks": 2,
-        "parameter_sets": 8, "bus_bytes": 8, "tuser_width": 8,
+        "dataflow": "accumulate", "max_tokens": 1_024, "cycles_per_token": 16, "engines": 1,
+        "state_banks": 2, "parameter_sets": 8, "bus_bytes": 8, "tuser_width": 8,
         "target_tokens_per_second": 0, "clock_mhz": 100,
     }  # fmt: skip
 
@@ -220,6 +221,45 @@ def test_the_ring_holds_the_values_that_their_own_tokens_need():
     assert config.buffer_bits == 10 * (5 + 3 * 4)
 
 
+def test_several_engines_have_buffers_of_their_own_and_for_a_packet_each_way():
+    shape = {**SMALL, "max_tokens": 10, "code_bits": 5, "head_dim": 2, "token_width": 6,
+             "value_dim": 3, "value_width": 4, "output_width": 9, "output_fraction": 0}  # fmt: skip
+    one = Config(**shape)
+    assert (one.waiting_tokens, one.buffer_bits) == (0, 10 * 5)
+    tokens, results = 10 * (2 * 6 + 3 * 4), 10 * 3 * 9
+    assert replace(one, engines=4).buffer_bits == 4 * (10 * 5 + tokens + results)
+    sent = replace(one, engines=4, hash="codes")
+    assert sent.buffer_bits == 4 * (10 * 5 + 10 * (5 + 3 * 4) + results)
+
+
+def test_the_ports_must_carry_what_all_engines_ask_for():
+    shape = {**SMALL, "head_dim": 3, "value_dim": 2, "cycles_per_token": 16, "output_width": 8}
+    config = Config(**shape, engines=3)
+    assert (config.input_beats, config.output_beats) == (5, 2)
+    with pytest.raises(ValueError) as caught:
+        replace(config, engines=4)
+    assert str(caught.value) == (
+        "engines must be at most 3, because each asks for a token's input, 5 beats of 1 bytes, "
+        "every cycles_per_token = 16 cycles, not 4"
+    )
+    with pytest.raises(ValueError, match=r"^engines must be at most 2, .* output, 6 beats of "):
+        replace(config, engines=3, output_width=24)
+
+
+def test_lanes_of_all_engines_are_limited():
+    shape = {**SMALL, "bus_bytes": 512, "code_bits": 128, "value_dim": 128, "cycles_per_token": 16}
+    assert Config(**shape, engines=2).state_fold.lanes == 1_024
+    with pytest.raises(ValueError, match="at most 2048 accumulate lanes per cycle, not 3072 at 16"):
+        Config(**shape, engines=3)
+
+
+def test_engines_reach_a_target_together():
+    config = Config(
+        engines=4, bus_bytes=16, target_tokens_per_second=25_000_000, clock_mhz=100, max_tokens=8
+    )
+    assert (config.cycles_per_token, config.steady_cycles) == (16, 4)
+
+
 def test_units_that_a_family_does_not_have_do_not_limit_it():
     wide = {**SMALL, "bus_bytes": 512, "anchors": 128, "cycles_per_token": 4}
     assert set(Config(**SMALL).hash_folds) == {"dot products", "projection products"}
@@ -396,8 +436,8 @@ def changed(name):
 @pytest.mark.parametrize("name", [f.name for f in fields(Config)])
 def test_which_fields_change_which_fingerprint(name):
     rate_only = {
-        "dataflow", "max_tokens", "cycles_per_token", "state_banks", "parameter_sets", "bus_bytes",
-        "tuser_width", *GOALS,
+        "dataflow", "max_tokens", "cycles_per_token", "engines", "state_banks", "parameter_sets",
+        "bus_bytes", "tuser_width", *GOALS,
     }  # fmt: skip
     assert (name in BIT_DEFINING) == (name not in rate_only)
     base, others = changed(name)

@@ -3,7 +3,7 @@ from dataclasses import fields
 import pytest
 
 from ecoformer import __version__
-from ecoformer.config import CHOICES, GOALS, Config
+from ecoformer.config import ADDED, CHOICES, GOALS, Config
 from ecoformer.registers import (
     ADDRESS_WIDTH,
     IDENTITY,
@@ -26,6 +26,7 @@ CONFIGS = [
         output_width=4, output_fraction=0, max_tokens=1, cycles_per_token=2, parameter_sets=1,
         bus_bytes=1, dataflow="xnor", tuser_width=0,
     ),
+    Config(engines=3, bus_bytes=16),
 ]  # fmt: skip
 
 
@@ -45,6 +46,7 @@ def test_offsets_that_drivers_know_never_move():
         "PARAM_DATA": 0x44, "COMMIT": 0x48, "MISALIGNED": 0x4C, "TOO_LONG": 0x50,
         "UNKNOWN_SET": 0x54, "ABORTED": 0x58, "DENOMINATOR": 0x5C, "TOKENS": 0x60,
         "SEQUENCES": 0x64, "BUSY": 0x68, "STARVED": 0x6C, "BLOCKED": 0x70,
+        "ENGINES": 0x74,
     }  # fmt: skip
 
 
@@ -85,24 +87,29 @@ def test_fields_lie_within_their_register_and_do_not_overlap():
         assert sum(widths) == register.mask.bit_count()
 
 
-def test_only_an_engine_without_tuser_has_next_set():
+def test_only_an_engine_without_tuser_has_next_set_and_only_several_have_engines():
     for width in (0, 4, 16):
-        missing = REGISTERS.keys() - register_map(Config(tuser_width=width)).keys()
-        assert missing == ({"NEXT_SET"} if width else set())
+        for engines in (1, 2):
+            config = Config(tuser_width=width, engines=engines, bus_bytes=16)
+            missing = REGISTERS.keys() - register_map(config).keys()
+            assert ("NEXT_SET" in missing) == bool(width)
+            assert ("ENGINES" in missing) == (engines == 1)
+            assert missing <= {"NEXT_SET", "ENGINES"}
 
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_constants_tell_the_whole_configuration(config):
     values = constants(config)
     assert values.keys() == {
-        name for name, register in REGISTERS.items() if register.access is Access.CONSTANT
-    }
+        name for name, register in register_map(config).items()
+        if register.access is Access.CONSTANT
+    }  # fmt: skip
     assert all(0 <= value < 1 << 32 for value in values.values())
     assert values["ID"] == IDENTITY and values["ID"].to_bytes(4, "big") == b"ECOF"
     version = [field.get(values["VERSION"]) for field in REGISTERS["VERSION"].fields]
     assert ".".join(map(str, version)) == __version__
     assert f"{values['FINGERPRINT']:08x}" == config.fingerprint[:8]
-    told = {}
+    told = dict(ADDED)
     for name, value in values.items():
         told[name.lower()] = value
         for field in REGISTERS[name].fields:

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ecoformer.arithmetic import Arithmetic
 from hw.normaliser import Normaliser, _digit
+from hw.pipeline import delay
 from hw.state import StateArray
 from tests.formal.configs import NAMES, TINY, named
 from tests.formal.prover import Bench
@@ -23,13 +24,20 @@ def accumulation(config, width):
     shape = {"depth": 1, "input_lanes": 1, "output_lanes": 1, "banks": 1}
     bench = Bench(StateArray(width=width, value_width=config.value_width, **shape))
     m, dut = bench.m, bench.dut
-    accumulate = Signal()
-    first, sign = bench.past(dut.first, "first_1"), bench.past(dut.signs, "sign_1")
-    value = bench.past(dut.values[0], "value_1")
+
+    def late(value, name):
+        for cycle in range(dut.latency):
+            value = bench.past(value, f"{name}_{cycle}")
+        return value
+
+    first, sign, value = (
+        late(given, name)
+        for given, name in ((dut.first, "first"), (dut.signs, "sign"), (dut.values[0], "value"))
+    )
+    accumulate = delay(m, dut.accumulate, dut.latency, name="accumulate", reset=True)
     begun = Signal()
     tokens = Signal(range(config.max_tokens + 2))
     total = Signal(signed(width + SPARE))
-    m.d.sync += accumulate.eq(dut.accumulate)
     with m.If(accumulate):
         m.d.sync += [
             begun.eq(1),
@@ -52,11 +60,11 @@ def accumulation(config, width):
 def test_state_never_overflows(proof, name):
     config = named(name)
     bench = accumulation(config, Arithmetic(config).state_width)
-    proof("StateArray", name, bench.induction(2))
+    proof("StateArray", name, bench.induction(3))
 
 
 def test_a_state_two_bits_narrower_overflows():
-    verdict = accumulation(TINY, Arithmetic(TINY).state_width - 2).induction(2)
+    verdict = accumulation(TINY, Arithmetic(TINY).state_width - 2).induction(3)
     assert not verdict.proved
     assert "the state is the exact sum" in verdict.trace
 

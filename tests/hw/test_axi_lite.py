@@ -312,6 +312,9 @@ def test_a_response_waits_for_the_master():
         ctx.set(bus.awaddr, offset("COMMIT"))
         ctx.set(bus.wstrb, 0xF)
         ctx.set(bus.araddr, offset("PARAMETER_SETS"))
+        while not ctx.get(bus.rvalid):
+            assert not ctx.get(bus.arready)
+            await ctx.tick()
         for _ in range(5):
             assert ctx.get(bus.bvalid) and ctx.get(bus.bresp) == SLVERR
             assert ctx.get(bus.rvalid) and ctx.get(bus.rresp) == OKAY
@@ -327,7 +330,8 @@ def test_a_response_waits_for_the_master():
         ctx.set(bus.wvalid, 0)
         ctx.set(bus.arvalid, 0)
         assert ctx.get(bus.bvalid) and ctx.get(bus.bresp) == OKAY
-        assert ctx.get(bus.rvalid) and ctx.get(bus.rdata) == 3
+        await ctx.tick().until(bus.rvalid)
+        assert ctx.get(bus.rdata) == 3
         await ctx.tick()
         assert not ctx.get(bus.bvalid | bus.rvalid)
 
@@ -360,8 +364,8 @@ def test_next_set_exists_only_without_tuser():
     simulate(dut, bench)
 
 
-def test_both_channels_do_one_access_per_cycle_and_reads_see_earlier_writes():
-    dut, count, answers = registers(), 40, []
+def test_a_write_in_every_cycle_and_a_read_now_and_then_which_sees_it():
+    dut, count, answers, taken = registers(), 40, [], []
     bus = dut.bus
 
     async def bench(ctx):
@@ -372,21 +376,18 @@ def test_both_channels_do_one_access_per_cycle_and_reads_see_earlier_writes():
         ctx.set(bus.wstrb, 0xF)
         for i in range(count):
             ctx.set(bus.wdata, i + 100)
-            assert ctx.get(bus.awready & bus.wready & bus.arready)
+            assert ctx.get(bus.awready & bus.wready)
+            if ctx.get(bus.arready):
+                taken.append(i)
             await ctx.tick()
         for name in ("awvalid", "wvalid", "arvalid"):
             ctx.set(getattr(bus, name), 0)
-        await ticks(ctx, 2)
+        await ticks(ctx, 7)
 
-    simulate(
-        dut, bench, background=[watch(answers, bus.rvalid & bus.bvalid, bus.rdata, bus.bresp)]
-    )
-    # A write is seen by the reads of later cycles, not by that of its own.
-    assert [(data, response) for _, data, response in answers] == [
-        (i + 99 if i else 0, OKAY) for i in range(count)
-    ]
-    cycles = [cycle for cycle, *_ in answers]
-    assert cycles == list(range(cycles[0], cycles[0] + count))
+    simulate(dut, bench, background=[watch(answers, bus.rvalid, bus.rdata, bus.rresp)])
+    assert len(taken) == len(answers) > count // 6
+    for i, (_, data, response) in zip(taken, answers):
+        assert response == OKAY and i + 100 <= data <= i + 106
 
 
 def test_a_word_is_taken_in_every_cycle():

@@ -37,6 +37,7 @@ CONFIGS = {
     ),
     "one table": Config(**SMALL | {"dataflow": "bucketed", "code_bits": 1, "value_dim": 1}),
     "softmax": Config(**SMALL | {"hash": "none", "dataflow": "softmax", "max_tokens": 7}),
+    "three engines": Config(**SMALL | {"engines": 3, "bus_bytes": 16}),
     "odd": ODD,
 }  # fmt: skip
 

@@ -156,6 +156,19 @@ def test_nothing_is_known_before_its_commit():
     simulate(dut, bench)
 
 
+def test_as_many_packets_as_it_is_made_for_keep_it_busy():
+    dut = SlotTable(1, 1, packets=1 << 13)
+
+    async def bench(ctx):
+        ctx.set(dut.begin, 1)
+        await ctx.tick().repeat(1 << 12)  # where a narrower count is back at 0
+        ctx.set(dut.begin, 0)
+        await ctx.tick().repeat(2)
+        assert ctx.get(dut.busy)
+
+    simulate(dut, bench)
+
+
 def test_loading_new_sets_never_waits():
     dut = SlotTable(4, 2)
 

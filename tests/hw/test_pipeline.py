@@ -3,7 +3,16 @@ import random
 import pytest
 from amaranth import *
 
-from hw.pipeline import LONG_DELAY, Steps, adder_tree, delay, register, signed_tree, tree_latency
+from hw.pipeline import (
+    LONG_DELAY,
+    Steps,
+    adder_tree,
+    below,
+    delay,
+    register,
+    signed_tree,
+    tree_latency,
+)
 from tests.hw.bench import simulate
 
 
@@ -198,6 +207,7 @@ def test_steps_walk_over_the_inputs_first(shape):
             if active:
                 assert ctx.get(dut.step) == step
                 assert ctx.get(dut.output_step) == step // inputs
+                assert ctx.get(dut.input_step) == step % inputs
                 assert ctx.get(dut.input_block) == 1 << step % inputs
                 assert ctx.get(dut.output_block) == 1 << step // inputs
             assert ctx.get(dut.first) == (active and step % inputs == 0)
@@ -206,5 +216,21 @@ def test_steps_walk_over_the_inputs_first(shape):
             if t in starts:
                 begun = t
             await ctx.tick()
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 8, 9, 31, 32])
+@pytest.mark.parametrize("width", [1, 3, 5])
+def test_below(width, limit):
+    dut, value = Module(), Signal(width)
+    found = Signal()
+    dut.d.sync += found.eq(below(value, limit))
+
+    async def bench(ctx):
+        for number in range(1 << width):
+            ctx.set(value, number)
+            await ctx.tick()
+            assert ctx.get(found) == (number < limit)
 
     simulate(dut, bench)

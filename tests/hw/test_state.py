@@ -54,6 +54,7 @@ def test_a_bank_holds_the_signed_sums_of_its_sequence(depth, inputs, outputs, ba
                 finished[write_bank, address] = running[address].tolist()
 
     async def bench(ctx):
+        travelling = [None] * (dut.latency - 1)
         pending = None
         read = 0
         for t, operation in enumerate(operations):
@@ -70,11 +71,15 @@ def test_a_bank_holds_the_signed_sums_of_its_sequence(depth, inputs, outputs, ba
                 ctx.set(dut.signs, sum(s << i for i, s in enumerate(signs)))
                 ctx.set(dut.values, values)
             await ctx.tick()
-            # The row addressed in this cycle is out, without what this cycle accumulates.
+            # A row is out as it was before what was accumulated with its address.
             if pending is not None:
                 apply(*pending)
-            pending = operation
-            if operation is not None and (read_bank, address) in finished:
+            travelling.append(operation)
+            pending = travelling.pop(0)
+            if pending is None:
+                continue
+            address, *_, read_bank, _, _ = pending
+            if (read_bank, address) in finished:
                 row = [ctx.get(dut.row[lane]) for lane in range(inputs * outputs)]
                 assert row == finished[read_bank, address], t
                 read += 1
@@ -95,7 +100,7 @@ def test_the_width_holds_minus_the_lowest_value():
         ctx.set(dut.values, [-8])
         await ctx.tick()
         ctx.set(dut.accumulate, 0)
-        await ctx.tick()
+        await ctx.tick().repeat(dut.latency)
         assert ctx.get(dut.row[0]) == 8
 
     simulate(dut, bench)

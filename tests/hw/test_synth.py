@@ -215,5 +215,5 @@ def test_devices_speeds_and_seeds_are_checked(device, speed, seeds, why):
 
 
 def test_an_unknown_target_is_refused():
-    with pytest.raises(EcoformerError, match="target 'ice40': not supported; choose ecp5 or xc7"):
-        find_target("ice40")
+    with pytest.raises(EcoformerError, match="'abacus': not supported; choose ecp5 or xc7 or ice"):
+        find_target("abacus")

@@ -52,6 +52,12 @@ def test_no_path_of_this_machine_and_no_date(texts, flow):
 
 
 @pytest.mark.parametrize("flow", DATAFLOWS)
+def test_probes_are_there_for_benches_and_nothing_keeps_them(texts, flow):
+    assert {"trace_valid", "trace_code", "trace_busy"} <= set(re.findall(r"\w+", texts[flow]))
+    assert not re.search(r"\(\* *keep", texts[flow])
+
+
+@pytest.mark.parametrize("flow", DATAFLOWS)
 def test_ports_are_exactly_those_of_the_manifest(texts, flow):
     pins = manifest(config_of(flow), "engine_a")["pins"]
     directions = {"in": "input", "out": "output"}

@@ -10,6 +10,7 @@ import numpy as np
 from ecoformer.arithmetic import Arithmetic
 from ecoformer.config import Config
 from ecoformer.registers import REGISTERS, constants
+from ecoformer.units import units
 from ecoformer.workload import Workload
 from sim.stimulus import random_image
 
@@ -23,8 +24,10 @@ CONFIG = Config(
 
 TEXT = """
 module dummy_probe (input aclk, input pulse, input [4:0] code,
-                    output reg trace_valid, output reg [4:0] trace_code);
+                    output reg trace_valid, output reg [4:0] trace_code,
+                    output [UNITS-1:0] trace_busy);
   initial trace_valid = 0;
+  assign trace_busy = {UNITS{trace_valid}};
   always @(posedge aclk) begin trace_valid <= pulse; trace_code <= code; end
 endmodule
 
@@ -149,6 +152,7 @@ def engine(**changes):
         "ENABLE": f"8'd{REGISTERS['IRQ_ENABLE'].offset}",
         "COMMIT": f"8'd{REGISTERS['COMMIT'].offset}",
         "CODE": "5'h1f",
+        "UNITS": str(len(units(CONFIG))),
     }
     text = TEXT
     for word, value in {**words, **changes}.items():

@@ -18,7 +18,11 @@ CONFIG = Config(
     output_fraction=3, max_tokens=6, cycles_per_token=4, parameter_sets=40, bus_bytes=4,
 )  # fmt: skip
 """Small, but with memories for so many sets that parameters lie in block RAM."""
-BLOCKS = {"ecp5": ("MULT18X18D", "DP16KD", "TRELLIS_DPR16X4"), "xc7": ("DSP48E1", "RAMB18E1")}
+BLOCKS = {
+    "ecp5": ("MULT18X18D", "DP16KD", "TRELLIS_DPR16X4"),
+    "xc7": ("DSP48E1", "RAMB18E1"),
+    "ice40": ("SB_RAM40_4K",),
+}
 
 
 @pytest.fixture(scope="module", params=TARGETS)
@@ -48,6 +52,8 @@ def test_the_netlist_is_exact_at_full_rate_and_with_stalls(mapped, builds):
         assert report.words == 12 * CONFIG.value_dim
         if not stall:
             assert run.cycles_per_token == CONFIG.cycles_per_token
+        assert run.units is None  # probes cost no cell, so a netlist has none
+    assert "trace_" not in netlist
 
 
 def test_memories_and_multipliers_become_blocks(mapped):

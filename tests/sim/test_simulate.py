@@ -69,6 +69,21 @@ def test_the_compiled_engine_has_the_same_cycles(builds):
         np.testing.assert_array_equal(compiled.stamps[name], stamps)
 
 
+@pytest.mark.parametrize("simulator", ["icarus", "verilator", "compiled"])
+def test_units_are_counted_where_the_design_tells(builds, simulator):
+    result, _ = run(builds, simulator=simulator)
+    # The stand-in says that every unit works in the cycle after a token's last beat.
+    assert set(result.busy[0]) == {result.tokens}
+    assert result.units["query_lanes"]["busy"] == result.tokens / result.busy_cycles
+    # And takes no beat while it answers: what it says from there on is of the later packets.
+    later = dummy.workload(12, sets=2).lengths[2:].sum()
+    assert set(result.busy[1]) == {later - 1}  # the last strobe comes after the last beat
+    silent, report = run(
+        builds, simulator=simulator, text=dummy.engine().replace("trace_busy", "other")
+    )
+    assert report.ok and silent.busy is silent.units is silent.summary()["units"] is None
+
+
 def test_the_compiled_engine_stands_stalls_and_bad_packets(builds):
     result, report = run(builds, simulator="compiled", faults=FAULTS, stall=0.4)
     assert report.ok, report.mismatches[:5]

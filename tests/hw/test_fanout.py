@@ -1,0 +1,122 @@
+"""Flip-flops copied for their fan-out, on netlists written by hand."""
+
+import copy
+import random
+
+import pytest
+
+from hw.synth.fanout import LIMIT, copy_registers
+
+CLOCK, ENABLE = 2, 3
+
+
+def flip_flop(d, q):
+    return {
+        "type": "TRELLIS_FF",
+        "parameters": {"CEMUX": "CE"},
+        "attributes": {},
+        "port_directions": {"CLK": "input", "CE": "input", "DI": "input", "Q": "output"},
+        "connections": {"CLK": [CLOCK], "CE": [ENABLE], "DI": [d], "Q": [q]},
+    }
+
+
+def table(inputs, z):
+    pins = dict(zip("ABCD", inputs))
+    return {
+        "type": "LUT4",
+        "parameters": {"INIT": "1010101010101010"},
+        "attributes": {},
+        "port_directions": {**dict.fromkeys(pins, "input"), "Z": "output"},
+        "connections": {**{pin: [net] for pin, net in pins.items()}, "Z": [z]},
+    }
+
+
+def make(lanes, stages=2, read=False):
+    """A chain of flip-flops whose last drives one table per lane, all outputs of the module."""
+    chain = range(10, 10 + stages)
+    cells = {f"stage{i}": flip_flop(9 + i, net) for i, net in enumerate(chain)}
+    outputs = list(range(1000, 1000 + lanes))
+    order = list(enumerate(outputs))
+    random.Random(0).shuffle(order)  # the order of cells says nothing
+    cells |= {f"t{z}": table([chain[-1], 500 + i % 3], z) for i, z in order}
+    ports = {
+        "d": {"direction": "input", "bits": [9]},
+        "s": {"direction": "input", "bits": [500, 501, 502]},
+        "y": {"direction": "output", "bits": outputs + [chain[-1]] * read},
+    }
+    names = {
+        f"lane_{i}": {"bits": [z], "hide_name": 0, "attributes": {}}
+        for i, z in enumerate(outputs)
+    }
+    return {"ports": ports, "cells": cells, "netnames": names}
+
+
+def fan_out(module):
+    found = {}
+    for name, cell in module["cells"].items():
+        for pin, nets in cell["connections"].items():
+            if cell["port_directions"][pin] == "input":
+                for net in nets:
+                    found.setdefault(net, []).append(name)
+    return found
+
+
+def origin(module, net):
+    """What a net carries: the input that reaches it through flip-flops, and through how many."""
+    drivers = {
+        cell["connections"]["Q"][0]: cell
+        for cell in module["cells"].values()
+        if cell["type"] == "TRELLIS_FF"
+    }
+    stages = 0
+    while net in drivers:
+        assert drivers[net]["connections"]["CE"] == [ENABLE]
+        net, stages = drivers[net]["connections"]["DI"][0], stages + 1
+    return net, stages
+
+
+@pytest.mark.parametrize("lanes", [1, LIMIT, LIMIT + 1, 10 * LIMIT + 3, LIMIT * LIMIT])
+def test_no_register_drives_more_than_the_limit_and_every_load_sees_the_same(lanes):
+    module = make(lanes)
+    added = copy_registers(module)
+    flip_flops = [c for c in module["cells"].values() if c["type"] == "TRELLIS_FF"]
+    assert len(flip_flops) == 2 + added
+    assert added == -(-lanes // LIMIT) - 1  # fewest, and of the first stage none
+    found = fan_out(module)
+    for cell in flip_flops:
+        assert 1 <= len(found[cell["connections"]["Q"][0]]) <= LIMIT
+    for i in range(lanes):
+        inputs = module["cells"][f"t{1000 + i}"]["connections"]
+        assert origin(module, inputs["A"][0]) == (9, 2)
+        assert inputs["B"] == [500 + i % 3]  # no flip-flop's, so never touched
+
+
+def test_more_than_the_square_of_the_limit_copies_the_register_before():
+    module = make(LIMIT * LIMIT + 1)
+    assert copy_registers(module) == LIMIT + 1
+    found = fan_out(module)
+    assert all(
+        len(found[cell["connections"]["Q"][0]]) <= LIMIT
+        for cell in module["cells"].values()
+        if cell["type"] == "TRELLIS_FF"
+    )
+
+
+def test_a_copy_serves_neighbours():
+    module = make(4 * LIMIT)
+    copy_registers(module)
+    sources = [module["cells"][f"t{1000 + i}"]["connections"]["A"][0] for i in range(4 * LIMIT)]
+    assert [len(set(sources[i : i + LIMIT])) for i in range(0, 4 * LIMIT, LIMIT)] == [1] * 4
+
+
+def test_what_leaves_the_module_stays_with_the_original():
+    module = make(3 * LIMIT, read=True)
+    assert copy_registers(module) == 2
+    assert module["cells"]["stage1"]["connections"]["Q"] == module["ports"]["y"]["bits"][-1:]
+
+
+def test_nothing_changes_within_the_limit():
+    module = make(LIMIT)
+    before = copy.deepcopy(module)
+    assert copy_registers(module) == 0
+    assert module == before
