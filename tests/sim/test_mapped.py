@@ -52,8 +52,7 @@ def test_the_netlist_is_exact_at_full_rate_and_with_stalls(mapped, builds):
         assert report.words == 12 * CONFIG.value_dim
         if not stall:
             assert run.cycles_per_token == CONFIG.cycles_per_token
-        assert run.units is None  # probes cost no cell, so a netlist has none
-    assert "trace_" not in netlist
+        assert run.units is None  # a netlist has no probes, perhaps their names
 
 
 def test_memories_and_multipliers_become_blocks(mapped):
