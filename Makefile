@@ -9,7 +9,7 @@ WORKERS ?= 2
 SCRIPTS ?= 1000
 
 .PHONY: help demo test lint test-full bench bench-throughput bench-faults bench-accuracy \
-	bench-attention bench-energy bench-fashion bench-generate bench-ksh bench-lanes bench-minilm bench-softmax bench-synth prove clean
+	bench-attention bench-bucketed bench-energy bench-fashion bench-generate bench-ksh bench-lanes bench-minilm bench-softmax bench-synth prove clean
 
 help:
 	@echo "make demo       train, generate, simulate and verify on real images -> $(OUT)/"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench-throughput  cycles per token against the best schedule -> docs/results.md"
 	@echo "make bench-generate  time and size of 'generate', up to the largest engines -> docs/results.md"
 	@echo "make bench-lanes  cells and clock frequency of accumulate lanes -> docs/results.md"
+	@echo "make bench-bucketed  cells and energy of tables against signed sums -> docs/results.md"
 	@echo "make bench-softmax  cycles against softmax attention, and what that loses in integers"
 	@echo "make bench-accuracy  accuracy over several seeds -> docs/results.md"
 	@echo "make bench-fashion  five seeds on Fashion-MNIST, two hash families -> docs/results.md; hours"
@@ -58,6 +59,9 @@ bench-generate: $(VENV)/installed
 
 bench-lanes: $(VENV)/installed
 	$(BIN)/python benchmarks/lanes.py
+
+bench-bucketed: $(VENV)/installed
+	$(BIN)/python benchmarks/bucketed.py
 
 bench-softmax: $(VENV)/installed
 	$(BIN)/python benchmarks/softmax.py

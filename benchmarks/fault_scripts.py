@@ -35,6 +35,10 @@ CONFIGS = {
     "one token, one set": Config(**BASE | {"max_tokens": 1, "parameter_sets": 1}),
     "xnor": Config(**BASE | {"dataflow": "xnor", "cycles_per_token": 8}),
     "xnor, no tuser": Config(**BASE | {"dataflow": "xnor", "tuser_width": 0}),
+    "tables": Config(**BASE | {"dataflow": "bucketed"}),
+    "tables, a token every cycle": Config(
+        **BASE | {"dataflow": "bucketed", "cycles_per_token": 1, "bus_bytes": 16}
+    ),
     "softmax": Config(**BASE | {"hash": "none", "dataflow": "softmax", "cycles_per_token": 8}),
     "two engines": Config(**BASE | {"engines": 2, "cycles_per_token": 8}),
     "three engines, xnor, no tuser": Config(

@@ -133,6 +133,21 @@ class Arithmetic:
         return signed_width(self.config.code_bits * self.config.max_tokens)
 
     @cached_property
+    def table_width(self):
+        """One entry of a table of sums by code (``bucketed``), signed; values count as they are."""
+        return (self._max_value_sum - 1).bit_length() + 1
+
+    @cached_property
+    def table_sum_width(self):
+        """What one group of code bits adds to an element of hᵀS (``bucketed``), signed."""
+        return signed_width(self.config.group_bits * self._max_value_sum)
+
+    @property
+    def row_width(self):
+        """One of the elements that a query adds up to hᵀS, signed."""
+        return self.table_sum_width if self.config.dataflow == "bucketed" else self.state_width
+
+    @cached_property
     def value_sum_width(self):
         """One element of hᵀS, signed."""
         return signed_width(self.config.code_bits * self._max_value_sum)

@@ -45,11 +45,13 @@ CHOICES = {
     "weights": (tuple(WEIGHT_FORMATS), ()),
     "value_term": (("sum", "own"), ()),
     "mask": (("full",), ("causal",)),
-    "dataflow": (("accumulate", "xnor", "softmax"), ("bucketed",)),
+    "dataflow": (("accumulate", "xnor", "bucketed", "softmax"), ()),
 }
 """Values of every enumeration: those that work, and those that are refused in this version."""
 
 DEFAULT_CYCLES_PER_TOKEN = 16
+GROUP_BITS = 4
+"""Code bits that address one table of the ``bucketed`` dataflow, if a code has as many."""
 MAX_LANES = 2_048
 SERIAL_ELEMENTS = 8
 """Elements from which on a vector takes less in a memory than in registers."""
@@ -99,7 +101,8 @@ class Config:
     mask : str
         ``full``: every token attends to every token of its sequence.
     dataflow : str
-        ``accumulate`` (linear in N) or ``xnor`` (quadratic: one pair of tokens per cycle).
+        ``accumulate`` (linear in N), ``bucketed`` (the same with tables that groups of code bits
+        address) or ``xnor`` (quadratic: one pair of tokens per cycle).
         ``softmax``, with ``hash = "none"`` and no other: what all of this is compared with.
     max_tokens : int
         Longest sequence, 1…65,536 and within the block RAM of an LFE5U-85F.
@@ -273,9 +276,41 @@ class Config:
 
     @property
     def state_fold(self):
-        """b × E state matrix S, accumulated and queried; softmax attention has sums alone."""
-        rows = 1 if self.hash == "none" else self.code_bits
-        return Fold(rows, self.value_dim, self.cycles_per_token)
+        """State accumulated and queried: a row for each of b code bits, or for each group of them
+        (``bucketed``); softmax attention has sums alone."""
+        rows = {"softmax": 1, "bucketed": -(-self.code_bits // self.group_bits)}
+        return Fold(
+            rows.get(self.dataflow, self.code_bits), self.value_dim, self.cycles_per_token
+        )
+
+    # -- the tables of the bucketed dataflow -----------------------------------------------------
+
+    @property
+    def group_bits(self):
+        """Code bits of a group; the last group may have fewer."""
+        return min(GROUP_BITS, self.code_bits)
+
+    @property
+    def table_latency(self):
+        """Cycles in which a table of sums answers; two where its row comes back late enough."""
+        return 1 if self.state_fold.steps < 3 else 2
+
+    @property
+    def transform_cycles(self):
+        """Cycles from a sequence's last step until it can be queried, and between two of them."""
+        if self.dataflow != "bucketed":
+            return 0
+        fold, size = self.state_fold, 1 << self.group_bits
+        tree = max(1, (self.group_bits - 1).bit_length())
+        return size * fold.steps * fold.input_lanes + size // 2 + tree + 3 + self.table_latency
+
+    @property
+    def ring_tokens(self):
+        """Places for codes that wait for their query: a sequence, and what is transformed."""
+        if not self.transform_cycles:
+            return self.max_tokens
+        meanwhile = -(-self.transform_cycles // self.cycles_per_token) + 2
+        return self.max_tokens + min(self.max_tokens, meanwhile)
 
     @property
     def code_fold(self):
@@ -364,8 +399,18 @@ class Config:
             bits += self.state_banks * self.max_tokens * (self.key_width + values)
             bits += 2 * depth * Arithmetic(self).score_width
         else:
-            bits += self.max_tokens * (self.code_bits + values * (self.value_term == "own"))
+            bits += self.ring_tokens * (self.code_bits + values * (self.value_term == "own"))
+            if self.dataflow == "bucketed":
+                bits += self.table_bits
         return self.engines * bits
+
+    @property
+    def table_bits(self):
+        """Bits of all tables: two of sums by code, and one of half as many for every bank."""
+        bits, fold = Arithmetic(self), self.state_fold
+        entries = fold.lanes * fold.steps << self.group_bits
+        halves = self.state_banks * bits.table_sum_width
+        return entries * (2 * bits.table_width + halves // 2)
 
     # -- identity --------------------------------------------------------------------------------
 

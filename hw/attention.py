@@ -38,18 +38,10 @@ class AccumulateCore(wiring.Component):
     def __init__(self, config, waiting=1):
         self.config = config
         self.bits = bits = Arithmetic(config)
-        self.banks = config.state_banks - 1  # one more state is being accumulated
+        self.banks = config.state_banks - self.running
         self.fold = config.state_fold
         self.code_fold = config.code_fold
-        self.state = StateArray(
-            depth=self.fold.steps,
-            input_lanes=self.fold.input_lanes,
-            output_lanes=self.fold.output_lanes,
-            width=bits.state_width,
-            value_width=config.value_width,
-            banks=self.banks,
-            serial=config.is_serial,
-        )
+        self.state = self._state()
         self.code_sums = StateArray(
             depth=self.code_fold.steps,
             input_lanes=self.code_fold.input_lanes,
@@ -72,11 +64,14 @@ class AccumulateCore(wiring.Component):
             )
         if config.is_serial:
             self.values = ElementQueue(config.value_dim, signed(config.value_width), waiting)
-        self.value_sum = SignedSum(self.fold, bits.state_width, bits.value_sum_width)
+        self.value_sum = SignedSum(self.fold, bits.row_width, bits.value_sum_width)
         self.similarity = SignedSum(
             self.code_fold, bits.code_sum_width, bits.similarity_sum_width
         )
         super().__init__(core_signature(config))
+
+    running = 1
+    """States that are none of the finished ones: the one that is being accumulated."""
 
     @property
     def numerator_time(self):
@@ -97,6 +92,19 @@ class AccumulateCore(wiring.Component):
     def interval(self):
         """Least cycles between two launches."""
         return self.config.cycles_per_token
+
+    @property
+    def pause(self):
+        """Cycles between the slot of a sequence's last key and that of its first query."""
+        return 0
+
+    @property
+    def full_rate_tokens(self):
+        """Tokens from which sequences of equal length take k cycles a token.
+
+        The keys of another sequence fill the pause.
+        """
+        return max(1, -(-self.pause // self.config.cycles_per_token))
 
     @property
     def lead(self):
@@ -144,19 +152,19 @@ class AccumulateCore(wiring.Component):
         # -- key pass ----------------------------------------------------------------------------
         m.submodules.sequences = sequences = SequenceQueue(c, self.banks, "last")
         key = self.keys.payload
-        stored = Signal(range(c.max_tokens + 1))
+        stored = Signal(range(c.ring_tokens + 1))
         pop = Signal()
         store = Signal()
         last = Signal()  # the token queried next is its sequence's last
         failed = Signal()  # and of a bad packet
-        key_fits = key.tag.error | (stored != c.max_tokens)
+        key_fits = key.tag.error | (stored != c.ring_tokens)
         m.d.comb += [
             sequences.key.eq(key),
             sequences.take.eq(key_go),
             # A query gives back its place in the ring, and a last one its bank, in the same slot.
             key_goes.eq(
                 open_
-                & self._decided(m, self.keys.valid, "key")
+                & self._decided(m, self._key_waits(sequences, state), "key")
                 & (self._decided(m, sequences.room, "room") | (query_goes & last))
                 & (self._decided(m, key_fits, "key_fits") | (query_goes & ~failed))
             ),
@@ -180,7 +188,7 @@ class AccumulateCore(wiring.Component):
         queried = Signal(self.bits.count_width)
         query = Signal(sequences.layout)
         query_last = Signal()
-        query_waits = sequences.waiting & self.grant
+        query_waits = self._query_waits(m, sequences, state) & self.grant
         m.d.comb += [
             last.eq(self._decided(m, queried == current.final, "last")),
             failed.eq(self._decided(m, current.error, "failed")),
@@ -208,8 +216,6 @@ class AccumulateCore(wiring.Component):
         with m.If(go):
             m.d.sync += [has_key.eq(store), has_query.eq(query_go)]
 
-        lanes = self.fold.input_lanes
-        signs = block_of(operand.code, steps.input_block, lanes)
         value_blocks = data.ArrayLayout(signed(c.value_width), self.fold.output_lanes)
         if c.is_serial:
             m.submodules.values = queue = self.values
@@ -220,9 +226,7 @@ class AccumulateCore(wiring.Component):
             values = block_of(operand.v.as_value(), steps.output_block, value_blocks.size)
         code_lanes = self.code_fold.input_lanes
         m.d.comb += [
-            state.address.eq(steps.step),
             state.accumulate.eq(steps.active & has_key),
-            state.signs.eq(signs),
             state.values.as_value().eq(values),
             code_sums.address.eq(code_steps.step),
             code_sums.accumulate.eq(code_steps.active & has_key),
@@ -238,19 +242,17 @@ class AccumulateCore(wiring.Component):
                 value_sums.values.as_value().eq(values),
             ]
         for array in filter(None, (state, value_sums, code_sums)):
-            m.d.comb += [
-                array.first.eq(operand_first),
-                array.last.eq(operand_last),
-                array.write_bank.eq(operand_bank),
-                array.read_bank.eq(query.bank),
-            ]
+            m.d.comb += [array.first.eq(operand_first), array.read_bank.eq(query.bank)]
+            if isinstance(array, StateArray):
+                m.d.comb += [array.last.eq(operand_last), array.write_bank.eq(operand_bank)]
+        signs = self._walk_state(m, state, steps, sequences, operand.code, query_key.code)
 
         m.d.comb += [self.value_sum.row.eq(state.row), self.similarity.row.eq(code_sums.row)]
-        for name, total, array, walk in (
-            ("row", self.value_sum, state, steps),
-            ("code_row", self.similarity, code_sums, code_steps),
+        for name, total, array, walk, code in (
+            ("row", self.value_sum, state, steps, signs),
+            ("code_row", self.similarity, code_sums, code_steps, query_key.code),
         ):
-            block = block_of(query_key.code, walk.input_block, total.fold.input_lanes)
+            block = block_of(code, walk.input_block, total.fold.input_lanes)
             asked = {"signs": block, "last": walk.last & has_query}
             if total.accumulates:
                 asked["first"] = walk.first
@@ -281,13 +283,46 @@ class AccumulateCore(wiring.Component):
             m.d.comb += self.busy.value_sums.eq(value_sums.accumulate)
         return m
 
+    # -- what depends on the form of the state ---------------------------------------------------
+
+    def _state(self):
+        """What keeps S."""
+        return StateArray(
+            depth=self.fold.steps,
+            input_lanes=self.fold.input_lanes,
+            output_lanes=self.fold.output_lanes,
+            width=self.bits.state_width,
+            value_width=self.config.value_width,
+            banks=self.banks,
+            serial=self.config.is_serial,
+        )
+
+    def _key_waits(self, sequences, state):
+        """A key is on offer that ``state`` has room for."""
+        return self.keys.valid
+
+    def _query_waits(self, m, sequences, state):
+        """The oldest sequence can be queried."""
+        return sequences.waiting
+
+    def _walk_state(self, m, state, steps, sequences, code, query):
+        """Lead ``state`` through the steps of a slot; ``code`` is accumulated.
+
+        Returns the signs of all rows to be added up for the code ``query``.
+        """
+        m.d.comb += [
+            state.address.eq(steps.step),
+            state.signs.eq(block_of(code, steps.input_block, self.fold.input_lanes)),
+        ]
+        return query
+
     def _ring(self, m, store, key, sequences, pop, stored):
         """What waits between key and query pass: codes, and values where a token's own is needed.
 
         A bad packet's are taken back. What is popped in one cycle stands on the result from the
         next until the next pop.
         """
-        depth = self.config.max_tokens
+        depth = self.config.ring_tokens
         fields = {"code": self.config.code_bits}
         if self.config.value_term == "own":
             fields["v"] = key.v.as_value().shape()

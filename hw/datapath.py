@@ -9,6 +9,7 @@ from ecoformer.arithmetic import SHIFT_WIDTH
 from ecoformer.layout import Layout
 from ecoformer.units import units
 from hw.attention import AccumulateCore
+from hw.bucketed import BucketedCore
 from hw.hashing import WAITING, hash_unit
 from hw.normaliser import Normaliser
 from hw.output import Collector, Words
@@ -20,7 +21,10 @@ from hw.xnor import XnorCore
 
 __all__ = ["Datapath"]
 
-CORES = {"accumulate": AccumulateCore, "xnor": XnorCore, "softmax": SoftmaxCore}
+CORES = {
+    "accumulate": AccumulateCore, "xnor": XnorCore, "bucketed": BucketedCore,
+    "softmax": SoftmaxCore,
+}  # fmt: skip
 
 PROBE = {"keep": 1}
 """Attribute of what only benches read. It brings a signal into the Verilog and no further: there it
@@ -73,11 +77,17 @@ class Datapath:
         return (
             self.hashing.latency
             + self.core.lead
+            + self.core.pause
             - c.cycles_per_token  # the last query needs no slot after it
             + self.core.latency
             + self.normaliser.latency
             + Words(c).latency
         )
+
+    @property
+    def full_rate_tokens(self):
+        """As of the core."""
+        return self.core.full_rate_tokens
 
     def add(self, m):
         """Add the units to ``m``."""

@@ -59,9 +59,10 @@ def manifest(config, name="ecoformer_engine"):
         "units": {unit: asdict(what) for unit, what in units(config).items()},
         "set_switch_cycles": SET_SWITCH_CYCLES,
     }
-    if config.dataflow == "accumulate":
+    if config.dataflow in ("accumulate", "bucketed"):
         description["cycles"] = {
             "per_token": config.steady_cycles,
+            "full_rate_tokens": top.engine.datapath.full_rate_tokens,
             "isolated_sequence": f"2*N*{k} + {top.engine.latency}",
             "isolated_overhead": top.engine.latency,
         }

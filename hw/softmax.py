@@ -119,7 +119,7 @@ class SoftmaxCore(wiring.Component):
     config : Config
     """
 
-    lead = 0  # as in AccumulateCore
+    lead = pause = 0  # as in AccumulateCore
     WEIGHTING = 9
     """Cycles from the address of a score to its products: memory, register, difference, scaled,
     shifted, limited, table and product."""

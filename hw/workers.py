@@ -35,6 +35,11 @@ class Workers:
         """As of the datapath."""
         return self.homes[0].latency
 
+    @property
+    def full_rate_tokens(self):
+        """As of every worker."""
+        return self.homes[0].datapath.full_rate_tokens
+
     def add(self, m):
         """Add splitter, workers and joiner to ``m``."""
         m.submodules.splitter = self.splitter

@@ -75,7 +75,7 @@ class XnorCore(wiring.Component):
         self.popcount = XnorPopcount(config.code_bits)
         super().__init__(core_signature(config))
 
-    lead = 0  # as in AccumulateCore
+    lead = pause = 0  # as in AccumulateCore
 
     @property
     def latency(self):

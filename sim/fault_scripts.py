@@ -182,7 +182,7 @@ def play(rtl, scene):
         np.cumsum(lengths) - 1,
         [packet.user for packet in scene.packets],
         stall=scene.gaps, pressure=scene.pressure, seed=scene.seed, tail=TAIL_CYCLES,
-        patience=50 * (c.max_tokens + 64) * c.cycles_per_token + 4096,
+        patience=50 * ((c.max_tokens + 64) * c.cycles_per_token + c.transform_cycles) + 4096,
     )  # fmt: skip
     state, acted, refused, cut = State.RUNNING, [], 0, False
     for sent, delay, address, data in scene.actions:

@@ -49,7 +49,7 @@ class Job:
         ]
         lengths = np.array([len(beats) for beats, _ in packets], dtype=np.int64)
         longest = -(-int(lengths.max()) // config.input_beats)
-        quiet = (2 * longest + 64) * config.cycles_per_token + 4096
+        quiet = (2 * longest + 64) * config.cycles_per_token + 2 * config.transform_cycles + 4096
         return cls(
             beats=np.concatenate([beats for beats, _ in packets]),
             lasts=np.cumsum(lengths) - 1,

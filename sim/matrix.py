@@ -82,6 +82,11 @@ def edge_configs():
         configs[f"xnor, max_tokens={tokens}"] = Config(
             **base | {"dataflow": "xnor", "max_tokens": tokens}
         )
+    for bits, k in ((1, 1), (13, 2), (30, 16), (128, 64)):
+        configs[f"bucketed, code_bits={bits}, k={k}"] = Config(
+            **base
+            | {"dataflow": "bucketed", "code_bits": bits, "cycles_per_token": k, "bus_bytes": 16}
+        )
     for bits, tokens in ((1, 3), (13, 100), (30, 50)):
         configs[f"own, code_bits={bits}, max_tokens={tokens}"] = Config(
             **base | {"value_term": "own", "code_bits": bits, "max_tokens": tokens}

@@ -82,7 +82,8 @@ def testbench(config, name, counts, *, longest, seed):
         **{word: text[config.tuser_width == 0] for word, text in SELECTION.items()},
         "NEXT_SET": REGISTERS["NEXT_SET"].offset,
         "SEED": f"32'h{(seed * 2654435761 + 1) % 2**32 or 1:08x}",
-        "QUIET": 16 * ((2 * longest + 64) * config.cycles_per_token + 4096),
+        "QUIET": 16
+        * ((2 * longest + 64) * config.cycles_per_token + 2 * config.transform_cycles + 4096),
         "STATUS": STATUS,
         **counts,
     }

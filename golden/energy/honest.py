@@ -44,7 +44,8 @@ class Honest:
     code_bits, anchors : int
         Bits b of a code and support samples m of the hash.
     engine : Config
-        Gives the widths of tokens, values, outputs and offset, and the resident sets.
+        Gives the widths of tokens, values, outputs and offset, the resident sets, and whether the
+        state is kept as tables.
     reuse : int
         Tokens that one read serves, everywhere but in the engine.
 
@@ -177,7 +178,6 @@ class Honest:
             "projection": m * b * weight,
             "thresholds": b * THRESHOLD_SLOT,
         }
-        state = b * E * bits.state_width
         sums = b * bits.code_sum_width + E * bits.state_width
         ring = layer.tokens * b
         return [
@@ -187,10 +187,8 @@ class Honest:
                        bits.cosine_width),
             *_products("projection", n * m * b, KERNEL_WIDTH, weight, bits.projection_width),
             _add("threshold", n * b, bits.projection_width),
-            _add("state S", n * b * E, bits.state_width),
             _add("code sum z", n * b, bits.code_sum_width),
             _add("value sum V", n * E, bits.state_width),
-            _add("h·S", n * b * E, bits.value_sum_width),
             _add("h·z", n * b, bits.similarity_sum_width),
             *_products("offset C·V", n * E, bits.offset_width, bits.state_width,
                        bits.numerator_width),
@@ -204,11 +202,40 @@ class Honest:
             _table("root table", n, ROOT_FRACTION + 1, ROOT_INDEX_BITS),
             _table("kernel table", n * m, KERNEL_WIDTH, KERNEL_INDEX_BITS),
             _move("code ring", 2 * n * b, ring / 8),
-            _move("state S", 3 * n * state, state / 8),  # read and written, then read by the query
+            *(_tables if config.dataflow == "bucketed" else _state)(layer, config),
             _move("sums z and V", 3 * n * sums, sums / 8),
             _outputs(n * E, config),
             _load(layer.heads * sum(parameters.values())),
         ]  # fmt: skip
+
+
+def _state(layer, config):
+    """S, read and written for a key, read for a query."""
+    bits = Arithmetic(config)
+    elements = config.code_bits * config.value_dim
+    n, state = layer.heads * layer.tokens, elements * bits.state_width
+    return [
+        _add("state S", n * elements, bits.state_width),
+        _add("h·S", n * elements, bits.value_sum_width),
+        _move("state S", 3 * n * state, state / 8),
+    ]
+
+
+def _tables(layer, config):
+    """Tables of sums by code, transformed once for each head, and of what queries add up."""
+    bits, g = Arithmetic(config), config.group_bits
+    elements = config.state_fold.inputs * config.value_dim
+    n, each = layer.heads * layer.tokens, layer.heads * elements
+    entry, answer = bits.table_width, bits.table_sum_width
+    table, answers = (elements << g) * entry, (elements << g - 1) * answer
+    return [
+        _add("tables", n * elements, entry),
+        _add("transform, rows", each * g << g, bits.state_width),
+        _add("transform, sums", each * (g - 1) << g - 1, answer),
+        _add("h·S", n * elements, bits.value_sum_width),
+        _move("tables", 2 * n * elements * entry + layer.heads * table, table / 8),
+        _move("h·S of groups", n * elements * answer + layer.heads * answers, answers / 8),
+    ]
 
 
 @lru_cache(maxsize=1024)
@@ -220,6 +247,7 @@ def _engine(engine, code_bits, anchors, head_dim, value_dim, tokens):
         token_width=engine.token_width, value_width=engine.value_width,
         output_width=engine.output_width, output_fraction=engine.output_fraction,
         offset_fraction=engine.offset_fraction, parameter_sets=engine.parameter_sets,
+        dataflow="bucketed" if engine.dataflow == "bucketed" else "accumulate",
     )  # fmt: skip
 
 

@@ -86,7 +86,6 @@ def test_a_string_is_asked_for(name, value):
     "name, value, allowed",
     [
         ("mask", "causal", "'full'"),
-        ("dataflow", "bucketed", "'accumulate' or 'xnor' or 'softmax'"),
     ],
 )
 def test_choices_of_a_later_version_are_refused_as_such(name, value, allowed):
@@ -185,6 +184,23 @@ def test_the_xnor_buffers_hold_codes_and_values_of_every_bank():
     )  # fmt: skip
     assert config.buffer_bits == 3 * 64 * (5 + 3 * 4)
     assert replace(config, max_tokens=33).buffer_bits == config.buffer_bits  # whole address bits
+
+
+def test_the_tables_and_what_waits_for_them_must_fit_the_block_ram():
+    config = Config(
+        **{**SMALL, "dataflow": "bucketed", "max_tokens": 33, "code_bits": 6, "value_dim": 3,
+           "value_width": 4, "state_banks": 3, "cycles_per_token": 8, "bus_bytes": 64}
+    )  # fmt: skip
+    entries = 2 * 3 * 16  # two groups, three elements; half of them for queries
+    tables = 2 * entries * 10 + 3 * entries // 2 * 12
+    transform = entries + 8 + 2 + 3 + 2
+    assert config.transform_cycles == transform
+    assert config.ring_tokens == 33 + -(-transform // 8) + 2
+    assert config.buffer_bits == config.ring_tokens * 6 + tables
+    assert replace(config, max_tokens=5).ring_tokens == 10
+    with pytest.raises(ValueError, match="^max_tokens must keep the token buffers within "):
+        Config(dataflow="bucketed", code_bits=128, value_dim=128, cycles_per_token=1_024,
+               bus_bytes=128)  # fmt: skip
 
 
 def test_the_softmax_buffers_hold_tokens_values_and_two_rows_of_scores():
@@ -332,6 +348,7 @@ def test_toml_round_trip(tmp_path):
         dict(output_width=24, output_fraction=12, token_width=4, value_width=5, state_banks=8),
         dict(hash="linear", weights="ternary", value_term="own"),
         dict(hash="none", dataflow="softmax"),
+        dict(dataflow="bucketed", code_bits=3),
         dict(target_tokens_per_second=3_000_000, clock_mhz=90),
     ):
         config = Config(**changes)

@@ -31,6 +31,11 @@ CONFIGS = {
     "codes": Config(**SMALL | {"hash": "codes"}),
     "powers of two": Config(**SMALL | {"weights": "pow2"}),
     "quadratic": Config(**SMALL | {"dataflow": "xnor", "max_tokens": 7}),
+    "tables": Config(**SMALL | {"dataflow": "bucketed", "max_tokens": 7}),
+    "tables, k=1": Config(
+        **SMALL | {"dataflow": "bucketed", "cycles_per_token": 1, "bus_bytes": 16, "code_bits": 9}
+    ),
+    "one table": Config(**SMALL | {"dataflow": "bucketed", "code_bits": 1, "value_dim": 1}),
     "softmax": Config(**SMALL | {"hash": "none", "dataflow": "softmax", "max_tokens": 7}),
     "three engines": Config(**SMALL | {"engines": 3, "bus_bytes": 16}),
     "odd": ODD,

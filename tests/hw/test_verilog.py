@@ -19,7 +19,7 @@ CONFIG = Config(
     head_dim=3, value_dim=2, code_bits=4, anchors=2, max_tokens=6, cycles_per_token=4,
     parameter_sets=5, bus_bytes=4,
 )  # fmt: skip
-DATAFLOWS = ("accumulate", "xnor", "softmax")
+DATAFLOWS = ("accumulate", "xnor", "bucketed", "softmax")
 
 
 def config_of(flow, **others):

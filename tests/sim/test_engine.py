@@ -52,6 +52,18 @@ SMALL = {
         head_dim=4, value_dim=3, code_bits=6, anchors=3, max_tokens=11, cycles_per_token=8,
         parameter_sets=2, bus_bytes=2, dataflow="xnor", offset_fraction=1,
     ),
+    "tables": Config(
+        head_dim=4, value_dim=5, code_bits=11, anchors=3, max_tokens=19, cycles_per_token=8,
+        parameter_sets=2, bus_bytes=3, dataflow="bucketed", offset_fraction=2, state_banks=3,
+    ),
+    "tables, every cycle": Config(
+        head_dim=4, value_dim=3, code_bits=6, anchors=3, max_tokens=50, cycles_per_token=1,
+        parameter_sets=2, bus_bytes=8, dataflow="bucketed",
+    ),
+    "tables, own value": Config(
+        head_dim=5, value_dim=4, code_bits=9, max_tokens=11, cycles_per_token=4, parameter_sets=2,
+        bus_bytes=3, dataflow="bucketed", value_term="own", hash="linear",
+    ),
     "adders only": Config(
         head_dim=7, value_dim=3, code_bits=5, max_tokens=13, cycles_per_token=2,
         parameter_sets=2, bus_bytes=8, hash="linear", weights="ternary",

@@ -102,11 +102,12 @@ SMALL = dict(
         Config(**SMALL),
         Config(**SMALL | {"cycles_per_token": 1, "bus_bytes": 8, "state_banks": 3}),
         Config(**SMALL | {"dataflow": "xnor", "parameter_sets": 1}),
+        Config(**SMALL | {"dataflow": "bucketed", "parameter_sets": 1}),
         Config(**SMALL | {"dataflow": "softmax", "hash": "none", "parameter_sets": 1}),
         Config(**SMALL | {"tuser_width": 0}),
         Config(**SMALL | {"engines": 2, "bus_bytes": 4}),
     ],
-    ids=["k=4", "k=1", "xnor", "softmax", "no tuser", "two engines"],
+    ids=["k=4", "k=1", "xnor", "bucketed", "softmax", "no tuser", "two engines"],
 )
 def test_an_engine_comes_up_from_x_by_reset_alone(config, tmp_path):
     """No initial value but those of tables, so every register and every RAM begins as x."""

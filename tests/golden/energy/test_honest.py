@@ -1,5 +1,6 @@
 from collections import Counter
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -94,28 +95,98 @@ def metered_division(meter, config, numerator, denominator):
     return -top if low else top - 1 if high else quotient - top
 
 
+class MeteredRows:
+    """S, row by row."""
+
+    def __init__(self, meter, b, E):
+        self.meter = meter
+        self.S = [[0] * b for _ in range(E)]
+
+    def accumulate(self, h, v):
+        for row, element in zip(self.S, v, strict=True):
+            row[:] = [self.meter.add(s, element if r > 0 else -element)
+                      for s, r in zip(row, h, strict=True)]  # fmt: skip
+
+    def finish(self):
+        pass
+
+    def query(self, h, e):
+        return self.meter.signed_sum(h, self.S[e])
+
+
+class MeteredTables:
+    """Tables of sums by code; the bits that the last group lacks are -1, and add nothing."""
+
+    def __init__(self, meter, b, E):
+        self.meter = meter
+        self.b = b
+        self.size = min(4, b)
+        self.codes = list(product((-1, 1), repeat=self.size))
+        groups = range(-(-b // self.size))
+        self.tables = [[dict.fromkeys(self.codes, 0) for _ in groups] for _ in range(E)]
+
+    def groups(self, h):
+        h = [*h, *[-1] * (-len(h) % self.size)]
+        return [tuple(h[i : i + self.size]) for i in range(0, len(h), self.size)]
+
+    def accumulate(self, h, v):
+        for element, tables in zip(v, self.tables, strict=True):
+            for code, table in zip(self.groups(h), tables, strict=True):
+                table[code] = self.meter.add(table[code], element)
+
+    def finish(self):
+        self.answers = [
+            [self.transformed(table, self.b - i * self.size) for i, table in enumerate(tables)]
+            for tables in self.tables
+        ]
+
+    def transformed(self, table, used):
+        rows = [
+            self.meter.signed_sum([code[r] for code in table], table.values())
+            for r in range(self.size)
+        ]
+        rows = [row if r < used else 0 for r, row in enumerate(rows)]
+        answers = {}
+        for code in self.codes:
+            if code[-1] > 0:
+                total = rows[-1]
+                for h, row in zip(code[:-1], rows[:-1], strict=True):
+                    total = self.meter.add(total, row if h > 0 else -row)
+                answers[code] = total
+        return answers
+
+    def query(self, h, e):
+        total = 0
+        for code, answers in zip(self.groups(h), self.answers[e], strict=True):
+            opposite = tuple(-bit for bit in code)
+            found = answers[code] if code in answers else -answers[opposite]
+            total = self.meter.add(total, found)
+        return total
+
+
 def metered_attention(meter, config, image, tokens, values):
     """The engine's attention of one head, one scalar operation at a time."""
     b, E, g = config.code_bits, config.value_dim, config.offset_fraction
     C = int(image.offset[0])
-    S, z, V = [[0] * b for _ in range(E)], [0] * b, [0] * E
+    state = (MeteredTables if config.dataflow == "bucketed" else MeteredRows)(meter, b, E)
+    z, V = [0] * b, [0] * E
     codes = []
     for x, v in zip(tokens, values, strict=True):
         h = metered_hash(meter, image, x)
         codes.append(h)
         for r in range(b):
             z[r] = meter.add(z[r], h[r])
-            for e in range(E):
-                S[e][r] = meter.add(S[e][r], v[e] if h[r] > 0 else -v[e])
+        state.accumulate(h, v)
         for e in range(E):
             V[e] = meter.add(V[e], v[e])
+    state.finish()
     outputs = []
     for h in codes:
         similarity = meter.signed_sum(h, z)
         denominator = meter.add(similarity << g, meter.multiply(C, len(codes)))
         row = []
         for e in range(E):
-            total = meter.signed_sum(h, S[e])
+            total = state.query(h, e)
             numerator = meter.add(total << g, meter.multiply(C, V[e]))
             row.append(metered_division(meter, config, numerator, denominator))
         outputs.append(row)
@@ -127,9 +198,11 @@ def attention(kind, config, tokens, heads=1):
                      head_dim=config.head_dim, value_dim=config.value_dim)  # fmt: skip
 
 
+@pytest.mark.parametrize("dataflow", ["accumulate", "bucketed"])
 @pytest.mark.parametrize("name", SHAPES)
-def test_counts_are_those_of_the_engine_s_own_arithmetic(name):
+def test_counts_are_those_of_the_engine_s_own_arithmetic(name, dataflow):
     tokens, config = SHAPES[name]
+    config = replace(config, dataflow=dataflow)
     rng, meter = np.random.default_rng(0), Meter()
     image = random_image(config, rng)
     x = rng.integers(-128, 128, (tokens, config.head_dim))

@@ -1,0 +1,127 @@
+"""Tables against signed sums: cells of the attention core and energy of the state.
+
+Both cores give the same bits. Cells are those that Yosys maps, not placed; energy is that of the
+honest accounting (`golden.energy`), of the state alone, per token and head, whatever the rate.
+"""
+
+import argparse
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import patch
+
+from amaranth import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import Out, connect, flipped
+from results import write_section
+
+from ecoformer.config import GROUP_BITS, Config
+from golden.energy.honest import Honest
+from golden.energy.shapes import Attention
+from hw.attention import AccumulateCore
+from hw.bucketed import BucketedCore
+from hw.synth.flow import synthesise
+from hw.synth.targets import TARGETS
+from hw.tokens import Block
+from hw.verilog import to_verilog
+
+BASE = Config(bus_bytes=128)
+"""D = E = 32, b = 16, up to 1,024 tokens."""
+CORES = {"accumulate": AccumulateCore, "bucketed": BucketedCore}
+RATES = (64, 16, 4, 1)
+GROUPS = (2, 3)
+"""Bits of a group that are measured beside those of the engine, at one rate."""
+TOKENS = (4, 16, 49, 196, 1_024)
+STATE = ("state S", "h·S", "tables", "transform, rows", "transform, sums", "h·S of groups")
+"""What the two differ in."""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--cycles", type=int, nargs="*", default=RATES, metavar="K", help="cycles per token"
+    )
+    parser.add_argument("--tokens", type=int, nargs="*", default=TOKENS, metavar="N")
+    options = parser.parse_args()
+    command = " ".join(["python benchmarks/bucketed.py", *sys.argv[1:]])
+    rows = []
+    for k in options.cycles:
+        rows.append(measure("accumulate", k))
+        for group in (GROUP_BITS, *(GROUPS if k == BASE.cycles_per_token else ())):
+            with patch("ecoformer.config.GROUP_BITS", group):
+                rows.append(measure("bucketed", k))
+    write_section(
+        "Bucketed and accumulate cores, D = E = 32, b = 16, N ≤ 1,024, ECP5",
+        command,
+        "none",
+        ["k", "dataflow", "lanes", "LUT, mapped", "FF", "DSP", "block RAM", "full rate from N"],
+        rows,
+    )
+    write_section(
+        "Energy of the state as sums and as tables, D = E = 32, b = 16",
+        command,
+        "none",
+        ["N", "accumulate, pJ per token and head", "bucketed", "saved", "of all of the attention"],
+        [energies(tokens) for tokens in options.tokens],
+    )
+
+
+class _Alone(wiring.Component):
+    """A core with pins: its blocks are always taken."""
+
+    def __init__(self, core):
+        self.core = core
+        members = dict(core.signature.members)
+        members["blocks"] = Out(stream.Signature(Block(core.config)))
+        super().__init__(members)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.core = core = self.core
+        connect(m, flipped(self.keys), core.keys)
+        m.d.comb += [
+            core.grant.eq(self.grant),
+            self.launch.eq(core.launch),
+            self.blocks.payload.eq(core.blocks.payload),
+            self.blocks.valid.eq(core.blocks.valid),
+        ]
+        return m
+
+
+def measure(dataflow, k):
+    """Row of one core."""
+    config = replace(BASE, dataflow=dataflow, cycles_per_token=k)
+    core = CORES[dataflow](config)
+    with tempfile.TemporaryDirectory() as folder:
+        counts = synthesise(
+            to_verilog(_Alone(core), "core"), "core", TARGETS["ecp5"], Path(folder), units=False
+        )["resources"]
+    name = dataflow if dataflow == "accumulate" else f"{dataflow}, {config.group_bits} bits"
+    row = [
+        k, name, config.state_fold.lanes,
+        *(f"{counts[resource]:,}" for resource in ("LUT", "FF", "DSP", "block RAM")),
+        core.full_rate_tokens,
+    ]  # fmt: skip
+    print(*row, file=sys.stderr, flush=True)
+    return row
+
+
+def energies(tokens):
+    """Row of one length; DRAM not counted, which is the same for both."""
+    layer = Attention(name="", part="attention", tokens=tokens, heads=1, kind="ecoformer",
+                      head_dim=BASE.head_dim, value_dim=BASE.value_dim)  # fmt: skip
+    state, total = [], []
+    for dataflow in CORES:
+        honest = Honest(BASE.code_bits, BASE.anchors, replace(BASE, dataflow=dataflow))
+        costs = [o for o in honest.operations(layer) if o.kind != "dram"]
+        state.append(sum(o.energy for o in costs if o.what in STATE) / tokens)
+        total.append(sum(o.energy for o in costs) / tokens)
+    return [
+        f"{tokens:,}", *(f"{energy:,.0f}" for energy in state), f"{1 - state[1] / state[0]:.0%}",
+        f"{1 - total[1] / total[0]:.0%}",
+    ]  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
