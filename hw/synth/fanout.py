@@ -11,6 +11,9 @@ import re
 __all__ = ["copy_registers"]
 
 FLIP_FLOP = "TRELLIS_FF"
+CONTROLS = ("CLK", "CE", "LSR")
+"""Pins that the flip-flops of a slice share, and a tile has few of: with a net for every 64 of them
+placement finds no end."""
 LIMIT = 64
 """Cell pins that one flip-flop may drive; 64 are the bits of some four lanes."""
 
@@ -18,7 +21,8 @@ LIMIT = 64
 def copy_registers(module):
     """Copy flip-flops of one flat module until none drives more than ``LIMIT`` pins, in place.
 
-    What leaves the module, which is no cell's pin, stays with the original.
+    What leaves the module, which is no cell's pin, and enables, resets and clocks stay with the
+    original and do not count.
 
     Parameters
     ----------
@@ -37,7 +41,7 @@ def copy_registers(module):
         if cell["type"] == FLIP_FLOP:
             drivers[cell["connections"]["Q"][0]] = name
         for pin, nets in cell["connections"].items():
-            if cell["port_directions"][pin] == "input":
+            if cell["port_directions"][pin] == "input" and pin not in CONTROLS:
                 for place, net in enumerate(nets):
                     loads.setdefault(net, []).append((name, pin, place))
     free = 1 + max((net for net in (*loads, *drivers) if isinstance(net, int)), default=1)
@@ -60,7 +64,7 @@ def copy_registers(module):
             for reader, pin, place in loads[free]:
                 cells[reader]["connections"][pin][place] = free
             for pin, nets in copy["connections"].items():
-                if pin != "Q":
+                if pin != "Q" and pin not in CONTROLS:
                     for place, source in enumerate(nets):
                         loads.setdefault(source, []).append((name, pin, place))
                         if source in drivers and len(loads[source]) > LIMIT:

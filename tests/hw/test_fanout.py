@@ -115,6 +115,16 @@ def test_what_leaves_the_module_stays_with_the_original():
     assert module["cells"]["stage1"]["connections"]["Q"] == module["ports"]["y"]["bits"][-1:]
 
 
+def test_enables_stay_on_one_net():
+    module = make(2 * LIMIT)
+    enabled = {f"e{i}": flip_flop(9, 5000 + i) for i in range(3 * LIMIT)}
+    for cell in enabled.values():
+        cell["connections"]["CE"] = [11]
+    module["cells"] |= enabled
+    assert copy_registers(module) == 1
+    assert all(module["cells"][name]["connections"]["CE"] == [11] for name in enabled)
+
+
 def test_nothing_changes_within_the_limit():
     module = make(LIMIT)
     before = copy.deepcopy(module)
