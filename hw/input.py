@@ -145,12 +145,15 @@ class Receiver(wiring.Component):
             ),
         ]
         over = token_end | beat.last | discard | found
+        discards = Signal()
+        accepts = Signal(init=1)  # ~discard, for what is far away
+        m.d.comb += discards.eq((discard | found) & ~(take & beat.last))
+        m.d.sync += [discard.eq(discards), accepts.eq(~discards)]
         with m.If(found):
-            m.d.sync += [discard.eq(1), index.eq(0), ends.eq(0)]
+            m.d.sync += [index.eq(0), ends.eq(0)]
         with m.If(take):
             m.d.sync += [
                 in_packet.eq(~beat.last),
-                discard.eq((discard | found) & ~beat.last),
                 index.eq(Mux(over, 0, index + 1)),
                 ends.eq(~over & (index == beats - 2)),
             ]
@@ -174,7 +177,8 @@ class Receiver(wiring.Component):
         else:
             received = Signal((beats - 1) * beat_bits, reset_less=True)
             assembled = Cat(received, beat.data)
-            with m.If(token_beat):
+            # As token_beat, in gates of its own: those of the checks stay beside them.
+            with m.If(self.i.valid & ~report & (~token_end | room) & accepts):
                 m.d.sync += received.eq(assembled[beat_bits:])
             x, v = _elements(assembled, c)
             with m.If(room):
