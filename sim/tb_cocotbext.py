@@ -241,7 +241,7 @@ async def bytes_are_written_one_by_one(dut, stall):
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(late=["aw", "w", "b", "ar", "r", "none"])
 async def many_accesses_at_once_keep_their_order(dut, late):
-    """One channel slower than the others, in each way; without, an access in every cycle."""
+    """One channel slower than the others, in each way; without, as many as the slave can take."""
     client = await started(dut)
     at, count = REGISTERS["PARAM_ADDRESS"].offset, 32
     write, read = client.registers.write_if, client.registers.read_if
@@ -263,4 +263,5 @@ async def many_accesses_at_once_keep_their_order(dut, late):
     assert seen == sorted(seen) and {*seen} <= {*range(count + 1)}, seen
     assert await client.read("PARAM_ADDRESS") == (count, AxiResp.OKAY)
     if late == "none":
-        assert cycles <= count + 16, f"{count} writes beside {count} reads took {cycles} cycles"
+        # A write in every cycle, a read in eight at worst: both at once take what the reads take.
+        assert cycles <= 8 * count + 16, f"{count} writes and {count} reads took {cycles} cycles"

@@ -63,7 +63,7 @@ def test_a_failed_synth_keeps_the_old_result_and_the_logs(design, capsys):
 @pytest.mark.parametrize(
     "arguments, why",
     [
-        (("--target", "ice40"), "target 'ice40': not supported"),
+        (("--target", "abacus"), "target 'abacus': not supported"),
         (("--device", "99k"), "device '99k': not supported"),
         (("--speed", "5"), "speed 5: not a speed grade"),
         (("--seeds", "one"), "--seeds 'one': must be like 3 or 1,2,3"),
