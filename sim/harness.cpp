@@ -115,7 +115,11 @@ public:
     enum State { RUNNING, DONE, SILENT, BEGUN };  // as in sim.compiled
 
     Engine() { reset(5); }
-    ~Engine() { dut.final(); }
+    ~Engine() {
+        dut.final();
+        // Scopes take leave of the context that the thread used last, which may be gone already.
+        Verilated::threadContextp(&context);
+    }
 
     // Returns whether no beat was offered or taken meanwhile.
     bool reset(int64_t cycles) {
