@@ -35,6 +35,9 @@ class AccumulateCore(wiring.Component):
         Tokens whose values may be there at once, in a serial engine.
     """
 
+    running = 1
+    """States that are none of the finished ones: the one that is being accumulated."""
+
     def __init__(self, config, waiting=1):
         self.config = config
         self.bits = bits = Arithmetic(config)
@@ -69,9 +72,6 @@ class AccumulateCore(wiring.Component):
             self.code_fold, bits.code_sum_width, bits.similarity_sum_width
         )
         super().__init__(core_signature(config))
-
-    running = 1
-    """States that are none of the finished ones: the one that is being accumulated."""
 
     @property
     def numerator_time(self):

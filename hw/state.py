@@ -94,7 +94,7 @@ class StateArray(wiring.Component):
         counts = Signal()
         m.d.comb += counts.eq(self.accumulate if self.depth == 1 else 1)
         first = late(self.first & counts, "first")
-        subtract = late(Mux(counts, ~self.signs, 0), "subtract")
+        subtract = late(~self.signs, "subtract")  # -0 is 0
         values = list(self.values)
         if not self.serial:
             values = [
