@@ -29,7 +29,7 @@ from golden.distilling import OBJECTIVES, Distilling
 from golden.quality.measure import assess
 from golden.swapping import find_sites
 
-__all__ = ["ConversionConfig", "load_pretrained", "read_batches", "run_conversion"]
+__all__ = ["ConversionConfig", "check_device", "load_pretrained", "read_batches", "run_conversion"]
 
 SEEN_BATCHES = 4
 """Batches that set the scales of a parameter image, and held-out ones that hashes are judged on."""
@@ -193,7 +193,9 @@ def read_batches(path, folder, config):
     return [batches[i] for i in order]
 
 
-def run_conversion(model, batches, attention, config, folder, engine=None, told=None):
+def run_conversion(
+    model, batches, attention, config, folder, engine=None, told=None, device="cpu"
+):
     """Convert ``model``, write ``converted.pt``, and measure it on held-out batches.
 
     Parameters
@@ -210,6 +212,8 @@ def run_conversion(model, batches, attention, config, folder, engine=None, told=
         the network with its attention in integers.
     told : callable or None
         ``told(stage, done, total)``.
+    device : str
+        Where all hashes together, and all weights, are trained.
 
     Returns
     -------
@@ -230,7 +234,7 @@ def run_conversion(model, batches, attention, config, folder, engine=None, told=
         sets = sum(site.heads for site in sites) * (1 + (attention.queries == "separate"))
         check_attention(engine, attention, sites[0].head_dim, sets, _longest(batches))
     read = READOUTS[config.readout]
-    if "layers" in (config.readout, config.tune_readout):
+    if any("layers" in name for name in (config.readout, config.tune_readout)):
         batches = [batch | {"output_hidden_states": True} for batch in batches]
     _, held_out = config.together.split(batches)
     with torch.no_grad():
@@ -255,16 +259,23 @@ def run_conversion(model, batches, attention, config, folder, engine=None, told=
     )  # fmt: skip
     stages["layer by layer"] = agreement()
     together = tuning = []
+    there = _moved(batches, device)
+
+    def refined(*how, **named):
+        try:
+            return refine(converted.to(device), there, *how, seed=config.seed, **named)
+        finally:
+            converted.to("cpu")
+
     if config.steps:
-        together = refine(
-            converted, batches, config.together, read, seed=config.seed,
-            reporter=stage("all hashes together"), folder=checkpoints,
-        )  # fmt: skip
+        together = refined(
+            config.together, read, reporter=stage("all hashes together"), folder=checkpoints
+        )
         stages["all hashes together"] = agreement()
     if config.tune_steps:
         (tuned := checkpoints / "tuned").mkdir(exist_ok=True)
-        tuning = refine(
-            converted, batches, config.tuning, READOUTS[config.tune_readout], config.seed,
+        tuning = refined(
+            config.tuning, READOUTS[config.tune_readout],
             parameters=everything(converted, config.tune_hash_lr, config.tune_lr),
             reporter=stage("all weights"), folder=tuned,
         )  # fmt: skip
@@ -292,6 +303,23 @@ def run_conversion(model, batches, attention, config, folder, engine=None, told=
         with hosted(cores, host):
             stages["integers"] = agreement()
     return figures
+
+
+def check_device(device):
+    """Refuse what is neither the CPU nor a CUDA device of this machine."""
+    try:
+        if torch.device(device).type not in ("cpu", "cuda"):
+            raise RuntimeError("not supported")
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise EcoformerError(f"device {device}: {first_line(error)}; give cpu or cuda") from error
+
+
+def _moved(batches, device):
+    return [
+        {name: x.to(device) if isinstance(x, torch.Tensor) else x for name, x in batch.items()}
+        for batch in batches
+    ]
 
 
 @torch.no_grad()

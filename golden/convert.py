@@ -5,6 +5,7 @@ before, already replaced, produce; then, if wanted, all together against the net
 """
 
 import json
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -16,12 +17,13 @@ from ecoformer.errors import EcoformerError, first_line
 from golden.attention import AttentionConfig, cores_of, record
 from golden.checkpoint import Checkpoint
 from golden.distilling import Distilling, descend, distil_layers, exact_outputs
+from golden.graphs import GraphedLoss, compiled
 from golden.network import read_checked, state_digest, torch_bytes, write_atomic
 from golden.swapping import Site, fill_sites, filled_sites, find_sites
 
 __all__ = [
     "convert", "refine", "run_model", "save_converted", "load_converted", "readout", "embedding",
-    "everything", "hidden_states", "READOUTS",
+    "everything", "hidden_states", "states_and_embedding", "READOUTS",
 ]  # fmt: skip
 
 
@@ -94,14 +96,15 @@ def refine(
 ):
     """Train a converted network, without labels, to answer what the original answers.
 
-    Within ``torch.autocast`` the network runs in its precision, all but the hashes.
+    Within ``torch.autocast`` the network runs in its precision, all but the hashes. On a GPU a step
+    is a :class:`golden.graphs.GraphedLoss`, for which batches should have few different shapes.
 
     Parameters
     ----------
     model : Module
         Converted; trained in place.
     calibration : list
-        Batches, as in :func:`convert`.
+        Batches, as in :func:`convert`, where the model is.
     learning : Distilling
         ``steps``, ``lr`` and ``held_out`` count.
     read : callable or None
@@ -129,38 +132,44 @@ def refine(
         checkpoint that is damaged or of other arguments.
     """
     read = read or readout
-    trained = {
+    more = {
         "trained": "hashes" if parameters is None else _sizes(parameters),
         "readout": getattr(read, "__qualname__", type(read).__name__),
     }
-    checkpoint = _checkpoint(folder, "together", model, calibration, learning, seed, trained)
+    checkpoint = _checkpoint(folder, "together", model, calibration, learning, seed, more)
     cores = cores_of(model)
-    _split(model, learning, calibration)
-    hashes = [p for core in cores for p in core.parameters()]
-    own = [p for p in model.parameters() if all(p is not h for h in hashes)]
-    finished = checkpoint is not None and (checkpoint.load() or {}).get("step") == learning.steps
-    targets = [None] * len(calibration)
-    if not finished:
-        targets = _original_outputs(model, cores, calibration, read)
-    train, held_out = _split(model, learning, list(zip(calibration, targets)))
+    if parameters is None:
+        parameters = [p for core in cores for p in core.parameters()]
+    original = deepcopy(model).requires_grad_(False)
+    for core in cores_of(original):
+        core.exact = True
+    train, held_out = _split(model, learning, calibration)
 
-    def loss(item):
-        batch, target = item
+    def loss(batch):
+        with torch.no_grad():
+            target = read(run_model(original, batch), batch).float()
         error = read(run_model(model, batch), batch).float() - target
         return error.square().sum() / target.square().sum()
+
+    quick = nullcontext()
+    if next(model.parameters()).is_cuda:
+        loss, quick = GraphedLoss(model, loss), compiled(cores)
 
     def after_step():
         for core in cores:
             core.limit_offset()
 
-    frozen = [p for p in own if p.requires_grad] if parameters is None else []
+    groups = parameters if isinstance(parameters[0], dict) else [{"params": parameters}]
+    trained = {id(p) for group in groups for p in group["params"]}
+    frozen = [p for p in model.parameters() if p.requires_grad and id(p) not in trained]
     for p in frozen:
         p.requires_grad_(False)
     try:
-        return descend(
-            hashes if parameters is None else parameters, loss, train, held_out, learning,
-            torch.Generator().manual_seed(seed), after_step, reporter, checkpoint,
-        )  # fmt: skip
+        with quick:
+            return descend(
+                groups, loss, train, held_out, learning,
+                torch.Generator().manual_seed(seed), after_step, reporter, checkpoint,
+            )  # fmt: skip
     except FloatingPointError as error:
         raise EcoformerError(f"{type(model).__name__}: {error}") from error
     finally:
@@ -211,17 +220,6 @@ def _split(model, learning, batches):
         raise EcoformerError(f"{type(model).__name__}: {error}") from error
 
 
-@torch.no_grad()
-def _original_outputs(model, cores, calibration, read):
-    for core in cores:
-        core.exact = True
-    try:
-        return [read(run_model(model, batch), batch).float() for batch in calibration]
-    finally:
-        for core in cores:
-            core.exact = False
-
-
 def readout(output, batch):
     """The Tensor of a model's output: itself, its logits, or its last hidden state less padding."""
     if isinstance(output, torch.Tensor):
@@ -258,8 +256,22 @@ def hidden_states(output, batch):
     return torch.cat([normalize(layer, dim=-1) * there for layer in found[1:]], 1)
 
 
-READOUTS = {"tokens": readout, "embedding": embedding, "layers": hidden_states}
-"""What of a model's output is to agree: all of it, its mean over the tokens, or every layer's."""
+def states_and_embedding(output, batch):
+    """:func:`hidden_states` and :func:`embedding`, [B, layers·N + 1, width].
+
+    The embeddings of a batch weigh as much as all its layers.
+    """
+    states = hidden_states(output, batch)
+    weight = (states.detach().square().sum() / len(states)).sqrt()
+    return torch.cat([states, weight * embedding(output, batch)[:, None]], 1)
+
+
+READOUTS = {
+    "tokens": readout, "embedding": embedding, "layers": hidden_states,
+    "layers-embedding": states_and_embedding,
+}  # fmt: skip
+"""What of a model's output is to agree: all of it, its mean over the tokens, what every layer says,
+or both of these."""
 
 
 def run_model(model, batch):

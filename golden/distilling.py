@@ -239,29 +239,24 @@ def descend(
     list of float
         Mean held-out losses.
     """
-    groups = parameters
-    if not isinstance(parameters[0], dict):
-        groups = [{"params": parameters}]
+    groups = parameters if isinstance(parameters[0], dict) else [{"params": parameters}]
     parameters = [p for group in groups for p in group["params"]]
     before = [p.requires_grad for p in parameters]
     for p in parameters:
         p.requires_grad_(True)
     try:
-        optimizer = torch.optim.Adam(groups, config.lr)
+        optimizer = torch.optim.Adam(groups, config.lr, fused=parameters[0].is_cuda or None)
         peaks = [group["lr"] for group in optimizer.param_groups]
         best = _Best(parameters)
         first, order, history = 0, [], []
         if checkpoint is not None and (state := checkpoint.load()) is not None:
             first, order, history = state["step"], state["order"], state["history"]
             generator.set_state(state["generator"])
-            optimizer.load_state_dict(state["optimizer"])
-            best.lowest = state["lowest"]
-            with torch.no_grad():
-                for p, kept, value, good in zip(
-                    parameters, best.kept, state["parameters"], state["kept"]
-                ):
-                    p.copy_(value)
-                    kept.copy_(good)
+            best.lowest = state["lowest"].to(parameters[0].device)
+            _copy(state["kept"], best.kept)
+            if first < config.steps:
+                optimizer.load_state_dict(state["optimizer"])
+                _copy(state["parameters"], parameters)
         else:
             history.append(best.update(_mean_loss(loss, held_out)))
         every = max(1, config.steps // EVALUATIONS)
@@ -284,11 +279,13 @@ def descend(
             if (step + 1) % every == 0 or step + 1 == config.steps:
                 history.append(best.update(_mean_loss(loss, held_out)))
                 if checkpoint is not None:
+                    now = {}
+                    if step + 1 < config.steps:  # a finished descent needs its result only
+                        now["optimizer"] = optimizer.state_dict()
+                        now["parameters"] = [p.detach() for p in parameters]
                     checkpoint.save(
                         step=step + 1, order=order, history=history,
-                        generator=generator.get_state(), optimizer=optimizer.state_dict(),
-                        lowest=best.lowest, kept=best.kept,
-                        parameters=[p.detach() for p in parameters],
+                        generator=generator.get_state(), lowest=best.lowest, kept=best.kept, **now,
                     )  # fmt: skip
                 if reporter is not None:
                     reporter(step + 1, config.steps, history[-1])
@@ -321,14 +318,20 @@ class _Best:
         return losses.mean().item()
 
     def restore(self):
-        with torch.no_grad():
-            for kept, p in zip(self.kept, self.parameters):
-                p.copy_(kept)
+        _copy(self.kept, self.parameters)
+
+
+@torch.no_grad()
+def _copy(values, tensors):
+    for value, tensor in zip(values, tensors, strict=True):
+        tensor.copy_(value)
 
 
 @torch.no_grad()
 def _mean_loss(loss, items):
-    return torch.stack([loss(item) for item in items]).mean(0)
+    found = torch.stack([loss(item) for item in items]).mean(0)
+    torch.clear_autocast_cache()  # weights kept without a gradient would go on without one
+    return found
 
 
 def _output_loss(core, call, target):

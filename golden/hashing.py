@@ -227,7 +227,7 @@ class KernelHash(Hash):
         rounded = round_weights(self.anchors * scales, self.weights)
         error = (rounded / scales - self.anchors).square().sum((2, 3))  # [tries, H]
         best = error.argmin(0)
-        heads = torch.arange(self.heads)
+        heads = torch.arange(self.heads, device=best.device)
         return rounded[best, heads], scales[best, heads]
 
     @torch.no_grad()

@@ -264,7 +264,7 @@ def read_checked(path, what, verb="train"):
     if not Path(path).is_file():
         raise EcoformerError(f"{path}: no such {what}; make one with '{verb}'")
     try:
-        return torch.load(path, weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
         raise EcoformerError(
             f"{path}: damaged {what} ({first_line(error)}); {verb} again"
@@ -291,5 +291,5 @@ def state_digest(state):
     digest = hashlib.sha256()
     for name, tensor in state.items():
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

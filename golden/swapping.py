@@ -94,8 +94,9 @@ def fill_sites(model, sites, config):
     list of EcoFormerAttention
     """
     cores = []
+    device = next((p.device for p in model.parameters()), None)
     for number, site in enumerate(sites):
-        core = EcoFormerAttention(site.heads, site.head_dim, config, site.scale, number)
+        core = EcoFormerAttention(site.heads, site.head_dim, config, site.scale, number).to(device)
         try:
             module = model.get_submodule(site.path)
         except AttributeError as error:
@@ -215,7 +216,11 @@ def _register():
     from transformers.masking_utils import sdpa_mask
 
     AttentionInterface.register(NAME, _interface_attention)
-    AttentionMaskInterface.register(NAME, sdpa_mask)
+    def padding_mask(*args, **kwargs):
+        # Whether there is padding at all is asked of no tensor, which would stop a GPU.
+        return sdpa_mask(*args, **kwargs | {"allow_is_bidirectional_skip": False})
+
+    AttentionMaskInterface.register(NAME, padding_mask)
 
 
 def _interface_attention(module, query, key, value, attention_mask, scaling=None, **kwargs):
@@ -246,8 +251,15 @@ def _padding(module, query, key, mask, given):
         what = "a bias of positions or a bounded logit"
     elif given.get("sliding_window") is not None:
         what = "a sliding window"
-    elif mask is not None and (mask.dtype != torch.bool or (mask != mask[:, :1, :1]).any()):
+    elif mask is not None and not _is_padding(mask):
         what = "a mask other than padding"
     if what is not None:
         raise EcoformerError(f"{type(module).__name__}: {what} cannot be replaced")
     return None if mask is None else mask[:, 0, 0]
+
+
+def _is_padding(mask):
+    """Whether every query of a sequence has the same keys."""
+    if mask.is_cuda and torch.cuda.is_current_stream_capturing():
+        return True  # looked at before; a recorded operation has no answer yet
+    return mask.dtype == torch.bool and not (mask != mask[:, :1, :1]).any()

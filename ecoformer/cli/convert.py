@@ -48,6 +48,13 @@ def command(
     ],
     seed: OtherSeedOption = None,
     restart: RestartOption = False,
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device", metavar="NAME",
+            help="Where all hashes together and all weights are trained: cpu or cuda.",
+        ),
+    ] = "cpu",
     report: Annotated[
         bool, typer.Option("--report", help="The hash of every head: a table, and hashes.png.")
     ] = False,
@@ -61,7 +68,7 @@ def command(
     run goes on where it stopped.
     """
     figures = convert(
-        model, config, data, output, seed=seed, resume=not restart, report=report
+        model, config, data, output, seed=seed, resume=not restart, report=report, device=device
     )
     write_json(json_file, figures)
     agreement = figures["agreement"]
@@ -78,7 +85,7 @@ def command(
 
 
 def convert(
-    model_path, config_path, data, output, *, seed=None, resume=True, report=False
+    model_path, config_path, data, output, *, seed=None, resume=True, report=False, device="cpu"
 ):
     """Convert as the tables [attention] and [convert] say; returns the figures."""
     import_room("transformers", "convert")
@@ -91,6 +98,7 @@ def convert(
     if seed is not None:
         config = replace(config, seed=seed)
     engine = Config.load(config_path) if _has_engine(config_path) else None
+    conversion.check_device(device)
     output = Path(output)
     refuse_foreign(output, MARK, "checkpoints")
     model = conversion.load_pretrained(model_path)
@@ -101,7 +109,7 @@ def convert(
             path.unlink()
     with progress() as told:
         figures = conversion.run_conversion(
-            model, batches, attention, config, output, engine, told
+            model, batches, attention, config, output, engine, told, device
         )
     if report:
         panels = quality_panels(figures["quality"], figures.get("code_disagreement"))

@@ -196,6 +196,13 @@ def test_useless_data_is_refused(name, content, message, model_folder, config, t
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("device", ["meta", "gpu", "cuda:99"])
+def test_no_device_of_this_machine_is_refused(device, model_folder, sentences, config, tmp_path):
+    with pytest.raises(EcoformerError, match=f"^device {device}: .*; give cpu or cuda$"):
+        convert(model_folder, config, sentences, tmp_path / "out", device=device)
+    assert not (tmp_path / "out").exists()
+
+
 def test_arrays_of_different_counts_are_refused(model_folder, config, tmp_path):
     np.savez(tmp_path / "x.npz", a=np.zeros((3, 2)), b=np.zeros((4, 2)))
     refused((model_folder, config, tmp_path / "x.npz"), "its arrays have [3, 4] samples", tmp_path)
@@ -245,7 +252,7 @@ def test_folder_of_others_is_left_alone(model_folder, sentences, config, tmp_pat
         ("batch", 0, ValueError, "^batch must be at least 1, not 0$"),
         ("layer_batches", 1, ValueError, "^layer_batches must be at least 2, not 1$"),
         ("tune_lr", "x", TypeError, "^tune_lr must be a number, not 'x'$"),
-        ("readout", "x", ValueError, "^readout must be 'tokens' or 'embedding' or 'layers', n"),
+        ("readout", "x", ValueError, "^readout must be 'tokens' or 'embedding' or 'layers' or"),
         ("tune_readout", "x", ValueError, "^tune_readout must be 'tokens' or 'embedding' or 'lay"),
         ("held_out", 2.0, ValueError, "^held_out must be 0…0.9, not 2.0$"),
         ("learn_offset", 1, TypeError, "^learn_offset must be true or false, not 1$"),

@@ -269,6 +269,10 @@ def test_readouts_leave_padding_out():
     mean = torch.stack([row[keys].mean(0) for row, keys in zip(last, there)])
     found = READOUTS["embedding"](output, batch)
     torch.testing.assert_close(found, nn.functional.normalize(mean, dim=-1))
+    both = READOUTS["layers-embedding"](output, batch)
+    torch.testing.assert_close(both[:, :-1], layers)
+    torch.testing.assert_close(nn.functional.normalize(both[:, -1], dim=-1), found)
+    assert both[:, -1].square().sum().item() == pytest.approx(layers.square().sum().item())
     with pytest.raises(EcoformerError, match="no hidden_states in it"):
         READOUTS["layers"](run_model(model, batches[0]), batches[0])
     with pytest.raises(EcoformerError, match="no hidden state of every token"):
