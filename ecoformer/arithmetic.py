@@ -114,7 +114,7 @@ class Arithmetic:
 
     @cached_property
     def state_width(self):
-        """One element of S or V after ``max_tokens`` values, signed; -(-128) is reachable."""
+        """One element of S after ``max_tokens`` values, signed; -(-128) is reachable."""
         return signed_width(self._max_value_sum)
 
     @cached_property
@@ -133,8 +133,8 @@ class Arithmetic:
         return signed_width(self.config.code_bits * self.config.max_tokens)
 
     @cached_property
-    def table_width(self):
-        """One entry of a table of sums by code (``bucketed``), signed; values count as they are."""
+    def plain_sum_width(self):
+        """A sum of values as they are, signed: of V, or of a table by code (``bucketed``)."""
         return (self._max_value_sum - 1).bit_length() + 1
 
     @cached_property

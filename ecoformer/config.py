@@ -410,7 +410,7 @@ class Config:
         bits, fold = Arithmetic(self), self.state_fold
         entries = fold.lanes * fold.steps << self.group_bits
         halves = self.state_banks * bits.table_sum_width
-        return entries * (2 * bits.table_width + halves // 2)
+        return entries * (2 * bits.plain_sum_width + halves // 2)
 
     # -- identity --------------------------------------------------------------------------------
 

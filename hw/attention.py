@@ -60,7 +60,7 @@ class AccumulateCore(wiring.Component):
                 depth=self.fold.output_steps,
                 input_lanes=1,
                 output_lanes=self.fold.output_lanes,
-                width=bits.state_width,
+                width=bits.plain_sum_width,
                 value_width=config.value_width,
                 banks=self.banks,
                 serial=config.is_serial,

@@ -46,7 +46,7 @@ class BucketTables(wiring.Component):
     reading : ``In(1)``, read_step, read_lane : ``In(input_lanes)``, entry : ``In(group_bits)``
         Reads an entry of the lane whose bit is set. Entries come in order, lane by lane and block
         by block.
-    entries : ``Out(ArrayLayout(signed(table_width), output_lanes))``
+    entries : ``Out(ArrayLayout(signed(plain_sum_width), output_lanes))``
         What was read, ``config.table_latency`` + 1 cycles later.
     """
 
@@ -55,7 +55,7 @@ class BucketTables(wiring.Component):
         self.fold = fold = config.state_fold
         self.group = config.group_bits
         self.latency = config.table_latency
-        self.row_layout = data.ArrayLayout(signed(bits.table_width), fold.output_lanes)
+        self.row_layout = data.ArrayLayout(signed(bits.plain_sum_width), fold.output_lanes)
         super().__init__(
             {
                 "step": In(ceil_log2(fold.steps)),
@@ -178,7 +178,7 @@ class TableTransform(wiring.Component):
         Only after ``ready``.
     reading : ``Out(1)``, read_step, read_lane, entry : ``Out``
         What is read of `BucketTables`.
-    entries : ``In(ArrayLayout(signed(table_width), output_lanes))``
+    entries : ``In(ArrayLayout(signed(plain_sum_width), output_lanes))``
         ``config.table_latency`` + 1 cycles later.
     write : ``Out(input_lanes)``, write_step : ``Out``, index : ``Out(group_bits - 1)``
         Lane, step and lower code bits of ``sums``.
@@ -192,7 +192,7 @@ class TableTransform(wiring.Component):
         self.config = config
         self.fold = fold = config.state_fold
         self.group = config.group_bits
-        self.entry_layout = data.ArrayLayout(signed(bits.table_width), fold.output_lanes)
+        self.entry_layout = data.ArrayLayout(signed(bits.plain_sum_width), fold.output_lanes)
         self.row_width = bits.state_width
         self.sum_layout = data.ArrayLayout(signed(bits.table_sum_width), fold.output_lanes)
         step = ceil_log2(fold.steps)

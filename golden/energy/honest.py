@@ -178,7 +178,7 @@ class Honest:
             "projection": m * b * weight,
             "thresholds": b * THRESHOLD_SLOT,
         }
-        sums = b * bits.code_sum_width + E * bits.state_width
+        sums = b * bits.code_sum_width + E * bits.plain_sum_width
         ring = layer.tokens * b
         return [
             *_products("‖x‖²", n * D, token, token, bits.norm_width),
@@ -188,9 +188,9 @@ class Honest:
             *_products("projection", n * m * b, KERNEL_WIDTH, weight, bits.projection_width),
             _add("threshold", n * b, bits.projection_width),
             _add("code sum z", n * b, bits.code_sum_width),
-            _add("value sum V", n * E, bits.state_width),
+            _add("value sum V", n * E, bits.plain_sum_width),
             _add("h·z", n * b, bits.similarity_sum_width),
-            *_products("offset C·V", n * E, bits.offset_width, bits.state_width,
+            *_products("offset C·V", n * E, bits.offset_width, bits.plain_sum_width,
                        bits.numerator_width),
             *_products("offset C·n", n, bits.offset_width, bits.count_width,
                        bits.denominator_width),
@@ -226,7 +226,7 @@ def _tables(layer, config):
     bits, g = Arithmetic(config), config.group_bits
     elements = config.state_fold.inputs * config.value_dim
     n, each = layer.heads * layer.tokens, layer.heads * elements
-    entry, answer = bits.table_width, bits.table_sum_width
+    entry, answer = bits.plain_sum_width, bits.table_sum_width
     table, answers = (elements << g) * entry, (elements << g - 1) * answer
     return [
         _add("tables", n * elements, entry),

@@ -141,7 +141,7 @@ def test_attention_widths_hold_the_extremes_and_no_more(config, g):
         codes = np.full((n, config.code_bits), sign, dtype=np.int64)
         S, z, V, count = accumulate(codes, values)
         numerator, denominator = query(config, codes[:1], (S, z, V, count), bits.max_offset)
-        assert fits(S, bits.state_width) and fits(V, bits.state_width)
+        assert fits(S, bits.state_width) and needs_all(V, bits.plain_sum_width)
         assert fits(z, bits.code_sum_width)
         assert count.bit_length() == bits.count_width
         assert fits(codes[:1] @ z, bits.similarity_sum_width)

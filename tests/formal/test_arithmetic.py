@@ -118,7 +118,7 @@ class Totals(wiring.Component):
         super().__init__(
             {
                 "sum": In(signed(bits.value_sum_width)),
-                "offset_sum": In(signed(bits.offset_width + bits.state_width)),
+                "offset_sum": In(signed(bits.offset_width + bits.plain_sum_width)),
                 "similarity": In(signed(bits.similarity_sum_width)),
                 "offset_count": In(bits.offset_width + bits.count_width),
                 "numerator": Out(signed(bits.numerator_width)),
