@@ -5,7 +5,10 @@ after Liu et al., "Supervised Hashing with Kernels", CVPR 2012, §3.2.
 """
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +25,8 @@ __all__ = ["HashLearning", "PairLabels", "learn_hash", "learn_hashes", "extremes
 STARTS = ("random", "spectral")
 RIDGE = 1e-4
 """Of the spectral start, as a share of the mean eigenvalue: close anchors have equal kernels."""
+WHITE_RIDGE = 1e-2
+"""Of whitening, likewise: it bounds the coefficients that a step can make large."""
 ROWS_AT_ONCE = 2**22
 """Similarities held at the same time while labels are found."""
 
@@ -33,7 +38,8 @@ class HashLearning:
     Parameters
     ----------
     optimizer : str
-        A key of :data:`STEPS`.
+        A key of :data:`OPTIMIZERS`. ``sgd`` as released; ``adam`` separates similar from dissimilar
+        pairs better; ``whitened`` better still, and in a quarter of the steps.
     start : str
         Where a row of A begins: ``random``, as released, or ``spectral``, the leading eigenvector
         of the relaxed problem.
@@ -49,7 +55,7 @@ class HashLearning:
     pairs: int = 10
 
     def __post_init__(self):
-        check_choice("optimizer", self.optimizer, tuple(STEPS))
+        check_choice("optimizer", self.optimizer, tuple(OPTIMIZERS))
         check_choice("start", self.start, STARTS)
         check_number("iterations", self.iterations, int, 0)
         check_number("pairs", self.pairs, int, 1)
@@ -198,18 +204,37 @@ class _Greedy:
 
     def descend(self, start, config):
         """The row a [H, f] after gradient descent from ``start``, and its loss curve."""
-        a = start.copy()
-        step = STEPS[config.optimizer](a)
-        curve = np.empty((config.iterations + 1, len(a)), np.float32)
+        optimizer = OPTIMIZERS[config.optimizer]
+        to, back = self.whitening if optimizer.whitens else (None, None)
+        u = start.copy() if to is None else _times(start, to)
+        step = optimizer.steps(u)
+        curve = np.empty((config.iterations + 1, len(u)), np.float32)
         for i in range(config.iterations + 1):
+            a = u if back is None else _times(u, back)
             y = np.tanh(self._project(a / 2))  # 2·sigmoid(z) - 1 with z = φa
             pull = self.residual(y[..., None])[..., 0]
             curve[i] = -self.scale * (y * pull).sum((1, 2))
             if i < config.iterations:
                 # d loss/d a by hand, straight through the rounding; S is symmetric.
                 slope = (pull * (1 - y * y)).reshape(len(a), 1, -1)
-                step(-self.scale * (slope @ self.features)[:, 0])
+                gradient = -self.scale * (slope @ self.features)[:, 0]
+                step(gradient if back is None else _times(gradient, back))
         return a, curve
+
+    @cached_property
+    def whitening(self):
+        """Roots C^(1/2) and C^(-1/2) [H, f, f] of the features' covariance.
+
+        With u = C^(1/2) a, the variance of φa is ‖u‖².
+        """
+        count, size = self.features.shape[1:]
+        variances, axes = np.linalg.eigh((self.columns @ self.features / count).astype(float))
+        variances += WHITE_RIDGE * variances.mean(-1, keepdims=True)
+        roots = np.sqrt(variances)[:, None]
+        return tuple(
+            (axes * scale @ axes.swapaxes(1, 2)).astype(np.float32)
+            for scale in (roots, 1 / roots)
+        )
 
     def spectral(self):
         """Leading eigenvector of φᵀSφ a = λ φᵀφ a, scaled to a mean square of φa of 1: [H, f]."""
@@ -270,12 +295,37 @@ def _adam(a, lr=0.05, weight_decay=1.0, beta1=0.9, beta2=0.999, epsilon=1e-8):
     return step
 
 
-STEPS = {"sgd": _nesterov, "adam": _adam}
-"""``sgd`` as released; ``adam`` separates similar from dissimilar pairs better.
+class Optimizer(NamedTuple):
+    """How the row of one bit descends.
 
-The decay keeps Adam from separating tokens that lie close together by large coefficients of
-opposite sign, whose bits would flip as soon as tokens and coefficients are rounded to int8.
+    Parameters
+    ----------
+    steps : callable
+        Gives a function that takes a gradient and steps, for an array that it changes in place.
+    whitens : bool
+        Whether it steps in coordinates in which the features are uncorrelated: kernel values of
+        close anchors are nearly the same, and what tells tokens apart is their small differences.
+    """
+
+    steps: Callable
+    whitens: bool = False
+
+
+OPTIMIZERS = {
+    "sgd": Optimizer(_nesterov),
+    "adam": Optimizer(_adam),
+    "whitened": Optimizer(partial(_adam, lr=0.2, weight_decay=0.3), whitens=True),
+}
+"""Ways to descend.
+
+Decay keeps Adam from separating tokens that lie close together by large coefficients of opposite
+sign, whose bits would flip as soon as tokens and coefficients are rounded to int8.
 """
+
+
+def _times(rows, matrices):
+    """Each head's row times its matrix: [H, f] of [H, f] and [H, f, f]."""
+    return (rows[:, None] @ matrices)[:, 0]
 
 
 def learn_hashes(model, images, seed=0, config=None):

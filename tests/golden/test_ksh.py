@@ -7,7 +7,14 @@ from benchmarks.plain_ksh import dense_labels, plain_ksh
 from golden import ksh
 from golden.attention import AttentionConfig
 from golden.hashing import KernelHash, LinearHash, sign
-from golden.ksh import HashLearning, PairLabels, _Greedy, learn_hash, learn_hashes
+from golden.ksh import (
+    OPTIMIZERS,
+    HashLearning,
+    PairLabels,
+    _Greedy,
+    learn_hash,
+    learn_hashes,
+)
 from golden.network import NetworkConfig, VisionTransformer
 from golden.quality.measure import separation
 from tests.golden.small import make_tape
@@ -34,7 +41,7 @@ def learned(seed=0, x=None, **config):
     return hash, curve
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_relaxed_loss_falls(optimizer):
     _, curve = learned(optimizer=optimizer)
     assert curve.shape == (8, 31, 2)
@@ -43,7 +50,7 @@ def test_relaxed_loss_falls(optimizer):
     assert (fall > 0).float().mean() > 0.9  # the last bits have little left to explain
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_separation_is_above_chance(optimizer):
     x = clustered_tokens()
     hash, _ = learned(x=x, optimizer=optimizer)
@@ -101,6 +108,30 @@ def test_matches_plain_loops_over_heads_and_bits(optimizer, weights):
     torch.testing.assert_close(
         rescaled, rows / rows.norm(dim=-1, keepdim=True), atol=2e-3, rtol=2e-3
     )
+
+
+def test_whitened_steps_reach_a_lower_loss_in_fewer():
+    x = clustered_tokens(images=1, tokens=200)
+
+    def left(optimizer, iterations):
+        hash, _ = learned(x=x, optimizer=optimizer, iterations=iterations)
+        code = hash(x)[0]
+        return (residual_of(x)[0] - code @ code.mT).square().mean().item()
+
+    found = left("whitened", 25)
+    assert found < left("adam", 100) < left("sgd", 100)
+    assert found < left("whitened", 3) < left("whitened", 0)
+
+
+def test_whitened_features_are_uncorrelated():
+    features = np.random.default_rng(0).normal(size=(2, 50, 4)).cumsum(-1).astype(np.float32)
+    features -= features.mean(1, keepdims=True)
+    labels = PairLabels.of_tokens(torch.randn(1, 2, 50, 3))
+    to, back = _Greedy(features, labels, 4, "int8").whitening
+    np.testing.assert_allclose(to @ back, np.broadcast_to(np.eye(4), (2, 4, 4)), atol=1e-5)
+    white = features @ back
+    covariance = white.swapaxes(1, 2) @ white / 50
+    np.testing.assert_allclose(covariance, np.broadcast_to(np.eye(4), (2, 4, 4)), atol=0.1)
 
 
 def test_a_new_bit_is_kept_only_where_the_signed_loss_fell():
@@ -220,7 +251,7 @@ def test_layers_learn_in_one_pass_and_see_replaced_inputs():
 @pytest.mark.parametrize(
     "field, value, error, text",
     [
-        ("optimizer", "lion", ValueError, "^optimizer must be 'sgd' or 'adam', not 'lion'$"),
+        ("optimizer", "lion", ValueError, "^optimizer must be 'sgd' or 'adam' or 'whitened', n"),
         ("start", "zero", ValueError, "^start must be 'random' or 'spectral', not 'zero'$"),
         ("iterations", -1, ValueError, "^iterations must be at least 0, not -1$"),
         ("pairs", 0, ValueError, "^pairs must be at least 1, not 0$"),
