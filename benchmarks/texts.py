@@ -1,0 +1,88 @@
+"""English sentences for calibration, out of packages that carry them for tests of their own."""
+
+import bz2
+import html
+import io
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+__all__ = ["SENTIMENT", "download", "prose", "sentiment", "spliced"]
+
+CACHE = Path(__file__).parents[1] / "build" / "minilm"
+PROSE = "gensim==4.4.0"
+RATED = "vaderSentiment==3.3.2"
+SENTIMENT = ("movieReviewSnippets", "nytEditorialSnippets", "amazonReviewSnippets", "tweets")
+"""Movie reviews, newspaper editorials, product reviews and tweets."""
+
+
+def download(package, pattern, cache=CACHE):
+    """Folder with the unpacked files of a package, which is not installed."""
+    name = package.partition("==")[0]
+    folder = cache / name
+    if not folder.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        source = ["--no-binary", ":all:"] if "tar" in pattern else []
+        subprocess.run(
+            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", *source, "-d", cache,
+             package],
+            check=True,
+        )  # fmt: skip
+        stem = name.lower().replace("-", "_")
+        path = next(p for p in cache.glob(pattern) if p.name.lower().startswith(stem))
+        if path.suffix == ".whl":
+            zipfile.ZipFile(path).extractall(folder)
+        else:
+            _untar(path, folder)
+    return folder
+
+
+def sentiment():
+    """Sentences of each of :data:`SENTIMENT` (Hutto and Gilbert, ICWSM 2014), list of lists."""
+    folder = download(RATED, "*.tar.gz")
+    (archive,) = folder.glob("*/additional_resources/hutto_ICWSM_2014.tar.gz")
+    with tarfile.open(archive) as tar:
+        texts = {
+            Path(name).name: tar.extractfile(name).read().decode("latin-1")
+            for name in tar.getnames()
+            if name.endswith("_GroundTruth.txt")
+        }
+    return [
+        [line.split("\t")[2] for line in texts[f"{name}_GroundTruth.txt"].splitlines()]
+        for name in SENTIMENT
+    ]
+
+
+def prose():
+    """Sentences of an encyclopaedia's articles and of news, list of str."""
+    folder = download(PROSE, "*.whl") / "gensim" / "test" / "test_data"
+    (articles,) = folder.glob("enwiki-latest-pages-articles1*.bz2")
+    text = html.unescape(bz2.decompress(articles.read_bytes()).decode())
+    text = re.sub(r"<!--.*?-->|<ref[^>]*/>|<ref.*?</ref>", "", text, flags=re.DOTALL)
+    for _ in range(3):  # templates hold templates
+        text = re.sub(r"\{\{[^{}]*\}\}", "", text)
+    text = re.sub(r"\[\[(?:[^\[\]|]*\|)?([^\[\]|]*)\]\]|\[\S+ ([^\]]*)\]", r"\1\2", text)
+    text = re.sub(r"'{2,}|<[^<>]*>", "", text)
+    plain = [line for line in text.splitlines() if re.match(r"[A-Z\"]", line)]
+    found = [s for line in plain for s in re.split(r"(?<=[.!?])\s+(?=[A-Z\"])", line)]
+    for name in ("lee_background.cor", "lee.cor"):
+        found += re.split(r"(?<=[.!?])\s+(?=[A-Z\"])", (folder / name).read_text("latin-1"))
+    return [s for s in found if re.fullmatch(r"[^{}|\[\]=*]{20,600}", s)]
+
+
+def spliced(texts, count, random):
+    """``count`` new texts, each the beginning of one and the end of another, cut between words."""
+    made = []
+    for _ in range(count):
+        first, second = (random.choice(texts).split() for _ in range(2))
+        head = first[: random.randint(1, max(1, len(first)))]
+        made.append(" ".join(head + second[random.randint(0, len(second)) :]))
+    return made
+
+
+def _untar(path, folder):
+    with tarfile.open(fileobj=io.BytesIO(path.read_bytes())) as tar:
+        tar.extractall(folder, filter="data")
