@@ -46,6 +46,11 @@ class Region:
     lane_bits: int
 
     @property
+    def address_bits(self):
+        """Bits of a row's number."""
+        return (self.rows - 1).bit_length()
+
+    @property
     def words(self):
         """32-bit words per row."""
         return -(-self.lanes * self.lane_bits // WORD_BITS)

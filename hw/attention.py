@@ -141,9 +141,12 @@ class AccumulateCore(wiring.Component):
         if self.lead < 2:
             m.d.comb += [open_.eq(phase == 0), key_go.eq(key_goes), query_go.eq(query_goes)]
         else:  # in the cycle before, so that everything starts from a register
+            ending = Signal(init=1)  # the phase is 1 or 0; a slot that was decided begins at 0
             go = key_go | query_go
-            m.d.comb += open_.eq((phase == 1) | ((phase == 0) & ~go))
-            m.d.sync += [key_go.eq(key_goes), query_go.eq(query_goes)]
+            m.d.comb += open_.eq(ending & ~go)
+            m.d.sync += [
+                ending.eq(~go & (phase <= 2)), key_go.eq(key_goes), query_go.eq(query_goes)
+            ]
         with m.If(key_go | query_go):
             m.d.sync += phase.eq(c.cycles_per_token - 1)
         with m.Elif(phase != 0):
@@ -157,6 +160,7 @@ class AccumulateCore(wiring.Component):
         store = Signal()
         last = Signal()  # the token queried next is its sequence's last
         failed = Signal()  # and of a bad packet
+        query_can = Signal()
         key_fits = key.tag.error | (stored != c.ring_tokens)
         m.d.comb += [
             sequences.key.eq(key),
@@ -165,8 +169,8 @@ class AccumulateCore(wiring.Component):
             key_goes.eq(
                 open_
                 & self._decided(m, self._key_waits(sequences, state), "key")
-                & (self._decided(m, sequences.room, "room") | (query_goes & last))
-                & (self._decided(m, key_fits, "key_fits") | (query_goes & ~failed))
+                & (self._decided(m, sequences.room, "room") | (query_can & last))
+                & (self._decided(m, key_fits, "key_fits") | (query_can & ~failed))
             ),
             self.keys.ready.eq(key_go),
             store.eq(key_go & ~key.tag.error),
@@ -192,7 +196,8 @@ class AccumulateCore(wiring.Component):
         m.d.comb += [
             last.eq(self._decided(m, queried == current.final, "last")),
             failed.eq(self._decided(m, current.error, "failed")),
-            query_goes.eq(open_ & self._decided(m, query_waits, "query")),
+            query_can.eq(self._decided(m, query_waits, "query")),
+            query_goes.eq(open_ & query_can),
             pop.eq(query_go & ~current.error),
             sequences.release.eq(query_go & last),
             self.launch.eq(query_go),
@@ -378,8 +383,12 @@ class AccumulateCore(wiring.Component):
         bits, g = self.bits, self.config.offset_fraction
         late = self.denominator_time - self.numerator_time
 
-        offset_term = register(m, query.count * query.offset, name="offset_count")
-        offset_term = delay(m, offset_term, self.denominator_time - 2, name="offset_count")
+        # Operands have registers, without which a block uses none before its multiplier.
+        count, offset = (
+            register(m, query[name], name=f"{name}_operand") for name in ("count", "offset")
+        )
+        offset_term = register(m, count * offset, name="offset_count")
+        offset_term = delay(m, offset_term, self.denominator_time - 3, name="offset_count")
         denominator = register(
             m, (self.similarity.sums[0] << g) + offset_term, name="denominator"
         )
@@ -390,7 +399,6 @@ class AccumulateCore(wiring.Component):
         row_offset = delay(m, query.offset, offset_time + 1, name="row_offset")
         wait = self.state.latency + self.value_sum.latency - offset_time - 2
         for lane, total in enumerate(self.value_sum.sums):
-            # Both operands have registers, without which a block uses none before its multiplier.
             value = register(m, offset_values[lane], name=f"offset_operand_{lane}")
             offset_term = register(m, value * row_offset, name=f"offset_value_{lane}")
             offset_term = delay(m, offset_term, wait, name=f"offset_value_{lane}")

@@ -14,7 +14,7 @@ from ecoformer.registers import (
     register_map,
 )
 from hw.counters import Counters
-from hw.parameters import ParameterWrite
+from hw.parameters import ParameterWord
 from hw.pipeline import below
 
 __all__ = ["AxiLite", "RegisterFile"]
@@ -55,7 +55,7 @@ class RegisterFile(wiring.Component):
     """Registers of an engine.
 
     A write is taken when address and data are both offered and no response waits; it acts in that
-    cycle, one per cycle. A read is taken when no other is under way and answered four to seven
+    cycle, one per cycle. A read is taken when no other is under way and answered seven to ten
     cycles later; it sees what writes of its own cycle and before left. Addresses without a register
     answer SLVERR, as do writes that are not possible now. Byte strobes act on STORED and FLAGS
     registers; STROBE registers need all four bytes.
@@ -79,7 +79,7 @@ class RegisterFile(wiring.Component):
         super().__init__(
             {
                 "bus": In(AxiLite()),
-                "write": Out(ParameterWrite(config.parameter_sets + 1)),
+                "write": Out(ParameterWord()),
                 "commit": Out(1),
                 "commit_set": Out(32),
                 "soft_reset": Out(1),

@@ -9,8 +9,9 @@ from hw.pipeline import delay, register
 
 __all__ = ["Counters"]
 
-TURN = 3
-"""Cycles of a turn: a memory answers, its answer is registered, what was missed is added."""
+TURN = 4
+"""Cycles of a turn: the last one's sum is written, a memory answers, its answer is registered,
+what was missed is added."""
 
 
 class Counters(wiring.Component):
@@ -32,7 +33,7 @@ class Counters(wiring.Component):
     read : ``In(1)``, index : ``In(range(count))``
         Asks for a counter, until ``done``. Any other index is answered, too, with anything.
     value : ``Out(width)``
-        Its events up to the third cycle before, with ``done``.
+        Its events up to the fifth cycle before, with ``done``.
     done : ``Out(1)``
     """
 
@@ -91,14 +92,13 @@ class Counters(wiring.Component):
         missed = delay(m, missed, TURN - 1, name="missed")
         there = register(m, written.bit_select(chosen, 1), name="there")
         answer = register(m, word.data, name="answer")
+        total = Mux(there, answer, 0).as_signed() + Cat(missed, C(0, 1)).as_signed()
+        m.d.sync += self.done.eq(adding & asked)
         m.d.comb += [
             word.addr.eq(chosen),
-            self.value.eq(
-                Mux(there, answer, 0).as_signed() + Cat(missed, C(0, 1)).as_signed()
-            ),
-            self.done.eq(adding & asked),
-            update.addr.eq(chosen),
+            self.value.eq(register(m, total[: self.width], name="total")),
+            update.addr.eq(register(m, chosen, name="summed")),
             update.data.eq(self.value),
-            update.en.eq(adding),
+            update.en.eq(phase[0]),
         ]
         return m

@@ -30,10 +30,6 @@ PROBE = {"keep": 1}
 """Attribute of what only benches read. It brings a signal into the Verilog and no further: there it
 is logic without a use, which costs nothing."""
 
-SHALLOW = 16
-"""Places of a memory made of look-up tables."""
-
-
 class Datapath:
     """From tokens to words of results, in order; its units are part of its owner's module.
 
@@ -146,7 +142,7 @@ class Datapath:
             *(companion[name].eq(parameters[name]) for name in core_scalars(c)),
             core.keys.valid.eq(hashing.o.valid),
             hashing.o.ready.eq(core.keys.ready),
-            pop.eq(core.keys.ready & hashing.o.valid),
+            pop.eq(core.keys.ready),
         ]
         waiting = self._wait(m, companion.as_value()[c.key_width :], started, pop)
         m.d.comb += key.as_value().eq(Cat(hashing.o.payload, waiting))
@@ -156,7 +152,7 @@ class Datapath:
         trace_code = Signal(c.key_width, attrs=PROBE)
         trace_busy = Signal(len(units(c)), attrs=PROBE)
         m.d.comb += [
-            trace_valid.eq(core.keys.valid & core.keys.ready & ~key.tag.error),
+            trace_valid.eq(core.keys.ready & ~key.tag.error),
             trace_code.eq(key.code),
             trace_busy.eq(Cat(hashing.busy, core.busy, self.normaliser.busy)),
         ]
@@ -164,15 +160,15 @@ class Datapath:
     def _wait(self, m, companion, push, pop):
         """What waits for its code: in order, and never more or less than the hash unit admits.
 
-        So there is nothing to check. A few places are read where they lie; many are better kept in
-        block RAM, which wants the address a cycle before.
+        So there is nothing to check. A memory is read ahead, into a register: no code is there
+        sooner than two cycles after what waits for it.
         """
         depth = self.hashing.depth
         m.submodules.companions = places = memory.Memory(
-            shape=unsigned(len(companion)), depth=depth, init=[]
+            shape=unsigned(len(companion)), depth=depth, init=[], attrs={"no_rw_check": 1}
         )
         write = places.write_port()
-        read = places.read_port(domain="comb" if depth <= SHALLOW else "sync")
+        read = places.read_port()
         head = Signal(range(depth))
         tail = Signal(range(depth))
         following = Signal.like(tail)
@@ -181,7 +177,7 @@ class Datapath:
             write.data.eq(companion),
             write.en.eq(push),
             following.eq(Mux(pop, Mux(tail == depth - 1, 0, tail + 1), tail)),
-            read.addr.eq(tail if depth <= SHALLOW else following),
+            read.addr.eq(following),
         ]
         with m.If(push):
             m.d.sync += head.eq(Mux(head == depth - 1, 0, head + 1))

@@ -5,12 +5,12 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ecoformer.layout import Layout
 from ecoformer.registers import Error
 from hw.datapath import Datapath
 from hw.input import InputBeat, Receiver
 from hw.output import Beat, Sender
-from hw.parameters import IN_FLIGHT, ParameterWrite, SlotTable
-from hw.pipeline import register
+from hw.parameters import IN_FLIGHT, ParameterWord, SlotTable, WriteDecoder
 from hw.workers import Workers
 
 __all__ = ["Engine"]
@@ -30,8 +30,8 @@ class Engine(wiring.Component):
     -------
     i : ``In(stream.Signature(InputBeat))``
     o : ``Out(stream.Signature(Beat))``
-    write : ``In(ParameterWrite)``
-        Its slot is ignored: words go to the shadow.
+    write : ``In(ParameterWord)``
+        Goes to the shadow.
     commit, commit_set : ``In``
         As in :class:`~hw.parameters.SlotTable`.
     soft_reset : ``In(1)``
@@ -50,7 +50,7 @@ class Engine(wiring.Component):
             {
                 "i": In(stream.Signature(InputBeat(config))),
                 "o": Out(stream.Signature(Beat(config))),
-                "write": In(ParameterWrite(config.parameter_sets + 1)),
+                "write": In(ParameterWord()),
                 "commit": In(1),
                 "commit_set": In(32),
                 "soft_reset": In(1),
@@ -94,17 +94,11 @@ class Engine(wiring.Component):
         connect(m, datapath.o, sender.i)
         connect(m, sender.o, flipped(self.o))
 
-        # Written a cycle late, because the ways to all memories are long; a COMMIT is later still.
-        enable = Signal()
-        m.d.sync += enable.eq(self.write.enable)
-        late = {
-            name: register(m, getattr(self.write, name), name=f"write_{name}")
-            for name in ("region", "row", "word", "data")
-        }
-        late["slot"] = register(m, slots.shadow, name="write_slot")
+        m.submodules.decoder = decoder = WriteDecoder(Layout(c), c.parameter_sets + 1)
+        connect(m, flipped(self.write), decoder.i)
+        m.d.comb += decoder.slot.eq(slots.shadow)
         for home in datapath.homes:
-            m.d.comb += home.write.enable.eq(enable)
-            m.d.comb += [getattr(home.write, name).eq(value) for name, value in late.items()]
+            connect(m, decoder.o, home.write)
         m.d.comb += [
             slots.user.eq(receiver.user if c.tuser_width else self.next_set),
             receiver.abort.eq(self.soft_reset),

@@ -145,10 +145,7 @@ class Receiver(wiring.Component):
             ),
         ]
         over = token_end | beat.last | discard | found
-        discards = Signal()
-        accepts = Signal(init=1)  # ~discard, for what is far away
-        m.d.comb += discards.eq((discard | found) & ~(take & beat.last))
-        m.d.sync += [discard.eq(discards), accepts.eq(~discards)]
+        m.d.sync += discard.eq((discard | found) & ~(take & beat.last))
         with m.If(found):
             m.d.sync += [index.eq(0), ends.eq(0)]
         with m.If(take):
@@ -177,8 +174,8 @@ class Receiver(wiring.Component):
         else:
             received = Signal((beats - 1) * beat_bits, reset_less=True)
             assembled = Cat(received, beat.data)
-            # As token_beat, in gates of its own: those of the checks stay beside them.
-            with m.If(self.i.valid & ~report & (~token_end | room) & accepts):
+            # Also where a beat waits or is discarded: a token's own beats then fill it.
+            with m.If(self.i.valid & ~token_end):
                 m.d.sync += received.eq(assembled[beat_bits:])
             x, v = _elements(assembled, c)
             with m.If(room):
@@ -197,10 +194,10 @@ class Receiver(wiring.Component):
             m.d.sync += self.o.valid.eq(0)
         m.d.sync += report.eq(report | found)
         with m.If(report & room):
-            m.d.comb += offers.eq(1)
             m.d.sync += report.eq(0)
-        with m.Elif(token_beat & token_end & ~spoilt):
-            m.d.comb += offers.eq(1)
+        # As token_beat, in gates of its own: it is short that way.
+        ended = self.i.valid & ~discard & token_end & ~spoilt
+        m.d.comb += offers.eq(room & (report | ended))
         with m.If(offers):
             m.d.sync += self.o.valid.eq(1)
         return m

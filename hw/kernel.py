@@ -135,7 +135,7 @@ class KernelLane(wiring.Component):
     kernel : ``Out(9)``
     """
 
-    LATENCY = 8 + Table.LATENCY
+    LATENCY = 9 + Table.LATENCY
 
     def __init__(self, config):
         self.bits = bits = Arithmetic(config)
@@ -158,12 +158,13 @@ class KernelLane(wiring.Component):
         scaled = _shift_right(
             m, self.dot << DOT_FRACTION, self.exponent, bits.scaled_dot_width, name="scaled"
         )
-        root = delay(m, self.root, 2, name="root")
+        scaled = register(m, scaled, name="factor")  # may lie in the multiplier, far from the shift
+        root = delay(m, self.root, 3, name="root")
         cosine = Signal(signed(bits.cosine_width), reset_less=True)
         m.d.sync += cosine.eq(scaled * root)
-        shift = delay(m, self.shift, 3, name="shift")
+        shift = delay(m, self.shift, 4, name="shift")
         shifted = _shift_right(m, cosine, shift, bits.cosine_width, name="shifted")
-        bias = delay(m, self.bias, 5, name="bias")
+        bias = delay(m, self.bias, 6, name="bias")
         argument = register(m, bias - shifted, name="argument")
         # Limited to the table: first is found out where it lies, then the index is made of it.
         below = register(m, argument < 0, name="below")

@@ -47,6 +47,11 @@ WAIVERS = (
         "A probe for simulations: the code of every token as it is hashed; which units work.",
     ),
     Waiver(
+        "UNUSEDSIGNAL",
+        "Signal is not used: '*__row'",
+        "A parameter memory with one row per set does not ask which.",
+    ),
+    Waiver(
         "WIDTHEXPAND",
         "Operator * expects * bits on the *HS, but *HS's CONST * generates * bits.*",
         "A constant is written with the bits that it needs; Verilog extends it with zeros.",

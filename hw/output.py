@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.buffer import DeepBuffer
 from hw.normaliser import Quotients
-from hw.pipeline import register
+from hw.pipeline import delay, register
 from hw.tokens import Tag
 
 __all__ = ["Beat", "Collector", "Result", "Sender", "Words"]
@@ -116,7 +116,8 @@ class Collector(wiring.Component):
     def __init__(self, config, latency, interval, waiting=0):
         self.config = config
         self.words = words = Words(config)
-        self.depth = -(-(latency + words.latency - words.last_beats) // interval) + 2 + waiting
+        returned = latency + words.latency - words.last_beats + 1  # a place, after its launch
+        self.depth = -(-returned // interval) + 2 + waiting
         super().__init__(
             {
                 "grant": Out(1),
@@ -172,7 +173,8 @@ class Collector(wiring.Component):
         ]
         if self.config.engines > 1:
             m.d.comb += result.guarded.eq(register(m, self.guarded, name="guarded_word"))
-        m.d.sync += free.eq(free - self.launch + take)
+        # A place is given back a cycle late, because the way from the pins is long.
+        m.d.sync += free.eq(free - self.launch + delay(m, take, 1, name="taken", reset=True))
         return m
 
 

@@ -1,4 +1,4 @@
-"""Parameter memories, and the slots that let a set be loaded while another is in use.
+"""Parameter memories, the way into them, and the slots that let a set be loaded in use of another.
 
 There is one slot more than resident sets. Writes go to the spare slot, the shadow; COMMIT gives
 the shadow to a set and makes the set's old slot the next shadow, once no packet that began before
@@ -11,10 +11,12 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ecoformer.layout import WORD_BITS
+from ecoformer.layout import REGIONS, WORD_BITS
 from hw.pipeline import below, register
 
-__all__ = ["IN_FLIGHT", "ParameterMemory", "ParameterWrite", "SlotTable"]
+__all__ = [
+    "IN_FLIGHT", "ParameterMemory", "ParameterWord", "ParameterWrite", "SlotTable", "WriteDecoder",
+]  # fmt: skip
 
 IN_FLIGHT = 1 << 12
 """More packets than are ever in an engine: each holds a bank, a buffer or a pipeline stage."""
@@ -23,18 +25,17 @@ NARROW = 2 * WORD_BITS
 """Rows of at most so many bits take a block RAM or two, however few they are, and no logic."""
 
 
-class ParameterWrite(wiring.Signature):
-    """One word on its way to the shadow slot.
+class ParameterWord(wiring.Signature):
+    """One word, as the registers give it.
 
     Members
     -------
     enable : ``Out(1)``
     region, row, word, data : ``Out``
         As in PARAM_ADDRESS and PARAM_DATA.
-    slot : ``Out``
     """
 
-    def __init__(self, slots):
+    def __init__(self):
         super().__init__(
             {
                 "enable": Out(1),
@@ -42,9 +43,72 @@ class ParameterWrite(wiring.Signature):
                 "row": Out(16),
                 "word": Out(12),
                 "data": Out(WORD_BITS),
+            }
+        )
+
+
+class ParameterWrite(wiring.Signature):
+    """One word on its way to the shadow slot.
+
+    Members
+    -------
+    enable : ``Out(len(REGIONS))``
+        A bit for each region; at most one is 1.
+    row, word, data : ``Out``
+        As in :class:`ParameterWord`.
+    slot : ``Out``
+    """
+
+    def __init__(self, slots):
+        super().__init__(
+            {
+                "enable": Out(len(REGIONS)),
+                "row": Out(16),
+                "word": Out(12),
+                "data": Out(WORD_BITS),
                 "slot": Out(ceil_log2(slots)),
             }
         )
+
+
+class WriteDecoder(wiring.Component):
+    """Finds a word's region, a cycle after it came: the ways to all memories are long.
+
+    Parameters
+    ----------
+    layout : ecoformer.layout.Layout
+    slots : int
+
+    Members
+    -------
+    i : ``In(ParameterWord)``
+    slot : ``In``
+    o : ``Out(ParameterWrite)``
+        Without words of regions or rows that there are not.
+    """
+
+    def __init__(self, layout, slots):
+        self.layout = layout
+        super().__init__(
+            {
+                "i": In(ParameterWord()),
+                "slot": In(ceil_log2(slots)),
+                "o": Out(ParameterWrite(slots)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.sync += self.o.enable.eq(0)
+        for region in self.layout.regions.values():
+            # What is beyond the last row may be written where nothing is read.
+            found = (self.i.region == region.index) & below(self.i.row, 1 << region.address_bits)
+            m.d.sync += self.o.enable[region.index].eq(self.i.enable & found)
+        for name in ("row", "word", "data"):
+            late = register(m, getattr(self.i, name), name=name)
+            m.d.comb += getattr(self.o, name).eq(late)
+        m.d.comb += self.o.slot.eq(register(m, self.slot, name="slot"))
+        return m
 
 
 class ParameterMemory(wiring.Component):
@@ -75,7 +139,7 @@ class ParameterMemory(wiring.Component):
             {
                 "write": In(ParameterWrite(slots)),
                 "slot": In(ceil_log2(slots)),
-                "row": In(ceil_log2(region.rows)),
+                "row": In(region.address_bits),
                 "elements": Out(data.ArrayLayout(signed(region.lane_bits), region.lanes)),
             }
         )
@@ -83,7 +147,7 @@ class ParameterMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         region = self.region
-        row_bits = ceil_log2(region.rows)
+        row_bits = region.address_bits
         # Words go to the shadow and rows come from other slots: Yosys need not map a collision.
         attrs = {"no_rw_check": 1}
         if region.row_bits <= NARROW:
@@ -101,9 +165,7 @@ class ParameterMemory(wiring.Component):
             read.addr.eq(Cat(self.row, self.slot)),
             self.elements.as_value().eq(register(m, read.data, name="answer")),
         ]
-        # What is beyond the last row is written where nothing is read.
-        selected = self.write.enable & (self.write.region == region.index)
-        selected &= below(self.write.row, 1 << row_bits)
+        selected = self.write.enable[region.index]
         for index in range(region.words):
             enable = Signal(name=f"write_enable_{index}")
             m.d.sync += enable.eq(selected & (self.write.word == index))

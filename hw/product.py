@@ -59,7 +59,12 @@ class MatrixVector(wiring.Component):
     @property
     def latency(self):
         """Cycles from the last step to its results: operands, product, tree, accumulator."""
-        return 1 + 1 + tree_latency(self.fold.input_lanes) + 1
+        return 1 + self._product_time + tree_latency(self.fold.input_lanes) + 1
+
+    @property
+    def _product_time(self):
+        """Of a multiplier a cycle more: its block has a register, and may lie far from the sum."""
+        return 2 if self.weights.name == "int8" else 1
 
     def elaborate(self, platform):
         m = Module()
@@ -78,7 +83,9 @@ class MatrixVector(wiring.Component):
             for lane in range(lanes):
                 weight = matrix[output * lanes + lane]
                 product, one = self._product(m, Value.cast(vector[lane]), weight)
-                products.append(register(m, product, name=f"product_{output}_{lane}"))
+                products.append(
+                    delay(m, product, self._product_time, name=f"product_{output}_{lane}")
+                )
                 if one is not None:
                     ones.append(register(m, one, name=f"one_{output}_{lane}"))
             if ones:

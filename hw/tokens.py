@@ -79,7 +79,7 @@ class Busy(data.StructLayout):
 def core_signature(config):
     """Ports that every attention core has, whatever its dataflow.
 
-    keys : hashed tokens in.
+    keys : hashed tokens in; ready only with a token that is valid.
     grant : a result token may be started in this cycle; once given it stays until a launch.
     launch : one was started.
     blocks : its blocks, ``state_fold.input_steps`` cycles apart; cannot be held back.

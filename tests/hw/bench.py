@@ -73,8 +73,7 @@ def watch(into, condition, *values):
 async def load(ctx, write, words, slot=0):
     """Perform the register writes ``words`` (address, data) on a parameter write port."""
     for address, word in words:
-        ctx.set(write.enable, 1)
-        ctx.set(write.region, address >> 28)
+        ctx.set(write.enable, 1 << (address >> 28))
         ctx.set(write.row, address >> 12 & 0xFFFF)
         ctx.set(write.word, address & 0xFFF)
         ctx.set(write.data, word)

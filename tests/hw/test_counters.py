@@ -17,7 +17,7 @@ def test_every_event_is_counted_and_seen_at_once(count, width, reads, seed):
     answers = []
 
     async def bench(ctx):
-        held, asking = [[0] * count] * 2, False  # counts before every cycle so far
+        held, asking = [[0] * count] * 4, False  # counts before every cycle so far
         for cycle in range(1000):
             late = cycle >= 700  # at the end, whether one was lost
             if not asking and (late or reads == "always one"
@@ -32,7 +32,7 @@ def test_every_event_is_counted_and_seen_at_once(count, width, reads, seed):
             ctx.set(dut.events, sum(e << i for i, e in enumerate(events)))
             if ctx.get(dut.done):
                 assert asking
-                assert ctx.get(dut.value) == held[-3][index] % (1 << width), (cycle, index)
+                assert ctx.get(dut.value) == held[-5][index] % (1 << width), (cycle, index)
                 answers.append((late, index))
                 asking = False
             await ctx.tick()
