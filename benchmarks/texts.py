@@ -10,7 +10,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-__all__ = ["SENTIMENT", "download", "prose", "sentiment", "spliced"]
+__all__ = ["CACHE", "download", "prose", "sentiment", "spliced"]
 
 CACHE = Path(__file__).parents[1] / "build" / "minilm"
 PROSE = "gensim==4.4.0"
@@ -19,20 +19,20 @@ SENTIMENT = ("movieReviewSnippets", "nytEditorialSnippets", "amazonReviewSnippet
 """Movie reviews, newspaper editorials, product reviews and tweets."""
 
 
-def download(package, pattern, cache=CACHE):
+def download(package, pattern):
     """Folder with the unpacked files of a package, which is not installed."""
     name = package.partition("==")[0]
-    folder = cache / name
+    folder = CACHE / name
     if not folder.exists():
-        cache.mkdir(parents=True, exist_ok=True)
+        CACHE.mkdir(parents=True, exist_ok=True)
         source = ["--no-binary", ":all:"] if "tar" in pattern else []
         subprocess.run(
-            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", *source, "-d", cache,
+            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", *source, "-d", CACHE,
              package],
             check=True,
         )  # fmt: skip
         stem = name.lower().replace("-", "_")
-        path = next(p for p in cache.glob(pattern) if p.name.lower().startswith(stem))
+        path = next(p for p in CACHE.glob(pattern) if p.name.lower().startswith(stem))
         if path.suffix == ".whl":
             zipfile.ZipFile(path).extractall(folder)
         else:

@@ -1,4 +1,4 @@
-"""Parameter memories, the way into them, and the slots that let a set be loaded in use of another.
+"""Parameter memories, the way into them, and slots: one set is loaded while another is in use.
 
 There is one slot more than resident sets. Writes go to the spare slot, the shadow; COMMIT gives
 the shadow to a set and makes the set's old slot the next shadow, once no packet that began before
