@@ -2,8 +2,11 @@
 
 Three kinds of places are known: :class:`golden.attention.SoftmaxAttention`,
 ``torch.nn.MultiheadAttention``, and whatever calls the attention interface of ``transformers``.
+A module that attends several times in one pass, as where layers share their weights, is as many
+places: every depth has hashes of its own.
 """
 
+from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,7 +15,7 @@ from torch import nn
 from torch.nn.functional import linear
 
 from ecoformer.errors import EcoformerError
-from golden.attention import EcoFormerAttention, SoftmaxAttention, record, softmax_attention
+from golden.attention import EcoFormerAttention, SoftmaxAttention, softmax_attention
 
 __all__ = ["Site", "find_sites", "fill_sites", "filled_sites", "NAME"]
 
@@ -23,17 +26,19 @@ the name of the implementation in the interface."""
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """One module that computes attention.
+    """One use of a module that computes attention.
 
     Parameters
     ----------
     path : str
-        Its name in the network.
+        Name of the module in the network.
     kind : str
         ``core``, ``multihead`` or ``interface``.
     heads, head_dim : int
     scale : float or None
         Factor of q·k; 1/√D when None.
+    turn : int
+        Which of the module's uses in one pass of the network, counted from 0.
     """
 
     path: str
@@ -41,10 +46,11 @@ class Site:
     heads: int
     head_dim: int
     scale: float | None = None
+    turn: int = 0
 
 
 def find_sites(model, run):
-    """Every module of ``model`` that attends while ``run()`` runs it, in the order of use.
+    """Every attention of ``model`` while ``run()`` runs it once, in the order of use.
 
     Raises
     ------
@@ -52,31 +58,32 @@ def find_sites(model, run):
         There is none, or one whose attention is causal, biased or of another form.
     """
     names = {id(module): name for name, module in model.named_modules()}
-    sites = {}
+    sites, turns = [], Counter()
 
     def found(module, kind, heads, head_dim, scale=None):
         path = names[id(module)]
-        if path not in sites:
-            sites[path] = Site(path=path, kind=kind, heads=heads, head_dim=head_dim, scale=scale)
+        shape = {"heads": heads, "head_dim": head_dim, "scale": scale}
+        sites.append(Site(path=path, kind=kind, turn=turns[path], **shape))
+        turns[path] += 1
 
-    cores = [m for m in model.modules() if type(m) is SoftmaxAttention]
-    multiheads = [m for m in model.modules() if type(m) is nn.MultiheadAttention]
-    hooks = [m.register_forward_pre_hook(_multihead_hook(found)) for m in multiheads]
+    watched = {SoftmaxAttention: _core_hook, nn.MultiheadAttention: _multihead_hook}
+    hooks = [
+        module.register_forward_pre_hook(watched[type(module)](found))
+        for module in model.modules()
+        if type(module) in watched
+    ]
     try:
         with torch.no_grad(), _interface_observed(model, found):
-            tape = record(cores, run)
+            run()
     finally:
         for hook in hooks:
             hook.remove()
-    for core, calls in zip(cores, tape):
-        if calls:
-            found(core, "core", core.heads, calls[0].k.shape[-1], core.scale)
     if not sites:
         raise EcoformerError(
             f"{type(model).__name__}: no attention that can be replaced; it must be "
             "torch.nn.MultiheadAttention or a model of transformers with an attention interface"
         )
-    return list(sites.values())
+    return sites
 
 
 def fill_sites(model, sites, config):
@@ -93,23 +100,31 @@ def fill_sites(model, sites, config):
     -------
     list of EcoFormerAttention
     """
-    cores = []
     device = next((p.device for p in model.parameters()), None)
-    for number, site in enumerate(sites):
-        core = EcoFormerAttention(site.heads, site.head_dim, config, site.scale, number).to(device)
+    cores = [
+        EcoFormerAttention(site.heads, site.head_dim, config, site.scale, number).to(device)
+        for number, site in enumerate(sites)
+    ]
+    turns = defaultdict(list)
+    for site, core in zip(sites, cores):
+        turns[site.path, site.kind].append(core)
+    for (path, kind), uses in turns.items():
         try:
-            module = model.get_submodule(site.path)
+            module = model.get_submodule(path)
         except AttributeError as error:
             raise EcoformerError(
-                f"{type(model).__name__}: no module {site.path}; give the model that was converted"
+                f"{type(model).__name__}: no module {path}; give the model that was converted"
             ) from error
-        if site.kind == "interface":
-            setattr(module, NAME, core)
+        attention = uses[0] if len(uses) == 1 else Turns(uses)
+        if kind == "interface":
+            setattr(module, NAME, attention)
         else:
-            new = core if site.kind == "core" else EcoFormerMultihead(module, core)
-            parent, _, child = site.path.rpartition(".")
+            new = attention if kind == "core" else EcoFormerMultihead(module, attention)
+            parent, _, child = path.rpartition(".")
             setattr(model.get_submodule(parent), child, new)
-        cores.append(core)
+    if len(turns) < len(sites):
+        model.register_forward_pre_hook(_begin_turns)
+        model.register_forward_hook(_end_turns)
     if any(site.kind == "interface" for site in sites):
         _register()
         model.set_attn_implementation(NAME)
@@ -121,14 +136,55 @@ def filled_sites(model):
     found = []
     for name, core in model.named_modules():
         if isinstance(core, EcoFormerAttention):
+            turn = 0
             path, _, attribute = name.rpartition(".")
+            if isinstance(model.get_submodule(path), Turns):
+                name, turn = path, int(attribute)
+                path, _, attribute = name.rpartition(".")
             holder = model.get_submodule(path)
             kind = "multihead" if isinstance(holder, EcoFormerMultihead) else "interface"
             if attribute != NAME:
                 path, kind = name, "core"
             shape = {"heads": core.heads, "head_dim": core.hash.head_dim, "scale": core.scale}
-            found.append((core.layer, Site(path=path, kind=kind, **shape)))
+            found.append((core.layer, Site(path=path, kind=kind, turn=turn, **shape)))
     return [site for _, site in sorted(found, key=lambda pair: pair[0])]
+
+
+class Turns(nn.ModuleList):
+    """EcoFormer attention of a module that attends several times in one pass, one after the other.
+
+    Parameters
+    ----------
+    cores : list of EcoFormerAttention
+    """
+
+    def __init__(self, cores):
+        super().__init__(cores)
+        self.turn = 0
+
+    def forward(self, *given):
+        """What the attention whose turn it is answers."""
+        core = self[self.turn]
+        self.turn = (self.turn + 1) % len(self)
+        return core(*given)
+
+
+def _turns_of(model):
+    return [module for module in model.modules() if isinstance(module, Turns)]
+
+
+def _begin_turns(model, args):
+    """Start from the first turn, even if the pass before was broken off."""
+    for turns in _turns_of(model):
+        turns.turn = 0
+
+
+def _end_turns(model, args, output):
+    if any(turns.turn for turns in _turns_of(model)):
+        raise EcoformerError(
+            f"{type(model).__name__}: a module did not attend as often as during conversion; its "
+            "hashes cannot be told apart"
+        )
 
 
 class EcoFormerMultihead(nn.Module):
@@ -138,7 +194,7 @@ class EcoFormerMultihead(nn.Module):
     ----------
     replaced : torch.nn.MultiheadAttention
         Its parameters are taken over, not copied.
-    core : EcoFormerAttention
+    core : EcoFormerAttention or Turns
     """
 
     _qkv_same_embed_dim = False  # keeps TransformerEncoderLayer from its fused softmax kernel
@@ -173,6 +229,13 @@ class EcoFormerMultihead(nn.Module):
             keys = ~mask if mask.dtype == torch.bool else mask == 0
         o = self.out_proj(getattr(self, NAME)(q, k, v, keys).transpose(1, 2).flatten(2))
         return (o if self.batch_first else o.transpose(0, 1)), None
+
+
+def _core_hook(found):
+    def hook(module, args):
+        found(module, "core", module.heads, args[1].shape[-1], module.scale)
+
+    return hook
 
 
 def _multihead_hook(found):

@@ -6,7 +6,7 @@ from torch import nn
 
 from ecoformer.errors import EcoformerError
 from golden import distilling
-from golden.attention import AttentionConfig, EcoFormerAttention, cores_of
+from golden.attention import AttentionConfig, EcoFormerAttention, cores_of, record
 from golden.convert import (
     READOUTS,
     convert,
@@ -20,7 +20,7 @@ from golden.convert import (
 )
 from golden.distilling import Distilling
 from golden.network import NetworkConfig, VisionTransformer, state_digest
-from golden.swapping import find_sites
+from golden.swapping import filled_sites, find_sites
 
 transformers = pytest.importorskip("transformers")
 
@@ -85,7 +85,6 @@ def own():
 
 
 FAMILIES = {"bert": bert, "albert": albert, "vit": vit, "encoder": encoder, "own": own}
-LAYERS = {"albert": 1}  # its layers share one module
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +105,7 @@ def test_every_attention_is_replaced(family):
     told = []
     converted = convert(model, CONFIG, batches, QUICK, reporter=lambda *line: told.append(line))
     cores = cores_of(converted)
-    assert len(cores) == len(told) == LAYERS.get(family, 2)
+    assert len(cores) == len(told) == 2
     assert all(not core.exact and core.heads == 4 for core in cores)
     after = answer(converted, batches[0])
     assert after.isfinite().all() and not torch.allclose(after, before, atol=1e-3)
@@ -297,6 +296,43 @@ def test_looking_for_attention_changes_nothing():
     assert {(site.heads, site.head_dim, site.scale) for site in sites} == {(4, 6, 6**-0.5)}
     assert model.config._attn_implementation == "sdpa"
     assert torch.equal(answer(model, batches[0]), before)
+
+
+class Tied(nn.Module):
+    """One attention module at every depth."""
+
+    def __init__(self, depth=3):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(24, 4, batch_first=True)
+        self.depth = depth
+
+    def forward(self, x):
+        for _ in range(self.depth):
+            x = x + self.attention(x, x, x, need_weights=False)[0]
+        return x
+
+
+def test_a_module_has_hashes_for_each_of_its_turns():
+    model = Tied().eval()
+    batches = list(torch.randn(3, 4, 10, 24))
+    sites = find_sites(model, lambda: run_model(model, batches[0]))
+    assert [(site.path, site.turn) for site in sites] == [("attention", turn) for turn in range(3)]
+    converted = convert(model, CONFIG, batches, QUICK)
+    cores = cores_of(converted)
+    assert filled_sites(converted) == sites
+    calls = record(cores, lambda: run_model(converted, batches[0]))
+    assert [len(each) for each in calls] == [1, 1, 1]
+    assert not torch.equal(calls[0][0].k, calls[1][0].k)
+    assert not torch.equal(cores[0].hash.projection, cores[1].hash.projection)
+    want = answer(converted, batches[0])
+    cores[1].register_forward_pre_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        answer(converted, batches[0])
+    cores[1]._forward_pre_hooks.clear()
+    assert torch.equal(answer(converted, batches[0]), want)  # from the first turn again
+    converted.depth = 2
+    with pytest.raises(EcoformerError, match="^Tied: a module did not attend as often as during"):
+        answer(converted, batches[0])
 
 
 def test_a_network_without_attention_is_refused():
