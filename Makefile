@@ -9,7 +9,8 @@ WORKERS ?= 2
 SCRIPTS ?= 1000
 
 .PHONY: help demo test lint test-full bench bench-throughput bench-faults bench-accuracy \
-	bench-attention bench-bucketed bench-energy bench-fashion bench-generate bench-ksh bench-lanes bench-minilm bench-softmax bench-synth prove clean
+	bench-attention bench-bucketed bench-energy bench-fashion bench-generate bench-ksh bench-lanes bench-minilm \
+	bench-reactions bench-softmax bench-synth prove clean
 
 help:
 	@echo "make demo       train, generate, simulate and verify on real images -> $(OUT)/"
@@ -28,6 +29,7 @@ help:
 	@echo "make bench-energy  operations and energy of six networks -> docs/results.md"
 	@echo "make bench-ksh  hash learning against plain loops -> docs/results.md"
 	@echo "make bench-minilm  a pretrained sentence encoder, converted -> docs/results.md; an hour"
+	@echo "make bench-reactions  a pretrained model of reactions, converted -> docs/results.md; an hour"
 	@echo "make bench-synth  cells and clock frequency of the presets -> docs/results.md; hours"
 	@echo "make bench-faults  random fault scripts on the wire -> docs/results.md"
 	@echo "make clean      remove what the targets made"
@@ -84,6 +86,10 @@ bench-ksh: $(VENV)/installed
 
 bench-minilm: $(VENV)/installed
 	$(BIN)/python benchmarks/minilm.py
+
+bench-reactions: $(VENV)/installed
+	$(BIN)/python -m pip install -q -c constraints.txt rdkit
+	$(BIN)/python benchmarks/reactions.py
 
 bench-synth: $(VENV)/installed
 	$(BIN)/python benchmarks/synthesis.py

