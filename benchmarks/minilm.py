@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from packages import download
 from results import write_section
-from texts import prose, sentiment, spliced
+from texts import prose, quotations, sentiment, spliced
 from transformers import AutoModel, AutoTokenizer
 
 from golden.attention import AttentionConfig
@@ -49,6 +49,9 @@ def main():
     parser.add_argument("--tune-batch", type=int, default=32, help="sentences of a step")
     parser.add_argument(
         "--spliced", type=int, default=0, help="sentences made of two others, for all weights"
+    )
+    parser.add_argument(
+        "--quotations", type=int, default=0, help="more sentences, for all weights"
     )
     parser.add_argument("--tune-readout", choices=READOUTS, default="layers")
     parser.add_argument("--device", default="cpu", help="where all weights are trained")
@@ -107,7 +110,9 @@ def main():
     if options.tune:
         run, network = options.runs[0], networks[0]
         more = [movie[i] for i in order[TESTED:]] + sum(others, []) + prose()
-        more += spliced(more, options.spliced, random.Random(options.seed))
+        chance = random.Random(options.seed)
+        more += chance.sample(quotations(), options.quotations) if options.quotations else []
+        more += spliced(more, options.spliced, chance)
         batches = shuffled(more, options.tune_batch, tokens, multiple=8)  # few different shapes
         tune(network, batches, run.checkpoints(), options)
         sentences = f"{options.tune} steps of {options.tune_batch} sentences"
@@ -156,7 +161,8 @@ def tune(converted, batches, folder, options):
 
     In bfloat16, which takes half the time; but for the hashes, so that their bits are the same.
     """
-    form = (options.tune, options.tune_batch, options.spliced, options.tune_readout)
+    form = [options.tune, options.tune_batch, options.spliced, options.tune_readout]
+    form += [options.quotations] if options.quotations else []
     folder = folder / "-".join(map(str, ("tuned", *form)))
     folder.mkdir(exist_ok=True)
     device = torch.device("cpu" if is_done(folder, options.tune) else options.device)

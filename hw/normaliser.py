@@ -1,4 +1,4 @@
-"""Exact quotient num/den, rounded half up and saturated: a pipeline of restoring division digits.
+"""Exact quotient num/den, rounded half up and saturated: a pipeline of division digits.
 
     out = ⌊(2^f·num + ⌊den/2⌋) / den⌋, limited to output_width bits;  den ≤ 0: out = 0
 
@@ -145,9 +145,14 @@ class Normaliser(wiring.Component):
 
 
 def _digit(pair, divisor, width):
-    """One restoring step: shift the pair left, subtract the divisor if it fits, note the digit."""
+    """One non-restoring step: shift the pair left, move the remainder to the other side of zero.
+
+    A remainder that is negative is the true one less the divisor. Twice that and the divisor is
+    what subtracting it from twice the true one gives, so the digits, whether the remainder is
+    positive after a step, are those of restoring division; but an adder takes no choice behind it.
+    """
     shifted = pair << 1
-    difference = shifted[width:] - divisor
-    fits = difference >= 0
-    remainder = Mux(fits, difference, shifted[width:])[: len(pair) - width]
-    return Cat(fits, shifted[1:width], remainder)
+    negative = pair[-1]
+    addend = divisor.as_unsigned() ^ ~negative.replicate(len(divisor))
+    remainder = (shifted[width:] + addend + ~negative)[: len(divisor)]
+    return Cat(~remainder[-1], shifted[1:width], remainder)

@@ -11,18 +11,24 @@ import re
 __all__ = ["copy_registers"]
 
 FLIP_FLOP = "TRELLIS_FF"
-CONTROLS = ("CLK", "CE", "LSR")
-"""Pins that the flip-flops of a slice share, and a tile has few of: with a net for every 64 of them
-placement finds no end."""
+SHARED = ("CLK", "CE", "LSR")
+"""Pins that the flip-flops of a slice share, and a tile has few of."""
 LIMIT = 64
 """Cell pins that one flip-flop may drive; 64 are the bits of some four lanes."""
+NEAR_LIMIT = 8
+"""The same in a large design, where the lanes that one register reaches lie far apart."""
+LARGE = 32768
+"""Flip-flops of a large design; it fills two fifths of the largest device."""
+ENABLE_LIMIT = 512
+"""Enables that one flip-flop may drive. With a net for every few of them placement finds no end: it
+must bring those of a slice together."""
 
 
 def copy_registers(module):
-    """Copy flip-flops of one flat module until none drives more than ``LIMIT`` pins, in place.
+    """Copy flip-flops of one flat module until none drives more pins than its limit, in place.
 
-    What leaves the module, which is no cell's pin, and enables, resets and clocks stay with the
-    original and do not count.
+    What leaves the module, which is no cell's pin, and resets and clocks stay with the original and
+    do not count.
 
     Parameters
     ----------
@@ -34,44 +40,63 @@ def copy_registers(module):
     int
         Copies.
     """
+    flip_flops = sum(cell["type"] == FLIP_FLOP for cell in module["cells"].values())
+    limit = NEAR_LIMIT if flip_flops >= LARGE else LIMIT
+    # Copies for enables load what is before them, so they come first.
+    return _copy_for(module, lambda pin: pin == "CE", ENABLE_LIMIT) + _copy_for(
+        module, lambda pin: pin not in SHARED, limit
+    )
+
+
+def _copy_for(module, counts, limit):
+    """As :func:`copy_registers`, for the pins that ``counts`` is true of."""
     cells, names = module["cells"], _net_names(module)
-    loads = {}  # (cell, pin) pairs by the net that drives them
+    loads = {}  # (cell, pin, place) by the net that drives them
     drivers = {}  # flip-flop by the net that it drives
     for name, cell in cells.items():
         if cell["type"] == FLIP_FLOP:
             drivers[cell["connections"]["Q"][0]] = name
         for pin, nets in cell["connections"].items():
-            if cell["port_directions"][pin] == "input" and pin not in CONTROLS:
+            if cell["port_directions"][pin] == "input" and counts(pin):
                 for place, net in enumerate(nets):
                     loads.setdefault(net, []).append((name, pin, place))
-    free = 1 + max((net for net in (*loads, *drivers) if isinstance(net, int)), default=1)
+    free = 1 + max((net for net in _nets(module) if isinstance(net, int)), default=1)
     copies = 0
-    waiting = [net for net in drivers if len(loads.get(net, ())) > LIMIT]
+    waiting = [net for net in drivers if len(loads.get(net, ())) > limit]
     while waiting:
         net = waiting.pop()
         found = loads[net]
-        if len(found) <= LIMIT:
+        if len(found) <= limit:
             continue
         found.sort(key=lambda load: _order(cells[load[0]], names))
-        count = -(-len(found) // LIMIT)
+        count = -(-len(found) // limit)
         size = -(-len(found) // count)
         loads[net] = found[:size]
         original = cells[drivers[net]]
         for number in range(1, count):
-            copy, name = _copy(original, free), f"{drivers[net]}${number}"
+            copy, name = _copy(original, free), f"{drivers[net]}${free}"
             cells[name], drivers[free] = copy, name
             loads[free] = found[number * size : (number + 1) * size]
             for reader, pin, place in loads[free]:
                 cells[reader]["connections"][pin][place] = free
             for pin, nets in copy["connections"].items():
-                if pin != "Q" and pin not in CONTROLS:
+                if pin != "Q" and counts(pin):
                     for place, source in enumerate(nets):
                         loads.setdefault(source, []).append((name, pin, place))
-                        if source in drivers and len(loads[source]) > LIMIT:
+                        if source in drivers and len(loads[source]) > limit:
                             waiting.append(source)
             free += 1
         copies += count - 1
     return copies
+
+
+def _nets(module):
+    return (
+        net
+        for cell in module["cells"].values()
+        for nets in cell["connections"].values()
+        for net in nets
+    )
 
 
 def _copy(cell, net):

@@ -87,15 +87,21 @@ class Digit(wiring.Component):
 
 
 def digit(config, divisor_at_least=1):
-    """A digit q of the restoring division: 2·R + next bit = q·den + R', with R and R' below den."""
+    """A digit q of the division: 2·R + next bit = q·den + R', with R and R' in 0…den-1.
+
+    A negative remainder stands for R - den.
+    """
     bench = Bench(Digit(config))
     dut, width = bench.dut, bench.dut.width
-    remainder, rest = dut.pair[width:], dut.next[width:]
-    bench.assume(dut.divisor >= divisor_at_least)
-    bench.assume(remainder < dut.divisor)
-    taken = Mux(dut.next[0], dut.divisor, 0)
-    bench.always("a digit keeps the value", (dut.pair[width - 1 :] - taken) == rest)
-    bench.always("the remainder stays below the divisor", rest < dut.divisor)
+    divisor = dut.divisor
+    bench.assume(divisor >= divisor_at_least)
+    before, after = (pair[width:].as_signed() for pair in (dut.pair, dut.next))
+    bench.assume((before < divisor) & (before >= -divisor))
+    true, rest = (Mux(x < 0, x + divisor, x) for x in (before, after))
+    taken = Mux(dut.next[0], divisor, 0)
+    bench.always("a digit keeps the value", 2 * true + dut.pair[width - 1] - taken == rest)
+    bench.always("the remainder stays within the divisor",
+                 (after < divisor) & (after >= -divisor))  # fmt: skip
     bench.always("the digits still to come move up",
                  dut.next[1:width] == dut.pair[: width - 1])  # fmt: skip
     bench.reach("a digit 1", dut.next[0])

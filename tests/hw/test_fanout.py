@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from hw.synth.fanout import LIMIT, copy_registers
+from hw.synth.fanout import ENABLE_LIMIT, LIMIT, NEAR_LIMIT, copy_registers
 
 CLOCK, ENABLE = 2, 3
 
@@ -115,14 +115,46 @@ def test_what_leaves_the_module_stays_with_the_original():
     assert module["cells"]["stage1"]["connections"]["Q"] == module["ports"]["y"]["bits"][-1:]
 
 
-def test_enables_stay_on_one_net():
-    module = make(2 * LIMIT)
-    enabled = {f"e{i}": flip_flop(9, 5000 + i) for i in range(3 * LIMIT)}
-    for cell in enabled.values():
+def with_enables(module, count):
+    """The module with ``count`` more flip-flops that the last of its chain enables."""
+    enabled = {f"e{i}": flip_flop(9, 5000 + i) for i in range(count)}
+    for i, cell in enumerate(enabled.values()):
         cell["connections"]["CE"] = [11]
+        module["netnames"][f"enabled_{i}"] = {"bits": [5000 + i], "hide_name": 0, "attributes": {}}
     module["cells"] |= enabled
+    return [cell["connections"] for cell in enabled.values()]
+
+
+def test_enables_do_not_count_for_the_limit_of_other_pins():
+    module = make(2 * LIMIT)
+    enabled = with_enables(module, 3 * LIMIT)
     assert copy_registers(module) == 1
-    assert all(module["cells"][name]["connections"]["CE"] == [11] for name in enabled)
+    assert all(pins["CE"] == [11] for pins in enabled)
+
+
+def test_a_flip_flop_enables_neighbours():
+    module = make(LIMIT)
+    enabled = with_enables(module, 3 * ENABLE_LIMIT)
+    assert copy_registers(module) == 2
+    drivers = [pins["CE"][0] for pins in enabled]
+    for i in range(0, 3 * ENABLE_LIMIT, ENABLE_LIMIT):
+        assert len(set(drivers[i : i + ENABLE_LIMIT])) == 1
+        assert origin(module, drivers[i]) == (9, 2)
+    assert len(set(drivers)) == 3
+    tables = (module["cells"][f"t{1000 + i}"]["connections"]["A"] for i in range(LIMIT))
+    assert all(pin == [11] for pin in tables)
+
+
+def test_a_flip_flop_of_a_large_design_drives_fewer_pins(monkeypatch):
+    monkeypatch.setattr("hw.synth.fanout.LARGE", 2)
+    module = make(LIMIT)
+    assert copy_registers(module) == LIMIT // NEAR_LIMIT - 1
+    found = fan_out(module)
+    assert all(
+        len(found[cell["connections"]["Q"][0]]) <= NEAR_LIMIT
+        for cell in module["cells"].values()
+        if cell["type"] == "TRELLIS_FF"
+    )
 
 
 def test_nothing_changes_within_the_limit():
