@@ -19,6 +19,7 @@ from golden.checks import check_choice, check_number
 from golden.convert import (
     READOUTS,
     convert,
+    enough_batches,
     everything,
     refine,
     run_model,
@@ -52,7 +53,8 @@ class ConversionConfig:
     objective : str
         What one layer learns from, as in :class:`golden.distilling.Distilling`.
     layer_batches : int
-        Batches that layers learn from, one layer after the other; at least two.
+        Batches that layers learn from, one layer after the other, at least two; 0 for as many as
+        held-out batches show to be enough.
     layer_steps : int
         Gradient steps per layer.
     layer_lr : float
@@ -84,7 +86,7 @@ class ConversionConfig:
     length: int = 128
     held_out: float = 0.05
     objective: str = "output"
-    layer_batches: int = 12
+    layer_batches: int = 0
     layer_steps: int = 60
     layer_lr: float = 0.02
     steps: int = 600
@@ -103,7 +105,8 @@ class ConversionConfig:
         check_choice("objective", self.objective, OBJECTIVES)
         for name in ("readout", "tune_readout"):
             check_choice(name, getattr(self, name), tuple(READOUTS))
-        check_number("layer_batches", self.layer_batches, int, 2)
+        if self.layer_batches != 0:
+            check_number("layer_batches", self.layer_batches, int, 2)
         for name in ("layer_steps", "steps", "tune_steps"):
             check_number(name, getattr(self, name), int, 0)
         for name in ("layer_lr", "lr", "tune_lr", "tune_hash_lr"):
@@ -236,7 +239,7 @@ def run_conversion(
     read = READOUTS[config.readout]
     if any("layers" in name for name in (config.readout, config.tune_readout)):
         batches = [batch | {"output_hidden_states": True} for batch in batches]
-    _, held_out = config.together.split(batches)
+    train, held_out = config.together.split(batches)
     with torch.no_grad():
         wanted = [read(run_model(model, batch), batch) for batch in held_out]
 
@@ -252,11 +255,16 @@ def run_conversion(
     def agreement():
         return _agreement(converted, held_out, wanted, read)
 
+    count, tried = config.layer_batches, []
+    if not count:
+        count, tried = enough_batches(
+            model, attention, train, held_out[:SEEN_BATCHES], config.layerwise, config.seed,
+            lambda number, most: told("batches to learn layers from", number, most),
+        )  # fmt: skip
     stages = {}
     converted = convert(
-        model, attention, batches[: config.layer_batches], config.layerwise, config.seed,
-        layer_learned, checkpoints,
-    )  # fmt: skip
+        model, attention, batches[:count], config.layerwise, config.seed, layer_learned, checkpoints
+    )
     stages["layer by layer"] = agreement()
     together = tuning = []
     there = _moved(batches, device)
@@ -288,7 +296,8 @@ def run_conversion(
         "model": type(model).__name__,
         "attention": asdict(attention),
         "conversion": asdict(config),
-        "batches": {"train": len(batches) - len(held_out), "held_out": len(held_out)},
+        "batches": {"train": len(train), "held_out": len(held_out), "layers": count},
+        "batches_tried": [{"batches": number, "loss": loss} for number, loss in tried],
         "losses": {"layers": layers, "together": together, "tuning": tuning},
         "agreement": stages,
         "offsets": [core.offset.tolist() for core in cores],

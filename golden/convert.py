@@ -16,15 +16,29 @@ from torch.nn.functional import normalize
 from ecoformer.errors import EcoformerError, first_line
 from golden.attention import AttentionConfig, cores_of, record
 from golden.checkpoint import Checkpoint
-from golden.distilling import Distilling, descend, distil_layers, exact_outputs
+from golden.distilling import (
+    Distilling,
+    descend,
+    distil_layer,
+    distil_layers,
+    exact_outputs,
+    layer_loss,
+    start_hashes,
+)
 from golden.graphs import GraphedLoss, compiled
 from golden.network import read_checked, state_digest, torch_bytes, write_atomic
 from golden.swapping import Site, fill_sites, filled_sites, find_sites
 
 __all__ = [
-    "convert", "refine", "run_model", "save_converted", "load_converted", "readout", "embedding",
-    "everything", "hidden_states", "states_and_embedding", "READOUTS",
+    "convert", "enough_batches", "refine", "run_model", "save_converted", "load_converted",
+    "readout", "embedding", "everything", "hidden_states", "states_and_embedding", "READOUTS",
 ]  # fmt: skip
+
+
+FEWEST = 4
+"""Batches with which the search for how many are enough begins."""
+ENOUGH = 0.01
+"""Share of its held-out loss that a layer must lose with twice the data for it to be worth it."""
 
 
 def convert(model, config, calibration, learning=None, seed=0, reporter=None, folder=None):
@@ -89,6 +103,65 @@ def convert(model, config, calibration, learning=None, seed=0, reporter=None, fo
 
     distil_layers(cores, run, targets, learning, generator, names, learned, checkpoint)
     return converted
+
+
+def enough_batches(model, config, calibration, held_out, learning=None, seed=0, reporter=None):
+    """How many batches of ``calibration`` are enough to learn hashes layer by layer.
+
+    The attention in the middle of the network learns from 4, 8, 16, … batches until twice as many
+    take less than :data:`ENOUGH` off its loss on ``held_out``.
+
+    Parameters
+    ----------
+    model, config, learning, seed
+        As in :func:`convert`.
+    calibration, held_out : list
+        Batches, at least two and at least one.
+    reporter : callable or None
+        Called as ``reporter(batches, most)``.
+
+    Returns
+    -------
+    (int, list of (int, float))
+        Batches, and the held-out loss with every number that was tried.
+    """
+    learning = learning or Distilling()
+    _split(model, learning, calibration)
+    model = deepcopy(model).eval()
+    sites = find_sites(model, lambda: run_model(model, calibration[0]))
+    place = len(sites) // 2
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        cores = fill_sites(model, sites, config)
+    for core in cores:
+        core.exact = True
+    core = cores[place]
+
+    def seen(batches):
+        (calls,) = record([core], lambda: [run_model(model, batch) for batch in batches])
+        return calls, exact_outputs(core, calls)
+
+    judged = seen(held_out)
+    tried = []
+    count = min(FEWEST, len(calibration))
+    while True:
+        if reporter is not None:
+            reporter(count, len(calibration))
+        calls, targets = seen(calibration[:count])
+        generator = torch.Generator().manual_seed(seed)
+        try:
+            start_hashes(core, calls, generator)
+            core.exact = False
+            distil_layer(core, calls, targets, learning, generator)
+            tried.append((count, layer_loss(core, *judged, learning)))
+        except (ValueError, FloatingPointError) as error:
+            raise EcoformerError(f"{type(model).__name__}, {sites[place].path}: {error}") from error
+        core.exact = True
+        if len(tried) > 1 and tried[-1][1] > (1 - ENOUGH) * tried[-2][1]:
+            return tried[-2][0], tried
+        if count == len(calibration):
+            return count, tried
+        count = min(2 * count, len(calibration))
 
 
 def refine(

@@ -16,8 +16,8 @@ from golden.checks import check_choice, check_number
 from golden.hashing import KernelHash, check_tokens
 
 __all__ = [
-    "Distilling", "descend", "distil_layer", "distil_layers", "exact_outputs", "start_hashes",
-    "OBJECTIVES",
+    "Distilling", "descend", "distil_layer", "distil_layers", "exact_outputs", "layer_loss",
+    "start_hashes", "OBJECTIVES",
 ]  # fmt: skip
 
 OBJECTIVES = ("output", "attention")
@@ -199,12 +199,21 @@ def distil_layer(core, calls, targets, config, generator):
     parameters = [p for hashing in core.hashes for p in hashing.parameters()]
     if config.learn_offset:
         parameters.append(core.offset)
-    loss = _output_loss if config.objective == "output" else _attention_loss
+    loss = _loss(core, config)
     train, held_out = config.split(list(zip(calls, targets, strict=True)))
     return descend(
-        parameters, lambda item: loss(core, *item), train, held_out, config, generator,
-        after_step=core.limit_offset,
-    )  # fmt: skip
+        parameters, loss, train, held_out, config, generator, after_step=core.limit_offset
+    )
+
+
+def layer_loss(core, calls, targets, config):
+    """Mean loss over heads, as of :func:`distil_layer`, of a layer on data of any kind."""
+    return _mean_loss(_loss(core, config), list(zip(calls, targets, strict=True))).mean().item()
+
+
+def _loss(core, config):
+    loss = _output_loss if config.objective == "output" else _attention_loss
+    return lambda item: loss(core, *item)
 
 
 def descend(

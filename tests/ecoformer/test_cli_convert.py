@@ -94,7 +94,8 @@ def test_command_converts_measures_and_writes(model_folder, sentences, config, t
         assert f"{found['cosine']:.4f}" in reply.stdout, stage
     assert stages["all hashes together"]["error"] < stages["layer by layer"]["error"]
     assert stages["integers"]["cosine"] > stages["all hashes together"]["cosine"] - 0.02
-    assert figures["batches"] == {"train": 4, "held_out": 2}
+    assert figures["batches"] == {"train": 4, "held_out": 2, "layers": 3}
+    assert figures["batches_tried"] == []
     assert len(figures["losses"]["layers"]) == 2 and len(figures["losses"]["together"]) > 10
     assert len(figures["quality"]) == 2 * 4
     assert (out / "hashes.png").stat().st_size > 1000
@@ -108,6 +109,17 @@ def test_command_converts_measures_and_writes(model_folder, sentences, config, t
     )
     engine = Config.load(config)
     assert ParameterImage.load(out / "parameters.safetensors", engine).sets == 2 * 4 * 2
+
+
+def test_held_out_batches_say_how_many_are_enough(model_folder, sentences, config, tmp_path):
+    config.write_text((ENGINE + TABLES).replace("layer_batches = 3\n", "").replace(
+        "batch = 4", "batch = 2"
+    ))  # fmt: skip
+    figures = convert(model_folder, config, sentences, tmp_path / "out")
+    tried = figures["batches_tried"]
+    assert [one["batches"] for one in tried][:2] == [4, 8]
+    assert figures["batches"]["layers"] in [one["batches"] for one in tried][-2:]
+    assert all(0 < one["loss"] < 2 for one in tried)
 
 
 def test_interrupted_command_goes_on(model_folder, sentences, config, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from golden.convert import (
     READOUTS,
     convert,
     embedding,
+    enough_batches,
     everything,
     load_converted,
     readout,
@@ -296,6 +297,28 @@ def test_looking_for_attention_changes_nothing():
     assert {(site.heads, site.head_dim, site.scale) for site in sites} == {(4, 6, 6**-0.5)}
     assert model.config._attn_implementation == "sdpa"
     assert torch.equal(answer(model, batches[0]), before)
+
+
+def test_batches_are_enough_where_more_gain_nothing():
+    model, batches = bert()
+    model.eval()
+    held_out = make_text(seed=1)
+    learning = Distilling(steps=40, held_out=0.25)
+    # Sixteen times the same few: nothing to gain.
+    count, tried = enough_batches(model, CONFIG, 16 * batches[:1], held_out, learning)
+    assert (count, [number for number, _ in tried]) == (4, [4, 8])
+    assert tried[1][1] > 0.99 * tried[0][1]
+    assert enough_batches(model, CONFIG, 16 * batches[:1], held_out, learning) == (count, tried)
+    # Then others: more are better, and there is an end.
+    varied = 4 * batches[:1] + make_text(count=10, seed=2)
+    told = []
+    count, tried = enough_batches(
+        model, CONFIG, varied, held_out, learning, reporter=lambda *line: told.append(line)
+    )
+    assert [number for number, _ in tried] == [4, 8, 14][: len(tried)]
+    assert told == [(number, 14) for number, _ in tried]
+    assert count == tried[-1][0] or tried[-1][1] > 0.99 * tried[-2][1]
+    assert count > 4 and tried[1][1] < 0.99 * tried[0][1]
 
 
 class Tied(nn.Module):
