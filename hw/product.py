@@ -59,22 +59,29 @@ class MatrixVector(wiring.Component):
     @property
     def latency(self):
         """Cycles from the last step to its results: operands, product, tree, accumulator."""
-        return 1 + self._product_time + tree_latency(self.fold.input_lanes) + 1
+        before_tree = self._operand_time + self._product_time
+        return before_tree + tree_latency(self.fold.input_lanes) + 1
+
+    @property
+    def _multiplies(self):
+        return self.weights.name == "int8"
+
+    @property
+    def _operand_time(self):
+        """A multiplier's block has registers before it, too; gates follow those of the memory."""
+        return 1 if self._multiplies else 0
 
     @property
     def _product_time(self):
         """Of a multiplier a cycle more: its block has a register, and may lie far from the sum."""
-        return 2 if self.weights.name == "int8" else 1
+        return 2 if self._multiplies else 1
 
     def elaborate(self, platform):
         m = Module()
         lanes, before_sum = self.fold.input_lanes, self.latency - 1
-        # A block RAM is slow to answer, and so is a multiplier: not both in one cycle.
-        vector = data.View(
-            self.vector.shape(), register(m, self.vector.as_value(), name="vector_1")
-        )
-        matrix = data.View(
-            self.matrix.shape(), register(m, self.matrix.as_value(), name="matrix_1")
+        vector, matrix = (
+            data.View(port.shape(), delay(m, port.as_value(), self._operand_time, name=name))
+            for name, port in (("vector", self.vector), ("matrix", self.matrix))
         )
         first = delay(m, self.first, before_sum, name="first")
         m.d.comb += self.valid.eq(delay(m, self.last, self.latency, name="last", reset=True))
@@ -99,7 +106,7 @@ class MatrixVector(wiring.Component):
 
     def _product(self, m, element, weight):
         """Product of an element and an encoded weight, less the +1 that is returned beside it."""
-        if self.weights.name == "int8":
+        if self._multiplies:
             return element * weight.as_signed(), None
         x = element if element.shape().signed else Cat(element, C(0, 1)).as_signed()
         nonzero = Signal()  # one gate and not one per bit of the product
