@@ -227,8 +227,12 @@ class AccumulateCore(wiring.Component):
             wiring.connect(m, wiring.flipped(self.elements), queue.write)
             m.d.comb += [queue.follow.eq(key_go), queue.index.eq(steps.output_step)]
             values = queue.element
-        else:
-            values = block_of(operand.v.as_value(), steps.output_block, value_blocks.size)
+        else:  # the block of a step is always the lowest, with no choice between it and the lanes
+            values = operand.v.as_value()[: value_blocks.size]
+            values = Cat(values, C(0, value_blocks.size - len(values)))
+            if self.fold.output_steps > 1:
+                with m.If(steps.last & ~key_go):
+                    m.d.sync += operand.v.as_value().eq(operand.v.as_value() >> value_blocks.size)
         code_lanes = self.code_fold.input_lanes
         m.d.comb += [
             state.accumulate.eq(steps.active & has_key),

@@ -154,12 +154,13 @@ class Receiver(wiring.Component):
                 index.eq(Mux(over, 0, index + 1)),
                 ends.eq(~over & (index == beats - 2)),
             ]
-            with m.If(first_beat):
-                m.d.sync += [user.eq(beat.user), slot.eq(self.slot)]
             with m.If(beat.last):
                 m.d.sync += [count.eq(0), full.eq(0)]
             with m.Elif(token_beat & token_end):
                 m.d.sync += [count.eq(count + 1), full.eq(count == c.max_tokens - 1)]
+
+        with m.If(first_beat & ~report):  # the last that is offered is the one that is taken
+            m.d.sync += [user.eq(beat.user), slot.eq(self.slot)]
 
         offers = Signal()
         if c.is_serial:

@@ -151,8 +151,7 @@ def _digit(pair, divisor, width):
     what subtracting it from twice the true one gives, so the digits, whether the remainder is
     positive after a step, are those of restoring division; but an adder takes no choice behind it.
     """
-    shifted = pair << 1
     negative = pair[-1]
     addend = divisor.as_unsigned() ^ ~negative.replicate(len(divisor))
-    remainder = (shifted[width:] + addend + ~negative)[: len(divisor)]
-    return Cat(~remainder[-1], shifted[1:width], remainder)
+    remainder = (pair[width - 1 : -1] + addend + ~negative)[: len(divisor)]
+    return Cat(~remainder[-1], pair[: width - 1], remainder)

@@ -150,6 +150,8 @@ class Collector(wiring.Component):
         for i, home in enumerate(elements):
             with m.If(self.i.valid & (place == i)):
                 m.d.sync += home.eq(block.elements.as_value())
+        held = Signal()
+        kept = Signal(layout.size, reset_less=True)
         result = Signal(layout)
         tag = Signal(Tag(self.config), reset_less=True)
         end = Signal(reset_less=True)
@@ -164,13 +166,17 @@ class Collector(wiring.Component):
             result.tag.eq(tag),
             buffer.w_en.eq(whole),
             buffer.w_data.eq(result),
-            self.o.valid.eq(buffer.r_rdy),
-            self.o.payload.as_value().eq(buffer.r_data),
-            buffer.r_en.eq(self.o.ready),
+            # A word that is not taken at once is kept: the way from the pins ends here.
+            buffer.r_en.eq(~held),
+            self.o.valid.eq(buffer.r_rdy | held),
+            self.o.payload.as_value().eq(Mux(held, kept, buffer.r_data)),
             take.eq(self.o.valid & self.o.ready & self.o.payload.end),
             self.grant.eq(free != 0),
             self.guarded.eq(self.i.valid & block.final & block.guarded & ~block.tag.error),
         ]
+        m.d.sync += held.eq(self.o.valid & ~self.o.ready)
+        with m.If(~held):
+            m.d.sync += kept.eq(buffer.r_data)
         if self.config.engines > 1:
             m.d.comb += result.guarded.eq(register(m, self.guarded, name="guarded_word"))
         # A place is given back a cycle late, because the way from the pins is long.
