@@ -54,17 +54,17 @@ class _Packing:
         self.cells = module["cells"]
         self.moved = Counter()
         self.driver = {}  # name of the table that drives a net
-        self.loads = {}  # (cell, pin) pairs, and None for a port of the module, by net
+        self.loads = {}  # by net, as keys: (cell, pin) pairs, and None for a port of the module
         for port in module["ports"].values():
             for net in port["bits"]:
-                self.loads.setdefault(net, []).append(None)
+                self.loads.setdefault(net, {})[None] = True
         for name, cell in self.cells.items():
             if cell["type"] == TABLE:
                 self.driver[cell["connections"]["Z"][0]] = name
             for pin, nets in cell["connections"].items():
                 if cell["port_directions"][pin] == "input":
                     for net in nets:
-                        self.loads.setdefault(net, []).append((name, pin))
+                        self.loads.setdefault(net, {})[name, pin] = True
 
     def run(self):
         # A table may be fed by one that fits only once the first is in: until nothing moves.
@@ -135,11 +135,11 @@ class _Packing:
         for pin, net in zip(PINS, nets):
             self._unload(cell["connections"][pin + half][0], name, pin + half)
             cell["connections"][pin + half] = [net]
-            self.loads.setdefault(net, []).append((name, pin + half))
+            self.loads.setdefault(net, {})[name, pin + half] = True
         cell["parameters"][f"INIT{half}"] = "".join(map(str, reversed(init)))
 
     def _unload(self, net, name, pin):
-        self.loads[net].remove((name, pin))
+        del self.loads[net][name, pin]
 
     # -- chains ------------------------------------------------------------------------------------
 
@@ -173,7 +173,7 @@ class _Packing:
         cell = self.cells[start]
         carry = cell["connections"]["CIN"][0]
         name = self.driver.get(carry)
-        if name is None or self.loads[carry] != [(start, "CIN")]:
+        if name is None or [*self.loads[carry]] != [(start, "CIN")]:
             return
         table = self.cells[name]
         if "keep" in table["attributes"] or cell["parameters"].get("INJECT1_0", "NO") != "NO":
@@ -206,7 +206,7 @@ class _Packing:
             self._unload(table["connections"][pin][0], name, pin)
         del self.cells[name], self.driver[carry], self.loads[carry]
         cell["connections"]["CIN"] = [entering]
-        self.loads[entering].append((start, "CIN"))
+        self.loads[entering][start, "CIN"] = True
         self.moved["tables"] += 1
 
     def _fill_feed_in(self, start):

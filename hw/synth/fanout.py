@@ -15,7 +15,7 @@ SHARED = ("CLK", "CE", "LSR")
 """Pins that the flip-flops of a slice share, and a tile has few of."""
 LIMIT = 64
 """Cell pins that one flip-flop may drive; 64 are the bits of some four lanes."""
-NEAR_LIMIT = 8
+NEAR_LIMIT = 12
 """The same in a large design, where the lanes that one register reaches lie far apart."""
 LARGE = 32768
 """Flip-flops of a large design; it fills two fifths of the largest device."""
