@@ -1,5 +1,8 @@
 """The AXI4-Lite slave: every register of the map, and the strobes it sends to the engine."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -181,12 +184,27 @@ class RegisterFile(wiring.Component):
             m.d.sync += [reading.eq(1), asked.eq(bus.araddr[2:])]
         with m.If(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
+        # What is no counter is chosen in the cycles of that turn, over and over.
+        readable = [register for register in registers.values() if register.access.readable]
+        asks = {register.name: asked == register.offset >> 2 for register in readable}
+        found = Signal(len(bus.rdata))
+        counted = Signal()
+        response = Signal.like(bus.rresp)
+        values = (
+            Value.cast(value) & asks[name].replicate(len(Value.cast(value)))
+            for name, value in self.values.items()
+            if name in asks
+        )
+        m.d.sync += [
+            found.eq(reduce(or_, values)),
+            counted.eq(Cat(hit for name, hit in asks.items() if name not in self.values).any()),
+            response.eq(Mux(Cat(asks.values()).any(), OKAY, SLVERR)),
+        ]
         with m.If(counters.done):
-            m.d.sync += [reading.eq(0), bus.rvalid.eq(1), bus.rresp.eq(SLVERR), bus.rdata.eq(0)]
-            with m.Switch(asked):
-                for register in registers.values():
-                    if register.access.readable:
-                        with m.Case(register.offset >> 2):
-                            value = self.values.get(register.name, counters.value)
-                            m.d.sync += [bus.rdata.eq(value), bus.rresp.eq(OKAY)]
+            m.d.sync += [
+                reading.eq(0),
+                bus.rvalid.eq(1),
+                bus.rresp.eq(response),
+                bus.rdata.eq(Mux(counted, counters.value, found)),
+            ]
         return m
