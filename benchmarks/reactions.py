@@ -34,12 +34,12 @@ LONGEST = 254
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bits", type=int, nargs="*", default=[32, 64, 128])
+    parser.add_argument("bits", type=int, nargs="*", default=[64])
     parser.add_argument("--reactions", type=int, default=3200, help="to learn from")
     parser.add_argument("--tested", type=int, default=400)
     parser.add_argument("--layer-steps", type=int, default=60)
-    parser.add_argument("--steps", type=int, default=300, help="of all hashes together")
-    parser.add_argument("--tune", type=int, default=1000, help="steps of all weights")
+    parser.add_argument("--steps", type=int, default=100, help="of all hashes together")
+    parser.add_argument("--tune", type=int, default=1200, help="steps of all weights")
     parser.add_argument("--lr", type=float, default=0.01)
     parser.add_argument("--tune-lr", type=float, default=5e-4)
     parser.add_argument("--seed", type=int, default=0)
