@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import torch
 from packages import download
+from progress import told_layer, told_step
 from results import write_section
 from texts import prose, quotations, sentiment, spliced
 from transformers import AutoModel, AutoTokenizer
@@ -200,14 +201,6 @@ def tokenised(tokenizer, texts, size, multiple=1):
 @torch.no_grad()
 def embeddings(model, batches):
     return torch.cat([embedding(model(**batch), batch) for batch in batches])
-
-
-def told_layer(site, number, layers, history):
-    print(f"layer {number + 1}/{layers}: held-out error {min(history):.3f}", file=sys.stderr)
-
-
-def told_step(step, steps, loss):
-    print(f"step {step}/{steps}: held-out error {loss:.4f}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from atom_mapping import map_atoms, read_reactions, share_mapped
 from packages import download
+from progress import told_layer, told_step
 from results import write_section
 from transformers import AlbertForMaskedLM
 
@@ -208,14 +209,6 @@ def asked(batch):
     """What a network is called with."""
     given = {name: x for name, x in batch.items() if name != "labels"}
     return given | {"output_hidden_states": True}
-
-
-def told_layer(site, number, layers, history):
-    print(f"layer {number + 1}/{layers}: held-out error {min(history):.3f}", file=sys.stderr)
-
-
-def told_step(step, steps, loss):
-    print(f"step {step}/{steps}: held-out error {loss:.4f}", file=sys.stderr)
 
 
 if __name__ == "__main__":

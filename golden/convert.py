@@ -81,19 +81,13 @@ def convert(model, config, calibration, learning=None, seed=0, reporter=None, fo
         folder, "layers", model, calibration, learning, seed, {"attention": asdict(config)}
     )
     _split(model, learning, calibration)  # refused now, not after minutes
-    converted = deepcopy(model).eval()
-    sites = find_sites(converted, lambda: run_model(converted, calibration[0]))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        cores = fill_sites(converted, sites, config)
+    converted, sites, cores = _replaced(model, config, calibration[0], seed)
     generator = torch.Generator().manual_seed(seed)
 
     def run():
         for batch in calibration:
             run_model(converted, batch)
 
-    for core in cores:
-        core.exact = True
     targets = [exact_outputs(core, calls) for core, calls in zip(cores, record(cores, run))]
     names = [f"{type(model).__name__}, {site.path}" for site in sites]
 
@@ -103,6 +97,18 @@ def convert(model, config, calibration, learning=None, seed=0, reporter=None, fo
 
     distil_layers(cores, run, targets, learning, generator, names, learned, checkpoint)
     return converted
+
+
+def _replaced(model, config, batch, seed):
+    """(copy, sites, cores): attention replaced with random hashes, but computing softmax still."""
+    model = deepcopy(model).eval()
+    sites = find_sites(model, lambda: run_model(model, batch))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        cores = fill_sites(model, sites, config)
+    for core in cores:
+        core.exact = True
+    return model, sites, cores
 
 
 def enough_batches(model, config, calibration, held_out, learning=None, seed=0, reporter=None):
@@ -127,14 +133,8 @@ def enough_batches(model, config, calibration, held_out, learning=None, seed=0, 
     """
     learning = learning or Distilling()
     _split(model, learning, calibration)
-    model = deepcopy(model).eval()
-    sites = find_sites(model, lambda: run_model(model, calibration[0]))
+    model, sites, cores = _replaced(model, config, calibration[0], seed)
     place = len(sites) // 2
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        cores = fill_sites(model, sites, config)
-    for core in cores:
-        core.exact = True
     core = cores[place]
 
     def seen(batches):
