@@ -12,12 +12,13 @@ from amaranth.lib import data, memory, wiring
 
 from ecoformer.arithmetic import Arithmetic
 from hw.elements import ElementQueue
-from hw.pipeline import Steps, block_of, delay, register
+from hw.pipeline import Steps, block_of, delay, delays, register
 from hw.sequences import SequenceQueue
 from hw.state import SignedSum, StateArray
+from hw.systolic import SystolicArray, columns
 from hw.tokens import Key, core_signature
 
-__all__ = ["AccumulateCore"]
+__all__ = ["AccumulateCore", "SystolicCore"]
 
 
 class AccumulateCore(wiring.Component):
@@ -44,7 +45,7 @@ class AccumulateCore(wiring.Component):
         self.banks = config.state_banks - self.running
         self.fold = config.state_fold
         self.code_fold = config.code_fold
-        self.state = self._state()
+        self._make_state()
         self.code_sums = StateArray(
             depth=self.code_fold.steps,
             input_lanes=self.code_fold.input_lanes,
@@ -54,20 +55,8 @@ class AccumulateCore(wiring.Component):
             banks=self.banks,
             serial=config.is_serial,
         )
-        self.value_sums = None
-        if config.value_term == "sum":
-            self.value_sums = StateArray(
-                depth=self.fold.output_steps,
-                input_lanes=1,
-                output_lanes=self.fold.output_lanes,
-                width=bits.plain_sum_width,
-                value_width=config.value_width,
-                banks=self.banks,
-                serial=config.is_serial,
-            )
         if config.is_serial:
             self.values = ElementQueue(config.value_dim, signed(config.value_width), waiting)
-        self.value_sum = SignedSum(self.fold, bits.row_width, bits.value_sum_width)
         self.similarity = SignedSum(
             self.code_fold, bits.code_sum_width, bits.similarity_sum_width
         )
@@ -76,7 +65,12 @@ class AccumulateCore(wiring.Component):
     @property
     def numerator_time(self):
         """Cycles from a slot's first step to its first numerators: row, sum, total."""
-        return (self.fold.input_steps - 1) + self.state.latency + self.value_sum.latency + 1
+        return (self.fold.input_steps - 1) + self.sum_time + 1
+
+    @property
+    def sum_time(self):
+        """Cycles from the last step of a block to its sums."""
+        return self.state.latency + self.value_sum.latency
 
     @property
     def denominator_time(self):
@@ -128,8 +122,6 @@ class AccumulateCore(wiring.Component):
         value_sums = self.value_sums
         if value_sums is not None:
             m.submodules.value_sums = value_sums
-        m.submodules.value_sum = self.value_sum
-        m.submodules.similarity = self.similarity
 
         # -- slots -------------------------------------------------------------------------------
         phase = Signal(range(c.cycles_per_token))
@@ -252,35 +244,17 @@ class AccumulateCore(wiring.Component):
             ]
         for array in filter(None, (state, value_sums, code_sums)):
             m.d.comb += [array.first.eq(operand_first), array.read_bank.eq(query.bank)]
-            if isinstance(array, StateArray):
+            if "write_bank" in array.signature.members:
                 m.d.comb += [array.last.eq(operand_last), array.write_bank.eq(operand_bank)]
         signs = self._walk_state(m, state, steps, sequences, operand.code, query_key.code)
 
-        m.d.comb += [self.value_sum.row.eq(state.row), self.similarity.row.eq(code_sums.row)]
-        for name, total, array, walk, code in (
-            ("row", self.value_sum, state, steps, signs),
-            ("code_row", self.similarity, code_sums, code_steps, query_key.code),
-        ):
-            block = block_of(code, walk.input_block, total.fold.input_lanes)
-            asked = {"signs": block, "last": walk.last & has_query}
-            if total.accumulates:
-                asked["first"] = walk.first
-            if total.is_uneven:
-                asked["partial"] = walk.input_block[-1]
-            for member, value in asked.items():
-                late = delay(
-                    m, value, array.latency, name=f"{name}_{member}", reset=member == "last"
-                )
-                m.d.comb += getattr(total, member).eq(late)
-        if value_sums is not None:
-            offset_values, offset_time = value_sums.row, value_sums.latency
-        else:
-            offset_time = state.latency
-            offset_values = data.View(value_blocks, delay(
-                m, block_of(query_key.v, steps.output_block, value_blocks.size), offset_time,
-                name="own_values",
-            ))  # fmt: skip
-        self._results(m, steps, has_query, query, query_last, offset_values, offset_time)
+        m.submodules.similarity = self.similarity
+        self._add_up(
+            m, "code_row", code_sums, self.similarity, code_steps, query_key.code, has_query
+        )
+        sums = self._sums(m, steps, signs, has_query)
+        offset_values = self._offset_values(m, query_key, steps)
+        self._results(m, steps, has_query, query, query_last, sums, offset_values)
         m.d.comb += [
             self.busy.accumulate_lanes.eq(state.accumulate),
             self.busy.code_sums.eq(code_sums.accumulate),
@@ -288,11 +262,43 @@ class AccumulateCore(wiring.Component):
             self.busy.similarity_lanes.eq(code_steps.active & has_query),
             self.busy.offset_products.eq(steps.first & has_query),
         ]
-        if value_sums is not None:
-            m.d.comb += self.busy.value_sums.eq(value_sums.accumulate)
+        if c.value_term == "sum":
+            m.d.comb += self.busy.value_sums.eq(steps.last & has_key)
         return m
 
+    def _add_up(self, m, name, array, total, walk, code, has_query):
+        """Let ``total`` add up the rows of ``array`` for the code that asks for them."""
+        asked = {
+            "signs": block_of(code, walk.input_block, total.fold.input_lanes),
+            "last": walk.last & has_query,
+        }
+        if total.accumulates:
+            asked["first"] = walk.first
+        if total.is_uneven:
+            asked["partial"] = walk.input_block[-1]
+        for member, value in asked.items():
+            late = delay(m, value, array.latency, name=f"{name}_{member}", reset=member == "last")
+            m.d.comb += getattr(total, member).eq(late)
+        m.d.comb += total.row.eq(array.row)
+
     # -- what depends on the form of the state ---------------------------------------------------
+
+    def _make_state(self):
+        """``state`` keeps S, ``value_sums`` V where there is one, ``value_sum`` adds up S."""
+        c, bits = self.config, self.bits
+        self.state = self._state()
+        self.value_sums = None
+        if c.value_term == "sum":
+            self.value_sums = StateArray(
+                depth=self.fold.output_steps,
+                input_lanes=1,
+                output_lanes=self.fold.output_lanes,
+                width=bits.plain_sum_width,
+                value_width=c.value_width,
+                banks=self.banks,
+                serial=c.is_serial,
+            )
+        self.value_sum = SignedSum(self.fold, bits.row_width, bits.value_sum_width)
 
     def _state(self):
         """What keeps S."""
@@ -324,6 +330,26 @@ class AccumulateCore(wiring.Component):
             state.signs.eq(block_of(code, steps.input_block, self.fold.input_lanes)),
         ]
         return query
+
+    def _sums(self, m, steps, signs, has_query):
+        """Rows of the state added up with ``signs``; ``sum_time`` after a block's last step."""
+        m.submodules.value_sum = self.value_sum
+        self._add_up(m, "row", self.state, self.value_sum, steps, signs, has_query)
+        return self.value_sum.sums
+
+    @property
+    def offset_time(self):
+        """Cycles from a step to the values by which its offset is multiplied."""
+        return (self.state if self.value_sums is None else self.value_sums).latency
+
+    def _offset_values(self, m, query_key, steps):
+        """V, or the token's own values, of a step's block; ``offset_time`` after it."""
+        if self.value_sums is not None:
+            return self.value_sums.row
+        c = self.config
+        blocks = data.ArrayLayout(signed(c.value_width), self.fold.output_lanes)
+        own = block_of(query_key.v, steps.output_block, blocks.size)
+        return data.View(blocks, delay(m, own, self.offset_time, name="own_values"))
 
     def _ring(self, m, store, key, sequences, pop, stored):
         """What waits between key and query pass: codes, and values where a token's own is needed.
@@ -379,11 +405,8 @@ class AccumulateCore(wiring.Component):
             m.d.sync += popped.as_value().eq(oldest)
         return popped
 
-    def _results(self, m, steps, has_query, query, query_last, offset_values, offset_time):
-        """Offset terms and totals; numerators and denominator wait for each other.
-
-        ``offset_values`` are there ``offset_time`` cycles after the step that they belong to.
-        """
+    def _results(self, m, steps, has_query, query, query_last, sums, offset_values):
+        """Offset terms and totals; numerators and denominator wait for each other."""
         bits, g = self.bits, self.config.offset_fraction
         late = self.denominator_time - self.numerator_time
 
@@ -400,13 +423,15 @@ class AccumulateCore(wiring.Component):
 
         block = self.blocks.payload
         m.d.comb += block.denominator.eq(denominator)
-        row_offset = delay(m, query.offset, offset_time + 1, name="row_offset")
-        wait = self.state.latency + self.value_sum.latency - offset_time - 2
-        for lane, total in enumerate(self.value_sum.sums):
+        row_offset = delay(m, query.offset, self.offset_time + 1, name="row_offset")
+        wait = self.sum_time - self.offset_time - 2
+        lags = columns(self.config)
+        offsets = delays(m, row_offset, len(lags) - 1, name="column_offset")
+        for lane, offset in ((i, offsets[lag]) for lag, lanes in enumerate(lags) for i in lanes):
             value = register(m, offset_values[lane], name=f"offset_operand_{lane}")
-            offset_term = register(m, value * row_offset, name=f"offset_value_{lane}")
+            offset_term = register(m, value * offset, name=f"offset_value_{lane}")
             offset_term = delay(m, offset_term, wait, name=f"offset_value_{lane}")
-            numerator = register(m, (total << g) + offset_term, name=f"numerator_{lane}")
+            numerator = register(m, (sums[lane] << g) + offset_term, name=f"numerator_{lane}")
             # With own values the sum can be narrower: a slice alone would not extend its sign.
             numerator = numerator[: bits.numerator_width].as_signed()
             m.d.comb += block.numerators[lane].eq(
@@ -425,6 +450,59 @@ class AccumulateCore(wiring.Component):
             self.blocks.valid.eq(
                 delay(m, steps.last & has_query, travel, name="block_valid", reset=True)
             ),
+        ]
+
+
+class SystolicCore(AccumulateCore):
+    """Linear form as in `AccumulateCore`, at a token every cycle: its state is a systolic array.
+
+    Numerators are late by their column, as :func:`hw.systolic.columns` says.
+
+    Parameters
+    ----------
+    config : Config
+    """
+
+    def _make_state(self):
+        c, bits = self.config, self.bits
+        self.value_sums = None
+        self.state = SystolicArray(
+            inputs=c.code_bits,
+            outputs=c.value_dim,
+            width=bits.state_width,
+            value_width=c.value_width,
+            result_width=bits.value_sum_width,
+            banks=self.banks,
+            plain_width=bits.plain_sum_width if c.value_term == "sum" else None,
+        )
+
+    @property
+    def sum_time(self):
+        """As in `AccumulateCore`; in column 0."""
+        return self.state.latency
+
+    @property
+    def offset_time(self):
+        """As in `AccumulateCore`; in column 0. A token's own values are read just in time."""
+        own = self.state.latency - 2
+        return own if self.config.value_term == "own" else self.state.plain_time
+
+    def _walk_state(self, m, state, steps, sequences, code, query):
+        m.d.comb += state.signs.eq(code)
+        return query
+
+    def _sums(self, m, steps, signs, has_query):
+        m.d.comb += self.state.query.eq(signs)
+        return self.state.sums
+
+    def _offset_values(self, m, query_key, steps):
+        if self.config.value_term == "sum":
+            return self.state.plain
+        own = super()._offset_values(m, query_key, steps)
+        return [
+            delays(m, own[i], g, name=f"own_value_{i}")[-1]
+            for g, lanes in enumerate(columns(self.config))
+            for i in lanes
         ]
 
 

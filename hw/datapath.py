@@ -8,7 +8,7 @@ from amaranth.lib.wiring import connect
 from ecoformer.arithmetic import SHIFT_WIDTH
 from ecoformer.layout import Layout
 from ecoformer.units import units
-from hw.attention import AccumulateCore
+from hw.attention import AccumulateCore, SystolicCore
 from hw.bucketed import BucketedCore
 from hw.hashing import WAITING, hash_unit
 from hw.normaliser import Normaliser
@@ -16,10 +16,11 @@ from hw.output import Collector, Words
 from hw.parameters import ParameterMemory
 from hw.pipeline import delay
 from hw.softmax import SoftmaxCore
+from hw.systolic import is_systolic
 from hw.tokens import Key, core_scalars
 from hw.xnor import XnorCore
 
-__all__ = ["Datapath"]
+__all__ = ["Datapath", "core_class"]
 
 CORES = {
     "accumulate": AccumulateCore, "xnor": XnorCore, "bucketed": BucketedCore,
@@ -29,6 +30,12 @@ CORES = {
 PROBE = {"keep": 1}
 """Attribute of what only benches read. It brings a signal into the Verilog and no further: there it
 is logic without a use, which costs nothing."""
+
+
+def core_class(config):
+    """The attention core that an engine has."""
+    return SystolicCore if is_systolic(config) else CORES[config.dataflow]
+
 
 class Datapath:
     """From tokens to words of results, in order; its units are part of its owner's module.
@@ -53,7 +60,7 @@ class Datapath:
         self.scalars = ParameterMemory(Layout(config).regions["scalars"], self.slots)
         self.hashing = hash_unit(config, self.slots)
         waiting = (self.hashing.depth + WAITING,) if config.is_serial else ()
-        self.core = CORES[config.dataflow](config, *waiting)
+        self.core = core_class(config)(config, *waiting)
         self.normaliser = Normaliser(config)
         self.collector = Collector(
             config, self.core.latency + self.normaliser.latency, self.core.interval,

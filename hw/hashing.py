@@ -88,8 +88,9 @@ class KernelHash(HashUnit):
         # Block, operand, square, sum, norm.
         self.norm_latency = 3 + tree_latency(dot.input_lanes) + 1
         self.dots = MatrixVector(
-            dot, signed(config.token_width), self.bits.dot_width, self.bits.weights
-        )
+            dot.input_lanes, dot.output_lanes, signed(config.token_width), self.bits.dot_width,
+            self.bits.weights,
+        )  # fmt: skip
         self.projection = Projection(config, slots, unsigned(KERNEL_WIDTH), 2)
 
     @property
@@ -110,10 +111,10 @@ class KernelHash(HashUnit):
         token = Signal(self.i.payload.shape(), reset_less=True)
         with m.If(self.i.ready):
             m.d.sync += token.eq(self.i.payload)
-        root, exponent, shift, slot, dots = self._dot_stage(m, start, token)
+        root, exponent, shift, slot, dots_done = self._dot_stage(m, start, token)
         m.submodules.projection = projection = self.projection
         connect(m, flipped(self.write), projection.write)
-        slot, kernel_done = self._kernel_stage(m, dots, root, exponent, shift, slot)
+        slot, kernel_done = self._kernel_stage(m, dots_done, root, exponent, shift, slot)
         m.d.comb += [
             projection.start.eq(kernel_done),
             projection.slot.eq(slot),
@@ -168,12 +169,12 @@ class KernelHash(HashUnit):
             dots.matrix.as_value().eq(anchors.elements.as_value()),
             dots.vector.as_value().eq(delay(m, block.as_value(), lag - 1, name="block")),
             dots.first.eq(delay(m, steps.first, lag, name="dot_first", reset=True)),
-            dots.last.eq(delay(m, steps.last, lag, name="dot_last", reset=True)),
         ]
 
         # The first block of dots leaves when the root is ready: hold both for the whole token.
         norm_last = steps.last & steps.output_block[0]
         waited = lag + dots.latency
+        done = delay(m, steps.last, waited, name="dots_done", reset=True)
         capture = delay(m, norm_last, waited, name="capture", reset=True)
         root = Signal(root_unit.root.shape())
         exponent = Signal(root_unit.exponent.shape())
@@ -191,20 +192,20 @@ class KernelHash(HashUnit):
                 shift.eq(waited_shift),
                 slot.eq(waited_slot),
             ]
-        return root, exponent, shift, slot, dots
+        return root, exponent, shift, slot, done
 
-    def _kernel_stage(self, m, dots, root, exponent, shift, slot):
+    def _kernel_stage(self, m, dots_done, root, exponent, shift, slot):
         """κ of the anchors, a few per cycle, handed to the projection."""
         layout, fold = self.layout, self.config.dot_fold
         lanes, block_steps = layout.kernel_lanes, layout.kernel_block_steps
         bias = self.memory(m, "bias")
         m.submodules.kernel_steps = steps = Steps(block_steps, 1)
-        m.d.comb += [steps.start.eq(dots.valid), self.busy.kernel_values.eq(steps.active)]
+        m.d.comb += [steps.start.eq(dots_done), self.busy.kernel_values.eq(steps.active)]
 
         padded = lanes * block_steps * self.bits.dot_width
         waiting = Signal(padded, reset_less=True)
-        with m.If(dots.valid):
-            m.d.sync += waiting.eq(Cat(*(Value.cast(dot) for dot in dots.results)))
+        with m.If(dots_done):
+            m.d.sync += waiting.eq(Cat(*(Value.cast(dot) for dot in self.dots.results)))
         with m.Else():
             m.d.sync += waiting.eq(waiting >> lanes * self.bits.dot_width)
 

@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 from ecoformer.arithmetic import Arithmetic
 from ecoformer.units import normaliser_units
 from hw.pipeline import delay, delays, register
+from hw.systolic import columns
 from hw.tokens import Block, Busy, Tag
 
 __all__ = ["Normaliser", "Quotients"]
@@ -71,27 +72,98 @@ class Normaliser(wiring.Component):
 
     @property
     def latency(self):
-        """Dividend and range check, a cycle per digit, saturation."""
-        return 2 + self.config.output_width + 1
+        """That of a divider, whose last column is late."""
+        return divider_latency(self.config) + len(columns(self.config)) - 1
+
+    def elaborate(self, platform):
+        m = Module()
+        digits, block = min(self.interval, self.config.output_width), self.i.payload
+
+        # A late column of lanes has a denominator of its own, as late; quotients wait for the last.
+        groups = columns(self.config)
+        last = len(groups) - 1
+        arrived = delays(m, self.i.valid, last, name="arrived", reset=True)
+        denominators = delays(m, block.denominator, last, name="denominator")
+        for g, lanes in enumerate(groups):
+            m.submodules[f"divider_{g}"] = divider = Divider(self.config, len(lanes))
+            m.d.comb += [
+                divider.valid.eq(arrived[g]),
+                divider.denominator.eq(denominators[g]),
+                *(divider.numerators[i].eq(block.numerators[n]) for i, n in enumerate(lanes)),
+            ]
+            for i, lane in enumerate(lanes):
+                element = delays(m, divider.quotients[i], last - g, name=f"element_{lane}")[-1]
+                m.d.comb += self.o.payload.elements[lane].eq(element)
+
+        # What waits equally long waits in one memory.
+        beside = delay(m, Cat(block.final, block.tag.as_value()), self.latency, name="tag")
+        m.d.comb += [
+            self.o.valid.eq(delay(m, self.i.valid, self.latency, name="valid", reset=True)),
+            Cat(self.o.payload.final, self.o.payload.tag.as_value()).eq(beside),
+            self.o.payload.guarded.eq(divider.guarded),  # the last one's, which waits for nothing
+            self.busy.quotient_digits.eq(
+                Cat(delays(m, self.i.valid, 1 + digits, name="busy", reset=True)[2:]).any()
+            ),
+        ]
+        return m
+
+
+def divider_latency(config):
+    """Cycles from a numerator to its quotient: dividend, range check, digits, saturation."""
+    return 2 + config.output_width + 1
+
+
+class Divider(wiring.Component):
+    """Some lanes of a `Normaliser`, with their own copy of the denominator.
+
+    Latency: :func:`divider_latency`.
+
+    Parameters
+    ----------
+    config : Config
+    lanes : int
+
+    Members
+    -------
+    valid : ``In(1)``
+        A block is there; every ``interval`` cycles at most.
+    numerators, denominator : ``In``
+        As of `hw.tokens.Block`.
+    quotients : ``Out(ArrayLayout(signed(output_width), lanes))``
+    guarded : ``Out(1)``
+        The denominator was not positive.
+    """
+
+    def __init__(self, config, lanes):
+        self.config = config
+        self.bits = bits = Arithmetic(config)
+        self.interval = config.state_fold.input_steps
+        super().__init__(
+            {
+                "valid": In(1),
+                "numerators": In(data.ArrayLayout(signed(bits.numerator_width), lanes)),
+                "denominator": In(signed(bits.denominator_width)),
+                "quotients": Out(data.ArrayLayout(signed(config.output_width), lanes)),
+                "guarded": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         c, bits = self.config, self.bits
-        width, block = c.output_width, self.i.payload
-
-        valid_1 = delay(m, self.i.valid, 1, name="valid_1", reset=True)
-        valid = delay(m, valid_1, 1, name="valid_2", reset=True)
-        divisor_1 = register(m, block.denominator, name="divisor_1")
+        width = c.output_width
+        valid = delay(m, self.valid, 2, name="valid", reset=True)
+        divisor_1 = register(m, self.denominator, name="divisor_1")
         positive = register(m, divisor_1 > 0, name="positive")
         divisor = register(m, divisor_1, name="divisor_2")
 
         low, high, pairs = [], [], []
-        for lane, numerator in enumerate(block.numerators):
+        for lane, numerator in enumerate(self.numerators):
             dividend = Signal(signed(bits.dividend_width), name=f"dividend_{lane}", reset_less=True)
             m.d.sync += dividend.eq(
                 (numerator << c.output_fraction)
-                + (block.denominator << (width - 1))
-                + (block.denominator >> 1)
+                + (self.denominator << (width - 1))
+                + (self.denominator >> 1)
             )
             low.append(register(m, dividend < 0, name=f"low_{lane}"))
             high.append(register(m, (dividend >> width) >= divisor_1, name=f"high_{lane}"))
@@ -102,22 +174,15 @@ class Normaliser(wiring.Component):
 
         pairs = self._digits(m, valid, divisor, pairs)
 
-        # What waits equally long waits in one memory.
-        beside = delay(m, Cat(block.final, block.tag.as_value()), self.latency, name="tag")
         positive, *outside = delay(m, Cat(positive, *low, *high), width, name="range")
         low, high = outside[: len(low)], outside[len(low) :]
-        result = self.o.payload
-        m.d.comb += [
-            self.o.valid.eq(delay(m, valid, width + 1, name="valid", reset=True)),
-            Cat(result.final, result.tag.as_value()).eq(beside),
-            result.guarded.eq(register(m, ~positive, name="guarded")),
-        ]
+        m.d.comb += self.guarded.eq(register(m, ~positive, name="guarded"))
         top = 1 << (width - 1)
         for lane, pair in enumerate(pairs):
             quotient = (pair[:width] ^ top).as_signed()
             inside = Mux(low[lane], -top, Mux(high[lane], top - 1, quotient))
-            m.d.comb += result.elements[lane].eq(
-                register(m, Mux(positive, inside, 0), name=f"element_{lane}")
+            m.d.comb += self.quotients[lane].eq(
+                register(m, Mux(positive, inside, 0), name=f"quotient_{lane}")
             )
         return m
 
@@ -128,7 +193,8 @@ class Normaliser(wiring.Component):
             digits = min(self.interval, width - begin)
             name = f"stage_{begin}"
             held = Signal(divisor.shape(), name=f"{name}_divisor", reset_less=True)
-            with m.If(valid):
+            fresh = valid | (self.interval == 1)  # then there is another to come in every cycle
+            with m.If(fresh):
                 m.d.sync += held.eq(divisor)
             current = divisor if digits == 1 else Mux(valid, divisor, held)
             stage = []
@@ -137,9 +203,7 @@ class Normaliser(wiring.Component):
                 source = pair if digits == 1 else Mux(valid, pair, state)
                 m.d.sync += state.eq(_digit(source, current, width))
                 stage.append(state)
-            *digit, valid = delays(m, valid, digits, name=f"{name}_valid", reset=True)
-            if begin == 0:
-                m.d.comb += self.busy.quotient_digits.eq(Cat(digit).any())
+            valid = delay(m, valid, digits, name=f"{name}_valid", reset=True)
             divisor, pairs = held, stage
         return pairs
 

@@ -122,25 +122,28 @@ class ParameterMemory(wiring.Component):
     ----------
     region : ecoformer.layout.Region
     slots : int
+    lanes : range
+        Of a row, those that are wanted here; all by default.
 
     Members
     -------
     write : ``In(ParameterWrite)``
     slot, row : ``In``
-    elements : ``Out(ArrayLayout(signed(lane_bits), lanes))``
+    elements : ``Out(ArrayLayout(signed(lane_bits), len(lanes)))``
     """
 
     LATENCY = 2
 
-    def __init__(self, region, slots):
+    def __init__(self, region, slots, lanes=None):
         self.region = region
         self.slots = slots
+        self.lanes = range(region.lanes) if lanes is None else lanes
         super().__init__(
             {
                 "write": In(ParameterWrite(slots)),
                 "slot": In(ceil_log2(slots)),
                 "row": In(region.address_bits),
-                "elements": Out(data.ArrayLayout(signed(region.lane_bits), region.lanes)),
+                "elements": Out(data.ArrayLayout(signed(region.lane_bits), len(self.lanes))),
             }
         )
 
@@ -150,10 +153,15 @@ class ParameterMemory(wiring.Component):
         row_bits = region.address_bits
         # Words go to the shadow and rows come from other slots: Yosys need not map a collision.
         attrs = {"no_rw_check": 1}
+        begin, end = (lane * region.lane_bits for lane in (self.lanes.start, self.lanes.stop))
+        words = range(begin // WORD_BITS, -(-end // WORD_BITS))
         if region.row_bits <= NARROW:
             attrs["ram_style"] = "block"
         m.submodules.rows = rows = memory.Memory(
-            shape=unsigned(region.row_bits), depth=self.slots << row_bits, init=[], attrs=attrs
+            shape=unsigned(len(words) * WORD_BITS),
+            depth=self.slots << row_bits,
+            init=[],
+            attrs=attrs,
         )
         write = rows.write_port(granularity=WORD_BITS)
         read = rows.read_port()
@@ -161,14 +169,16 @@ class ParameterMemory(wiring.Component):
         word = register(m, self.write.data, name="write_data")
         m.d.comb += [
             write.addr.eq(register(m, address, name="write_address")),
-            write.data.eq(word.replicate(region.words)),
+            write.data.eq(word.replicate(len(words))),
             read.addr.eq(Cat(self.row, self.slot)),
-            self.elements.as_value().eq(register(m, read.data, name="answer")),
+            self.elements.as_value().eq(
+                register(m, read.data, name="answer")[begin % WORD_BITS :]
+            ),
         ]
         selected = self.write.enable[region.index]
-        for index in range(region.words):
-            enable = Signal(name=f"write_enable_{index}")
-            m.d.sync += enable.eq(selected & (self.write.word == index))
+        for index, word in enumerate(words):
+            enable = Signal(name=f"write_enable_{word}")
+            m.d.sync += enable.eq(selected & (self.write.word == word))
             m.d.comb += write.en[index].eq(enable)
         return m
 

@@ -9,7 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.weights import WEIGHT_FORMATS
-from hw.pipeline import adder_tree, delay, register, signed_tree, tree_latency
+from hw.pipeline import adder_tree, delay, signed_tree, tree_latency
 
 __all__ = ["MatrixVector"]
 
@@ -17,11 +17,12 @@ __all__ = ["MatrixVector"]
 class MatrixVector(wiring.Component):
     """One folded step of matrix times vector: products, adder tree, accumulation.
 
-    Latency: ``latency`` cycles from the step of the last input block to ``valid``.
+    Latency: ``latency`` cycles from the step of the last input block to its results.
 
     Parameters
     ----------
-    fold : Fold
+    input_lanes, output_lanes : int
+        Elements and results of a step.
     element : Shape
         Of one vector element.
     result_width : int
@@ -31,28 +32,28 @@ class MatrixVector(wiring.Component):
 
     Members
     -------
-    first, last : ``In(1)``
-        First and last input block of an output block.
+    first : ``In(1)``
+        First input block of an output block.
     vector : ``In(ArrayLayout(element, input_lanes))``
     matrix : ``In(ArrayLayout(weights.bits, lanes))``
         Encoded weights; lane = output · input_lanes + input.
-    valid : ``Out(1)``
     results : ``Out(ArrayLayout(signed(result_width), output_lanes))``
     """
 
-    def __init__(self, fold, element, result_width, weights=WEIGHT_FORMATS["int8"]):
-        self.fold = fold
+    def __init__(
+        self, input_lanes, output_lanes, element, result_width, weights=WEIGHT_FORMATS["int8"]
+    ):
+        self.input_lanes = input_lanes
+        self.output_lanes = output_lanes
         self.weights = weights
         self.element = Shape.cast(element)
         self.result_width = result_width
         super().__init__(
             {
                 "first": In(1),
-                "last": In(1),
-                "vector": In(data.ArrayLayout(element, fold.input_lanes)),
-                "matrix": In(data.ArrayLayout(weights.bits, fold.lanes)),
-                "valid": Out(1),
-                "results": Out(data.ArrayLayout(signed(result_width), fold.output_lanes)),
+                "vector": In(data.ArrayLayout(element, input_lanes)),
+                "matrix": In(data.ArrayLayout(weights.bits, input_lanes * output_lanes)),
+                "results": Out(data.ArrayLayout(signed(result_width), output_lanes)),
             }
         )
 
@@ -60,7 +61,7 @@ class MatrixVector(wiring.Component):
     def latency(self):
         """Cycles from the last step to its results: operands, product, tree, accumulator."""
         before_tree = self._operand_time + self._product_time
-        return before_tree + tree_latency(self.fold.input_lanes) + 1
+        return before_tree + tree_latency(self.input_lanes) + 1
 
     @property
     def _multiplies(self):
@@ -73,19 +74,21 @@ class MatrixVector(wiring.Component):
 
     @property
     def _product_time(self):
-        """Of a multiplier a cycle more: its block has a register, and may lie far from the sum."""
-        return 2 if self._multiplies else 1
+        """Of a multiplier a cycle more: its block has a register, and may lie far from the sum.
+
+        A ternary product is one gate, before the first adder; to shift an element takes a cycle.
+        """
+        return {"int8": 2, "pow2": 1, "ternary": 0}[self.weights.name]
 
     def elaborate(self, platform):
         m = Module()
-        lanes, before_sum = self.fold.input_lanes, self.latency - 1
+        lanes, before_sum = self.input_lanes, self.latency - 1
         vector, matrix = (
             data.View(port.shape(), delay(m, port.as_value(), self._operand_time, name=name))
             for name, port in (("vector", self.vector), ("matrix", self.matrix))
         )
         first = delay(m, self.first, before_sum, name="first")
-        m.d.comb += self.valid.eq(delay(m, self.last, self.latency, name="last", reset=True))
-        for output in range(self.fold.output_lanes):
+        for output in range(self.output_lanes):
             products, ones = [], []
             for lane in range(lanes):
                 weight = matrix[output * lanes + lane]
@@ -94,7 +97,7 @@ class MatrixVector(wiring.Component):
                     delay(m, product, self._product_time, name=f"product_{output}_{lane}")
                 )
                 if one is not None:
-                    ones.append(register(m, one, name=f"one_{output}_{lane}"))
+                    ones.append(delay(m, one, self._product_time, name=f"one_{output}_{lane}"))
             if ones:
                 total, one = signed_tree(m, products, ones, name=f"sum_{output}")
             else:

@@ -10,8 +10,9 @@ from ecoformer.arithmetic import Arithmetic
 from ecoformer.layout import Layout
 from hw.elements import ElementQueue, ElementWrite
 from hw.parameters import ParameterMemory, ParameterWrite
-from hw.pipeline import Steps, block_of, delay, register
+from hw.pipeline import Steps, block_of, delay, delays, register
 from hw.product import MatrixVector
+from hw.systolic import ROWS, blocks
 
 __all__ = ["Projection"]
 
@@ -52,9 +53,16 @@ class Projection(wiring.Component):
         self.slots = slots
         self.bits = Arithmetic(config)
         self.fold = config.projection_fold
-        self.product = MatrixVector(
-            self.fold, element, self.bits.projection_width, self.bits.weights
-        )
+        # At a token every cycle the vector travels from some rows to the next.
+        rows = self.fold.output_lanes
+        self.parts = blocks(rows, ROWS if config.cycles_per_token == 1 else rows)
+        self.products = [
+            MatrixVector(
+                self.fold.input_lanes, len(part), element, self.bits.projection_width,
+                self.bits.weights,
+            )
+            for part in self.parts
+        ]  # fmt: skip
         if config.is_serial:
             self.queue = ElementQueue(self.fold.inputs, element, vectors)
             vector = {"elements": In(ElementWrite(self.fold.inputs, element))}
@@ -75,53 +83,73 @@ class Projection(wiring.Component):
     @property
     def latency(self):
         """Cycles from ``start`` to ``done``: steps, memory, product, comparison, collection."""
-        return self.fold.steps + ParameterMemory.LATENCY + self.product.latency + 2
+        last = len(self.parts) - 1
+        return self.fold.steps + ParameterMemory.LATENCY + self.products[0].latency + 2 + last
 
     def elaborate(self, platform):
         m = Module()
-        fold, product = self.fold, self.product
+        fold = self.fold
         m.submodules.steps = steps = Steps(fold.input_steps, fold.output_steps)
-        m.submodules.product = product
-        regions = Layout(self.config).regions
-        m.submodules.matrix = matrix = ParameterMemory(regions["projection"], self.slots)
-        m.submodules.threshold = threshold = ParameterMemory(regions["threshold"], self.slots)
-        for memory in (matrix, threshold):
-            wiring.connect(m, wiring.flipped(self.write), memory.write)
-
         slot = Signal(len(self.slot))
         with m.If(self.start):
             m.d.sync += slot.eq(self.slot)
-        memory_time = ParameterMemory.LATENCY
-        block = self._block(m, steps)
-        m.d.comb += [
-            steps.start.eq(self.start),
-            self.active.eq(steps.active),
-            matrix.slot.eq(slot),
-            matrix.row.eq(steps.step),
-            product.matrix.as_value().eq(matrix.elements.as_value()),
-            product.vector.as_value().eq(delay(m, block, memory_time - 1, name="block")),
-            product.first.eq(delay(m, steps.first, memory_time, name="first", reset=True)),
-            product.last.eq(delay(m, steps.last, memory_time, name="last", reset=True)),
-            Cat(threshold.row, threshold.slot).eq(
-                delay(m, Cat(steps.output_step, slot), product.latency, name="threshold")
-            ),
-        ]
+        memory_time, last = ParameterMemory.LATENCY, len(self.parts) - 1
+        m.d.comb += [steps.start.eq(self.start), self.active.eq(steps.active)]
 
-        # The sign of the difference, which is one carry chain; a comparison is longer.
-        differences = (
-            result - level[: self.bits.projection_width].as_signed()
-            for result, level in zip(product.results, threshold.elements, strict=True)
-        )
-        bits = register(m, Cat(~difference[-1] for difference in differences), name="reached")
+        block = delay(m, self._block(m, steps), memory_time - 1, name="block")
+        passing = [
+            delays(m, value, last, name=name)
+            for name, value in (
+                ("vector", block), ("step", steps.step), ("output_step", steps.output_step),
+                ("slot", slot),
+            )
+        ]  # fmt: skip
+        firsts = delays(m, steps.first, last, name="first", reset=True)
+        found = []
+        for index, arriving in enumerate(zip(firsts, *passing, strict=True)):
+            bits = self._part(m, index, *arriving)
+            found.append(delays(m, bits, last - index, name=f"reached_{index}")[-1])
+
+        travel = self.latency - fold.steps
         code = Signal(fold.output_steps * fold.output_lanes, reset_less=True)
-        with m.If(delay(m, product.valid, 1, name="compared", reset=True)):
-            m.d.sync += code.eq(Cat(code, bits)[fold.output_lanes :])
-        travel = memory_time + product.latency + 2
+        with m.If(delay(m, steps.last, travel - 1, name="compared", reset=True)):
+            m.d.sync += code.eq(Cat(code, *found)[fold.output_lanes :])
         m.d.comb += [
             self.done.eq(delay(m, steps.done, travel, name="done", reset=True)),
             self.code.eq(code),
         ]
         return m
+
+    def _part(self, m, index, first, vector, step, output_step, slot):
+        """Bits of some rows."""
+        rows, product = self.parts[index], self.products[index]
+        m.submodules[f"product_{index}"] = product
+        regions, inputs = Layout(self.config).regions, self.fold.input_lanes
+        found = {}
+        for name, lanes in (("projection", inputs), ("threshold", 1)):
+            found[name] = memory = ParameterMemory(
+                regions[name], self.slots, range(rows.start * lanes, rows.stop * lanes)
+            )
+            m.submodules[f"{name}_{index}"] = memory
+            wiring.connect(m, wiring.flipped(self.write), memory.write)
+        matrix, threshold = found["projection"], found["threshold"]
+        late_first = delay(m, first, ParameterMemory.LATENCY, name=f"first_{index}", reset=True)
+        m.d.comb += [
+            matrix.slot.eq(slot),
+            matrix.row.eq(step),
+            product.matrix.as_value().eq(matrix.elements.as_value()),
+            product.vector.as_value().eq(vector),
+            product.first.eq(late_first),
+            Cat(threshold.row, threshold.slot).eq(
+                delay(m, Cat(output_step, slot), product.latency, name=f"threshold_{index}")
+            ),
+        ]
+        # The sign of the difference, which is one carry chain; a comparison is longer.
+        differences = (
+            result - level[: self.bits.projection_width].as_signed()
+            for result, level in zip(product.results, threshold.elements, strict=True)
+        )
+        return register(m, Cat(~difference[-1] for difference in differences), name=f"bits_{index}")
 
     def _block(self, m, steps):
         """The vector's elements of a step, a cycle later."""
@@ -131,7 +159,7 @@ class Projection(wiring.Component):
             m.d.comb += [queue.follow.eq(self.start), queue.index.eq(steps.input_step)]
             return queue.element
         vector = Signal(len(self.vector), reset_less=True)
-        with m.If(self.start):
+        with m.If(self.start | (self.config.cycles_per_token == 1)):
             m.d.sync += vector.eq(self.vector)
-        width = self.fold.input_lanes * self.product.element.width
+        width = self.fold.input_lanes * self.products[0].element.width
         return register(m, block_of(vector, steps.input_block, width), name="vector_block")

@@ -18,8 +18,8 @@ class StateArray(wiring.Component):
     row of both. The row addressed in cycle t is on ``row`` in cycle t + ``latency``; accumulated,
     it is back, and in its bank, at the end of that cycle, so a bank can be read and replaced in one
     walk. Rows are visited at most every ``depth`` cycles, so no access meets an older one in
-    flight. Several rows are kept in memories, one in flip-flops: lanes are many then, and two
-    registers lie before them, of which synthesis can make as many as it takes to reach all.
+    flight. Several rows are kept in memories, one in flip-flops: lanes are many then, and registers
+    lie before them, of which synthesis can make as many as it takes to reach all.
 
     Parameters
     ----------
@@ -36,6 +36,8 @@ class StateArray(wiring.Component):
     serial : bool
         Values come a cycle later than what belongs to them, as a memory answers, and rows are kept
         in block RAM, narrow as they are. For several rows.
+    registers : int
+        Between the inputs and the lanes of a single row.
 
     Members
     -------
@@ -54,14 +56,16 @@ class StateArray(wiring.Component):
     """
 
     def __init__(
-        self, *, depth, input_lanes, output_lanes, width, value_width, banks, serial=False
-    ):
+        self, *, depth, input_lanes, output_lanes, width, value_width, banks, serial=False,
+        registers=2,
+    ):  # fmt: skip
         self.depth = depth
         self.input_lanes = input_lanes
         self.output_lanes = output_lanes
         self.width = width
         self.banks = banks
         self.serial = serial
+        self.registers = registers
         self.row_layout = data.ArrayLayout(signed(width), input_lanes * output_lanes)
         super().__init__(
             {
@@ -80,7 +84,7 @@ class StateArray(wiring.Component):
     @property
     def latency(self):
         """Cycles from an address to its row."""
-        return 1 if self.depth > 1 else 2
+        return 1 if self.depth > 1 else self.registers
 
     def elaborate(self, platform):
         m = Module()
@@ -88,7 +92,6 @@ class StateArray(wiring.Component):
         def late(value, name, **options):
             return delay(m, value, self.latency, name=name, **options)
 
-        accumulate = late(self.accumulate, "accumulate", reset=True)
         finish = late(self.accumulate & self.last, "finish")
         # Registers add nothing where nothing is accumulated: no enable has to reach every bit.
         counts = Signal()
@@ -109,6 +112,7 @@ class StateArray(wiring.Component):
         if self.depth == 1:
             running, finished = self._registers(m, Cat(*updated), late, finish)
         else:
+            accumulate = late(self.accumulate, "accumulate", reset=True)
             running, finished = self._memories(m, Cat(*updated), accumulate, finish)
         m.d.comb += self.row.as_value().eq(finished)
 

@@ -22,6 +22,8 @@ memory_collect
 opt_clean -purge
 rmports * A:top %d
 opt_clean -purge
+rmports * A:top %d
+opt_clean -purge
 attrmap -remove unused_bits -remove full_case -remove keep
 attrmap -modattr -remove generator -remove top
 write_verilog
@@ -29,6 +31,7 @@ write_verilog
 """Amaranth's own back end, and what the text does without: initial values except those of tables,
 because reset alone brings the engine up; signals and ports that nobody reads, and the mark of
 those that benches do; and ``always @*``, which simulators may leave at its value of time zero.
+Ports are removed twice, because a port may only lead to one of a component within.
 """
 
 

@@ -15,10 +15,13 @@ SHARED = ("CLK", "CE", "LSR")
 """Pins that the flip-flops of a slice share, and a tile has few of."""
 LIMIT = 64
 """Cell pins that one flip-flop may drive; 64 are the bits of some four lanes."""
-NEAR_LIMIT = 12
+NEAR_LIMIT = 32
 """The same in a large design, where the lanes that one register reaches lie far apart."""
 LARGE = 32768
 """Flip-flops of a large design; it fills two fifths of the largest device."""
+SCOPE = "$scopeinfo"
+FEW = 8
+"""Loads that are not worth a register for each of their components."""
 ENABLE_LIMIT = 512
 """Enables that one flip-flop may drive. With a net for every few of them placement finds no end: it
 must bring those of a slice together."""
@@ -41,53 +44,115 @@ def copy_registers(module):
         Copies.
     """
     flip_flops = sum(cell["type"] == FLIP_FLOP for cell in module["cells"].values())
-    limit = NEAR_LIMIT if flip_flops >= LARGE else LIMIT
+    large = flip_flops >= LARGE
+    limit = NEAR_LIMIT if large else LIMIT
     # Copies for enables load what is before them, so they come first.
-    return _copy_for(module, lambda pin: pin == "CE", ENABLE_LIMIT) + _copy_for(
-        module, lambda pin: pin not in SHARED, limit
-    )
+    copies = _copy_for(module, lambda pin: pin == "CE", ENABLE_LIMIT)
+    if large:
+        copies += _copy_apart(module)
+    return copies + _copy_for(module, lambda pin: pin not in SHARED, limit)
+class _Copying:
+    """Registers of a module with what they load, so that a load can be given a copy.
+
+    Parameters
+    ----------
+    module : dict
+    counts : callable
+        ``counts(pin)``: whether a pin is a load.
+    """
+
+    def __init__(self, module, counts):
+        self.cells, self.counts = module["cells"], counts
+        self.names = _net_names(module)
+        self.loads = {}  # (cell, pin, place) by the net that drives them
+        self.drivers = {}  # flip-flop by the net that it drives
+        self.copies = 0
+        for name, cell in self.cells.items():
+            if cell["type"] == FLIP_FLOP:
+                self.drivers[cell["connections"]["Q"][0]] = name
+            for pin, nets in cell["connections"].items():
+                if cell["port_directions"][pin] == "input" and counts(pin):
+                    for place, net in enumerate(nets):
+                        self.loads.setdefault(net, []).append((name, pin, place))
+        self.free = 1 + max((net for net in _nets(module) if isinstance(net, int)), default=1)
+
+    def order(self, load):
+        """Neighbours in an array have numbered names: a cell is where what it drives is."""
+        cell = self.cells[load[0]]
+        nets = [
+            net
+            for pin, found in cell["connections"].items()
+            if cell["port_directions"][pin] == "output"
+            for net in found
+        ]
+        return min((self.names[net] for net in nets if net in self.names), default=())
+
+    def move(self, net, group):
+        """Give some of the loads of ``net`` a copy of its register; returns what loads are new."""
+        name = f"{self.drivers[net]}${self.free}"
+        copy = _copy(self.cells[self.drivers[net]], self.free)
+        self.cells[name], self.drivers[self.free] = copy, name
+        self.names[self.free] = self.order(group[0])
+        moved = set(group)
+        self.loads[net] = [load for load in self.loads[net] if load not in moved]
+        self.loads[self.free] = list(group)
+        for reader, pin, place in group:
+            self.cells[reader]["connections"][pin][place] = self.free
+        sources = []
+        for pin, nets in copy["connections"].items():
+            if pin != "Q" and self.counts(pin):
+                for place, source in enumerate(nets):
+                    self.loads.setdefault(source, []).append((name, pin, place))
+                    sources.append(source)
+        self.free += 1
+        self.copies += 1
+        return sources
 
 
 def _copy_for(module, counts, limit):
     """As :func:`copy_registers`, for the pins that ``counts`` is true of."""
-    cells, names = module["cells"], _net_names(module)
-    loads = {}  # (cell, pin, place) by the net that drives them
-    drivers = {}  # flip-flop by the net that it drives
-    for name, cell in cells.items():
-        if cell["type"] == FLIP_FLOP:
-            drivers[cell["connections"]["Q"][0]] = name
-        for pin, nets in cell["connections"].items():
-            if cell["port_directions"][pin] == "input" and counts(pin):
-                for place, net in enumerate(nets):
-                    loads.setdefault(net, []).append((name, pin, place))
-    free = 1 + max((net for net in _nets(module) if isinstance(net, int)), default=1)
-    copies = 0
-    waiting = [net for net in drivers if len(loads.get(net, ())) > limit]
+    work = _Copying(module, counts)
+    waiting = [net for net in work.drivers if len(work.loads.get(net, ())) > limit]
     while waiting:
         net = waiting.pop()
-        found = loads[net]
-        if len(found) <= limit:
-            continue
-        found.sort(key=lambda load: _order(cells[load[0]], names))
+        found = sorted(work.loads[net], key=work.order)
         count = -(-len(found) // limit)
         size = -(-len(found) // count)
-        loads[net] = found[:size]
-        original = cells[drivers[net]]
         for number in range(1, count):
-            copy, name = _copy(original, free), f"{drivers[net]}${free}"
-            cells[name], drivers[free] = copy, name
-            loads[free] = found[number * size : (number + 1) * size]
-            for reader, pin, place in loads[free]:
-                cells[reader]["connections"][pin][place] = free
-            for pin, nets in copy["connections"].items():
-                if pin != "Q" and counts(pin):
-                    for place, source in enumerate(nets):
-                        loads.setdefault(source, []).append((name, pin, place))
-                        if source in drivers and len(loads[source]) > limit:
-                            waiting.append(source)
-            free += 1
-        copies += count - 1
-    return copies
+            for source in work.move(net, found[number * size : (number + 1) * size]):
+                if source in work.drivers and len(work.loads[source]) > limit:
+                    waiting.append(source)
+    return work.copies
+
+
+def _copy_apart(module):
+    """Give every component a copy of a register of its own that steers several, in place.
+
+    Components take what they are given a register each, but synthesis finds those with the same
+    content and keeps one, wherever its loads lie.
+    """
+    scopes = {name for name, cell in module["cells"].items() if cell["type"] == SCOPE}
+    work = _Copying(module, lambda pin: pin not in SHARED)
+
+    def component(cell):
+        parts = cell.split(".")
+        while parts and ".".join(parts) not in scopes:
+            parts.pop()
+        return ".".join(parts)
+
+    for net in list(work.drivers):
+        found = {}
+        for load in work.loads.get(net, ()):
+            if work.cells[load[0]]["type"] != FLIP_FLOP:
+                found.setdefault(component(load[0]), []).append(load)
+        steered = sum(map(len, found.values()))
+        if len(found) < 2 or steered <= FEW:
+            continue
+        if steered == len(work.loads[net]):  # nothing else is left to the original
+            found.pop(component(work.drivers[net]), None) or found.popitem()
+        for group in found.values():
+            work.move(net, group)
+    return work.copies
 
 
 def _nets(module):
@@ -114,17 +179,6 @@ def _net_names(module):
         for place, net in enumerate(wire["bits"]):
             found[net] = (*_natural(name), place)
     return found
-
-
-def _order(cell, names):
-    """Neighbours in an array have numbered names: a cell is where what it drives is."""
-    nets = [
-        net
-        for pin, found in cell["connections"].items()
-        if cell["port_directions"][pin] == "output"
-        for net in found
-    ]
-    return min((names[net] for net in nets if net in names), default=())
 
 
 def _natural(name):

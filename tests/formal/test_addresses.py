@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 from amaranth.hdl import Cat, Signal
 
-from hw.attention import AccumulateCore
+from hw.datapath import core_class
 from hw.pipeline import Steps
 from tests.formal.claims import obeys
 from tests.formal.configs import NAMES, TINY, named
@@ -22,7 +22,8 @@ def ring(config):
     if depth.bit_count() == 1:
         depth += 1 if depth == 2 else -1
     narrow = {"head_dim": 1, "value_dim": 1, "code_bits": 1, "anchors": 1, "max_tokens": depth}
-    bench = Bench(AccumulateCore(replace(config, dataflow="accumulate", **narrow)))
+    config = replace(config, dataflow="accumulate", **narrow)
+    bench = Bench(core_class(config)(config))
     obeys(bench, bench.dut.keys, "keys")
     for name in ("head", "start", "tail"):
         bench.always(f"{name} is in the ring", bench.inner(name) < depth)
@@ -64,6 +65,6 @@ def test_rows_of_folded_units_exist(proof, name):
 
 
 def test_a_ring_shorter_than_its_pointers_think_is_left():
-    bench = Bench(AccumulateCore(TINY))
+    bench = Bench(core_class(TINY)(TINY))
     bench.always("head stays below", bench.inner("head") < TINY.max_tokens - 1)
     assert not bench.bounded(12).proved

@@ -5,17 +5,23 @@ from dataclasses import replace
 import pytest
 from amaranth.hdl import Mux, Signal, signed
 
-from hw.attention import AccumulateCore
+from hw.datapath import core_class
 from hw.sequences import SequenceQueue
 from tests.formal.claims import buffers_never_overflow, count, obeys, taken
-from tests.formal.configs import TINY
+from tests.formal.configs import FULL_RATE, TINY
 from tests.formal.prover import Bench
 
 BANKS = 2
+CORES = {"tiny": TINY, "tiny, k = 1": FULL_RATE}
 
 
-def test_core(proof):
-    bench = Bench(AccumulateCore(TINY))
+def core(name):
+    return core_class(CORES[name])(CORES[name])
+
+
+@pytest.mark.parametrize("name", CORES)
+def test_core(proof, name):
+    bench = Bench(core(name))
     dut = bench.dut
     obeys(bench, dut.keys, "keys")
     granted = bench.past(dut.grant & ~dut.launch & ~bench.reset, "granted")
@@ -25,7 +31,7 @@ def test_core(proof):
     bench.always("no block leaves after reset", ~after_reset | ~dut.blocks.valid)
     buffers_never_overflow(bench)
     bench.reach("a block leaves", dut.blocks.valid)
-    proof("AccumulateCore", "tiny", bench.prove())
+    proof(type(dut).__name__, name, bench.prove())
 
 
 def queue(claim):
@@ -63,7 +69,7 @@ def test_a_key_pass_too_many_is_noticed():
 
 
 def test_keys_are_taken_one_a_slot(proof):
-    bench = Bench(AccumulateCore(TINY))
+    bench = Bench(core("tiny"))
     dut = bench.dut
     obeys(bench, dut.keys, "keys")
     before = bench.past(taken(dut.keys) & ~bench.reset, "before")
@@ -72,13 +78,13 @@ def test_keys_are_taken_one_a_slot(proof):
     proof("AccumulateCore", "tiny", bench.prove())
 
 
-def order(value_term, spoilt=0):
+def order(config, spoilt=0):
     """Every value but that of one token is 0, so its own result tells whose it is.
 
     With a code of one bit the sums of that token's packet are h·v and v: its own numerator is
     (2^g + C)·v, whatever the codes are.
     """
-    bench = Bench(AccumulateCore(replace(TINY, value_term=value_term)))
+    bench = Bench(core_class(config)(config))
     dut, m = bench.dut, bench.m
     key, block = dut.keys.payload, dut.blocks.payload
     obeys(bench, dut.keys, "keys")
@@ -97,11 +103,11 @@ def order(value_term, spoilt=0):
     same = bench.past(key.tag.user, "user_before")
     bench.assume((sent == place) | (key.v[0] == 0))
     bench.assume((position == 0) | (key.tag.user == same))
-    bench.assume((position != TINY.max_tokens - 1) | key.tag.last)
+    bench.assume((position != config.max_tokens - 1) | key.tag.last)
     bench.assume(sent < 8)
 
     mine = dut.blocks.valid & (came == place)
-    weight = (1 << TINY.offset_fraction) + offset + spoilt
+    weight = (1 << config.offset_fraction) + offset + spoilt
     bench.always("the token's own result has its value",
                  ~mine | (block.numerators[0] == value * weight))  # fmt: skip
     bench.always("and its tag", ~mine | ((block.tag.last == last) & (block.tag.user == user)))
@@ -112,9 +118,13 @@ def order(value_term, spoilt=0):
 
 @pytest.mark.prove
 @pytest.mark.parametrize("value_term", ["sum", "own"])
-def test_order(proof, value_term):
-    proof("AccumulateCore order", f"tiny, {value_term}", order(value_term).bounded(22))
+@pytest.mark.parametrize("name", CORES)
+def test_order(proof, name, value_term):
+    config = replace(CORES[name], value_term=value_term)
+    bench = order(config)
+    proof(f"{core_class(config).__name__} order", f"{name}, {value_term}", bench.bounded(22))
 
 
-def test_another_weight_is_refuted():
-    assert not order("sum", spoilt=1).bounded(16).proved
+@pytest.mark.parametrize("config", CORES.values(), ids=CORES)
+def test_another_weight_is_refuted(config):
+    assert not order(config, spoilt=1).bounded(16).proved

@@ -3,7 +3,10 @@
 import os
 from contextlib import nullcontext
 
+from amaranth import Const
 from amaranth.sim import Simulator
+
+from hw.systolic import columns
 
 __all__ = [
     "CLOCK", "get", "idle", "load", "put", "receive", "run_core", "send", "simulate", "ticks",
@@ -106,7 +109,7 @@ def run_core(dut, tokens, expected, *, rng=None, stall=0.0):
     the core, its launch cycles, and the cycles of the first blocks.
     """
     config, fold = dut.config, dut.config.state_fold
-    launches, blocks, wrong = [], [], []
+    launches, blocks, wrong, numerators = [], [], [], []
 
     async def source(ctx):
         for token in tokens:
@@ -132,13 +135,15 @@ def run_core(dut, tokens, expected, *, rng=None, stall=0.0):
             watch(launches, dut.launch, dut.grant),
             watch(blocks, dut.blocks.valid, dut.blocks.payload),
             watch(wrong, dut.launch & ~dut.grant),
+            watch(numerators, Const(1), dut.blocks.payload.numerators),
         ],
     )  # fmt: skip
     assert not wrong, "launched without grant"
     assert len(launches) == len(expected)
     assert len(blocks) == len(expected) * fold.output_steps
+    lags = [lag for lag, lanes in enumerate(columns(config)) for _ in lanes]
     firsts = []
-    for i, (user, last, error, denominator, numerators) in enumerate(expected):
+    for i, (user, last, error, denominator, wanted) in enumerate(expected):
         mine = blocks[i * fold.output_steps : (i + 1) * fold.output_steps]
         firsts.append(mine[0][0])
         assert [t - mine[0][0] for t, _ in mine] == [
@@ -150,6 +155,6 @@ def run_core(dut, tokens, expected, *, rng=None, stall=0.0):
         assert all(b.tag.error == error for _, b in mine)
         if not error:
             assert [b.denominator for _, b in mine] == [denominator] * fold.output_steps, i
-            lanes = [b.numerators[lane] for _, b in mine for lane in range(fold.output_lanes)]
-            assert lanes[: config.value_dim] == numerators, i
+            lanes = [numerators[t + lag][1][i] for t, _ in mine for i, lag in enumerate(lags)]
+            assert lanes[: config.value_dim] == wanted, i
     return dut, [t for t, _ in launches], firsts

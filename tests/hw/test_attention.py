@@ -7,13 +7,11 @@ import pytest
 from ecoformer.arithmetic import Arithmetic
 from ecoformer.config import Config
 from golden.integer.attention import accumulate, query
-from hw.attention import AccumulateCore
-from hw.bucketed import BucketedCore
-from hw.xnor import XnorCore
+from hw.datapath import core_class
 from sim.stimulus import PATTERNS
 from tests.hw.bench import run_core
 
-CORES = {"accumulate": AccumulateCore, "xnor": XnorCore, "bucketed": BucketedCore}
+DATAFLOWS = ("accumulate", "xnor", "bucketed")
 
 
 def shape(code_bits, value_dim, k, **others):
@@ -33,12 +31,14 @@ SHAPES = [
     shape(2, 11, 8),
     shape(3, 2, 32, state_banks=8, offset_fraction=8),
     shape(5, 3, 1, value_term="own", max_tokens=5),
+    shape(9, 17, 1, state_banks=3, max_tokens=5),
+    shape(10, 9, 1, value_term="own", offset_fraction=2),
     shape(4, 7, 8, value_term="own", state_banks=3, offset_fraction=2),
     shape(13, 2, 4, value_term="own", max_tokens=7, offset_fraction=3),  # sums narrower
 ]
 ALL = [
     Config(**{**{n: getattr(c, n) for n in c.__dataclass_fields__}, "dataflow": dataflow})
-    for dataflow in CORES
+    for dataflow in DATAFLOWS
     for c in SHAPES
 ]
 
@@ -120,7 +120,7 @@ def run(config, packets, *, rng=None, stall=0.0):
     """Send the packets; check every block. Returns the core, launch cycles, first-block cycles."""
     expected = [result for packet in packets for result in packet.results(config)]
     tokens = [token for packet in packets for token in packet.tokens()]
-    return run_core(CORES[config.dataflow](config), tokens, expected, rng=rng, stall=stall)
+    return run_core(core_class(config)(config), tokens, expected, rng=rng, stall=stall)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -155,7 +155,7 @@ def test_equal_sequences_run_at_full_rate(config):
     assert steps == {config.cycles_per_token}
 
 
-@pytest.mark.parametrize("dataflow", CORES)
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
 def test_bad_packets_leave_their_neighbours_exact(dataflow):
     config = next(c for c in ALL if c.dataflow == dataflow and c.cycles_per_token == 8)
     rng = random.Random(5)
@@ -167,7 +167,7 @@ def test_bad_packets_leave_their_neighbours_exact(dataflow):
     run(config, packets)
 
 
-@pytest.mark.parametrize("dataflow", CORES)
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_extremes(dataflow, sign):
     config = next(c for c in ALL if c.dataflow == dataflow and c.offset_fraction == 3)

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from hw.synth.fanout import ENABLE_LIMIT, LIMIT, NEAR_LIMIT, copy_registers
+from hw.synth.fanout import ENABLE_LIMIT, FEW, LIMIT, NEAR_LIMIT, copy_registers
 
 CLOCK, ENABLE = 2, 3
 
@@ -162,3 +162,47 @@ def test_nothing_changes_within_the_limit():
     before = copy.deepcopy(module)
     assert copy_registers(module) == 0
     assert module == before
+
+
+def with_components(module, parts):
+    """The tables of the module, in turn, in components ``a0``, ``a1``, …; the chain goes on."""
+    cells = module["cells"]
+    for i in range(parts):
+        cells[f"a{i}"] = {
+            "type": "$scopeinfo", "parameters": {}, "attributes": {}, "port_directions": {},
+            "connections": {},
+        }  # fmt: skip
+    tables = [name for name in cells if name.startswith("t")]
+    for name in sorted(tables):
+        cells[f"a{int(name[1:]) % parts}.{name}"] = cells.pop(name)
+    cells["next"] = flip_flop(11, 6000)
+    return {
+        name: cells[name]["connections"]["A"][0]
+        for name in cells if name.startswith("a") and "." in name
+    }  # fmt: skip
+
+
+def test_in_a_large_design_every_component_has_a_register_of_its_own(monkeypatch):
+    monkeypatch.setattr("hw.synth.fanout.LARGE", 2)
+    module = make(12)
+    assert set(with_components(module, 3).values()) == {11}
+    assert copy_registers(module) == 3
+    sources = {}
+    for name, cell in module["cells"].items():
+        if "." in name:
+            sources.setdefault(name.split(".")[0], set()).add(cell["connections"]["A"][0])
+    assert [len(found) for found in sources.values()] == [1] * 3
+    nets = set.union(*sources.values())
+    assert len(nets) == 3 and 11 not in nets  # the original goes on to the next of its chain
+    assert all(origin(module, net) == (9, 2) for net in nets)
+    assert module["cells"]["next"]["connections"]["DI"] == [11]
+
+
+def test_few_loads_and_smaller_designs_share_a_register(monkeypatch):
+    module = make(12)
+    with_components(module, 3)
+    assert copy_registers(module) == 0
+    monkeypatch.setattr("hw.synth.fanout.LARGE", 2)
+    few = make(FEW)
+    with_components(few, 3)
+    assert copy_registers(few) == 0

@@ -1,7 +1,7 @@
 import random
 
 import pytest
-from amaranth import signed, unsigned
+from amaranth import Const, Signal, signed, unsigned
 
 from ecoformer.folding import Fold
 from ecoformer.weights import WEIGHT_FORMATS
@@ -14,7 +14,7 @@ from tests.hw.bench import simulate, ticks, watch
 @pytest.mark.parametrize("extents", [(1, 1, 1), (5, 3, 1), (5, 3, 4), (7, 5, 64), (17, 2, 2)])
 def test_matrix_vector(extents, form, element):
     fold, rng = Fold(*extents), random.Random(0)
-    dut = MatrixVector(fold, element, 24, form)
+    dut = MatrixVector(fold.input_lanes, fold.output_lanes, element, 24, form)
     low, high = (-16, 15) if element.signed else (0, 15)
     edges = (form.values[0], form.values[-1], 0)
     tokens = [
@@ -25,7 +25,7 @@ def test_matrix_vector(extents, form, element):
         )
         for _ in range(4)
     ]  # fmt: skip
-    seen = []
+    seen, last = [], Signal()
 
     async def bench(ctx):
         for x, matrix in tokens:
@@ -41,20 +41,19 @@ def test_matrix_vector(extents, form, element):
                 ctx.set(dut.vector, lanes)
                 ctx.set(dut.matrix, form.encode(rows).reshape(-1).tolist())
                 ctx.set(dut.first, step % fold.input_steps == 0)
-                ctx.set(dut.last, step % fold.input_steps == fold.input_steps - 1)
+                ctx.set(last, step % fold.input_steps == fold.input_steps - 1)
                 await ctx.tick()
-            ctx.set(dut.last, 0)
+            ctx.set(last, 0)
             ctx.set(dut.first, 0)
             await ticks(ctx, rng.randint(0, 2))
         await ctx.tick().repeat(dut.latency + 1)
 
     lasts = []
     simulate(
-        dut, bench,
-        background=[watch(lasts, dut.last), watch(seen, dut.valid, dut.results)],
-    )  # fmt: skip
-    assert [cycle for cycle, _ in seen] == [cycle + dut.latency for (cycle,) in lasts]
-    found = [[results[o] for o in range(fold.output_lanes)] for _, results in seen]
+        dut, bench, background=[watch(lasts, last), watch(seen, Const(1), dut.results)]
+    )
+    results = [seen[cycle + dut.latency][1] for (cycle,) in lasts]
+    found = [[result[o] for o in range(fold.output_lanes)] for result in results]
     for i, (x, matrix) in enumerate(tokens):
         got = sum(found[i * fold.output_steps : (i + 1) * fold.output_steps], [])
         want = [sum(a * b for a, b in zip(row, x, strict=True)) for row in matrix]

@@ -17,6 +17,15 @@ SMALL = {
         head_dim=4, value_dim=3, code_bits=5, anchors=3, max_tokens=20, cycles_per_token=1,
         parameter_sets=2, bus_bytes=8,
     ),
+    "every cycle, cells in rows and columns": Config(
+        head_dim=5, value_dim=19, code_bits=11, max_tokens=9, cycles_per_token=1,
+        parameter_sets=2, bus_bytes=32, hash="linear", weights="ternary", output_width=8,
+        state_banks=3,
+    ),
+    "every cycle, own value": Config(
+        head_dim=4, value_dim=9, code_bits=6, max_tokens=20, cycles_per_token=1,
+        parameter_sets=2, bus_bytes=32, hash="linear", value_term="own", offset_fraction=1,
+    ),
     "primes": Config(
         head_dim=7, value_dim=5, code_bits=11, anchors=3, max_tokens=37, cycles_per_token=8,
         parameter_sets=5, bus_bytes=3, token_width=5, value_width=7, output_width=11,
