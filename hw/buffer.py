@@ -14,5 +14,5 @@ class DeepBuffer(SyncFIFOBuffered):
 
     def elaborate(self, platform):
         m = super().elaborate(platform)
-        m.submodules.storage.attrs["no_rw_check"] = 1
+        m.submodules.storage.attrs.update(ram_style="block", no_rw_check=1)
         return m

@@ -170,9 +170,11 @@ class Datapath:
         So there is nothing to check. A memory is read ahead, into a register: no code is there
         sooner than two cycles after what waits for it.
         """
-        depth = self.hashing.depth
+        depth, attrs = self.hashing.depth, {"no_rw_check": 1}
+        if self.config.cycles_per_token == 1:  # it is wide, and would be many small memories
+            attrs["ram_style"] = "block"
         m.submodules.companions = places = memory.Memory(
-            shape=unsigned(len(companion)), depth=depth, init=[], attrs={"no_rw_check": 1}
+            shape=unsigned(len(companion)), depth=depth, init=[], attrs=attrs
         )
         write = places.write_port()
         read = places.read_port()

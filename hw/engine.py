@@ -94,7 +94,9 @@ class Engine(wiring.Component):
         connect(m, datapath.o, sender.i)
         connect(m, sender.o, flipped(self.o))
 
-        m.submodules.decoder = decoder = WriteDecoder(Layout(c), c.parameter_sets + 1)
+        m.submodules.decoder = decoder = WriteDecoder(
+            Layout(c), c.parameter_sets + 1, hops=1 if c.cycles_per_token == 1 else 0
+        )
         connect(m, flipped(self.write), decoder.i)
         m.d.comb += decoder.slot.eq(slots.shadow)
         for home in datapath.homes:

@@ -84,7 +84,8 @@ class HashUnit(wiring.Component):
     @property
     def depth(self):
         """Tokens that may be inside at once."""
-        return -(-self.latency // self.config.cycles_per_token) + 2
+        k = self.config.cycles_per_token
+        return -(-self.latency // k) + 2 + (k == 1)
 
     def elaborate(self, platform):
         m = Module()
@@ -96,13 +97,13 @@ class HashUnit(wiring.Component):
         wait = Signal(range(c.cycles_per_token))
         start = Signal()
         leave = Signal()
-        room = inside != self.depth
-        if c.cycles_per_token > 1:  # known a cycle ahead: only a start can take the room away
-            ready = Signal()
+        # Known a cycle ahead: only a start can take the room away.
+        ready = Signal()
+        if c.cycles_per_token > 1:
             longer = wait[1:].any() if len(wait) > 1 else 0
-            m.d.sync += ready.eq(~longer & room & ~start)
-        else:
-            ready = room
+            m.d.sync += ready.eq(~longer & (inside != self.depth) & ~start)
+        else:  # one may start in this cycle, too, and has its place
+            m.d.sync += ready.eq(inside < self.depth - 1)
         m.d.comb += [
             self.i.ready.eq(ready),
             start.eq(self.i.valid & self.i.ready),

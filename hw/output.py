@@ -131,7 +131,9 @@ class Collector(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         words, layout = self.words, Result(self.config)
-        kind = DeepBuffer if self.config.waiting_tokens else SyncFIFOBuffered
+        # Whole tokens are few bits of many small memories, or whole words of a few large ones.
+        whole_tokens = self.config.waiting_tokens or self.config.cycles_per_token == 1
+        kind = DeepBuffer if whole_tokens else SyncFIFOBuffered
         m.submodules.buffer = buffer = kind(width=layout.size, depth=self.depth * words.count)
         free = Signal(range(self.depth + 1), init=self.depth)
         take = Signal()
@@ -148,7 +150,8 @@ class Collector(wiring.Component):
         with m.If(self.i.valid):
             m.d.sync += place.eq(Mux(full, 0, place + 1))
         for i, home in enumerate(elements):
-            with m.If(self.i.valid & (place == i)):
+            # A word of one block is written before another can be here.
+            with m.If((self.i.valid & (place == i)) | (words.blocks == 1)):
                 m.d.sync += home.eq(block.elements.as_value())
         held = Signal()
         kept = Signal(layout.size, reset_less=True)

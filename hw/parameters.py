@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.layout import REGIONS, WORD_BITS
-from hw.pipeline import below, register
+from hw.pipeline import below, delays, register
 
 __all__ = [
     "IN_FLIGHT", "ParameterMemory", "ParameterWord", "ParameterWrite", "SlotTable", "WriteDecoder",
@@ -78,6 +78,8 @@ class WriteDecoder(wiring.Component):
     ----------
     layout : ecoformer.layout.Layout
     slots : int
+    hops : int
+        Cycles more that a word is on its way.
 
     Members
     -------
@@ -87,8 +89,9 @@ class WriteDecoder(wiring.Component):
         Without words of regions or rows that there are not.
     """
 
-    def __init__(self, layout, slots):
+    def __init__(self, layout, slots, hops=0):
         self.layout = layout
+        self.hops = hops
         super().__init__(
             {
                 "i": In(ParameterWord()),
@@ -99,15 +102,17 @@ class WriteDecoder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.d.sync += self.o.enable.eq(0)
+        enable = Signal(len(self.o.enable))
+        m.d.sync += enable.eq(0)
         for region in self.layout.regions.values():
             # What is beyond the last row may be written where nothing is read.
             found = (self.i.region == region.index) & below(self.i.row, 1 << region.address_bits)
-            m.d.sync += self.o.enable[region.index].eq(self.i.enable & found)
+            m.d.sync += enable[region.index].eq(self.i.enable & found)
+        m.d.comb += self.o.enable.eq(delays(m, enable, self.hops, name="enable", reset=True)[-1])
         for name in ("row", "word", "data"):
-            late = register(m, getattr(self.i, name), name=name)
+            late = delays(m, getattr(self.i, name), 1 + self.hops, name=name)[-1]
             m.d.comb += getattr(self.o, name).eq(late)
-        m.d.comb += self.o.slot.eq(register(m, self.slot, name="slot"))
+        m.d.comb += self.o.slot.eq(delays(m, self.slot, 1 + self.hops, name="slot")[-1])
         return m
 
 

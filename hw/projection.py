@@ -16,6 +16,9 @@ from hw.systolic import ROWS, blocks
 
 __all__ = ["Projection"]
 
+HOP = 3
+"""Cycles from some rows to the next, where a vector travels."""
+
 
 class Projection(wiring.Component):
     """Code of one vector, folded over at most k cycles.
@@ -53,7 +56,7 @@ class Projection(wiring.Component):
         self.slots = slots
         self.bits = Arithmetic(config)
         self.fold = config.projection_fold
-        # At a token every cycle the vector travels from some rows to the next.
+        # At a token every cycle the vector travels from some rows to the next, which may be far.
         rows = self.fold.output_lanes
         self.parts = blocks(rows, ROWS if config.cycles_per_token == 1 else rows)
         self.products = [
@@ -83,7 +86,7 @@ class Projection(wiring.Component):
     @property
     def latency(self):
         """Cycles from ``start`` to ``done``: steps, memory, product, comparison, collection."""
-        last = len(self.parts) - 1
+        last = HOP * (len(self.parts) - 1)
         return self.fold.steps + ParameterMemory.LATENCY + self.products[0].latency + 2 + last
 
     def elaborate(self, platform):
@@ -93,22 +96,22 @@ class Projection(wiring.Component):
         slot = Signal(len(self.slot))
         with m.If(self.start):
             m.d.sync += slot.eq(self.slot)
-        memory_time, last = ParameterMemory.LATENCY, len(self.parts) - 1
+        memory_time, last = ParameterMemory.LATENCY, HOP * (len(self.parts) - 1)
         m.d.comb += [steps.start.eq(self.start), self.active.eq(steps.active)]
 
         block = delay(m, self._block(m, steps), memory_time - 1, name="block")
         passing = [
-            delays(m, value, last, name=name)
+            delays(m, value, last, name=name)[::HOP]
             for name, value in (
                 ("vector", block), ("step", steps.step), ("output_step", steps.output_step),
                 ("slot", slot),
             )
         ]  # fmt: skip
-        firsts = delays(m, steps.first, last, name="first", reset=True)
+        firsts = delays(m, steps.first, last, name="first", reset=True)[::HOP]
         found = []
         for index, arriving in enumerate(zip(firsts, *passing, strict=True)):
             bits = self._part(m, index, *arriving)
-            found.append(delays(m, bits, last - index, name=f"reached_{index}")[-1])
+            found.append(delay(m, bits, last - HOP * index, name=f"reached_{index}"))
 
         travel = self.latency - fold.steps
         code = Signal(fold.output_steps * fold.output_lanes, reset_less=True)

@@ -108,8 +108,13 @@ class SystolicArray(wiring.Component):
 
     @property
     def plain_time(self):
-        """Cycles from a query to Σ values in column 0; it is kept below the last row of cells."""
-        return len(self.rows) - 1 + Cell.ROW_LATENCY
+        """Cycles from a query to Σ values in column 0."""
+        return self._plain_place + Cell.ROW_LATENCY
+
+    @property
+    def _plain_place(self):
+        """Row of cells beside which Σ values is kept: the last but one, for it is multiplied."""
+        return max(0, len(self.rows) - 2)
 
     @property
     def latency(self):
@@ -160,10 +165,10 @@ class SystolicArray(wiring.Component):
                     1, len(column), self.plain_width, self.value_width, self.banks
                 )
                 m.d.comb += [
-                    _steering(plain).eq(steering[below + g]),
+                    _steering(plain).eq(steering[self._plain_place + g]),
                     plain.accumulate.eq(1),
                     plain.signs.eq(1),
-                    plain.values.as_value().eq(values[below + g]),
+                    plain.values.as_value().eq(values[self._plain_place + g]),
                     *(self.plain[i].eq(plain.row[index]) for index, i in enumerate(column)),
                 ]
         return m

@@ -13,12 +13,18 @@ __all__ = ["copy_registers"]
 FLIP_FLOP = "TRELLIS_FF"
 SHARED = ("CLK", "CE", "LSR")
 """Pins that the flip-flops of a slice share, and a tile has few of."""
+DATA = ("DI", "M")
+"""What a flip-flop takes."""
 LIMIT = 64
 """Cell pins that one flip-flop may drive; 64 are the bits of some four lanes."""
 NEAR_LIMIT = 32
 """The same in a large design, where the lanes that one register reaches lie far apart."""
 LARGE = 32768
 """Flip-flops of a large design; it fills two fifths of the largest device."""
+SMALL_MEMORY = "TRELLIS_DPR16X4"
+WRITE_LIMIT = 8
+"""Pins of small memories that one flip-flop may write by in a large design. What is written to all
+of them alike holds none of them together, so they lie where their words are read."""
 SCOPE = "$scopeinfo"
 FEW = 8
 """Loads that are not worth a register for each of their components."""
@@ -46,11 +52,27 @@ def copy_registers(module):
     flip_flops = sum(cell["type"] == FLIP_FLOP for cell in module["cells"].values())
     large = flip_flops >= LARGE
     limit = NEAR_LIMIT if large else LIMIT
+    copies = 0
     # Copies for enables load what is before them, so they come first.
-    copies = _copy_for(module, lambda pin: pin == "CE", ENABLE_LIMIT)
+    for counts, most in ((_enables, ENABLE_LIMIT), (_carries, limit)):
+        if large:
+            copies += _copy_apart(module, counts)
+        copies += _copy_for(module, counts, most)
     if large:
-        copies += _copy_apart(module)
-    return copies + _copy_for(module, lambda pin: pin not in SHARED, limit)
+        copies += _copy_for(module, _writes, WRITE_LIMIT)
+    return copies
+
+
+def _enables(cell, pin):
+    return pin == "CE"
+
+
+def _carries(cell, pin):
+    return pin not in SHARED
+
+
+def _writes(cell, pin):
+    return cell["type"] == SMALL_MEMORY and pin in ("DI", "WAD", "WRE")
 class _Copying:
     """Registers of a module with what they load, so that a load can be given a copy.
 
@@ -58,7 +80,7 @@ class _Copying:
     ----------
     module : dict
     counts : callable
-        ``counts(pin)``: whether a pin is a load.
+        ``counts(cell, pin)``: whether a pin is a load.
     """
 
     def __init__(self, module, counts):
@@ -71,7 +93,7 @@ class _Copying:
             if cell["type"] == FLIP_FLOP:
                 self.drivers[cell["connections"]["Q"][0]] = name
             for pin, nets in cell["connections"].items():
-                if cell["port_directions"][pin] == "input" and counts(pin):
+                if cell["port_directions"][pin] == "input" and counts(cell, pin):
                     for place, net in enumerate(nets):
                         self.loads.setdefault(net, []).append((name, pin, place))
         self.free = 1 + max((net for net in _nets(module) if isinstance(net, int)), default=1)
@@ -100,7 +122,7 @@ class _Copying:
             self.cells[reader]["connections"][pin][place] = self.free
         sources = []
         for pin, nets in copy["connections"].items():
-            if pin != "Q" and self.counts(pin):
+            if pin != "Q" and self.counts(copy, pin):
                 for place, source in enumerate(nets):
                     self.loads.setdefault(source, []).append((name, pin, place))
                     sources.append(source)
@@ -125,14 +147,16 @@ def _copy_for(module, counts, limit):
     return work.copies
 
 
-def _copy_apart(module):
+def _copy_apart(module, counts):
     """Give every component a copy of a register of its own that steers several, in place.
 
     Components take what they are given a register each, but synthesis finds those with the same
-    content and keeps one, wherever its loads lie.
+    content and keeps one, wherever its loads lie. The same goes for the register before it, and so
+    on: a chain becomes one for each component, besides the one that goes on.
     """
     scopes = {name for name, cell in module["cells"].items() if cell["type"] == SCOPE}
-    work = _Copying(module, lambda pin: pin not in SHARED)
+    work = _Copying(module, counts)
+    owner = {}  # component by a copy that was made for it
 
     def component(cell):
         parts = cell.split(".")
@@ -140,18 +164,30 @@ def _copy_apart(module):
             parts.pop()
         return ".".join(parts)
 
-    for net in list(work.drivers):
+    waiting = list(work.drivers)
+    while waiting:
+        net = waiting.pop()
         found = {}
         for load in work.loads.get(net, ()):
-            if work.cells[load[0]]["type"] != FLIP_FLOP:
-                found.setdefault(component(load[0]), []).append(load)
+            cell, pin, _ = load
+            if cell in owner:
+                found.setdefault(owner[cell], []).append(load)
+            elif pin not in DATA:  # what goes on in a register goes on from the original
+                found.setdefault(component(cell), []).append(load)
         steered = sum(map(len, found.values()))
-        if len(found) < 2 or steered <= FEW:
+        for_copies = any(load[0] in owner for group in found.values() for load in group)
+        if len(found) < 2 or (steered <= FEW and not for_copies):
             continue
+        name = work.drivers[net]
+        if for_copies and work.cells[name]["parameters"].get("CEMUX", "").strip() != "1":
+            continue  # it waits for something, which has no copies
         if steered == len(work.loads[net]):  # nothing else is left to the original
-            found.pop(component(work.drivers[net]), None) or found.popitem()
-        for group in found.values():
-            work.move(net, group)
+            found.pop(component(name), None) or found.popitem()
+        for place, group in found.items():
+            copied = work.free
+            sources = work.move(net, group)
+            owner[work.drivers[copied]] = place
+            waiting += [source for source in sources if source in work.drivers]
     return work.copies
 
 

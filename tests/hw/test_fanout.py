@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from hw.synth.fanout import ENABLE_LIMIT, FEW, LIMIT, NEAR_LIMIT, copy_registers
+from hw.synth.fanout import ENABLE_LIMIT, FEW, LIMIT, NEAR_LIMIT, WRITE_LIMIT, copy_registers
 
 CLOCK, ENABLE = 2, 3
 
@@ -13,7 +13,7 @@ CLOCK, ENABLE = 2, 3
 def flip_flop(d, q):
     return {
         "type": "TRELLIS_FF",
-        "parameters": {"CEMUX": "CE"},
+        "parameters": {"CEMUX": "1 "},
         "attributes": {},
         "port_directions": {"CLK": "input", "CE": "input", "DI": "input", "Q": "output"},
         "connections": {"CLK": [CLOCK], "CE": [ENABLE], "DI": [d], "Q": [q]},
@@ -186,7 +186,7 @@ def test_in_a_large_design_every_component_has_a_register_of_its_own(monkeypatch
     monkeypatch.setattr("hw.synth.fanout.LARGE", 2)
     module = make(12)
     assert set(with_components(module, 3).values()) == {11}
-    assert copy_registers(module) == 3
+    assert copy_registers(module) == 6
     sources = {}
     for name, cell in module["cells"].items():
         if "." in name:
@@ -195,7 +195,36 @@ def test_in_a_large_design_every_component_has_a_register_of_its_own(monkeypatch
     nets = set.union(*sources.values())
     assert len(nets) == 3 and 11 not in nets  # the original goes on to the next of its chain
     assert all(origin(module, net) == (9, 2) for net in nets)
+    drivers = {cell["connections"]["Q"][0]: cell for cell in module["cells"].values()
+               if cell["type"] == "TRELLIS_FF"}  # fmt: skip
+    before = {drivers[net]["connections"]["DI"][0] for net in nets}
+    assert len(before) == 3 and 10 not in before  # and so is what comes before it
     assert module["cells"]["next"]["connections"]["DI"] == [11]
+
+
+def test_what_waits_for_an_enable_has_no_copies_for_copies(monkeypatch):
+    monkeypatch.setattr("hw.synth.fanout.LARGE", 2)
+    module = make(12)
+    with_components(module, 3)
+    module["cells"]["stage0"]["parameters"]["CEMUX"] = "CE"
+    assert copy_registers(module) == 3
+
+
+def test_memories_are_written_by_registers_of_their_own(monkeypatch):
+    monkeypatch.setattr("hw.synth.fanout.LARGE", 2)
+    module = make(2)
+    for i in range(3 * WRITE_LIMIT):
+        net = 7000 + i
+        module["cells"][f"m{i}"] = {
+            "type": "TRELLIS_DPR16X4", "parameters": {}, "attributes": {},
+            "port_directions": {"DI": "input", "DO": "output"},
+            "connections": {"DI": [11], "DO": [net]},
+        }  # fmt: skip
+        module["netnames"][f"word_{i}"] = {"bits": [net], "hide_name": 0, "attributes": {}}
+    assert copy_registers(module) == 2
+    words = [module["cells"][f"m{i}"]["connections"]["DI"][0] for i in range(3 * WRITE_LIMIT)]
+    for i in range(0, len(words), WRITE_LIMIT):
+        assert len(set(words[i : i + WRITE_LIMIT])) == 1
 
 
 def test_few_loads_and_smaller_designs_share_a_register(monkeypatch):
