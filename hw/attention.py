@@ -171,7 +171,8 @@ class AccumulateCore(wiring.Component):
         operand_first = Signal()
         operand_last = Signal()
         operand_bank = Signal(sequences.bank.shape())
-        with m.If(key_go):
+        # At a token every cycle what is no key is replaced before it could be accumulated.
+        with m.If(key_go | (c.cycles_per_token == 1)):
             m.d.sync += [
                 operand.eq(key),
                 operand_first.eq(sequences.first),

@@ -3,6 +3,7 @@
 
 from amaranth import *
 from amaranth.lib import memory
+from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import connect
 
 from ecoformer.arithmetic import SHIFT_WIDTH
@@ -10,6 +11,7 @@ from ecoformer.layout import Layout
 from ecoformer.units import units
 from hw.attention import AccumulateCore, SystolicCore
 from hw.bucketed import BucketedCore
+from hw.buffer import DeepBuffer
 from hw.hashing import WAITING, hash_unit
 from hw.normaliser import Normaliser
 from hw.output import Collector, Words
@@ -168,13 +170,25 @@ class Datapath:
         """What waits for its code: in order, and never more or less than the hash unit admits.
 
         So there is nothing to check. A memory is read ahead, into a register: no code is there
-        sooner than two cycles after what waits for it.
+        sooner than two cycles after what waits for it. At a token every cycle what decides about
+        the next token comes from a register, and the many values from block RAM.
         """
-        depth, attrs = self.hashing.depth, {"no_rw_check": 1}
-        if self.config.cycles_per_token == 1:  # it is wide, and would be many small memories
-            attrs["ram_style"] = "block"
+        depth = self.hashing.depth
+        if self.config.cycles_per_token == 1:
+            values = len(self.core.keys.payload.v.as_value())
+            found = []
+            for name, kind, part in (
+                ("values", DeepBuffer, companion[:values]),
+                ("companions", SyncFIFOBuffered, companion[values:]),
+            ):
+                m.submodules[name] = buffer = kind(width=len(part), depth=depth)
+                m.d.comb += [
+                    buffer.w_data.eq(part), buffer.w_en.eq(push), buffer.r_en.eq(pop)
+                ]
+                found.append(buffer.r_data)
+            return Cat(*found)
         m.submodules.companions = places = memory.Memory(
-            shape=unsigned(len(companion)), depth=depth, init=[], attrs=attrs
+            shape=unsigned(len(companion)), depth=depth, init=[], attrs={"no_rw_check": 1}
         )
         write = places.write_port()
         read = places.read_port()

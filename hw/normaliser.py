@@ -22,7 +22,7 @@ __all__ = ["Normaliser", "Quotients"]
 class Quotients(data.StructLayout):
     """A few output elements of one token; ``final`` marks the token's last.
 
-    ``guarded``: the denominator was not positive.
+    ``guarded``: the denominator was not positive. Elements of a bad packet are 0.
     """
 
     def __init__(self, config):
@@ -83,12 +83,14 @@ class Normaliser(wiring.Component):
         groups = columns(self.config)
         last = len(groups) - 1
         arrived = delays(m, self.i.valid, last, name="arrived", reset=True)
+        errors = delays(m, block.tag.error, last, name="error")
         denominators = delays(m, block.denominator, last, name="denominator")
         for g, lanes in enumerate(groups):
             m.submodules[f"divider_{g}"] = divider = Divider(self.config, len(lanes))
             m.d.comb += [
                 divider.valid.eq(arrived[g]),
                 divider.denominator.eq(denominators[g]),
+                divider.error.eq(errors[g]),
                 *(divider.numerators[i].eq(block.numerators[n]) for i, n in enumerate(lanes)),
             ]
             for i, lane in enumerate(lanes):
@@ -129,9 +131,11 @@ class Divider(wiring.Component):
         A block is there; every ``interval`` cycles at most.
     numerators, denominator : ``In``
         As of `hw.tokens.Block`.
+    error : ``In(1)``
+        Of a bad packet, whose result is 0.
     quotients : ``Out(ArrayLayout(signed(output_width), lanes))``
     guarded : ``Out(1)``
-        The denominator was not positive.
+        The denominator was not positive, or the packet bad.
     """
 
     def __init__(self, config, lanes):
@@ -143,6 +147,7 @@ class Divider(wiring.Component):
                 "valid": In(1),
                 "numerators": In(data.ArrayLayout(signed(bits.numerator_width), lanes)),
                 "denominator": In(signed(bits.denominator_width)),
+                "error": In(1),
                 "quotients": Out(data.ArrayLayout(signed(config.output_width), lanes)),
                 "guarded": Out(1),
             }
@@ -154,7 +159,8 @@ class Divider(wiring.Component):
         width = c.output_width
         valid = delay(m, self.valid, 2, name="valid", reset=True)
         divisor_1 = register(m, self.denominator, name="divisor_1")
-        positive = register(m, divisor_1 > 0, name="positive")
+        error = register(m, self.error, name="error")
+        positive = register(m, (divisor_1 > 0) & ~error, name="positive")
         divisor = register(m, divisor_1, name="divisor_2")
 
         low, high, pairs = [], [], []

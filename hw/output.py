@@ -239,7 +239,7 @@ class Sender(wiring.Component):
         result = self.i.payload
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [
-                waiting.eq(Mux(result.tag.error, 0, self._bytes(result))),
+                waiting.eq(self._bytes(result)),
                 left.eq(
                     Mux(result.tag.error, 1, Mux(result.end, words.last_beats, words.beats))
                 ),

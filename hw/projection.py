@@ -126,16 +126,17 @@ class Projection(wiring.Component):
     def _part(self, m, index, first, vector, step, output_step, slot):
         """Bits of some rows."""
         rows, product = self.parts[index], self.products[index]
-        m.submodules[f"product_{index}"] = product
-        regions, inputs = Layout(self.config).regions, self.fold.input_lanes
-        found = {}
-        for name, lanes in (("projection", inputs), ("threshold", 1)):
-            found[name] = memory = ParameterMemory(
-                regions[name], self.slots, range(rows.start * lanes, rows.stop * lanes)
-            )
-            m.submodules[f"{name}_{index}"] = memory
+        regions, lanes = Layout(self.config).regions, self.fold.input_lanes
+        matrix, threshold = (
+            ParameterMemory(regions[name], self.slots, range(rows.start * n, rows.stop * n))
+            for name, n in (("projection", lanes), ("threshold", 1))
+        )
+        suffix = f"_{index}" if len(self.parts) > 1 else ""
+        m.submodules[f"product{suffix}"] = product
+        m.submodules[f"matrix{suffix}"] = matrix
+        m.submodules[f"threshold{suffix}"] = threshold
+        for memory in (matrix, threshold):
             wiring.connect(m, wiring.flipped(self.write), memory.write)
-        matrix, threshold = found["projection"], found["threshold"]
         late_first = delay(m, first, ParameterMemory.LATENCY, name=f"first_{index}", reset=True)
         m.d.comb += [
             matrix.slot.eq(slot),

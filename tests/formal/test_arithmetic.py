@@ -189,7 +189,7 @@ def quotient(config, half=1):
     dut, f = bench.dut, config.output_fraction
     assert dut.interval == 1  # feeds forward only
     numerator, denominator = dut.i.payload.numerators[0], dut.i.payload.denominator
-    valid = dut.i.valid
+    valid, error = dut.i.valid, dut.i.payload.tag.error
     limit = (config.code_bits << config.offset_fraction) + dut.bits.max_offset
     limit *= config.max_tokens << (config.value_width - 1)
     bench.assume((numerator <= limit) & (numerator >= -limit))
@@ -197,21 +197,22 @@ def quotient(config, half=1):
         numerator = bench.past(numerator, f"numerator_{stage}")
         denominator = bench.past(denominator, f"denominator_{stage}")
         valid = bench.past(valid & ~bench.reset, f"valid_{stage}")
+        error = bench.past(error, f"error_{stage}")
     out = dut.o.payload.elements[0]
     top = 1 << (config.output_width - 1)
     double = 2 * denominator
     shifted = (numerator << (f + 1)) + half * denominator
     low, high = out * double <= shifted, shifted < (out + 1) * double
+    guarded = (denominator <= 0) | error
     good = Mux(
-        denominator <= 0,
+        guarded,
         out == 0,
         (low | (out == -top)) & (high | (out == top - 1)),
     )
     bench.always("the quotient is ⌊(2^(f+1)·num + den) / (2·den)⌋, saturated",
                  ~(valid & dut.o.valid) | good)  # fmt: skip
-    bench.always("guarded where den ≤ 0",
-                 ~(valid & dut.o.valid)
-                 | (dut.o.payload.guarded == (denominator <= 0)))  # fmt: skip
+    bench.always("guarded where den ≤ 0 or the packet is bad",
+                 ~(valid & dut.o.valid) | (dut.o.payload.guarded == guarded))  # fmt: skip
     bench.reach("a quotient of 3", dut.o.valid & valid & (out == 3))
     return bench
 

@@ -98,6 +98,30 @@ def test_tables_in_block_ram_are_exact(builds, tmp_path):
 
 
 @needs.icarus
+def test_the_netlist_of_cells_in_rows_and_columns_is_exact(builds, tmp_path, monkeypatch):
+    """With the copies that a large design gets."""
+    monkeypatch.setattr("hw.synth.fanout.LARGE", 0)
+    config = Config(
+        head_dim=3, value_dim=9, code_bits=5, hash="linear", weights="ternary", value_width=4,
+        token_width=4, output_width=8, output_fraction=3, max_tokens=6, cycles_per_token=1,
+        parameter_sets=2, bus_bytes=16,
+    )  # fmt: skip
+    figures = synthesise(
+        emitted(config, "small"), "small", TARGETS["ecp5"], tmp_path, units=False
+    )
+    assert figures["cells"]["DP16KD"]
+    rng = np.random.default_rng(2)
+    image = random_image(config, rng, sets=2)
+    workload = random_workload(config, rng, 6, lengths=(1, 6), sets=2)
+    netlist = (tmp_path / "netlist.v").read_text()
+    for stall in (0.0, 0.4):
+        _, report = verify_mapped(
+            config, image, workload, netlist, "ecp5", build_dir=builds, stall=stall
+        )
+        assert report.ok, "\n".join(map(str, report.mismatches[:10]))
+
+
+@needs.icarus
 @pytest.mark.parametrize("mapped", ["ecp5"], indirect=True)
 def test_a_wrong_cell_is_seen(mapped, builds):
     target, netlist, _ = mapped
