@@ -131,10 +131,14 @@ class Projection(wiring.Component):
             ParameterMemory(regions[name], self.slots, range(rows.start * n, rows.stop * n))
             for name, n in (("projection", lanes), ("threshold", 1))
         )
-        suffix = f"_{index}" if len(self.parts) > 1 else ""
-        m.submodules[f"product{suffix}"] = product
-        m.submodules[f"matrix{suffix}"] = matrix
-        m.submodules[f"threshold{suffix}"] = threshold
+        if len(self.parts) == 1:
+            m.submodules.product = product
+            m.submodules.matrix = matrix
+            m.submodules.threshold = threshold
+        else:
+            m.submodules[f"product_{index}"] = product
+            m.submodules[f"projection_{index}"] = matrix
+            m.submodules[f"threshold_{index}"] = threshold
         for memory in (matrix, threshold):
             wiring.connect(m, wiring.flipped(self.write), memory.write)
         late_first = delay(m, first, ParameterMemory.LATENCY, name=f"first_{index}", reset=True)
