@@ -190,8 +190,8 @@ class Collector(wiring.Component):
 class Sender(wiring.Component):
     """Sends words as beats: elements sign-extended to bytes, zero-padded, low beat first.
 
-    A token with the error bit is one zero beat. Back-to-back words leave no gap. Every output is
-    defined from reset on, valid or not.
+    A token with the error bit is one beat, of zeros like its elements. Back-to-back words leave no
+    gap. Every output is defined from reset on, valid or not.
 
     Parameters
     ----------

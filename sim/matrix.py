@@ -67,7 +67,7 @@ def edge_configs():
     for k in FOLDINGS:
         configs[f"cycles_per_token={k}"] = Config(**base | {"cycles_per_token": k, "bus_bytes": 16})
     for term in CHOICES["value_term"][0]:  # a state of several columns of cells
-        wide = {"cycles_per_token": 1, "code_bits": 13, "value_dim": 19, "bus_bytes": 32}
+        wide = {"cycles_per_token": 1, "code_bits": 13, "value_dim": 19, "bus_bytes": 64}
         configs[f"cycles_per_token=1, value_term={term}"] = Config(
             **base | wide | {"value_term": term}
         )
