@@ -318,6 +318,11 @@ class Config:
         return Fold(self.code_bits, 1, self.cycles_per_token)
 
     @property
+    def is_full_rate(self):
+        """Whether a token is taken every cycle, so that no unit works on one for several."""
+        return self.cycles_per_token == 1
+
+    @property
     def is_serial(self):
         """Whether every unit has one lane and a beat is an element, so that none needs a vector.
 

@@ -15,10 +15,10 @@ from hw.elements import ElementQueue
 from hw.pipeline import Steps, block_of, delay, delays, register
 from hw.sequences import SequenceQueue
 from hw.state import SignedSum, StateArray
-from hw.systolic import SystolicArray, columns
+from hw.systolic import columns
 from hw.tokens import Key, core_signature
 
-__all__ = ["AccumulateCore", "SystolicCore"]
+__all__ = ["AccumulateCore"]
 
 
 class AccumulateCore(wiring.Component):
@@ -172,7 +172,7 @@ class AccumulateCore(wiring.Component):
         operand_last = Signal()
         operand_bank = Signal(sequences.bank.shape())
         # At a token every cycle what is no key is replaced before it could be accumulated.
-        with m.If(key_go | (c.cycles_per_token == 1)):
+        with m.If(key_go | c.is_full_rate):
             m.d.sync += [
                 operand.eq(key),
                 operand_first.eq(sequences.first),
@@ -451,59 +451,6 @@ class AccumulateCore(wiring.Component):
             self.blocks.valid.eq(
                 delay(m, steps.last & has_query, travel, name="block_valid", reset=True)
             ),
-        ]
-
-
-class SystolicCore(AccumulateCore):
-    """Linear form as in `AccumulateCore`, at a token every cycle: its state is a systolic array.
-
-    Numerators are late by their column, as :func:`hw.systolic.columns` says.
-
-    Parameters
-    ----------
-    config : Config
-    """
-
-    def _make_state(self):
-        c, bits = self.config, self.bits
-        self.value_sums = None
-        self.state = SystolicArray(
-            inputs=c.code_bits,
-            outputs=c.value_dim,
-            width=bits.state_width,
-            value_width=c.value_width,
-            result_width=bits.value_sum_width,
-            banks=self.banks,
-            plain_width=bits.plain_sum_width if c.value_term == "sum" else None,
-        )
-
-    @property
-    def sum_time(self):
-        """As in `AccumulateCore`; in column 0."""
-        return self.state.latency
-
-    @property
-    def offset_time(self):
-        """As in `AccumulateCore`; in column 0. A token's own values are read just in time."""
-        own = self.state.latency - 2
-        return own if self.config.value_term == "own" else self.state.plain_time
-
-    def _walk_state(self, m, state, steps, sequences, code, query):
-        m.d.comb += state.signs.eq(code)
-        return query
-
-    def _sums(self, m, steps, signs, has_query):
-        m.d.comb += self.state.query.eq(signs)
-        return self.state.sums
-
-    def _offset_values(self, m, query_key, steps):
-        if self.config.value_term == "sum":
-            return self.state.plain
-        own = super()._offset_values(m, query_key, steps)
-        return [
-            delays(m, own[i], g, name=f"own_value_{i}")[-1]
-            for g, lanes in enumerate(columns(self.config))
-            for i in lanes
         ]
 
 

@@ -9,9 +9,10 @@ from amaranth.lib.wiring import connect
 from ecoformer.arithmetic import SHIFT_WIDTH
 from ecoformer.layout import Layout
 from ecoformer.units import units
-from hw.attention import AccumulateCore, SystolicCore
+from hw.attention import AccumulateCore
 from hw.bucketed import BucketedCore
 from hw.buffer import DeepBuffer
+from hw.full_rate import SystolicCore
 from hw.hashing import WAITING, hash_unit
 from hw.normaliser import Normaliser
 from hw.output import Collector, Words
@@ -174,7 +175,7 @@ class Datapath:
         the next token comes from a register, and the many values from block RAM.
         """
         depth = self.hashing.depth
-        if self.config.cycles_per_token == 1:
+        if self.config.is_full_rate:
             values = len(self.core.keys.payload.v.as_value())
             found = []
             for name, kind, part in (

@@ -95,7 +95,7 @@ class Engine(wiring.Component):
         connect(m, sender.o, flipped(self.o))
 
         m.submodules.decoder = decoder = WriteDecoder(
-            Layout(c), c.parameter_sets + 1, hops=1 if c.cycles_per_token == 1 else 0
+            Layout(c), c.parameter_sets + 1, hops=int(c.is_full_rate)
         )
         connect(m, flipped(self.write), decoder.i)
         m.d.comb += decoder.slot.eq(slots.shadow)

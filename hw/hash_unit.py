@@ -84,8 +84,8 @@ class HashUnit(wiring.Component):
     @property
     def depth(self):
         """Tokens that may be inside at once."""
-        k = self.config.cycles_per_token
-        return -(-self.latency // k) + 2 + (k == 1)
+        c = self.config
+        return -(-self.latency // c.cycles_per_token) + 2 + c.is_full_rate
 
     def elaborate(self, platform):
         m = Module()
@@ -99,7 +99,7 @@ class HashUnit(wiring.Component):
         leave = Signal()
         # Known a cycle ahead: only a start can take the room away.
         ready = Signal()
-        if c.cycles_per_token > 1:
+        if not c.is_full_rate:
             longer = wait[1:].any() if len(wait) > 1 else 0
             m.d.sync += ready.eq(~longer & (inside != self.depth) & ~start)
         else:  # one may start in this cycle, too, and has its place

@@ -132,7 +132,7 @@ class Collector(wiring.Component):
         m = Module()
         words, layout = self.words, Result(self.config)
         # Whole tokens are few bits of many small memories, or whole words of a few large ones.
-        whole_tokens = self.config.waiting_tokens or self.config.cycles_per_token == 1
+        whole_tokens = self.config.waiting_tokens or self.config.is_full_rate
         kind = DeepBuffer if whole_tokens else SyncFIFOBuffered
         m.submodules.buffer = buffer = kind(width=layout.size, depth=self.depth * words.count)
         free = Signal(range(self.depth + 1), init=self.depth)

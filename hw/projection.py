@@ -58,7 +58,7 @@ class Projection(wiring.Component):
         self.fold = config.projection_fold
         # At a token every cycle the vector travels from some rows to the next, which may be far.
         rows = self.fold.output_lanes
-        self.parts = blocks(rows, ROWS if config.cycles_per_token == 1 else rows)
+        self.parts = blocks(rows, ROWS if config.is_full_rate else rows)
         self.products = [
             MatrixVector(
                 self.fold.input_lanes, len(part), element, self.bits.projection_width,
@@ -86,8 +86,13 @@ class Projection(wiring.Component):
     @property
     def latency(self):
         """Cycles from ``start`` to ``done``: steps, memory, product, comparison, collection."""
-        last = HOP * (len(self.parts) - 1)
-        return self.fold.steps + ParameterMemory.LATENCY + self.products[0].latency + 2 + last
+        before_travel = self.fold.steps + ParameterMemory.LATENCY + self.products[0].latency + 2
+        return before_travel + self._travel
+
+    @property
+    def _travel(self):
+        """Cycles from the first rows to the last, which the others wait for."""
+        return HOP * (len(self.parts) - 1)
 
     def elaborate(self, platform):
         m = Module()
@@ -96,29 +101,29 @@ class Projection(wiring.Component):
         slot = Signal(len(self.slot))
         with m.If(self.start):
             m.d.sync += slot.eq(self.slot)
-        memory_time, last = ParameterMemory.LATENCY, HOP * (len(self.parts) - 1)
+        memory_time, travel = ParameterMemory.LATENCY, self._travel
         m.d.comb += [steps.start.eq(self.start), self.active.eq(steps.active)]
 
         block = delay(m, self._block(m, steps), memory_time - 1, name="block")
         passing = [
-            delays(m, value, last, name=name)[::HOP]
+            delays(m, value, travel, name=name)[::HOP]
             for name, value in (
                 ("vector", block), ("step", steps.step), ("output_step", steps.output_step),
                 ("slot", slot),
             )
         ]  # fmt: skip
-        firsts = delays(m, steps.first, last, name="first", reset=True)[::HOP]
+        firsts = delays(m, steps.first, travel, name="first", reset=True)[::HOP]
         found = []
         for index, arriving in enumerate(zip(firsts, *passing, strict=True)):
             bits = self._part(m, index, *arriving)
-            found.append(delay(m, bits, last - HOP * index, name=f"reached_{index}"))
+            found.append(delay(m, bits, travel - HOP * index, name=f"reached_{index}"))
 
-        travel = self.latency - fold.steps
+        waited = self.latency - fold.steps
         code = Signal(fold.output_steps * fold.output_lanes, reset_less=True)
-        with m.If(delay(m, steps.last, travel - 1, name="compared", reset=True)):
+        with m.If(delay(m, steps.last, waited - 1, name="compared", reset=True)):
             m.d.sync += code.eq(Cat(code, *found)[fold.output_lanes :])
         m.d.comb += [
-            self.done.eq(delay(m, steps.done, travel, name="done", reset=True)),
+            self.done.eq(delay(m, steps.done, waited, name="done", reset=True)),
             self.code.eq(code),
         ]
         return m
@@ -131,14 +136,12 @@ class Projection(wiring.Component):
             ParameterMemory(regions[name], self.slots, range(rows.start * n, rows.stop * n))
             for name, n in (("projection", lanes), ("threshold", 1))
         )
-        if len(self.parts) == 1:
-            m.submodules.product = product
-            m.submodules.matrix = matrix
-            m.submodules.threshold = threshold
-        else:
-            m.submodules[f"product_{index}"] = product
-            m.submodules[f"projection_{index}"] = matrix
-            m.submodules[f"threshold_{index}"] = threshold
+        alone = len(self.parts) == 1
+        for name, part in (
+            ("product", product), ("matrix" if alone else "projection", matrix),
+            ("threshold", threshold),
+        ):  # fmt: skip
+            m.submodules[name if alone else f"{name}_{index}"] = part
         for memory in (matrix, threshold):
             wiring.connect(m, wiring.flipped(self.write), memory.write)
         late_first = delay(m, first, ParameterMemory.LATENCY, name=f"first_{index}", reset=True)
@@ -167,7 +170,7 @@ class Projection(wiring.Component):
             m.d.comb += [queue.follow.eq(self.start), queue.index.eq(steps.input_step)]
             return queue.element
         vector = Signal(len(self.vector), reset_less=True)
-        with m.If(self.start | (self.config.cycles_per_token == 1)):
+        with m.If(self.start | self.config.is_full_rate):
             m.d.sync += vector.eq(self.vector)
         width = self.fold.input_lanes * self.products[0].element.width
         return register(m, block_of(vector, steps.input_block, width), name="vector_block")

@@ -33,7 +33,7 @@ ROWS, COLUMNS = 4, 8
 
 def is_systolic(config):
     """Whether the state of the engine is a `SystolicArray`."""
-    return config.dataflow == "accumulate" and config.cycles_per_token == 1
+    return config.dataflow == "accumulate" and config.is_full_rate
 
 
 def columns(config):
@@ -94,13 +94,7 @@ class SystolicArray(wiring.Component):
         super().__init__(
             {
                 "accumulate": In(1),
-                "first": In(1),
-                "last": In(1),
-                "write_bank": In(ceil_log2(banks)),
-                "read_bank": In(ceil_log2(banks)),
-                "signs": In(inputs),
-                "values": In(data.ArrayLayout(signed(value_width), outputs)),
-                "query": In(inputs),
+                **_inputs(inputs, outputs, value_width, banks),
                 "sums": Out(data.ArrayLayout(signed(result_width), outputs)),
                 **plain,
             }
@@ -197,22 +191,14 @@ class Cell(wiring.Component):
     ROW_LATENCY = 1
     """Cycles from the inputs to the row: they come from the neighbours into a register."""
 
-    def __init__(
-        self, inputs, outputs, *, width, value_width, result_width, banks, latency
-    ):
+    def __init__(self, inputs, outputs, *, width, value_width, result_width, banks, latency):
         self.result_width = result_width
         self.latency = latency
         self.state = _state(inputs, outputs, width, value_width, banks)
         sums = data.ArrayLayout(signed(result_width), outputs)
         super().__init__(
             {
-                "first": In(1),
-                "last": In(1),
-                "write_bank": In(ceil_log2(banks)),
-                "read_bank": In(ceil_log2(banks)),
-                "signs": In(inputs),
-                "values": In(data.ArrayLayout(signed(value_width), outputs)),
-                "query": In(inputs),
+                **_inputs(inputs, outputs, value_width, banks),
                 "above": In(sums),
                 "sums": Out(sums),
             }
@@ -243,6 +229,19 @@ class Cell(wiring.Component):
             result = (total + above + one)[: self.result_width].as_signed()
             m.d.comb += self.sums[output].eq(register(m, result, name=f"result_{output}"))
         return m
+
+
+def _inputs(inputs, outputs, value_width, banks):
+    """What a cell is given, and so is the whole array."""
+    return {
+        "first": In(1),
+        "last": In(1),
+        "write_bank": In(ceil_log2(banks)),
+        "read_bank": In(ceil_log2(banks)),
+        "signs": In(inputs),
+        "values": In(data.ArrayLayout(signed(value_width), outputs)),
+        "query": In(inputs),
+    }
 
 
 def _state(inputs, outputs, width, value_width, banks):

@@ -54,7 +54,11 @@ class Key(data.StructLayout):
 
 
 class Block(data.StructLayout):
-    """A few numerators of one token with its denominator; ``final`` marks the token's last."""
+    """A few numerators of one token with its denominator; ``final`` marks the token's last.
+
+    At a token every cycle numerators come later than the rest, by their column of cells
+    (:func:`hw.systolic.columns`).
+    """
 
     def __init__(self, config):
         bits = Arithmetic(config)

@@ -3,7 +3,8 @@
 A signal that steers every lane of an array reaches thousands of cells, and the way to the farthest
 of them, not logic, then bounds the clock. Each copy of its register serves neighbours only. Copies
 in turn load what is before the register, which is copied as well if it is a register: so a chain of
-two reaches LIMIT² cells, and RTL has as many registers as its arrays are large.
+two reaches LIMIT² cells, and RTL has as many registers as its arrays are large. In a large design
+every component has copies of its own besides, so that none ties together what lies apart.
 """
 
 import re
@@ -73,6 +74,8 @@ def _carries(cell, pin):
 
 def _writes(cell, pin):
     return cell["type"] == SMALL_MEMORY and pin in ("DI", "WAD", "WRE")
+
+
 class _Copying:
     """Registers of a module with what they load, so that a load can be given a copy.
 
