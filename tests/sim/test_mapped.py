@@ -76,6 +76,20 @@ def test_registers_are_those_of_the_multipliers(mapped):
             assert netlist.count(f'.REG_{side}_CLK("CLK0")') >= CONFIG.dot_fold.lanes, side
 
 
+def check_short_sequences(builds, config, path):
+    """Six of one to six tokens, at full rate and with stalls, on an ECP5."""
+    rng = np.random.default_rng(1)
+    sets = config.parameter_sets
+    image = random_image(config, rng, sets=sets)
+    workload = random_workload(config, rng, 6, lengths=(1, 6), sets=sets)
+    netlist = path.read_text()
+    for stall in (0.0, 0.4):
+        _, report = verify_mapped(
+            config, image, workload, netlist, "ecp5", build_dir=builds, stall=stall
+        )
+        assert report.ok, "\n".join(map(str, report.mismatches[:10]))
+
+
 @needs.icarus
 def test_tables_in_block_ram_are_exact(builds, tmp_path):
     """No result depends on an entry that is read while it is written, which is X here."""
@@ -86,15 +100,7 @@ def test_tables_in_block_ram_are_exact(builds, tmp_path):
     figures = synthesise(emitted(config, "small"), "small", TARGETS["ecp5"], tmp_path)
     units = {unit["path"].split(".")[-1].split("$")[0]: unit for unit in figures["units"]}
     assert units["tables"]["block RAM"] and units["state"]["block RAM"]
-    rng = np.random.default_rng(1)
-    image = random_image(config, rng, sets=1)
-    workload = random_workload(config, rng, 6, lengths=(1, 6), sets=1)
-    netlist = (tmp_path / "netlist.v").read_text()
-    for stall in (0.0, 0.4):
-        _, report = verify_mapped(
-            config, image, workload, netlist, "ecp5", build_dir=builds, stall=stall
-        )
-        assert report.ok, "\n".join(map(str, report.mismatches[:10]))
+    check_short_sequences(builds, config, tmp_path / "netlist.v")
 
 
 @needs.icarus
@@ -110,15 +116,7 @@ def test_the_netlist_of_cells_in_rows_and_columns_is_exact(builds, tmp_path, mon
         emitted(config, "small"), "small", TARGETS["ecp5"], tmp_path, units=False
     )
     assert figures["cells"]["DP16KD"]
-    rng = np.random.default_rng(2)
-    image = random_image(config, rng, sets=2)
-    workload = random_workload(config, rng, 6, lengths=(1, 6), sets=2)
-    netlist = (tmp_path / "netlist.v").read_text()
-    for stall in (0.0, 0.4):
-        _, report = verify_mapped(
-            config, image, workload, netlist, "ecp5", build_dir=builds, stall=stall
-        )
-        assert report.ok, "\n".join(map(str, report.mismatches[:10]))
+    check_short_sequences(builds, config, tmp_path / "netlist.v")
 
 
 @needs.icarus
