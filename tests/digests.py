@@ -1,0 +1,93 @@
+"""Digests of everything an engine is made of: nothing moves or is renamed without proof of it.
+
+``python -m tests.digests`` compares with ``digests.json``, engine by engine and part by part;
+``--record`` writes it again, for a change of the bits or of the Verilog that is meant.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+
+from ecoformer.config import Config
+from ecoformer.layout import Layout
+from ecoformer.register_export import as_json, as_markdown, c_header, svd
+from golden.integer.attention import attend
+from golden.integer.hashing import hash_tokens
+from hw.manifest import manifest
+from hw.verilog import emit
+from sim.matrix import edge_configs, trial
+
+RECORD = Path(__file__).with_name("digests.json")
+PRESETS = Path(__file__).parents[1] / "configs"
+NAME = "ecoformer_engine"
+REGISTER_FILES = (c_header, svd, as_json, as_markdown)
+
+
+def engines():
+    """Every engine that is watched: dict name → Config, presets first."""
+    presets = {f"preset {p.stem}": Config.load(p) for p in sorted(PRESETS.glob("*.toml"))}
+    return presets | edge_configs()
+
+
+def parts(config):
+    """Digests of one engine's Verilog, manifest, register files and integer-model vectors."""
+    return {
+        "verilog": _digest(emit(config, name=NAME)),
+        "manifest": _digest(json.dumps(manifest(config, NAME))),
+        "registers": _digest(*(form(config, NAME) for form in REGISTER_FILES)),
+        "vectors": _digest(*_vectors(config)),
+    }
+
+
+def _vectors(config):
+    """A random image as it is loaded, and what the integer model makes of random sequences."""
+    image, workload = trial(config, np.random.default_rng(0), 4)
+    for index in range(image.sets):
+        yield json.dumps(Layout(config).load_words(image, index))
+    for index, tokens, values in workload.sequences():
+        yield from (tokens, values, hash_tokens(config, image, index, tokens))
+        yield from attend(config, image, index, tokens, values)
+
+
+def _digest(*pieces):
+    digest = hashlib.sha256()
+    for piece in pieces:
+        if not isinstance(piece, str):
+            piece = json.dumps(np.asarray(piece).astype(np.int64).tolist())
+        digest.update(piece.encode())
+    return digest.hexdigest()[:16]
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    options.add_argument("--record", action="store_true", help="Keep what is found.")
+    options.add_argument("-n", "--workers", type=int, default=2)
+    options = options.parse_args()
+    digests = {}
+    with ProcessPoolExecutor(options.workers) as pool:
+        jobs = {pool.submit(parts, config): name for name, config in engines().items()}
+        for job in as_completed(jobs):
+            digests[jobs[job]] = job.result()
+            print(f"{len(digests)} of {len(jobs)}: {jobs[job]}", file=sys.stderr)
+    if options.record:
+        rows = (f"{json.dumps(name)}: {json.dumps(digests[name])}" for name in jobs.values())
+        RECORD.write_text("{\n" + ",\n".join(rows) + "\n}\n")
+        return 0
+    known = json.loads(RECORD.read_text())
+    changed = [
+        f"{name}: {part}"
+        for name in known | digests
+        for part in ("verilog", "manifest", "registers", "vectors")
+        if known.get(name, {}).get(part) != digests.get(name, {}).get(part)
+    ]
+    print("\n".join(changed) or f"{len(digests)} engines, every digest as recorded")
+    return bool(changed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
