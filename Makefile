@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CONFIG ?= configs/demo.toml
+CONFIG ?= demo
 OUT ?= demo
 WORKERS ?= 2
 SCRIPTS ?= 1000
@@ -34,7 +34,7 @@ help:
 	@echo "make bench-synth  cells and clock frequency of the presets -> docs/results.md; hours"
 	@echo "make bench-faults  random fault scripts on the wire -> docs/results.md"
 	@echo "make clean      remove what the targets made"
-	@echo "make demo CONFIG=configs/fashion.toml OUT=demo-fashion   on Fashion-MNIST"
+	@echo "make demo CONFIG=fashion OUT=demo-fashion   on Fashion-MNIST"
 
 demo: $(VENV)/installed
 	$(BIN)/ecoformer demo -c $(CONFIG) -o $(OUT)
@@ -49,57 +49,57 @@ digests: $(VENV)/installed
 	$(BIN)/python -m tests.digests -n $(WORKERS)
 
 test-full: $(VENV)/installed system-packages
-	$(BIN)/python benchmarks/matrix.py
+	$(BIN)/python -m benchmarks.matrix
 
 prove: $(VENV)/installed
-	$(BIN)/python benchmarks/proofs.py -n $(WORKERS)
+	$(BIN)/python -m benchmarks.proofs -n $(WORKERS)
 
 bench: $(VENV)/installed system-packages
-	$(BIN)/python benchmarks/simulation_speed.py
+	$(BIN)/python -m benchmarks.simulation_speed
 
 bench-throughput: $(VENV)/installed
-	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python -m benchmarks.throughput
 
 bench-generate: $(VENV)/installed
-	$(BIN)/python benchmarks/generation.py
+	$(BIN)/python -m benchmarks.generation
 
 bench-lanes: $(VENV)/installed
-	$(BIN)/python benchmarks/lanes.py
+	$(BIN)/python -m benchmarks.lanes
 
 bench-bucketed: $(VENV)/installed
-	$(BIN)/python benchmarks/bucketed.py
+	$(BIN)/python -m benchmarks.bucketed
 
 bench-softmax: $(VENV)/installed
-	$(BIN)/python benchmarks/softmax.py
+	$(BIN)/python -m benchmarks.softmax
 
 bench-accuracy: $(VENV)/installed
-	$(BIN)/python benchmarks/accuracy.py
+	$(BIN)/python -m benchmarks.accuracy
 
 bench-fashion: $(VENV)/installed
-	$(BIN)/python benchmarks/accuracy.py configs/fashion.toml configs/fashion-adders.toml \
+	$(BIN)/python -m benchmarks.accuracy fashion fashion-adders \
 	  --seeds 5 --seed 0 --output build/fashion
 
 bench-attention: $(VENV)/installed
-	$(BIN)/python benchmarks/linear_attention.py
+	$(BIN)/python -m benchmarks.linear_attention
 
 bench-energy: $(VENV)/installed
-	$(BIN)/python benchmarks/energy.py
+	$(BIN)/python -m benchmarks.energy
 
 bench-ksh: $(VENV)/installed
-	$(BIN)/python benchmarks/ksh_speed.py
+	$(BIN)/python -m benchmarks.ksh_speed
 
 bench-minilm: $(VENV)/installed
-	$(BIN)/python benchmarks/minilm.py
+	$(BIN)/python -m benchmarks.minilm
 
 bench-reactions: $(VENV)/installed
 	$(BIN)/python -m pip install -q -c constraints.txt rdkit
-	$(BIN)/python benchmarks/reactions.py
+	$(BIN)/python -m benchmarks.reactions
 
 bench-synth: $(VENV)/installed
-	$(BIN)/python benchmarks/synthesis.py
+	$(BIN)/python -m benchmarks.synthesis
 
 bench-faults: $(VENV)/installed
-	$(BIN)/python benchmarks/fault_scripts.py --scripts $(SCRIPTS)
+	$(BIN)/python -m benchmarks.fault_scripts --scripts $(SCRIPTS)
 
 # Icarus runs the second half of the simulator tests; without it they are skipped and say so.
 .PHONY: system-packages

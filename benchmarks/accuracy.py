@@ -12,19 +12,19 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from results import write_section
 
+from benchmarks.results import write_section
 from ecoformer.cli.train import train
-from ecoformer.config import Config, read_table
-from golden import data as datasets
-from golden.evaluation import export
-from golden.network import load_model
-from golden.training import TrainingConfig
+from ecoformer.golden.learn import data as datasets
+from ecoformer.golden.learn.train import TrainingConfig
+from ecoformer.golden.networks.vit import load_model
+from ecoformer.golden.quantize.evaluation import export
+from ecoformer.spec.config import Config, read_table
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("configs", type=Path, nargs="*", default=[Path("configs/demo.toml")])
+    parser.add_argument("configs", type=Path, nargs="*", default=[Path("demo")])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=2, help="first seed")
     parser.add_argument("--workers", type=int, default=2, help="seeds at the same time")
@@ -53,7 +53,7 @@ def main():
     paths = " ".join(map(str, options.configs))
     write_section(
         f"Accuracy on {training.data}",
-        f"python benchmarks/accuracy.py {paths} --seeds {options.seeds} --seed {options.seed}",
+        f"python -m benchmarks.accuracy {paths} --seeds {options.seeds} --seed {options.seed}",
         f"{seeds[0]}…{seeds[-1]}",
         ["seed", "network", "softmax", "EcoFormer", "drop", "integer", "drop of integer",
          "changed predictions", "code bits ≠ float", "worst head"],

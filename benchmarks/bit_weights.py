@@ -11,16 +11,16 @@ import sys
 from statistics import mean, stdev
 
 import torch
-from minilm import MODEL, tokenised
-from packages import download
-from results import write_section
-from texts import sentiment
 from torch import nn
 from transformers import AutoModel, AutoTokenizer
 
-from golden.attention import AttentionConfig, EcoFormerAttention, record
-from golden.distilling import Distilling, distil_layer, exact_outputs, start_hashes
-from golden.swapping import fill_sites, find_sites
+from benchmarks.minilm import MODEL, tokenised
+from benchmarks.packages import download
+from benchmarks.results import write_section
+from benchmarks.texts import sentiment
+from ecoformer.golden.attention import AttentionConfig, EcoFormerAttention, record
+from ecoformer.golden.convert.sites import fill_sites, find_sites
+from ecoformer.golden.learn.distill import Distilling, distil_layer, exact_outputs, start_hashes
 
 BATCHES = 16
 
@@ -51,7 +51,7 @@ def main():
                          f"{sum(g > 0 for g in gain)} of {len(gain)}"])  # fmt: skip
     write_section(
         "Weights for the bits of a code",
-        " ".join(["python benchmarks/bit_weights.py", *sys.argv[1:]]),
+        " ".join(["python -m benchmarks.bit_weights", *sys.argv[1:]]),
         f"0…{options.seeds - 1}",
         ["b", "weights", "held-out error of a layer", "gain", "layers that gain"],
         rows,

@@ -14,17 +14,17 @@ from unittest.mock import patch
 from amaranth import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import Out, connect, flipped
-from results import write_section
 
-from ecoformer.config import GROUP_BITS, Config
-from golden.energy.honest import Honest
-from golden.energy.shapes import Attention
-from hw.attention import AccumulateCore
-from hw.bucketed import BucketedCore
-from hw.synth.flow import synthesise
-from hw.synth.targets import TARGETS
-from hw.tokens import Block
-from hw.verilog import to_verilog
+from benchmarks.results import write_section
+from ecoformer.golden.energy.honest import Honest
+from ecoformer.golden.energy.shapes import Attention
+from ecoformer.hw.attention.bucketed import BucketedCore
+from ecoformer.hw.attention.linear import AccumulateCore
+from ecoformer.hw.emit.verilog import to_verilog
+from ecoformer.hw.stream.payloads import Block
+from ecoformer.hw.synth.flow import synthesise
+from ecoformer.hw.synth.targets import TARGETS
+from ecoformer.spec.config import GROUP_BITS, Config
 
 BASE = Config(bus_bytes=128)
 """D = E = 32, b = 16, up to 1,024 tokens."""
@@ -44,12 +44,12 @@ def main():
     )
     parser.add_argument("--tokens", type=int, nargs="*", default=TOKENS, metavar="N")
     options = parser.parse_args()
-    command = " ".join(["python benchmarks/bucketed.py", *sys.argv[1:]])
+    command = " ".join(["python -m benchmarks.bucketed", *sys.argv[1:]])
     rows = []
     for k in options.cycles:
         rows.append(measure("accumulate", k))
         for group in (GROUP_BITS, *(GROUPS if k == BASE.cycles_per_token else ())):
-            with patch("ecoformer.config.GROUP_BITS", group):
+            with patch("ecoformer.spec.config.GROUP_BITS", group):
                 rows.append(measure("bucketed", k))
     write_section(
         "Bucketed and accumulate cores, D = E = 32, b = 16, N ≤ 1,024, ECP5",

@@ -2,10 +2,9 @@
 
 import argparse
 
-from results import write_section
-
+from benchmarks.results import write_section
 from ecoformer.cli.energy import energy
-from golden.energy.named import PUBLISHED
+from ecoformer.golden.energy.named import PUBLISHED
 
 
 def main():

@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from results import write_section
 from rich.progress import track
 
-from ecoformer.config import Config
-from ecoformer.registers import Error
-from hw.verilog import emit
-from sim.fault_scripts import Outcome, random_script, run_scripts
-from sim.stimulus import random_image
+from benchmarks.results import write_section
+from ecoformer.hw.emit.verilog import emit
+from ecoformer.sim.stimulus import random_image
+from ecoformer.spec.config import Config
+from ecoformer.spec.registers import Error
+from tests.sim.fault_scripts import Outcome, random_script, run_scripts
 
 BUILDS = Path("build/fault_scripts")
 BASE = dict(

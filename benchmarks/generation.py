@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-from results import write_section
 
-from ecoformer.config import RANGES, Config
-from sim.stimulus import random_image
+from benchmarks.results import write_section
+from ecoformer.sim.stimulus import random_image
+from ecoformer.spec.config import RANGES, Config
 
 ROOT = Path(__file__).parents[1]
 PRESETS = ("demo", "full-rate")
@@ -40,7 +40,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    configs = {name: Config.load(ROOT / "configs" / f"{name}.toml") for name in PRESETS}
+    configs = {name: Config.load(name) for name in PRESETS}
     configs |= {name: Config(**LARGEST | changed) for name, changed in VARIANTS.items()}
     rows = []
     for name, config in configs.items():

@@ -9,11 +9,11 @@ import time
 
 import numpy as np
 import torch
-from plain_ksh import dense_labels, plain_ksh
-from results import write_section
 
-from golden.hashing import KernelHash
-from golden.ksh import HashLearning, learn_hash
+from benchmarks.plain_ksh import dense_labels, plain_ksh
+from benchmarks.results import write_section
+from ecoformer.golden.hashing import KernelHash
+from ecoformer.golden.learn.ksh import HashLearning, learn_hash
 
 HEADS, HEAD_DIM, BITS, ANCHORS = 8, 32, 16, 25
 CLUSTERS = 40

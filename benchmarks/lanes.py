@@ -9,12 +9,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from results import write_section
-
-from hw.state import StateArray
-from hw.synth.flow import place, synthesise
-from hw.synth.targets import TARGETS
-from hw.verilog import to_verilog
+from benchmarks.results import write_section
+from ecoformer.hw.attention.state import StateArray
+from ecoformer.hw.emit.verilog import to_verilog
+from ecoformer.hw.synth.flow import place, synthesise
+from ecoformer.hw.synth.targets import TARGETS
 
 DEVICE, SPEED = "85k", 6
 SHAPES = ((1, 1), (4, 4), (16, 1), (4, 8))

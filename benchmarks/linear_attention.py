@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from results import write_section
+from benchmarks.results import write_section
 
 PLOT = Path(__file__).parents[1] / "build" / "linear_attention.svg"
 ARMS = {
@@ -40,7 +40,8 @@ def main():
     for tokens in options.tokens:
         for arm in ARMS:
             reply = subprocess.run(
-                [sys.executable, __file__, *sys.argv[1:], "--point", arm, str(tokens)],
+                [sys.executable, "-m", "benchmarks.linear_attention", *sys.argv[1:],
+                 "--point", arm, str(tokens)],
                 check=True, stdout=subprocess.PIPE, text=True,
             )  # fmt: skip
             points[arm, tokens] = json.loads(reply.stdout)
@@ -65,7 +66,7 @@ def main():
     write_section(
         f"Softmax and EcoFormer attention on the CPU, {options.heads} heads, D = E = "
         f"{options.head_dim}, b = {options.code_bits}",
-        " ".join(["python benchmarks/linear_attention.py", *sys.argv[1:]]),
+        " ".join(["python -m benchmarks.linear_attention", *sys.argv[1:]]),
         options.seed,
         ["N", "SDPA, ms", "MB", "rbf, ms", "MB", "SDPA / rbf", "linear, ms", "MB", "SDPA / linear"],
         rows,
@@ -77,7 +78,7 @@ def measure(options, arm, tokens):
     """Seconds of one call, and megabytes that the process grew by."""
     import torch
 
-    from golden.attention import AttentionConfig, EcoFormerAttention, SoftmaxAttention
+    from ecoformer.golden.attention import AttentionConfig, EcoFormerAttention, SoftmaxAttention
 
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)

@@ -13,14 +13,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from results import write_section
 
+from benchmarks.results import write_section
 from ecoformer.cli.common import progress
-from hw.verilog import emit
-from sim.faults import impossible_faults
-from sim.matrix import edge_configs, pair_configs, random_config, trial, uncovered_pairs
-from sim.simulate import simulate
-from sim.verify import compare
+from ecoformer.hw.emit.verilog import emit
+from ecoformer.sim.faults import impossible_faults
+from ecoformer.sim.simulate import simulate
+from ecoformer.sim.verify import compare
+from tests.matrix import edge_configs, pair_configs, random_config, trial, uncovered_pairs
 
 STALLS = (0.0, 0.4)
 SEQUENCES = 10

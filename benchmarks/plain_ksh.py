@@ -1,12 +1,12 @@
 """KSH as one would write it down: heads and bits in loops, labels and residual dense N × N.
 
-What :mod:`golden.ksh` is compared with, in results by its tests and in time by ``ksh_speed.py``.
+What :mod:`golden.learn.ksh` is compared with: results by its tests, time by ``ksh_speed.py``.
 """
 
 import torch
 
-from golden.hashing import sign
-from golden.weights import constrain
+from ecoformer.golden.hashing import sign
+from ecoformer.golden.weights import constrain
 
 __all__ = ["dense_labels", "plain_ksh"]
 

@@ -1,4 +1,4 @@
-"""What a conversion says of itself while it learns, as the reporters of ``golden.convert``."""
+"""What a conversion says of itself while it learns, as reporters."""
 
 import sys
 

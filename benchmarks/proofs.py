@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from results import write_section
 
-TESTS = [
-    str(Path(__file__).parents[1] / "tests" / name) for name in ("formal", "hw/test_xnor.py")
-]
+from benchmarks.results import write_section
+
+ROOT = Path(__file__).parents[1]
+TESTS = [str(ROOT / "tests" / name) for name in ("formal", "hw/attention/test_xnor.py")]
 
 
 class Proofs:

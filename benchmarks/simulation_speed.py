@@ -10,14 +10,14 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from results import write_section
 
-from ecoformer.config import Config
-from hw.verilog import emit
-from sim.simulate import simulate
-from sim.stimulus import random_image, random_workload
+from benchmarks.results import write_section
+from ecoformer.hw.emit.verilog import emit
+from ecoformer.sim.simulate import simulate
+from ecoformer.sim.stimulus import random_image, random_workload
+from ecoformer.spec.config import Config
 
-CONFIG = Path(__file__).parents[1] / "configs" / "demo.toml"
+CONFIG = "demo"
 SEQUENCES = {"icarus": 2, "verilator": 20, "compiled": 400}
 TITLES = {
     "icarus": "cocotb, Icarus",

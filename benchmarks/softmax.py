@@ -16,18 +16,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from results import write_section
 
-from ecoformer.arithmetic import SCALE_WIDTH, SHIFT_WIDTH
-from ecoformer.config import Config
-from golden import data as datasets
-from golden.attention import record
-from golden.fitting import predict
-from golden.integer.attention import divide, softmax_sums
-from golden.network import load_model
-from hw.verilog import emit
-from sim.rtl import Rtl
-from sim.stimulus import random_image, random_workload
+from benchmarks.results import write_section
+from ecoformer.golden.attention import record
+from ecoformer.golden.integer.attention import divide, softmax_sums
+from ecoformer.golden.learn import data as datasets
+from ecoformer.golden.learn.fit import predict
+from ecoformer.golden.networks.vit import load_model
+from ecoformer.hw.emit.verilog import emit
+from ecoformer.sim.rtl import Rtl
+from ecoformer.sim.stimulus import random_image, random_workload
+from ecoformer.spec.arithmetic import SCALE_WIDTH, SHIFT_WIDTH
+from ecoformer.spec.config import Config
 
 ROOT = Path(__file__).parents[1]
 LENGTHS = (196, 784, 3136)
@@ -46,7 +46,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--models", type=Path, default=ROOT / "build" / "fashion")
     options = parser.parse_args()
-    command = " ".join(["python benchmarks/softmax.py", *sys.argv[1:]])
+    command = " ".join(["python -m benchmarks.softmax", *sys.argv[1:]])
     if "cycles" in options.parts:
         write_section(
             "Against softmax attention on no more multipliers", command, options.seed,

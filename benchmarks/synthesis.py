@@ -10,13 +10,12 @@ import json
 import sys
 from pathlib import Path
 
-from results import write_section
-
-from ecoformer.config import Config
+from benchmarks.results import write_section
 from ecoformer.errors import EcoformerError
-from hw.synth.flow import place, synthesise
-from hw.synth.targets import TARGETS
-from hw.verilog import emit
+from ecoformer.hw.emit.verilog import emit
+from ecoformer.hw.synth.flow import place, synthesise
+from ecoformer.hw.synth.targets import TARGETS
+from ecoformer.spec.config import Config
 
 ROOT = Path(__file__).parents[1]
 TOP = "ecoformer_engine"
@@ -49,7 +48,7 @@ def main():
         rows.append(_row(preset, measure(preset, target, folder, asked, options.jobs)))
     write_section(
         "Synthesis, place and route",
-        " ".join(["python benchmarks/synthesis.py", *sys.argv[1:]]),
+        " ".join(["python -m benchmarks.synthesis", *sys.argv[1:]]),
         f"1…{options.seeds}",
         ["preset", "target", "LUT, mapped", "LUT, packed", "FF", "DSP", "block RAM",
          "Fmax MHz, median", "best", "critical path of the median"],
@@ -59,8 +58,8 @@ def main():
 
 def measure(preset, target, folder, seeds, jobs):
     """Figures of one preset, kept in ``folder``; without ``seeds`` it is not placed."""
-    paths = (ROOT / folder / f"{preset}.toml" for folder in ("configs", "benchmarks"))
-    verilog = emit(Config.load(next(path for path in paths if path.exists())), TOP)
+    own = Path(__file__).with_name(f"{preset}.toml")
+    verilog = emit(Config.load(own if own.exists() else preset), TOP)
     record = folder / "synth.json"
     asked = {"verilog": hashlib.sha256(verilog.encode()).hexdigest(), "target": target}
     if seeds:

@@ -8,7 +8,7 @@ import sqlite3
 import tarfile
 from pathlib import Path
 
-from packages import download, download_npm
+from benchmarks.packages import download, download_npm
 
 __all__ = ["prose", "sentiment", "spliced", "wide"]
 

@@ -9,12 +9,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from results import write_section
 
-from ecoformer.config import Config
-from hw.verilog import emit
-from sim.rtl import Rtl
-from sim.stimulus import random_image, random_workload
+from benchmarks.results import write_section
+from ecoformer.hw.emit.verilog import emit
+from ecoformer.sim.rtl import Rtl
+from ecoformer.sim.stimulus import random_image, random_workload
+from ecoformer.spec.config import Config
 
 SHORT, LONG = 196, 1024
 LENGTHS = {

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from ecoformer.weights import WEIGHT_FORMATS
-from golden.checks import check_choice, check_number
-from golden.hashing import KernelHash, LinearHash
+from ecoformer.golden.checks import check_choice, check_number
+from ecoformer.golden.hashing import KernelHash, LinearHash
+from ecoformer.spec.weights import WEIGHT_FORMATS
 
 __all__ = [
     "AttentionConfig",

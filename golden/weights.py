@@ -6,7 +6,7 @@ exported with. Ternary thresholds after Li and Liu, "Ternary Weight Networks", a
 
 import torch
 
-from ecoformer.weights import WEIGHT_FORMATS
+from ecoformer.spec.weights import WEIGHT_FORMATS
 
 __all__ = ["constrain", "quantise_rows", "round_weights"]
 
@@ -27,7 +27,7 @@ def quantise_rows(rows, weights):
     ----------
     rows : Tensor [..., f]
     weights : str
-        A key of :data:`ecoformer.weights.WEIGHT_FORMATS`.
+        A key of :data:`ecoformer.spec.weights.WEIGHT_FORMATS`.
 
     Returns
     -------

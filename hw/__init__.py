@@ -1,1 +1,1 @@
-"""What is built: Amaranth components, the pin-level top and its Verilog."""
+"""The hardware: Amaranth components, the pin-level top, its Verilog, the FPGA flow; never torch."""

@@ -1,1 +1,1 @@
-"""How an engine runs: simulator builds, benches, cycle counts, bit-exact verification."""
+"""Simulation: builds, benches, cycles, bit-exact verification; neither torch nor Amaranth."""

@@ -19,9 +19,9 @@ from pathlib import Path
 import cocotb
 
 from ecoformer.errors import EcoformerError
-from hw.lint import waivers
-from sim.compiled import HARNESS, PROBE, compile_commands
-from sim.toolchain import Simulator, find_simulator
+from ecoformer.hw.emit.lint import waivers
+from ecoformer.sim.compiled import HARNESS, PROBE, compile_commands
+from ecoformer.sim.toolchain import Simulator, find_simulator
 
 __all__ = ["Build", "build", "read_verilog", "start_step", "last_words", "WAVE_FORMATS"]
 
@@ -121,7 +121,7 @@ def start_step(folder, simulator, method, arguments, env):
     }
     with (folder / f"{method}.out").open("w") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "sim.launch", str(step)],
+            [sys.executable, "-m", "ecoformer.sim.launch", str(step)],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ecoformer.registers import REGISTERS
+from ecoformer.spec.registers import REGISTERS
 
 __all__ = ["CompiledEngine", "State", "compile_commands", "HARNESS", "LIBRARY", "PROBE"]
 

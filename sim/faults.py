@@ -3,7 +3,7 @@
 import numpy as np
 
 from ecoformer.errors import EcoformerError
-from ecoformer.wire import pack_sequence
+from ecoformer.spec.wire import pack_sequence
 
 __all__ = ["FAULTS", "COUNTERS", "traced_tokens", "packet", "check_faults", "impossible_faults"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecoformer.errors import EcoformerError
-from sim.faults import check_faults, packet
+from ecoformer.sim.faults import check_faults, packet
 
 __all__ = ["Job", "TAIL_CYCLES", "check_job"]
 

@@ -1,4 +1,4 @@
-"""One step of cocotb's runner in a process of its own: ``python -m sim.launch STEP.json``.
+"""One step of cocotb's runner in its own process: ``python -m ecoformer.sim.launch STEP.json``.
 
 The runner changes the environment and the working folder of its process and ends it on failure;
 here it may. Simulations run beside each other without touching the process that asked for them.

@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 
 from ecoformer.errors import EcoformerError
-from sim.simulate import simulate
-from sim.verify import compare
+from ecoformer.sim.simulate import simulate
+from ecoformer.sim.verify import compare
 
 __all__ = ["simulation_text", "verify_mapped"]
 
@@ -47,7 +47,7 @@ def verify_mapped(
 
     Returns
     -------
-    (SimulationRun, sim.verify.Report)
+    (SimulationRun, Report)
     """
     run = simulate(
         config, simulation_text(netlist, target), image, workload, stall=stall, seed=seed,

@@ -5,14 +5,20 @@ import time
 import numpy as np
 
 from ecoformer.errors import EcoformerError
-from ecoformer.registers import REGISTERS, Access, Error
-from ecoformer.units import units
-from ecoformer.workload import Workload
-from sim.build import build
-from sim.compiled import CompiledEngine, State
-from sim.job import TAIL_CYCLES, Job
-from sim.programming import POLL, SHADOW_FREE, STATUS, readable_registers, register_writes
-from sim.run import COUNTED, SimulationRun
+from ecoformer.sim.build import build
+from ecoformer.sim.compiled import CompiledEngine, State
+from ecoformer.sim.job import TAIL_CYCLES, Job
+from ecoformer.sim.run import COUNTED, SimulationRun
+from ecoformer.spec.programming import (
+    POLL,
+    SHADOW_FREE,
+    STATUS,
+    readable_registers,
+    register_writes,
+)
+from ecoformer.spec.registers import REGISTERS, Access, Error
+from ecoformer.spec.units import units
+from ecoformer.spec.workload import Workload
 
 __all__ = ["Rtl"]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ecoformer.wire import unpack_sequence
-from sim.schedule import bound
-from sim.utilisation import utilisation
+from ecoformer.sim.schedule import bound
+from ecoformer.sim.utilisation import utilisation
+from ecoformer.spec.wire import unpack_sequence
 
 __all__ = ["SimulationRun", "COUNTED"]
 
@@ -46,7 +46,7 @@ class SimulationRun:
     updates : dict of int to ParameterImage
         Images that were loaded during the run, by the first packet they count for.
     busy : int64 array [2, units] or None
-        Cycles in which each unit of `ecoformer.units.units` worked: all, and those of the steady
+        Cycles in which each unit of `spec.units.units` worked: all, and those of the steady
         part. None where the design does not tell, as a netlist.
     interrupts : int64 array [3] or None
         Level of ``irq`` with no flag enabled, with every flag enabled, and after clearing them.

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from ecoformer.errors import EcoformerError
-from sim.build import build, last_words, start_step
-from sim.job import Job, check_job
-from sim.rtl import Rtl
-from sim.run import COUNTED, SimulationRun
+from ecoformer.sim.build import build, last_words, start_step
+from ecoformer.sim.job import Job, check_job
+from ecoformer.sim.rtl import Rtl
+from ecoformer.sim.run import COUNTED, SimulationRun
 
 __all__ = ["simulate", "start_bench"]
 
@@ -85,7 +85,7 @@ def simulate(
     }  # fmt: skip
     (folder / "settings.json").write_text(json.dumps(settings))
     start = time.monotonic()
-    process = start_bench(folder, built, "sim.tb_engine", waves=waves is not None)
+    process = start_bench(folder, built, "ecoformer.sim.tb_engine", waves=waves is not None)
     _wait(process, folder, _progress(config, workload, reporter))
     result = _read_result(folder, config)
     seconds = time.monotonic() - start

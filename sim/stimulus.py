@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from ecoformer.arithmetic import (
+from ecoformer.golden.integer.hashing import trace_tokens
+from ecoformer.spec.arithmetic import (
     BIAS_WIDTH,
     KERNEL_INDEX_BITS,
     SCALE_WIDTH,
     SHIFT_WIDTH,
     Arithmetic,
 )
-from ecoformer.parameters import ParameterImage
-from ecoformer.workload import Workload
-from golden.integer.hashing import trace_tokens
+from ecoformer.spec.parameters import ParameterImage
+from ecoformer.spec.workload import Workload
 
 __all__ = ["random_image", "random_workload", "PATTERNS"]
 

@@ -17,13 +17,19 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from ecoformer.config import Config
-from ecoformer.parameters import ParameterImage
-from ecoformer.registers import REGISTERS, Error
-from ecoformer.units import units
-from sim.drivers import RegisterPort, StreamSink, StreamSource
-from sim.job import TAIL_CYCLES
-from sim.programming import POLL, SHADOW_FREE, STATUS, readable_registers, register_writes
+from ecoformer.sim.drivers import RegisterPort, StreamSink, StreamSource
+from ecoformer.sim.job import TAIL_CYCLES
+from ecoformer.spec.config import Config
+from ecoformer.spec.parameters import ParameterImage
+from ecoformer.spec.programming import (
+    POLL,
+    SHADOW_FREE,
+    STATUS,
+    readable_registers,
+    register_writes,
+)
+from ecoformer.spec.registers import REGISTERS, Error
+from ecoformer.spec.units import units
 
 __all__ = ["run_job", "program"]
 

@@ -5,10 +5,10 @@ The text keeps to IEEE 1364-2005, so it runs in Icarus and Verilator as in any c
 
 import numpy as np
 
-from ecoformer.registers import REGISTERS
-from ecoformer.wire import pack_outputs, pack_sequence
-from sim.programming import STATUS, register_writes
-from sim.verify import expected_outputs
+from ecoformer.sim.verify import expected_outputs
+from ecoformer.spec.programming import STATUS, register_writes
+from ecoformer.spec.registers import REGISTERS
+from ecoformer.spec.wire import pack_outputs, pack_sequence
 
 __all__ = ["write_testbench", "testbench"]
 

@@ -1,6 +1,6 @@
 """How much of an engine works: share of cycles and of lanes, unit by unit."""
 
-from ecoformer.units import units
+from ecoformer.spec.units import units
 
 __all__ = ["utilisation"]
 
@@ -12,7 +12,7 @@ def utilisation(config, busy, cycles):
     ----------
     config : Config
     busy : int array [2, units]
-        Cycles in which each unit of `ecoformer.units.units` worked, in all engines: in the run, in
+        Cycles in which each unit of `spec.units.units` worked, in all engines: in the run, in
         its steady part.
     cycles : (int, int)
         Length of both.

@@ -4,11 +4,11 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from ecoformer.registers import Error, constants
-from ecoformer.wire import pack_outputs
-from golden.integer.attention import attend
-from golden.integer.hashing import hash_tokens
-from sim.faults import COUNTERS, traced_tokens
+from ecoformer.golden.integer.attention import attend
+from ecoformer.golden.integer.hashing import hash_tokens
+from ecoformer.sim.faults import COUNTERS, traced_tokens
+from ecoformer.spec.registers import Error, constants
+from ecoformer.spec.wire import pack_outputs
 
 __all__ = ["compare", "expected_outputs", "Report", "Mismatch"]
 

@@ -13,24 +13,24 @@ from pathlib import Path
 
 import numpy as np
 
-from ecoformer.config import Config
-from ecoformer.layout import Layout
-from ecoformer.register_export import as_json, as_markdown, c_header, svd
-from golden.integer.attention import attend
-from golden.integer.hashing import hash_tokens
-from hw.manifest import manifest
-from hw.verilog import emit
-from sim.matrix import edge_configs, trial
+from ecoformer.golden.integer.attention import attend
+from ecoformer.golden.integer.hashing import hash_tokens
+from ecoformer.hw.emit.manifest import manifest
+from ecoformer.hw.emit.verilog import emit
+from ecoformer.presets import PRESETS
+from ecoformer.spec.config import Config
+from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.register_export import as_json, as_markdown, c_header, svd
+from tests.matrix import edge_configs, trial
 
 RECORD = Path(__file__).with_name("digests.json")
-PRESETS = Path(__file__).parents[1] / "configs"
 NAME = "ecoformer_engine"
 REGISTER_FILES = (c_header, svd, as_json, as_markdown)
 
 
 def engines():
     """Every engine that is watched: dict name → Config, presets first."""
-    presets = {f"preset {p.stem}": Config.load(p) for p in sorted(PRESETS.glob("*.toml"))}
+    presets = {f"preset {name}": Config.load(name) for name in PRESETS}
     return presets | edge_configs()
 
 

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from hw.verilog import emit
+from ecoformer.hw.emit.verilog import emit
 
 __all__ = ["emitted"]
 

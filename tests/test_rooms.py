@@ -3,24 +3,31 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("ecoformer", "golden", "hw", "sim")
+INSTALLED = "ecoformer"
+FOLDERS = {"ecoformer.hw": "hw", "ecoformer.golden": "golden", "ecoformer.sim": "sim"}
+"""Packages that lie elsewhere than their name says."""
+SPEC = {"ecoformer", "ecoformer.errors", "ecoformer.presets", "ecoformer.spec"}
 MAY_IMPORT = {
-    "ecoformer": {"ecoformer"},
-    "golden": {"ecoformer", "golden"},
-    "golden/integer": {"ecoformer", "golden.integer"},
-    "hw": {"ecoformer", "hw"},
-    "sim": {"ecoformer", "hw", "sim", "golden.integer"},
+    "ecoformer/spec": SPEC,
+    "golden": SPEC | {"ecoformer.golden"},
+    "golden/integer": SPEC | {"ecoformer.golden.integer"},
+    "hw": SPEC | {"ecoformer.hw"},
+    "hw/lib": SPEC | {"ecoformer.hw.lib"},
+    "sim": SPEC | {"ecoformer.hw", "ecoformer.sim", "ecoformer.golden.integer"},
 }
+"""What each room may import; ``ecoformer`` alone is the version."""
 NEVER = {
-    "ecoformer": {"torch", "amaranth", "cocotb"},
+    "ecoformer/spec": {"torch", "amaranth", "cocotb"},
     "golden": {"amaranth", "cocotb"},
     "golden/integer": {"torch", "amaranth", "cocotb"},
     "hw": {"torch", "cocotb"},
+    "hw/lib": {"torch", "cocotb"},
     "sim": {"torch", "amaranth"},
 }
 
@@ -34,7 +41,7 @@ def imports(path):
 
 
 def inside(module, allowed):
-    return any(module == name or module.startswith(f"{name}.") for name in allowed)
+    return any(module == name or module.startswith(f"{name}.") for name in allowed - {INSTALLED})
 
 
 @pytest.mark.parametrize("room", MAY_IMPORT)
@@ -43,9 +50,28 @@ def test_imports_run_one_way(room):
     assert paths
     for path in paths:
         for module in imports(path):
-            if module.split(".")[0] in ROOMS:
-                assert inside(module, MAY_IMPORT[room]), f"{path.name} imports {module}"
-            assert module.split(".")[0] not in NEVER[room], f"{path.name} imports {module}"
+            top = module.split(".")[0]
+            assert top not in ("hw", "golden", "sim", "tests", "benchmarks"), f"{path}: {module}"
+            if top == INSTALLED and module != INSTALLED:
+                assert inside(module, MAY_IMPORT[room]), f"{path} imports {module}"
+            assert top not in NEVER[room], f"{path} imports {module}"
+
+
+def test_every_package_is_installed_inside_the_namespace():
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert setuptools["package-dir"] == FOLDERS
+    found = {
+        f"{prefix}{folder.relative_to(ROOT).as_posix().replace('/', '.')}"
+        for prefix, top in (("", "ecoformer"), *(("ecoformer.", top) for top in FOLDERS.values()))
+        for folder in (init.parent for init in (ROOT / top).rglob("__init__.py"))
+    }
+    assert found == set(setuptools["packages"])
+
+
+def test_every_folder_says_what_lives_there():
+    for package in ("ecoformer", *FOLDERS.values()):
+        for init in (ROOT / package).rglob("__init__.py"):
+            assert ast.get_docstring(ast.parse(init.read_text())), f"{init} says nothing"
 
 
 def test_generate_simulate_and_verify_run_without_torch():
@@ -53,6 +79,8 @@ def test_generate_simulate_and_verify_run_without_torch():
 import sys
 sys.modules["torch"] = None
 import ecoformer.cli, ecoformer.cli.generate, ecoformer.cli.simulate, ecoformer.cli.verify
-import hw.verilog, hw.manifest, sim.simulate, sim.verify, sim.testbench, golden.integer.attention
+import ecoformer.hw.emit.verilog, ecoformer.hw.emit.manifest
+import ecoformer.sim.simulate, ecoformer.sim.verify, ecoformer.sim.testbench
+import ecoformer.golden.integer.attention
 """
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)

@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ecoformer.config import Config
 from ecoformer.errors import EcoformerError
-from ecoformer.parameters import ParameterImage
-from ecoformer.workload import Workload
+from ecoformer.spec.config import Config
+from ecoformer.spec.parameters import ParameterImage
+from ecoformer.spec.workload import Workload
 
 __all__ = [
     "ConfigOption", "Design", "DesignArgument", "JsonOption", "OtherSeedOption", "RestartOption",
@@ -30,7 +30,8 @@ LOG_SECONDS = 5
 """Seconds between two progress lines where there is no terminal; more where a stage is long."""
 
 ConfigOption = Annotated[
-    Path, typer.Option("-c", "--config", metavar="FILE", help="Configuration (.toml).")
+    Path,
+    typer.Option("-c", "--config", metavar="CONFIG", help="A preset (k16) or a file (.toml)."),
 ]
 DesignArgument = Annotated[
     Path, typer.Argument(metavar="DIR", help="Folder that 'ecoformer generate' wrote.")
@@ -108,7 +109,7 @@ def import_room(module, extra=None):
     try:
         return __import__(module, fromlist=["_"])
     except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] in ("hw", "sim", "golden"):
+        if error.name and error.name.split(".")[0] == "ecoformer":
             raise EcoformerError(
                 f"{error.name}: not part of this installation; install ecoformer again"
             ) from error

@@ -19,13 +19,13 @@ from ecoformer.cli.common import (
     write_json,
 )
 from ecoformer.cli.quality import quality_panels, show_quality
-from ecoformer.config import Config, read_table
+from ecoformer.spec.config import Config, read_table
 
 __all__ = ["command", "convert"]
 
 EPILOG = (
-    "Example: ecoformer convert path/to/all-MiniLM-L6-v2 -d sentences.txt -c configs/minilm.toml "
-    "-o converted   In Python: golden.convert.load_converted('converted/converted.pt', model)"
+    "Example: ecoformer convert path/to/all-MiniLM-L6-v2 -d sentences.txt -c minilm "
+    "-o converted   In Python: ecoformer.golden.convert.convert.load_converted(FILE, model)"
 )
 MARK = "convert.json"
 
@@ -89,10 +89,10 @@ def convert(
 ):
     """Convert as the tables [attention] and [convert] say; returns the figures."""
     import_room("transformers", "convert")
-    conversion = import_room("golden.conversion", "learn")
-    plot = import_room("golden.quality.plot", "plot") if report else None
+    conversion = import_room("ecoformer.golden.convert.pretrained", "learn")
+    plot = import_room("ecoformer.golden.quality.plot", "plot") if report else None
     attention = read_table(
-        config_path, "attention", import_room("golden.attention", "learn").AttentionConfig
+        config_path, "attention", import_room("ecoformer.golden.attention", "learn").AttentionConfig
     )
     config = read_table(config_path, "convert", conversion.ConversionConfig)
     if seed is not None:

@@ -19,18 +19,18 @@ from ecoformer.cli.common import (
 from ecoformer.cli.export import export
 from ecoformer.cli.generate import generate
 from ecoformer.cli.train import train
-from ecoformer.config import Config, read_table
 from ecoformer.errors import EcoformerError
+from ecoformer.spec.config import Config, read_table
 
 __all__ = ["command", "demo"]
 
-EPILOG = "Example: ecoformer demo -c configs/demo.toml -o demo   Then look into demo/engine."
+EPILOG = "Example: ecoformer demo -c demo -o demo   Then look into demo/engine."
 STALL = 0.3
 """Probability of gaps and back-pressure in the cocotb run of the recorded packets."""
 
 
 def command(
-    config: ConfigOption = Path("configs/demo.toml"),
+    config: ConfigOption = Path("demo"),
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for everything.")
     ] = Path("demo"),
@@ -120,9 +120,9 @@ class _Cycles:
 
 def _rtl_in_network(config_path, design, model_path, count, build_dir):
     """Predictions with every attention on the RTL, against the integer model, image by image."""
-    evaluation = import_room("golden.evaluation", "learn")
-    deployment = import_room("golden.deployment", "learn")
-    model = import_room("golden.network", "learn").load_model(model_path)
+    evaluation = import_room("ecoformer.golden.quantize.evaluation", "learn")
+    deployment = import_room("ecoformer.golden.quantize.inference", "learn")
+    model = import_room("ecoformer.golden.networks.vit", "learn").load_model(model_path)
     part = _held_out(config_path)
     if count:
         part = type(part)(part.images[:count], part.labels[:count])
@@ -134,7 +134,7 @@ def _rtl_in_network(config_path, design, model_path, count, build_dir):
     total = len(part) * model.config.heads * model.config.depth
     with progress() as reporter:
         engine = _Cycles(
-            import_room("sim.rtl").Rtl(config, design.verilog, image, build_dir)
+            import_room("ecoformer.sim.rtl").Rtl(config, design.verilog, image, build_dir)
         )
         checked = evaluation.CheckedEngine(
             config, image, engine, lambda done: reporter("sequences on the RTL", done, total)
@@ -156,8 +156,8 @@ def _rtl_in_network(config_path, design, model_path, count, build_dir):
 
 def _bench(design, build_dir):
     """The recorded packets on the cocotb bench, codes traced, with stalls on both sides."""
-    simulate = import_room("sim.simulate").simulate
-    compare = import_room("sim.verify").compare
+    simulate = import_room("ecoformer.sim.simulate").simulate
+    compare = import_room("ecoformer.sim.verify").compare
     workload = design.workload()
     with progress() as reporter:
         run = simulate(
@@ -168,13 +168,13 @@ def _bench(design, build_dir):
 
 
 def _training(config_path):
-    room = import_room("golden.training", "learn")
+    room = import_room("ecoformer.golden.learn.train", "learn")
     return read_table(config_path, "training", room.TrainingConfig)
 
 
 def _held_out(config_path):
     training = _training(config_path)
-    data = import_room("golden.data", "learn")
+    data = import_room("ecoformer.golden.learn.data", "learn")
     return data.load(training.data, training.data_path or None, training.seed).held_out
 
 
@@ -182,7 +182,7 @@ def _refuse_early(config_path):
     """Find what would stop a later step now, not after minutes of training."""
     config = Config.load(config_path)
     network = read_table(
-        config_path, "network", import_room("golden.network", "learn").NetworkConfig
+        config_path, "network", import_room("ecoformer.golden.networks.vit", "learn").NetworkConfig
     )
     if config.value_dim != network.head_dim:
         raise EcoformerError(
@@ -195,10 +195,10 @@ def _refuse_early(config_path):
             f"{config_path}: [training] queries must be 'shared': this version's engine hashes "
             "queries and keys alike"
         )
-    import_room("golden.calibration", "learn").check_attention(
+    import_room("ecoformer.golden.quantize.calibration", "learn").check_attention(
         config, attention, network.head_dim, network.depth * network.heads, network.tokens
     )
-    toolchain = import_room("sim.toolchain")
+    toolchain = import_room("ecoformer.sim.toolchain")
     with tempfile.TemporaryDirectory() as folder:
         for simulator in ("verilator", "compiled"):
             toolchain.find_simulator(simulator, folder)

@@ -64,11 +64,11 @@ def command(
     By the paper's accounting, and by an honest one of the engine's integers and memories.
     """
     if show:
-        print("\n".join(import_room("golden.energy.named").NETWORKS))
+        print("\n".join(import_room("ecoformer.golden.energy.named").NETWORKS))
         return
     if network is None:
         raise EcoformerError("no network given; 'ecoformer energy --list' names the known ones")
-    plotting = import_room("golden.energy.plot", "plot") if plot else None
+    plotting = import_room("ecoformer.golden.energy.plot", "plot") if plot else None
     figures = energy(
         network, accounting=accounting, code_bits=code_bits, anchors=anchors,
         image_size=image_size, reuse=reuse,
@@ -102,7 +102,7 @@ def energy(
         ``networks``: a list of dicts with name, sizes and, by name, the ``accountings`` of
         :func:`golden.energy.report.measure`.
     """
-    sources = import_room("golden.energy.sources")
+    sources = import_room("ecoformer.golden.energy.sources")
     if accounting not in ACCOUNTINGS:
         raise EcoformerError(
             f"--accounting must be {', '.join(ACCOUNTINGS[:-1])} or {ACCOUNTINGS[-1]}, "
@@ -132,8 +132,8 @@ def _find(sources, name):
 
 
 def _figures(source, accounting, code_bits, anchors, image_size, reuse):
-    report = import_room("golden.energy.report")
-    honest = import_room("golden.energy.honest")
+    report = import_room("ecoformer.golden.energy.report")
+    honest = import_room("ecoformer.golden.energy.honest")
     network = source.network
     b, m = code_bits or source.code_bits, anchors or source.anchors
     results = {}
@@ -143,7 +143,7 @@ def _figures(source, accounting, code_bits, anchors, image_size, reuse):
     except ValueError as error:
         raise EcoformerError(f"{network.name}: {error}") from error
     if accounting != "honest":
-        paper = import_room("golden.energy.paper").Paper(b, m)
+        paper = import_room("ecoformer.golden.energy.paper").Paper(b, m)
         results["paper"] = report.measure(network, paper)
     if accounting != "paper":
         try:

@@ -14,11 +14,11 @@ from ecoformer.cli.common import (
     write_json,
 )
 from ecoformer.cli.quality import quality_panels, show_quality
-from ecoformer.config import Config, read_table
+from ecoformer.spec.config import Config, read_table
 
 __all__ = ["command", "export"]
 
-EPILOG = "Example: ecoformer export -c configs/demo.toml -m run/ecoformer.pt -o exported"
+EPILOG = "Example: ecoformer export -c demo -m run/ecoformer.pt -o exported"
 MARK = "export.json"
 
 
@@ -60,14 +60,14 @@ def command(
 
 def export(config_path, model_path, output, report=False):
     """Write the folder ``output``; returns its figures as a dict for JSON."""
-    plot = import_room("golden.quality.plot", "plot") if report else None
-    evaluation = import_room("golden.evaluation", "learn")
+    plot = import_room("ecoformer.golden.quality.plot", "plot") if report else None
+    evaluation = import_room("ecoformer.golden.quantize.evaluation", "learn")
     config = Config.load(config_path)
-    network = import_room("golden.network", "learn").load_model(model_path)
+    network = import_room("ecoformer.golden.networks.vit", "learn").load_model(model_path)
     training = read_table(
-        config_path, "training", import_room("golden.training", "learn").TrainingConfig
+        config_path, "training", import_room("ecoformer.golden.learn.train", "learn").TrainingConfig
     )
-    data = import_room("golden.data", "learn").load(
+    data = import_room("ecoformer.golden.learn.data", "learn").load(
         training.data, training.data_path or None, training.seed
     )
     image, workload, figures = evaluation.export(config, network, data, report)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ecoformer.cli.common import (
+    ConfigOption,
     JsonOption,
     SeedOption,
     WorkloadOption,
@@ -17,16 +18,16 @@ from ecoformer.cli.common import (
     staged,
     write_json,
 )
-from ecoformer.config import Config
 from ecoformer.errors import EcoformerError
-from ecoformer.parameters import ParameterImage
-from ecoformer.register_export import as_json, as_markdown, c_header, svd
-from ecoformer.workload import Workload
+from ecoformer.spec.config import Config
+from ecoformer.spec.parameters import ParameterImage
+from ecoformer.spec.register_export import as_json, as_markdown, c_header, svd
+from ecoformer.spec.workload import Workload
 
 __all__ = ["command", "generate"]
 
 EPILOG = (
-    "Example: ecoformer generate -c configs/demo.toml -p parameters.safetensors -o engine   "
+    "Example: ecoformer generate -c demo -p parameters.safetensors -o engine   "
     "Then: ecoformer verify engine"
 )
 RANDOM_SEQUENCES = 8
@@ -36,9 +37,7 @@ MARK = "manifest.json"
 
 
 def command(
-    config: Annotated[
-        Path, typer.Option("-c", "--config", metavar="FILE", help="Configuration (.toml).")
-    ],
+    config: ConfigOption,
     parameters: Annotated[
         Path,
         typer.Option(
@@ -78,11 +77,11 @@ def generate(config_path, parameters, output, *, workload=None, name="ecoformer_
         raise EcoformerError(f"--name {name!r}: must be a Verilog identifier, like my_engine")
     config = Config.load(config_path)
     image = ParameterImage.load(parameters, config)
-    emit = import_room("hw.verilog").emit
-    manifest = import_room("hw.manifest").manifest
-    waivers = import_room("hw.lint").waivers
+    emit = import_room("ecoformer.hw.emit.verilog").emit
+    manifest = import_room("ecoformer.hw.emit.manifest").manifest
+    waivers = import_room("ecoformer.hw.emit.lint").waivers
     chosen = _workload(config, image, workload, seed)
-    write_testbench = import_room("sim.testbench").write_testbench
+    write_testbench = import_room("ecoformer.sim.testbench").write_testbench
     with staged(output, MARK) as folder:
         (folder / "rtl").mkdir()
         (folder / "rtl" / f"{name}.v").write_text(emit(config, name=name))
@@ -122,7 +121,7 @@ def generate(config_path, parameters, output, *, workload=None, name="ecoformer_
 def _workload(config, image, path, seed):
     if path is None:
         numpy = import_room("numpy")
-        return import_room("sim.stimulus").random_workload(
+        return import_room("ecoformer.sim.stimulus").random_workload(
             config, numpy.random.default_rng(seed), RANDOM_SEQUENCES,
             lengths=(1, min(RANDOM_TOKENS, config.max_tokens)), sets=image.sets,
         )  # fmt: skip

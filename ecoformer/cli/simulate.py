@@ -44,7 +44,7 @@ def command(
 
     The first run compiles the design, which may take a minute; later runs start at once.
     """
-    simulate = import_room("sim.simulate").simulate
+    simulate = import_room("ecoformer.sim.simulate").simulate
     design = Design.load(directory)
     with progress() as reporter:
         run = simulate(

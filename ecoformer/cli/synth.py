@@ -67,8 +67,8 @@ def command(
     Out of context: no pads, no board. The same seed gives the same bytes. The first run compiles
     the tools, once, which takes about a minute each.
     """
-    flow = import_room("hw.synth.flow")
-    chosen = import_room("hw.synth.targets").find_target(target)
+    flow = import_room("ecoformer.hw.synth.flow")
+    chosen = import_room("ecoformer.hw.synth.targets").find_target(target)
     design = Design.load(directory)
     placing = placing and chosen.placed
     if not placing and not device == speed == seeds is None:
@@ -114,7 +114,7 @@ def _seeds(text):
 
 def _verify(design, folder, target, simulator, reporter):
     """Compare the netlist with the integer model on the design's own vectors."""
-    run, report = import_room("sim.mapped").verify_mapped(
+    run, report = import_room("ecoformer.sim.mapped").verify_mapped(
         design.config, design.image, design.workload(), folder / "netlist.v", target,
         build_dir=design.build_dir, simulator=simulator, reporter=reporter,
     )  # fmt: skip

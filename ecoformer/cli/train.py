@@ -15,13 +15,13 @@ from ecoformer.cli.common import (
     show_table,
     write_json,
 )
-from ecoformer.config import read_table
+from ecoformer.spec.config import read_table
 
 __all__ = ["command", "train"]
 
 ARMS = {"softmax": "softmax", "ecoformer": "EcoFormer"}
 
-EPILOG = "Example: ecoformer train -c configs/demo.toml -o run   Then: ecoformer export --help"
+EPILOG = "Example: ecoformer train -c demo -o run   Then: ecoformer export --help"
 
 
 def command(
@@ -65,13 +65,13 @@ def command(
 
 def train(config_path, output, *, seed=None, resume=True, start=None, control=True):
     """Train as the tables [network] and [training] say; returns the metrics."""
-    training_room = import_room("golden.training", "learn")
-    network_room = import_room("golden.network", "learn")
+    training_room = import_room("ecoformer.golden.learn.train", "learn")
+    network_room = import_room("ecoformer.golden.networks.vit", "learn")
     network = read_table(config_path, "network", network_room.NetworkConfig)
     training = read_table(config_path, "training", training_room.TrainingConfig)
     if seed is not None:
         training = replace(training, seed=seed)
-    reporter = import_room("golden.reporting", "learn").default_reporter()
+    reporter = import_room("ecoformer.golden.learn.reporting", "learn").default_reporter()
     if start is not None:
         start = network_room.load_model(start)
     return training_room.train(network, training, output, reporter, resume, start, control)

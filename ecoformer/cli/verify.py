@@ -18,7 +18,7 @@ from ecoformer.cli.common import (
     show_table,
     write_json,
 )
-from ecoformer.workload import Workload
+from ecoformer.spec.workload import Workload
 
 __all__ = ["command"]
 
@@ -73,8 +73,8 @@ def command(
 
 
 def _verify(design, workload, simulator, stall, seed):
-    simulate = import_room("sim.simulate").simulate
-    compare = import_room("sim.verify").compare
+    simulate = import_room("ecoformer.sim.simulate").simulate
+    compare = import_room("ecoformer.sim.verify").compare
     with progress() as reporter:
         run = simulate(
             design.config, design.verilog, design.image, workload, stall=stall, seed=seed,
@@ -108,6 +108,6 @@ def _finding(traced):
 
 def _random(design, sequences, seed):
     numpy = import_room("numpy")
-    return import_room("sim.stimulus").random_workload(
+    return import_room("ecoformer.sim.stimulus").random_workload(
         design.config, numpy.random.default_rng(seed), sequences, sets=design.image.sets
     )

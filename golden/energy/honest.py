@@ -8,7 +8,10 @@ is what it does. The comparison moves with ``reuse``, so quote it.
 
 from functools import lru_cache
 
-from ecoformer.arithmetic import (
+from ecoformer.golden.energy.operations import Operation
+from ecoformer.golden.energy.prices import DRAM, adder, multiplier, sram
+from ecoformer.golden.energy.shapes import Attention, Convolution, Elementwise, Linear, Norm
+from ecoformer.spec.arithmetic import (
     BIAS_WIDTH,
     KERNEL_INDEX_BITS,
     KERNEL_WIDTH,
@@ -17,11 +20,8 @@ from ecoformer.arithmetic import (
     Arithmetic,
     signed_width,
 )
-from ecoformer.config import Config
-from ecoformer.layout import THRESHOLD_SLOT
-from golden.energy.operations import Operation
-from golden.energy.prices import DRAM, adder, multiplier, sram
-from golden.energy.shapes import Attention, Convolution, Elementwise, Linear, Norm
+from ecoformer.spec.config import Config
+from ecoformer.spec.memory_map import THRESHOLD_SLOT
 
 __all__ = ["DEFAULT_REUSE", "Honest"]
 

@@ -1,6 +1,6 @@
 """The networks of the paper, from their published shapes, and the figures published for them."""
 
-from golden.energy.shapes import Network, Stage
+from ecoformer.golden.energy.shapes import Network, Stage
 
 __all__ = ["NETWORKS", "PUBLISHED", "SOURCE"]
 

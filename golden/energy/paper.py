@@ -1,8 +1,8 @@
 """The paper's accounting: FP32 operations, no memory, squared distances without a product."""
 
-from golden.energy.operations import Operation
-from golden.energy.prices import FLOAT_ADDITION, FLOAT_MULTIPLICATION
-from golden.energy.shapes import Attention, Convolution, Elementwise, Linear, Norm
+from ecoformer.golden.energy.operations import Operation
+from ecoformer.golden.energy.prices import FLOAT_ADDITION, FLOAT_MULTIPLICATION
+from ecoformer.golden.energy.shapes import Attention, Convolution, Elementwise, Linear, Norm
 
 __all__ = ["Paper"]
 

@@ -7,7 +7,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from ecoformer.errors import EcoformerError
-from golden.energy.shapes import ARMS, PARTS
+from ecoformer.golden.energy.shapes import ARMS, PARTS
 
 __all__ = ["FORMATS", "save_plot"]
 

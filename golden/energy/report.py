@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from golden.energy.operations import KINDS
-from golden.energy.shapes import ARMS, PARTS, Attention
+from ecoformer.golden.energy.operations import KINDS
+from ecoformer.golden.energy.shapes import ARMS, PARTS, Attention
 
 __all__ = ["crossover", "measure", "summary"]
 

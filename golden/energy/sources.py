@@ -5,10 +5,11 @@ import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from ecoformer.config import TABLES, Config, read_table
 from ecoformer.errors import EcoformerError
-from golden.energy.named import NETWORKS
-from golden.energy.shapes import Network, Stage
+from ecoformer.golden.energy.named import NETWORKS
+from ecoformer.golden.energy.shapes import Network, Stage
+from ecoformer.presets import find_config
+from ecoformer.spec.config import TABLES, Config, read_table
 
 __all__ = ["Source", "find", "from_configuration", "from_model", "from_shapes"]
 
@@ -41,8 +42,8 @@ def find(name):
     Parameters
     ----------
     name : str
-        A key of :data:`golden.energy.named.NETWORKS` in any case, or the path of a shape file or
-        configuration (.toml, .json) or of a trained model (.pt).
+        A key of :data:`golden.energy.named.NETWORKS` in any case, a preset, or the path of a shape
+        file or configuration (.toml, .json) or of a trained model (.pt).
 
     Raises
     ------
@@ -52,7 +53,7 @@ def find(name):
     for known, network in NETWORKS.items():
         if known.lower() == str(name).lower():
             return Source(network)
-    path = Path(name)
+    path = find_config(name)
     readers = {".toml": _read_toml, ".json": _read_json, ".pt": from_model}
     if path.suffix not in readers:
         raise EcoformerError(
@@ -84,7 +85,7 @@ def from_shapes(path, raw):
 
 def from_configuration(path):
     """The `Source` of the tables [network] and [engine] of a configuration; needs torch."""
-    from golden.network import NetworkConfig
+    from ecoformer.golden.networks.vit import NetworkConfig
 
     engine = Config.load(path)
     shape = read_table(path, "network", NetworkConfig)
@@ -94,7 +95,7 @@ def from_configuration(path):
 
 def from_model(path):
     """The `Source` of a model file that ``train`` wrote; needs torch."""
-    from golden.network import load_model
+    from ecoformer.golden.networks.vit import load_model
 
     model = load_model(path)
     network = _vision_transformer(Path(path).stem, model.config)
@@ -105,7 +106,7 @@ def from_model(path):
 
 
 def _vision_transformer(name, shape):
-    """Shape of :class:`golden.network.VisionTransformer`, which has EcoFormer in every block."""
+    """Shape of a :class:`golden.networks.vit.VisionTransformer` with EcoFormer in every block."""
     patches = shape.stem == "patches"
     kernel, stride = (2 * shape.patch - 1, shape.patch) if patches else (3, 2)
     *stem, width = shape.stem_widths

@@ -7,7 +7,7 @@
 
 import numpy as np
 
-from golden.integer.hashing import EXPONENTIAL, hash_tokens
+from ecoformer.golden.integer.hashing import EXPONENTIAL, hash_tokens
 
 __all__ = ["accumulate", "attend", "divide", "query", "similarity_sums", "softmax_sums"]
 

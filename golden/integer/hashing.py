@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecoformer.arithmetic import (
+from ecoformer.spec.arithmetic import (
     DOT_FRACTION,
     KERNEL_INDEX_BITS,
     ROOT_INDEX_BITS,

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from golden.attention import softmax_attention
-from golden.ksh import extremes
+from ecoformer.golden.attention import softmax_attention
+from ecoformer.golden.learn.ksh import extremes
 
 __all__ = ["HeadQuality", "assess", "separation"]
 

@@ -6,13 +6,13 @@ import os
 from statistics import median, median_low
 
 from ecoformer.errors import EcoformerError
-from hw.synth.carries import open_pins, pack_carries
-from hw.synth.fanout import copy_registers
-from hw.synth.netlist import is_library, load_netlist, read_json
-from hw.synth.packing import pack_registers
-from hw.synth.targets import DEVICES, SPEEDS
-from hw.synth.timing import load_report
-from hw.synth.tools import NEXTPNR, YOSYS, Step, run_steps
+from ecoformer.hw.synth.carries import open_pins, pack_carries
+from ecoformer.hw.synth.fanout import copy_registers
+from ecoformer.hw.synth.netlist import is_library, load_netlist, read_json
+from ecoformer.hw.synth.packing import pack_registers
+from ecoformer.hw.synth.targets import DEVICES, SPEEDS
+from ecoformer.hw.synth.timing import load_report
+from ecoformer.hw.synth.tools import NEXTPNR, YOSYS, Step, run_steps
 
 __all__ = ["check_device", "place", "synthesise"]
 

@@ -3,7 +3,7 @@
 import re
 
 from ecoformer.errors import EcoformerError
-from hw.synth.netlist import read_json
+from ecoformer.hw.synth.netlist import read_json
 
 __all__ = ["critical_path", "load_report"]
 

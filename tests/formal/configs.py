@@ -1,11 +1,11 @@
 """Configurations that proofs are made for."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from ecoformer.config import Config
+from ecoformer.presets import PRESETS as PRESET_FILES
+from ecoformer.spec.config import Config
 
 __all__ = ["FULL_RATE", "NAMES", "PRESETS", "TINY", "named"]
 
@@ -19,10 +19,10 @@ FULL_RATE = replace(TINY, cycles_per_token=1, bus_bytes=2)
 """The same at a token every cycle, where the state is a systolic array."""
 
 PRESETS = {}
-for _path in sorted((Path(__file__).parents[2] / "configs").glob("*.toml")):
-    _config = Config.load(_path)
+for _name in PRESET_FILES:
+    _config = Config.load(_name)
     if _config not in PRESETS.values():  # some differ in what they train only
-        PRESETS[_path.stem] = _config
+        PRESETS[_name] = _config
 """Every preset's engine once, by the name of its first file."""
 
 NAMES = ["tiny", *(pytest.param(name, marks=pytest.mark.prove) for name in PRESETS)]

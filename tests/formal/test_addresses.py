@@ -6,8 +6,8 @@ from itertools import product
 import pytest
 from amaranth.hdl import Cat, Signal
 
-from hw.datapath import core_class
-from hw.pipeline import Steps
+from ecoformer.hw.engine.datapath import core_class
+from ecoformer.hw.lib.pipeline import Steps
 from tests.formal.claims import obeys
 from tests.formal.configs import NAMES, TINY, named
 from tests.formal.prover import Bench

@@ -5,10 +5,10 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ecoformer.arithmetic import Arithmetic
-from hw.normaliser import Normaliser, _digit
-from hw.pipeline import delay
-from hw.state import StateArray
+from ecoformer.hw.attention.normaliser import Normaliser, _digit
+from ecoformer.hw.attention.state import StateArray
+from ecoformer.hw.lib.pipeline import delay
+from ecoformer.spec.arithmetic import Arithmetic
 from tests.formal.configs import NAMES, TINY, named
 from tests.formal.prover import Bench
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from amaranth.hdl import Mux, Signal, signed
 
-from hw.datapath import core_class
-from hw.sequences import SequenceQueue
+from ecoformer.hw.attention.sequences import SequenceQueue
+from ecoformer.hw.engine.datapath import core_class
 from tests.formal.claims import buffers_never_overflow, count, obeys, taken
 from tests.formal.configs import FULL_RATE, TINY
 from tests.formal.prover import Bench

@@ -3,8 +3,8 @@
 import pytest
 from amaranth.hdl import Cat
 
-from hw.axi_lite import RegisterFile
-from hw.engine import Engine
+from ecoformer.hw.engine.engine import Engine
+from ecoformer.hw.engine.register_file import RegisterFile
 from tests.formal.claims import Port, count, offers
 from tests.formal.configs import TINY
 from tests.formal.prover import Bench

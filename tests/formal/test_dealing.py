@@ -5,8 +5,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.buffer import DeepBuffer
-from hw.dealing import Joiner, Splitter
+from ecoformer.hw.lib.queue import DeepBuffer
+from ecoformer.hw.lib.round_robin import Joiner, Splitter
 from tests.formal.claims import obeys, offers, taken
 from tests.formal.prover import Bench
 

@@ -3,8 +3,8 @@
 import pytest
 from amaranth.hdl import Cat
 
-from hw.engine import Engine
-from hw.top import Top
+from ecoformer.hw.engine.engine import Engine
+from ecoformer.hw.engine.top import Top
 from tests.formal.claims import obeys, offers
 from tests.formal.configs import TINY
 from tests.formal.prover import Bench

@@ -10,8 +10,8 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ecoformer.arithmetic import DOT_FRACTION, KERNEL_INDEX_BITS, KERNEL_WIDTH, Arithmetic
-from hw.kernel import KernelLane
+from ecoformer.hw.hash.kernel import KernelLane
+from ecoformer.spec.arithmetic import DOT_FRACTION, KERNEL_INDEX_BITS, KERNEL_WIDTH, Arithmetic
 from tests.formal.configs import NAMES, TINY, named
 from tests.formal.prover import Bench
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from amaranth.hdl import Cat, Signal
 
-from hw.hashing import hash_unit
+from ecoformer.hw.hash.families import hash_unit
 from tests.formal.claims import buffers_never_overflow, count, offers, taken
 from tests.formal.configs import TINY
 from tests.formal.prover import Bench

@@ -3,7 +3,7 @@
 import pytest
 from amaranth.hdl import Signal
 
-from hw.input import Receiver
+from ecoformer.hw.stream.receiver import Receiver
 from tests.formal.claims import obeys, offers, taken
 from tests.formal.configs import NAMES, TINY, named
 from tests.formal.prover import Bench

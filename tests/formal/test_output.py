@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from amaranth.hdl import Cat, Mux, Signal
 
-from hw.output import Collector, Sender, Words
+from ecoformer.hw.stream.output import Collector, Sender, Words
 from tests.formal.claims import buffers_never_overflow, count, obeys, offers, taken
 from tests.formal.configs import NAMES, TINY, named
 from tests.formal.prover import Bench

@@ -2,9 +2,9 @@
 
 import torch
 
-from ecoformer.config import Config
-from golden.attention import AttentionConfig, record
-from golden.network import NetworkConfig, VisionTransformer
+from ecoformer.golden.attention import AttentionConfig, record
+from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer
+from ecoformer.spec.config import Config
 
 NETWORK = NetworkConfig(image_size=16, patch=4, width=24, heads=3, depth=2)
 CONFIG = Config(

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from golden.attention import (
+from ecoformer.golden.attention import (
     Attention,
     AttentionConfig,
     Call,
@@ -13,7 +13,7 @@ from golden.attention import (
     record,
     softmax_attention,
 )
-from golden.hashing import sign
+from ecoformer.golden.hashing import sign
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from golden.hashing import KernelHash, LinearHash, SignSTE, sign
+from ecoformer.golden.hashing import KernelHash, LinearHash, SignSTE, sign
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from ecoformer.weights import WEIGHT_FORMATS
-from golden.weights import constrain, quantise_rows, round_weights
+from ecoformer.golden.weights import constrain, quantise_rows, round_weights
+from ecoformer.spec.weights import WEIGHT_FORMATS
 
 
 @pytest.mark.parametrize("weights", list(WEIGHT_FORMATS))

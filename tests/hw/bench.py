@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from amaranth import Const
 from amaranth.sim import Simulator
 
-from hw.systolic import columns
+from ecoformer.hw.attention.systolic_array import columns
 
 __all__ = [
     "CLOCK", "get", "idle", "load", "put", "receive", "run_core", "send", "simulate", "ticks",

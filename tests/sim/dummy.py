@@ -7,12 +7,12 @@ Verilog text and the integer model agree bit by bit, and the tests can break it 
 
 import numpy as np
 
-from ecoformer.arithmetic import Arithmetic
-from ecoformer.config import Config
-from ecoformer.registers import REGISTERS, constants
-from ecoformer.units import units
-from ecoformer.workload import Workload
-from sim.stimulus import random_image
+from ecoformer.sim.stimulus import random_image
+from ecoformer.spec.arithmetic import Arithmetic
+from ecoformer.spec.config import Config
+from ecoformer.spec.registers import REGISTERS, constants
+from ecoformer.spec.units import units
+from ecoformer.spec.workload import Workload
 
 __all__ = ["CONFIG", "engine", "image", "workload"]
 

@@ -3,7 +3,7 @@ import multiprocessing
 import pytest
 
 from ecoformer.errors import EcoformerError
-from sim.build import build
+from ecoformer.sim.build import build
 from tests import needs
 from tests.sim import dummy
 

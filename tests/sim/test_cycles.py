@@ -3,11 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ecoformer.config import Config
-from hw.manifest import manifest
-from sim.simulate import simulate
-from sim.stimulus import random_image, random_workload
-from sim.verify import compare
+from ecoformer.hw.emit.manifest import manifest
+from ecoformer.sim.simulate import simulate
+from ecoformer.sim.stimulus import random_image, random_workload
+from ecoformer.sim.verify import compare
+from ecoformer.spec.config import Config
 from tests.emitted import emitted
 from tests.sim.test_engine import SMALL
 

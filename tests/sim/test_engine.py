@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from ecoformer.config import Config
-from sim.faults import FAULTS, impossible_faults
-from sim.simulate import simulate
-from sim.stimulus import PATTERNS, random_image, random_workload
-from sim.verify import compare
+from ecoformer.sim.faults import FAULTS, impossible_faults
+from ecoformer.sim.simulate import simulate
+from ecoformer.sim.stimulus import PATTERNS, random_image, random_workload
+from ecoformer.sim.verify import compare
+from ecoformer.spec.config import Config
 from tests.emitted import emitted
 
 SMALL = {

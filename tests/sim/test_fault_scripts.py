@@ -4,12 +4,12 @@ import copy
 import numpy as np
 import pytest
 
-from ecoformer.config import Config
-from ecoformer.registers import Error
-from sim.fault_scripts import judge, packet_error, play, random_script, run_scripts
-from sim.rtl import Rtl
-from sim.stimulus import random_image
+from ecoformer.sim.rtl import Rtl
+from ecoformer.sim.stimulus import random_image
+from ecoformer.spec.config import Config
+from ecoformer.spec.registers import Error
 from tests.emitted import emitted
+from tests.sim.fault_scripts import judge, packet_error, play, random_script, run_scripts
 from tests.sim.test_engine import SMALL
 
 CONFIG = SMALL["primes"]

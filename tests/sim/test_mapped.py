@@ -3,13 +3,13 @@ import re
 import numpy as np
 import pytest
 
-from ecoformer.config import Config
 from ecoformer.errors import EcoformerError
-from ecoformer.layout import Layout
-from hw.synth.flow import synthesise
-from hw.synth.targets import TARGETS
-from sim.mapped import simulation_text, verify_mapped
-from sim.stimulus import random_image, random_workload
+from ecoformer.hw.synth.flow import synthesise
+from ecoformer.hw.synth.targets import TARGETS
+from ecoformer.sim.mapped import simulation_text, verify_mapped
+from ecoformer.sim.stimulus import random_image, random_workload
+from ecoformer.spec.config import Config
+from ecoformer.spec.memory_map import Layout
 from tests import needs
 from tests.emitted import emitted
 
@@ -106,7 +106,7 @@ def test_tables_in_block_ram_are_exact(builds, tmp_path):
 @needs.icarus
 def test_the_netlist_of_cells_in_rows_and_columns_is_exact(builds, tmp_path, monkeypatch):
     """With the copies that a large design gets."""
-    monkeypatch.setattr("hw.synth.fanout.LARGE", 0)
+    monkeypatch.setattr("ecoformer.hw.synth.fanout.LARGE", 0)
     config = Config(
         head_dim=3, value_dim=9, code_bits=5, hash="linear", weights="ternary", value_width=4,
         token_width=4, output_width=8, output_fraction=3, max_tokens=6, cycles_per_token=1,

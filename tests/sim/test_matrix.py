@@ -3,12 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ecoformer.config import CHOICES, GOALS, RANGES
-from sim.matrix import edge_configs, pair_configs, random_config, trial, uncovered_pairs
-from sim.simulate import simulate
-from sim.stimulus import random_image, random_workload
-from sim.verify import compare
+from ecoformer.sim.simulate import simulate
+from ecoformer.sim.stimulus import random_image, random_workload
+from ecoformer.sim.verify import compare
+from ecoformer.spec.config import CHOICES, GOALS, RANGES
 from tests.emitted import emitted
+from tests.matrix import edge_configs, pair_configs, random_config, trial, uncovered_pairs
 
 PAIRS = pair_configs()
 

@@ -1,20 +1,18 @@
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ecoformer.config import Config
-from sim.simulate import simulate
-from sim.stimulus import random_image, random_workload
-from sim.verify import compare
+from ecoformer.presets import PRESETS
+from ecoformer.sim.simulate import simulate
+from ecoformer.sim.stimulus import random_image, random_workload
+from ecoformer.sim.verify import compare
+from ecoformer.spec.config import Config
 from tests.emitted import emitted
 
-PRESETS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
 
-
-@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
-def test_presets_are_exact_and_at_their_rate(path, builds):
-    config = Config.load(path)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_are_exact_and_at_their_rate(preset, builds):
+    config = Config.load(preset)
     rng = np.random.default_rng(0)
     image = random_image(config, rng)
     text = emitted(config)

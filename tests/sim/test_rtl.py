@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from ecoformer.errors import EcoformerError
-from ecoformer.workload import Workload
-from golden.integer.attention import attend
-from sim.rtl import Rtl
-from sim.verify import compare
+from ecoformer.golden.integer.attention import attend
+from ecoformer.sim.rtl import Rtl
+from ecoformer.sim.verify import compare
+from ecoformer.spec.workload import Workload
 from tests.sim import dummy
 
 CONFIG = dummy.CONFIG

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from ecoformer.config import Config
-from sim.rtl import Rtl
-from sim.schedule import bound
-from sim.stimulus import random_image, random_workload
+from ecoformer.sim.rtl import Rtl
+from ecoformer.sim.schedule import bound
+from ecoformer.sim.stimulus import random_image, random_workload
+from ecoformer.spec.config import Config
 from tests.emitted import emitted
 
 

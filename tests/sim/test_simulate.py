@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from ecoformer.errors import EcoformerError
-from ecoformer.registers import constants
-from sim.simulate import simulate
-from sim.verify import compare
+from ecoformer.sim.simulate import simulate
+from ecoformer.sim.verify import compare
+from ecoformer.spec.registers import constants
 from tests.sim import dummy
 
 FAULTS = {1: "truncated", 4: "overlong", 5: "unknown_set"}

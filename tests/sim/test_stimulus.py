@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from ecoformer.config import Config
-from golden.integer.attention import attend
-from golden.integer.hashing import hash_tokens
-from sim.stimulus import PATTERNS, random_image, random_workload
+from ecoformer.golden.integer.attention import attend
+from ecoformer.golden.integer.hashing import hash_tokens
+from ecoformer.sim.stimulus import PATTERNS, random_image, random_workload
+from ecoformer.spec.config import Config
 
 CONFIGS = {
     "demo": Config(max_tokens=64),

@@ -6,12 +6,12 @@ import subprocess
 import numpy as np
 import pytest
 
-from ecoformer.config import Config
-from hw.lint import waivers
-from sim.stimulus import random_image, random_workload
-from sim.testbench import write_testbench
-from sim.toolchain import find_simulator
-from sim.verify import expected_outputs
+from ecoformer.hw.emit.lint import waivers
+from ecoformer.sim.stimulus import random_image, random_workload
+from ecoformer.sim.testbench import write_testbench
+from ecoformer.sim.toolchain import find_simulator
+from ecoformer.sim.verify import expected_outputs
+from ecoformer.spec.config import Config
 from tests import needs
 from tests.emitted import emitted
 from tests.sim import dummy

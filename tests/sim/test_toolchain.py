@@ -5,8 +5,8 @@ import subprocess
 import pytest
 
 from ecoformer.errors import EcoformerError
-from sim import toolchain
-from sim.toolchain import find_simulator
+from ecoformer.sim import toolchain
+from ecoformer.sim.toolchain import find_simulator
 
 
 def test_icarus_is_found_with_its_version(tmp_path):

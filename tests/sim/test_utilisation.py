@@ -3,9 +3,9 @@ import re
 import numpy as np
 import pytest
 
-from ecoformer.units import core_units, units
-from sim.rtl import Rtl
-from sim.stimulus import random_image, random_workload
+from ecoformer.sim.rtl import Rtl
+from ecoformer.sim.stimulus import random_image, random_workload
+from ecoformer.spec.units import core_units, units
 from tests import needs
 from tests.emitted import emitted
 from tests.sim.test_engine import LINEAR, SMALL, by_name, run

@@ -3,13 +3,13 @@ import json
 import numpy as np
 import pytest
 
-from ecoformer.config import Config
-from ecoformer.registers import Error, constants
-from ecoformer.wire import pack_outputs
-from sim.run import SimulationRun
-from sim.simulate import simulate
-from sim.stimulus import random_image, random_workload
-from sim.verify import compare, expected_outputs
+from ecoformer.sim.run import SimulationRun
+from ecoformer.sim.simulate import simulate
+from ecoformer.sim.stimulus import random_image, random_workload
+from ecoformer.sim.verify import compare, expected_outputs
+from ecoformer.spec.config import Config
+from ecoformer.spec.registers import Error, constants
+from ecoformer.spec.wire import pack_outputs
 from tests.sim import dummy
 
 

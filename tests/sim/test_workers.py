@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ecoformer.config import Config
-from ecoformer.wire import pack_sequence
-from hw.manifest import manifest
-from sim.fault_scripts import Packet, Scene, judge, play, random_script, run_scripts
-from sim.rtl import Rtl
-from sim.simulate import simulate
-from sim.stimulus import random_image, random_workload
-from sim.verify import compare
+from ecoformer.hw.emit.manifest import manifest
+from ecoformer.sim.rtl import Rtl
+from ecoformer.sim.simulate import simulate
+from ecoformer.sim.stimulus import random_image, random_workload
+from ecoformer.sim.verify import compare
+from ecoformer.spec.config import Config
+from ecoformer.spec.wire import pack_sequence
 from tests.emitted import emitted
+from tests.sim.fault_scripts import Packet, Scene, judge, play, random_script, run_scripts
 
 CONFIG = Config(
     head_dim=3, value_dim=2, code_bits=4, anchors=3, max_tokens=24, cycles_per_token=8, engines=2,

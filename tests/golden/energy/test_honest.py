@@ -5,16 +5,16 @@ from itertools import product
 import numpy as np
 import pytest
 
-from ecoformer.arithmetic import exponential_table, reciprocal_root_table
-from ecoformer.config import Config
-from ecoformer.layout import Layout
-from golden.energy.honest import Honest
-from golden.energy.named import NETWORKS
-from golden.energy.prices import sram
-from golden.energy.report import crossover, measure, summary
-from golden.energy.shapes import Attention, Elementwise, Linear, Norm
-from golden.integer.attention import attend
-from sim.stimulus import random_image
+from ecoformer.golden.energy.honest import Honest
+from ecoformer.golden.energy.named import NETWORKS
+from ecoformer.golden.energy.prices import sram
+from ecoformer.golden.energy.report import crossover, measure, summary
+from ecoformer.golden.energy.shapes import Attention, Elementwise, Linear, Norm
+from ecoformer.golden.integer.attention import attend
+from ecoformer.sim.stimulus import random_image
+from ecoformer.spec.arithmetic import exponential_table, reciprocal_root_table
+from ecoformer.spec.config import Config
+from ecoformer.spec.memory_map import Layout
 
 SHAPES = {
     "one": (1, Config(head_dim=1, value_dim=1, code_bits=1, anchors=1, parameter_sets=1)),

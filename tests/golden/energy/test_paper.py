@@ -1,9 +1,9 @@
 import pytest
 
-from golden.energy.named import NETWORKS, PUBLISHED
-from golden.energy.paper import Paper
-from golden.energy.report import measure, summary
-from golden.energy.shapes import Attention, Convolution, Elementwise, Linear, Norm
+from ecoformer.golden.energy.named import NETWORKS, PUBLISHED
+from ecoformer.golden.energy.paper import Paper
+from ecoformer.golden.energy.report import measure, summary
+from ecoformer.golden.energy.shapes import Attention, Convolution, Elementwise, Linear, Norm
 
 PAPER = Paper(16, 25)
 DIFFERENT = {("PVTv2-B3", "ecoformer"): ("6.54", "6.72", "30.25")}

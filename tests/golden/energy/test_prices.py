@@ -1,6 +1,6 @@
 import pytest
 
-from golden.energy.prices import SRAM, adder, multiplier, sram
+from ecoformer.golden.energy.prices import SRAM, adder, multiplier, sram
 
 
 def test_prices_pass_through_the_published_points():

@@ -1,7 +1,7 @@
 import pytest
 
-from golden.energy.named import NETWORKS
-from golden.energy.shapes import (
+from ecoformer.golden.energy.named import NETWORKS
+from ecoformer.golden.energy.shapes import (
     ARMS,
     PARTS,
     Attention,
@@ -80,9 +80,9 @@ def test_tokens_follow_from_patches(patch, stride, side, tokens):
 @pytest.mark.parametrize("convolution", [False, True], ids=["plain-mlp", "mlp-convolution"])
 def test_a_vision_transformer_counts_as_its_modules_do(convolution, patch, stem):
     torch = pytest.importorskip("torch")
-    from golden.attention import AttentionConfig
-    from golden.energy.sources import _vision_transformer
-    from golden.network import NetworkConfig, VisionTransformer
+    from ecoformer.golden.attention import AttentionConfig
+    from ecoformer.golden.energy.sources import _vision_transformer
+    from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer
 
     shape = NetworkConfig(
         image_size=12, channels=2, patch=patch, stem=stem, width=12, heads=3, depth=2,

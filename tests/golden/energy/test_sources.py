@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from ecoformer.errors import EcoformerError
-from golden.energy.named import NETWORKS
-from golden.energy.shapes import Stage
-from golden.energy.sources import find
+from ecoformer.golden.energy.named import NETWORKS
+from ecoformer.golden.energy.shapes import Stage
+from ecoformer.golden.energy.sources import find
 
 ROOT = Path(__file__).parents[3]
 STAGE = "[[stages]]\nwidth = 8\ndepth = 2\nheads = 2\n"
@@ -41,7 +41,7 @@ def test_toml_and_json_say_the_same(tmp_path):
 
 def test_a_configuration_brings_its_engine():
     pytest.importorskip("torch")
-    source = find(ROOT / "configs" / "demo.toml")
+    source = find("demo")
     assert source.engine.parameter_sets == 8 and source.code_bits == 16
     assert source.network.image_size == 28
     assert [layer.tokens for layer in source.network.layers("softmax")][:-1] == [49] * (4 * 10 + 2)
@@ -49,7 +49,7 @@ def test_a_configuration_brings_its_engine():
 
 def test_a_trained_model_brings_its_attention(tmp_path):
     pytest.importorskip("torch")
-    from golden.network import save_model
+    from ecoformer.golden.networks.vit import save_model
     from tests.golden.small import make_images, make_model
 
     path = tmp_path / "model.pt"

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ecoformer.arithmetic import Arithmetic
-from ecoformer.config import Config
-from golden.integer.attention import accumulate, attend, divide, query, similarity_sums
-from golden.integer.hashing import hash_tokens
-from sim.stimulus import PATTERNS, random_image
+from ecoformer.golden.integer.attention import accumulate, attend, divide, query, similarity_sums
+from ecoformer.golden.integer.hashing import hash_tokens
+from ecoformer.sim.stimulus import PATTERNS, random_image
+from ecoformer.spec.arithmetic import Arithmetic
+from ecoformer.spec.config import Config
 
 SHAPES = {
     "one": Config(head_dim=1, value_dim=1, code_bits=1, anchors=1, max_tokens=1),

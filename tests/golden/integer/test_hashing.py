@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import golden.integer
-from ecoformer.arithmetic import Arithmetic, exponential_table, reciprocal_root_table
-from ecoformer.config import Config
-from ecoformer.weights import WEIGHT_FORMATS
-from golden.integer.hashing import HashTrace, bit_length, hash_tokens, trace_tokens
-from sim.stimulus import PATTERNS, random_image
+import ecoformer.golden.integer
+from ecoformer.golden.integer.hashing import HashTrace, bit_length, hash_tokens, trace_tokens
+from ecoformer.sim.stimulus import PATTERNS, random_image
+from ecoformer.spec.arithmetic import Arithmetic, exponential_table, reciprocal_root_table
+from ecoformer.spec.config import Config
+from ecoformer.spec.weights import WEIGHT_FORMATS
 
 SHAPES = {
     "one": Config(head_dim=1, code_bits=1, anchors=1, value_dim=1, parameter_sets=2),
@@ -182,7 +182,7 @@ def test_bit_length():
 
 def test_no_float_in_the_integer_model():
     """No float literal, no true division, no float type, no rounding: integers only."""
-    folder = Path(golden.integer.__file__).parent
+    folder = Path(ecoformer.golden.integer.__file__).parent
     files = sorted(folder.glob("*.py"))
     assert {file.name for file in files} >= {"attention.py", "hashing.py"}
     for file in files:

@@ -3,10 +3,15 @@ import math
 import pytest
 import torch
 
-from golden.attention import AttentionConfig, EcoFormerAttention, record, softmax_attention
-from golden.distilling import start_hashes
-from golden.hashing import sign
-from golden.quality.measure import _twins, assess, separation
+from ecoformer.golden.attention import (
+    AttentionConfig,
+    EcoFormerAttention,
+    record,
+    softmax_attention,
+)
+from ecoformer.golden.hashing import sign
+from ecoformer.golden.learn.distill import start_hashes
+from ecoformer.golden.quality.measure import _twins, assess, separation
 
 HEADS, TOKENS, DIM = 2, 20, 6
 

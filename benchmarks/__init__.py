@@ -1,0 +1,1 @@
+"""What is measured: each module is a command that writes its section of the results."""

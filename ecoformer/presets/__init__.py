@@ -1,0 +1,24 @@
+"""Ready-made configurations, one TOML file each; data only, installed with the package."""
+
+from pathlib import Path
+
+__all__ = ["PRESETS", "find_config"]
+
+PRESETS = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.toml"))}
+"""Every preset's file, by its name."""
+
+
+def find_config(name):
+    """The configuration file that ``name`` means: a file of that path, or else a preset.
+
+    Parameters
+    ----------
+    name : str or Path
+        ``k16`` is the preset; ``./k16`` and ``k16.toml`` are files.
+
+    Returns
+    -------
+    Path
+    """
+    path = Path(name)
+    return path if path.exists() else PRESETS.get(str(name), path)

@@ -1,0 +1,1 @@
+"""The contract all rooms share: configuration, widths, wire, registers; imports no other room."""

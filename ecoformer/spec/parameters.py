@@ -1,0 +1,243 @@
+"""The parameter image: everything the hardware needs per set, as integers, in one checked file."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from ecoformer.errors import EcoformerError
+from ecoformer.spec.arithmetic import BIAS_WIDTH, SCALE_WIDTH, SHIFT_WIDTH, Arithmetic
+
+__all__ = ["ParameterImage", "FORMAT_VERSION"]
+
+FORMAT_VERSION = 2
+
+HOST_ARRAYS = {"value_scale": np.float32, "token_scale": np.float32, "unit_tokens": np.int64}
+"""What the host beside the engine needs, one number per set, by its type; not on the chip."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParameterImage:
+    """Integer parameters of ``sets`` heads, stacked along the first axis.
+
+    An array that the hash family of the engine does not use is None.
+
+    Parameters
+    ----------
+    anchors : int64 array [sets, m, D]
+        ``rbf``: scaled anchors, ``2^a/σ · a_j`` rounded to weights.
+    bias : int64 array [sets, m]
+        ``rbf``: kernel argument of an orthogonal token, in steps of 1/256.
+    shift : int64 array [sets]
+        ``rbf``: right shift from scaled cosine to kernel argument. ``none``: from a difference of
+        scores, times ``scale``, to a kernel argument.
+    scale : int64 array [sets]
+        ``none``: see ``shift``.
+    projection : int64 array [sets, b, m]
+        ``rbf``: rows of A, each scaled to weights. ``linear``: the matrix W [sets, b, D].
+    threshold : int64 array [sets, b]
+        h_r = +1 where the projection on row r is ≥ threshold[r]; ``rbf`` holds the mean kernel
+        vector μ here.
+    offset : int64 array [sets]
+        C = round(c·2^g). Not for ``none``.
+    value_scale : float32 array [sets]
+        For the host only: a value is ``v ≈ value_scale · v_int``.
+    token_scale : float32 array [sets]
+        For the host only: a token is ``x ≈ token_scale · x_int``. 0, which None stands for, says
+        that every token is scaled to its own full range, as the hash does not see its length.
+    unit_tokens : int64 array [sets]
+        For the host only: 1 where the token is divided by its length first; None stands for 0.
+    """
+
+    anchors: np.ndarray | None = None
+    bias: np.ndarray | None = None
+    shift: np.ndarray | None = None
+    scale: np.ndarray | None = None
+    projection: np.ndarray | None = None
+    threshold: np.ndarray | None = None
+    offset: np.ndarray | None = None
+    value_scale: np.ndarray
+    token_scale: np.ndarray | None = None
+    unit_tokens: np.ndarray | None = None
+
+    def __post_init__(self):
+        for name, kind in HOST_ARRAYS.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.zeros(self.sets, dtype=kind))
+
+    @property
+    def sets(self):
+        """Number of parameter sets in the image."""
+        return len(self.value_scale)
+
+    def check(self, config):
+        """Refuse shapes and values that do not fit ``config``.
+
+        Raises
+        ------
+        ValueError
+            Names the array and the rule it breaks.
+        """
+        rules = _rules(config)
+        if not 1 <= self.sets <= config.parameter_sets:
+            raise ValueError(f"sets must be 1…{config.parameter_sets}, not {self.sets}")
+        if unused := self.arrays().keys() - rules.keys() - HOST_ARRAYS.keys():
+            raise ValueError(
+                f"{', '.join(sorted(unused))} must be absent with hash = {config.hash!r}"
+            )
+        for name, (shape, low, high) in rules.items():
+            array, want = getattr(self, name), (self.sets, *shape)
+            if array is None:
+                raise ValueError(f"{name} must be there with hash = {config.hash!r}")
+            if array.shape != want:
+                raise ValueError(f"{name} must have shape {want}, not {array.shape}")
+            if array.dtype != np.int64:
+                raise ValueError(f"{name} must be int64, not {array.dtype}")
+            if array.size and (array.min() < low or array.max() > high):
+                raise ValueError(
+                    f"{name} must be {low}…{high}, not {array.min()}…{array.max()}"
+                )
+        weights = Arithmetic(config).weights
+        for name in ("anchors", "projection"):
+            if name in rules and not weights.holds(getattr(self, name)):
+                raise ValueError(
+                    f"{name} must hold {weights.rule} with weights = {weights.name!r}"
+                )
+        for name, kind in HOST_ARRAYS.items():
+            array = getattr(self, name)
+            if array.shape != (self.sets,):
+                raise ValueError(f"{name} must have shape {(self.sets,)}, not {array.shape}")
+            if array.dtype != kind:
+                raise ValueError(f"{name} must be {kind.__name__}, not {array.dtype}")
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} must be finite, not {array}")
+        if (self.token_scale < 0).any():
+            raise ValueError(f"token_scale must be at least 0, not {self.token_scale}")
+        if not np.isin(self.unit_tokens, (0, 1)).all():
+            raise ValueError(f"unit_tokens must be 0 or 1, not {self.unit_tokens}")
+
+    def save(self, path, config):
+        """Write the image for ``config`` atomically; the checksum covers every array."""
+        self.check(config)
+        path = Path(path)
+        arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
+        metadata = {
+            "format": "ecoformer parameter image",
+            "format_version": str(FORMAT_VERSION),
+            "bits_fingerprint": config.bits_fingerprint,
+            "checksum": _checksum(arrays),
+        }
+        partial = path.with_name(path.name + ".partial")
+        partial.write_bytes(_serialise(arrays, metadata))
+        os.replace(partial, path)
+
+    @classmethod
+    def load(cls, path, config):
+        """Read the image at ``path`` and check that it is whole and fits ``config``.
+
+        Raises
+        ------
+        EcoformerError
+            Missing, damaged, newer, or made for another configuration.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise EcoformerError(f"{path}: no such parameter image; make one with 'export'")
+        try:
+            with safe_open(path, "numpy") as file:
+                metadata = file.metadata() or {}
+                arrays = {name: file.get_tensor(name) for name in file.keys()}
+        except (SafetensorError, OSError, ValueError) as error:
+            raise EcoformerError(
+                f"{path}: damaged parameter image ({error}); export it again"
+            ) from error
+        _check_metadata(path, metadata, config)
+        if wrong := ", ".join(sorted(arrays.keys() ^ {*_rules(config), *HOST_ARRAYS})):
+            raise EcoformerError(
+                f"{path}: damaged parameter image (missing or unknown arrays: {wrong}); "
+                "export it again"
+            )
+        if _checksum(arrays) != metadata.get("checksum"):
+            raise EcoformerError(
+                f"{path}: damaged parameter image (checksum differs); export it again"
+            )
+        image = cls(**arrays)
+        try:
+            image.check(config)
+        except (TypeError, ValueError) as error:
+            raise EcoformerError(
+                f"{path}: parameter image does not fit the configuration ({error}); export it again"
+            ) from error
+        return image
+
+    def arrays(self):
+        """The arrays that are there, by name."""
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: array for name, array in found.items() if array is not None}
+
+
+def _rules(config):
+    """Shape without sets, least and greatest element of every integer array that must be there."""
+    c, bits = config, Arithmetic(config)
+    weight = bits.weights.values[0], bits.weights.values[-1]
+    rules = {}
+    if c.hash != "none":
+        rules["offset"] = ((), 0, bits.max_offset)
+    if c.is_hashed:
+        fold = c.projection_fold
+        rules["projection"] = ((fold.outputs, fold.inputs), *weight)
+        rules["threshold"] = ((c.code_bits,), -bits.max_projection, bits.max_projection)
+    if c.hash in ("rbf", "none"):
+        rules["shift"] = ((), 0, 2**SHIFT_WIDTH - 1)
+    if c.hash == "none":
+        rules["scale"] = ((), 0, 2**SCALE_WIDTH - 1)
+    if c.hash == "rbf":
+        rules["anchors"] = ((c.anchors, c.head_dim), *weight)
+        rules["bias"] = ((c.anchors,), *_signed(BIAS_WIDTH))
+    return rules
+
+
+def _check_metadata(path, metadata, config):
+    version = metadata.get("format_version", "")
+    if not version.isdecimal():
+        raise EcoformerError(f"{path}: not a parameter image of this product; export one")
+    if int(version) != FORMAT_VERSION:
+        age = "newer" if int(version) > FORMAT_VERSION else "older"
+        raise EcoformerError(
+            f"{path}: parameter image has the {age} format {version}, this version reads "
+            f"{FORMAT_VERSION}; "
+            + ("update ecoformer" if age == "newer" else "export it again")
+        )
+    if metadata.get("bits_fingerprint") != config.bits_fingerprint:
+        raise EcoformerError(
+            f"{path}: parameter image was made for another configuration (fingerprint "
+            f"{metadata.get('bits_fingerprint', '')[:12]}, not {config.bits_fingerprint[:12]}); "
+            "use its configuration or export again"
+        )
+
+
+def _serialise(arrays, metadata):
+    """Bytes of a safetensors file with its metadata in order: the library shuffles them."""
+    content = save(arrays, metadata)
+    start, size = 8, int.from_bytes(content[:8], "little")
+    header = {**json.loads(content[start : start + size]), "__metadata__": metadata}
+    text = json.dumps(header, separators=(",", ":")).encode().ljust(size)
+    return content[:start] + text + content[start + size :]
+
+
+def _checksum(arrays):
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _signed(width):
+    return -(2 ** (width - 1)), 2 ** (width - 1) - 1

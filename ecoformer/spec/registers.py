@@ -1,0 +1,300 @@
+"""The AXI4-Lite register map: one definition for hardware, drivers and documentation."""
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ecoformer import __version__
+from ecoformer.spec.config import CHOICES
+
+__all__ = [
+    "Access", "Error", "Field", "Register", "REGISTERS", "ADDRESS_WIDTH", "IDENTITY", "constants",
+    "register_map", "reset_values",
+]  # fmt: skip
+
+ADDRESS_WIDTH = 8
+"""Bits of the byte addresses on ``s_axil``."""
+IDENTITY = int.from_bytes(b"ECOF", "big")
+
+
+class Error(enum.IntEnum):
+    """Bit of each condition in ERRORS and IRQ_ENABLE."""
+
+    MISALIGNED = 0
+    TOO_LONG = 1
+    UNKNOWN_SET = 2
+    ABORTED = 3
+    DENOMINATOR = 4
+
+
+class Access(enum.Enum):
+    """What a register does with reads and writes; every other access answers SLVERR."""
+
+    CONSTANT = "read-only constant"
+    STATUS = "read-only"
+    STORED = "read-write"
+    FLAGS = "read, write 1 to clear"
+    COUNTER = "read-only, counts and wraps"
+    STROBE = "write-only, acts on the write"
+
+    @property
+    def readable(self):
+        """Whether a read is answered OKAY."""
+        return self is not Access.STROBE
+
+    @property
+    def writable(self):
+        """Whether a write may be answered OKAY."""
+        return self in (Access.STORED, Access.FLAGS, Access.STROBE)
+
+
+@dataclass(frozen=True)
+class Field:
+    """Some bits of a register.
+
+    Parameters
+    ----------
+    name : str
+    high, low : int
+        Its most and least significant bit.
+    text : str
+        What it holds, for documentation.
+    values : dict of str to int
+        Names of the values of an enumeration.
+    """
+
+    name: str
+    high: int
+    low: int
+    text: str
+    values: dict = None
+
+    @property
+    def width(self):
+        """Number of bits."""
+        return self.high - self.low + 1
+
+    @property
+    def mask(self):
+        """Its bits within the register."""
+        return (1 << self.width) - 1 << self.low
+
+    def get(self, word):
+        """The field's number in the register value ``word``."""
+        return (word & self.mask) >> self.low
+
+
+def _always(config):
+    return True
+
+
+@dataclass(frozen=True)
+class Register:
+    """One 32-bit register.
+
+    Parameters
+    ----------
+    name : str
+    offset : int
+        Byte address, a multiple of 4.
+    access : Access
+    text : str
+        What it holds, for documentation.
+    fields : tuple of Field
+        Named bits; other bits read 0 and ignore writes. Empty if all 32 are one number.
+    exists : callable
+        Whether an engine of this `Config` has the register.
+    """
+
+    name: str
+    offset: int
+    access: Access
+    text: str
+    fields: tuple = ()
+    exists: Callable = _always
+
+    @property
+    def mask(self):
+        """Bits that exist."""
+        return sum(field.mask for field in self.fields) if self.fields else 0xFFFFFFFF
+
+    def __getitem__(self, name):
+        """The field of that name."""
+        return next(field for field in self.fields if field.name == name)
+
+
+def _map(*rows):
+    registers = [Register(row[0], 4 * i, *row[1:]) for i, row in enumerate(rows)]
+    return {register.name: register for register in registers}
+
+
+NUMBERS = {"dataflow": {"bucketed": 2, "softmax": 3}}
+"""Numbers of values that are not in the order in which they came."""
+
+
+def _choice(name, high, low, text):
+    """Field that tells the value of an enumeration of the configuration; numbers never change."""
+    values = {value: number for number, value in enumerate(sum(CHOICES[name], ()))}
+    values |= NUMBERS.get(name, {})
+    return Field(name.upper(), high, low, text, values)
+
+
+def _flags(text):
+    return tuple(Field(error.name, error, error, text.format(error.name)) for error in Error)
+
+
+REGISTERS = _map(
+    ("ID", Access.CONSTANT, "Identity, the letters ECOF"),
+    ("VERSION", Access.CONSTANT, "Version of the generator", (
+        Field("MAJOR", 23, 16, "Changes when drivers must"),
+        Field("MINOR", 15, 8, "Changes with new features"),
+        Field("PATCH", 7, 0, "Changes with corrections"),
+    )),
+    ("FINGERPRINT", Access.CONSTANT, "First 32 bits of the configuration's SHA-256 fingerprint"),
+    ("SHAPE", Access.CONSTANT, "Sizes of a token and its code", (
+        Field("HEAD_DIM", 7, 0, "Elements of x"),
+        Field("VALUE_DIM", 15, 8, "Elements of v and of a result"),
+        Field("CODE_BITS", 23, 16, "Bits of the binary code"),
+        Field("ANCHORS", 31, 24, "Support samples of the hash"),
+    )),
+    ("NUMBERS", Access.CONSTANT, "Signed numbers on the streams", (
+        Field("TOKEN_WIDTH", 3, 0, "Bits of an element of x"),
+        Field("VALUE_WIDTH", 7, 4, "Bits of an element of v"),
+        Field("OUTPUT_WIDTH", 12, 8, "Bits of an element of a result"),
+        Field("OUTPUT_FRACTION", 19, 16, "How many of them are fraction"),
+        Field("OFFSET_FRACTION", 23, 20, "Fraction bits of the attention offset"),
+    )),
+    ("METHOD", Access.CONSTANT, "What is computed, and how", (
+        _choice("hash", 3, 0, "Hash family"),
+        _choice("weights", 7, 4, "What anchors and projections hold"),
+        _choice("value_term", 11, 8, "What the offset multiplies"),
+        _choice("mask", 15, 12, "Which tokens attend to which"),
+        _choice("dataflow", 19, 16, "Form of the attention core"),
+    )),
+    ("STREAM", Access.CONSTANT, "The AXI4-Stream ports", (
+        Field("BUS_BYTES", 15, 0, "Bytes per beat"),
+        Field("TUSER_WIDTH", 20, 16, "Bits of s_axis_tuser; 0: NEXT_SET names the set"),
+    )),
+    ("PARAMETER_SETS", Access.CONSTANT, "Resident parameter sets"),
+    ("MAX_TOKENS", Access.CONSTANT, "Longest sequence"),
+    ("CYCLES_PER_TOKEN", Access.CONSTANT, "Folding k: a token enters every k cycles"),
+    ("STATE_BANKS", Access.CONSTANT, "Sequences accumulated or queried at the same time"),
+    ("STATUS", Access.STATUS, "State of the engine", (
+        Field("BUSY", 0, 0, "A packet is in flight"),
+        Field("SHADOW_FREE", 1, 1, "The shadow set accepts PARAM_DATA and COMMIT"),
+    )),
+    ("CONTROL", Access.STROBE, "Commands; a 0 does nothing", (
+        Field(
+            "SOFT_RESET", 0, 0,
+            "Aborts the packet being received, if its last beat was not taken before the write: "
+            "it is answered by the error beat unless it was bad already, and discarded through "
+            "tlast. Complete packets, sets, flags and counters stay",
+        ),
+    )),
+    (
+        "NEXT_SET",
+        Access.STORED,
+        "Parameter set of the packets that begin after the write; sampled with their first beat",
+        (),
+        lambda config: config.tuser_width == 0,
+    ),
+    ("ERRORS", Access.FLAGS, "Sticky error flags", _flags("{} was counted")),
+    (
+        "IRQ_ENABLE",
+        Access.STORED,
+        "irq is high while an enabled flag of ERRORS is set",
+        _flags("{} raises irq"),
+    ),
+    ("PARAM_ADDRESS", Access.STORED, "Shadow word that PARAM_DATA writes", (
+        Field("WORD", 11, 0, "32-bit word of the row; counts up with every PARAM_DATA, wraps"),
+        Field("ROW", 27, 12, "Row of the region"),
+        Field("REGION", 31, 28, "Parameter memory"),
+    )),
+    ("PARAM_DATA", Access.STROBE, "Writes the shadow word; SLVERR while SHADOW_FREE is 0"),
+    (
+        "COMMIT",
+        Access.STROBE,
+        "Makes the shadow the set of this number, for packets that begin from now on; SLVERR "
+        "while SHADOW_FREE is 0 or when there is no such set",
+    ),
+    ("MISALIGNED", Access.COUNTER, "Packets whose tlast was not on a token's last beat"),
+    ("TOO_LONG", Access.COUNTER, "Packets of more than MAX_TOKENS tokens"),
+    ("UNKNOWN_SET", Access.COUNTER, "Packets for a set that does not exist or is not loaded"),
+    (
+        "ABORTED",
+        Access.COUNTER,
+        "Packets that a soft reset ended; an error found on the beat taken in its cycle is counted "
+        "instead",
+    ),
+    ("DENOMINATOR", Access.COUNTER, "Tokens whose denominator was not positive; they answer 0"),
+    (
+        "TOKENS",
+        Access.COUNTER,
+        "Result tokens delivered: the token's last beat was taken on m_axis; error answers have "
+        "none",
+    ),
+    (
+        "SEQUENCES",
+        Access.COUNTER,
+        "Good packets delivered: the beat with m_axis_tlast was taken, without the error bit",
+    ),
+    (
+        "BUSY",
+        Access.COUNTER,
+        "Cycles with a packet in flight: from the cycle after its first input beat was taken, "
+        "through the one in which its last output beat is",
+    ),
+    (
+        "STARVED",
+        Access.COUNTER,
+        "Cycles with s_axis_tvalid 0 within an input packet: after its first beat was taken, "
+        "before its last was, discarded beats included",
+    ),
+    ("BLOCKED", Access.COUNTER, "Cycles with m_axis_tvalid 1 and m_axis_tready 0"),
+    (
+        "ENGINES",
+        Access.CONSTANT,
+        "Packets worked on at once; an engine without this register works on one",
+        (),
+        lambda config: config.engines > 1,
+    ),
+)  # fmt: skip
+"""Every register by name, in address order."""
+
+
+def register_map(config):
+    """The registers that an engine of ``config`` has: dict name → Register, in address order."""
+    return {name: register for name, register in REGISTERS.items() if register.exists(config)}
+
+
+def constants(config):
+    """Values of the CONSTANT registers of an engine: dict name → 32-bit integer.
+
+    Their fields have the names of what they tell of the configuration.
+    """
+    major, minor, patch = (int(part) for part in __version__.split("."))
+    values = {
+        "ID": IDENTITY,
+        "VERSION": major << 16 | minor << 8 | patch,
+        "FINGERPRINT": int(config.fingerprint[:8], 16),
+    }
+    for register in register_map(config).values():
+        if register.access is Access.CONSTANT and register.name not in values:
+            fields = register.fields or (Field(register.name, 31, 0, register.text),)
+            values[register.name] = sum(_number(field, config) << field.low for field in fields)
+    return values
+
+
+def reset_values(config):
+    """What every readable register of an engine holds after ``aresetn``: dict name → integer."""
+    values = {**constants(config), "STATUS": REGISTERS["STATUS"]["SHADOW_FREE"].mask}
+    return {
+        name: values.get(name, 0)
+        for name, register in register_map(config).items()
+        if register.access.readable
+    }
+
+
+def _number(field, config):
+    value = getattr(config, field.name.lower())
+    return field.values[value] if field.values else value

@@ -1,0 +1,1 @@
+"""Pretrained transformers: where they attend, and EcoFormer attention learned in its place."""

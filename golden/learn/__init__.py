@@ -1,0 +1,1 @@
+"""Learning: hashes from attention, networks from data, with checkpoints; no integers."""

@@ -1,0 +1,45 @@
+"""Files from which an interrupted run goes on and ends with the same bytes."""
+
+import json
+from pathlib import Path
+
+from ecoformer.errors import EcoformerError
+from ecoformer.golden.networks.vit import read_checked, torch_bytes, write_atomic
+
+__all__ = ["Checkpoint"]
+
+
+class Checkpoint:
+    """The state of one run, and what it was made with.
+
+    Parameters
+    ----------
+    path : Path
+    settings : dict
+        JSON-ready; a file of other settings is refused.
+    """
+
+    def __init__(self, path, settings):
+        self.path = Path(path)
+        self.settings = json.dumps(settings)
+
+    def save(self, **state):
+        """Replace the file by ``state``: tensors, numbers, strings, and lists and dicts of them."""
+        write_atomic(self.path, torch_bytes({"settings": self.settings, **state}))
+
+    def load(self):
+        """The state, or None when there is no file yet.
+
+        Raises
+        ------
+        EcoformerError
+            Damaged, or of other settings.
+        """
+        if not self.path.exists():
+            return None
+        content = read_checked(self.path, "checkpoint")
+        if not isinstance(content, dict) or content.pop("settings", None) != self.settings:
+            raise EcoformerError(
+                f"{self.path}: checkpoint of other settings; give another folder or do not resume"
+            )
+        return content

@@ -1,0 +1,373 @@
+"""Learning the hash functions from attention maps: kernel-based supervised hashing (KSH).
+
+Source: arXiv 2209.09004, §3.2, in the form of its released code; greedy bits and the spectral start
+after Liu et al., "Supervised Hashing with Kernels", CVPR 2012, §3.2.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.linalg import eigh
+from scipy.sparse import csr_array
+
+from ecoformer.golden.attention import observed
+from ecoformer.golden.checks import check_choice, check_number
+from ecoformer.golden.hashing import KernelHash, check_tokens
+from ecoformer.golden.weights import constrain
+
+__all__ = ["HashLearning", "PairLabels", "learn_hash", "learn_hashes", "extremes"]
+
+STARTS = ("random", "spectral")
+RIDGE = 1e-4
+"""Of the spectral start, as a share of the mean eigenvalue: close anchors have equal kernels."""
+WHITE_RIDGE = 1e-2
+"""Of whitening, likewise: it bounds the coefficients that a step can make large."""
+ROWS_AT_ONCE = 2**22
+"""Similarities held at the same time while labels are found."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HashLearning:
+    """Hyper-parameters of hash learning.
+
+    Parameters
+    ----------
+    optimizer : str
+        A key of :data:`OPTIMIZERS`. ``sgd`` as released; ``adam`` separates similar from dissimilar
+        pairs better; ``whitened`` better still, and in a quarter of the steps.
+    start : str
+        Where a row of A begins: ``random``, as released, or ``spectral``, the leading eigenvector
+        of the relaxed problem.
+    iterations : int
+        Gradient steps per bit.
+    pairs : int
+        Similar and dissimilar tokens l per token; at most N/2 are used.
+    """
+
+    optimizer: str = "adam"
+    start: str = "random"
+    iterations: int = 100
+    pairs: int = 10
+
+    def __post_init__(self):
+        check_choice("optimizer", self.optimizer, tuple(OPTIMIZERS))
+        check_choice("start", self.start, STARTS)
+        check_number("iterations", self.iterations, int, 0)
+        check_number("pairs", self.pairs, int, 1)
+
+
+class PairLabels:
+    """Labels L of pairs of tokens: +1 for the largest similarities of a row, -1 for the smallest.
+
+    Only its symmetric part (L + Lᵀ)/2 acts in yᵀ L y, and only that is kept, sparse, for all heads
+    and images at once: 4·l entries per token, not N.
+
+    Parameters
+    ----------
+    top, bottom : int64 Tensor [H, B, N, l]
+        Columns of +1 and -1 in each row.
+    """
+
+    def __init__(self, top, bottom):
+        heads, images, tokens, count = top.shape
+        self.shape = heads, images, tokens
+        size = heads * images * tokens
+        block = torch.arange(0, size, tokens).view(heads, images, 1, 1)
+        columns = (torch.cat([top, bottom], -1) + block).reshape(-1).int().numpy()
+        signs = np.repeat(np.float32([0.5, -0.5]), count)
+        row_ends = np.arange(0, columns.size + 1, 2 * count, dtype=np.int32)
+        half = csr_array((np.tile(signs, size), columns, row_ends), shape=(size, size))
+        whole = (half + half.T).tocsr()
+        whole.sort_indices()
+        parts = (torch.from_numpy(x) for x in (whole.indptr, whole.indices, whole.data))
+        with warnings.catch_warnings():  # torch calls this format a beta; its product is quickest
+            warnings.filterwarnings("ignore", "Sparse CSR", UserWarning)
+            self.matrix = torch.sparse_csr_tensor(*parts, whole.shape, check_invariants=True)
+
+    @classmethod
+    def of_tokens(cls, x, pairs=10):
+        """Labels of the similarities x·xᵀ of tokens ``x`` [B, H, N, D]; never holds all of them."""
+        x = x.transpose(0, 1)
+        step = max(1, ROWS_AT_ONCE // (x.shape[0] * x.shape[1] * x.shape[2]))
+        parts = [extremes(rows @ x.mT, pairs) for rows in x.split(step, 2)]
+        return cls(*(torch.cat(columns, 2) for columns in zip(*parts)))
+
+    @classmethod
+    def of_similarity(cls, similarity, pairs=10):
+        """Labels of an attention map or its logits [B, H, N, N]; only the order in a row counts."""
+        return cls(*extremes(similarity.transpose(0, 1), pairs))
+
+    def __matmul__(self, y):
+        """L·y for a float32 array ``y`` [H, B, N, f]."""
+        flat = y.reshape(-1, y.shape[-1]) if y.shape[-1] > 1 else y.ravel()  # a vector is quicker
+        return (self.matrix @ torch.from_numpy(flat)).numpy().reshape(y.shape)
+
+
+@torch.no_grad()
+def learn_hash(hash, x, generator, config=None, similarity=None):
+    """Learn the projection, and anchors and σ, of ``hash`` from tokens and their similarity.
+
+    Per head, for the bits r = 1…b in turn: minimise ``-(yᵀ S y) / (N b)``, averaged over images,
+    with ``y = 2·sigmoid(φ a) - 1`` and centred features φ; keep the new ``a`` only where the loss
+    of the signed code fell; then ``S ← S - y yᵀ``. S starts as b times the labels. S is never
+    written out: it is the sparse labels less a product of the codes found so far. Anchors are
+    random tokens of the first image. Rows of A end with a length that makes the mean square of y 1.
+
+    Parameters
+    ----------
+    hash : Hash
+        Changed in place; its σ is frozen afterwards.
+    x : Tensor [B, H, N, D]
+        Tokens.
+    generator : torch.Generator
+        Draws anchors and starting points; equal generators give equal hashes.
+    config : HashLearning or None
+        Hyper-parameters; the defaults when None.
+    similarity : Tensor [B, H, N, N] or None
+        Attention map, or logits: only the order in a row counts; x·xᵀ when None.
+
+    Returns
+    -------
+    Tensor [b, iterations + 1, H]
+        Loss of every bit before each step and after the last.
+
+    Raises
+    ------
+    ValueError
+        The tokens of a head are all equal, or not finite.
+    """
+    config = config or HashLearning()
+    images, heads, tokens, _ = x.shape
+    check_tokens(x.transpose(0, 1).flatten(1, 2))
+    if isinstance(hash, KernelHash):
+        hash.draw_anchors(x[0], generator)
+    hash.calibrate(x)
+    features = hash.features(x).transpose(0, 1)  # [H, B, N, f]
+    features = features - features.mean((1, 2), keepdim=True)
+    flat = features.reshape(heads, images * tokens, -1)
+    if similarity is None:
+        labels = PairLabels.of_tokens(x, config.pairs)
+    else:
+        labels = PairLabels.of_similarity(similarity, config.pairs)
+
+    learner = _Greedy(flat.numpy(), labels, hash.code_bits, hash.weights)
+    start = torch.randn(heads, hash.code_bits, flat.shape[-1], generator=generator).numpy()
+    curve = np.empty((hash.code_bits, config.iterations + 1, heads), np.float32)
+    for r in range(hash.code_bits):
+        first = start[:, r] if config.start == "random" else learner.spectral()
+        a, curve[r] = learner.descend(first, config)
+        hash.projection[:, r] = torch.from_numpy(learner.keep_better(a, first))
+    hash.centre(x)
+    hash.rescale(x)
+    return torch.from_numpy(curve)
+
+
+class _Greedy:
+    """One bit after the other against the labels, less what the bits before explain.
+
+    The arrays are small and the steps many, so this is numpy: a step costs what it computes.
+
+    Parameters
+    ----------
+    features : float32 array [H, B·N, f]
+        Centred.
+    labels : PairLabels
+    bits : int
+        Bits of the whole code b.
+    weights : str
+        What rows are rounded to.
+    """
+
+    def __init__(self, features, labels, bits, weights):
+        heads, images, tokens = labels.shape
+        self.columns = np.ascontiguousarray(features.swapaxes(1, 2))
+        self.features = np.ascontiguousarray(features)
+        self.labels = labels
+        self.bits = bits
+        self.weights = weights
+        self.found = np.empty((heads, images, bits, tokens), np.float32)  # codes of the bits so far
+        self.count = 0
+        self.scale = np.float32(1 / (images * tokens * bits))
+
+    def residual(self, y):
+        """S·y for ``y`` [H, B, N, f]."""
+        found = self.found[:, :, : self.count]
+        result = self.labels @ y
+        result *= self.bits
+        result -= found.swapaxes(-1, -2) @ (found @ y)
+        return result
+
+    def descend(self, start, config):
+        """The row a [H, f] after gradient descent from ``start``, and its loss curve."""
+        optimizer = OPTIMIZERS[config.optimizer]
+        to, back = self.whitening if optimizer.whitens else (None, None)
+        u = start.copy() if to is None else _times(start, to)
+        step = optimizer.steps(u)
+        curve = np.empty((config.iterations + 1, len(u)), np.float32)
+        for i in range(config.iterations + 1):
+            a = u if back is None else _times(u, back)
+            y = np.tanh(self._project(a / 2))  # 2·sigmoid(z) - 1 with z = φa
+            pull = self.residual(y[..., None])[..., 0]
+            curve[i] = -self.scale * (y * pull).sum((1, 2))
+            if i < config.iterations:
+                # d loss/d a by hand, straight through the rounding; S is symmetric.
+                slope = (pull * (1 - y * y)).reshape(len(a), 1, -1)
+                gradient = -self.scale * (slope @ self.features)[:, 0]
+                step(gradient if back is None else _times(gradient, back))
+        return a, curve
+
+    @cached_property
+    def whitening(self):
+        """Roots C^(1/2) and C^(-1/2) [H, f, f] of the features' covariance.
+
+        With u = C^(1/2) a, the variance of φa is ‖u‖².
+        """
+        count, size = self.features.shape[1:]
+        variances, axes = np.linalg.eigh((self.columns @ self.features / count).astype(float))
+        variances += WHITE_RIDGE * variances.mean(-1, keepdims=True)
+        roots = np.sqrt(variances)[:, None]
+        return tuple(
+            (axes * scale @ axes.swapaxes(1, 2)).astype(np.float32)
+            for scale in (roots, 1 / roots)
+        )
+
+    def spectral(self):
+        """Leading eigenvector of φᵀSφ a = λ φᵀφ a, scaled to a mean square of φa of 1: [H, f]."""
+        _, count, size = self.features.shape
+        pulled = self.residual(self.features.reshape(*self.labels.shape, size))
+        rows = []
+        for columns, features, pull in zip(self.columns, self.features, pulled):
+            gram = columns @ features
+            gram += RIDGE * gram.trace() / size * np.eye(size, dtype=gram.dtype)
+            quadratic = columns @ pull.reshape(count, size)
+            quadratic = (quadratic + quadratic.T) / 2
+            rows.append(eigh(quadratic, gram, subset_by_index=[size - 1, size - 1])[1][:, 0])
+        return np.float32(count**0.5) * np.float32(rows)
+
+    def keep_better(self, a, start):
+        """Per head ``a`` where its signed code is better, else ``start``; the code joins S."""
+        before, after = (np.where(self._project(w) >= 0, 1, -1).astype(np.float32)
+                         for w in (start, a))  # fmt: skip
+        better = self._energy(after) > self._energy(before)  # [H]
+        self.found[:, :, self.count] = np.where(better[:, None, None], after, before)
+        self.count += 1
+        return np.where(better[:, None], a, start)
+
+    def _project(self, a):
+        if self.weights != "int8":  # which is fine enough to be rounded at the end
+            a = constrain(torch.from_numpy(a), self.weights).numpy()
+        return (a[:, None] @ self.columns).reshape(self.labels.shape)
+
+    def _energy(self, y):
+        return (y * self.residual(y[..., None])[..., 0]).sum((1, 2))
+
+
+def _nesterov(a, lr=5e-4, momentum=0.9):
+    """Steps of SGD with Nesterov momentum on ``a``, in place."""
+    velocity = np.zeros_like(a)
+
+    def step(gradient):
+        nonlocal velocity
+        velocity = momentum * velocity + gradient
+        a[...] -= lr * (gradient + momentum * velocity)
+
+    return step
+
+
+def _adam(a, lr=0.05, weight_decay=1.0, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    """Steps of AdamW on ``a``, in place."""
+    first, second, steps = np.zeros_like(a), np.zeros_like(a), 0
+
+    def step(gradient):
+        nonlocal first, second, steps
+        steps += 1
+        a[...] *= 1 - lr * weight_decay
+        first = beta1 * first + (1 - beta1) * gradient
+        second = beta2 * second + (1 - beta2) * gradient * gradient
+        size = np.sqrt(second / (1 - beta2**steps)) + epsilon
+        a[...] -= lr / (1 - beta1**steps) * first / size
+
+    return step
+
+
+class Optimizer(NamedTuple):
+    """How the row of one bit descends.
+
+    Parameters
+    ----------
+    steps : callable
+        Gives a function that takes a gradient and steps, for an array that it changes in place.
+    whitens : bool
+        Whether it steps in coordinates in which the features are uncorrelated: kernel values of
+        close anchors are nearly the same, and what tells tokens apart is their small differences.
+    """
+
+    steps: Callable
+    whitens: bool = False
+
+
+OPTIMIZERS = {
+    "sgd": Optimizer(_nesterov),
+    "adam": Optimizer(_adam),
+    "whitened": Optimizer(partial(_adam, lr=0.2, weight_decay=0.3), whitens=True),
+}
+"""Ways to descend.
+
+Decay keeps Adam from separating tokens that lie close together by large coefficients of opposite
+sign, whose bits would flip as soon as tokens and coefficients are rounded to int8.
+"""
+
+
+def _times(rows, matrices):
+    """Each head's row times its matrix: [H, f] of [H, f] and [H, f, f]."""
+    return (rows[:, None] @ matrices)[:, 0]
+
+
+def learn_hashes(model, images, seed=0, config=None):
+    """Learn the hash of every EcoFormer layer of ``model`` in one forward pass of ``images``.
+
+    Each layer learns when the pass reaches it, so it sees tokens that come from layers replaced
+    already, and labels from the similarity x·xᵀ of the current model, as released.
+
+    Parameters
+    ----------
+    model : VisionTransformer
+        Changed in place; with shared queries.
+    images : uint8 Tensor [B, channels, height, width]
+        Training images.
+    seed : int
+        The same seed gives the same hashes.
+    config : HashLearning or None
+        Hyper-parameters.
+
+    Returns
+    -------
+    list of Tensor [b, iterations + 1, H]
+        Loss curves, one per layer.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    layers = model.attention_layers()
+    curves = []
+
+    def observer(layer, q, k, v, keys):
+        if q is not k or keys is not None:
+            raise ValueError("KSH needs shared queries and sequences of equal length")
+        curves.append(learn_hash(layers[layer].hash, k, generator, config))
+
+    with torch.no_grad(), observed(layers, observer):
+        model(images)
+    return curves
+
+
+def extremes(similarity, pairs):
+    """Columns of the largest and smallest entries of each row [..., N], at most N/2 of each."""
+    count = min(pairs, similarity.shape[-1] // 2)
+    return (
+        similarity.topk(count, sorted=False).indices,
+        similarity.topk(count, largest=False, sorted=False).indices,
+    )

@@ -1,0 +1,295 @@
+"""A small vision transformer whose attention is softmax or EcoFormer, and its file."""
+
+import hashlib
+import io
+import json
+import os
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from torch import nn
+
+from ecoformer.errors import EcoformerError, first_line
+from ecoformer.golden.attention import Attention, AttentionConfig
+from ecoformer.golden.checks import check_choice, check_number
+
+__all__ = [
+    "NetworkConfig",
+    "PatchConvolution",
+    "STEMS",
+    "VisionTransformer",
+    "swap_attention",
+    "save_model",
+    "load_model",
+    "write_atomic",
+]
+
+STEMS = ("patches", "convolutions")
+"""How an image becomes tokens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """Shape of a vision transformer.
+
+    Parameters
+    ----------
+    image_size : int
+        Pixels along one side of a square image.
+    channels : int
+        Colours of a pixel.
+    patch : int
+        Pixels along one side of a patch; (image_size / patch)² tokens.
+    stem : str
+        ``patches``: one convolution over overlapping patches, kernel 2p - 1, as in PVTv2;
+        ``convolutions``: 3 × 3 of stride 2, as often as it takes to divide by ``patch`` (Xiao et
+        al., arXiv 2106.14881, §4).
+    width : int
+        Elements of a token.
+    heads : int
+        Attention heads; head dimension width / heads.
+    depth : int
+        Blocks.
+    mlp_ratio : int
+        Hidden width of the MLP over ``width``.
+    mlp_convolution : bool
+        Whether a 3 × 3 depth-wise convolution over the patches follows the first layer of the MLP,
+        as in PVTv2.
+    classes : int
+        Labels.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A value of the wrong type, outside its range, or one that does not divide.
+    """
+
+    image_size: int = 28
+    channels: int = 1
+    patch: int = 4
+    stem: str = "patches"
+    width: int = 64
+    heads: int = 2
+    depth: int = 4
+    mlp_ratio: int = 2
+    mlp_convolution: bool = False
+    classes: int = 10
+
+    def __post_init__(self):
+        for name, value in asdict(self).items():
+            if name not in ("stem", "mlp_convolution"):
+                check_number(name, value, int, 1)
+        if not isinstance(self.mlp_convolution, bool):
+            raise TypeError(f"mlp_convolution must be true or false, not {self.mlp_convolution!r}")
+        check_choice("stem", self.stem, STEMS)
+        if self.stem == "convolutions" and (self.patch < 2 or self.patch.bit_count() != 1):
+            raise ValueError(
+                f"patch must be 2, 4, 8, … with stem = 'convolutions', not {self.patch}"
+            )
+        if self.image_size % self.patch:
+            raise ValueError(
+                f"patch must divide image_size = {self.image_size}, not be {self.patch}"
+            )
+        if self.width % self.heads:
+            raise ValueError(f"heads must divide width = {self.width}, not be {self.heads}")
+
+    @property
+    def tokens(self):
+        """Tokens N of an image."""
+        return (self.image_size // self.patch) ** 2
+
+    @property
+    def head_dim(self):
+        """Elements D = E of a token in one head."""
+        return self.width // self.heads
+
+    @property
+    def stem_widths(self):
+        """Channels behind each convolution of the stem, the tokens' width last."""
+        if self.stem == "patches":
+            return [self.width]
+        # Twice as wide with every halving of the image.
+        return [-(-self.width >> left) for left in reversed(range(self.patch.bit_length() - 1))]
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: ``x + attention(norm(x))``, then ``x + mlp(norm(x))``."""
+
+    def __init__(self, config, attention, layer):
+        super().__init__()
+        hidden = config.width * config.mlp_ratio
+        between = [PatchConvolution(hidden)] if config.mlp_convolution else []
+        self.norm1 = nn.LayerNorm(config.width)
+        self.attention = Attention(config.width, config.heads, attention, layer)
+        self.norm2 = nn.LayerNorm(config.width)
+        self.mlp = nn.Sequential(
+            nn.Linear(config.width, hidden), *between, nn.GELU(), nn.Linear(hidden, config.width)
+        )
+
+    def forward(self, x):
+        x = x + self.attention(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class PatchConvolution(nn.Module):
+    """A 3 × 3 depth-wise convolution over patches [B, N, width] of a square image.
+
+    Source: PVTv2, arXiv 2106.13797, §3.3.
+    """
+
+    def __init__(self, width):
+        super().__init__()
+        self.convolution = nn.Conv2d(width, width, 3, padding=1, groups=width)
+
+    def forward(self, tokens):
+        side = round(tokens.shape[1] ** 0.5)
+        image = tokens.transpose(1, 2).unflatten(2, (side, side))  # channels last, without a copy
+        return self.convolution(image).flatten(2).transpose(1, 2)
+
+
+class VisionTransformer(nn.Module):
+    """Patches, learned positions, blocks, mean over tokens, classifier.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        Shape of the network.
+    attention : AttentionConfig or None
+        EcoFormer attention in every block; softmax when None.
+    """
+
+    def __init__(self, config, attention=None):
+        super().__init__()
+        self.config = config
+        self.attention_config = attention
+        self.to_tokens = _stem(config)
+        self.position = nn.Parameter(0.02 * torch.randn(config.tokens, config.width))
+        self.blocks = nn.Sequential(*(Block(config, attention, i) for i in range(config.depth)))
+        self.norm = nn.LayerNorm(config.width)
+        self.classifier = nn.Linear(config.width, config.classes)
+
+    def forward(self, images):
+        """Logits [B, classes] of uint8 ``images`` [B, channels, image_size, image_size]."""
+        pixels = images.to(self.position.dtype) / 127.5 - 1
+        x = self.to_tokens(pixels).flatten(2).transpose(1, 2) + self.position  # [B, N, width]
+        return self.classifier(self.norm(self.blocks(x)).mean(1))
+
+    def attention_layers(self):
+        """The attention between the projections of every block, first block first."""
+        return [block.attention.core for block in self.blocks]
+
+
+def _stem(config):
+    """From images to tokens [B, width, side, side]."""
+    p = config.patch
+    if config.stem == "patches":
+        return nn.Conv2d(config.channels, config.width, 2 * p - 1, p, p - 1)
+    layers = []
+    for before, after in pairwise((config.channels, *config.stem_widths)):
+        layers += [nn.Conv2d(before, after, 3, 2, 1), nn.GELU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def swap_attention(model, attention):
+    """A copy of the softmax network ``model`` with EcoFormer attention in every block.
+
+    With shared queries ``to_qk`` starts from the q rows; everything else is taken over. The hashes
+    are random until :mod:`golden.learn.ksh` or :mod:`golden.learn.distill` learns them.
+
+    Parameters
+    ----------
+    model : VisionTransformer
+        Softmax network; stays as it is.
+    attention : AttentionConfig
+        Shape of the new attention.
+    """
+    if model.attention_config is not None:
+        raise ValueError("model must have softmax attention, not EcoFormer attention")
+    swapped = VisionTransformer(model.config, attention)
+    state = swapped.state_dict()
+    for name, value in model.state_dict().items():
+        if attention.queries == "separate":
+            state[name] = value
+        elif ".to_k." not in name:
+            state[name.replace(".to_q.", ".to_qk.")] = value
+    swapped.load_state_dict(state)
+    return swapped
+
+
+def save_model(model, path):
+    """Write ``model`` to ``path``: configuration as JSON, state_dict, checksum; atomic."""
+    attention = model.attention_config
+    config = {
+        "network": asdict(model.config),
+        "attention": None if attention is None else asdict(attention),
+    }
+    state = model.state_dict()
+    content = {"config": json.dumps(config), "state": state, "sha256": state_digest(state)}
+    write_atomic(path, torch_bytes(content))
+
+
+def load_model(path):
+    """The network of a file that :func:`save_model` wrote, in evaluation mode.
+
+    Raises
+    ------
+    EcoformerError
+        No such file, damaged, or not a model file.
+    """
+    path = Path(path)
+    content = read_checked(path, "model file")
+    try:
+        config = json.loads(content["config"])
+        attention = config["attention"]
+        model = VisionTransformer(
+            NetworkConfig(**config["network"]),
+            None if attention is None else AttentionConfig(**attention),
+        )
+        model.load_state_dict(content["state"])
+        whole = state_digest(content["state"]) == content["sha256"]
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise EcoformerError(
+            f"{path}: not a model file ({first_line(error)}); train again"
+        ) from error
+    if not whole:
+        raise EcoformerError(f"{path}: damaged model file (checksum differs); train again")
+    return model.eval()
+
+
+def read_checked(path, what, verb="train"):
+    """Tensors and plain values of a torch file; EcoformerError when it cannot be read."""
+    if not Path(path).is_file():
+        raise EcoformerError(f"{path}: no such {what}; make one with '{verb}'")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
+        raise EcoformerError(
+            f"{path}: damaged {what} ({first_line(error)}); {verb} again"
+        ) from error
+
+
+def torch_bytes(content):
+    """What torch.save writes; on a path it would put the file's name into the bytes."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def write_atomic(path, content):
+    """Write the bytes ``content`` so that ``path`` holds the old or the new file, never half."""
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
+def state_digest(state):
+    """SHA-256 of names, types, shapes and bytes of a state_dict."""
+    digest = hashlib.sha256()
+    for name, tensor in state.items():
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,273 @@
+"""From float hashes to the integers of a parameter image: scales, rounded weights, thresholds.
+
+Layers are :class:`golden.attention.EcoFormerAttention`; what they saw on calibration data, recorded
+by :func:`golden.attention.record`, sets the scales.
+"""
+
+from dataclasses import fields
+
+import numpy as np
+import torch
+
+from ecoformer.errors import EcoformerError
+from ecoformer.golden.hashing import KernelHash
+from ecoformer.golden.integer.hashing import trace_tokens
+from ecoformer.golden.quantize.host import quantise_tokens
+from ecoformer.golden.weights import quantise_rows
+from ecoformer.spec.arithmetic import (
+    BIAS_WIDTH,
+    DOT_FRACTION,
+    KERNEL_FRACTION,
+    KERNEL_WIDTH,
+    ROOT_FRACTION,
+    SHIFT_WIDTH,
+    Arithmetic,
+)
+from ecoformer.spec.parameters import HOST_ARRAYS, ParameterImage
+
+__all__ = ["calibrate", "check_attention", "check_layers", "code_disagreement", "set_numbers"]
+
+KERNEL_ONE = 2**KERNEL_WIDTH - 1
+MOST_TOKENS = 2**15
+"""Tokens of a head that the integer hash is run on."""
+
+
+def set_numbers(layers):
+    """Parameter sets of every layer: list of int array [H, hashes of the layer].
+
+    Sets are numbered layer by layer and head by head; with separate queries, the set of a head's
+    keys is followed by that of its queries.
+    """
+    numbers, start = [], 0
+    for layer in layers:
+        shape = layer.heads, len(layer.hashes)
+        numbers.append(start + np.arange(shape[0] * shape[1]).reshape(shape))
+        start += numbers[-1].size
+    return numbers
+
+
+def check_layers(config, layers, tokens=1):
+    """Refuse attention that the engine of ``config`` cannot run.
+
+    Parameters
+    ----------
+    config : Config
+    layers : list of EcoFormerAttention
+    tokens : int
+        Length of the longest sequence.
+
+    Raises
+    ------
+    EcoformerError
+        Softmax attention, σ not frozen, or another shape.
+    """
+    if not layers or any(not hasattr(layer, "hash") for layer in layers):
+        raise EcoformerError("model: it has softmax attention; train one with EcoFormer attention")
+    for layer in layers:
+        for hashing in layer.hashes:
+            if isinstance(hashing, KernelHash) and not hashing.frozen:
+                raise EcoformerError(
+                    "model: σ is still computed per sequence; calibrate the hashes first"
+                )
+    attention = layers[0].config
+    if any(layer.config != attention for layer in layers):
+        raise EcoformerError("model: its layers have different attention; convert it again")
+    sets = sum(number.size for number in set_numbers(layers))
+    check_attention(config, attention, layers[0].hash.head_dim, sets, tokens)
+
+
+def check_attention(config, attention, head_dim, sets, tokens):
+    """Refuse attention of a shape that the engine of ``config`` does not have.
+
+    Parameters
+    ----------
+    config : Config
+    attention : AttentionConfig
+    head_dim : int
+        Elements of a token D.
+    sets : int
+        Parameter sets of all layers and heads.
+    tokens : int
+        Length of the longest sequence.
+
+    Raises
+    ------
+    EcoformerError
+        Names the value of the configuration and what it must be.
+    """
+    same = ["hash", "weights", "code_bits", "value_term"]
+    same += ["anchors"] if attention.hash == "rbf" else []
+    want = {name: getattr(attention, name) for name in same} | {"head_dim": head_dim}
+    rules = [(name, repr(value), getattr(config, name) == value) for name, value in want.items()]
+    rules += [
+        ("max_tokens", f"at least {tokens}", config.max_tokens >= tokens),
+        ("parameter_sets", f"at least {sets}", config.parameter_sets >= sets),
+    ]
+    for name, rule, holds in rules:
+        if not holds:
+            raise EcoformerError(
+                f"[engine] {name} must be {rule} for this model, not {getattr(config, name)!r}; "
+                "correct the configuration"
+            )
+
+
+@torch.no_grad()
+def calibrate(config, layers, tape):
+    """Parameter image of every head of every layer.
+
+    Parameters
+    ----------
+    config : Config
+    layers : list of EcoFormerAttention
+        With frozen σ.
+    tape : list of list of Call
+        What each layer was given on calibration data: it sets the scales of tokens and values and
+        centres the thresholds.
+
+    Returns
+    -------
+    ParameterImage
+
+    Raises
+    ------
+    EcoformerError
+        The layers do not fit the engine, or a number does not fit its width.
+    """
+    longest = max(call.k.shape[2] for calls in tape for call in calls)
+    check_layers(config, layers, longest)
+    if (width := tape[0][0].v.shape[-1]) != config.value_dim:
+        raise EcoformerError(
+            f"[engine] value_dim must be {width} for this model, not {config.value_dim}; "
+            "correct the configuration"
+        )
+    sets = []
+    for layer, calls in zip(layers, tape, strict=True):
+        for head in range(layer.heads):
+            values = torch.cat([call.present(head, call.v) for call in calls])
+            shared = {
+                "offset": round(float(layer.offset[head]) * 2**config.offset_fraction),
+                "value_scale": _full_range(config.value_width, values),
+            }
+            for place, hashing in enumerate(layer.hashes):
+                tokens = _tokens(calls, head, place)
+                family = _kernel_set if isinstance(hashing, KernelHash) else _linear_set
+                sets.append(shared | family(config, hashing, head, tokens))
+    return _stack(config, sets)
+
+
+@torch.no_grad()
+def code_disagreement(config, layers, image, tape):
+    """Fraction of code bits per layer and head on which integer and float hash differ.
+
+    Both see the same float tokens, those of the float network on ``tape``.
+
+    Returns
+    -------
+    list of float64 array [H]
+        With separate queries the mean of keys and queries.
+    """
+    rates = []
+    for layer, numbers, calls in zip(layers, set_numbers(layers), tape, strict=True):
+        rates.append(np.zeros(layer.heads))
+        for head, place in np.ndindex(numbers.shape):
+            hashing, tokens = layer.hashes[place], _tokens(calls, head, place)
+            want = hashing(_for_all_heads(hashing, tokens))[0, head].numpy() > 0
+            found = _integer_codes(config, image, numbers[head, place], tokens.numpy())
+            rates[-1][head] += (found != want).mean() / numbers.shape[1]
+    return rates
+
+
+def _integer_codes(config, image, index, tokens):
+    scale, unit = float(image.token_scale[index]), bool(image.unit_tokens[index])
+    integers = quantise_tokens(config, tokens, scale, unit)
+    return trace_tokens(config, image, index, integers).codes > 0
+
+
+def _tokens(calls, head, place):
+    """Tokens [n, D] of a head's keys (``place`` 0) or queries (1), without padding."""
+    parts = [call.present(head, (call.k, call.q)[place]) for call in calls]
+    return torch.cat(parts)[:MOST_TOKENS]
+
+
+def _for_all_heads(hashing, tokens):
+    """Tokens [n, D] of one head as [1, H, n, D]: a hash works on all heads."""
+    return tokens.expand(1, hashing.heads, *tokens.shape)
+
+
+def _kernel_set(config, hashing, head, x):
+    sigma = float(hashing.sigma[head])
+    rounded, scale = (tensor[head].double().numpy() for tensor in hashing.anchor_weights())
+    shift = DOT_FRACTION + ROOT_FRACTION - KERNEL_FRACTION
+    shift += round(float(np.log2(scale[0, 0] * sigma)))
+    if not 0 <= shift < 2**SHIFT_WIDTH:
+        raise EcoformerError(
+            f"model: σ = {sigma:.3g} of head {head} is out of the range of the kernel table; "
+            "the tokens have collapsed, train the hashes again"
+        )
+    # The rounded anchors are the anchors now: their own length goes into the bias.
+    length = np.square(rounded / scale).sum(axis=1)
+    bias = np.rint((1 + length) / (2 * sigma) * 2**KERNEL_FRACTION - 0.5)  # ⌊t⌋ is t - ½ on average
+    if bias.max() >= 2 ** (BIAS_WIDTH - 1):
+        raise EcoformerError(
+            f"model: σ = {sigma:.3g} of head {head} is too small for the kernel table; "
+            "the tokens have collapsed, train the hashes again"
+        )
+    rows, row_scale = _rows(hashing, head)
+    integers = {
+        "anchors": rounded.astype(np.int64),
+        "bias": bias.astype(np.int64),
+        "shift": shift,
+        "projection": rows.astype(np.int64),
+        "threshold": np.zeros(config.code_bits, dtype=np.int64),
+    }
+    # The threshold moves by the mean error of the integer kernel.
+    kernel = hashing.features(_for_all_heads(hashing, x))[0, head].numpy()
+    tokens = quantise_tokens(config, x.numpy())
+    found = trace_tokens(config, _stack(config, [integers]), 0, tokens).kernel
+    error = (found - KERNEL_ONE * kernel).mean(axis=0)
+    threshold = KERNEL_ONE * hashing.threshold[head].double().numpy() / row_scale + rows @ error
+    return integers | {"threshold": _threshold(config, np.rint(threshold))}
+
+
+def _linear_set(config, hashing, head, x):
+    features = hashing.features(_for_all_heads(hashing, x))[0, head]
+    rows, row_scale = _rows(hashing, head)
+    scale = _full_range(config.token_width, features)
+    threshold = hashing.threshold[head].double().numpy() / (row_scale * scale)
+    return {
+        "projection": rows.astype(np.int64),
+        "threshold": _threshold(config, np.ceil(threshold)),  # a sum of integers is ≥ t if ≥ ⌈t⌉
+        "token_scale": scale,
+        "unit_tokens": int(hashing.normalise),
+    }
+
+
+def _rows(hashing, head):
+    """Stored rows of A [b, f] and their scales [b] in float64."""
+    rows, scale = quantise_rows(hashing.projection[head], hashing.weights)
+    return rows.double().numpy(), scale[:, 0].double().numpy()
+
+
+def _threshold(config, threshold):
+    limit = Arithmetic(config).max_projection
+    return np.clip(threshold, -limit, limit).astype(np.int64)
+
+
+def _full_range(width, tensor):
+    """Scale by which the largest element fills ``width`` bits."""
+    return np.float32(max(float(tensor.abs().max()), 1e-12) / (2 ** (width - 1) - 1))
+
+
+def _stack(config, sets):
+    names = [f.name for f in fields(ParameterImage) if f.name in sets[0] or f.name in HOST_ARRAYS]
+    defaults = {"offset": 0, **dict.fromkeys(HOST_ARRAYS, 0)}
+    kinds = {name: HOST_ARRAYS.get(name, np.int64) for name in {*names, "offset"}}
+    image = ParameterImage(**{
+        name: np.stack([np.asarray((defaults | one)[name]) for one in sets]).astype(kind)
+        for name, kind in kinds.items()
+    })  # fmt: skip
+    try:
+        image.check(config)
+    except ValueError as error:
+        raise EcoformerError(f"model: {error}; it does not fit the engine") from error
+    return image

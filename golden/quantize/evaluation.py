@@ -1,0 +1,126 @@
+"""The trained network on the engine: what is exported, and how well each model of it does."""
+
+import numpy as np
+
+from ecoformer.golden.attention import record
+from ecoformer.golden.learn.fit import predict
+from ecoformer.golden.quality.measure import assess
+from ecoformer.golden.quantize.calibration import calibrate, code_disagreement
+from ecoformer.golden.quantize.inference import HostedAttention, IntegerEngine, hosted
+
+__all__ = ["CheckedEngine", "export", "predict_hosted", "recorded_workload"]
+
+CALIBRATION_IMAGES = 128
+"""Training images that set value scales and thresholds."""
+RECORDED_IMAGES = 1
+"""Held-out images whose tokens become test vectors; plain Verilog simulators are slow."""
+
+
+def export(config, model, data, report=False):
+    """Parameter image of ``model``, test vectors from real images, and the quality of both.
+
+    Parameters
+    ----------
+    config : Config
+    model : VisionTransformer
+        With EcoFormer attention.
+    data : ImageData
+        Calibrates on training images; reports on held-out ones.
+    report : bool
+        Whether the hash of every head is assessed, too.
+
+    Returns
+    -------
+    image : ParameterImage
+    workload : Workload
+        Every layer and head of some held-out images.
+    figures : dict
+        Held-out accuracy of float and integer network, changed predictions, and the share of code
+        bits that differ, per layer and head; with ``report`` also ``quality``, what
+        :func:`golden.quality.measure.assess` finds. JSON-ready.
+    """
+    layers, held_out = model.attention_layers(), data.held_out
+    image = calibrate(config, layers, _tape(model, data.train))
+    float_labels = predict(model, held_out.images)
+    integer_labels = predict_hosted(config, model, image, IntegerEngine(config, image), held_out)
+    seen = _tape(model, held_out)
+    rates = np.array(code_disagreement(config, layers, image, seen))
+    figures = {
+        "held_out_images": len(held_out),
+        "float_accuracy": _share(float_labels == held_out.labels),
+        "integer_accuracy": _share(integer_labels == held_out.labels),
+        "changed_predictions": int((float_labels != integer_labels).sum()),
+        "code_disagreement": rates.tolist(),
+        "mean_code_disagreement": float(rates.mean()),
+    }
+    if report:
+        figures["quality"] = [head.as_dict() for head in assess(layers, seen)]
+    return image, recorded_workload(config, model, image, held_out), figures
+
+
+def predict_hosted(config, model, image, engine, part, observer=None):
+    """Labels that ``model`` gives the images of ``part`` with its attention on ``engine``."""
+    layers = model.attention_layers()
+    with hosted(layers, HostedAttention(config, image, layers, engine, observer)):
+        return predict(model, part.images)
+
+
+def recorded_workload(config, model, image, part):
+    """The packets of every layer and head of the first images of ``part``."""
+    layers = model.attention_layers()
+    host = HostedAttention(config, image, layers, None)
+    tape = record(layers, lambda: model(part.images[:RECORDED_IMAGES]))
+    packets = [
+        host.workload(layer.layer, call.k, call.v) for layer, (call,) in zip(layers, tape)
+    ]
+    return type(packets[0]).from_sequences(
+        sequence for workload in packets for sequence in workload.sequences()
+    )
+
+
+def _tape(model, part):
+    images = part.images[:CALIBRATION_IMAGES]
+    return record(model.attention_layers(), lambda: model(images))
+
+
+class CheckedEngine:
+    """An engine whose every result is compared with the integer model, word by word.
+
+    Parameters
+    ----------
+    config : Config
+    image : ParameterImage
+    engine : object
+        With ``attend(workload)``.
+    reporter : callable or None
+        Called with the number of sequences done after every call.
+
+    Members
+    -------
+    words, mismatches, sequences, tokens : int
+        Counted over all calls.
+    """
+
+    def __init__(self, config, image, engine, reporter=None):
+        self.engine = engine
+        self.reference = IntegerEngine(config, image)
+        self.reporter = reporter
+        self.words = self.mismatches = self.sequences = self.tokens = 0
+
+    def attend(self, workload):
+        """Results of every sequence, as the checked engine gives them."""
+        results = self.engine.attend(workload)
+        expected = self.reference.attend(workload)
+        self.words += sum(map(np.size, expected))
+        self.mismatches += sum(
+            int((got != want).sum()) for got, want in zip(results, expected, strict=True)
+        )
+        self.sequences += len(workload)
+        self.tokens += int(workload.lengths.sum())
+        if self.reporter is not None:
+            self.reporter(self.sequences)
+        return results
+
+
+def _share(flags):
+    return float(flags.double().mean())

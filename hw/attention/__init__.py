@@ -1,0 +1,1 @@
+"""Attention cores and the normaliser: codes and values in, quotients out; no pins."""

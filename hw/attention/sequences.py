@@ -1,0 +1,115 @@
+"""The sequences in flight and their banks, from a sequence's first key to its last query."""
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from ecoformer.hw.stream.payloads import Key, core_scalars
+from ecoformer.spec.arithmetic import Arithmetic
+
+__all__ = ["Sequence", "SequenceQueue"]
+
+
+class Sequence(data.StructLayout):
+    """A complete sequence that waits for its query pass.
+
+    count : tokens, which is 1 for the one result of a bad packet.
+    final : number of the last of them, which is compared with in many cycles: count - 1.
+    offset, or scale and shift : scalars of its set.
+    bank, user, error : where it is kept, its set, and whether its packet was bad.
+    """
+
+    def __init__(self, config, banks):
+        bits = Arithmetic(config)
+        super().__init__(
+            {
+                "count": bits.count_width,
+                "final": bits.count_width,
+                **core_scalars(config),
+                "bank": ceil_log2(banks),
+                "user": config.tuser_width,
+                "error": 1,
+            }
+        )
+
+
+class SequenceQueue(wiring.Component):
+    """Gives every sequence a bank and keeps the complete ones in order.
+
+    Parameters
+    ----------
+    config : Config
+    banks : int
+        Sequences that have a bank at the same time.
+    claim : str
+        The token with which a sequence takes its bank: its ``first``, or its ``last`` where a bank
+        keeps what is known at the end.
+
+    Members
+    -------
+    key : ``In(Key)``, take : ``In(1)``
+        The token on offer, and that it is taken in this cycle; only with ``room``, or, where a
+        bank can be read and replaced at the same time, with ``release``.
+    room : ``Out(1)``
+        The token on offer needs no new bank, or one is free.
+    first : ``Out(1)``, position : ``Out``, bank : ``Out``
+        Of the token on offer: whether it begins a sequence, tokens of its sequence before it, and
+        its bank.
+    waiting : ``Out(1)``, current : ``Out(Sequence)``
+        The oldest complete sequence; it may be queried from the cycle after its last token.
+    release : ``In(1)``
+        ``current`` is done with; its bank is free from the next cycle on.
+    """
+
+    def __init__(self, config, banks, claim):
+        self.config = config
+        self.banks = banks
+        self.claim = claim
+        self.layout = Sequence(config, banks)
+        super().__init__(
+            {
+                "key": In(Key(config)),
+                "take": In(1),
+                "room": Out(1),
+                "first": Out(1, init=1),
+                "position": Out(Arithmetic(config).count_width),
+                "bank": Out(ceil_log2(banks)),
+                "waiting": Out(1),
+                "current": Out(self.layout),
+                "release": In(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        banks, tag = self.banks, self.key.tag
+        # One place more than banks: a sequence may come in the cycle in which another goes.
+        m.submodules.complete = complete = SyncFIFO(width=self.layout.size, depth=banks + 1)
+        entry = Signal(self.layout)
+        free = Signal(range(banks + 1), init=banks)
+        claims = {"first": self.first, "last": tag.last}[self.claim]
+        m.d.comb += [
+            self.room.eq(~claims | (free != 0)),
+            entry.count.eq(Mux(tag.error, 1, self.position + 1)),
+            entry.final.eq(Mux(tag.error, 0, self.position)),
+            *(entry[name].eq(self.key[name]) for name in core_scalars(self.config)),
+            entry.bank.eq(self.bank),
+            entry.user.eq(tag.user),
+            entry.error.eq(tag.error),
+            complete.w_data.eq(entry),
+            complete.w_en.eq(self.take & tag.last),
+            self.waiting.eq(complete.r_rdy),
+            self.current.as_value().eq(complete.r_data),
+            complete.r_en.eq(self.release),
+        ]
+        m.d.sync += free.eq(free - (self.take & claims) + self.release)
+        with m.If(self.take):
+            m.d.sync += [
+                self.first.eq(tag.last),
+                self.position.eq(Mux(tag.last, 0, self.position + 1)),
+            ]
+            with m.If(tag.last):
+                m.d.sync += self.bank.eq(Mux(self.bank == banks - 1, 0, self.bank + 1))
+        return m

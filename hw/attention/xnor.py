@@ -1,0 +1,187 @@
+# amaranth: UnusedElaboratable=no
+"""The quadratic attention core: XNOR-popcount similarities of every pair of codes.
+
+Far slower than the linear form, and independent of it: the same bits from both cross-check the
+whole datapath.
+"""
+
+from amaranth import *
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from ecoformer.hw.attention.pairwise import send_blocks, weighted_sums
+from ecoformer.hw.attention.sequences import SequenceQueue
+from ecoformer.hw.lib.pipeline import adder_tree, delay, register, tree_latency
+from ecoformer.hw.stream.payloads import core_signature
+
+__all__ = ["XnorCore", "XnorPopcount"]
+
+
+class XnorPopcount(wiring.Component):
+    """Similarity h_a·h_b = 2·popcount(xnor) - b of two codes.
+
+    Latency: ``latency`` cycles, one pair per cycle.
+
+    Parameters
+    ----------
+    code_bits : int
+
+    Members
+    -------
+    a, b : ``In(code_bits)``
+    similarity : ``Out(signed)``
+        -b…+b.
+    """
+
+    def __init__(self, code_bits):
+        self.code_bits = code_bits
+        super().__init__(
+            {
+                "a": In(code_bits),
+                "b": In(code_bits),
+                "similarity": Out(signed(code_bits.bit_length() + 1)),
+            }
+        )
+
+    @property
+    def latency(self):
+        """Registered comparison and adder tree."""
+        return 1 + tree_latency(self.code_bits, fanin=4)
+
+    def elaborate(self, platform):
+        m = Module()
+        equal = register(m, ~(self.a ^ self.b), name="equal")
+        ones = adder_tree(m, list(equal), name="ones", fanin=4)
+        m.d.comb += self.similarity.eq((ones << 1) - self.code_bits)
+        return m
+
+
+class XnorCore(wiring.Component):
+    """Quadratic form: Σ_j w_ij·v_j over Σ_j w_ij with w_ij = ((h_i·h_j) << g) + C.
+
+    With ``value_term = "own"``, C counts in the numerator where i = j only. One pair of tokens per
+    cycle; a query of a sequence of N takes N cycles, and ``interval`` - 1 more for its blocks to
+    leave. ``latency`` is from ``launch`` to the first block of a sequence of one token; N tokens
+    take N - 1 cycles more.
+
+    Parameters
+    ----------
+    config : Config
+    """
+
+    def __init__(self, config):
+        self.config = config
+        self.popcount = XnorPopcount(config.code_bits)
+        super().__init__(core_signature(config))
+
+    lead = pause = 0  # as in AccumulateCore
+
+    @property
+    def latency(self):
+        """The key; then code, similarity, weight, product, sum, block of the last."""
+        return 1 + 1 + self.popcount.latency + 4
+
+    @property
+    def interval(self):
+        """Least cycles between two launches."""
+        return self.config.state_fold.steps + 2
+
+    def elaborate(self, platform):
+        m = Module()
+        c, fold = self.config, self.config.state_fold
+        m.submodules.popcount = self.popcount
+        index_bits = ceil_log2(c.max_tokens)
+        depth = c.state_banks << index_bits
+
+        # -- key pass: store code and values -------------------------------------------------------
+        m.submodules.sequences = sequences = SequenceQueue(c, c.state_banks, "first")
+        key = self.keys.payload
+        m.submodules.codes = codes = memory.Memory(
+            shape=unsigned(c.code_bits), depth=depth, init=[]
+        )
+        m.submodules.values = values = memory.Memory(
+            shape=unsigned(len(key.v.as_value())), depth=depth, init=[]
+        )
+        take = Signal()
+        m.d.comb += [
+            sequences.key.eq(key),
+            sequences.take.eq(take),
+            take.eq(self.keys.valid & sequences.room),
+            self.keys.ready.eq(take),
+        ]
+        for store, element in ((codes, key.code), (values, key.v.as_value())):
+            write = store.write_port()
+            m.d.comb += [
+                write.addr.eq(Cat(sequences.position[:index_bits], sequences.bank)),
+                write.data.eq(element),
+                write.en.eq(take & ~key.tag.error),
+            ]
+
+        # -- query pass: one key after another for each query --------------------------------------
+        current = sequences.current
+        query_index = Signal(index_bits)
+        key_index = Signal(index_bits)
+        running = Signal()
+        launch = Signal()
+        last_key = Signal()
+        last_query = Signal()
+        gap = fold.steps  # cycles that the blocks of a query need
+        pause = Signal(range(gap + 1))
+        query_code = Signal(c.code_bits)
+        read_query = codes.read_port()
+        read_code = codes.read_port()
+        read_value = values.read_port()
+        m.d.comb += [
+            launch.eq(~running & sequences.waiting & self.grant & (pause == 0)),
+            self.launch.eq(launch),
+            read_query.addr.eq(Cat(query_index, current.bank)),
+            read_code.addr.eq(Cat(key_index, current.bank)),
+            read_value.addr.eq(Cat(key_index, current.bank)),
+            query_code.eq(read_query.data),
+            last_key.eq(running & (key_index == current.final[:index_bits])),
+            last_query.eq(query_index == current.final[:index_bits]),
+            sequences.release.eq(last_key & last_query),
+        ]
+        with m.If(launch):
+            m.d.sync += [running.eq(1), key_index.eq(0)]
+        with m.Elif(running):
+            m.d.sync += key_index.eq(key_index + 1)
+            with m.If(last_key):
+                m.d.sync += [
+                    running.eq(0),
+                    pause.eq(gap),
+                    query_index.eq(Mux(last_query, 0, query_index + 1)),
+                ]
+        with m.If(~running & (pause != 0)):
+            m.d.sync += pause.eq(pause - 1)
+
+        # -- similarity, weight, product, sum ------------------------------------------------------
+        m.d.comb += [self.popcount.a.eq(query_code), self.popcount.b.eq(read_code.data)]
+        to_weight = 1 + self.popcount.latency
+        offset = delay(m, current.offset, to_weight, name="offset")
+        similarity = self.popcount.similarity << c.offset_fraction
+        weight = register(m, similarity + offset, name="weight")
+        value_weight = weight
+        if c.value_term == "own":
+            own = delay(m, key_index == query_index, to_weight, name="own")
+            value_weight = register(m, similarity + Mux(own, offset, 0), name="value_weight")
+        travel = to_weight + 2  # from a key's address to its sum
+        first = delay(m, running & (key_index == 0), travel, name="first")
+        valid = delay(m, running, travel, name="valid", reset=True)
+        last = delay(m, last_key, travel + 1, name="last", reset=True)
+
+        value = delay(m, read_value.data, to_weight, name="value")
+        sums, denominator = weighted_sums(m, c, value_weight, weight, value, first, valid)
+        m.d.comb += [self.busy.similarities.eq(running), self.busy.weighted_sums.eq(valid)]
+
+        tag = {
+            name: delay(m, source, travel + 1, name=f"tag_{name}")
+            for name, source in (
+                ("user", current.user),
+                ("last", last_query),
+                ("error", current.error),
+            )
+        }
+        send_blocks(m, c, self.blocks, last, sums, denominator, tag)
+        return m

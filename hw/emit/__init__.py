@@ -1,0 +1,1 @@
+"""What leaves the generator: Verilog, lint waivers, manifest; describes hardware, builds none."""

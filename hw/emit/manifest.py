@@ -1,0 +1,69 @@
+# amaranth: UnusedElaboratable=no
+"""The manifest: what an integrator and a script need to know of a generated engine."""
+
+from dataclasses import asdict
+
+from ecoformer import __version__
+from ecoformer.hw.engine.top import Top
+from ecoformer.spec.arithmetic import Arithmetic
+from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.units import units
+
+__all__ = ["manifest"]
+
+SET_SWITCH_CYCLES = 0
+"""Packets carry their parameter slot with them, so changing the set never costs a cycle."""
+
+
+def manifest(config, name="ecoformer_engine"):
+    """Description of the engine as JSON-ready values.
+
+    Parameters
+    ----------
+    config : Config
+    name : str
+        Name of the top module.
+
+    Returns
+    -------
+    dict
+        Fingerprint and configuration; pins with direction and width; widths of every quantity;
+        parameter memories; lanes of each unit of one engine, its steps per token and its work;
+        latency and cycle formulas.
+    """
+    top = Top(config)
+    k = config.cycles_per_token
+    bits = Arithmetic(config)
+    widths = sorted(n for n in dir(type(bits)) if n.endswith("_width"))
+    description = {
+        "name": name,
+        "version": __version__,
+        "fingerprint": config.fingerprint,
+        "bits_fingerprint": config.bits_fingerprint,
+        "config": asdict(config),
+        "pins": [
+            {"name": pin, "direction": member.flow.name.lower(), "width": member.shape}
+            for pin, member in top.signature.members.items()
+        ],
+        "widths": {n: getattr(bits, n) for n in widths},
+        "parameter_memories": [
+            {
+                "region": region.index,
+                "name": region.name,
+                "rows": region.rows,
+                "lanes": region.lanes,
+                "lane_bits": region.lane_bits,
+            }
+            for region in Layout(config).regions.values()
+        ],
+        "units": {unit: asdict(what) for unit, what in units(config).items()},
+        "set_switch_cycles": SET_SWITCH_CYCLES,
+    }
+    if config.dataflow in ("accumulate", "bucketed"):
+        description["cycles"] = {
+            "per_token": config.steady_cycles,
+            "full_rate_tokens": top.engine.datapath.full_rate_tokens,
+            "isolated_sequence": f"2*N*{k} + {top.engine.latency}",
+            "isolated_overhead": top.engine.latency,
+        }
+    return description

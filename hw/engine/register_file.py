@@ -1,0 +1,210 @@
+"""The AXI4-Lite slave: every register of the map, and the strobes it sends to the engine."""
+
+from functools import reduce
+from operator import or_
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ecoformer.hw.lib.counters import Counters
+from ecoformer.hw.lib.pipeline import below
+from ecoformer.hw.parameters.memory import ParameterWord
+from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.registers import (
+    ADDRESS_WIDTH,
+    REGISTERS,
+    Access,
+    Error,
+    constants,
+    register_map,
+)
+
+__all__ = ["AxiLite", "RegisterFile"]
+
+OKAY, SLVERR = 0b00, 0b10
+COUNTERS = [register for register in REGISTERS.values() if register.access is Access.COUNTER]
+"""They lie side by side."""
+
+
+class AxiLite(wiring.Signature):
+    """AXI4-Lite as the master drives it, 32 data bits."""
+
+    def __init__(self):
+        super().__init__(
+            {
+                "awaddr": Out(ADDRESS_WIDTH),
+                "awvalid": Out(1),
+                "awready": In(1),
+                "wdata": Out(32),
+                "wstrb": Out(4),
+                "wvalid": Out(1),
+                "wready": In(1),
+                "bresp": In(2),
+                "bvalid": In(1),
+                "bready": Out(1),
+                "araddr": Out(ADDRESS_WIDTH),
+                "arvalid": Out(1),
+                "arready": In(1),
+                "rdata": In(32),
+                "rresp": In(2),
+                "rvalid": In(1),
+                "rready": Out(1),
+            }
+        )
+
+
+class RegisterFile(wiring.Component):
+    """Registers of an engine.
+
+    A write is taken when address and data are both offered and no response waits; it acts in that
+    cycle, one per cycle. A read is taken when no other is under way and answered seven to ten
+    cycles later; it sees what writes of its own cycle and before left. Addresses without a register
+    answer SLVERR, as do writes that are not possible now. Byte strobes act on STORED and FLAGS
+    registers; STROBE registers need all four bytes.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    bus : ``In(AxiLite)``
+    write, commit, commit_set, soft_reset, next_set : ``Out``
+        To the engine; ``next_set`` is 0 where NEXT_SET does not exist.
+    shadow_ready, busy, events : ``In``
+        From the engine.
+    irq : ``Out(1)``
+    """
+
+    def __init__(self, config, events):
+        self.config = config
+        super().__init__(
+            {
+                "bus": In(AxiLite()),
+                "write": Out(ParameterWord()),
+                "commit": Out(1),
+                "commit_set": Out(32),
+                "soft_reset": Out(1),
+                "next_set": Out(32),
+                "shadow_ready": In(1),
+                "busy": In(1),
+                "events": In(events),
+                "irq": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        bus = self.bus
+        registers = register_map(self.config)
+        self.values = {
+            name: Const(value, 32) for name, value in constants(self.config).items()
+        }
+        for register in registers.values():
+            if register.access in (Access.STORED, Access.FLAGS):
+                self.values[register.name] = Signal(32, name=register.name.lower())
+        status = REGISTERS["STATUS"]
+        self.values["STATUS"] = (self.busy << status["BUSY"].low) | (
+            self.shadow_ready << status["SHADOW_FREE"].low
+        )
+
+        m.submodules.counters = counters = Counters(len(COUNTERS), 32)
+        errors = {error.name: self.events.errors[error] for error in Error}
+        m.d.comb += counters.events.eq(
+            Cat(errors[r.name] if r.name in errors else self.events[r.name] for r in COUNTERS)
+        )
+
+        # -- write ---------------------------------------------------------------------------------
+        write = Signal()
+        mask = Cat(strobe.replicate(8) for strobe in bus.wstrb)
+        ok = Signal()
+        m.d.comb += [
+            write.eq(bus.awvalid & bus.wvalid & (~bus.bvalid | bus.bready)),
+            bus.awready.eq(write),
+            bus.wready.eq(write),
+        ]
+        whole = bus.wstrb.all()
+        conditions = {
+            "CONTROL": whole,
+            "PARAM_DATA": self.shadow_ready & whole,
+            "COMMIT": self.shadow_ready & whole & below(bus.wdata, self.config.parameter_sets),
+        }
+        accepted = {
+            register.name: write
+            & (bus.awaddr[2:] == register.offset >> 2)
+            & conditions.get(register.name, 1)
+            for register in registers.values()
+            if register.access.writable
+        }
+        m.d.comb += ok.eq(Cat(accepted.values()).any())
+        with m.If(bus.bready):
+            m.d.sync += bus.bvalid.eq(0)
+        with m.If(write):
+            m.d.sync += [bus.bvalid.eq(1), bus.bresp.eq(Mux(ok, OKAY, SLVERR))]
+
+        address, errors = self.values["PARAM_ADDRESS"], self.values["ERRORS"]
+        enable = self.values["IRQ_ENABLE"]
+        load = Signal()
+        soft_reset = REGISTERS["CONTROL"]["SOFT_RESET"]
+        m.d.comb += [
+            load.eq(accepted["PARAM_DATA"]),
+            self.write.enable.eq(load),
+            self.write.data.eq(bus.wdata),
+            self.write.word.eq(address[: Layout.ROW_SHIFT]),
+            self.write.row.eq(address[Layout.ROW_SHIFT : Layout.REGION_SHIFT]),
+            self.write.region.eq(address[Layout.REGION_SHIFT :]),
+            self.commit.eq(accepted["COMMIT"]),
+            self.commit_set.eq(bus.wdata),
+            self.soft_reset.eq(accepted["CONTROL"] & bus.wdata[soft_reset.low]),
+            self.next_set.eq(self.values.get("NEXT_SET", 0)),
+            self.irq.eq((errors & enable).any()),
+        ]
+        for register in registers.values():
+            if register.access is Access.STORED:
+                stored = self.values[register.name]
+                written = (stored & ~mask) | (bus.wdata & mask)
+                with m.If(accepted[register.name]):
+                    m.d.sync += stored.eq(written & register.mask)
+        with m.If(load):
+            m.d.sync += address[: Layout.ROW_SHIFT].eq(address[: Layout.ROW_SHIFT] + 1)
+        clear = Mux(accepted["ERRORS"], bus.wdata & mask, 0)
+        m.d.sync += errors.eq((errors & ~clear) | self.events.errors)
+
+        # -- read ----------------------------------------------------------------------------------
+        reading = Signal()
+        asked = Signal(ADDRESS_WIDTH - 2)
+        m.d.comb += [
+            bus.arready.eq(~reading & (~bus.rvalid | bus.rready)),
+            # Every read waits for a turn of the counters, whatever it reads.
+            counters.read.eq(reading),
+            counters.index.eq(asked - (COUNTERS[0].offset >> 2)),
+        ]
+        with m.If(bus.arvalid & bus.arready):
+            m.d.sync += [reading.eq(1), asked.eq(bus.araddr[2:])]
+        with m.If(bus.rready):
+            m.d.sync += bus.rvalid.eq(0)
+        # What is no counter is chosen in the cycles of that turn, over and over.
+        readable = [register for register in registers.values() if register.access.readable]
+        asks = {register.name: asked == register.offset >> 2 for register in readable}
+        found = Signal(len(bus.rdata))
+        counted = Signal()
+        response = Signal.like(bus.rresp)
+        values = (
+            Value.cast(value) & asks[name].replicate(len(Value.cast(value)))
+            for name, value in self.values.items()
+            if name in asks
+        )
+        m.d.sync += [
+            found.eq(reduce(or_, values)),
+            counted.eq(Cat(hit for name, hit in asks.items() if name not in self.values).any()),
+            response.eq(Mux(Cat(asks.values()).any(), OKAY, SLVERR)),
+        ]
+        with m.If(counters.done):
+            m.d.sync += [
+                reading.eq(0),
+                bus.rvalid.eq(1),
+                bus.rresp.eq(response),
+                bus.rdata.eq(Mux(counted, counters.value, found)),
+            ]
+        return m

@@ -1,0 +1,104 @@
+# amaranth: UnusedElaboratable=no
+"""The pin-level top: flat AXI pins that vendor tools infer."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from ecoformer.hw.engine.engine import Engine
+from ecoformer.hw.engine.register_file import AxiLite, RegisterFile
+from ecoformer.hw.lib.pipeline import delay
+
+__all__ = ["Top"]
+
+
+class Top(wiring.Component):
+    """Engine and registers behind AXI4-Stream and AXI4-Lite pins.
+
+    One clock ``aclk``; ``aresetn`` is synchronous and active low.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    aclk, aresetn : ``In(1)``
+    irq : ``Out(1)``
+    s_axis_* : tokens in, m_axis_* : results out, s_axil_* : registers.
+        ``m_axis_tuser`` is the packet's set with the error bit above it. With ``tuser_width`` 0
+        there is no ``s_axis_tuser`` and only the error bit.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        self.engine = Engine(config)
+        data_bits = 8 * config.bus_bytes
+        pins = {
+            "aclk": In(1),
+            "aresetn": In(1),
+            "irq": Out(1),
+            "s_axis_tdata": In(data_bits),
+            "s_axis_tvalid": In(1),
+            "s_axis_tready": Out(1),
+            "s_axis_tlast": In(1),
+            "s_axis_tuser": In(config.tuser_width),
+            "m_axis_tdata": Out(data_bits),
+            "m_axis_tvalid": Out(1),
+            "m_axis_tready": In(1),
+            "m_axis_tlast": Out(1),
+            "m_axis_tuser": Out(config.tuser_width + 1),
+        }
+        if not config.tuser_width:
+            del pins["s_axis_tuser"]
+        for name, member in AxiLite().flip().members.items():
+            pins[f"s_axil_{name}"] = member
+        super().__init__(pins)
+
+    def elaborate(self, platform):
+        m = Module()
+        engine = self.engine
+        m.submodules.engine = engine
+        m.submodules.registers = registers = RegisterFile(
+            self.config, engine.events.shape()
+        )
+        m.domains.sync = sync = ClockDomain()
+        m.d.comb += [sync.clk.eq(self.aclk), sync.rst.eq(~self.aresetn)]
+
+        connect(m, registers.write, engine.write)
+        m.d.comb += [
+            engine.commit.eq(registers.commit),
+            engine.commit_set.eq(registers.commit_set),
+            engine.soft_reset.eq(registers.soft_reset),
+            engine.next_set.eq(registers.next_set),
+            registers.shadow_ready.eq(engine.shadow_ready),
+            registers.busy.eq(engine.busy),
+            # A cycle late: what happened ends a long way, and the counters begin another.
+            registers.events.as_value().eq(
+                delay(m, engine.events.as_value(), 1, name="events", reset=True)
+            ),
+            self.irq.eq(registers.irq),
+        ]
+        # No beat is taken or offered in reset (AMBA AXI4-Stream, section 2.8.2).
+        m.d.comb += [
+            engine.i.payload.data.eq(self.s_axis_tdata),
+            engine.i.payload.last.eq(self.s_axis_tlast),
+            engine.i.valid.eq(self.s_axis_tvalid),
+            self.s_axis_tready.eq(engine.i.ready & self.aresetn),
+            self.m_axis_tdata.eq(engine.o.payload.data),
+            self.m_axis_tlast.eq(engine.o.payload.last),
+            self.m_axis_tuser.eq(Cat(engine.o.payload.user, engine.o.payload.error)),
+            self.m_axis_tvalid.eq(engine.o.valid & self.aresetn),
+            engine.o.ready.eq(self.m_axis_tready),
+        ]
+        if self.config.tuser_width:
+            m.d.comb += engine.i.payload.user.eq(self.s_axis_tuser)
+        for name, member in AxiLite().members.items():
+            pin, port = getattr(self, f"s_axil_{name}"), getattr(registers.bus, name)
+            if member.flow is Out:
+                m.d.comb += port.eq(pin)
+            elif name in ("bvalid", "rvalid"):  # low in reset, too
+                m.d.comb += pin.eq(port & self.aresetn)
+            else:
+                m.d.comb += pin.eq(port)
+        return m

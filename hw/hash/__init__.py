@@ -1,0 +1,1 @@
+"""Hash units, one component per family: a token in, its code out; no attention."""

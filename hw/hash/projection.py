@@ -1,0 +1,176 @@
+# amaranth: UnusedElaboratable=no
+"""The projection that ends a hash: matrix times vector, each result compared with its threshold."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from ecoformer.hw.attention.systolic_array import ROWS, blocks
+from ecoformer.hw.lib.element_queue import ElementQueue, ElementWrite
+from ecoformer.hw.lib.matrix_vector import MatrixVector
+from ecoformer.hw.lib.pipeline import Steps, block_of, delay, delays, register
+from ecoformer.hw.parameters.memory import ParameterMemory, ParameterWrite
+from ecoformer.spec.arithmetic import Arithmetic
+from ecoformer.spec.memory_map import Layout
+
+__all__ = ["Projection"]
+
+HOP = 3
+"""Cycles from some rows to the next, where a vector travels."""
+
+
+class Projection(wiring.Component):
+    """Code of one vector, folded over at most k cycles.
+
+    Latency: ``latency`` cycles from ``start`` to ``done``; starts are at least
+    ``projection_fold.steps`` cycles apart.
+
+    Parameters
+    ----------
+    config : Config
+    slots : int
+        Parameter slots.
+    element : Shape
+        Of one vector element.
+    vectors : int
+        Vectors that may be coming or waiting at once, where they come element by element.
+
+    Members
+    -------
+    write : ``In(ParameterWrite)``
+    start : ``In(1)``
+    slot, vector : ``In``
+        Taken with ``start``.
+    elements : ``In(ElementWrite)``
+        Instead of ``vector`` in a serial engine; the oldest not yet used is taken.
+    done : ``Out(1)``
+    code : ``Out(b)``
+        Bit r is 1 where the projection on row r reaches its threshold; valid with ``done``.
+    active : ``Out(1)``
+        A step is worked on.
+    """
+
+    def __init__(self, config, slots, element, vectors):
+        self.config = config
+        self.slots = slots
+        self.bits = Arithmetic(config)
+        self.fold = config.projection_fold
+        # At a token every cycle the vector travels from some rows to the next, which may be far.
+        rows = self.fold.output_lanes
+        self.parts = blocks(rows, ROWS if config.is_full_rate else rows)
+        self.products = [
+            MatrixVector(
+                self.fold.input_lanes, len(part), element, self.bits.projection_width,
+                self.bits.weights,
+            )
+            for part in self.parts
+        ]  # fmt: skip
+        if config.is_serial:
+            self.queue = ElementQueue(self.fold.inputs, element, vectors)
+            vector = {"elements": In(ElementWrite(self.fold.inputs, element))}
+        else:
+            vector = {"vector": In(self.fold.inputs * Shape.cast(element).width)}
+        super().__init__(
+            {
+                "write": In(ParameterWrite(slots)),
+                "start": In(1),
+                **vector,
+                "slot": In(ceil_log2(slots)),
+                "done": Out(1),
+                "code": Out(config.code_bits),
+                "active": Out(1),
+            }
+        )
+
+    @property
+    def latency(self):
+        """Cycles from ``start`` to ``done``: steps, memory, product, comparison, collection."""
+        before_travel = self.fold.steps + ParameterMemory.LATENCY + self.products[0].latency + 2
+        return before_travel + self._travel
+
+    @property
+    def _travel(self):
+        """Cycles from the first rows to the last, which the others wait for."""
+        return HOP * (len(self.parts) - 1)
+
+    def elaborate(self, platform):
+        m = Module()
+        fold = self.fold
+        m.submodules.steps = steps = Steps(fold.input_steps, fold.output_steps)
+        slot = Signal(len(self.slot))
+        with m.If(self.start):
+            m.d.sync += slot.eq(self.slot)
+        memory_time, travel = ParameterMemory.LATENCY, self._travel
+        m.d.comb += [steps.start.eq(self.start), self.active.eq(steps.active)]
+
+        block = delay(m, self._block(m, steps), memory_time - 1, name="block")
+        passing = [
+            delays(m, value, travel, name=name)[::HOP]
+            for name, value in (
+                ("vector", block), ("step", steps.step), ("output_step", steps.output_step),
+                ("slot", slot),
+            )
+        ]  # fmt: skip
+        firsts = delays(m, steps.first, travel, name="first", reset=True)[::HOP]
+        found = []
+        for index, arriving in enumerate(zip(firsts, *passing, strict=True)):
+            bits = self._part(m, index, *arriving)
+            found.append(delay(m, bits, travel - HOP * index, name=f"reached_{index}"))
+
+        waited = self.latency - fold.steps
+        code = Signal(fold.output_steps * fold.output_lanes, reset_less=True)
+        with m.If(delay(m, steps.last, waited - 1, name="compared", reset=True)):
+            m.d.sync += code.eq(Cat(code, *found)[fold.output_lanes :])
+        m.d.comb += [
+            self.done.eq(delay(m, steps.done, waited, name="done", reset=True)),
+            self.code.eq(code),
+        ]
+        return m
+
+    def _part(self, m, index, first, vector, step, output_step, slot):
+        """Bits of some rows."""
+        rows, product = self.parts[index], self.products[index]
+        regions, lanes = Layout(self.config).regions, self.fold.input_lanes
+        matrix, threshold = (
+            ParameterMemory(regions[name], self.slots, range(rows.start * n, rows.stop * n))
+            for name, n in (("projection", lanes), ("threshold", 1))
+        )
+        alone = len(self.parts) == 1
+        for name, part in (
+            ("product", product), ("matrix" if alone else "projection", matrix),
+            ("threshold", threshold),
+        ):  # fmt: skip
+            m.submodules[name if alone else f"{name}_{index}"] = part
+        for memory in (matrix, threshold):
+            wiring.connect(m, wiring.flipped(self.write), memory.write)
+        late_first = delay(m, first, ParameterMemory.LATENCY, name=f"first_{index}", reset=True)
+        m.d.comb += [
+            matrix.slot.eq(slot),
+            matrix.row.eq(step),
+            product.matrix.as_value().eq(matrix.elements.as_value()),
+            product.vector.as_value().eq(vector),
+            product.first.eq(late_first),
+            Cat(threshold.row, threshold.slot).eq(
+                delay(m, Cat(output_step, slot), product.latency, name=f"threshold_{index}")
+            ),
+        ]
+        # The sign of the difference, which is one carry chain; a comparison is longer.
+        differences = (
+            result - level[: self.bits.projection_width].as_signed()
+            for result, level in zip(product.results, threshold.elements, strict=True)
+        )
+        return register(m, Cat(~difference[-1] for difference in differences), name=f"bits_{index}")
+
+    def _block(self, m, steps):
+        """The vector's elements of a step, a cycle later."""
+        if self.config.is_serial:
+            m.submodules.queue = queue = self.queue
+            wiring.connect(m, wiring.flipped(self.elements), queue.write)
+            m.d.comb += [queue.follow.eq(self.start), queue.index.eq(steps.input_step)]
+            return queue.element
+        vector = Signal(len(self.vector), reset_less=True)
+        with m.If(self.start | self.config.is_full_rate):
+            m.d.sync += vector.eq(self.vector)
+        width = self.fold.input_lanes * self.products[0].element.width
+        return register(m, block_of(vector, steps.input_block, width), name="vector_block")

@@ -1,0 +1,1 @@
+"""Parameter memories, the port that loads them, and slots that keep a set in use unaltered."""

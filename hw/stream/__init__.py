@@ -1,0 +1,1 @@
+"""Between the pins and the datapath: payloads, receiver, collector, sender; no arithmetic."""

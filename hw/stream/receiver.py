@@ -1,0 +1,216 @@
+"""From AXI4-Stream beats to tokens, and the detection of bad packets."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from ecoformer.hw.lib.element_queue import ElementWrite
+from ecoformer.hw.stream.payloads import Tag, key_shape
+from ecoformer.spec.registers import Error
+
+__all__ = ["InputBeat", "Receiver", "Token"]
+
+
+class InputBeat(data.StructLayout):
+    """One beat of ``s_axis``; ``user`` counts on a packet's first beat."""
+
+    def __init__(self, config):
+        super().__init__({"data": 8 * config.bus_bytes, "last": 1, "user": config.tuser_width})
+
+
+class Token(data.StructLayout):
+    """A token with its parameter slot; with ``tag.error``, only the end of a bad packet.
+
+    In a serial engine its elements come beside it (:mod:`hw.lib.element_queue`).
+    """
+
+    def __init__(self, config):
+        vectors = {
+            "x": key_shape(config),
+            "v": data.ArrayLayout(signed(config.value_width), config.value_dim),
+        }
+        super().__init__(
+            {
+                **({} if config.is_serial else vectors),
+                "slot": ceil_log2(config.parameter_sets + 1),
+                "tag": Tag(config),
+            }
+        )
+
+
+class Receiver(wiring.Component):
+    """Assembles tokens and checks packets.
+
+    The first error of a packet is reported, an error token ends the packet downstream, and the
+    rest is discarded through ``last``; the next packet is received as usual. ``abort`` makes an
+    error of a packet that was begun before, even if its last beat is taken in the same cycle; an
+    error found on that beat goes first.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    i : ``In(stream.Signature(InputBeat))``
+    o : ``Out(stream.Signature(Token))``
+    x, v : ``Out(ElementWrite)``
+        The elements of every token before it is offered, in a serial engine.
+    user, slot, known :
+        Look-up of the set asked for by the beat on ``i``, in the same cycle.
+    abort : ``In(1)``
+        Strobe: give up the packet being received.
+    begin : ``Out(1)``
+        Strobe: the first beat of a packet was taken.
+    errors : ``Out(len(Error))``
+        Strobes: the packet being received was found to be bad.
+    starved : ``Out(1)``
+        In a packet, and no beat is offered.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        elements = {
+            "x": Out(ElementWrite(config.head_dim, signed(config.token_width))),
+            "v": Out(ElementWrite(config.value_dim, signed(config.value_width))),
+        }
+        super().__init__(
+            {
+                **(elements if config.is_serial else {}),
+                "i": In(stream.Signature(InputBeat(config))),
+                "o": Out(stream.Signature(Token(config))),
+                "user": Out(config.tuser_width),
+                "slot": In(ceil_log2(config.parameter_sets + 1)),
+                "known": In(1),
+                "abort": In(1),
+                "begin": Out(1),
+                "errors": Out(len(Error)),
+                "starved": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        c = self.config
+        beat, token = self.i.payload, self.o.payload
+        beats, beat_bits = c.input_beats, 8 * c.bus_bytes
+
+        in_packet = Signal()
+        discard = Signal()
+        report = Signal()
+        index = Signal(range(beats))
+        count = Signal(range(c.max_tokens + 1))
+        user = Signal(c.tuser_width)
+        slot = Signal(self.slot.shape())
+
+        take = Signal()
+        room = Signal()
+        token_beat = Signal()
+        token_end = Signal()
+        first_beat = Signal()
+        found = Signal()
+        unknown, too_long, misaligned, aborted = (
+            Signal(name=name) for name in ("unknown", "too_long", "misaligned", "aborted")
+        )
+        full = Signal()
+        ends = Signal()
+        many = beats > 1
+        # One of many beats waits a cycle for the token before it, so that the pins wait for
+        # registers of the receiver alone. It is not the first, so it can only be aborted.
+        leaves, spoilt = (0, self.abort) if many else (self.o.ready, found)
+        begins = 0 if many else first_beat  # while a token's last beat is taken
+        m.d.comb += [
+            self.user.eq(beat.user),
+            token_end.eq(ends if many else 1),
+            room.eq(~self.o.valid | leaves),
+            self.i.ready.eq(~report & (discard | ~token_end | room)),
+            take.eq(self.i.valid & self.i.ready),
+            first_beat.eq(~in_packet),
+            token_beat.eq(take & ~discard),
+            self.begin.eq(take & first_beat),
+            self.starved.eq(in_packet & ~self.i.valid),
+            unknown.eq(token_beat & first_beat & ~self.known),
+            too_long.eq(token_beat & (index == 0) & full),
+            misaligned.eq(token_beat & beat.last & ~token_end & ~unknown & ~too_long),
+            aborted.eq(
+                self.abort & in_packet & ~discard & ~unknown & ~too_long & ~misaligned
+            ),
+            found.eq(unknown | too_long | misaligned | aborted),
+            self.errors.eq(
+                misaligned << Error.MISALIGNED
+                | too_long << Error.TOO_LONG
+                | unknown << Error.UNKNOWN_SET
+                | aborted << Error.ABORTED
+            ),
+        ]
+        over = token_end | beat.last | discard | found
+        m.d.sync += discard.eq((discard | found) & ~(take & beat.last))
+        with m.If(found):
+            m.d.sync += [index.eq(0), ends.eq(0)]
+        with m.If(take):
+            m.d.sync += [
+                in_packet.eq(~beat.last),
+                index.eq(Mux(over, 0, index + 1)),
+                ends.eq(~over & (index == beats - 2)),
+            ]
+            with m.If(beat.last):
+                m.d.sync += [count.eq(0), full.eq(0)]
+            with m.Elif(token_beat & token_end):
+                m.d.sync += [count.eq(count + 1), full.eq(count == c.max_tokens - 1)]
+
+        with m.If(first_beat & ~report):  # the last that is offered is the one that is taken
+            m.d.sync += [user.eq(beat.user), slot.eq(self.slot)]
+
+        offers = Signal()
+        if c.is_serial:
+            of_x = index < c.head_dim
+            for port, first, its in ((self.x, 0, of_x), (self.v, c.head_dim, ~of_x)):
+                m.d.comb += [
+                    port.enable.eq(token_beat & its),
+                    port.index.eq(index - first),
+                    port.data.eq(beat.data),
+                    port.done.eq(offers),
+                ]
+        else:
+            received = Signal((beats - 1) * beat_bits, reset_less=True)
+            assembled = Cat(received, beat.data)
+            # Also where a beat waits or is discarded: a token's own beats then fill it.
+            with m.If(self.i.valid & ~token_end):
+                m.d.sync += received.eq(assembled[beat_bits:])
+            x, v = _elements(assembled, c)
+            with m.If(room):
+                m.d.sync += [token.x.eq(x), token.v.eq(v)]
+
+        # All of it is taken whenever there is room: what is no token is replaced before it is
+        # offered, and the way from the checks need not reach every bit.
+        with m.If(room):
+            m.d.sync += [
+                token.slot.eq(Mux(begins, self.slot, slot)),
+                token.tag.user.eq(Mux(begins & ~report, beat.user, user)),
+                token.tag.last.eq(report | beat.last),
+                token.tag.error.eq(report),
+            ]
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        m.d.sync += report.eq(report | found)
+        with m.If(report & room):
+            m.d.sync += report.eq(0)
+        # As token_beat, in gates of its own: it is short that way.
+        ended = self.i.valid & ~discard & token_end & ~spoilt
+        m.d.comb += offers.eq(room & (report | ended))
+        with m.If(offers):
+            m.d.sync += self.o.valid.eq(1)
+        return m
+
+
+def _elements(bits, config):
+    """The x and v bits of a token, a whole byte per element on the wire; a code is packed."""
+    def field(first, count, width):
+        return Cat(bits[8 * i : 8 * i + width] for i in range(first, first + count))
+
+    if config.hash == "codes":
+        key = bits[: config.code_bits]
+    else:
+        key = field(0, config.head_dim, config.token_width)
+    return key, field(config.key_bytes, config.value_dim, config.value_width)

@@ -1,0 +1,262 @@
+import json
+import re
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from ecoformer.cli import main
+from ecoformer.golden.integer.attention import attend
+from ecoformer.spec.workload import Workload
+from tests import needs
+from tests.sim import dummy
+
+
+@pytest.fixture
+def hardware(monkeypatch):
+    """The stand-in engine in place of the generator, so that these tests need no amaranth."""
+    verilog = types.ModuleType("ecoformer.hw.emit.verilog")
+    manifest = types.ModuleType("ecoformer.hw.emit.manifest")
+    verilog.text = dummy.engine()
+    verilog.emit = lambda config, name: verilog.text.replace("dummy_engine", name)
+    manifest.manifest = lambda config, name: {"name": name, "fingerprint": config.fingerprint}
+    monkeypatch.setitem(sys.modules, "ecoformer.hw.emit.verilog", verilog)
+    monkeypatch.setitem(sys.modules, "ecoformer.hw.emit.manifest", manifest)
+    return verilog
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    """Configuration, parameter image and workload files."""
+    (tmp_path / "config.toml").write_text(dummy.CONFIG.as_toml())
+    dummy.image().save(tmp_path / "parameters.safetensors", dummy.CONFIG)
+    dummy.workload(6).save(tmp_path / "workload.npz")
+    return tmp_path
+
+
+def ecoformer(*arguments):
+    """Exit code of a command."""
+    with pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    return end.value.code
+
+
+def generate(folder, *more):
+    return ecoformer(
+        "generate", "-c", folder / "config.toml", "-p", folder / "parameters.safetensors",
+        "-o", folder / "engine", "-w", folder / "workload.npz", *more,
+    )  # fmt: skip
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_generate_writes_everything(hardware, inputs, capsys):
+    assert generate(inputs, "--json", inputs / "g.json") == 0
+    files = set(contents(inputs / "engine"))
+    assert files == {
+        "config.toml", "ecoformer_engine.svd", "include/ecoformer_engine.h",
+        "lint/ecoformer_engine.vlt", "manifest.json", "parameters.safetensors", "registers.json",
+        "registers.md", "rtl/ecoformer_engine.v", "tb/tb_ecoformer_engine.v",
+        "vectors/expected.hex", "vectors/expected.npz", "vectors/input.hex",
+        "vectors/parameters.hex", "vectors/workload.npz",
+    }  # fmt: skip
+    figures = json.loads((inputs / "g.json").read_text())
+    assert figures["sequences"] == 6 and set(figures["files"]) == files
+    assert figures["fingerprint"] == dummy.CONFIG.fingerprint
+    assert "tokens in the vectors" in capsys.readouterr().out
+    assert (inputs / "engine").stat().st_mode & 0o555 == 0o555
+
+
+def test_the_same_seed_generates_the_same_bytes(hardware, inputs):
+    arguments = ("-c", inputs / "config.toml", "-p", inputs / "parameters.safetensors")
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        assert ecoformer("generate", *arguments, "-o", inputs / name, "--seed", seed) == 0
+    first, second, third = (contents(inputs / name) for name in "abc")
+    assert first == second
+    assert first["vectors/input.hex"] != third["vectors/input.hex"]
+    Workload.load(inputs / "a" / "vectors" / "workload.npz", dummy.CONFIG)
+
+
+@needs.icarus
+def test_the_generated_testbench_passes(hardware, inputs):
+    generate(inputs, "--name", "unit")
+    run = subprocess.run(
+        "iverilog -g2005 -o unit.vvp tb/tb_unit.v rtl/unit.v && vvp unit.vvp",
+        shell=True, cwd=inputs / "engine", capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.stdout.startswith("PASS"), run.stdout + run.stderr
+
+
+def test_generate_replaces_its_own_folder_only(hardware, inputs, capsys):
+    assert generate(inputs) == 0
+    (inputs / "engine" / "stale").touch()
+    assert generate(inputs) == 0
+    assert not (inputs / "engine" / "stale").exists()
+    (inputs / "mine").mkdir()
+    (inputs / "mine" / "thesis.tex").touch()
+    arguments = ("-c", inputs / "config.toml", "-p", inputs / "parameters.safetensors")
+    assert ecoformer("generate", *arguments, "-o", inputs / "mine") == 2
+    assert "mine: exists and was not written by this command" in capsys.readouterr().err
+    assert (inputs / "mine" / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize("present", [False, True], ids=["new", "replaced"])
+def test_a_failed_generate_leaves_nothing_half_written(hardware, inputs, present):
+    if present:
+        generate(inputs)
+    before = contents(inputs)
+
+    def fail(config, name):
+        raise RuntimeError("bug")
+
+    sys.modules["ecoformer.hw.emit.manifest"].manifest = fail
+    with pytest.raises(RuntimeError, match="bug"):
+        main(["generate", "-c", str(inputs / "config.toml"), "-o", str(inputs / "engine"),
+              "-p", str(inputs / "parameters.safetensors")])  # fmt: skip
+    assert contents(inputs) == before
+    assert sorted(p.name for p in inputs.iterdir() if p.name.startswith(".")) == []
+
+
+@pytest.mark.parametrize(
+    "broken, why",
+    [
+        ("config.toml", "not a TOML file"),
+        ("parameters.safetensors", "damaged parameter image"),
+        ("workload.npz", "damaged workload"),
+    ],
+)
+def test_damaged_inputs_are_one_line_and_exit_2(hardware, inputs, capsys, broken, why):
+    (inputs / broken).write_bytes(b"\xff nonsense")
+    assert generate(inputs) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert err.startswith("ecoformer: ") and broken in err and why in err
+    assert not (inputs / "engine").exists()
+
+
+def test_a_workload_for_missing_sets_is_refused(hardware, inputs, capsys):
+    dummy.image(sets=1).save(inputs / "parameters.safetensors", dummy.CONFIG)
+    assert generate(inputs) == 2
+    assert "asks for parameter set 2, but the image has 1" in capsys.readouterr().err
+
+
+def test_a_name_that_is_no_identifier_is_refused(hardware, inputs, capsys):
+    assert generate(inputs, "--name", "my engine") == 2
+    assert "must be a Verilog identifier" in capsys.readouterr().err
+
+
+@needs.icarus
+def test_simulate_tells_the_cycles(hardware, inputs, capsys):
+    generate(inputs)
+    assert ecoformer("simulate", inputs / "engine", "--simulator", "icarus",
+                     "--json", inputs / "s.json", "--waves", "fst") == 0  # fmt: skip
+    figures = json.loads((inputs / "s.json").read_text())
+    assert figures["cycles"] == 3 * dummy.workload(6).lengths.sum()
+    assert figures["configured_cycles_per_token"] == 4
+    out = capsys.readouterr().out
+    assert "utilisation" in out
+    share = dummy.workload(6).lengths.sum() / figures["cycles"]
+    assert figures["units"]["dot_products"]["busy"] == share
+    assert re.search(rf"dot products +│ +3 │ +{share:.1%} │", out)
+    assert (inputs / "engine" / "waves.fst").stat().st_size > 1000
+
+
+@needs.icarus
+def test_verify_exits_0_if_every_bit_agrees(hardware, inputs, capsys):
+    generate(inputs)
+    assert ecoformer("verify", inputs / "engine", "--simulator", "icarus", "--stall", "0.3") == 0
+    assert "bit-exact" in capsys.readouterr().out
+
+
+@needs.icarus
+def test_verify_exits_1_on_any_mismatch(hardware, inputs, capsys):
+    hardware.text = dummy.engine().replace(
+        "{o1, o0}", "{o1 ^ (sequences == 2 && sent == 0), o0}"
+    )
+    generate(inputs)
+    json_file = inputs / "v.json"
+    assert ecoformer("verify", inputs / "engine", "--simulator", "icarus", "--json", json_file) == 1
+    out = capsys.readouterr().out
+    assert "DIFFERENT" in out and "sequence 2 token 0 lane 1: output is" in out
+    figures = json.loads(json_file.read_text())
+    assert not figures["ok"] and len(figures["mismatches"]) == 1
+
+
+@needs.icarus
+def test_verify_fast_traces_the_first_wrong_sequence(hardware, inputs, capsys):
+    """The stand-in spoils token 1 of sequences of 11 tokens and of every one after the first."""
+    hardware.text = dummy.engine().replace(
+        "{o1, o0}", "{o1 ^ (sent == 1 && (sequences != 0 || count == 11)), o0}"
+    )
+    generate(inputs)
+    sequences = list(dummy.workload(6).sequences())
+    assert len(sequences[0][1]) == 11 and len(sequences[1][1]) == 4
+    json_file = inputs / "v.json"
+    verify = ("verify", inputs / "engine", "--fast", "--simulator", "icarus", "--json", json_file)
+    assert ecoformer(*verify) == 1
+    out = capsys.readouterr().out
+    assert "sequence 0 token 1 lane 1: output is" in out and "(stage output)" in out
+    assert "the first of these sequences goes wrong in stage attention: sequence 0 tok" in out
+    figures = json.loads(json_file.read_text())
+    assert figures["codes"] == 0 and figures["traced"]["codes"] == 11
+    Workload.from_sequences([sequences[1], sequences[3]]).save(inputs / "other.npz")
+    assert ecoformer(*verify, "-w", inputs / "other.npz") == 1
+    assert "Alone on the traced bench the first of these sequences is exact" in (
+        capsys.readouterr().out
+    )
+
+
+@needs.icarus
+def test_verify_with_another_workload(hardware, inputs):
+    generate(inputs)
+    another = dummy.workload(3, seed=9)
+    another.save(inputs / "another.npz")
+    arguments = ("verify", inputs / "engine", "--simulator", "icarus", "--json", inputs / "v.json")
+    assert ecoformer(*arguments, "-w", inputs / "another.npz") == 0
+    figures = json.loads((inputs / "v.json").read_text())
+    assert figures["sequences"] == 3 and figures["codes"] == another.lengths.sum()
+    assert ecoformer(*arguments, "--random", 4) == 1  # the stand-in is exact for equal values only
+
+
+def test_expected_outputs_are_those_of_the_integer_model(hardware, inputs):
+    generate(inputs)
+    with np.load(inputs / "engine" / "vectors" / "expected.npz") as file:
+        got = file["outputs"]
+    want = [
+        attend(dummy.CONFIG, dummy.image(), *sequence)[0]
+        for sequence in dummy.workload(6).sequences()
+    ]
+    np.testing.assert_array_equal(got, np.concatenate(want))
+
+
+@pytest.mark.parametrize("verb", ["simulate", "verify"])
+def test_a_folder_without_a_design_is_refused(tmp_path, capsys, verb):
+    assert ecoformer(verb, tmp_path) == 2
+    assert "no generated design; run 'ecoformer generate" in capsys.readouterr().err
+
+
+def test_help_teaches():
+    for verb in ("generate", "simulate", "verify"):
+        run = subprocess.run(
+            [sys.executable, "-m", "ecoformer", verb, "--help"], capture_output=True, text=True
+        )
+        assert run.returncode == 0 and f"Example: ecoformer {verb}" in run.stdout
+
+
+def test_generate_and_verify_need_no_torch(inputs):
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import ecoformer.cli.generate, ecoformer.cli.verify, ecoformer.sim.simulate\n"
+        "import ecoformer.sim.verify, ecoformer.sim.testbench, ecoformer.sim.stimulus\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_missing_package_is_one_line(monkeypatch, inputs, capsys):
+    monkeypatch.setitem(sys.modules, "ecoformer.hw.emit.verilog", None)
+    assert generate(inputs) == 2
+    assert "ecoformer.hw.emit.verilog: not part of this installation" in capsys.readouterr().err

@@ -1,0 +1,183 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ecoformer.golden.networks.vit import state_digest
+from ecoformer.spec.config import Config
+from ecoformer.spec.parameters import ParameterImage
+from ecoformer.spec.workload import Workload
+
+ENGINE = """
+[engine]
+head_dim = 6
+value_dim = 6
+code_bits = 5
+anchors = 7
+max_tokens = 4
+cycles_per_token = 8
+parameter_sets = 4
+bus_bytes = 3
+"""
+NETWORK = """
+[network]
+patch = 14
+width = 12
+heads = 2
+depth = 2
+
+[training]
+pretrain_epochs = 1
+tune_epochs = 1
+tune_lrs = [4e-3]
+code_bits = 5
+anchors = 7
+hash_iterations = 5
+"""
+
+
+def ecoformer(*arguments, **environment):
+    """Run the command line as a user does."""
+    return subprocess.run(
+        [sys.executable, "-m", "ecoformer", *map(str, arguments)],
+        capture_output=True, text=True, env={**os.environ, **environment}, check=False,
+    )  # fmt: skip
+
+
+def assert_refused(reply, *words):
+    assert reply.returncode == 2, reply.stderr
+    line = reply.stderr.strip().splitlines()[-1]
+    assert line.startswith("ecoformer: ")
+    assert "Traceback" not in reply.stderr
+    for word in words:
+        assert word in line
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(ENGINE + NETWORK)
+    return path
+
+
+def test_demo_runs_from_images_to_verified_hardware(config, tmp_path):
+    out = tmp_path / "out"
+    reply = ecoformer("demo", "-c", config, "-o", out, "--images", 50)
+    assert reply.returncode == 0, reply.stderr
+    figures = json.loads((out / "demo.json").read_text())
+    assert figures["accuracy"]["held_out_images"] == 1000
+    rtl = figures["rtl"]
+    assert rtl["images"] == 50
+    assert rtl["words"] == 50 * 4 * 12 * 2
+    assert rtl["mismatching_words"] == 0
+    assert rtl["predictions_that_differ"] == 0
+    assert figures["bench"]["ok"]
+    assert figures["bench"]["words"] == 4 * 12 * 2
+
+    # Everything that a user carries to a tool is there, and readable.
+    engine = Config.load(out / "engine" / "config.toml")
+    image = ParameterImage.load(out / "engine" / "parameters.safetensors", engine)
+    workload = Workload.load(out / "engine" / "vectors" / "workload.npz", engine)
+    assert image.sets == 4
+    assert np.bincount(workload.sets).tolist() == [1, 1, 1, 1]
+    for name in ("rtl/ecoformer_engine.v", "manifest.json", "tb/tb_ecoformer_engine.v"):
+        assert (out / "engine" / name).is_file()
+
+    # A second call finds the training done and ends with the same parameters.
+    before = (out / "parameters" / "parameters.safetensors").read_bytes()
+    again = ecoformer("export", "-c", config, "-m", out / "training" / "ecoformer.pt",
+                      "-o", out / "parameters")  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    assert (out / "parameters" / "parameters.safetensors").read_bytes() == before
+
+    # The softmax network is no model for the engine, and another shape neither.
+    assert_refused(
+        ecoformer("export", "-c", config, "-m", out / "training" / "softmax.pt", "-o", out / "x"),
+        "softmax attention",
+    )
+    config.write_text(ENGINE.replace("code_bits = 5", "code_bits = 6") + NETWORK)
+    assert_refused(
+        ecoformer("export", "-c", config, "-m", out / "training" / "ecoformer.pt", "-o", out / "x"),
+        "[engine] code_bits must be 5", "not 6",
+    )  # fmt: skip
+    assert not (out / "x").exists()
+
+
+def test_missing_model(config, tmp_path):
+    reply = ecoformer("export", "-c", config, "-m", tmp_path / "no.pt", "-o", tmp_path / "x")
+    assert_refused(reply, "no.pt", "train")
+    assert not (tmp_path / "x").exists()
+
+
+def test_missing_data(config, tmp_path):
+    config.write_text(
+        ENGINE + NETWORK + f'data = "fashion"\ndata_path = "{tmp_path}/nowhere"\n'
+    )
+    assert_refused(ecoformer("train", "-c", config, "-o", tmp_path / "x"), "nowhere")
+
+
+@pytest.mark.parametrize("verb", ["train", "demo"])
+def test_bad_training_table(config, tmp_path, verb):
+    config.write_text(ENGINE + NETWORK + "epochs = 3\n")
+    reply = ecoformer(verb, "-c", config, "-o", tmp_path / "x")
+    assert_refused(reply, "unknown key in [training]: epochs")
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    "engine, training, message",
+    [
+        ("head_dim = 8", "", "[engine] head_dim must be 6 for this model, not 8"),
+        ("value_dim = 8", "", "[engine] value_dim must be width / heads = 6"),
+        ("parameter_sets = 3", "", "[engine] parameter_sets must be at least 4"),
+        ("", 'hash = "linear"', "[engine] hash must be 'linear' for this model, not 'rbf'"),
+        ("", 'queries = "separate"\nhash_learner = "output"', "queries must be 'shared'"),
+    ],
+)
+def test_engine_that_does_not_fit_is_refused_before_training(
+    config, tmp_path, engine, training, message
+):
+    name = engine.partition(" ")[0]
+    lines = [engine if name and line.startswith(name) else line for line in ENGINE.splitlines()]
+    config.write_text("\n".join(lines) + NETWORK + training)
+    reply = ecoformer("demo", "-c", config, "-o", tmp_path / "x")
+    assert_refused(reply, message)
+    assert not (tmp_path / "x").exists()
+
+
+def test_missing_simulator_is_refused_before_training(config, tmp_path):
+    for tool in ("perl", "make"):  # no g++
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        (tmp_path / "bin" / tool).symlink_to(Path("/usr/bin") / tool)
+    reply = ecoformer("demo", "-c", config, "-o", tmp_path / "x", PATH=str(tmp_path / "bin"))
+    assert_refused(reply, "g++")
+    assert not (tmp_path / "x").exists()
+
+
+def test_export_reports_the_quality_of_every_hash(config, tmp_path):
+    pytest.importorskip("matplotlib")
+    trained = ecoformer("train", "-c", config, "-o", tmp_path / "run")
+    assert trained.returncode == 0, trained.stderr
+    model = tmp_path / "run" / "ecoformer.pt"
+
+    # One head of the model loses its hash.
+    content = torch.load(model)
+    content["state"]["blocks.1.attention.core.hash.threshold"][1] = 1e6
+    content["sha256"] = state_digest(content["state"])
+    torch.save(content, model)
+
+    out = tmp_path / "out"
+    reply = ecoformer("export", "-c", config, "-m", model, "-o", out, "--report", COLUMNS="160")
+    assert reply.returncode == 0, reply.stderr
+    assert "warning: layer 1, head 1: collapsed" in reply.stdout
+    assert reply.stdout.count("collapsed") == 1
+    heads = json.loads((out / "export.json").read_text())["quality"]
+    assert [(head["layer"], head["head"]) for head in heads] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert heads[3]["codes"] == 1 and heads[0]["codes"] > 1
+    assert len(heads[0]["balance"]) == 5
+    assert (out / "hashes.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,384 @@
+import io
+import json
+import sys
+
+import pytest
+import torch
+
+from ecoformer.errors import EcoformerError
+from ecoformer.golden.attention import cores_of, record, softmax_attention
+from ecoformer.golden.learn import data, fit, reporting
+from ecoformer.golden.learn import train as training_module
+from ecoformer.golden.learn.data import ImageData, Split
+from ecoformer.golden.learn.fit import learning_rate, shift_images
+from ecoformer.golden.learn.train import TrainingConfig, accuracy, predict, train
+from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer, load_model
+
+NETWORK = NetworkConfig(image_size=8, patch=4, width=8, heads=2, depth=2, classes=3)
+TRAINING = TrainingConfig(
+    pretrain_epochs=3,
+    tune_epochs=2,
+    pretrain_lr=1e-2,
+    tune_lrs=(1e-3, 1e-2),
+    batch=16,
+    shift=1,
+    code_bits=4,
+    anchors=3,
+    hash_images=8,
+    hash_iterations=5,
+)
+
+
+def bars(count, seed):
+    """Images with one bright third: top, middle or bottom."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 3
+    images = torch.randint(0, 100, (count, 1, 8, 8), generator=generator, dtype=torch.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[0, 3 * label : 3 * label + 2] += 150
+    return Split(images, labels)
+
+
+@pytest.fixture(autouse=True)
+def tiny_data(monkeypatch):
+    parts = ImageData("mnist", 3, bars(96, 0), bars(30, 1), bars(60, 2))
+    monkeypatch.setattr(data, "load", lambda name, path, seed: parts)
+    return parts
+
+
+class StopAfter(reporting.Reporter):
+    """Interrupts the run, as a user would, when so many lines were reported."""
+
+    def __init__(self, lines):
+        self.lines = lines
+
+    def line(self, text):
+        self.lines -= 1
+        if self.lines == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Folder and metrics of one uninterrupted run."""
+    out = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        parts = ImageData("mnist", 3, bars(96, 0), bars(30, 1), bars(60, 2))
+        patch.setattr(data, "load", lambda name, path, seed: parts)
+        return out, train(NETWORK, TRAINING, out)
+
+
+def test_run_learns_and_writes_its_results(finished, tiny_data):
+    out, metrics = finished
+    assert json.loads((out / "metrics.json").read_text()) == metrics
+    assert metrics["held_out_accuracy"]["softmax"] > 0.6
+    assert metrics["settings"]["training"]["seed"] == 0
+    assert len(metrics["hashes"]["loss_curves"]) == NETWORK.depth
+    assert len(metrics["pretraining"]["history"]) == 3
+    held_out = tiny_data.held_out
+    for name, mode in (("softmax", None), ("ecoformer", TRAINING.attention)):
+        model = load_model(out / f"{name}.pt")
+        assert model.attention_config == mode
+        score = accuracy(model, held_out.images, held_out.labels, batch=7)
+        assert score == metrics["held_out_accuracy"][name]
+    assert {layer.hash.bandwidth for layer in model.attention_layers()} == {"frozen"}
+
+
+FAMILIES = {
+    "refreshed": {"hash_refresh": 1, "hash_start": "spectral"},
+    "adders-only": {"hash": "linear", "weights": "ternary", "offset": 3.0},
+    "from-output": {"hash_learner": "output", "hash_images": 32, "train_hash": True},
+    "separate": {"hash_learner": "attention", "hash": "linear", "normalise": True,
+                 "queries": "separate", "hash_images": 32},
+}  # fmt: skip
+
+
+def changed(family):
+    return TrainingConfig(**{**vars(TRAINING), "tune_epochs": 3, **FAMILIES[family]})
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_family_is_trained_and_goes_on_after_an_interruption(family, tmp_path):
+    training = changed(family)
+    metrics = train(NETWORK, training, tmp_path / "whole")
+    assert metrics["held_out_accuracy"]["ecoformer"] > 0.6
+    model = load_model(tmp_path / "whole" / "ecoformer.pt")
+    assert model.attention_config == training.attention
+    with pytest.raises(KeyboardInterrupt):
+        train(NETWORK, training, tmp_path / "broken", StopAfter(7))
+    train(NETWORK, training, tmp_path / "broken")
+    name = "ecoformer.pt"
+    assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def hashes_before_and_after_tuning(training, monkeypatch, tmp_path):
+    before = []
+    tune = training_module._Run.tune
+
+    def spy(run, starts):
+        before.append([p.clone() for core in cores_of(starts["ecoformer"]) for p in [
+            *core.parameters()]])  # fmt: skip
+        return tune(run, starts)
+
+    monkeypatch.setattr(training_module._Run, "tune", spy)
+    train(NETWORK, training, tmp_path)
+    model = load_model(tmp_path / "ecoformer.pt")
+    return before[0], [p for core in cores_of(model) for p in core.parameters()]
+
+
+@pytest.mark.parametrize(
+    "change, moves",
+    [({}, False), ({"hash_refresh": 5}, False), ({"hash_refresh": 1}, True),
+     ({"train_hash": True}, True)],
+    ids=["frozen", "refresh-too-late", "refresh", "task-loss"],
+)  # fmt: skip
+def test_tuning_moves_hashes_only_when_told(change, moves, monkeypatch, tmp_path):
+    training = TrainingConfig(**{**vars(TRAINING), **change})
+    before, after = hashes_before_and_after_tuning(training, monkeypatch, tmp_path)
+    same = [torch.equal(a, b) for a, b in zip(before, after, strict=True)]
+    assert all(same) != moves
+    offsets = [p for p in after if p.ndim == 1]
+    assert all(((p >= 0) & (p <= 2 * training.code_bits)).all() for p in offsets)
+
+
+def test_teacher_is_the_softmax_network(monkeypatch, tmp_path):
+    """Targets are what the layers of the network before the swap answered."""
+    seen = []
+    distil = training_module.distil_layers
+
+    def spy(layers, run, targets, *rest):
+        seen.append([t.clone() for t in targets[0]])
+        return distil(layers, run, targets, *rest)
+
+    monkeypatch.setattr(training_module, "distil_layers", spy)
+    training = TrainingConfig(**{**vars(TRAINING), "hash_learner": "output", "hash_images": 32})
+    run = training_module._Run(NETWORK, training, tmp_path, reporting.Reporter(), True)
+    torch.manual_seed(0)
+    softmax = VisionTransformer(NETWORK).eval()
+    run.swap(softmax)
+    chosen = torch.randperm(96, generator=torch.Generator().manual_seed(0))[:16]
+    first = softmax.attention_layers()[:1]
+    ((call,),) = record(first, lambda: softmax(run.data.train.images[chosen]))
+    torch.testing.assert_close(seen[0][0], softmax_attention(call.q, call.k, call.v))
+
+
+def test_pretrained_network_takes_the_place_of_the_first_step(finished, tmp_path):
+    start = load_model(finished[0] / "pretrained.pt")
+    metrics = train(NETWORK, TRAINING, tmp_path, start=start, control=False)
+    assert metrics["pretraining"]["history"] == []
+    name = "ecoformer.pt"
+    assert (tmp_path / name).read_bytes() == (finished[0] / name).read_bytes()
+    assert "softmax" not in metrics and "softmax" not in metrics["held_out_accuracy"]
+    assert not (tmp_path / "softmax.pt").exists()
+
+    # Checkpoints belong to that start.
+    other = load_model(finished[0] / "softmax.pt")
+    with pytest.raises(EcoformerError, match="checkpoint of other settings"):
+        train(NETWORK, TRAINING, tmp_path, start=other)
+    with pytest.raises(EcoformerError, match="^start: it has EcoFormer attention; give a softmax"):
+        train(NETWORK, TRAINING, tmp_path, start=load_model(finished[0] / "ecoformer.pt"))
+    deeper = NetworkConfig(**{**vars(NETWORK), "depth": 3})
+    with pytest.raises(EcoformerError, match=r"^start: its shape is not that of \[network\]: "):
+        train(deeper, TRAINING, tmp_path, start=other)
+
+
+def test_learning_rate_is_the_best_on_the_validation_part(finished):
+    _, metrics = finished
+    for arm in ("ecoformer", "softmax"):
+        runs = {run["learning_rate"]: run["history"][-1] for run in metrics[arm]["runs"]}
+        assert tuple(runs) == TRAINING.tune_lrs
+        chosen = runs.pop(metrics[arm]["learning_rate"])
+        (other,) = runs.values()
+        assert chosen["validation_accuracy"] >= other["validation_accuracy"]
+        if chosen["validation_accuracy"] == other["validation_accuracy"]:
+            assert chosen["validation_loss"] < other["validation_loss"]
+
+
+@pytest.mark.parametrize("lines", [1, 4, 6, 9], ids=lambda n: f"after-{n}-lines")
+def test_resumed_run_ends_with_the_same_bytes(lines, finished, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(NETWORK, TRAINING, tmp_path, StopAfter(lines))
+    assert not (tmp_path / "metrics.json").exists()
+    train(NETWORK, TRAINING, tmp_path)
+    for name in ("softmax.pt", "ecoformer.pt"):
+        assert (tmp_path / name).read_bytes() == (finished[0] / name).read_bytes()
+
+
+def test_epochs_differ_and_arms_see_the_same_images(monkeypatch, tmp_path):
+    seen = {}
+
+    def spy(images, distance, generator):
+        # Name of the run from the caller, the only place that knows it.
+        name = sys._getframe(1).f_locals["name"]
+        seen.setdefault(name, []).append(images.sum((1, 2, 3)).tolist())
+        return images
+
+    monkeypatch.setattr(fit, "shift_images", spy)
+    train(NETWORK, TRAINING, tmp_path)
+    pretrain, *tuning = (seen[name] for name in sorted(seen, key=lambda name: name != "pretrain"))
+    assert len(tuning) == 4
+    assert all(run == tuning[0] for run in tuning)
+    assert pretrain[:6] != pretrain[6:12] != pretrain[12:]
+    assert pretrain[:6] != tuning[0][:6]
+    assert sorted(sum(pretrain[:6], [])) == sorted(sum(pretrain[6:12], []))
+
+
+def test_finished_run_is_not_repeated(tmp_path):
+    train(NETWORK, TRAINING, tmp_path)
+    log = io.StringIO()
+    train(NETWORK, TRAINING, tmp_path, reporting.LineReporter(log))
+    assert "epoch" not in log.getvalue()
+    train(NETWORK, TRAINING, tmp_path, reporting.LineReporter(log), resume=False)
+    assert log.getvalue().count("epoch") == 3 + 2 * 2 * 2
+
+
+def test_seed_changes_the_weights(finished, tmp_path):
+    train(NETWORK, TrainingConfig(**{**vars(TRAINING), "seed": 1}), tmp_path)
+    assert (tmp_path / "softmax.pt").read_bytes() != (finished[0] / "softmax.pt").read_bytes()
+
+
+def test_caller_keeps_its_random_state_and_threads(tmp_path):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    train(NETWORK, TRAINING, tmp_path)
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(threads)
+
+
+def test_checkpoint_of_another_network_is_refused(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(NETWORK, TRAINING, tmp_path, StopAfter(1))
+    (path,) = (tmp_path / "checkpoints").glob("*.pt")
+    content = torch.load(path)
+    content["model"]["spare"] = content["model"].pop("norm.weight")
+    torch.save(content, path)
+    with pytest.raises(EcoformerError, match="another version's network; train again with"):
+        train(NETWORK, TRAINING, tmp_path)
+
+
+def test_checkpoint_of_other_settings_is_refused(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(NETWORK, TRAINING, tmp_path, StopAfter(1))
+    other = TrainingConfig(**{**vars(TRAINING), "batch": 8})
+    with pytest.raises(EcoformerError, match="pretrain.pt: checkpoint of other settings; give"):
+        train(NETWORK, other, tmp_path)
+    train(NETWORK, other, tmp_path, resume=False)
+
+
+def test_damaged_checkpoint_is_refused(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(NETWORK, TRAINING, tmp_path, StopAfter(1))
+    path = tmp_path / "checkpoints" / "pretrain.pt"
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(EcoformerError, match="pretrain.pt: damaged checkpoint"):
+        train(NETWORK, TRAINING, tmp_path)
+
+
+def test_loss_that_is_not_finite_is_named(tmp_path):
+    wild = TrainingConfig(**{**vars(TRAINING), "pretrain_lr": 1e30})
+    with pytest.raises(EcoformerError, match="^training pretrain: the loss is nan in epoch 1, st"):
+        train(NETWORK, wild, tmp_path)
+
+
+def test_first_error_stops_the_parallel_runs(tmp_path):
+    wild = TrainingConfig(**{**vars(TRAINING), "tune_lrs": (1e30, 1e-3), "tune_epochs": 300})
+    log = io.StringIO()
+    with pytest.raises(EcoformerError, match=r"^training (ecoformer|softmax) lr 1e\+30: the loss"):
+        train(NETWORK, wild, tmp_path, reporting.LineReporter(log))
+    assert "epoch 300/300" not in log.getvalue()
+
+
+@pytest.mark.parametrize("field, value", [("image_size", 12), ("channels", 3), ("classes", 4)])
+def test_network_that_does_not_fit_the_data_is_refused(field, value, tmp_path):
+    network = NetworkConfig(**{**vars(NETWORK), field: value})
+    with pytest.raises(EcoformerError, match=rf"^\[network\] {field} must be \d+ for the data"):
+        train(network, TRAINING, tmp_path)
+
+
+def test_prediction_leaves_the_mode_and_order_alone(tiny_data):
+    model = VisionTransformer(NETWORK).train()
+    images = tiny_data.held_out.images
+    labels = predict(model, images, batch=7)
+    assert model.training
+    assert torch.equal(labels, predict(model, images, batch=60))
+    assert accuracy(model, images, labels) == 1.0
+
+
+def test_shift_moves_within_the_distance_and_fills_zeros():
+    images = torch.zeros(200, 2, 5, 7, dtype=torch.uint8)
+    images[:, :, 2, 3] = 9
+    moved = shift_images(images, 2, torch.Generator().manual_seed(0))
+    assert moved.shape == images.shape
+    image, channel, row, column = moved.nonzero(as_tuple=True)
+    assert len(image) == 400
+    assert {*row.tolist()} == {0, 1, 2, 3, 4}
+    assert {*column.tolist()} == {1, 2, 3, 4, 5}
+    assert torch.equal(moved[:, 0], moved[:, 1])
+    corner = torch.full((1, 1, 4, 4), 5, dtype=torch.uint8)
+    assert shift_images(corner, 0, None) is corner
+    sums = [
+        shift_images(corner, 1, torch.Generator().manual_seed(s)).sum().item() for s in range(20)
+    ]
+    assert {*sums} <= {80, 60, 45} and len({*sums}) > 1
+
+
+def test_learning_rate_schedule():
+    # 100 epochs of two steps, ten of them warm-up.
+    rates = [learning_rate(step / 2, 100, 10, 0.5, 2.0) for step in range(201)]
+    assert rates[0] == pytest.approx(2.0 / 20)
+    assert rates[19] == rates[20] == pytest.approx(2.0)
+    assert rates[110] == pytest.approx(1.0)
+    assert rates[200] == pytest.approx(0.0)
+    assert all(later < earlier for earlier, later in zip(rates[20:], rates[21:]))
+    assert learning_rate(0, 1, 0, 0.5, 2.0) == 2.0
+    assert learning_rate(0, 1, 5, 0.5, 2.0) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    "field, value, error, text",
+    [
+        ("data", "cifar", ValueError, "^data must be 'mnist' or 'fashion', not 'cifar'$"),
+        ("data_path", 3, TypeError, "^data_path must be a string, not 3$"),
+        ("batch", 0, ValueError, "^batch must be at least 1, not 0$"),
+        ("tune_lrs", (), TypeError, r"^tune_lrs must be a list of numbers, not \(\)$"),
+        ("tune_lrs", 1e-3, TypeError, "^tune_lrs must be a list of numbers, not 0.001$"),
+        ("tune_lrs", ("a",), TypeError, "^each of tune_lrs must be a number, not 'a'$"),
+        ("tune_lrs", (0.1, 0.1), ValueError, r"^tune_lrs must be different numbers, not \(0.1, "),
+        ("label_smoothing", 1.5, ValueError, "^label_smoothing must be 0…1, not 1.5$"),
+        ("code_bits", 0, ValueError, "^code_bits must be at least 1, not 0$"),
+        ("hash_learner", "x", ValueError, "^hash_learner must be 'ksh' or 'output' or"),
+        ("queries", "separate", ValueError, "^hash_learner must be 'output' or 'attention' with q"),
+        ("train_hash", 1, TypeError, "^train_hash must be true or false, not 1$"),
+        ("hash_refresh", -1, ValueError, "^hash_refresh must be at least 0, not -1$"),
+        ("hash", "codes", ValueError, "^hash must be 'rbf' or 'linear', not 'codes'$"),
+        ("hash_optimizer", "x", ValueError, "^optimizer must be 'sgd' or 'adam' or 'whi"),
+    ],
+)
+def test_bad_config_is_refused(field, value, error, text):
+    with pytest.raises(error, match=text):
+        TrainingConfig(**{field: value})
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_reporter_follows_the_stream():
+    log, terminal = io.StringIO(), Terminal()
+    assert isinstance(reporting.default_reporter(log), reporting.LineReporter)
+    reporter = reporting.default_reporter(terminal)
+    assert isinstance(reporter, reporting.BarReporter)
+    with reporter:
+        reporter.phase("first", 2)
+        reporter.phase("second", 1)
+        reporter.advance("first", 0.5)
+        reporter.line("a [line] kept")
+        reporter.end("second")
+    assert "a [line] kept" in terminal.getvalue()
+    reporting.default_reporter(log).line("plain")
+    assert log.getvalue() == "plain\n"

@@ -1,0 +1,71 @@
+import random
+from itertools import product
+
+import pytest
+
+from ecoformer.spec.folding import Fold
+
+EXTENTS = (1, 2, 3, 5, 7, 8, 13, 16, 31, 32)
+CYCLES = (1, 2, 4, 16, 64, 1_024)
+
+
+def folds(seed):
+    rng = random.Random(seed)
+    yield from (Fold(*shape) for shape in product(EXTENTS, EXTENTS, CYCLES))
+    for _ in range(60):
+        yield Fold(rng.randint(1, 128), rng.randint(1, 128), 1 << rng.randint(0, 10))
+
+
+@pytest.mark.parametrize("seed", [0])
+def test_every_pair_is_worked_on_exactly_once(seed):
+    for fold in folds(seed):
+        seen = [
+            pair for step in range(fold.steps) for pair in product(*fold.block(step))
+        ]
+        assert len(seen) == fold.inputs * fold.outputs, fold
+        assert set(seen) == set(product(range(fold.inputs), range(fold.outputs))), fold
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_blocks_fit_the_lanes_and_steps_fit_the_cycles(seed):
+    for fold in folds(seed):
+        assert fold.steps == fold.input_steps * fold.output_steps <= fold.cycles
+        assert fold.lanes == fold.input_lanes * fold.output_lanes
+        for step in range(fold.steps):
+            inputs, outputs = fold.block(step)
+            assert 0 < len(inputs) <= fold.input_lanes, (fold, step)
+            assert 0 < len(outputs) <= fold.output_lanes, (fold, step)
+
+
+@pytest.mark.parametrize("seed", [2])
+def test_an_output_block_is_complete_every_input_steps_steps(seed):
+    for fold in folds(seed):
+        for step in range(fold.steps):
+            inputs, outputs = fold.block(step)
+            assert inputs.start == step % fold.input_steps * fold.input_lanes
+            assert outputs.start == step // fold.input_steps * fold.output_lanes
+
+
+@pytest.mark.parametrize("seed", [3])
+def test_no_cut_has_fewer_lanes_or_as_few_with_more_inputs(seed):
+    for fold in folds(seed):
+        best = min(
+            (inputs * outputs, -inputs)
+            for inputs in range(1, fold.inputs + 1)
+            for outputs in range(1, fold.outputs + 1)
+            if -(-fold.inputs // inputs) * -(-fold.outputs // outputs) <= fold.cycles
+        )
+        assert (fold.lanes, -fold.input_lanes) == best, fold
+
+
+def test_known_cuts():
+    flat = Fold(16, 32, 1)
+    assert (flat.input_lanes, flat.output_lanes, flat.steps) == (16, 32, 1)
+    serial = Fold(3, 5, 16)
+    assert (serial.input_lanes, serial.output_lanes, serial.steps) == (1, 1, 15)
+    assert serial.block(4) == (range(1, 2), range(1, 2))
+    ragged = Fold(5, 1, 2)
+    assert [ragged.block(step) for step in range(2)] == [
+        (range(3), range(1)),
+        (range(3, 5), range(1)),
+    ]

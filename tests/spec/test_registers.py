@@ -1,0 +1,122 @@
+from dataclasses import fields
+
+import pytest
+
+from ecoformer import __version__
+from ecoformer.spec.config import ADDED, CHOICES, GOALS, Config
+from ecoformer.spec.registers import (
+    ADDRESS_WIDTH,
+    IDENTITY,
+    REGISTERS,
+    Access,
+    Error,
+    constants,
+    register_map,
+)
+
+CONFIGS = [
+    Config(),
+    Config(
+        head_dim=128, value_dim=1, code_bits=128, anchors=127, cycles_per_token=1_024,
+        max_tokens=29_000, parameter_sets=256, bus_bytes=512, output_width=24, output_fraction=12,
+        offset_fraction=8, state_banks=8, tuser_width=16,
+    ),
+    Config(
+        head_dim=1, value_dim=1, code_bits=1, anchors=1, token_width=4, value_width=4,
+        output_width=4, output_fraction=0, max_tokens=1, cycles_per_token=2, parameter_sets=1,
+        bus_bytes=1, dataflow="xnor", tuser_width=0,
+    ),
+    Config(engines=3, bus_bytes=16),
+]  # fmt: skip
+
+
+def test_offsets_are_words_in_order_within_the_address_space():
+    offsets = [register.offset for register in REGISTERS.values()]
+    assert offsets == list(range(0, 4 * len(REGISTERS), 4))
+    assert offsets[-1] < 1 << ADDRESS_WIDTH
+    assert [register.name for register in REGISTERS.values()] == list(REGISTERS)
+
+
+def test_offsets_that_drivers_know_never_move():
+    assert {name: register.offset for name, register in REGISTERS.items()} == {
+        "ID": 0x00, "VERSION": 0x04, "FINGERPRINT": 0x08, "SHAPE": 0x0C, "NUMBERS": 0x10,
+        "METHOD": 0x14, "STREAM": 0x18, "PARAMETER_SETS": 0x1C, "MAX_TOKENS": 0x20,
+        "CYCLES_PER_TOKEN": 0x24, "STATE_BANKS": 0x28, "STATUS": 0x2C, "CONTROL": 0x30,
+        "NEXT_SET": 0x34, "ERRORS": 0x38, "IRQ_ENABLE": 0x3C, "PARAM_ADDRESS": 0x40,
+        "PARAM_DATA": 0x44, "COMMIT": 0x48, "MISALIGNED": 0x4C, "TOO_LONG": 0x50,
+        "UNKNOWN_SET": 0x54, "ABORTED": 0x58, "DENOMINATOR": 0x5C, "TOKENS": 0x60,
+        "SEQUENCES": 0x64, "BUSY": 0x68, "STARVED": 0x6C, "BLOCKED": 0x70,
+        "ENGINES": 0x74,
+    }  # fmt: skip
+
+
+def test_numbers_of_enumerations_never_change():
+    values = {field.name: field.values for field in REGISTERS["METHOD"].fields}
+    assert values == {
+        "HASH": {"rbf": 0, "linear": 1, "codes": 2, "none": 3},
+        "WEIGHTS": {"int8": 0, "pow2": 1, "ternary": 2},
+        "VALUE_TERM": {"sum": 0, "own": 1},
+        "MASK": {"full": 0, "causal": 1},
+        "DATAFLOW": {"accumulate": 0, "xnor": 1, "bucketed": 2, "softmax": 3},
+    }
+
+
+def test_every_error_has_a_flag_an_enable_and_a_counter():
+    assert [error.name for error in Error] == [
+        "MISALIGNED", "TOO_LONG", "UNKNOWN_SET", "ABORTED", "DENOMINATOR",
+    ]  # fmt: skip
+    assert [error.value for error in Error] == list(range(len(Error)))
+    for error in Error:
+        assert REGISTERS[error.name].access is Access.COUNTER
+        for name in ("ERRORS", "IRQ_ENABLE"):
+            assert REGISTERS[name][error.name].mask == 1 << error
+
+
+def test_everything_is_described_in_plain_lines():
+    for register in REGISTERS.values():
+        for text in (register.text, *(field.text for field in register.fields)):
+            assert text and text.isascii() and "\n" not in text
+
+
+def test_fields_lie_within_their_register_and_do_not_overlap():
+    for register in REGISTERS.values():
+        for field in register.fields:
+            assert 0 <= field.low <= field.high < 32
+            assert not field.values or max(field.values.values()) < 1 << field.width
+        widths = [field.width for field in register.fields] or [32]
+        assert sum(widths) == register.mask.bit_count()
+
+
+def test_only_an_engine_without_tuser_has_next_set_and_only_several_have_engines():
+    for width in (0, 4, 16):
+        for engines in (1, 2):
+            config = Config(tuser_width=width, engines=engines, bus_bytes=16)
+            missing = REGISTERS.keys() - register_map(config).keys()
+            assert ("NEXT_SET" in missing) == bool(width)
+            assert ("ENGINES" in missing) == (engines == 1)
+            assert missing <= {"NEXT_SET", "ENGINES"}
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_constants_tell_the_whole_configuration(config):
+    values = constants(config)
+    assert values.keys() == {
+        name for name, register in register_map(config).items()
+        if register.access is Access.CONSTANT
+    }  # fmt: skip
+    assert all(0 <= value < 1 << 32 for value in values.values())
+    assert values["ID"] == IDENTITY and values["ID"].to_bytes(4, "big") == b"ECOF"
+    version = [field.get(values["VERSION"]) for field in REGISTERS["VERSION"].fields]
+    assert ".".join(map(str, version)) == __version__
+    assert f"{values['FINGERPRINT']:08x}" == config.fingerprint[:8]
+    told = dict(ADDED)
+    for name, value in values.items():
+        told[name.lower()] = value
+        for field in REGISTERS[name].fields:
+            number = field.get(value)
+            names = {number: name for name, number in (field.values or {}).items()}
+            told[field.name.lower()] = names.get(number, number)
+    for field in fields(Config):
+        if field.name not in GOALS:
+            assert told[field.name] == getattr(config, field.name), field.name
+    assert {field.name.lower() for field in REGISTERS["METHOD"].fields} == CHOICES.keys()
