@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from ecoformer.golden.checks import check_choice, check_number
 from ecoformer.golden.hashing import KernelHash, LinearHash
+from ecoformer.spec.checks import check_choice, check_number
 from ecoformer.spec.weights import WEIGHT_FORMATS
 
 __all__ = [

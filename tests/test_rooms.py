@@ -12,7 +12,9 @@ ROOT = Path(__file__).parents[1]
 INSTALLED = "ecoformer"
 FOLDERS = {"ecoformer.hw": "hw", "ecoformer.golden": "golden", "ecoformer.sim": "sim"}
 """Packages that lie elsewhere than their name says."""
-SPEC = {"ecoformer", "ecoformer.errors", "ecoformer.presets", "ecoformer.spec"}
+SPEC = {
+    "ecoformer", "ecoformer.errors", "ecoformer.files", "ecoformer.presets", "ecoformer.spec"
+}
 MAY_IMPORT = {
     "ecoformer/spec": SPEC,
     "golden": SPEC | {"ecoformer.golden"},

@@ -1,7 +1,6 @@
 """What the verbs share: options, tables, progress, and output that is whole or absent."""
 
 import contextlib
-import json
 import os
 import shutil
 import tempfile
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ecoformer import files
 from ecoformer.errors import EcoformerError
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
@@ -159,10 +159,7 @@ def write_json(path, figures):
     """Write ``figures`` to ``path`` in one step; None writes nothing."""
     if path is None:
         return
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(figures, indent=2) + "\n")
-    os.replace(partial, path)
+    files.write_json(path, figures)
 
 
 def show_table(title, rows):

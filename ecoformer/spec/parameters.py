@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from ecoformer.errors import EcoformerError
+from ecoformer.files import write_atomic
 from ecoformer.spec.arithmetic import BIAS_WIDTH, SCALE_WIDTH, SHIFT_WIDTH, Arithmetic
 
 __all__ = ["ParameterImage", "FORMAT_VERSION"]
@@ -124,7 +124,6 @@ class ParameterImage:
     def save(self, path, config):
         """Write the image for ``config`` atomically; the checksum covers every array."""
         self.check(config)
-        path = Path(path)
         arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
         metadata = {
             "format": "ecoformer parameter image",
@@ -132,9 +131,7 @@ class ParameterImage:
             "bits_fingerprint": config.bits_fingerprint,
             "checksum": _checksum(arrays),
         }
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(_serialise(arrays, metadata))
-        os.replace(partial, path)
+        write_atomic(path, _serialise(arrays, metadata))
 
     @classmethod
     def load(cls, path, config):

@@ -1,6 +1,5 @@
 """The workload: the sequences that stream through an engine, in one checked file."""
 
-import os
 import zipfile
 import zlib
 from dataclasses import dataclass, fields
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ecoformer.errors import EcoformerError
+from ecoformer.files import rendered, write_atomic
 
 __all__ = ["Workload"]
 
@@ -102,11 +102,8 @@ class Workload:
 
     def save(self, path):
         """Write the workload to the ``.npz`` file ``path`` atomically."""
-        path = Path(path)
-        partial = path.with_name(path.name + ".partial")
-        with partial.open("wb") as file:
-            np.savez_compressed(file, **{f.name: getattr(self, f.name) for f in fields(self)})
-        os.replace(partial, path)
+        arrays = {f.name: getattr(self, f.name) for f in fields(self)}
+        write_atomic(path, rendered(lambda file: np.savez_compressed(file, **arrays)))
 
     @classmethod
     def load(cls, path, config):

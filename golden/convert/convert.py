@@ -14,6 +14,7 @@ import torch
 from torch.nn.functional import normalize
 
 from ecoformer.errors import EcoformerError, first_line
+from ecoformer.files import write_atomic
 from ecoformer.golden.attention import AttentionConfig, cores_of, record
 from ecoformer.golden.convert.sites import Site, fill_sites, filled_sites, find_sites
 from ecoformer.golden.learn.checkpoint import Checkpoint
@@ -27,7 +28,7 @@ from ecoformer.golden.learn.distill import (
     layer_loss,
     start_hashes,
 )
-from ecoformer.golden.networks.vit import read_checked, state_digest, torch_bytes, write_atomic
+from ecoformer.golden.networks.vit import read_checked, state_digest, torch_bytes
 
 __all__ = [
     "convert", "enough_batches", "refine", "run_model", "save_converted", "load_converted",

@@ -14,7 +14,6 @@ import torch
 
 from ecoformer.errors import EcoformerError, first_line
 from ecoformer.golden.attention import cores_of, record
-from ecoformer.golden.checks import check_choice, check_number
 from ecoformer.golden.convert.convert import (
     READOUTS,
     convert,
@@ -29,6 +28,7 @@ from ecoformer.golden.learn.distill import OBJECTIVES, Distilling
 from ecoformer.golden.quality.measure import assess
 from ecoformer.golden.quantize.calibration import calibrate, check_attention, code_disagreement
 from ecoformer.golden.quantize.inference import HostedAttention, IntegerEngine, hosted
+from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = ["ConversionConfig", "check_device", "load_pretrained", "read_batches", "run_conversion"]
 

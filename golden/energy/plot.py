@@ -1,12 +1,12 @@
 """One picture: where the energy goes, softmax beside EcoFormer."""
 
-import os
 from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
 
 from ecoformer.errors import EcoformerError
+from ecoformer.files import rendered, write_atomic
 from ecoformer.golden.energy.shapes import ARMS, PARTS
 
 __all__ = ["FORMATS", "save_plot"]
@@ -50,10 +50,9 @@ def save_plot(path, networks, unit, scale):
     }  # fmt: skip
     with matplotlib.rc_context(style):
         figure = (_one if len(networks) == 1 else _many)(networks, unit, scale)
-        partial = path.with_name(f"{path.stem}.partial{path.suffix}")
         dateless = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-        figure.savefig(partial, dpi=150, metadata=dateless.get(path.suffix))
-    os.replace(partial, path)
+        options = dict(format=path.suffix[1:], dpi=150, metadata=dateless.get(path.suffix))
+        write_atomic(path, rendered(lambda file: figure.savefig(file, **options)))
 
 
 def _one(networks, unit, scale):

@@ -6,7 +6,7 @@ from the layers, and only from them.
 
 from dataclasses import dataclass, fields, replace
 
-from ecoformer.golden.checks import check_choice, check_number
+from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = [
     "ARMS", "Attention", "Convolution", "Elementwise", "Linear", "Network", "Norm", "PARTS",

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.networks.vit import read_checked, torch_bytes, write_atomic
+from ecoformer.files import write_atomic
+from ecoformer.golden.networks.vit import read_checked, torch_bytes
 
 __all__ = ["Checkpoint"]
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.checks import check_choice
+from ecoformer.spec.checks import check_choice
 
 __all__ = ["ImageData", "Split", "load", "DATASETS"]
 

@@ -12,8 +12,8 @@ import torch
 
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import record, softmax_attention
-from ecoformer.golden.checks import check_choice, check_number
 from ecoformer.golden.hashing import KernelHash, check_tokens
+from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = [
     "Distilling", "descend", "distil_layer", "distil_layers", "exact_outputs", "layer_loss",

@@ -16,9 +16,9 @@ from scipy.linalg import eigh
 from scipy.sparse import csr_array
 
 from ecoformer.golden.attention import observed
-from ecoformer.golden.checks import check_choice, check_number
 from ecoformer.golden.hashing import KernelHash, check_tokens
 from ecoformer.golden.weights import constrain
+from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = ["HashLearning", "PairLabels", "learn_hash", "learn_hashes", "extremes"]
 

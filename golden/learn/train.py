@@ -20,8 +20,8 @@ from pathlib import Path
 import torch
 
 from ecoformer.errors import EcoformerError
+from ecoformer.files import write_json
 from ecoformer.golden.attention import AttentionConfig, record
-from ecoformer.golden.checks import check_choice, check_number
 from ecoformer.golden.learn import data as datasets
 from ecoformer.golden.learn.distill import OBJECTIVES, Distilling, distil_layers, exact_outputs
 from ecoformer.golden.learn.fit import Fitter, Stopped, accuracy, predict
@@ -32,9 +32,9 @@ from ecoformer.golden.networks.vit import (
     save_model,
     state_digest,
     swap_attention,
-    write_atomic,
 )
 from ecoformer.golden.quality.measure import separation
+from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = ["TrainingConfig", "train", "accuracy", "predict", "HASH_LEARNERS"]
 
@@ -253,7 +253,7 @@ def train(network, training, out, reporter=None, resume=True, start=None, contro
         save_model(pretrained, out / "pretrained.pt")
         for arm, (model, _) in tuned.items():
             save_model(model, out / f"{arm}.pt")
-        write_atomic(out / "metrics.json", (json.dumps(metrics, indent=2) + "\n").encode())
+        write_json(out / "metrics.json", metrics)
         names = {"softmax": "softmax", "ecoformer": "EcoFormer"}
         told = [f"{name} {scores[arm]:.2%}" for arm, name in names.items() if arm in scores]
         reporter.line(f"held-out accuracy: {', '.join(told)}")

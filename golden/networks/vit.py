@@ -1,9 +1,7 @@
 """A small vision transformer whose attention is softmax or EcoFormer, and its file."""
 
 import hashlib
-import io
 import json
-import os
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,8 +11,9 @@ import torch
 from torch import nn
 
 from ecoformer.errors import EcoformerError, first_line
+from ecoformer.files import rendered, write_atomic
 from ecoformer.golden.attention import Attention, AttentionConfig
-from ecoformer.golden.checks import check_choice, check_number
+from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = [
     "NetworkConfig",
@@ -24,7 +23,6 @@ __all__ = [
     "swap_attention",
     "save_model",
     "load_model",
-    "write_atomic",
 ]
 
 STEMS = ("patches", "convolutions")
@@ -273,17 +271,7 @@ def read_checked(path, what, verb="train"):
 
 def torch_bytes(content):
     """What torch.save writes; on a path it would put the file's name into the bytes."""
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    return buffer.getvalue()
-
-
-def write_atomic(path, content):
-    """Write the bytes ``content`` so that ``path`` holds the old or the new file, never half."""
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    return rendered(lambda file: torch.save(content, file))
 
 
 def state_digest(state):

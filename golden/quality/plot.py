@@ -1,11 +1,12 @@
 """One picture of all hashes: heat maps over layers and heads."""
 
-import os
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+
+from ecoformer.files import rendered, write_atomic
 
 __all__ = ["save_heat_maps"]
 
@@ -31,9 +32,8 @@ def save_heat_maps(path, panels, title):
             _panel(axis, name, np.array(values, dtype=float), worst, best)
         axes[0].set_ylabel("layer")
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
-        partial = path.with_name(f"{path.stem}.partial{path.suffix}")
-        figure.savefig(partial, dpi=150)
-    os.replace(partial, path)
+        options = dict(format=path.suffix[1:], dpi=150)
+        write_atomic(path, rendered(lambda file: figure.savefig(file, **options)))
 
 
 def _panel(axis, name, values, worst, best):

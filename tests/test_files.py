@@ -1,0 +1,52 @@
+import os
+import stat
+import threading
+
+import pytest
+
+from ecoformer.files import write_atomic
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    path = tmp_path / "a"
+    write_atomic(path, "first")
+    write_atomic(path, b"second")
+    assert path.read_bytes() == b"second" and os.listdir(tmp_path) == ["a"]
+
+
+def test_permissions_follow_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_atomic(tmp_path / "plain", "")
+        write_atomic(tmp_path / "program", "", mode=0o777)
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "program")]
+    assert modes == [0o640, 0o750]
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    write_atomic(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_text() == "new"
+
+
+def test_a_pipe_is_written_to(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    got = []
+    reader = threading.Thread(target=lambda: got.append((tmp_path / "pipe").read_text()))
+    reader.start()
+    write_atomic(tmp_path / "pipe", "through")
+    reader.join(5)
+    assert got == ["through"] and stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_what_fails_leaves_nothing(tmp_path, monkeypatch):
+    (tmp_path / "a").write_text("old")
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        write_atomic(tmp_path / "a", "new")
+    assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_text() == "old"
+    with pytest.raises(OSError):
+        write_atomic(tmp_path, "a folder is no file")
