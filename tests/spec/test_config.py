@@ -4,19 +4,21 @@ from dataclasses import asdict, dataclass, fields, replace
 import pytest
 
 from ecoformer.errors import EcoformerError
-from ecoformer.spec.config import BIT_DEFINING, CHOICES, GOALS, RANGES, Config, read_table
+from ecoformer.spec.choices import CHOICES
+from ecoformer.spec.config import BIT_DEFINING, GOALS, RANGES, Config
+from ecoformer.spec.config_file import read_table
 
 SMALL = dict(
     head_dim=1, value_dim=1, code_bits=1, anchors=1, max_tokens=1, cycles_per_token=1_024,
     parameter_sets=1, bus_bytes=1,
-)  # fmt: skip
+)
 PRIMES = {
     "head_dim": 113, "value_dim": 127, "code_bits": 61, "anchors": 31, "token_width": 5,
     "value_width": 7, "output_width": 23, "output_fraction": 11, "offset_fraction": 7,
     "max_tokens": 65_521, "cycles_per_token": 2, "engines": 13, "state_banks": 5,
     "parameter_sets": 251, "bus_bytes": 509, "tuser_width": 13,
     "target_tokens_per_second": 97_001, "clock_mhz": 251,
-}  # fmt: skip
+}
 
 
 def write(path, text):
@@ -32,7 +34,7 @@ def test_defaults_are_the_documented_ones():
         "dataflow": "accumulate", "max_tokens": 1_024, "cycles_per_token": 16, "engines": 1,
         "state_banks": 2, "parameter_sets": 8, "bus_bytes": 8, "tuser_width": 8,
         "target_tokens_per_second": 0, "clock_mhz": 100,
-    }  # fmt: skip
+    }
 
 
 def test_every_field_has_a_rule():
@@ -79,7 +81,8 @@ def test_an_integer_is_asked_for(name, value):
 def test_a_string_is_asked_for(name, value):
     with pytest.raises(TypeError) as caught:
         Config(**{name: value})
-    assert str(caught.value) == f"{name} must be a string, not {value!r}"
+    allowed = " or ".join(map(repr, CHOICES[name].built()))
+    assert str(caught.value) == f"{name} must be {allowed}, not {value!r}"
 
 
 @pytest.mark.parametrize(
@@ -101,14 +104,14 @@ def test_choices_of_a_later_version_are_refused_as_such(name, value, allowed):
 def test_unknown_choices_are_refused(name, value):
     with pytest.raises(ValueError) as caught:
         Config(**{name: value})
-    allowed = " or ".join(map(repr, CHOICES[name][0]))
+    allowed = " or ".join(map(repr, CHOICES[name].built()))
     assert str(caught.value) == f"{name} must be {allowed}, not {value!r}"
 
 
 @pytest.mark.parametrize("name", CHOICES)
 def test_every_buildable_choice_is_accepted(name):
     paired = {"none": {"dataflow": "softmax"}, "softmax": {"hash": "none"}}
-    for value in CHOICES[name][0]:
+    for value in CHOICES[name].built():
         config = Config(**{**SMALL, name: value, **paired.get(value, {})})
         assert getattr(config, name) == value
 
@@ -181,7 +184,7 @@ def test_the_xnor_buffers_hold_codes_and_values_of_every_bank():
     config = Config(
         **{**SMALL, "dataflow": "xnor", "max_tokens": 64, "code_bits": 5, "value_dim": 3,
            "value_width": 4, "state_banks": 3}
-    )  # fmt: skip
+    )
     assert config.buffer_bits == 3 * 64 * (5 + 3 * 4)
     assert replace(config, max_tokens=33).buffer_bits == config.buffer_bits  # whole address bits
 
@@ -190,7 +193,7 @@ def test_the_tables_and_what_waits_for_them_must_fit_the_block_ram():
     config = Config(
         **{**SMALL, "dataflow": "bucketed", "max_tokens": 33, "code_bits": 6, "value_dim": 3,
            "value_width": 4, "state_banks": 3, "cycles_per_token": 8, "bus_bytes": 64}
-    )  # fmt: skip
+    )
     entries = 2 * 3 * 16  # two groups, three elements; half of them for queries
     tables = 2 * entries * 10 + 3 * entries // 2 * 12
     transform = entries + 8 + 2 + 3 + 2
@@ -200,14 +203,14 @@ def test_the_tables_and_what_waits_for_them_must_fit_the_block_ram():
     assert replace(config, max_tokens=5).ring_tokens == 10
     with pytest.raises(ValueError, match="^max_tokens must keep the token buffers within "):
         Config(dataflow="bucketed", code_bits=128, value_dim=128, cycles_per_token=1_024,
-               bus_bytes=128)  # fmt: skip
+               bus_bytes=128)
 
 
 def test_the_softmax_buffers_hold_tokens_values_and_two_rows_of_scores():
     config = Config(
         **{**SMALL, "hash": "none", "dataflow": "softmax", "max_tokens": 33, "head_dim": 5,
            "token_width": 6, "value_dim": 3, "value_width": 4, "state_banks": 3}
-    )  # fmt: skip
+    )
     score = 1 + (5 * 32 * 32).bit_length()
     assert config.buffer_bits == 3 * 33 * (5 * 6 + 3 * 4) + 2 * 64 * score
     assert config.key_width == 30 and config.hash_folds == {}
@@ -217,13 +220,13 @@ def test_the_ring_holds_the_values_that_their_own_tokens_need():
     config = Config(
         **{**SMALL, "value_term": "own", "max_tokens": 10, "code_bits": 5, "value_dim": 3,
            "value_width": 4}
-    )  # fmt: skip
+    )
     assert config.buffer_bits == 10 * (5 + 3 * 4)
 
 
 def test_several_engines_have_buffers_of_their_own_and_for_a_packet_each_way():
     shape = {**SMALL, "max_tokens": 10, "code_bits": 5, "head_dim": 2, "token_width": 6,
-             "value_dim": 3, "value_width": 4, "output_width": 9, "output_fraction": 0}  # fmt: skip
+             "value_dim": 3, "value_width": 4, "output_width": 9, "output_fraction": 0}
     one = Config(**shape)
     assert (one.waiting_tokens, one.buffer_bits) == (0, 10 * 5)
     tokens, results = 10 * (2 * 6 + 3 * 4), 10 * 3 * 9
@@ -294,7 +297,7 @@ def test_the_folding_follows_from_the_target(target, clock, k):
     config = Config(
         head_dim=4, value_dim=4, bus_bytes=64, code_bits=4, anchors=4,
         target_tokens_per_second=target, clock_mhz=clock,
-    )  # fmt: skip
+    )
     assert config.cycles_per_token == k
     assert clock * 1_000_000 / k >= target
     assert k == 1_024 or clock * 1_000_000 / (2 * k) < target
@@ -374,7 +377,7 @@ def test_absent_keys_and_tables_mean_defaults(tmp_path):
         ("[engine]\nhead_dim = true", "[engine] head_dim must be an integer, not True"),
         ("[engine]\nhead_dim = [3]", "[engine] head_dim must be an integer, not (3,)"),
         ("[engine]\nhead_dim = 0", "[engine] head_dim must be 1…128, not 0"),
-        ("[engine]\nhash = 1", "[engine] hash must be a string, not 1"),
+        ("[engine]\nhash = 1", "[engine] hash must be 'rbf' or 'linear' or 'codes' or "),
         ("[engine]\nmask = 'causal'", "[engine] mask must be 'full', not 'causal', which this"),
         ("[engine]\nhead_dim = 1\nhead_dim = 2", "not a TOML file ("),
         ("[engine\n", "not a TOML file ("),
@@ -427,7 +430,7 @@ def changed(name):
     if name in GOALS:
         return base, []
     if name in CHOICES:
-        values = [value for value in CHOICES[name][0] if value != getattr(base, name)]
+        values = [value for value in CHOICES[name].built() if value != getattr(base, name)]
     else:
         values = [value for value in RANGES[name] if value != getattr(base, name)]
     return base, [replace(base, **{name: values[0]})] if values else []
@@ -438,7 +441,7 @@ def test_which_fields_change_which_fingerprint(name):
     rate_only = {
         "dataflow", "max_tokens", "cycles_per_token", "engines", "state_banks", "parameter_sets",
         "bus_bytes", "tuser_width", *GOALS,
-    }  # fmt: skip
+    }
     assert (name in BIT_DEFINING) == (name not in rate_only)
     base, others = changed(name)
     for other in others:
