@@ -25,7 +25,7 @@ from ecoformer.spec.wire import pack_outputs, pack_sequence
 
 __all__ = [
     "Packet", "Scene", "Outcome", "random_script", "run_scripts", "play", "judge", "packet_error",
-]  # fmt: skip
+]
 
 STALLS = (0.0, 0.0, 0.1, 0.4, 0.8)
 """Probabilities of a gap and of back-pressure that scenes draw from."""
@@ -183,7 +183,7 @@ def play(rtl, scene):
         [packet.user for packet in scene.packets],
         stall=scene.gaps, pressure=scene.pressure, seed=scene.seed, tail=TAIL_CYCLES,
         patience=50 * ((c.max_tokens + 64) * c.cycles_per_token + c.transform_cycles) + 4096,
-    )  # fmt: skip
+    )
     state, acted, refused, cut = State.RUNNING, [], 0, False
     for sent, delay, address, data in scene.actions:
         while state is State.RUNNING and engine.sent < sent:

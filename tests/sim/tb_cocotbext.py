@@ -80,7 +80,7 @@ class Client:
         for channel in (
             self.source, self.sink, write.aw_channel, write.w_channel, write.b_channel,
             read.ar_channel, read.r_channel,
-        ):  # fmt: skip
+        ):
             channel.set_pause_generator(pauses(self.rng, probability))
 
     async def write(self, name, value):
@@ -248,7 +248,7 @@ async def many_accesses_at_once_keep_their_order(dut, late):
     channels = {
         "aw": write.aw_channel, "w": write.w_channel, "b": write.b_channel, "ar": read.ar_channel,
         "r": read.r_channel,
-    }  # fmt: skip
+    }
     if late != "none":
         channels[late].set_pause_generator(pauses(client.rng, 0.7))
     begin = get_sim_time("ns")

@@ -43,7 +43,7 @@ def generated(tmp_path_factory):
     config = Config(
         head_dim=5, value_dim=3, code_bits=4, anchors=2, max_tokens=9, cycles_per_token=4,
         parameter_sets=2, bus_bytes=2,
-    )  # fmt: skip
+    )
     rng = np.random.default_rng(0)
     image, workload = random_image(config, rng), random_workload(config, rng, 9)
     folder = tmp_path_factory.mktemp("generated")
@@ -61,7 +61,7 @@ def test_the_commands_of_the_header_run_it(generated, simulator, tmp_path):
     header = (folder / "tb" / "tb_engine.v").read_text().split("`timescale")[0]
     build, run = re.findall(
         rf"^//   \$ ({simulator} .*)\n//   \$ (.*?)  ", header, re.MULTILINE
-    )[0]  # fmt: skip
+    )[0]
     run = run.removesuffix(" [+gaps]")
     env = {**os.environ, **(find_simulator("verilator", tmp_path).env)}
     subprocess.run(shlex.split(build), cwd=folder, env=env, check=True, capture_output=True)
@@ -92,7 +92,7 @@ def test_the_commands_of_the_header_run_it(generated, simulator, tmp_path):
 SMALL = dict(
     head_dim=3, value_dim=2, code_bits=4, anchors=2, max_tokens=9, cycles_per_token=4,
     parameter_sets=2, bus_bytes=2,
-)  # fmt: skip
+)
 
 
 @needs.icarus

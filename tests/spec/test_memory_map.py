@@ -118,7 +118,7 @@ def test_regions_keep_their_numbers():
     layout = Layout(Config())
     assert {name: region.index for name, region in layout.regions.items()} == {
         "anchors": 0, "bias": 1, "projection": 2, "threshold": 3, "scalars": 4,
-    }  # fmt: skip
+    }
     assert layout.scalars == ("shift", "offset")
     for hash, left in (("linear", {2, 3, 4}), ("codes", {4})):
         layout = Layout(Config(hash=hash))
@@ -160,7 +160,7 @@ def test_extreme_parameters_survive_packing():
     extremes = {
         "anchors": -128, "bias": -(1 << 15), "shift": 31, "projection": 127,
         "threshold": -bits.max_projection, "offset": bits.max_offset,
-    }  # fmt: skip
+    }
     image = replace(
         image, **{name: np.full_like(getattr(image, name), v) for name, v in extremes.items()}
     )

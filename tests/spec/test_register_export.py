@@ -117,7 +117,7 @@ def test_the_svd_tells_the_map(config, tmp_path):
     kinds = {
         (True, False): model.SVDAccessType.READ_ONLY, (True, True): model.SVDAccessType.READ_WRITE,
         (False, True): model.SVDAccessType.WRITE_ONLY,
-    }  # fmt: skip
+    }
     found = {register.name: register for register in peripheral.registers}
     assert list(found) == list(register_map(config))
     for name, register in register_map(config).items():
@@ -150,11 +150,11 @@ def test_the_json_tells_the_map(config):
         assert got["reset"] == reset.get(name)
         assert (got["readable"], got["writable"]) == (
             register.access.readable, register.access.writable,
-        )  # fmt: skip
+        )
         for field, want in zip(got["fields"], register.fields, strict=True):
             assert (field["name"], field["high"], field["low"], field["values"]) == (
                 want.name, want.high, want.low, want.values or {},
-            )  # fmt: skip
+            )
 
 
 @by_config

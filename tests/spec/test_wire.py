@@ -77,7 +77,7 @@ def test_a_token_starts_on_a_beat():
     assert beats.tolist() == [
         [1, 254, 3, 7], [248, 0, 0, 0],
         [4, 5, 250, 9], [10, 0, 0, 0],
-    ]  # fmt: skip
+    ]
     outputs = np.array([[-2048, 2047], [1, -1]])
     beats = pack_outputs(config, outputs)
     assert beats.tolist() == [[0x00, 0xF8, 0xFF, 0x07], [0x01, 0x00, 0xFF, 0xFF]]
