@@ -302,7 +302,7 @@ module tb_@NAME@;
         received <= received + 1;
         if (received >= OUTPUTS) begin
           wrong <= wrong + 1;
-          $display("beat %0d: nobody asked for it", received);
+          $display("beat %0d: unexpected", received);
         end else if ({m_axis_tuser, m_axis_tlast, m_axis_tdata} !== outputs[received]) begin
           wrong <= wrong + 1;
           if (wrong < SHOWN)
