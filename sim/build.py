@@ -91,15 +91,15 @@ def build(
     build_dir.mkdir(parents=True, exist_ok=True)
     if waves is not None and waves not in WAVE_FORMATS:
         raise EcoformerError(f"waves {waves!r}: no such format; choose fst or vcd")
-    found = find_simulator(simulator, build_dir / "toolchain")
-    identity = [found.identity, cocotb.__version__, sys.version, str(waves)]
+    tool = find_simulator(simulator, build_dir / "toolchain")
+    identity = [tool.identity, cocotb.__version__, sys.version, str(waves)]
     if simulator == "compiled":
         identity += map(shlex.join, compile_commands("", "", "", ()))
     runtime = build_dir / "toolchain" / f"{simulator}-{_digest(identity)}"
     if simulator == "compiled":
         identity.append(HARNESS.read_text())
     key = _digest([*identity, text])
-    done = Build(build_dir / f"{simulator}-{key}", top, found, waves)
+    done = Build(build_dir / f"{simulator}-{key}", top, tool, waves)
     with _lock(build_dir / f"{simulator}-{key}.lock"):
         if not done.folder.is_dir():
             if reporter:

@@ -75,7 +75,7 @@ class CompiledEngine:
     def __init__(self, folder: Path):
         self._library = _load(folder / LIBRARY)
         self._handle = self._library.engine_open()
-        self._arrays = ()
+        self._arrays: tuple[np.ndarray, ...] = ()
         self._close = weakref.finalize(self, self._library.engine_close, self._handle)
 
     def close(self) -> None:

@@ -7,11 +7,14 @@ Python code that runs every cycle.
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
-from cocotb.handle import HierarchyObject
 from cocotb.triggers import Lock, RisingEdge
 
-__all__ = ["StreamSource", "StreamSink", "RegisterPort", "RegisterError"]
+__all__ = ["Handle", "StreamSource", "StreamSink", "RegisterPort", "RegisterError"]
+
+Handle = Any
+"""A cocotb handle; its attributes are the signals of the design."""
 
 
 class StreamSource:
@@ -44,7 +47,7 @@ class StreamSource:
 
     def __init__(
         self,
-        dut: HierarchyObject,
+        dut: Handle,
         beats: Sequence[int],
         lasts: Sequence[int],
         users: Sequence[int],
@@ -57,8 +60,11 @@ class StreamSource:
         self.user = getattr(dut, "s_axis_tuser", None)
         self.beats, self.lasts, self.users = beats, [*lasts, -1], [*users, 0]
         self.stall, self.rng = stall, rng
-        self.hold, self.selected, self.packet, self.first, self.last = None, None, 0, [], []
-        self.starved = 0
+        self.hold: int | None = None
+        self.selected: int | None = None
+        self.first: list[int] = []
+        self.last: list[int] = []
+        self.packet, self.starved = 0, 0
         self._sent, self._offered, self._opening = 0, False, True
         self._tlast, self._tuser_due = None, False
 
@@ -144,12 +150,16 @@ class StreamSink:
         Cycles in which a beat was offered and not accepted.
     """
 
-    def __init__(self, dut: HierarchyObject, *, stall: float, rng: random.Random):
+    def __init__(self, dut: Handle, *, stall: float, rng: random.Random):
         self.data, self.valid = dut.m_axis_tdata, dut.m_axis_tvalid
         self.ready, self.tlast, self.user = dut.m_axis_tready, dut.m_axis_tlast, dut.m_axis_tuser
         self.stall, self.rng = stall, rng
-        self.packet, self.beats, self.ends, self.users = 0, [], [], []
-        self.first, self.last, self.blocked = [], [], 0
+        self.beats: list[int] = []
+        self.ends: list[int] = []
+        self.users: list[int] = []
+        self.first: list[int] = []
+        self.last: list[int] = []
+        self.packet, self.blocked = 0, 0
         self._ready, self._opening = False, True
 
     def start(self) -> None:
@@ -194,7 +204,7 @@ class RegisterPort:
         Cycles to wait for an answer.
     """
 
-    def __init__(self, dut: HierarchyObject, *, patience: int = 1000):
+    def __init__(self, dut: Handle, *, patience: int = 1000):
         self.dut, self.patience = dut, patience
         self._edge, self._turn = RisingEdge(dut.aclk), Lock()
 

@@ -69,7 +69,8 @@ def simulation_text(netlist: str | Path, target: str) -> str:
     for path in (CELLS / "block_ram.v", CELLS / f"{target}.v"):
         if path.exists():
             known |= _modules(path.read_text())
-    parts, waiting, done = [text], [text], set()
+    parts, waiting = [text], [text]
+    done: set[str] = set()
     while waiting:
         for cell in sorted(_instances(waiting.pop()) - done):
             if cell in known:
@@ -84,8 +85,8 @@ def simulation_text(netlist: str | Path, target: str) -> str:
 
 def _instances(text):
     """Types of the cells that ``text`` instantiates."""
-    found = re.findall(r"^\s+(\w+) (?:#\(|\\?\S+ +\()", text, re.MULTILINE)
-    return set(found) - KEYWORDS
+    cells = re.findall(r"^\s+(\w+) (?:#\(|\\?\S+ +\()", text, re.MULTILINE)
+    return set(cells) - KEYWORDS
 
 
 KEYWORDS = {
@@ -115,4 +116,4 @@ def _modules(text):
     text = re.sub(r"^\s*specify\b.*?^\s*endspecify\b", "", text, flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"`(?:ICE40_DEFAULT|SB_DFF_INIT)\w*(?:\([^)]*\))?", "", text)
     text = re.sub(r"\(\*(?!\s*\)).*?\*\)", "", text, flags=re.DOTALL)
-    return {found[1]: found[0] for found in MODULE.finditer(text)}
+    return {match[1]: match[0] for match in MODULE.finditer(text)}

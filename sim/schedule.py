@@ -45,8 +45,8 @@ def bound(
     """
     lengths = list(lengths)
     ring = max(lengths, default=0) if max_tokens is None else max_tokens
-    queries = []  # slot of each token's query, one after the other
-    ends = []  # slot of each sequence's last query
+    queries: list[int] = []  # slot of each token's query, one after the other
+    ends: list[int] = []  # slot of each sequence's last query
     key = -1  # slot of the latest key
     for index, length in enumerate(lengths):
         for token in range(len(queries), len(queries) + length):

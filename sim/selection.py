@@ -27,17 +27,19 @@ class Selection:
 
     Members
     -------
-    vector_bits : int
-        Bits of a set number in the vectors of the Verilog testbench.
     testbench : dict of str to str
         Fragments of the Verilog testbench by the word that they replace.
     """
 
-    vector_bits: int
     testbench: ClassVar[dict[str, str]]
 
     def __init__(self, config: Config):
         self.config = config
+
+    @property
+    def vector_bits(self) -> int:
+        """Bits of a set number in the vectors of the Verilog testbench."""
+        raise NotImplementedError
 
     def reaches(self, index: int) -> bool:
         """Whether a packet can ask for set ``index`` at all."""
@@ -83,7 +85,6 @@ class TuserPin(Selection):
 class NextSet(Selection):
     """Register NEXT_SET holds the set of the packets that begin after the write."""
 
-    vector_bits = 32
     testbench = {
         "PIN": "",
         "REG": "",
@@ -106,6 +107,10 @@ class NextSet(Selection):
     end
 """,
     }
+
+    @property
+    def vector_bits(self) -> int:
+        return 32
 
     def reaches(self, index: int) -> bool:
         return True

@@ -78,14 +78,14 @@ def simulate(
     faults, updates = dict(faults or {}), dict(sorted((updates or {}).items()))
     check_job(config, image, workload, stall=stall, faults=faults)  # before a minute of building
     _check_updates(config, image, workload, updates)
-    waves = _wave_file(waves, simulator)
+    wave_file = _wave_file(waves, simulator)
     if simulator == "compiled":
         with contextlib.closing(Rtl(config, verilog, image, build_dir, reporter=reporter)) as rtl:
             return rtl.stream(workload, stall=stall, seed=seed, faults=faults, updates=updates)
     job = Job.pack(config, image, workload, stall=stall, faults=faults)
     built = build(
         verilog, build_dir, simulator=simulator, reporter=reporter,
-        waves=waves.suffix[1:] if waves else None,
+        waves=wave_file.suffix[1:] if wave_file else None,
     )
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=Path(build_dir).resolve()))
     _write_job(folder, config, image, job, updates)
@@ -95,12 +95,12 @@ def simulate(
     }
     (folder / "settings.json").write_text(json.dumps(settings))
     start = time.monotonic()
-    process = start_bench(folder, built, "ecoformer.sim.tb_engine", waves=waves is not None)
+    process = start_bench(folder, built, "ecoformer.sim.tb_engine", waves=wave_file is not None)
     _wait(process, folder, _progress(config, workload, reporter))
     result = _read_result(folder, config)
     seconds = time.monotonic() - start
-    if waves:
-        shutil.move(folder / f"dump.{built.waves}", waves)
+    if wave_file:
+        shutil.move(folder / f"dump.{built.waves}", wave_file)
     shutil.rmtree(folder)
     return SimulationRun(
         config=config,
@@ -108,7 +108,7 @@ def simulate(
         updates=updates,
         seconds=seconds,
         simulator=f"{built.simulator.name} {built.simulator.version}",
-        waves=waves,
+        waves=wave_file,
         **(result if trace else {**result, "codes": None}),
     )
 

@@ -15,10 +15,9 @@ from pathlib import Path
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.handle import HierarchyObject
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from ecoformer.sim.drivers import RegisterPort, StreamSink, StreamSource
+from ecoformer.sim.drivers import Handle, RegisterPort, StreamSink, StreamSource
 from ecoformer.sim.job import TAIL_CYCLES
 from ecoformer.sim.selection import selection
 from ecoformer.spec.config import Config
@@ -43,7 +42,7 @@ LOOK_CYCLES = 512
 
 
 @cocotb.test()
-async def run_job(dut: HierarchyObject) -> None:
+async def run_job(dut: Handle) -> None:
     """Run the job in the folder ``ECOFORMER_JOB``."""
     folder = Path(os.environ["ECOFORMER_JOB"])
     settings = json.loads((folder / "settings.json").read_text())
@@ -96,7 +95,7 @@ async def run_job(dut: HierarchyObject) -> None:
     )
 
 
-async def reset(dut: HierarchyObject, port: RegisterPort) -> None:
+async def reset(dut: Handle, port: RegisterPort) -> None:
     """Start the clock and hold the engine in reset for a few cycles."""
     dut.aresetn.value = 0
     dut.s_axis_tvalid.value = 0
@@ -140,7 +139,7 @@ async def update(
     source.hold = None
 
 
-async def interrupt(dut: HierarchyObject, port: RegisterPort) -> list[int]:
+async def interrupt(dut: Handle, port: RegisterPort) -> list[int]:
     """Level of ``irq``: with nothing enabled, with every flag enabled, with the flags cleared."""
     levels = []
     for register, data in (("IRQ_ENABLE", 0), ("IRQ_ENABLE", ALL_FLAGS), ("ERRORS", ALL_FLAGS)):
@@ -158,7 +157,7 @@ async def shadow_free(port: RegisterPort) -> None:
     raise TimeoutError("STATUS bit 1 stays 0: the shadow set never becomes free")
 
 
-def probed_engines(dut: HierarchyObject, config: Config) -> list[HierarchyObject]:
+def probed_engines(dut: Handle, config: Config) -> list[Handle]:
     """Where the probes of each engine are; empty for a netlist, which has none.
 
     A single engine has its probes itself, several have them in their workers.
@@ -171,11 +170,11 @@ def probed_engines(dut: HierarchyObject, config: Config) -> list[HierarchyObject
 
 
 async def stream(
-    dut: HierarchyObject,
+    dut: Handle,
     source: StreamSource,
     sink: StreamSink,
     *,
-    engines: list[HierarchyObject],
+    engines: list[Handle],
     trace: bool,
     packets: int,
     patience: int,
@@ -195,17 +194,17 @@ async def stream(
         Cycles of all engines by the word of the probe that shows which units work: all of them, and
         those of the steady part. None for a design without that probe, such as a netlist.
     """
-    codes, busy = [[] for _ in engines] if trace else [], 0
+    codes: list[list[int]] = [[] for _ in engines] if trace else []
     traced = [
         (engine.trace_valid, engine.trace_code, into) for engine, into in zip(engines, codes)
     ]
     probes = [engine.trace_busy for engine in engines if hasattr(engine, "trace_busy")]
-    worked = [Counter(), Counter()] if probes else None
+    worked: list[Counter[int]] = [Counter(), Counter()]
     edge = RisingEdge(dut.aclk)
     source.start()
     sink.start()
     take, give = sink.edge, source.edge
-    cycle, moved, end, reported = 0, 0, None, -math.inf
+    cycle, busy, moved, end, reported = 0, 0, 0, None, -math.inf
     while cycle != end:
         await edge
         busy += len(source.first) > sink.packet
@@ -229,7 +228,7 @@ async def stream(
             if time.monotonic() - reported > PROGRESS_SECONDS:
                 progress.write_text(f"{len(sink.beats)} {cycle}")
                 reported = time.monotonic()
-    return codes, cycle, busy, worked
+    return codes, cycle, busy, worked if probes else None
 
 
 def _unit_cycles(config, worked):

@@ -58,8 +58,8 @@ def write_testbench(
         "input.hex": _hex(inputs, width + 1 + select.vector_bits),
         "expected.hex": _hex(answers, width + 2 + config.tuser_width),
     }
-    for file, text in lines.items():
-        (vectors / file).write_text("\n".join(text) + "\n")
+    for vector_file, numbers in lines.items():
+        (vectors / vector_file).write_text("\n".join(numbers) + "\n")
     with (vectors / "expected.npz").open("wb") as file:
         np.savez_compressed(file, outputs=np.concatenate(expected), lengths=workload.lengths)
     counts = {

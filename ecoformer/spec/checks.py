@@ -2,12 +2,17 @@
 
 from collections.abc import Iterable
 from math import isfinite
+from typing import Any
 
 __all__ = ["check_number", "check_choice"]
 
 
 def check_number(
-    name: str, value: object, kind: type, low: float, high: float | None = None
+    name: str,
+    value: Any,
+    kind: type[int] | type[float],
+    low: float,
+    high: float | None = None,
 ) -> None:
     """Refuse a ``value`` that is not a ``kind`` between ``low`` and ``high``, both included.
 
@@ -33,7 +38,7 @@ def check_number(
         raise ValueError(f"{name} must be {rule}, not {value!r}")
 
 
-def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
+def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
     """Refuse a ``value`` that is not one of the strings ``choices``; errors as above."""
     choices = tuple(choices)
     rule = " or ".join(map(repr, choices))

@@ -5,7 +5,7 @@ It never changes its meaning. A new value takes a code that no value has had bef
 """
 
 import enum
-from typing import Self
+from typing import Any, Self
 
 from ecoformer.spec.checks import check_choice
 
@@ -49,7 +49,7 @@ class Choice(enum.StrEnum):
         return {member.value: member.code for member in cls}
 
     @classmethod
-    def parse(cls, name: str, value: object) -> Self:
+    def parse(cls, name: str, value: Any) -> Self:
         """The member that ``value`` means; ``name`` is the field, for messages.
 
         Raises
@@ -57,12 +57,13 @@ class Choice(enum.StrEnum):
         TypeError, ValueError
             ``<name> must be <values>, not <value>``, with the reason if one is given.
         """
+        built = {member.value: member for member in cls.built()}
         for member in cls:
             if member.refusal and value == member:
-                allowed = " or ".join(map(repr, cls.built()))
+                allowed = " or ".join(map(repr, built))
                 raise ValueError(f"{name} must be {allowed}, not {value!r}, {member.refusal}")
-        check_choice(name, value, cls.built())
-        return cls(value)
+        check_choice(name, value, built)
+        return built[value]
 
 
 class Hash(Choice):

@@ -48,6 +48,8 @@ RANGES = {
 """Smallest and largest value of every numeric field; `CHOICES` has the others."""
 
 DEFAULT_CYCLES_PER_TOKEN = 16
+_DERIVED: Any = None
+"""Default of a field that follows from others."""
 
 BIT_DEFINING = (
     "head_dim", "value_dim", "code_bits", "hash", "weights", "anchors", "token_width",
@@ -158,7 +160,7 @@ class Config:
     mask: Mask = Mask.FULL
     dataflow: Dataflow = Dataflow.ACCUMULATE
     max_tokens: int = 1_024
-    cycles_per_token: int = None
+    cycles_per_token: int = _DERIVED
     engines: int = 1
     state_banks: int = 2
     parameter_sets: int = 8

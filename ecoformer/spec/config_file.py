@@ -4,14 +4,17 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ecoformer.errors import EcoformerError
 from ecoformer.presets import PRESETS, find_config
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 __all__ = ["read_table", "TABLES"]
 
-T = TypeVar("T")
+T = TypeVar("T", bound="DataclassInstance")
 
 TABLES = ("engine", "network", "training", "attention", "convert")
 """Tables a configuration file may hold: hardware; a float network and how it is trained; the
@@ -28,32 +31,32 @@ def read_table(path: str | Path, table: str, cls: type[T]) -> T:
     EcoformerError
         Unreadable file, unknown table or key, wrong type or impossible value.
     """
-    path = find_config(path)
+    file = find_config(path)
     try:
-        raw = tomllib.loads(path.read_text())
+        raw = tomllib.loads(file.read_text())
     except OSError as error:
         raise EcoformerError(
-            f"{path}: cannot read the configuration ({error.strerror}); give a TOML file or a "
+            f"{file}: cannot read the configuration ({error.strerror}); give a TOML file or a "
             f"preset ({', '.join(PRESETS)}) with -c"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EcoformerError(f"{path}: not a TOML file ({error}); correct it") from error
-    _refuse_unknown(path, "table", raw, TABLES)
+        raise EcoformerError(f"{file}: not a TOML file ({error}); correct it") from error
+    _refuse_unknown(file, "table", raw, TABLES)
     values: dict[str, Any] = raw.get(table, {})
     if not isinstance(values, dict):
-        raise EcoformerError(f"{path}: {table} must be a table [{table}], not {values!r}")
-    _refuse_unknown(path, f"key in [{table}]", values, [f.name for f in fields(cls)])
+        raise EcoformerError(f"{file}: {table} must be a table [{table}], not {values!r}")
+    _refuse_unknown(file, f"key in [{table}]", values, [f.name for f in fields(cls)])
     values = {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }
     try:
         return cls(**values)
     except (TypeError, ValueError) as error:
-        raise EcoformerError(f"{path}: [{table}] {error}") from error
+        raise EcoformerError(f"{file}: [{table}] {error}") from error
 
 
-def _refuse_unknown(path: Path, what: str, given: Iterable[str], known: Iterable[str]) -> None:
+def _refuse_unknown(file: Path, what: str, given: Iterable[str], known: Iterable[str]) -> None:
     if unknown := sorted(set(given) - set(known)):
         raise EcoformerError(
-            f"{path}: unknown {what}: {', '.join(unknown)}; known: {', '.join(known)}"
+            f"{file}: unknown {what}: {', '.join(unknown)}; known: {', '.join(known)}"
         )

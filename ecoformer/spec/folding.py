@@ -1,5 +1,6 @@
 """Folding: how a matrix-shaped unit of work is spread over k cycles."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,15 +32,14 @@ class Fold:
 
     @cached_property
     def _cut(self) -> tuple[int, int]:
-        best = None
+        """Input and output lanes of a block."""
+        return min(self._cuts(), key=lambda cut: (cut[0] * cut[1], cut[1]))
+
+    def _cuts(self) -> Iterator[tuple[int, int]]:
         for output_steps in range(1, min(self.outputs, self.cycles) + 1):
             output_lanes = _ceil_div(self.outputs, output_steps)
             input_steps = min(self.inputs, self.cycles // _ceil_div(self.outputs, output_lanes))
-            input_lanes = _ceil_div(self.inputs, input_steps)
-            cost = (input_lanes * output_lanes, output_lanes)
-            if best is None or cost < best[0]:
-                best = (cost, input_lanes, output_lanes)
-        return best[1:]
+            yield _ceil_div(self.inputs, input_steps), output_lanes
 
     @property
     def input_lanes(self) -> int:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -26,6 +26,8 @@ FORMAT_VERSION = 2
 
 HOST_ARRAYS = {"value_scale": np.float32, "token_scale": np.float32, "unit_tokens": np.int64}
 """What only the host needs, one number per set, and its type; not on the chip."""
+_ABSENT: Any = None
+"""Default of an array that need not be there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +63,16 @@ class ParameterImage:
         For the host only: 1 where the token is first divided by its length; 0 by default.
     """
 
-    anchors: np.ndarray | None = None
-    bias: np.ndarray | None = None
-    shift: np.ndarray | None = None
-    scale: np.ndarray | None = None
-    projection: np.ndarray | None = None
-    threshold: np.ndarray | None = None
-    offset: np.ndarray | None = None
+    anchors: np.ndarray = _ABSENT
+    bias: np.ndarray = _ABSENT
+    shift: np.ndarray = _ABSENT
+    scale: np.ndarray = _ABSENT
+    projection: np.ndarray = _ABSENT
+    threshold: np.ndarray = _ABSENT
+    offset: np.ndarray = _ABSENT
     value_scale: np.ndarray
-    token_scale: np.ndarray | None = None
-    unit_tokens: np.ndarray | None = None
+    token_scale: np.ndarray = _ABSENT
+    unit_tokens: np.ndarray = _ABSENT
 
     def __post_init__(self) -> None:
         for name, kind in HOST_ARRAYS.items():

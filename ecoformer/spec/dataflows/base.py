@@ -39,15 +39,12 @@ class Flow:
         Whether a slot of k cycles takes one key and one query, so that `sim.schedule.bound` holds.
     is_linear : bool
         Whether an isolated sequence takes 2·N·k cycles and a constant.
-    transform_cycles : int
-        Cycles from a sequence's last step until it can be queried, and between two of them.
     """
 
     scalars: ClassVar[tuple[str, ...]] = ()
     takes_codes: ClassVar[bool] = True
     is_slotted: ClassVar[bool] = False
     is_linear: ClassVar[bool] = False
-    transform_cycles: int = 0
 
     def __init__(self, config: Config):
         self.config = config
@@ -93,6 +90,11 @@ class Flow:
         raise NotImplementedError
 
     # -- buffers ---------------------------------------------------------------------------------
+
+    @property
+    def transform_cycles(self) -> int:
+        """Cycles from a sequence's last step until it can be queried, and between two of them."""
+        return 0
 
     @property
     def ring_tokens(self) -> int:

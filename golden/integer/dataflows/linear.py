@@ -4,6 +4,8 @@
     num = (hᵀS << g) + C·V    den = (hᵀz << g) + C·n
 """
 
+from typing import Any
+
 import numpy as np
 
 from ecoformer.golden.integer.dataflows.value_terms import VALUE_TERMS
@@ -43,7 +45,7 @@ def query(
     """
     S, z, V, n = state
     g = config.offset_fraction
-    own = None if values is None else np.asarray(values, dtype=np.int64)
+    own: Any = None if values is None else np.asarray(values, dtype=np.int64)
     term = VALUE_TERMS[config.value_term].term(V, own)
     numerator = ((codes @ S) << g) + offset * term
     denominator = ((codes @ z[..., None])[..., 0] << g) + offset * n

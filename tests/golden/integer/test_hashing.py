@@ -23,7 +23,7 @@ SHAPES = {
     "narrow": Config(head_dim=13, code_bits=9, anchors=31, token_width=4, parameter_sets=2),
 }
 FLOATING = ("float", "divide_", "true_divide", "round", "rint", "sqrt", "mean", "exp2", "log2")
-MODULES = ("numpy", "collections", "dataclasses", "ecoformer")
+MODULES = ("numpy", "collections", "dataclasses", "typing", "ecoformer")
 
 
 def draw(config, seed, *, count=16):
