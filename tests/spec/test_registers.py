@@ -51,17 +51,6 @@ def test_offsets_that_drivers_know_never_move():
     }
 
 
-def test_numbers_of_enumerations_never_change():
-    values = {field.name: field.values for field in REGISTERS["METHOD"].fields}
-    assert values == {
-        "HASH": {"rbf": 0, "linear": 1, "codes": 2, "none": 3},
-        "WEIGHTS": {"int8": 0, "pow2": 1, "ternary": 2},
-        "VALUE_TERM": {"sum": 0, "own": 1},
-        "MASK": {"full": 0, "causal": 1},
-        "DATAFLOW": {"accumulate": 0, "xnor": 1, "bucketed": 2, "softmax": 3},
-    }
-
-
 def test_every_error_has_a_flag_an_enable_and_a_counter():
     assert [error.name for error in Error] == [
         "MISALIGNED", "TOO_LONG", "UNKNOWN_SET", "ABORTED", "DENOMINATOR",
