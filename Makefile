@@ -10,29 +10,30 @@ SCRIPTS ?= 1000
 
 .PHONY: help demo test lint digests test-full bench bench-throughput bench-faults bench-accuracy \
 	bench-attention bench-bucketed bench-energy bench-fashion bench-generate bench-ksh bench-lanes bench-minilm \
-	bench-reactions bench-softmax bench-synth prove clean
+	bench-reactions bench-softmax bench-synth prove results-status clean
 
 help:
 	@echo "make demo       train, generate, simulate and verify on real images -> $(OUT)/"
 	@echo "make test       lint and tests"
-	@echo "make test-full  the whole tested matrix of configurations -> docs/results.md"
-	@echo "make digests  Verilog, manifest, registers and bits of 99 engines, against what is recorded"
-	@echo "make prove      every formal proof -> docs/results.md"
-	@echo "make bench      simulation speed -> docs/results.md"
-	@echo "make bench-throughput  cycles per token against the best schedule -> docs/results.md"
-	@echo "make bench-generate  time and size of 'generate', up to the largest engines -> docs/results.md"
-	@echo "make bench-lanes  cells and clock frequency of accumulate lanes -> docs/results.md"
-	@echo "make bench-bucketed  cells and energy of tables against signed sums -> docs/results.md"
-	@echo "make bench-softmax  cycles against softmax attention, and what that loses in integers"
-	@echo "make bench-accuracy  accuracy over several seeds -> docs/results.md"
-	@echo "make bench-fashion  five seeds on Fashion-MNIST, two hash families -> docs/results.md; hours"
-	@echo "make bench-attention  time and memory beside softmax attention on the CPU -> docs/results.md"
-	@echo "make bench-energy  operations and energy of six networks -> docs/results.md"
-	@echo "make bench-ksh  hash learning against plain loops -> docs/results.md"
-	@echo "make bench-minilm  a pretrained sentence encoder, converted -> docs/results.md; an hour"
-	@echo "make bench-reactions  a pretrained model of reactions, converted -> docs/results.md; an hour"
-	@echo "make bench-synth  cells and clock frequency of the presets -> docs/results.md; hours"
-	@echo "make bench-faults  random fault scripts on the wire -> docs/results.md"
+	@echo "make test-full  the whole tested matrix of configurations"
+	@echo "make digests  Verilog, manifest, registers and bits of every watched engine, against what is recorded"
+	@echo "make prove      every formal proof"
+	@echo "make bench      simulation speed"
+	@echo "make bench-throughput  cycles per token against the best schedule"
+	@echo "make bench-generate  time and size of 'generate', up to the largest engines"
+	@echo "make bench-lanes  cells and clock frequency of accumulate lanes"
+	@echo "make bench-bucketed  cells and energy of tables against signed sums"
+	@echo "make bench-softmax  cycles against softmax attention"
+	@echo "make bench-accuracy  accuracy over several seeds"
+	@echo "make bench-fashion  five seeds on Fashion-MNIST, two hash families, softmax in integers; hours"
+	@echo "make bench-attention  time and memory beside softmax attention on the CPU"
+	@echo "make bench-energy  operations and energy of six networks"
+	@echo "make bench-ksh  hash learning against plain loops"
+	@echo "make bench-minilm  a pretrained sentence encoder, converted; an hour"
+	@echo "make bench-reactions  a pretrained model of reactions, converted; an hour"
+	@echo "make bench-synth  cells and clock frequency of the presets; hours"
+	@echo "make bench-faults  random fault scripts on the wire"
+	@echo "make results-status  which sections of docs/results are fresh and which are stale"
 	@echo "make clean      remove what the targets made"
 	@echo "make demo CONFIG=fashion OUT=demo-fashion   on Fashion-MNIST"
 
@@ -78,6 +79,7 @@ bench-accuracy: $(VENV)/installed
 bench-fashion: $(VENV)/installed
 	$(BIN)/python -m benchmarks.accuracy fashion fashion-adders \
 	  --seeds 5 --seed 0 --output build/fashion
+	$(BIN)/python -m benchmarks.integer_softmax
 
 bench-attention: $(VENV)/installed
 	$(BIN)/python -m benchmarks.linear_attention
@@ -100,6 +102,10 @@ bench-synth: $(VENV)/installed
 
 bench-faults: $(VENV)/installed
 	$(BIN)/python -m benchmarks.fault_scripts --scripts $(SCRIPTS)
+
+# Every bench target writes its sections of docs/results; MARK=1 marks there what is stale.
+results-status: $(VENV)/installed
+	$(BIN)/python -m benchmarks.status --check $(if $(MARK),--mark)
 
 # Icarus runs the second half of the simulator tests; without it they are skipped and say so.
 .PHONY: system-packages
