@@ -8,14 +8,14 @@ from pathlib import Path
 
 from ecoformer.spec.config import Config
 
-__all__ = ["ADDERS", "ECP5", "FAULTY", "FULL_RATE", "LONG", "LONGEST", "MEASURED", "MIXED_LENGTHS",
-           "SEVERAL", "SHORT", "SIDE_BY_SIDE", "WINDOW"]
+__all__ = ["ADDERS", "FAULTY", "FULL_RATE", "LONG", "LONGEST", "MEASURED", "MIXED_LENGTHS",
+           "SEVERAL", "SIDE_BY_SIDE", "WINDOW"]
 
 ADDERS = Config.load(Path(__file__).with_name("adders.toml"))
 """Full rate at its widest: no multiplier in the hash, a token every cycle, 8-bit results."""
 
-SHORT, LONG, WINDOW = 196, 1024, 64
-"""Tokens of the sequences whose throughput is measured."""
+LONG, WINDOW = 1024, 64
+"""Most tokens of the sequences whose throughput is measured."""
 
 
 def _small(longest, **rate):
@@ -95,6 +95,3 @@ MEASURED = {
     **{f"fault scripts, {name}": config for name, config in FAULTY.items()},
 }
 """Those that are watched, by the name of their digest."""
-
-ECP5 = {"device": "85k", "speed": 6}
-"""What is placed and routed for: an LFE5U-85F of the middle speed grade."""

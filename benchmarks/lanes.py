@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.engines import ECP5
+from benchmarks.devices import ECP5
 from benchmarks.results.section import PLACING, arguments, begin
 from ecoformer.hw.attention.state import StateArray
 from ecoformer.hw.emit.verilog import to_verilog

@@ -8,7 +8,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from benchmarks.engines import ADDERS, ECP5
+from benchmarks.devices import ECP5
+from benchmarks.engines import ADDERS
 from benchmarks.results.records import ROOT
 from benchmarks.results.section import PLACING, arguments, begin
 from ecoformer.errors import EcoformerError

@@ -37,6 +37,7 @@ def digest(tmp_path, text):
     [
         ('"""What it is."""', '"""Something else."""'),
         ("import sys\n", ""),
+        ("from os import path\n", ""),
         ('["A", "f"]', '["f"]'),
         ('"""A number."""', ""),
         ('        """Adds."""\n', ""),
