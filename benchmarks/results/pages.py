@@ -42,9 +42,7 @@ def as_markdown(record: dict) -> str:
     elif state(record) == "unknown" and "roots" not in record:
         lines += ["> **Age unknown**: measured before dependencies were recorded.", ""]
     lines += [
-        "| " + " | ".join(record["header"]) + " |",
-        "|" + "---|" * len(record["header"]),
-        *("| " + " | ".join(row) + " |" for row in record["rows"]),
+        _row(record["header"]), "|" + "---|" * len(record["header"]), *map(_row, record["rows"]),
         "",
     ]
     lines += [f"- {note}" for note in record["notes"]]
@@ -54,6 +52,10 @@ def as_markdown(record: dict) -> str:
     facts += [record["conditions"]] if record["conditions"] else []
     facts += [f"{name} {version}" for name, version in record["versions"].items()]
     return "\n".join([*lines, f"{', '.join(facts)}.", ""])
+
+
+def _row(cells):
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def render(records: Records) -> None:

@@ -120,36 +120,40 @@ class Measurement:
         engines, files, modules : sequences of str
             Further dependencies, see `benchmarks.results.sources.dependencies`.
         """
-        rows = [[str(cell) for cell in row] for row in rows]
-        for row in rows:
-            if len(row) != len(header):
-                raise ValueError(
-                    f"Rows of {title!r} must have {len(header)} cells like the header, not {row!r}"
-                )
         record = {
             "page": page, "name": name, "title": title, "headline": headline,
             "date": f"{date.today()}", "commit": self.commit, "command": self.command,
             "seed": getattr(self.options, "seed", None) if seed is None else seed,
             "conditions": conditions, "versions": _versions(tools),
-            "header": list(header), "rows": rows, "notes": list(notes),
-            "roots": [self.module, *modules],
+            "header": list(header), "rows": [[str(cell) for cell in row] for row in rows],
+            "notes": list(notes), "roots": [self.module, *modules],
         }
+        record["dependencies"] = dependencies(self.records.root, record["roots"], engines, files)
         print(as_markdown(record), file=sys.stderr)
-        if self.options.dry_run:
-            return
-        moved = head(self.records.root) != self.commit
-        if moved or dirt(self.records.root, self.records):
-            what = "another commit was checked out" if moved else "files changed"
+        if problem := self._problem(record):
             kept = self.records.save(record, self.records.root / "build" / "unpublished")
-            sys.exit(
-                f"{self.module}: {what} while measuring, figures must belong to one commit; they "
-                f"are kept in {kept}"
-            )
-        record["dependencies"] = dependencies(
-            self.records.root, record["roots"], engines, files
-        )
-        self.records.save(record)
-        render(self.records)
+            sys.exit(f"{self.module}: {problem}; the figures are kept in {kept}")
+        if not self.options.dry_run:
+            self.records.save(record)
+            render(self.records)
+
+    def _problem(self, record):
+        """Why a record cannot be published, or None."""
+        width = len(record["header"])
+        for row in record["rows"]:
+            if len(row) != width:
+                return f"rows must have {width} cells like the header, not {len(row)}: {row}"
+        for kind, digests in record["dependencies"].items():
+            for name, digest in digests.items():
+                if digest is None:
+                    return f"{name} is none of the {kind} that can be depended on"
+        if self.options.dry_run:
+            return None
+        if head(self.records.root) != self.commit:
+            return "another commit was checked out while measuring, figures must belong to one"
+        if paths := dirt(self.records.root, self.records):
+            return f"{paths[0]} changed while measuring, figures must belong to a commit"
+        return None
 
 
 def _versions(tools):

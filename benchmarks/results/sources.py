@@ -68,7 +68,7 @@ def dependencies(
 
 def changes(before: dict, now: dict) -> list[str]:
     """What differs between two results of `dependencies`, one phrase each."""
-    (old, new) = before["modules"], now["modules"]
+    old, new = before["modules"], now["modules"]
     moved = set(old.values()) & set(new.values())  # under its old name or a new one
     phrases = [
         f"Verilog of {name.removeprefix('preset ').removeprefix('measured ')} changed"
@@ -96,17 +96,17 @@ def closure(root: Path, modules: Iterable[str]) -> set[str]:
 
     The ``__init__`` of a package counts only where a name is imported from it.
     """
-    found, waiting = set(), list(modules)
+    reached, waiting = set(), list(modules)
     while waiting:
         name = waiting.pop()
-        if name in found or name in IGNORED or _inside(name, "benchmarks.results"):
+        if name in reached or name in IGNORED or _inside(name, "benchmarks.results"):
             continue
         if name.endswith(".plot"):
             continue
-        found.add(name)
+        reached.add(name)
         if path := module_path(root, name):
             waiting += _imports(root, name, path)
-    return found
+    return reached
 
 
 def module_path(root: Path, name: str) -> Path | None:

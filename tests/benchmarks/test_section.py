@@ -38,8 +38,17 @@ def test_prose_around_the_markers_stays(checkout):
 
 @pytest.mark.parametrize("row", [("k16",), ("k16", 3, "one more")])
 def test_rows_are_as_long_as_the_header(checkout, row):
-    with pytest.raises(ValueError, match="must have 2 cells like the header, not"):
+    match = f"rows must have 2 cells like the header, not {len(row)}: .* kept in .*all.json"
+    with pytest.raises(SystemExit, match=match):
         checkout.measure([("k16", 3), row])
+    assert not checkout.records.load()
+
+
+def test_what_is_depended_on_exists(checkout):
+    with pytest.raises(SystemExit, match="preset k17 is none of the engines"):
+        checkout.measure(engines=["preset k17"])
+    with pytest.raises(SystemExit, match="gone.toml is none of the files"):
+        checkout.measure(files=["gone.toml"])
     assert not checkout.records.load()
 
 
@@ -54,7 +63,8 @@ def test_uncommitted_changes_are_refused_before_measuring(checkout, path):
 def test_changes_while_measuring_are_refused_and_the_figures_kept(checkout):
     run = checkout.measurement()
     checkout.write("hw/lane.py", "LANES = 5\n")
-    with pytest.raises(SystemExit, match="files changed while measuring, .* kept in .*all.json"):
+    match = "hw/lane.py changed while measuring, .* kept in .*all.json"
+    with pytest.raises(SystemExit, match=match):
         run.write_section("speed", "all", "All", ["engine", "speed"], [("k16", 3)])
     assert not checkout.records.load()
     assert (checkout.root / "build" / "unpublished" / "speed" / "all.json").exists()
