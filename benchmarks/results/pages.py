@@ -1,9 +1,9 @@
 """Pages of results: prose by hand, and tables between markers that are made of the records."""
 
 import re
+from pathlib import Path
 
 from benchmarks.results.records import Records
-from ecoformer.errors import EcoformerError
 from ecoformer.files import write_atomic
 
 __all__ = ["as_markdown", "render", "rendered_pages", "state"]
@@ -39,7 +39,7 @@ def as_markdown(record: dict) -> str:
         since, reasons = record["stale"]["since"], record["stale"]["reasons"]
         more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
         lines += [f"> **Stale** since commit {since}: {'; '.join(reasons[:3])}{more}.", ""]
-    elif state(record) == "unknown" and "roots" not in record:
+    elif state(record) == "unknown":
         lines += ["> **Age unknown**: measured before dependencies were recorded.", ""]
     lines += [
         _row(record["header"]), "|" + "---|" * len(record["header"]), *map(_row, record["rows"]),
@@ -64,16 +64,12 @@ def render(records: Records) -> None:
         write_atomic(path, text)
 
 
-def rendered_pages(records: Records) -> dict:
+def rendered_pages(records: Records) -> dict[Path, str]:
     """Text of every page as it should be, by file."""
     pages, rows = {}, []
-    found = {record["page"] for record in records.load()}
-    for page in sorted(found, key=lambda page: ORDER.index(page) if page in ORDER else len(ORDER)):
+    names = {record["page"] for record in records.load()}
+    for page in sorted(names, key=lambda page: ORDER.index(page) if page in ORDER else len(ORDER)):
         path = records.pages / f"{page}.md"
-        if not path.is_file():
-            raise EcoformerError(
-                f"{path}: no such page, every page says what is measured; write its first lines"
-            )
         sections = {record["name"]: record for record in records.load(page)}
         pages[path] = _filled(path.read_text(), sections)
         shown = [sections[name] for name in MARKED.findall(pages[path]) if name in sections]

@@ -147,6 +147,9 @@ class Measurement:
             for name, digest in digests.items():
                 if digest is None:
                     return f"{name} is none of the {kind} that can be depended on"
+        page = self.records.pages / f"{record['page']}.md"
+        if not page.is_file():
+            return f"{page} is missing, every page says what is measured and how to read it"
         if self.options.dry_run:
             return None
         if head(self.records.root) != self.commit:

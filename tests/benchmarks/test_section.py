@@ -44,6 +44,13 @@ def test_rows_are_as_long_as_the_header(checkout, row):
     assert not checkout.records.load()
 
 
+def test_every_page_has_prose(checkout):
+    (checkout.records.pages / "speed.md").unlink()
+    checkout.commit()
+    with pytest.raises(SystemExit, match="speed.md is missing, every page says what is measured"):
+        checkout.measure()
+
+
 def test_what_is_depended_on_exists(checkout):
     with pytest.raises(SystemExit, match="preset k17 is none of the engines"):
         checkout.measure(engines=["preset k17"])
