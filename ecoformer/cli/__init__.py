@@ -25,8 +25,8 @@ HELP = (
     "export one."
 )
 EPILOG = (
-    "Start here: ecoformer generate -c smallest -o engine, then ecoformer verify engine.   "
-    "Every verb explains itself: ecoformer VERB --help"
+    "Start here: ecoformer generate -c smallest -o engine\n\n"
+    "Every command explains itself: ecoformer COMMAND --help"
 )
 
 
@@ -39,18 +39,22 @@ def make_app() -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # prints brackets, and wraps every paragraph
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_version)
-    app.command("generate", epilog=generate.EPILOG)(generate.command)
-    app.command("verify", epilog=verify.EPILOG)(verify.command)
-    app.command("simulate", epilog=simulate.EPILOG)(simulate.command)
-    app.command("synth", epilog=synth.EPILOG)(synth.command)
-    app.command("energy", epilog=energy.EPILOG)(energy.command)
-    app.command("convert", epilog=convert.EPILOG)(convert.command)
-    app.command("train", epilog=train.EPILOG)(train.command)
-    app.command("export", epilog=export.EPILOG)(export.command)
-    app.command("demo", epilog=demo.EPILOG)(demo.command)
+    for verb, module, summary in (
+        ("generate", generate, "From a configuration to Verilog and test vectors."),
+        ("verify", verify, "Compare simulated Verilog with the integer model."),
+        ("simulate", simulate, "Cycles, utilisation and waveforms."),
+        ("synth", synth, "Cells, clock frequency and critical path."),
+        ("energy", energy, "Operations and energy of whole networks."),
+        ("convert", convert, "EcoFormer attention in a pretrained transformer."),
+        ("train", train, "Train a vision transformer with EcoFormer attention."),
+        ("export", export, "Quantise a trained network into parameters."),
+        ("demo", demo, "All of it once, on real images."),
+    ):
+        app.command(verb, short_help=summary, epilog=module.EPILOG)(module.command)
     return app
 
 

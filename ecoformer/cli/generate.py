@@ -26,8 +26,8 @@ from ecoformer.spec.workload import Workload
 __all__ = ["command", "generate"]
 
 EPILOG = (
-    "Example: ecoformer generate -c smallest -o engine   Then: ecoformer verify engine   "
-    "Learned parameters come from 'export', 'convert' or 'demo': "
+    "Example: ecoformer generate -c smallest -o engine\n\nThen: ecoformer verify engine\n\n"
+    "With learned parameters, which 'export', 'convert' and 'demo' write: "
     "ecoformer generate -c demo -p parameters.safetensors -o engine"
 )
 RANDOM_SEQUENCES = 8

@@ -22,7 +22,10 @@ from ecoformer.files import staged
 
 __all__ = ["command"]
 
-EPILOG = "Example: ecoformer synth engine --seeds 1,2,3   Then: read engine/synth-ecp5/synth.json"
+EPILOG = (
+    "Example: ecoformer synth engine --seeds 1,2,3\n\n"
+    "Every figure is in engine/synth-ecp5/synth.json."
+)
 MARK = "synth.json"
 SHOWN_DEPTH = 3
 SHOWN_SHARE = 0.01
