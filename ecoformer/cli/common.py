@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -103,7 +103,7 @@ class Design:
         return self.folder / "build"
 
 
-def import_room(module, extra=None):
+def import_room(module: str, extra: str | None = None) -> Any:
     """Import a module of another room; a missing package is the user's to install."""
     try:
         return __import__(module, fromlist=["_"])
