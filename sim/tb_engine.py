@@ -66,7 +66,7 @@ async def run_job(dut: Handle) -> None:
     tasks = [cocotb.start_soon(update(port, config, source, updates))]
     tasks += selection(config).start(port, source, users.tolist())
     codes, cycles, busy, worked = await stream(
-        dut, source, sink, engines=probed_engines(dut, config), trace=settings["trace"],
+        dut, source, sink, datapaths=find_datapaths(dut, config), trace=settings["trace"],
         packets=len(users), patience=settings["patience"], progress=folder / "progress",
     )
     for task in tasks:
@@ -157,11 +157,8 @@ async def shadow_free(port: RegisterPort) -> None:
     raise TimeoutError("STATUS bit 1 stays 0: the shadow set never becomes free")
 
 
-def probed_engines(dut: Handle, config: Config) -> list[Handle]:
-    """Where the probes of each engine are; empty for a netlist, which has none.
-
-    A single engine has its probes itself, several have them in their workers.
-    """
+def find_datapaths(dut: Handle, config: Config) -> list[Handle]:
+    """What holds the probes: the engine, or each of several workers; nothing in a netlist."""
     engine = getattr(dut, "engine", None)
     if engine is None:
         return []
@@ -174,7 +171,7 @@ async def stream(
     source: StreamSource,
     sink: StreamSink,
     *,
-    engines: list[Handle],
+    datapaths: list[Handle],
     trace: bool,
     packets: int,
     patience: int,
@@ -194,11 +191,11 @@ async def stream(
         Cycles of all engines by the word of the probe that shows which units work: all of them, and
         those of the steady part. None for a design without that probe, such as a netlist.
     """
-    codes: list[list[int]] = [[] for _ in engines] if trace else []
+    codes: list[list[int]] = [[] for _ in datapaths] if trace else []
     traced = [
-        (engine.trace_valid, engine.trace_code, into) for engine, into in zip(engines, codes)
+        (path.trace_valid, path.trace_code, into) for path, into in zip(datapaths, codes)
     ]
-    probes = [engine.trace_busy for engine in engines if hasattr(engine, "trace_busy")]
+    probes = [path.trace_busy for path in datapaths if hasattr(path, "trace_busy")]
     worked: list[Counter[int]] = [Counter(), Counter()]
     edge = RisingEdge(dut.aclk)
     source.start()
