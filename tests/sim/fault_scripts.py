@@ -37,7 +37,7 @@ RESET = None
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Packet:
-    """One packet on its way in.
+    """One packet to send.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def packet_error(config, beats, known):
 
 
 def random_script(config, rng, image):
-    """One to three scenes, of which all but the last end in a reset: list of Scene.
+    """One to three scenes, all but the last ending in a reset: list of Scene.
 
     Parameters
     ----------
@@ -221,7 +221,7 @@ def judge(config, image, scene, result):
     rest = result["beats"][ends[-1] if ends else 0 :]
     for i, (got, user) in enumerate(zip(answers, result["users"].tolist(), strict=True)):
         if i >= len(expected):
-            outcome.mismatches.append(f"answer {i}: nobody asked for it")
+            outcome.mismatches.append(f"answer {i}: unexpected")
             continue
         want, wanted_user, error = expected[i]
         if user != wanted_user:

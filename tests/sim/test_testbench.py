@@ -57,7 +57,7 @@ def generated(tmp_path_factory):
 
 @pytest.mark.parametrize("simulator", ["icarus", "verilator"])
 def test_the_commands_of_the_header_run_it(generated, simulator, tmp_path):
-    """As the header says, nothing else: full rate, gaps, and a vector that is spoilt."""
+    """Exactly the commands of the header: full rate, gaps, and a corrupted vector."""
     folder, beats = generated
     header = (folder / "tb" / "tb_engine.v").read_text().split("`timescale")[0]
     program = {"icarus": "iverilog"}.get(simulator, simulator)

@@ -127,7 +127,7 @@ def test_what_one_engine_does_wrong_is_located_in_its_packets(spoil, stage, buil
     bad = run(CONFIG, builds, image, workload, text=broken, simulator="icarus", faults=faults)
     found = compare(CONFIG, image, workload, bad).mismatches
     places = {(m.sequence, m.token) for m in found if m.stage == stage}
-    # The 4th packet ends after one of its two tokens, of which the hash sees the first.
+    # The 4th packet ends in the second of its two tokens; the hash sees only the first.
     lengths = {1: 5, 5: 12} | ({3: 1} if stage == "hash" else {})
     assert places == {(i, token) for i, count in lengths.items() for token in range(count)}
     if stage == "hash":

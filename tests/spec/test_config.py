@@ -66,9 +66,9 @@ def test_values_beyond_the_range_are_refused(name):
 
 @pytest.mark.parametrize("value", [True, 2.0, "2", None, [2], float("nan")])
 @pytest.mark.parametrize("name", RANGES)
-def test_an_integer_is_asked_for(name, value):
+def test_other_types_than_integers_are_refused(name, value):
     if name == "cycles_per_token" and value is None:
-        return  # it is left out, then
+        return  # means that it is left out
     with pytest.raises(TypeError) as caught:
         Config(**{name: value})
     assert str(caught.value) == f"{name} must be an integer, not {value!r}"
@@ -76,7 +76,7 @@ def test_an_integer_is_asked_for(name, value):
 
 @pytest.mark.parametrize("value", [1, None, True, ["rbf"], {}])
 @pytest.mark.parametrize("name", CHOICES)
-def test_a_string_is_asked_for(name, value):
+def test_other_types_than_strings_are_refused(name, value):
     with pytest.raises(TypeError) as caught:
         Config(**{name: value})
     allowed = " or ".join(map(repr, CHOICES[name].built()))

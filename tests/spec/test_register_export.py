@@ -140,11 +140,11 @@ def test_the_svd_tells_the_map(config, tmp_path):
 
 @by_config
 def test_the_json_tells_the_map(config):
-    told = json.loads(as_json(config, NAME))
-    assert told["fingerprint"] == config.fingerprint and told["version"] == __version__
+    exported = json.loads(as_json(config, NAME))
+    assert exported["fingerprint"] == config.fingerprint and exported["version"] == __version__
     reset = reset_values(config)
     for got, (name, register) in zip(
-        told["registers"], register_map(config).items(), strict=True
+        exported["registers"], register_map(config).items(), strict=True
     ):
         assert (got["name"], got["offset"], got["text"]) == (name, register.offset, register.text)
         assert got["reset"] == reset.get(name)

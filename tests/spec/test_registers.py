@@ -99,14 +99,14 @@ def test_constants_tell_the_whole_configuration(config):
     version = [field.get(values["VERSION"]) for field in REGISTERS["VERSION"].fields]
     assert ".".join(map(str, version)) == __version__
     assert f"{values['FINGERPRINT']:08x}" == config.fingerprint[:8]
-    told = dict(ADDED)
+    shown = dict(ADDED)
     for name, value in values.items():
-        told[name.lower()] = value
+        shown[name.lower()] = value
         for field in REGISTERS[name].fields:
             number = field.get(value)
             names = {number: name for name, number in (field.values or {}).items()}
-            told[field.name.lower()] = names.get(number, number)
+            shown[field.name.lower()] = names.get(number, number)
     for field in fields(Config):
         if field.name not in GOALS:
-            assert told[field.name] == getattr(config, field.name), field.name
+            assert shown[field.name] == getattr(config, field.name), field.name
     assert {field.name.lower() for field in REGISTERS["METHOD"].fields} == CHOICES.keys()
