@@ -8,7 +8,7 @@ from allpairspy import AllPairs
 from ecoformer.sim.stimulus import random_image, random_workload
 from ecoformer.spec.choices import CHOICES, ValueTerm
 from ecoformer.spec.config import GOALS, RANGES, Config
-from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.memory_map import MemoryMap
 
 __all__ = ["edge_configs", "pair_configs", "random_config", "uncovered_pairs", "trial"]
 
@@ -195,7 +195,7 @@ def trial(config, rng, sequences):
     image : ParameterImage
     workload : Workload
     """
-    words = len(Layout(config).load_words(random_image(config, rng, sets=1), 0))
+    words = len(MemoryMap(config).load_words(random_image(config, rng, sets=1), 0))
     sets = max(1, min(config.parameter_sets, 8, MOST_WORDS // words))
     folds = [*config.hash_folds.values(), config.state_fold]
     work = sum(fold.lanes * fold.steps for fold in folds) + config.cycles_per_token

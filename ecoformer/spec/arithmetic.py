@@ -10,16 +10,7 @@ from functools import cached_property
 from math import isqrt
 from typing import TYPE_CHECKING
 
-from ecoformer.spec.tables import (  # noqa: F401, some for importers of this module
-    DOT_FRACTION,
-    KERNEL_FRACTION,
-    KERNEL_INDEX_BITS,
-    KERNEL_WIDTH,
-    ROOT_FRACTION,
-    ROOT_INDEX_BITS,
-    exponential_table,
-    reciprocal_root_table,
-)
+from ecoformer.spec.tables import DOT_FRACTION, ROOT_FRACTION
 from ecoformer.spec.weights import WEIGHT_FORMATS, WeightFormat
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import Any, Self
 from ecoformer.spec.capacity import Capacity
 from ecoformer.spec.checks import check_number
 from ecoformer.spec.choices import CHOICES, Dataflow, Hash, Mask, ValueTerm, Weights
-from ecoformer.spec.config_file import TABLES, read_table  # noqa: F401
+from ecoformer.spec.config_file import read_table
 from ecoformer.spec.dataflows import DATAFLOWS, Flow
 from ecoformer.spec.families import FAMILIES, Family
 from ecoformer.spec.folds import Folds

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from operator import attrgetter
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from ecoformer.spec.config import Config
     from ecoformer.spec.parameters import ParameterImage
 
-__all__ = ["Layout", "Region", "WORD_BITS", "REGIONS", "THRESHOLD_SLOT"]
+__all__ = ["MemoryMap", "Region", "WORD_BITS", "REGIONS", "THRESHOLD_SLOT"]
 
 WORD_BITS = 32
 THRESHOLD_SLOT = 32
@@ -73,7 +72,7 @@ class Region:
         return self.words * WORD_BITS
 
 
-class Layout:
+class MemoryMap:
     """The parameter memories of an engine.
 
     Parameters
@@ -97,11 +96,6 @@ class Layout:
         scalars = Region.of("scalars", 1, len(self.scalars), WORD_BITS)
         regions = sorted([*self.config.family.regions, scalars], key=lambda region: region.index)
         return {region.name: region for region in regions}
-
-    kernel_lanes = property(attrgetter("config.family.kernel_lanes"))
-    kernel_block_steps = property(attrgetter("config.family.kernel_block_steps"))
-    kernel_steps = property(attrgetter("config.family.kernel_steps"))
-    kernel_places = property(attrgetter("config.family.kernel_slots"))
 
     def address(self, region: Region, row: int, word: int) -> int:
         """Value of ``PARAM_ADDRESS`` that selects one word."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.registers import REGISTERS, register_map
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ def register_writes(config: Config, image: ParameterImage) -> Iterator[int]:
     address, data, commit = (
         REGISTERS[name].offset << 32 for name in ("PARAM_ADDRESS", "PARAM_DATA", "COMMIT")
     )
-    layout = Layout(config)
+    memory_map = MemoryMap(config)
     for index in range(image.sets):
         expected, poll = None, POLL
-        for word, value in layout.load_words(image, index):
+        for word, value in memory_map.load_words(image, index):
             if word != expected:
                 yield poll | address | word
                 poll = 0

@@ -8,8 +8,6 @@ Numerators and denominators come from the dataflow (`golden.integer.dataflows`).
 import numpy as np
 
 from ecoformer.golden.integer.dataflows import DATAFLOWS
-from ecoformer.golden.integer.dataflows.linear import accumulate, query  # noqa: F401
-from ecoformer.golden.integer.dataflows.softmax import softmax_sums  # noqa: F401
 from ecoformer.golden.integer.hashing import hash_tokens
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage

@@ -9,7 +9,7 @@ from ecoformer.hw.synth.targets import TARGETS
 from ecoformer.sim.mapped import simulation_text, verify_mapped
 from ecoformer.sim.stimulus import random_image, random_workload
 from ecoformer.spec.config import Config
-from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.memory_map import MemoryMap
 from tests.emitted import emitted
 
 pytestmark = pytest.mark.synth
@@ -65,7 +65,7 @@ def test_memories_and_multipliers_become_blocks(mapped):
             assert units[name]["block RAM"] == 1, name
         # A row of a parameter memory is read as it lies there, without a bypass, and its register
         # is the block's; what is left are the registers of what is written.
-        memory = Layout(CONFIG).regions["anchors"]
+        memory = MemoryMap(CONFIG).regions["anchors"]
         assert units["anchors"]["FF"] <= 32 + memory.words + 16
         assert units["dots"]["DSP"] == CONFIG.dot_fold.lanes
 
