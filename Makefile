@@ -8,7 +8,7 @@ OUT ?= demo
 WORKERS ?= 2
 SCRIPTS ?= 1000
 
-.PHONY: help demo test lint digests test-full bench bench-throughput bench-faults bench-accuracy \
+.PHONY: help demo test lint docs digests test-full bench bench-throughput bench-faults bench-accuracy \
 	bench-attention bench-bucketed bench-energy bench-fashion bench-generate bench-ksh bench-lanes bench-minilm \
 	bench-reactions bench-softmax bench-synth prove clean
 
@@ -16,6 +16,7 @@ help:
 	@echo "make demo       train, generate, simulate and verify on real images -> $(OUT)/"
 	@echo "make test       lint and tests"
 	@echo "make test-full  the whole tested matrix of configurations -> docs/results.md"
+	@echo "make docs       the documentation as a site -> site/"
 	@echo "make digests  Verilog, manifest, registers and bits of 99 engines, against what is recorded"
 	@echo "make prove      every formal proof -> docs/results.md"
 	@echo "make bench      simulation speed -> docs/results.md"
@@ -44,6 +45,9 @@ test: $(VENV)/installed system-packages lint
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
+
+docs: $(VENV)/installed
+	$(BIN)/mkdocs build --strict --clean
 
 digests: $(VENV)/installed
 	$(BIN)/python -m tests.digests -n $(WORKERS)
@@ -119,4 +123,4 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(OUT) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OUT) build site *.egg-info .pytest_cache .ruff_cache .hypothesis
