@@ -47,7 +47,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 
 docs: $(VENV)/installed
-	$(BIN)/mkdocs build --strict --clean
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
 
 digests: $(VENV)/installed
 	$(BIN)/python -m tests.digests -n $(WORKERS)

@@ -35,7 +35,7 @@ def overview() -> Drawing:
     d.text(515, 133, "equal, bit by bit", "small", "start")
     d.box(220, 252, 360, 40, ["cycle-accurate simulation of the Verilog: verify"], "check")
     d.arrow((505, 252), (505, 222))
-    d.arrow((600, 68), (600, 272), (580, 272))
+    d.arrow((620, 68), (620, 272), (580, 272))
     return d
 
 

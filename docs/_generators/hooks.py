@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from diagrams import DIAGRAMS
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File
 from reference import PAGES
 from sources import ROOT, package_tree
@@ -17,10 +18,12 @@ FIGURES = {**DIAGRAMS, **WAVEFORMS}
 TOP = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 """Pages that are files at the top of the repository."""
 FIGURE = re.compile(r"^<!-- figure: (\S+) -->$", re.MULTILINE)
+ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):(?=<code>)")
 DOCS_LINK = re.compile(r"\]\(docs/([^)]+)\)")
 FILE_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:|#|mailto:)(?![^)]*\.md)[^)]+\)")
 
 
+@event_priority(100)  # before mkdocstrings reads its options
 def on_config(config):
     """Let mkdocstrings see the installed layout, and put every page of results into the nav."""
     handler = config.plugins["mkdocstrings"].config.handlers["python"]
@@ -42,6 +45,11 @@ def on_files(files, config):
 def on_page_markdown(markdown, **_):
     """Draw figures where a page names them."""
     return FIGURE.sub(lambda match: _figure(match[1]), markdown)
+
+
+def on_page_content(html, **_):
+    """Docstrings name things with Sphinx roles, which Markdown does not know."""
+    return ROLE.sub("", html)
 
 
 def _expand(entry):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from itertools import takewhile
 
-import click
 import typer
 from sources import fields_of
 
@@ -62,10 +61,10 @@ def commands() -> str:
     lines = ["# Command line", "", _prose(app.help or ""), "",
              "Errors that you can correct are one line on standard error and exit code 2; "
              "`verify` and `synth --verify` exit with 1 where bits differ.", ""]
-    context = click.Context(app, info_name="ecoformer")
     for verb, command in app.commands.items():
         help_text = (command.help or "").strip()
-        usage = " ".join(command.collect_usage_pieces(click.Context(command, context)))
+        context = command.make_context(verb, [], resilient_parsing=True)
+        usage = " ".join(command.collect_usage_pieces(context))
         lines += [f"## `ecoformer {verb}`", "", _prose(help_text, keep=True), "",
                   "```text", f"ecoformer {verb} {usage}", "```", "",
                   "| option | |", "|---|---|"]
@@ -130,7 +129,7 @@ def _codes(names):
 
 def _prose(text, keep=False):
     """reStructuredText of a docstring as Markdown, in a table cell unless ``keep``."""
-    text = re.sub(r":class:`[~]?(?:\w+\.)*(\w+)`", r"`\1`", text)
+    text = re.sub(r":\w+:`~?(?:\w+\.)*(\w+)`", r"`\1`", text)
     text = text.replace("``", "`")
     if keep:
         return re.sub(r"\n +", "\n", text)

@@ -1,0 +1,3 @@
+from tests.sim.conftest import builds
+
+__all__ = ["builds"]
