@@ -65,7 +65,7 @@ def datapath() -> Drawing:
     d.arrow((702, 98), (790, 98))
     d.text(798, 94, "m_axis", "mono", "start")
     d.text(798, 110, "results", "small muted", "start")
-    d.box(275, 180, 95, 40, ["Parameters", "sets + 1 shadow"])
+    d.box(264, 180, 117, 40, ["Parameters", "sets + 1 shadow"])
     d.arrow((322, 180), (322, 136))
     d.box(394, 176, 132, 44, ["State banks, ring", "sums, waiting codes"])
     d.arrow((440, 176), (440, 160))
