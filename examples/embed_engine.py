@@ -5,42 +5,38 @@ Run it to write the Verilog: python examples/embed_engine.py > design.v
 
 from amaranth import *
 from amaranth.back import verilog
-from amaranth.lib import stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import connect, flipped
 
 from ecoformer.hw.engine.engine import Engine
-from ecoformer.hw.parameters.memory import ParameterWord
-from ecoformer.hw.stream.output import Beat
-from ecoformer.hw.stream.receiver import InputBeat
 from ecoformer.spec.config import Config
 
 
 class Design(wiring.Component):
-    """An engine whose answers wait in a FIFO; the design loads its parameters by itself.
+    """An engine whose results wait in a FIFO; parameters come from the design around it.
 
     Members
     -------
-    tokens : ``In(stream.Signature(InputBeat))``
-    results : ``Out(stream.Signature(Beat))``
-    write : ``In(ParameterWord)``, commit, commit_set : ``In``
-        One word for the shadow slot, and the strobe that makes it set ``commit_set``.
+    tokens : stream of beats, as the engine's ``i``.
+    results : stream of beats, as the engine's ``o``.
+    write, commit, commit_set : as the engine's.
     """
 
     def __init__(self, config):
-        self.config = config
+        self.engine = Engine(config)
+        ports = self.engine.signature.members
         super().__init__({
-            "tokens": In(stream.Signature(InputBeat(config))),
-            "results": Out(stream.Signature(Beat(config))),
-            "write": In(ParameterWord()),
-            "commit": In(1),
-            "commit_set": In(32),
+            "tokens": ports["i"],
+            "results": ports["o"],
+            **{name: ports[name] for name in ("write", "commit", "commit_set")},
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.engine = engine = Engine(self.config)
-        m.submodules.fifo = fifo = SyncFIFOBuffered(width=Beat(self.config).size, depth=64)
+        m.submodules.engine = engine = self.engine
+        width = len(engine.o.payload.as_value())
+        m.submodules.fifo = fifo = SyncFIFOBuffered(width=width, depth=64)
         connect(m, flipped(self.tokens), engine.i)
         connect(m, flipped(self.write), engine.write)
         m.d.comb += [

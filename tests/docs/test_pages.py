@@ -91,7 +91,7 @@ def test_configurations_load(text, tmp_path):
 @pytest.mark.parametrize("text", blocks("python"))
 def test_code_runs(text, engine, builds, tmp_path):
     shutil.copytree(engine, tmp_path / "engine", ignore=shutil.ignore_patterns("build"))
-    builds.mkdir(exist_ok=True)
+    builds.mkdir(parents=True, exist_ok=True)
     (tmp_path / "engine" / "build").symlink_to(builds)
     done = subprocess.run([sys.executable, "-W", "error", "-c", text], cwd=tmp_path,
                           capture_output=True, text=True)
