@@ -23,104 +23,132 @@ CONFIG = Config(
 
 ROW, LEFT = 26, 150
 """Pixels of a signal and of the names."""
+PINS = (
+    "s_axis_tvalid", "s_axis_tready", "s_axis_tdata", "s_axis_tlast", "s_axis_tuser",
+    "m_axis_tvalid", "m_axis_tdata", "m_axis_tlast", "m_axis_tuser", "irq",
+    "s_axil_awaddr", "s_axil_awvalid", "s_axil_wdata", "s_axil_wvalid", "s_axil_bvalid",
+    "s_axil_araddr", "s_axil_arvalid", "s_axil_arready", "s_axil_rdata", "s_axil_rvalid",
+)
+VALID = {
+    **{f"{side}_axis_{pin}": f"{side}_axis_tvalid" for side in "sm" for pin in ("tdata", "tuser")},
+    "s_axil_awaddr": "s_axil_awvalid", "s_axil_wdata": "s_axil_wvalid",
+    "s_axil_araddr": "s_axil_arvalid", "s_axil_rdata": "s_axil_rvalid",
+}
+"""The pin that says when another one means something."""
 KINDS = ("", "b", "c")
 """Colours of packets, in turn."""
 
 
 class Recording:
-    """What the pins and a few units of an engine did, cycle by cycle.
+    """What the pins and units of an engine did, cycle by cycle, after its parameters were loaded.
 
     Parameters
     ----------
-    packets : list of (int, int, int)
-        Parameter set, tokens, and beats to leave off the end, of each packet.
-    gap : int
-        Beat before which two cycles pass.
-    interrupts : bool
-        Enable every interrupt first.
+    play : callable
+        ``await play(recording)`` is what is recorded.
     """
 
-    def __init__(self, packets, *, gap: int = -1, interrupts: bool = False):
+    def __init__(self, play):
         self.top = Top(CONFIG)
-        self.rows: dict[str, list[int]] = {}
-        rng = np.random.default_rng(1)
-        self.image = random_image(CONFIG, rng, sets=2)
-        self.beats = []
-        for index, count, cut in packets:
-            tokens, values = rng.integers(-128, 128, (2, count, 4))
-            beats = pack_sequence(CONFIG, tokens, values)
-            beats = beats[: len(beats) - cut]
-            for i, beat in enumerate(beats):
-                self.beats.append((int.from_bytes(bytes(beat), "little"), i == len(beats) - 1,
-                                   index if i == 0 else 0))
-        self.gap, self.interrupts = gap, interrupts
-        self.answers = len(packets)
+        self.rng = np.random.default_rng(1)
+        self.image = random_image(CONFIG, self.rng, sets=2)
+        self.rows: dict[str, list[int]] | None = None
+        self.packets = 0
+
+        async def testbench(ctx):
+            self.ctx = ctx
+            ctx.set(self.top.aresetn, 0)
+            await self.tick(3)
+            ctx.set(self.top.aresetn, 1)
+            ctx.set(self.top.m_axis_tready, 1)
+            ctx.set(self.top.s_axil_bready, 1)
+            ctx.set(self.top.s_axil_rready, 1)
+            ctx.set(self.top.s_axil_wstrb, 15)
+            for word in register_writes(CONFIG, self.image):
+                if word & POLL:
+                    await self.tick(8)  # longer than the shadow takes with nothing in flight
+                await self.write(word >> 32 & 0xFF, word & 0xFFFFFFFF)
+            await self.tick(8)
+            self.rows = {}
+            await play(self)
+            await self.tick(3)
+
         simulator = Simulator(self.top)
-        simulator.add_testbench(self._drive)
+        simulator.add_testbench(testbench)
         simulator.run()
 
-    async def _drive(self, ctx):
-        top = self.top
-        ctx.set(top.aresetn, 0)
-        await self._tick(ctx, 3)
-        ctx.set(top.aresetn, 1)
-        ctx.set(top.s_axil_bready, 1)
-        ctx.set(top.s_axil_wstrb, 15)
-        for word in register_writes(CONFIG, self.image):
-            if word & POLL:
-                await self._tick(ctx, 8)  # longer than the shadow takes when nothing is in flight
-            await self._write(ctx, word >> 32 & 0xFF, word & 0xFFFFFFFF)
-        if self.interrupts:
-            await self._write(ctx, REGISTERS["IRQ_ENABLE"].offset, 31)
-        await self._tick(ctx, 8)
-        ctx.set(top.m_axis_tready, 1)
-        sent = answered = pause = 0
-        tail = 4
-        while tail:
-            pause += sent == self.gap
-            offered = sent < len(self.beats) and not (sent == self.gap and pause < 3)
-            data, last, user = self.beats[min(sent, len(self.beats) - 1)]
-            ctx.set(top.s_axis_tvalid, offered)
-            ctx.set(top.s_axis_tdata, data * offered)
-            ctx.set(top.s_axis_tlast, last and offered)
-            ctx.set(top.s_axis_tuser, user * offered)
-            self._sample(ctx)
-            taken = offered and ctx.get(top.s_axis_tready)
-            answered += ctx.get(top.m_axis_tvalid & top.m_axis_tlast)
-            await self._tick(ctx)
-            sent += bool(taken)
-            tail -= answered >= self.answers
-
-    async def _write(self, ctx, address, data):
-        top = self.top
-        ctx.set(top.s_axil_awaddr, address)
-        ctx.set(top.s_axil_wdata, data)
-        ctx.set(top.s_axil_awvalid, 1)
-        ctx.set(top.s_axil_wvalid, 1)
-        while not ctx.get(top.s_axil_awready):
-            await self._tick(ctx)
-        await self._tick(ctx)
-        ctx.set(top.s_axil_awvalid, 0)
-        ctx.set(top.s_axil_wvalid, 0)
-
-    async def _tick(self, ctx, cycles=1):
+    async def tick(self, cycles=1):
         for _ in range(cycles):
+            self._sample()
             for level in (1, 0):
-                ctx.set(self.top.aclk, level)
-                await ctx.delay(5e-9)
+                self.ctx.set(self.top.aclk, level)
+                await self.ctx.delay(5e-9)
 
-    def _sample(self, ctx):
-        top, path = self.top, self.top.engine.datapath
-        pins = ("s_axis_tvalid", "s_axis_tready", "s_axis_tdata", "s_axis_tlast", "s_axis_tuser",
-                "m_axis_tvalid", "m_axis_tdata", "m_axis_tlast", "m_axis_tuser", "irq")
-        values = {name: ctx.get(getattr(top, name)) for name in pins}
-        busy = (path.hashing.busy, path.core.busy, path.normaliser.busy)
-        for probe in busy:
-            values |= {name: ctx.get(probe[name]) for name in probe.shape().members}
+    def _sample(self):
+        if self.rows is None:
+            return
+        values = {name: self.ctx.get(getattr(self.top, name)) for name in PINS}
+        path = self.top.engine.datapath
+        for probe in (path.hashing.busy, path.core.busy, path.normaliser.busy):
+            values |= {name: self.ctx.get(probe[name]) for name in probe.shape().members}
         values["beats in"] = values["s_axis_tvalid"] & values["s_axis_tready"]
         values["beats out"] = values["m_axis_tvalid"]
         for name, value in values.items():
             self.rows.setdefault(name, []).append(int(value))
+
+    async def write(self, address, data):
+        top, set_ = self.top, self.ctx.set
+        set_(top.s_axil_awaddr, address)
+        set_(top.s_axil_wdata, data)
+        set_(top.s_axil_awvalid, 1)
+        set_(top.s_axil_wvalid, 1)
+        while not self.ctx.get(top.s_axil_awready):
+            await self.tick()
+        await self.tick()
+        set_(top.s_axil_awvalid, 0)
+        set_(top.s_axil_wvalid, 0)
+
+    async def read(self, address):
+        top, ctx = self.top, self.ctx
+        ctx.set(top.s_axil_araddr, address)
+        ctx.set(top.s_axil_arvalid, 1)
+        while not ctx.get(top.s_axil_arready):
+            await self.tick()
+        await self.tick()
+        ctx.set(top.s_axil_arvalid, 0)
+        while not ctx.get(top.s_axil_rvalid):
+            await self.tick()
+
+    async def stream(self, packets, gap=-1):
+        """Send packets (set, tokens, beats to leave off the end); wait for every answer.
+
+        Before beat ``gap`` two cycles pass.
+        """
+        top, ctx = self.top, self.ctx
+        beats = [beat for packet in packets for beat in self._beats(*packet)]
+        self.packets = len(packets)
+        sent = answered = 0
+        while answered < len(packets):
+            offered = sent < len(beats)
+            if sent == gap:
+                ctx.set(top.s_axis_tvalid, 0)
+                await self.tick(2)
+                gap = -1
+            data, last, user = beats[sent] if offered else (0, 0, 0)
+            ctx.set(top.s_axis_tvalid, offered)
+            ctx.set(top.s_axis_tdata, data)
+            ctx.set(top.s_axis_tlast, last)
+            ctx.set(top.s_axis_tuser, user)
+            sent += offered and ctx.get(top.s_axis_tready)
+            answered += ctx.get(top.m_axis_tvalid & top.m_axis_tlast)
+            await self.tick()
+
+    def _beats(self, index, count, cut):
+        tokens, values = self.rng.integers(-128, 128, (2, count, 4))
+        beats = pack_sequence(CONFIG, tokens, values)
+        beats = beats[: len(beats) - cut]
+        for i, beat in enumerate(beats):
+            yield (int.from_bytes(bytes(beat), "little"), i == len(beats) - 1, index * (i == 0))
 
     def draw(
         self, title: str, names: dict[str, str], *, cell: int, begin: int = 0,
@@ -148,7 +176,7 @@ class Recording:
             if kind == "packets":
                 self._packets(drawing, values, y, cell)
             elif kind == "bus":
-                valid = self.rows[f"{name[:6]}_tvalid"][begin:end]
+                valid = self.rows[VALID[name]][begin:end]
                 self._bus(drawing, values, valid, y, cell, len(getattr(self.top, name)))
             else:
                 self._level(drawing, values, y, cell)
@@ -163,7 +191,7 @@ class Recording:
                 start = i
 
     def _packets(self, drawing, values, y, cell):
-        share, seen, owners = sum(values) / self.answers, 0, []
+        share, seen, owners = sum(values) / self.packets, 0, []
         for value in values:
             owners.append(int(seen / share) if value else None)
             seen += value
@@ -196,23 +224,39 @@ def _packet():
     names = {f"s_axis_{name}": kind for name, kind in (
         ("tvalid", "level"), ("tready", "level"), ("tdata", "bus"), ("tuser", "bus"),
         ("tlast", "level"))}
-    run = Recording([(1, 3, 0)], gap=3)
+    run = Recording(lambda run: run.stream([(1, 3, 0)], gap=3))
     return run.draw("An input packet of three tokens", names, cell=66, end=10)
 
 
 def _pipeline():
     names = ("beats in", "dot_products", "projection_products", "accumulate_lanes", "query_lanes",
              "quotient_digits", "beats out")
-    run = Recording([(0, 4, 0)] * 6)
+    run = Recording(lambda run: run.stream([(0, 4, 0)] * 6))
     return run.draw("Six packets of four tokens in the pipeline", dict.fromkeys(names, "packets"),
                     cell=4)
 
 
 def _error():
+    async def play(run):
+        await run.write(REGISTERS["IRQ_ENABLE"].offset, 0b11111)
+        await run.stream([(0, 2, 1), (1, 2, 0)])
+
     names = {"s_axis_tvalid": "level", "s_axis_tlast": "level", "irq": "level",
              "m_axis_tvalid": "level", "m_axis_tuser": "bus", "m_axis_tlast": "level"}
-    run = Recording([(0, 2, 1), (1, 2, 0)], interrupts=True)
-    return run.draw("A packet cut short, and a good one after it", names, cell=8)
+    return Recording(play).draw("A packet cut short, and a good one after it", names, cell=8)
 
 
-WAVEFORMS = {"packet": _packet, "pipeline": _pipeline, "error": _error}
+def _registers():
+    async def play(run):
+        address, data = list(register_writes(CONFIG, run.image))[:2]
+        for word in (address, data):
+            await run.write(word >> 32 & 0xFF, word & 0xFFFFFFFF)
+        await run.read(REGISTERS["PARAM_ADDRESS"].offset)
+
+    names = {f"s_axil_{name}": kind for name, kind in (
+        ("awaddr", "bus"), ("wdata", "bus"), ("bvalid", "level"), ("araddr", "bus"),
+        ("arready", "level"), ("rvalid", "level"), ("rdata", "bus"))}
+    return Recording(play).draw("Two register writes and a read", names, cell=60)
+
+
+WAVEFORMS = {"packet": _packet, "pipeline": _pipeline, "error": _error, "registers": _registers}
