@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a configuration to a simulated engine that is called like a numpy function.
 
 Run it from anywhere: python examples/call_engine.py

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An engine inside an Amaranth design: results go through a FIFO of the design's own.
 
 Run it to write the Verilog: python examples/embed_engine.py > design.v

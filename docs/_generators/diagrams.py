@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Block diagrams, drawn by code so that their style is one.
 
 Run as a script, it writes the picture that the README shows.

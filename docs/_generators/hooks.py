@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MkDocs hooks: pages made from code, figures drawn into pages, and files of the repository's top.
 
 ``make docs`` runs them; nothing that they make is kept in the repository.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reference pages that are made from the code they describe."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the documentation reads from source: fields and their docstrings, without importing them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The little SVG that figures need: shapes by class, colours by style sheet, light and dark."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Waveforms of a real simulation: a small engine runs in Amaranth's simulator, pins are drawn."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A driver written from docs/integration.md alone: plain Python, nothing of ecoformer.
 
 ``port`` is anything with ``write(address, data)`` and ``read(address)`` of 32-bit registers.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The driver that docs/integration.md describes, against the contract and against an engine."""
 
 from dataclasses import asdict

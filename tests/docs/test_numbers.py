@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page docs/numbers.md, implemented from its text alone, against the integer model."""
 
 from decimal import ROUND_FLOOR, Decimal, getcontext

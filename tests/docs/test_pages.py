@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the pages show: commands exist, configurations load, code runs, pins have their names."""
 
 import importlib
@@ -29,9 +30,6 @@ TABLES = {
     "training": "ecoformer.golden.learn.train:TrainingConfig",
 }
 
-WAITS = pytest.mark.xfail(reason="generate still asks for -p")
-
-
 def blocks(language):
     """Blocks of one language: (page and number, text)."""
     return [
@@ -46,8 +44,7 @@ def commands():
     """Every line of a page that calls ecoformer."""
     line = re.compile(r"^(?:    |\$ )(ecoformer .*)$", re.MULTILINE)
     found = {call for page in PAGES for call in line.findall(page.read_text())}
-    return [pytest.param(call, marks=WAITS if "-p" not in call and "generate" in call else ())
-            for call in sorted(found)]
+    return sorted(found)
 
 
 def load(folder, name):
@@ -127,6 +124,7 @@ def test_the_picture_of_the_readme_is_the_one_that_the_site_draws():
     assert diagrams.OVERVIEW.read_text() == diagrams.overview().render(svg.STYLE)
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site"],

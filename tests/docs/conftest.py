@@ -1,3 +1,0 @@
-from tests.sim.conftest import builds
-
-__all__ = ["builds"]
