@@ -16,14 +16,14 @@ from ecoformer.spec.registers import REGISTERS
 __all__ = ["PAGES"]
 
 TABLES = (
-    ("engine", "spec.config.Config",
+    ("engine", "Config",
      "The hardware. Every field has a default, so an empty table is an engine."),
-    ("network", "golden.networks.vit.NetworkConfig",
+    ("network", "NetworkConfig",
      "The vision transformer that `ecoformer train` trains."),
-    ("training", "golden.learn.train.TrainingConfig", "How `ecoformer train` trains it."),
-    ("attention", "golden.attention.AttentionConfig",
+    ("training", "TrainingConfig", "How `ecoformer train` trains it."),
+    ("attention", "AttentionConfig",
      "The attention that `ecoformer convert` puts into a pretrained model."),
-    ("convert", "golden.convert.pretrained.ConversionConfig",
+    ("convert", "ConversionConfig",
      "How `ecoformer convert` learns its hash functions."),
 )
 
@@ -39,10 +39,10 @@ def configuration() -> str:
         "| preset | |", "|---|---|",
         *(f"| `{name}` | {_comment(name)} |" for name in PRESETS), "",
     ]
-    for table, path, text in TABLES:
+    for table, cls, text in TABLES:
         lines += [f"## `[{table}]`", "", text, "", "| field | default | |", "|---|---|---|"]
         rows: list[tuple[list[str], list[str], str]] = []
-        for name, _, default, description in fields_of(path):
+        for name, _, default, description in fields_of(cls):
             if rows and rows[-1][2] == description:
                 rows[-1][0].append(name)
                 rows[-1][1].append(default)

@@ -43,32 +43,48 @@ def _package() -> griffe.Module:
     )
 
 
-def fields_of(path: str) -> list[tuple[str, str, str, str]]:
+@cache
+def _classes() -> dict[str, griffe.Class]:
+    """Every class by its name, wherever it lies."""
+    found, modules = {}, [_package()]
+    while modules:
+        for member in modules.pop().members.values():
+            if member.is_alias:
+                continue
+            if member.is_module:
+                modules.append(member)
+            elif member.is_class:
+                found[member.name] = member
+    return found
+
+
+def fields_of(name: str) -> list[tuple[str, str, str, str]]:
     """Name, type, default and description of every field of a dataclass, in order.
 
     Parameters
     ----------
-    path : str
-        Dotted path of the class below ``ecoformer``.
+    name : str
+        Name of the class.
 
     Raises
     ------
     ValueError
         A field without a description, or a description without a field.
     """
-    cls = _package()[path]
+    cls = _classes()[name]
     described = {}
     for section in cls.docstring.parse("numpy"):
         if section.kind is griffe.DocstringSectionKind.parameters:
             for parameter in section.value:
-                for name in parameter.name.split(","):
-                    described[name.strip().lstrip("*")] = " ".join(parameter.description.split())
+                for field in parameter.name.split(","):
+                    described[field.strip().lstrip("*")] = " ".join(parameter.description.split())
     found = []
-    for name, member in cls.members.items():
+    for field, member in cls.members.items():
         if member.is_attribute and member.annotation and "property" not in member.labels:
-            text = described.pop(name, "")
-            found.append((name, str(member.annotation), str(member.value or ""), text))
-    missing = [name for name, *_, text in found if not text]
+            text = described.pop(field, "")
+            found.append((field, str(member.annotation), str(member.value or ""), text))
+    missing = [field for field, *_, text in found if not text]
     if missing or described:
-        raise ValueError(f"{path}: undocumented {missing}, documented but absent {[*described]}")
+        extra = [*described]
+        raise ValueError(f"{cls.path}: undocumented {missing}, documented but absent {extra}")
     return found
