@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import tomllib
 from itertools import takewhile
 
 import typer
@@ -11,6 +13,7 @@ from sources import fields_of
 
 from ecoformer.cli import make_app
 from ecoformer.presets import PRESETS, find_config
+from ecoformer.spec.config import Config
 from ecoformer.spec.registers import REGISTERS
 
 __all__ = ["PAGES"]
@@ -42,7 +45,11 @@ def configuration() -> str:
     for table, cls, text in TABLES:
         lines += [f"## `[{table}]`", "", text, "", "| field | default | |", "|---|---|---|"]
         rows: list[tuple[list[str], list[str], str]] = []
+        known = tomllib.loads(Config().as_toml())["engine"] if table == "engine" else {}
         for name, _, default, description in fields_of(cls):
+            if name in known:
+                default = json.dumps(known[name])
+                description += _values(name, description)
             if rows and rows[-1][2] == description:
                 rows[-1][0].append(name)
                 rows[-1][1].append(default)
@@ -107,6 +114,15 @@ def _condition(register):
         "NEXT_SET": "; only with `tuser_width = 0`",
         "ENGINES": "; only with `engines` above 1",
     }.get(register.name, "")
+
+
+def _values(name, description):
+    """The values of a choice, if its description names none of them."""
+    fields = {field.name.lower(): field.values for field in REGISTERS["METHOD"].fields}
+    values = list(fields.get(name) or ())
+    if not values or any(f"``{value}``" in description for value in values):
+        return ""
+    return " One of " + ", ".join(f"``{value}``" for value in values) + "."
 
 
 def _comment(preset):
