@@ -21,7 +21,7 @@ SMALL = dict(head_dim=5, value_dim=3, code_bits=6, anchors=7, max_tokens=4, para
              cycles_per_token=4, bus_bytes=3, tuser_width=1)
 SHAPES = {
     "paper": Config(parameter_sets=2),
-    "small": Config(**SMALL),
+    "small": Config(token_width=6, value_width=5, **SMALL),
     "wide rows": Config(head_dim=96, value_dim=2, code_bits=100, anchors=64, cycles_per_token=64,
                         parameter_sets=1),
     "serial": Config(cycles_per_token=1024, bus_bytes=1, parameter_sets=1),
@@ -90,13 +90,19 @@ class Bench:
     def __init__(self, config, play):
         self.config, self.top = config, Top(config)
         self.answers, self.beats = [], []
+        self.rng = np.random.default_rng(11)
+        c = described(config)
+        x, v = (
+            [(1 << c[f"{what}_width"]) - 1] * c[f"{size}_dim"]
+            for what, size in (("token", "head"), ("value", "value"))
+        )
+        self.used = driver.pack(c, [x], [v])  # bits of a token's beats that count
 
         async def testbench(ctx):
             self.ctx = ctx
             ctx.set(self.top.aresetn, 0)
             await self.tick()
             ctx.set(self.top.aresetn, 1)
-            ctx.set(self.top.m_axis_tready, 1)
             ctx.set(self.top.s_axil_bready, 1)
             ctx.set(self.top.s_axil_rready, 1)
             await play(self)
@@ -107,6 +113,7 @@ class Bench:
 
     async def tick(self):
         top, ctx = self.top, self.ctx
+        ctx.set(top.m_axis_tready, int(self.rng.integers(4)) > 0)
         if ctx.get(top.m_axis_tvalid & top.m_axis_tready):
             self.beats.append(ctx.get(top.m_axis_tdata))
             if ctx.get(top.m_axis_tlast):
@@ -154,7 +161,8 @@ class Bench:
     async def send(self, beats, user, *, last=True):
         top, ctx = self.top, self.ctx
         for i, beat in enumerate(beats):
-            ctx.set(top.s_axis_tdata, beat)
+            noise = int(self.rng.integers(1 << 8 * self.config.bus_bytes))
+            ctx.set(top.s_axis_tdata, beat ^ noise & ~self.used[i % len(self.used)])
             ctx.set(top.s_axis_tvalid, 1)
             ctx.set(top.s_axis_tuser, user if i == 0 else user ^ 1)
             ctx.set(top.s_axis_tlast, last and i == len(beats) - 1)
