@@ -14,7 +14,8 @@ from ecoformer.hw.attention.sequences import SequenceQueue
 from ecoformer.hw.attention.state import SignedSum, StateArray
 from ecoformer.hw.attention.systolic_array import columns
 from ecoformer.hw.lib.element_queue import ElementQueue
-from ecoformer.hw.lib.pipeline import Steps, block_of, delay, delays, register
+from ecoformer.hw.lib.pipeline import block_of, delay, delays, register
+from ecoformer.hw.lib.steps import Steps
 from ecoformer.hw.stream.payloads import Key, core_signature
 from ecoformer.spec.arithmetic import Arithmetic
 

@@ -16,8 +16,8 @@ from amaranth.utils import ceil_log2
 
 from ecoformer.hw.attention.pairwise import send_blocks, weighted_sums
 from ecoformer.hw.attention.sequences import Sequence, SequenceQueue
-from ecoformer.hw.hash.kernel import Table
 from ecoformer.hw.lib.pipeline import adder_tree, delay, register, tree_latency
+from ecoformer.hw.lib.table import Table
 from ecoformer.hw.stream.payloads import core_signature, key_shape
 from ecoformer.spec.arithmetic import KERNEL_INDEX_BITS, KERNEL_WIDTH, Arithmetic, exponential_table
 

@@ -23,9 +23,10 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.hw.attention.state import StateArray
+from ecoformer.hw.lib.grid import blocks
 from ecoformer.hw.lib.pipeline import delay, delays, register, signed_tree, tree_latency
 
-__all__ = ["ROWS", "SystolicArray", "blocks", "columns", "is_systolic"]
+__all__ = ["ROWS", "SystolicArray", "columns", "is_systolic"]
 
 ROWS, COLUMNS = 4, 8
 """Of a cell: it takes some hundred tiles, so that the way through one is a fraction of a cycle."""
@@ -43,11 +44,6 @@ def columns(config):
     """
     lanes = config.state_fold.output_lanes
     return blocks(lanes, COLUMNS if is_systolic(config) else lanes)
-
-
-def blocks(extent, size):
-    """``range(extent)`` cut into ranges of ``size``; the last may be shorter."""
-    return [range(i, min(i + size, extent)) for i in range(0, extent, size)]
 
 
 class SystolicArray(wiring.Component):

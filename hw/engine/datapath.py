@@ -13,12 +13,14 @@ from ecoformer.hw.attention.softmax import SoftmaxCore
 from ecoformer.hw.attention.systolic import SystolicCore
 from ecoformer.hw.attention.systolic_array import is_systolic
 from ecoformer.hw.attention.xnor import XnorCore
-from ecoformer.hw.hash.families import WAITING, hash_unit
+from ecoformer.hw.hash.families import hash_unit
+from ecoformer.hw.hash.unit import WAITING
 from ecoformer.hw.lib.pipeline import delay
 from ecoformer.hw.lib.queue import DeepBuffer
 from ecoformer.hw.parameters.memory import ParameterMemory
-from ecoformer.hw.stream.output import Collector, Words
+from ecoformer.hw.stream.collector import Collector
 from ecoformer.hw.stream.payloads import Key, core_scalars
+from ecoformer.hw.stream.words import Words
 from ecoformer.spec.arithmetic import SHIFT_WIDTH
 from ecoformer.spec.memory_map import Layout
 from ecoformer.spec.units import units

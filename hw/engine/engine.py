@@ -7,9 +7,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ecoformer.hw.engine.datapath import Datapath
 from ecoformer.hw.engine.workers import Workers
-from ecoformer.hw.parameters.memory import IN_FLIGHT, ParameterWord, SlotTable, WriteDecoder
-from ecoformer.hw.stream.output import Beat, Sender
+from ecoformer.hw.parameters.slots import IN_FLIGHT, SlotTable
+from ecoformer.hw.parameters.write_port import ParameterWord, WriteDecoder
 from ecoformer.hw.stream.receiver import InputBeat, Receiver
+from ecoformer.hw.stream.sender import Beat, Sender
 from ecoformer.spec.memory_map import Layout
 from ecoformer.spec.registers import Error
 

@@ -7,9 +7,10 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ecoformer.hw.lib.axi_lite import OKAY, SLVERR, AxiLite
 from ecoformer.hw.lib.counters import Counters
 from ecoformer.hw.lib.pipeline import below
-from ecoformer.hw.parameters.memory import ParameterWord
+from ecoformer.hw.parameters.write_port import ParameterWord
 from ecoformer.spec.memory_map import Layout
 from ecoformer.spec.registers import (
     ADDRESS_WIDTH,
@@ -20,38 +21,10 @@ from ecoformer.spec.registers import (
     register_map,
 )
 
-__all__ = ["AxiLite", "RegisterFile"]
+__all__ = ["RegisterFile"]
 
-OKAY, SLVERR = 0b00, 0b10
 COUNTERS = [register for register in REGISTERS.values() if register.access is Access.COUNTER]
 """They lie side by side."""
-
-
-class AxiLite(wiring.Signature):
-    """AXI4-Lite as the master drives it, 32 data bits."""
-
-    def __init__(self):
-        super().__init__(
-            {
-                "awaddr": Out(ADDRESS_WIDTH),
-                "awvalid": Out(1),
-                "awready": In(1),
-                "wdata": Out(32),
-                "wstrb": Out(4),
-                "wvalid": Out(1),
-                "wready": In(1),
-                "bresp": In(2),
-                "bvalid": In(1),
-                "bready": Out(1),
-                "araddr": Out(ADDRESS_WIDTH),
-                "arvalid": Out(1),
-                "arready": In(1),
-                "rdata": In(32),
-                "rresp": In(2),
-                "rvalid": In(1),
-                "rready": Out(1),
-            }
-        )
 
 
 class RegisterFile(wiring.Component):
@@ -81,7 +54,7 @@ class RegisterFile(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "bus": In(AxiLite()),
+                "bus": In(AxiLite(ADDRESS_WIDTH)),
                 "write": Out(ParameterWord()),
                 "commit": Out(1),
                 "commit_set": Out(32),

@@ -6,8 +6,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from ecoformer.hw.engine.engine import Engine
-from ecoformer.hw.engine.register_file import AxiLite, RegisterFile
+from ecoformer.hw.engine.register_file import RegisterFile
+from ecoformer.hw.lib.axi_lite import AxiLite
 from ecoformer.hw.lib.pipeline import delay
+from ecoformer.spec.registers import ADDRESS_WIDTH
 
 __all__ = ["Top"]
 
@@ -51,7 +53,7 @@ class Top(wiring.Component):
         }
         if not config.tuser_width:
             del pins["s_axis_tuser"]
-        for name, member in AxiLite().flip().members.items():
+        for name, member in AxiLite(ADDRESS_WIDTH).flip().members.items():
             pins[f"s_axil_{name}"] = member
         super().__init__(pins)
 
@@ -93,7 +95,7 @@ class Top(wiring.Component):
         ]
         if self.config.tuser_width:
             m.d.comb += engine.i.payload.user.eq(self.s_axis_tuser)
-        for name, member in AxiLite().members.items():
+        for name, member in AxiLite(ADDRESS_WIDTH).members.items():
             pin, port = getattr(self, f"s_axil_{name}"), getattr(registers.bus, name)
             if member.flow is Out:
                 m.d.comb += port.eq(pin)

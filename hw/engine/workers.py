@@ -8,9 +8,9 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ecoformer.hw.engine.datapath import Datapath
 from ecoformer.hw.lib.queue import DeepBuffer
 from ecoformer.hw.lib.round_robin import Joiner, Splitter
-from ecoformer.hw.parameters.memory import ParameterWrite
-from ecoformer.hw.stream.output import Result
+from ecoformer.hw.parameters.write_port import ParameterWrite
 from ecoformer.hw.stream.receiver import Token
+from ecoformer.hw.stream.words import Result
 
 __all__ = ["Worker", "Workers"]
 

@@ -6,11 +6,14 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ecoformer.hw.attention.systolic_array import ROWS, blocks
+from ecoformer.hw.attention.systolic_array import ROWS
 from ecoformer.hw.lib.element_queue import ElementQueue, ElementWrite
+from ecoformer.hw.lib.grid import blocks
 from ecoformer.hw.lib.matrix_vector import MatrixVector
-from ecoformer.hw.lib.pipeline import Steps, block_of, delay, delays, register
-from ecoformer.hw.parameters.memory import ParameterMemory, ParameterWrite
+from ecoformer.hw.lib.pipeline import block_of, delay, delays, register
+from ecoformer.hw.lib.steps import Steps
+from ecoformer.hw.parameters.memory import ParameterMemory
+from ecoformer.hw.parameters.write_port import ParameterWrite
 from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.memory_map import Layout
 

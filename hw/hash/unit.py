@@ -8,16 +8,20 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.hw.lib.element_queue import ElementWrite
-from ecoformer.hw.parameters.memory import ParameterMemory, ParameterWrite
+from ecoformer.hw.parameters.memory import ParameterMemory
+from ecoformer.hw.parameters.write_port import ParameterWrite
 from ecoformer.hw.stream.payloads import Busy, key_shape
 from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.memory_map import Layout
 from ecoformer.spec.units import hash_units
 
-__all__ = ["HashUnit"]
+__all__ = ["WAITING", "HashUnit"]
 
 BUFFER_LATENCY = 2
 """Cycles from writing a code into the buffer to its being offered."""
+
+WAITING = 3
+"""Tokens whose elements are there at once: one that comes, one that is offered, one in work."""
 
 
 class HashUnit(wiring.Component):

@@ -8,7 +8,9 @@ from ecoformer.hw.lib.element_queue import ElementWrite
 from ecoformer.spec.arithmetic import SCALE_WIDTH, SHIFT_WIDTH, Arithmetic
 from ecoformer.spec.units import core_units
 
-__all__ = ["Block", "Busy", "Key", "Tag", "core_scalars", "core_signature", "key_shape"]
+__all__ = [
+    "Block", "Busy", "Key", "Quotients", "Tag", "core_scalars", "core_signature", "key_shape",
+]
 
 
 def key_shape(config):
@@ -68,6 +70,25 @@ class Block(data.StructLayout):
                 "numerators": data.ArrayLayout(signed(bits.numerator_width), lanes),
                 "denominator": signed(bits.denominator_width),
                 "final": 1,
+                "tag": Tag(config),
+            }
+        )
+
+
+class Quotients(data.StructLayout):
+    """A few output elements of one token; ``final`` marks the token's last.
+
+    ``guarded``: the denominator was not positive. Elements of a bad packet are 0.
+    """
+
+    def __init__(self, config):
+        super().__init__(
+            {
+                "elements": data.ArrayLayout(
+                    signed(config.output_width), config.state_fold.output_lanes
+                ),
+                "final": 1,
+                "guarded": 1,
                 "tag": Tag(config),
             }
         )

@@ -7,7 +7,7 @@ import pytest
 from amaranth.hdl import Cat, Signal
 
 from ecoformer.hw.engine.datapath import core_class
-from ecoformer.hw.lib.pipeline import Steps
+from ecoformer.hw.lib.steps import Steps
 from tests.formal.claims import obeys
 from tests.formal.configs import NAMES, TINY, named
 from tests.formal.prover import Bench

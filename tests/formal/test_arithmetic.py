@@ -5,8 +5,9 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ecoformer.hw.attention.normaliser import Normaliser, _digit
+from ecoformer.hw.attention.normaliser import Normaliser
 from ecoformer.hw.attention.state import StateArray
+from ecoformer.hw.lib.divider import _digit
 from ecoformer.hw.lib.pipeline import delay
 from ecoformer.spec.arithmetic import Arithmetic
 from tests.formal.configs import NAMES, TINY, named

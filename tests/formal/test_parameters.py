@@ -4,7 +4,7 @@ import pytest
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Signal
 
-from ecoformer.hw.parameters.memory import SlotTable
+from ecoformer.hw.parameters.slots import SlotTable
 from tests.formal.prover import Bench
 
 SETS = 2

@@ -5,7 +5,6 @@ from amaranth import *
 
 from ecoformer.hw.lib.pipeline import (
     LONG_DELAY,
-    Steps,
     adder_tree,
     below,
     delay,
@@ -13,6 +12,7 @@ from ecoformer.hw.lib.pipeline import (
     signed_tree,
     tree_latency,
 )
+from ecoformer.hw.lib.steps import Steps
 from tests.hw.bench import simulate
 
 

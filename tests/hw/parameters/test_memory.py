@@ -5,7 +5,9 @@ import pytest
 from amaranth import *
 from amaranth.lib import wiring
 
-from ecoformer.hw.parameters.memory import ParameterMemory, SlotTable, WriteDecoder
+from ecoformer.hw.parameters.memory import ParameterMemory
+from ecoformer.hw.parameters.slots import SlotTable
+from ecoformer.hw.parameters.write_port import WriteDecoder
 from ecoformer.spec.memory_map import Region
 from tests.hw.bench import simulate
 

@@ -3,7 +3,9 @@ import random
 import numpy as np
 import pytest
 
-from ecoformer.hw.stream.output import Collector, Sender, Words
+from ecoformer.hw.stream.collector import Collector
+from ecoformer.hw.stream.sender import Sender
+from ecoformer.hw.stream.words import Words
 from ecoformer.spec.config import Config
 from ecoformer.spec.wire import pack_outputs
 from tests.hw.bench import get, receive, send, simulate, ticks, watch

@@ -1,0 +1,21 @@
+"""No hash: the host sends codes, or tokens are compared as they are."""
+
+from amaranth import *
+
+from ecoformer.hw.hash.unit import HashUnit
+from ecoformer.hw.lib.pipeline import delay
+from ecoformer.hw.parameters.memory import ParameterMemory
+
+__all__ = ["CodeInput"]
+
+
+class CodeInput(HashUnit):
+    """No hash: the host sends the codes, or the tokens are compared. A `HashUnit` otherwise."""
+
+    pipeline_latency = ParameterMemory.LATENCY
+
+    def pipeline(self, m, start):
+        """The code itself, when the token's other parameters are there too."""
+        wait = self.pipeline_latency
+        done = delay(m, start, wait, name="started", reset=True)
+        return done, delay(m, Value.cast(self.i.payload.x), wait, name="code")
