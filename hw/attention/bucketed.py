@@ -7,9 +7,11 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.hw.attention.bucket_tables import BucketTables, TableTransform
-from ecoformer.hw.attention.linear import AccumulateCore
+from ecoformer.hw.attention.linear import LinearCore
+from ecoformer.hw.attention.value_term import OwnValues, ValueSums
 from ecoformer.hw.lib.pipeline import block_of, register
 from ecoformer.spec.arithmetic import Arithmetic
+from ecoformer.spec.config import Config
 
 __all__ = ["BucketedCore", "BucketedState"]
 
@@ -126,26 +128,27 @@ class BucketedState(wiring.Component):
         return m
 
 
-class BucketedCore(AccumulateCore):
-    """Linear form as in `AccumulateCore`, with hᵀS from tables.
+class BucketedCore(LinearCore):
+    """Linear form as in `LinearCore`, with hᵀS from tables.
 
     Between the last key of a sequence and its first query lie ``config.transform_cycles``, in
     which the next sequence is accumulated.
-
-    Parameters
-    ----------
-    config : Config
     """
 
-    running = 0  # tables that are filled or transformed are none of the banks either
+    running = 0  # tables being filled or transformed do not occupy a bank
+    value_terms = {"sum": ValueSums, "own": OwnValues}
+
+    @classmethod
+    def fits(cls, config: Config) -> bool:
+        return config.dataflow == "bucketed"
 
     @property
-    def pause(self):
-        """As in `AccumulateCore`: the last step, the transform, and the next slot's decision."""
+    def pause(self) -> int:
+        """The last step, the transform, and the next slot's decision."""
         c = self.config
         return max(0, self.fold.steps + c.transform_cycles + 1 + self.lead - c.cycles_per_token)
 
-    def _state(self):
+    def _state(self) -> BucketedState:
         return BucketedState(self.config, self.banks)
 
     def _key_waits(self, sequences, state):

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The linear attention core: accumulate one sequence while another is queried.
+"""What the linear attention cores share: accumulate one sequence while another is queried.
 
 Time is cut into slots of k cycles. In each slot at most one token is accumulated (key pass) and at
 most one is queried (query pass). Both walk through the rows of the state in step, so the last token
@@ -7,103 +7,96 @@ of a sequence may take a bank in the slot of that bank's last query. Latencies a
 once begun, never stalls, and begins only if its result is sure to find room (``grant``).
 """
 
-from amaranth import *
-from amaranth.lib import data, memory, wiring
+from functools import cached_property
 
+from amaranth import *
+from amaranth.lib import data, memory
+
+from ecoformer.hw.attention.core import AttentionCore
 from ecoformer.hw.attention.sequences import SequenceQueue
 from ecoformer.hw.attention.state import SignedSum, StateArray
-from ecoformer.hw.attention.systolic_array import columns
-from ecoformer.hw.lib.element_queue import ElementQueue
+from ecoformer.hw.attention.value_term import ValueTerm
 from ecoformer.hw.lib.pipeline import block_of, delay, delays, register
 from ecoformer.hw.lib.steps import Steps
-from ecoformer.hw.stream.payloads import Key, core_signature
+from ecoformer.hw.stream.payloads import Key
 from ecoformer.spec.arithmetic import Arithmetic
+from ecoformer.spec.config import Config
 
-__all__ = ["AccumulateCore"]
+__all__ = ["LinearCore"]
 
 
-class AccumulateCore(wiring.Component):
+class LinearCore(AttentionCore):
     """Linear form: S += h·vᵀ, z += h, V += v; then (hᵀS << g) + C·V over (hᵀz << g) + C·n.
 
     With ``value_term = "own"`` a token's own value takes the place of V and waits beside its code.
-
     A token is accumulated in one slot; its query begins at the earliest in the slot after the last
-    token of its sequence. ``latency`` is from ``launch`` to the first block.
-
-    Parameters
-    ----------
-    config : Config
-    waiting : int
-        Tokens whose values may be there at once, in a serial engine.
+    token of its sequence. Subclasses differ in how S is kept and multiplied by a query.
     """
 
     running = 1
-    """States that are none of the finished ones: the one that is being accumulated."""
+    """States besides the finished ones: the one that is being accumulated."""
+    value_terms: dict[str, type[ValueTerm]]
+    """Class of every ``value_term``."""
 
-    def __init__(self, config, waiting=1):
-        self.config = config
+    def __init__(self, config: Config, upstream: int = 1):
+        super().__init__(config, upstream)
         self.bits = bits = Arithmetic(config)
         self.banks = config.state_banks - self.running
         self.fold = config.state_fold
         self.code_fold = config.code_fold
-        self._make_state()
-        self.code_sums = StateArray(
+        self.state = self._state()
+        self.value_term = self.value_terms[config.value_term](self)
+        self.code_sums = self._array(
             depth=self.code_fold.steps,
             input_lanes=self.code_fold.input_lanes,
             output_lanes=1,
             width=bits.code_sum_width,
             value_width=2,
-            banks=self.banks,
-            serial=config.is_serial,
         )
-        if config.is_serial:
-            self.values = ElementQueue(config.value_dim, signed(config.value_width), waiting)
         self.similarity = SignedSum(
             self.code_fold, bits.code_sum_width, bits.similarity_sum_width
         )
-        super().__init__(core_signature(config))
+
+    @cached_property
+    def value_sum(self) -> SignedSum:
+        """What adds up the rows of S for a query."""
+        return SignedSum(self.fold, self.bits.row_width, self.bits.value_sum_width)
+
+    def _array(self, **shape):
+        """Sums of one sequence that are kept like the state."""
+        return StateArray(banks=self.banks, **shape)
 
     @property
-    def numerator_time(self):
+    def numerator_time(self) -> int:
         """Cycles from a slot's first step to its first numerators: row, sum, total."""
         return (self.fold.input_steps - 1) + self.sum_time + 1
 
     @property
-    def sum_time(self):
+    def sum_time(self) -> int:
         """Cycles from the last step of a block to its sums."""
         return self.state.latency + self.value_sum.latency
 
     @property
-    def denominator_time(self):
+    def denominator_time(self) -> int:
         """Cycles from a slot's first step to its denominator: row, sum, total."""
         return (self.code_fold.steps - 1) + self.code_sums.latency + self.similarity.latency + 1
 
     @property
-    def latency(self):
-        """Cycles from ``launch`` to the first block."""
+    def latency(self) -> int:
         return 1 + max(self.numerator_time, self.denominator_time)
 
     @property
-    def interval(self):
-        """Least cycles between two launches."""
+    def initiation_interval(self) -> int:
         return self.config.cycles_per_token
 
     @property
-    def pause(self):
-        """Cycles between the slot of a sequence's last key and that of its first query."""
-        return 0
-
-    @property
-    def full_rate_tokens(self):
-        """Tokens from which sequences of equal length take k cycles a token.
-
-        The keys of another sequence fill the pause.
-        """
+    def full_rate_tokens(self) -> int:
+        """The keys of another sequence fill the pause."""
         return max(1, -(-self.pause // self.config.cycles_per_token))
 
     @property
-    def lead(self):
-        """Cycles that a slot is decided ahead of its beginning, where it is long enough."""
+    def lead(self) -> int:
+        """Where a slot is long enough to be decided ahead of its beginning."""
         return min(2, self.config.cycles_per_token.bit_length() - 1)
 
     def _decided(self, m, value, name):
@@ -120,9 +113,8 @@ class AccumulateCore(wiring.Component):
         c = self.config
         m.submodules.state = state = self.state
         m.submodules.code_sums = code_sums = self.code_sums
-        value_sums = self.value_sums
-        if value_sums is not None:
-            m.submodules.value_sums = value_sums
+        value_term = self.value_term
+        value_term.add(m)
 
         # -- slots -------------------------------------------------------------------------------
         phase = Signal(range(c.cycles_per_token))
@@ -215,18 +207,7 @@ class AccumulateCore(wiring.Component):
         with m.If(go):
             m.d.sync += [has_key.eq(store), has_query.eq(query_go)]
 
-        value_blocks = data.ArrayLayout(signed(c.value_width), self.fold.output_lanes)
-        if c.is_serial:
-            m.submodules.values = queue = self.values
-            wiring.connect(m, wiring.flipped(self.elements), queue.write)
-            m.d.comb += [queue.follow.eq(key_go), queue.index.eq(steps.output_step)]
-            values = queue.element
-        else:  # the block of a step is always the lowest, with no choice between it and the lanes
-            values = operand.v.as_value()[: value_blocks.size]
-            values = Cat(values, C(0, value_blocks.size - len(values)))
-            if self.fold.output_steps > 1:
-                with m.If(steps.last & ~key_go):
-                    m.d.sync += operand.v.as_value().eq(operand.v.as_value() >> value_blocks.size)
+        values = self._values(m, operand, steps, key_go)
         code_lanes = self.code_fold.input_lanes
         m.d.comb += [
             state.accumulate.eq(steps.active & has_key),
@@ -236,15 +217,8 @@ class AccumulateCore(wiring.Component):
             code_sums.signs.eq(block_of(operand.code, code_steps.input_block, code_lanes)),
             code_sums.values[0].eq(1),
         ]
-        if value_sums is not None:
-            m.d.comb += [
-                # Replaced with a block's last row, when the query has had it all the time.
-                value_sums.address.eq(steps.output_step),
-                value_sums.accumulate.eq(steps.last & has_key),
-                value_sums.signs.eq(1),
-                value_sums.values.as_value().eq(values),
-            ]
-        for array in filter(None, (state, value_sums, code_sums)):
+        value_term.accumulate(m, steps, values, has_key)
+        for array in (state, *value_term.arrays, code_sums):
             m.d.comb += [array.first.eq(operand_first), array.read_bank.eq(query.bank)]
             if "write_bank" in array.signature.members:
                 m.d.comb += [array.last.eq(operand_last), array.write_bank.eq(operand_bank)]
@@ -255,7 +229,7 @@ class AccumulateCore(wiring.Component):
             m, "code_row", code_sums, self.similarity, code_steps, query_key.code, has_query
         )
         sums = self._sums(m, steps, signs, has_query)
-        offset_values = self._offset_values(m, query_key, steps)
+        offset_values = value_term.values(m, query_key, steps)
         self._results(m, steps, has_query, query, query_last, sums, offset_values)
         m.d.comb += [
             self.busy.accumulate_lanes.eq(state.accumulate),
@@ -264,8 +238,6 @@ class AccumulateCore(wiring.Component):
             self.busy.similarity_lanes.eq(code_steps.active & has_query),
             self.busy.offset_products.eq(steps.first & has_query),
         ]
-        if c.value_term == "sum":
-            m.d.comb += self.busy.value_sums.eq(steps.last & has_key)
         return m
 
     def _add_up(self, m, name, array, total, walk, code, has_query):
@@ -283,36 +255,27 @@ class AccumulateCore(wiring.Component):
             m.d.comb += getattr(total, member).eq(late)
         m.d.comb += total.row.eq(array.row)
 
-    # -- what depends on the form of the state ---------------------------------------------------
-
-    def _make_state(self):
-        """``state`` keeps S, ``value_sums`` V where there is one, ``value_sum`` adds up S."""
-        c, bits = self.config, self.bits
-        self.state = self._state()
-        self.value_sums = None
-        if c.value_term == "sum":
-            self.value_sums = StateArray(
-                depth=self.fold.output_steps,
-                input_lanes=1,
-                output_lanes=self.fold.output_lanes,
-                width=bits.plain_sum_width,
-                value_width=c.value_width,
-                banks=self.banks,
-                serial=c.is_serial,
-            )
-        self.value_sum = SignedSum(self.fold, bits.row_width, bits.value_sum_width)
+    # -- how S is kept and queried ---------------------------------------------------------------
 
     def _state(self):
         """What keeps S."""
-        return StateArray(
-            depth=self.fold.steps,
-            input_lanes=self.fold.input_lanes,
-            output_lanes=self.fold.output_lanes,
-            width=self.bits.state_width,
-            value_width=self.config.value_width,
-            banks=self.banks,
-            serial=self.config.is_serial,
-        )
+        raise NotImplementedError
+
+    def _walk_state(self, m, state, steps, sequences, code, query):
+        """Lead ``state`` through the steps of a slot; ``code`` is accumulated.
+
+        Returns the signs of all rows to be added up for the code ``query``.
+        """
+        raise NotImplementedError
+
+    def _values(self, m, operand, steps, key_go):
+        """Values of a step's block: the lowest, so that the lanes need no multiplexer."""
+        lanes, width = self.fold.output_lanes, self.config.value_width
+        values = operand.v.as_value()[: lanes * width]
+        if self.fold.output_steps > 1:
+            with m.If(steps.last & ~key_go):
+                m.d.sync += operand.v.as_value().eq(operand.v.as_value() >> lanes * width)
+        return Cat(values, C(0, lanes * width - len(values)))
 
     def _key_waits(self, sequences, state):
         """A key is on offer that ``state`` has room for."""
@@ -322,36 +285,11 @@ class AccumulateCore(wiring.Component):
         """The oldest sequence can be queried."""
         return sequences.waiting
 
-    def _walk_state(self, m, state, steps, sequences, code, query):
-        """Lead ``state`` through the steps of a slot; ``code`` is accumulated.
-
-        Returns the signs of all rows to be added up for the code ``query``.
-        """
-        m.d.comb += [
-            state.address.eq(steps.step),
-            state.signs.eq(block_of(code, steps.input_block, self.fold.input_lanes)),
-        ]
-        return query
-
     def _sums(self, m, steps, signs, has_query):
         """Rows of the state added up with ``signs``; ``sum_time`` after a block's last step."""
         m.submodules.value_sum = self.value_sum
         self._add_up(m, "row", self.state, self.value_sum, steps, signs, has_query)
         return self.value_sum.sums
-
-    @property
-    def offset_time(self):
-        """Cycles from a step to the values by which its offset is multiplied."""
-        return (self.state if self.value_sums is None else self.value_sums).latency
-
-    def _offset_values(self, m, query_key, steps):
-        """V, or the token's own values, of a step's block; ``offset_time`` after it."""
-        if self.value_sums is not None:
-            return self.value_sums.row
-        c = self.config
-        blocks = data.ArrayLayout(signed(c.value_width), self.fold.output_lanes)
-        own = block_of(query_key.v, steps.output_block, blocks.size)
-        return data.View(blocks, delay(m, own, self.offset_time, name="own_values"))
 
     def _ring(self, m, store, key, sequences, pop, stored):
         """What waits between key and query pass: codes, and values where a token's own is needed.
@@ -360,10 +298,8 @@ class AccumulateCore(wiring.Component):
         next until the next pop.
         """
         depth = self.config.ring_tokens
-        fields = {"code": self.config.code_bits}
-        if self.config.value_term == "own":
-            fields["v"] = key.v.as_value().shape()
-        entry = data.StructLayout(fields)
+        fields = ("code", *self.value_term.ring_fields)
+        entry = data.StructLayout({name: Value.cast(key[name]).shape() for name in fields})
         # Read ahead, no entry counts that is written in the same cycle: no bypass need be mapped.
         attrs = {"no_rw_check": 1} if self.lead else {}
         m.submodules.ring = ring = memory.Memory(shape=entry, depth=depth, init=[], attrs=attrs)
@@ -425,11 +361,10 @@ class AccumulateCore(wiring.Component):
 
         block = self.blocks.payload
         m.d.comb += block.denominator.eq(denominator)
-        row_offset = delay(m, query.offset, self.offset_time + 1, name="row_offset")
-        wait = self.sum_time - self.offset_time - 2
-        lags = columns(self.config)
-        offsets = delays(m, row_offset, len(lags) - 1, name="column_offset")
-        for lane, offset in ((i, offsets[lag]) for lag, lanes in enumerate(lags) for i in lanes):
+        row_offset = delay(m, query.offset, self.value_term.latency + 1, name="row_offset")
+        wait = self.sum_time - self.value_term.latency - 2
+        offsets = delays(m, row_offset, max(self.lags), name="column_offset")
+        for lane, offset in enumerate(offsets[lag] for lag in self.lags):
             value = register(m, offset_values[lane], name=f"offset_operand_{lane}")
             offset_term = register(m, value * offset, name=f"offset_value_{lane}")
             offset_term = delay(m, offset_term, wait, name=f"offset_value_{lane}")

@@ -1,15 +1,17 @@
 # amaranth: UnusedElaboratable=no
 """From the numerators and the denominator of a token to its quotients."""
 
+from itertools import groupby
+
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ecoformer.hw.attention.systolic_array import columns
 from ecoformer.hw.lib.divider import Divider
 from ecoformer.hw.lib.pipeline import delay, delays
 from ecoformer.hw.stream.payloads import Block, Busy, Quotients
 from ecoformer.spec.arithmetic import Arithmetic
+from ecoformer.spec.config import Config
 from ecoformer.spec.units import normaliser_units
 
 __all__ = ["Normaliser"]
@@ -25,6 +27,9 @@ class Normaliser(wiring.Component):
     Parameters
     ----------
     config : Config
+    lags : list of int
+        Of each numerator, the cycles by which it trails the denominator: 0, 1, … without a gap, in
+        ascending order.
 
     Members
     -------
@@ -35,10 +40,11 @@ class Normaliser(wiring.Component):
         The first stage makes a digit. The others do the same, later.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config, lags: list[int] | None = None):
         self.config = config
         self.interval = config.state_fold.input_steps
-        self.columns = columns(config)
+        lags = lags or [0] * config.state_fold.output_lanes
+        self.columns = [list(lanes) for _, lanes in groupby(range(len(lags)), lags.__getitem__)]
         bits = Arithmetic(config)
         self.dividers = [
             Divider(
@@ -61,7 +67,7 @@ class Normaliser(wiring.Component):
         )
 
     @property
-    def latency(self):
+    def latency(self) -> int:
         """That of a divider, whose last column is late."""
         return self.dividers[0].latency + len(self.columns) - 1
 

@@ -14,12 +14,13 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ecoformer.hw.attention.pairwise import send_blocks, weighted_sums
+from ecoformer.hw.attention.quadratic import QuadraticCore
 from ecoformer.hw.attention.sequences import Sequence, SequenceQueue
 from ecoformer.hw.lib.pipeline import adder_tree, delay, register, tree_latency
 from ecoformer.hw.lib.table import Table
-from ecoformer.hw.stream.payloads import core_signature, key_shape
+from ecoformer.hw.stream.payloads import key_shape
 from ecoformer.spec.arithmetic import KERNEL_INDEX_BITS, KERNEL_WIDTH, Arithmetic, exponential_table
+from ecoformer.spec.config import Config
 
 __all__ = ["Scan", "SoftmaxCore"]
 
@@ -106,43 +107,36 @@ def bank_base(config, bank):
     return base
 
 
-class SoftmaxCore(wiring.Component):
+class SoftmaxCore(QuadraticCore):
     """Σ_j w_ij·v_j over Σ_j w_ij with w_ij = e^(s_ij - max) by table; N cycles per query.
 
     A query begins with its own token, so that one read port serves queries and keys. Scores wait in
     one of two halves of a memory for their maximum. A sequence is left, and the next one begun,
-    when the last of its queries has been weighted. ``latency`` is from ``launch`` to the first
-    block of a sequence of one token; N tokens take 2·(N - 1) cycles more.
-
-    Parameters
-    ----------
-    config : Config
+    when the last of its queries has been weighted. The first block of a query of N tokens leaves
+    2·(N - 1) cycles later than that of a single token.
     """
 
-    lead = pause = 0  # as in AccumulateCore
     WEIGHTING = 9
     """Cycles from the address of a score to its products: memory, register, difference, scaled,
     shifted, limited, table and product."""
 
-    def __init__(self, config):
-        self.config = config
+    def __init__(self, config: Config, upstream: int = 1):
+        super().__init__(config, upstream)
         self.bits = Arithmetic(config)
-        super().__init__(core_signature(config))
+
+    @classmethod
+    def fits(cls, config: Config) -> bool:
+        return config.dataflow == "softmax"
 
     @property
-    def score_time(self):
+    def score_time(self) -> int:
         """Cycles from the address of a key to its score: memory, register, product, sum."""
         return 3 + tree_latency(self.config.head_dim)
 
     @property
-    def latency(self):
+    def latency(self) -> int:
         """Launch, score, its half is full, weighting, sum, block."""
         return 1 + self.score_time + 2 + self.WEIGHTING + 2
-
-    @property
-    def interval(self):
-        """Least cycles between two launches."""
-        return self.config.state_fold.steps + 2
 
     def elaborate(self, platform):
         m = Module()
@@ -308,7 +302,7 @@ class SoftmaxCore(wiring.Component):
 
     def _weigh(self, m, scan, weighed, limit, stored, values):
         """Weights by table; sums of weights and of weighted values, in blocks."""
-        c, bits = self.config, self.bits
+        bits = self.bits
         sequence = weighed.sequence
         score = register(m, stored, name="stored_score")
         difference = register(
@@ -331,8 +325,8 @@ class SoftmaxCore(wiring.Component):
         first = delay(m, scan.first, time, name="first")
         valid = delay(m, scan.active, time, name="valid", reset=True)
         last = delay(m, scan.last, time + 1, name="last", reset=True)
-        sums, denominator = weighted_sums(m, c, weight, weight, value, first, valid)
-        m.d.comb += [self.busy.scale_product.eq(scan.active), self.busy.weighted_sums.eq(valid)]
+        sums, denominator = self._weighted_sums(m, weight, weight, value, first, valid)
+        m.d.comb += self.busy.scale_product.eq(scan.active)
         tag = {
             name: delay(m, source, time + 1, name=f"tag_{name}")
             for name, source in (
@@ -341,4 +335,4 @@ class SoftmaxCore(wiring.Component):
                 ("error", sequence.error),
             )
         }
-        send_blocks(m, c, self.blocks, last, sums, denominator, tag)
+        self._send_blocks(m, last, sums, denominator, tag)

@@ -23,27 +23,13 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.hw.attention.state import StateArray
-from ecoformer.hw.lib.grid import blocks
+from ecoformer.hw.lib.grid import split_range
 from ecoformer.hw.lib.pipeline import delay, delays, register, signed_tree, tree_latency
 
-__all__ = ["ROWS", "SystolicArray", "columns", "is_systolic"]
+__all__ = ["SystolicArray"]
 
 ROWS, COLUMNS = 4, 8
 """Of a cell: it takes some hundred tiles, so that the way through one is a fraction of a cycle."""
-
-
-def is_systolic(config):
-    """Whether the state of the engine is a `SystolicArray`."""
-    return config.dataflow == "accumulate" and config.is_full_rate
-
-
-def columns(config):
-    """Value lanes of every column of cells, list of range; one of all lanes where there are none.
-
-    Numerators and quotients of column g come g cycles later than those of column 0.
-    """
-    lanes = config.state_fold.output_lanes
-    return blocks(lanes, COLUMNS if is_systolic(config) else lanes)
 
 
 class SystolicArray(wiring.Component):
@@ -82,8 +68,8 @@ class SystolicArray(wiring.Component):
         self.result_width = result_width
         self.plain_width = plain_width
         self.banks = banks
-        self.rows = blocks(inputs, ROWS)
-        self.columns = blocks(outputs, COLUMNS)
+        self.rows = split_range(inputs, ROWS)
+        self.columns = split_range(outputs, COLUMNS)
         plain = {}
         if plain_width is not None:
             plain["plain"] = Out(data.ArrayLayout(signed(plain_width), outputs))

@@ -59,7 +59,7 @@ def manifest(config, name="ecoformer_engine"):
         "units": {unit: asdict(what) for unit, what in units(config).items()},
         "set_switch_cycles": SET_SWITCH_CYCLES,
     }
-    if config.dataflow in ("accumulate", "bucketed"):
+    if top.engine.datapath.full_rate_tokens is not None:
         description["cycles"] = {
             "per_token": config.steady_cycles,
             "full_rate_tokens": top.engine.datapath.full_rate_tokens,

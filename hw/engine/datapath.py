@@ -6,13 +6,8 @@ from amaranth.lib import memory
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import connect
 
-from ecoformer.hw.attention.bucketed import BucketedCore
-from ecoformer.hw.attention.linear import AccumulateCore
+from ecoformer.hw.attention.cores import core_class
 from ecoformer.hw.attention.normaliser import Normaliser
-from ecoformer.hw.attention.softmax import SoftmaxCore
-from ecoformer.hw.attention.systolic import SystolicCore
-from ecoformer.hw.attention.systolic_array import is_systolic
-from ecoformer.hw.attention.xnor import XnorCore
 from ecoformer.hw.hash.families import hash_unit
 from ecoformer.hw.hash.unit import WAITING
 from ecoformer.hw.lib.pipeline import delay
@@ -25,21 +20,11 @@ from ecoformer.spec.arithmetic import SHIFT_WIDTH
 from ecoformer.spec.memory_map import Layout
 from ecoformer.spec.units import units
 
-__all__ = ["Datapath", "core_class"]
-
-CORES = {
-    "accumulate": AccumulateCore, "xnor": XnorCore, "bucketed": BucketedCore,
-    "softmax": SoftmaxCore,
-}  # fmt: skip
+__all__ = ["Datapath"]
 
 PROBE = {"keep": 1}
 """Attribute of what only benches read. It brings a signal into the Verilog and no further: there it
 is logic without a use, which costs nothing."""
-
-
-def core_class(config):
-    """The attention core that an engine has."""
-    return SystolicCore if is_systolic(config) else CORES[config.dataflow]
 
 
 class Datapath:
@@ -64,11 +49,10 @@ class Datapath:
         self.slots = config.parameter_sets + 1
         self.scalars = ParameterMemory(Layout(config).regions["scalars"], self.slots)
         self.hashing = hash_unit(config, self.slots)
-        waiting = (self.hashing.depth + WAITING,) if config.is_serial else ()
-        self.core = core_class(config)(config, *waiting)
-        self.normaliser = Normaliser(config)
+        self.core = core_class(config)(config, self.hashing.depth + WAITING)
+        self.normaliser = Normaliser(config, self.core.lags)
         self.collector = Collector(
-            config, self.core.latency + self.normaliser.latency, self.core.interval,
+            config, self.core.latency + self.normaliser.latency, self.core.initiation_interval,
             waiting=config.waiting_tokens,
         )  # fmt: skip
         self.homes = [self.scalars, self.hashing]
@@ -118,7 +102,7 @@ class Datapath:
         ]
         if self.config.is_serial:
             connect(m, x, self.hashing.elements)
-            connect(m, v, self.core.elements)
+            connect(m, v, self.core.keys.v)
         self._join(m, tokens)
 
     def _join(self, m, tokens):

@@ -6,9 +6,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ecoformer.hw.attention.systolic_array import ROWS
 from ecoformer.hw.lib.element_queue import ElementQueue, ElementWrite
-from ecoformer.hw.lib.grid import blocks
+from ecoformer.hw.lib.grid import split_range
 from ecoformer.hw.lib.matrix_vector import MatrixVector
 from ecoformer.hw.lib.pipeline import block_of, delay, delays, register
 from ecoformer.hw.lib.steps import Steps
@@ -19,6 +18,8 @@ from ecoformer.spec.memory_map import Layout
 
 __all__ = ["Projection"]
 
+ROWS = 4
+"""Rows that a vector reaches at the same time, at a token every cycle."""
 HOP = 3
 """Cycles from some rows to the next, where a vector travels."""
 
@@ -61,7 +62,7 @@ class Projection(wiring.Component):
         self.fold = config.projection_fold
         # At a token every cycle the vector travels from some rows to the next, which may be far.
         rows = self.fold.output_lanes
-        self.parts = blocks(rows, ROWS if config.is_full_rate else rows)
+        self.parts = split_range(rows, ROWS if config.is_full_rate else rows)
         self.products = [
             MatrixVector(
                 self.fold.input_lanes, len(part), element, self.bits.projection_width,

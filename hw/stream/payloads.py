@@ -1,15 +1,13 @@
-"""What travels between the units: hashed tokens, blocks of sums, and the ports of a core."""
+"""What travels between the units: hashed tokens, blocks of sums, blocks of quotients."""
 
 from amaranth import *
-from amaranth.lib import data, stream
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data
 
-from ecoformer.hw.lib.element_queue import ElementWrite
+from ecoformer.hw.stream.vectors import VectorStream, whole_vectors
 from ecoformer.spec.arithmetic import SCALE_WIDTH, SHIFT_WIDTH, Arithmetic
-from ecoformer.spec.units import core_units
 
 __all__ = [
-    "Block", "Busy", "Key", "Quotients", "Tag", "core_scalars", "core_signature", "key_shape",
+    "Block", "Busy", "Key", "KeyStream", "Quotients", "Tag", "core_scalars", "key_shape",
 ]
 
 
@@ -35,31 +33,36 @@ class Tag(data.StructLayout):
 
 
 class Key(data.StructLayout):
-    """A hashed token: code, values and the scalars of its set.
-
-    In a serial engine the values come beside it, element by element (:mod:`hw.lib.element_queue`).
+    """A hashed token: code, values v and the scalars of its set.
 
     A token with ``tag.error`` ends a bad packet: everything of that packet is dropped and one
     result with the error bit takes its place.
     """
 
     def __init__(self, config):
-        values = data.ArrayLayout(signed(config.value_width), config.value_dim)
         super().__init__(
             {
                 "code": config.key_width,
-                **({} if config.is_serial else {"v": values}),
+                **whole_vectors(config, _values(config)),
                 **core_scalars(config),
                 "tag": Tag(config),
             }
         )
 
 
+class KeyStream(VectorStream):
+    """Hashed tokens, as attention cores take them."""
+
+    def __init__(self, config):
+        super().__init__(Key(config), _values(config))
+
+
+def _values(config):
+    return {"v": data.ArrayLayout(signed(config.value_width), config.value_dim)}
+
+
 class Block(data.StructLayout):
     """A few numerators of one token with its denominator; ``final`` marks the token's last.
-
-    At a token every cycle numerators come later than the rest, by their column of cells
-    (:func:`hw.attention.systolic_array.columns`).
     """
 
     def __init__(self, config):
@@ -99,24 +102,3 @@ class Busy(data.StructLayout):
 
     def __init__(self, units):
         super().__init__(dict.fromkeys(units, 1))
-
-
-def core_signature(config):
-    """Ports that every attention core has, whatever its dataflow.
-
-    keys : hashed tokens in; ready only with a token that is valid.
-    grant : a result token may be started in this cycle; once given it stays until a launch.
-    launch : one was started.
-    blocks : its blocks, ``state_fold.input_steps`` cycles apart; cannot be held back.
-    elements : the values of every token, before its key; in a serial engine.
-    busy : which of its units work.
-    """
-    elements = ElementWrite(config.value_dim, signed(config.value_width))
-    return {
-        **({"elements": In(elements)} if config.is_serial else {}),
-        "keys": In(stream.Signature(Key(config))),
-        "grant": In(1),
-        "launch": Out(1),
-        "blocks": Out(stream.Signature(Block(config), always_ready=True)),
-        "busy": Out(Busy(core_units(config))),
-    }

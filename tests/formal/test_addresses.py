@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 from amaranth.hdl import Cat, Signal
 
-from ecoformer.hw.engine.datapath import core_class
+from ecoformer.hw.attention.cores import core_class
 from ecoformer.hw.lib.steps import Steps
 from tests.formal.claims import obeys
 from tests.formal.configs import NAMES, TINY, named

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from amaranth.hdl import Mux, Signal, signed
 
+from ecoformer.hw.attention.cores import core_class
 from ecoformer.hw.attention.sequences import SequenceQueue
-from ecoformer.hw.engine.datapath import core_class
 from tests.formal.claims import buffers_never_overflow, count, obeys, taken
 from tests.formal.configs import FULL_RATE, TINY
 from tests.formal.prover import Bench

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ecoformer.golden.integer.attention import accumulate, query
-from ecoformer.hw.engine.datapath import core_class
+from ecoformer.hw.attention.cores import core_class
 from ecoformer.sim.stimulus import PATTERNS
 from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.config import Config
