@@ -67,8 +67,8 @@ async def run_job(dut):
         source.selected = 0
         tasks.append(cocotb.start_soon(select(port, source, users.tolist())))
     codes, cycles, busy, worked = await stream(
-        dut, source, sink, homes=homes(dut, config), trace=settings["trace"], packets=len(users),
-        patience=settings["patience"], progress=folder / "progress",
+        dut, source, sink, datapaths=find_datapaths(dut, config), trace=settings["trace"],
+        packets=len(users), patience=settings["patience"], progress=folder / "progress",
     )  # fmt: skip
     for task in tasks:
         if task.done():
@@ -164,15 +164,17 @@ async def shadow_free(port):
     raise TimeoutError("STATUS bit 1 stays 0: the shadow set never becomes free")
 
 
-def homes(dut, config):
-    """Where the probes are of what every engine does; nowhere in a netlist."""
+def find_datapaths(dut, config):
+    """The datapaths, which hold the probes; none in a netlist."""
     engine = getattr(dut, "engine", None)
-    if engine is None or config.engines == 1:
-        return [] if engine is None else [engine]
-    return [engine[f"worker_{i}"] for i in range(config.engines)]
+    if engine is None:
+        return []
+    if config.engines == 1:
+        return [engine.datapath]
+    return [engine.datapath[f"worker_{i}"].datapath for i in range(config.engines)]
 
 
-async def stream(dut, source, sink, *, homes, trace, packets, patience, progress):
+async def stream(dut, source, sink, *, datapaths, trace, packets, patience, progress):
     """Send and receive until every packet is answered or nothing has moved for ``patience`` cycles.
 
     Returns
@@ -187,11 +189,11 @@ async def stream(dut, source, sink, *, homes, trace, packets, patience, progress
         Cycles of all engines by the word of the probe that tells which units work: all of them, and
         those of the steady part. None where the design has no such probe, as a netlist.
     """
-    codes, busy = [[] for _ in homes] if trace else [], 0
+    codes, busy = [[] for _ in datapaths] if trace else [], 0
     traced = [
-        (home.trace_valid, home.trace_code, into) for home, into in zip(homes, codes)
+        (path.trace_valid, path.trace_code, into) for path, into in zip(datapaths, codes)
     ]
-    probes = [home.trace_busy for home in homes if hasattr(home, "trace_busy")]
+    probes = [path.trace_busy for path in datapaths if hasattr(path, "trace_busy")]
     worked = [Counter(), Counter()] if probes else None
     edge = RisingEdge(dut.aclk)
     source.start()

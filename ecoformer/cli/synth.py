@@ -25,7 +25,7 @@ __all__ = ["command"]
 
 EPILOG = "Example: ecoformer synth engine --seeds 1,2,3   Then: read engine/synth-ecp5/synth.json"
 MARK = "synth.json"
-SHOWN_DEPTH = 3
+SHOWN_DEPTH = 4
 SHOWN_SHARE = 0.01
 """The table leaves out units below this share of the LUTs and of the flip-flops."""
 

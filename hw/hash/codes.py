@@ -5,6 +5,7 @@ from amaranth import *
 from ecoformer.hw.hash.unit import HashUnit
 from ecoformer.hw.lib.pipeline import delay
 from ecoformer.hw.parameters.memory import ParameterMemory
+from ecoformer.spec.config import Config
 
 __all__ = ["CodeInput"]
 
@@ -13,6 +14,10 @@ class CodeInput(HashUnit):
     """No hash: the host sends the codes, or the tokens are compared. A `HashUnit` otherwise."""
 
     pipeline_latency = ParameterMemory.LATENCY
+
+    @classmethod
+    def fits(cls, config: Config) -> bool:
+        return not config.is_hashed
 
     def pipeline(self, m, start):
         """The code itself, when the token's other parameters are there too."""

@@ -4,21 +4,28 @@
 from amaranth import *
 from amaranth.lib.wiring import connect, flipped
 
-from ecoformer.hw.hash.projection import Projection
+from ecoformer.hw.hash.projection import Projection, SerialProjection
 from ecoformer.hw.hash.unit import WAITING, HashUnit
+from ecoformer.spec.config import Config
 
-__all__ = ["LinearHash"]
+__all__ = ["LinearHash", "SerialLinearHash"]
 
 
 class LinearHash(HashUnit):
     """sign(W·x - t); without a multiplier where the weights need none. A `HashUnit` otherwise."""
 
-    def __init__(self, config, slots):
-        self.projection = Projection(config, slots, signed(config.token_width), WAITING)
+    projection_class = Projection
+
+    def __init__(self, config: Config, slots: int):
         super().__init__(config, slots)
+        self.projection = self.projection_class(config, slots, signed(config.token_width), WAITING)
+
+    @classmethod
+    def fits(cls, config: Config) -> bool:
+        return config.hash == "linear"
 
     @property
-    def pipeline_latency(self):
+    def pipeline_latency(self) -> int:
         return self.projection.latency
 
     def pipeline(self, m, start):
@@ -29,8 +36,22 @@ class LinearHash(HashUnit):
             projection.slot.eq(self.i.payload.slot),
             self.busy.projection_products.eq(projection.active),
         ]
-        if self.config.is_serial:
-            connect(m, flipped(self.elements), projection.elements)
-        else:
-            m.d.comb += projection.vector.eq(self.i.payload.x.as_value())
+        self._project(m)
         return projection.done, projection.code
+
+    def _project(self, m):
+        """Give the token's elements to the projection."""
+        m.d.comb += self.projection.vector.eq(self.i.payload.x.as_value())
+
+
+class SerialLinearHash(LinearHash):
+    """`LinearHash` of elements that come one at a time."""
+
+    projection_class = SerialProjection
+
+    @classmethod
+    def fits(cls, config: Config) -> bool:
+        return super().fits(config) and config.is_serial
+
+    def _project(self, m):
+        connect(m, flipped(self.i.x), self.projection.elements)

@@ -2,6 +2,7 @@
 """The projection that ends a hash: matrix times vector, each result compared with its threshold."""
 
 from amaranth import *
+from amaranth.hdl import ShapeLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -14,9 +15,10 @@ from ecoformer.hw.lib.steps import Steps
 from ecoformer.hw.parameters.memory import ParameterMemory
 from ecoformer.hw.parameters.write_port import ParameterWrite
 from ecoformer.spec.arithmetic import Arithmetic
+from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import Layout
 
-__all__ = ["Projection"]
+__all__ = ["Projection", "SerialProjection"]
 
 ROWS = 4
 """Rows that a vector reaches at the same time, at a token every cycle."""
@@ -38,7 +40,7 @@ class Projection(wiring.Component):
     element : Shape
         Of one vector element.
     vectors : int
-        Vectors that may be coming or waiting at once, where they come element by element.
+        Vectors that may be coming or waiting at once, where they come serially.
 
     Members
     -------
@@ -46,8 +48,6 @@ class Projection(wiring.Component):
     start : ``In(1)``
     slot, vector : ``In``
         Taken with ``start``.
-    elements : ``In(ElementWrite)``
-        Instead of ``vector`` in a serial engine; the oldest not yet used is taken.
     done : ``Out(1)``
     code : ``Out(b)``
         Bit r is 1 where the projection on row r reaches its threshold; valid with ``done``.
@@ -55,7 +55,7 @@ class Projection(wiring.Component):
         A step is worked on.
     """
 
-    def __init__(self, config, slots, element, vectors):
+    def __init__(self, config: Config, slots: int, element: ShapeLike, vectors: int = 1):
         self.config = config
         self.slots = slots
         self.bits = Arithmetic(config)
@@ -70,16 +70,11 @@ class Projection(wiring.Component):
             )
             for part in self.parts
         ]  # fmt: skip
-        if config.is_serial:
-            self.queue = ElementQueue(self.fold.inputs, element, vectors)
-            vector = {"elements": In(ElementWrite(self.fold.inputs, element))}
-        else:
-            vector = {"vector": In(self.fold.inputs * Shape.cast(element).width)}
         super().__init__(
             {
                 "write": In(ParameterWrite(slots)),
                 "start": In(1),
-                **vector,
+                **self._input(element, vectors),
                 "slot": In(ceil_log2(slots)),
                 "done": Out(1),
                 "code": Out(config.code_bits),
@@ -88,7 +83,7 @@ class Projection(wiring.Component):
         )
 
     @property
-    def latency(self):
+    def latency(self) -> int:
         """Cycles from ``start`` to ``done``: steps, memory, product, comparison, collection."""
         before_travel = self.fold.steps + ParameterMemory.LATENCY + self.products[0].latency + 2
         return before_travel + self._travel
@@ -166,15 +161,34 @@ class Projection(wiring.Component):
         )
         return register(m, Cat(~difference[-1] for difference in differences), name=f"bits_{index}")
 
+    def _input(self, element, vectors):
+        """The port by which vectors come."""
+        return {"vector": In(self.fold.inputs * Shape.cast(element).width)}
+
     def _block(self, m, steps):
         """The vector's elements of a step, a cycle later."""
-        if self.config.is_serial:
-            m.submodules.queue = queue = self.queue
-            wiring.connect(m, wiring.flipped(self.elements), queue.write)
-            m.d.comb += [queue.follow.eq(self.start), queue.index.eq(steps.input_step)]
-            return queue.element
         vector = Signal(len(self.vector), reset_less=True)
         with m.If(self.start | self.config.is_full_rate):
             m.d.sync += vector.eq(self.vector)
         width = self.fold.input_lanes * self.products[0].element.width
         return register(m, block_of(vector, steps.input_block, width), name="vector_block")
+
+
+class SerialProjection(Projection):
+    """`Projection` of vectors that come element by element and wait in block RAM.
+
+    Members
+    -------
+    elements : ``In(ElementWrite)``
+        Instead of ``vector``; ``start`` takes the oldest that was not taken yet.
+    """
+
+    def _input(self, element, vectors):
+        self.queue = ElementQueue(self.fold.inputs, element, vectors)
+        return {"elements": In(ElementWrite(self.fold.inputs, element))}
+
+    def _block(self, m, steps):
+        m.submodules.queue = queue = self.queue
+        wiring.connect(m, wiring.flipped(self.elements), queue.write)
+        m.d.comb += [queue.follow.eq(self.start), queue.index.eq(steps.input_step)]
+        return queue.element

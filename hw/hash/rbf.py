@@ -5,17 +5,17 @@ They work on consecutive tokens at the same time, on a fixed schedule:
 
     squared norm and its reciprocal root ─► dot products ─► kernel table ─► projection
 
-The dot products run so far behind the norm (``KernelHash.dot_lag``) that they meet its root at the
+The dot products run so far behind the norm (``RbfHash.dot_lag``) that they meet its root at the
 kernel stage without a buffer.
 """
 
 from amaranth import *
 from amaranth.lib import data
-from amaranth.lib.wiring import In, connect, flipped
+from amaranth.lib.wiring import connect, flipped
 from amaranth.utils import ceil_log2
 
 from ecoformer.hw.hash.kernel import KernelLane, RootUnit
-from ecoformer.hw.hash.projection import Projection
+from ecoformer.hw.hash.projection import Projection, SerialProjection
 from ecoformer.hw.hash.unit import WAITING, HashUnit
 from ecoformer.hw.lib.element_queue import ElementQueue
 from ecoformer.hw.lib.matrix_vector import MatrixVector
@@ -23,11 +23,12 @@ from ecoformer.hw.lib.pipeline import adder_tree, block_of, delay, register, tre
 from ecoformer.hw.lib.steps import Steps
 from ecoformer.hw.parameters.memory import ParameterMemory
 from ecoformer.spec.arithmetic import KERNEL_WIDTH, SHIFT_WIDTH
+from ecoformer.spec.config import Config
 
-__all__ = ["KernelHash"]
+__all__ = ["RbfHash", "SerialRbfHash"]
 
 
-class KernelHash(HashUnit):
+class RbfHash(HashUnit):
     """The kernelized hash. A `HashUnit` otherwise.
 
     Members
@@ -36,8 +37,11 @@ class KernelHash(HashUnit):
         Scalar parameter of the token on ``i``, sampled when its memory has answered.
     """
 
-    def __init__(self, config, slots):
-        super().__init__(config, slots, {"shift": In(SHIFT_WIDTH)})
+    scalars = {"shift": SHIFT_WIDTH}
+    projection_class = Projection
+
+    def __init__(self, config: Config, slots: int):
+        super().__init__(config, slots)
         dot = config.dot_fold
         # Block, operand, square, sum, norm.
         self.norm_latency = 3 + tree_latency(dot.input_lanes) + 1
@@ -45,15 +49,19 @@ class KernelHash(HashUnit):
             dot.input_lanes, dot.output_lanes, signed(config.token_width), self.bits.dot_width,
             self.bits.weights,
         )  # fmt: skip
-        self.projection = Projection(config, slots, unsigned(KERNEL_WIDTH), 2)
+        self.projection = self.projection_class(config, slots, unsigned(KERNEL_WIDTH), 2)
+
+    @classmethod
+    def fits(cls, config: Config) -> bool:
+        return config.hash == "rbf"
 
     @property
-    def dot_lag(self):
+    def dot_lag(self) -> int:
         """Cycles the dot products run behind the norm, to meet its reciprocal root."""
         return RootUnit.LATENCY + self.norm_latency - self.dots.latency
 
     @property
-    def pipeline_latency(self):
+    def pipeline_latency(self) -> int:
         layout, dot = self.layout, self.config.dot_fold
         dots = dot.steps + self.dot_lag + self.dots.latency
         kernel = layout.kernel_block_steps + ParameterMemory.LATENCY + KernelLane.LATENCY + 1
@@ -90,18 +98,7 @@ class KernelHash(HashUnit):
         ]
 
         layout = data.ArrayLayout(signed(c.token_width), fold.input_lanes)
-        if c.is_serial:
-            m.submodules.tokens = tokens = ElementQueue(
-                c.head_dim, signed(c.token_width), WAITING
-            )
-            connect(m, flipped(self.elements), tokens.write)
-            m.d.comb += [tokens.follow.eq(start), tokens.index.eq(steps.input_step)]
-            block = tokens.element
-        else:
-            block = register(
-                m, block_of(token.x.as_value(), steps.input_block, layout.size), name="block"
-            )
-        block = data.View(layout, block)
+        block = data.View(layout, self._block(m, start, token, steps, layout.size))
 
         # Squared norm, during the first output block.
         operands = [register(m, element, name=f"operand_{i}") for i, element in enumerate(block)]
@@ -193,21 +190,46 @@ class KernelHash(HashUnit):
         position = delay(m, row, travel, name="position")
         valid = delay(m, steps.active, travel, name="kernel_valid", reset=True)
         finished = delay(m, done, travel + 1, name="kernel_done", reset=True)
-        if self.config.is_serial:  # one lane, hence a row is an anchor
-            elements = self.projection.elements
-            m.d.comb += [
-                elements.enable.eq(valid),
-                elements.index.eq(position),
-                elements.data.eq(kernels[0]),
-                elements.done.eq(finished),
-            ]
-        else:
-            collected = Array(
-                Signal(KERNEL_WIDTH, name=f"collected_{j}", reset_less=True)
-                for j in range(self.config.anchors)
-            )
-            for anchor, (home, lane) in enumerate(layout.kernel_places):
-                with m.If(valid & (position == home)):
-                    m.d.sync += collected[anchor].eq(kernels[lane])
-            m.d.comb += self.projection.vector.eq(Cat(*collected))
+        self._project(m, kernels, valid, position, finished)
         return delay(m, slot, travel + 1, name="kernel_slot"), finished
+
+    def _block(self, m, start, token, steps, width):
+        """Elements of a step, a cycle later."""
+        return register(m, block_of(token.x.as_value(), steps.input_block, width), name="block")
+
+    def _project(self, m, kernels, valid, position, finished):
+        """Collect the ``kernels`` of every row and give them to the projection."""
+        collected = Array(
+            Signal(KERNEL_WIDTH, name=f"collected_{j}", reset_less=True)
+            for j in range(self.config.anchors)
+        )
+        for anchor, (row, lane) in enumerate(self.layout.kernel_places):
+            with m.If(valid & (position == row)):
+                m.d.sync += collected[anchor].eq(kernels[lane])
+        m.d.comb += self.projection.vector.eq(Cat(*collected))
+
+
+class SerialRbfHash(RbfHash):
+    """`RbfHash` of elements that come one at a time."""
+
+    projection_class = SerialProjection
+
+    @classmethod
+    def fits(cls, config: Config) -> bool:
+        return super().fits(config) and config.is_serial
+
+    def _block(self, m, start, token, steps, width):
+        element = signed(self.config.token_width)
+        m.submodules.tokens = tokens = ElementQueue(self.config.head_dim, element, WAITING)
+        connect(m, flipped(self.i.x), tokens.write)
+        m.d.comb += [tokens.follow.eq(start), tokens.index.eq(steps.input_step)]
+        return tokens.element
+
+    def _project(self, m, kernels, valid, position, finished):
+        elements = self.projection.elements  # one lane, hence a row is an anchor
+        m.d.comb += [
+            elements.enable.eq(valid),
+            elements.index.eq(position),
+            elements.data.eq(kernels[0]),
+            elements.done.eq(finished),
+        ]

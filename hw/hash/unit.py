@@ -7,11 +7,12 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ecoformer.hw.lib.element_queue import ElementWrite
 from ecoformer.hw.parameters.memory import ParameterMemory
 from ecoformer.hw.parameters.write_port import ParameterWrite
 from ecoformer.hw.stream.payloads import Busy, key_shape
+from ecoformer.hw.stream.vectors import VectorStream, whole_vectors
 from ecoformer.spec.arithmetic import Arithmetic
+from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import Layout
 from ecoformer.spec.units import hash_units
 
@@ -39,54 +40,55 @@ class HashUnit(wiring.Component):
     Members
     -------
     write : ``In(ParameterWrite)``
-    i : ``In(stream.Signature({x: what is hashed, slot}))``
-    elements : ``In(ElementWrite)``
-        The x of every token, before it is offered, in a serial engine; ``i`` has none then.
+    i : ``In(VectorStream({x, slot}))``
+        What is hashed, and its parameter slot.
     o : ``Out(stream.Signature(b))``
         Bit r is 1 where h_r = +1; or the token itself.
     busy : ``Out(Busy)``
         Which units of the family work.
     """
 
-    def __init__(self, config, slots, ports=None):
+    scalars: dict[str, int] = {}
+    """Scalar parameters that the unit takes, with their widths: ports of their names."""
+
+    def __init__(self, config: Config, slots: int):
         self.config = config
         self.slots = slots
         self.bits = Arithmetic(config)
         self.layout = Layout(config)
-        token = {"slot": ceil_log2(slots)}
-        elements = {}
-        if config.is_serial:
-            shape = signed(config.token_width)
-            elements["elements"] = In(ElementWrite(config.head_dim, shape))
-        else:
-            token = {"x": key_shape(config), **token}
+        x = {"x": key_shape(config)}
+        token = data.StructLayout({**whole_vectors(config, x), "slot": ceil_log2(slots)})
         super().__init__(
             {
                 "write": In(ParameterWrite(slots)),
-                "i": In(stream.Signature(data.StructLayout(token))),
-                **elements,
+                "i": In(VectorStream(token, x)),
                 "o": Out(stream.Signature(config.key_width)),
                 "busy": Out(Busy(hash_units(config))),
-                **(ports or {}),
+                **{name: In(width) for name, width in self.scalars.items()},
             }
         )
 
+    @classmethod
+    def fits(cls, config: Config) -> bool:
+        """Whether this is a unit for ``config``; of several, the registry takes the first."""
+        raise NotImplementedError
+
     @property
-    def pipeline_latency(self):
+    def pipeline_latency(self) -> int:
         """Cycles from taking a token to its finished code."""
         raise NotImplementedError
 
-    def pipeline(self, m, start):
+    def pipeline(self, m: Module, start: Value) -> tuple[Value, Value]:
         """Hash the token on ``i`` that ``start`` takes; returns the strobe and the code."""
         raise NotImplementedError
 
     @property
-    def latency(self):
+    def latency(self) -> int:
         """Cycles from taking a token to offering its code."""
         return self.pipeline_latency + BUFFER_LATENCY
 
     @property
-    def depth(self):
+    def depth(self) -> int:
         """Tokens that may be inside at once."""
         c = self.config
         return -(-self.latency // c.cycles_per_token) + 2 + c.is_full_rate
@@ -126,7 +128,7 @@ class HashUnit(wiring.Component):
         m.d.comb += [codes.w_en.eq(done), codes.w_data.eq(code)]
         return m
 
-    def memory(self, m, name):
+    def memory(self, m: Module, name: str) -> ParameterMemory:
         """The parameter memory ``name``, on the write port."""
         region = ParameterMemory(self.layout.regions[name], self.slots)
         m.submodules[name] = region

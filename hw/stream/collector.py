@@ -87,10 +87,14 @@ class Collector(wiring.Component):
             tag.eq(block.tag),
             end.eq(block.final),
         ]
+        fields = {
+            "elements": Cat(*elements),
+            "end": end,
+            "tag": tag,
+            "guarded": register(m, self.guarded, name="guarded_word"),
+        }
         m.d.comb += [
-            result.elements.as_value().eq(Cat(*elements)),
-            result.end.eq(end),
-            result.tag.eq(tag),
+            *(result[name].eq(fields[name]) for name in layout.members),
             buffer.w_en.eq(whole),
             buffer.w_data.eq(result),
             # A word that is not taken at once is kept: the way from the pins ends here.
@@ -104,8 +108,6 @@ class Collector(wiring.Component):
         m.d.sync += held.eq(self.o.valid & ~self.o.ready)
         with m.If(~held):
             m.d.sync += kept.eq(buffer.r_data)
-        if self.config.engines > 1:
-            m.d.comb += result.guarded.eq(register(m, self.guarded, name="guarded_word"))
         # A place is given back a cycle late, because the way from the pins is long.
         m.d.sync += free.eq(free - self.launch + delay(m, take, 1, name="taken", reset=True))
         return m

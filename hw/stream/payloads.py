@@ -2,12 +2,14 @@
 
 from amaranth import *
 from amaranth.lib import data
+from amaranth.utils import ceil_log2
 
 from ecoformer.hw.stream.vectors import VectorStream, whole_vectors
 from ecoformer.spec.arithmetic import SCALE_WIDTH, SHIFT_WIDTH, Arithmetic
 
 __all__ = [
-    "Block", "Busy", "Key", "KeyStream", "Quotients", "Tag", "core_scalars", "key_shape",
+    "Block", "Busy", "Key", "KeyStream", "Quotients", "Tag", "Token", "TokenStream", "core_scalars",
+    "key_shape",
 ]
 
 
@@ -30,6 +32,26 @@ class Tag(data.StructLayout):
 
     def __init__(self, config):
         super().__init__({"user": config.tuser_width, "last": 1, "error": 1})
+
+
+class Token(data.StructLayout):
+    """A token with its parameter slot; with ``tag.error``, only the end of a bad packet."""
+
+    def __init__(self, config):
+        super().__init__(
+            {
+                **whole_vectors(config, _elements(config)),
+                "slot": ceil_log2(config.parameter_sets + 1),
+                "tag": Tag(config),
+            }
+        )
+
+
+class TokenStream(VectorStream):
+    """Tokens with their x and v, as they come from the receiver."""
+
+    def __init__(self, config):
+        super().__init__(Token(config), _elements(config))
 
 
 class Key(data.StructLayout):
@@ -55,6 +77,10 @@ class KeyStream(VectorStream):
 
     def __init__(self, config):
         super().__init__(Key(config), _values(config))
+
+
+def _elements(config):
+    return {"x": key_shape(config), **_values(config)}
 
 
 def _values(config):

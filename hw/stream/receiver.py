@@ -5,11 +5,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ecoformer.hw.lib.element_queue import ElementWrite
-from ecoformer.hw.stream.payloads import Tag, key_shape
+from ecoformer.hw.stream.payloads import TokenStream
+from ecoformer.spec.config import Config
 from ecoformer.spec.registers import Error
 
-__all__ = ["InputBeat", "Receiver", "Token"]
+__all__ = ["InputBeat", "Receiver", "SerialReceiver", "receiver_class"]
 
 
 class InputBeat(data.StructLayout):
@@ -17,26 +17,6 @@ class InputBeat(data.StructLayout):
 
     def __init__(self, config):
         super().__init__({"data": 8 * config.bus_bytes, "last": 1, "user": config.tuser_width})
-
-
-class Token(data.StructLayout):
-    """A token with its parameter slot; with ``tag.error``, only the end of a bad packet.
-
-    In a serial engine its elements come beside it (:mod:`hw.lib.element_queue`).
-    """
-
-    def __init__(self, config):
-        vectors = {
-            "x": key_shape(config),
-            "v": data.ArrayLayout(signed(config.value_width), config.value_dim),
-        }
-        super().__init__(
-            {
-                **({} if config.is_serial else vectors),
-                "slot": ceil_log2(config.parameter_sets + 1),
-                "tag": Tag(config),
-            }
-        )
 
 
 class Receiver(wiring.Component):
@@ -54,9 +34,7 @@ class Receiver(wiring.Component):
     Members
     -------
     i : ``In(stream.Signature(InputBeat))``
-    o : ``Out(stream.Signature(Token))``
-    x, v : ``Out(ElementWrite)``
-        The elements of every token before it is offered, in a serial engine.
+    o : ``Out(TokenStream)``
     user, slot, known :
         Look-up of the set asked for by the beat on ``i``, in the same cycle.
     abort : ``In(1)``
@@ -69,17 +47,12 @@ class Receiver(wiring.Component):
         In a packet, and no beat is offered.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         self.config = config
-        elements = {
-            "x": Out(ElementWrite(config.head_dim, signed(config.token_width))),
-            "v": Out(ElementWrite(config.value_dim, signed(config.value_width))),
-        }
         super().__init__(
             {
-                **(elements if config.is_serial else {}),
                 "i": In(stream.Signature(InputBeat(config))),
-                "o": Out(stream.Signature(Token(config))),
+                "o": Out(TokenStream(config)),
                 "user": Out(config.tuser_width),
                 "slot": In(ceil_log2(config.parameter_sets + 1)),
                 "known": In(1),
@@ -94,7 +67,7 @@ class Receiver(wiring.Component):
         m = Module()
         c = self.config
         beat, token = self.i.payload, self.o.payload
-        beats, beat_bits = c.input_beats, 8 * c.bus_bytes
+        beats = c.input_beats
 
         in_packet = Signal()
         discard = Signal()
@@ -116,14 +89,16 @@ class Receiver(wiring.Component):
         full = Signal()
         ends = Signal()
         many = beats > 1
-        # One of many beats waits a cycle for the token before it, so that the pins wait for
-        # registers of the receiver alone. It is not the first, so it can only be aborted.
-        leaves, spoilt = (0, self.abort) if many else (self.o.ready, found)
-        begins = 0 if many else first_beat  # while a token's last beat is taken
+        if many:
+            # The last beat waits a cycle for the token before it, so that s_axis_tready comes from
+            # registers of the receiver alone. It is not the first, so it can only be aborted.
+            slot_frees, rejected, begins = 0, self.abort, 0
+        else:  # the only beat is the first, too, and may have any error
+            slot_frees, rejected, begins = self.o.ready, found, first_beat
         m.d.comb += [
             self.user.eq(beat.user),
             token_end.eq(ends if many else 1),
-            room.eq(~self.o.valid | leaves),
+            room.eq(~self.o.valid | slot_frees),
             self.i.ready.eq(~report & (discard | ~token_end | room)),
             take.eq(self.i.valid & self.i.ready),
             first_beat.eq(~in_packet),
@@ -163,24 +138,7 @@ class Receiver(wiring.Component):
             m.d.sync += [user.eq(beat.user), slot.eq(self.slot)]
 
         offers = Signal()
-        if c.is_serial:
-            of_x = index < c.head_dim
-            for port, first, its in ((self.x, 0, of_x), (self.v, c.head_dim, ~of_x)):
-                m.d.comb += [
-                    port.enable.eq(token_beat & its),
-                    port.index.eq(index - first),
-                    port.data.eq(beat.data),
-                    port.done.eq(offers),
-                ]
-        else:
-            received = Signal((beats - 1) * beat_bits, reset_less=True)
-            assembled = Cat(received, beat.data)
-            # Also where a beat waits or is discarded: a token's own beats then fill it.
-            with m.If(self.i.valid & ~token_end):
-                m.d.sync += received.eq(assembled[beat_bits:])
-            x, v = _elements(assembled, c)
-            with m.If(room):
-                m.d.sync += [token.x.eq(x), token.v.eq(v)]
+        self._take_vectors(m, index, token_beat, token_end, room, offers)
 
         # All of it is taken whenever there is room: what is no token is replaced before it is
         # offered, and the way from the checks need not reach every bit.
@@ -197,11 +155,43 @@ class Receiver(wiring.Component):
         with m.If(report & room):
             m.d.sync += report.eq(0)
         # As token_beat, in gates of its own: it is short that way.
-        ended = self.i.valid & ~discard & token_end & ~spoilt
+        ended = self.i.valid & ~discard & token_end & ~rejected
         m.d.comb += offers.eq(room & (report | ended))
         with m.If(offers):
             m.d.sync += self.o.valid.eq(1)
         return m
+
+    def _take_vectors(self, m, index, token_beat, token_end, room, offers):
+        """Assemble the vectors of a token from its beats."""
+        c, beat_bits = self.config, len(self.i.payload.data)
+        received = Signal((c.input_beats - 1) * beat_bits, reset_less=True)
+        assembled = Cat(received, self.i.payload.data)
+        # Also where a beat waits or is discarded: a token's own beats then fill it.
+        with m.If(self.i.valid & ~token_end):
+            m.d.sync += received.eq(assembled[beat_bits:])
+        x, v = _elements(assembled, c)
+        with m.If(room):
+            m.d.sync += [self.o.payload.x.eq(x), self.o.payload.v.eq(v)]
+
+
+class SerialReceiver(Receiver):
+    """`Receiver` whose beats are elements, which it passes on as they come."""
+
+    def _take_vectors(self, m, index, token_beat, token_end, room, offers):
+        x_elements = self.config.head_dim
+        of_x = index < x_elements
+        for port, first, enable in ((self.o.x, 0, of_x), (self.o.v, x_elements, ~of_x)):
+            m.d.comb += [
+                port.enable.eq(token_beat & enable),
+                port.index.eq(index - first),
+                port.data.eq(self.i.payload.data),
+                port.done.eq(offers),
+            ]
+
+
+def receiver_class(config: Config) -> type[Receiver]:
+    """The receiver of the engine."""
+    return SerialReceiver if config.is_serial else Receiver
 
 
 def _elements(bits, config):

@@ -65,8 +65,8 @@ class Words:
 class Result(data.StructLayout):
     """A word of results; ``end`` marks its token's last. A token of a bad packet has no other.
 
-    Of several engines it also says, with a token's last word, whether its denominator was not
-    positive: strobes of several at the same time could not be counted.
+    Of several datapaths, ``guarded`` says with a token's last word whether its denominator was not
+    positive: strobes of several in the same cycle could not be counted.
     """
 
     def __init__(self, config):
