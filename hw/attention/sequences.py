@@ -98,11 +98,11 @@ class SequenceQueue(wiring.Component):
             entry.bank.eq(self.bank),
             entry.user.eq(tag.user),
             entry.error.eq(tag.error),
-            complete.w_data.eq(entry),
-            complete.w_en.eq(self.take & tag.last),
-            self.waiting.eq(complete.r_rdy),
-            self.current.as_value().eq(complete.r_data),
-            complete.r_en.eq(self.release),
+            complete.w_stream.payload.eq(entry),
+            complete.w_stream.valid.eq(self.take & tag.last),
+            self.waiting.eq(complete.r_stream.valid),
+            self.current.as_value().eq(complete.r_stream.payload),
+            complete.r_stream.ready.eq(self.release),
         ]
         m.d.sync += free.eq(free - (self.take & claims) + self.release)
         with m.If(self.take):

@@ -114,10 +114,8 @@ class HashUnit(wiring.Component):
             self.i.ready.eq(ready),
             start.eq(self.i.valid & self.i.ready),
             leave.eq(self.o.valid & self.o.ready),
-            self.o.valid.eq(codes.r_rdy),
-            self.o.payload.eq(codes.r_data),
-            codes.r_en.eq(self.o.ready),
         ]
+        wiring.connect(m, codes.r_stream, wiring.flipped(self.o))
         m.d.sync += inside.eq(inside + start - leave)
         with m.If(start):
             m.d.sync += wait.eq(c.cycles_per_token - 1)
@@ -125,7 +123,7 @@ class HashUnit(wiring.Component):
             m.d.sync += wait.eq(wait - 1)
 
         done, code = self.pipeline(m, start)
-        m.d.comb += [codes.w_en.eq(done), codes.w_data.eq(code)]
+        m.d.comb += [codes.w_stream.valid.eq(done), codes.w_stream.payload.eq(code)]
         return m
 
     def memory(self, m: Module, name: str) -> ParameterMemory:

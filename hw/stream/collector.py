@@ -59,6 +59,7 @@ class Collector(wiring.Component):
         whole_tokens = self.config.waiting_tokens or self.config.is_full_rate
         kind = DeepBuffer if whole_tokens else SyncFIFOBuffered
         m.submodules.buffer = buffer = kind(width=layout.size, depth=self.depth * words.count)
+        words_out = buffer.r_stream
         free = Signal(range(self.depth + 1), init=self.depth)
         take = Signal()
 
@@ -95,19 +96,19 @@ class Collector(wiring.Component):
         }
         m.d.comb += [
             *(result[name].eq(fields[name]) for name in layout.members),
-            buffer.w_en.eq(whole),
-            buffer.w_data.eq(result),
-            # A word that is not taken at once is kept: the way from the pins ends here.
-            buffer.r_en.eq(~held),
-            self.o.valid.eq(buffer.r_rdy | held),
-            self.o.payload.as_value().eq(Mux(held, kept, buffer.r_data)),
+            buffer.w_stream.valid.eq(whole),
+            buffer.w_stream.payload.eq(result),
+            # A word that is not taken at once is held, to end the path from m_axis_tready here.
+            words_out.ready.eq(~held),
+            self.o.valid.eq(words_out.valid | held),
+            self.o.payload.as_value().eq(Mux(held, kept, words_out.payload)),
             take.eq(self.o.valid & self.o.ready & self.o.payload.end),
             self.grant.eq(free != 0),
             self.guarded.eq(self.i.valid & block.final & block.guarded & ~block.tag.error),
         ]
         m.d.sync += held.eq(self.o.valid & ~self.o.ready)
         with m.If(~held):
-            m.d.sync += kept.eq(buffer.r_data)
+            m.d.sync += kept.eq(words_out.payload)
         # A place is given back a cycle late, because the way from the pins is long.
         m.d.sync += free.eq(free - self.launch + delay(m, take, 1, name="taken", reset=True))
         return m
