@@ -14,6 +14,7 @@ from amaranth.utils import ceil_log2
 
 from ecoformer.hw.lib.pipeline import block_of, delay, register, signed_tree, tree_latency
 from ecoformer.spec.arithmetic import Arithmetic
+from ecoformer.spec.config import Config
 
 __all__ = ["BucketTables", "TableTransform"]
 
@@ -50,7 +51,7 @@ class BucketTables(wiring.Component):
         What was read, ``config.table_latency`` + 1 cycles later.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         bits = Arithmetic(config)
         self.fold = fold = config.state_fold
         self.group = config.group_bits
@@ -119,11 +120,11 @@ class BucketTables(wiring.Component):
         m.submodules[name] = table = memory.Memory(
             shape=unsigned(self.row_layout.size), depth=depth, init=[],
             attrs={"no_rw_check": 1},  # a step later another row is read, or another table
-        )  # fmt: skip
+        )
         write = table.write_port()
         m.d.comb += [
             write.addr.eq(address), write.data.eq(updated.as_value()), write.en.eq(enable)
-        ]  # fmt: skip
+        ]
         if self.fold.steps > 1:
             read = table.read_port()
             m.d.comb += read.addr.eq(asked)
@@ -187,7 +188,7 @@ class TableTransform(wiring.Component):
         The last ones are written in this cycle.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         bits = Arithmetic(config)
         self.config = config
         self.fold = fold = config.state_fold
@@ -267,7 +268,7 @@ class TableTransform(wiring.Component):
             m.d.sync += [
                 making.eq(1), finishing.eq(finishes), index.eq(0), made_lane.eq(lane),
                 made_step.eq(step),
-            ]  # fmt: skip
+            ]
         with m.Elif(making):
             m.d.sync += [making.eq(~end), index.eq(index + 1)]
         flips = [~bit for bit in index] + [C(0, 1)]
@@ -288,5 +289,5 @@ class TableTransform(wiring.Component):
             self.write_step.eq(delay(m, made_step, late, name="step_made")),
             self.index.eq(delay(m, index, late, name="index")),
             self.ready.eq(delay(m, making & end & finishing, late, name="ready", reset=True)),
-        ]  # fmt: skip
+        ]
         return m

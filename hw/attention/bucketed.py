@@ -45,7 +45,7 @@ class BucketedState(wiring.Component):
         Strobe: one more sequence may be queried from the next cycle on.
     """
 
-    def __init__(self, config, banks):
+    def __init__(self, config: Config, banks: int):
         bits = Arithmetic(config)
         self.fold = fold = config.state_fold
         self.group = config.group_bits

@@ -329,7 +329,7 @@ class LinearCore(AttentionCore):
             for name, value in (
                 ("more", store), ("less", pop), ("dropped", Mux(drop, sequences.position, 0)),
             )
-        )  # fmt: skip
+        )
         m.d.sync += stored.eq(stored + more - less - dropped)
         if not self.lead:
             m.d.comb += read.en.eq(pop)

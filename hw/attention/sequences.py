@@ -8,6 +8,7 @@ from amaranth.utils import ceil_log2
 
 from ecoformer.hw.stream.payloads import Key, core_scalars
 from ecoformer.spec.arithmetic import Arithmetic
+from ecoformer.spec.config import Config
 
 __all__ = ["Sequence", "SequenceQueue"]
 
@@ -21,7 +22,7 @@ class Sequence(data.StructLayout):
     bank, user, error : where it is kept, its set, and whether its packet was bad.
     """
 
-    def __init__(self, config, banks):
+    def __init__(self, config: Config, banks: int):
         bits = Arithmetic(config)
         super().__init__(
             {
@@ -63,7 +64,7 @@ class SequenceQueue(wiring.Component):
         ``current`` is done with; its bank is free from the next cycle on.
     """
 
-    def __init__(self, config, banks, claim):
+    def __init__(self, config: Config, banks: int, claim: str):
         self.config = config
         self.banks = banks
         self.claim = claim

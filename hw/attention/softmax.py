@@ -51,7 +51,7 @@ class Scan(wiring.Component):
         A start is accepted.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         self.config = config
         banks, tokens = config.state_banks, config.max_tokens
         super().__init__(
@@ -99,7 +99,7 @@ class Scan(wiring.Component):
         return m
 
 
-def bank_base(config, bank):
+def bank_base(config: Config, bank: Value) -> Value:
     """Address of the first token of a bank: banks lie one after the other without a gap."""
     base = C(0)
     for number in range(1, config.state_banks):
@@ -168,7 +168,7 @@ class SoftmaxCore(QuadraticCore):
             scoring.bank.eq(current.bank),
             scoring.count.eq(current.count),
             scoring.begin.eq(query),
-        ]  # fmt: skip
+        ]
         with m.If(self.launch):
             m.d.sync += [
                 query.eq(Mux(last_query, 0, query + 1)),
@@ -179,7 +179,7 @@ class SoftmaxCore(QuadraticCore):
             with m.If(self.launch & (scored_half == i)):
                 m.d.sync += [
                     half.sequence.eq(current), half.query.eq(query), half.last.eq(last_query)
-                ]  # fmt: skip
+                ]
 
         waiting = Mux(weighted_half, halves[1], halves[0])
         weighed = Signal(layout, reset_less=True)  # what is being weighted
@@ -197,7 +197,7 @@ class SoftmaxCore(QuadraticCore):
             weighting.count.eq(waiting.sequence.count),
             weighting.begin.eq(waiting.query),
             sequences.release.eq(weighting.last & weighed.last),
-        ]  # fmt: skip
+        ]
         with m.If(go):
             m.d.sync += [weighed.eq(waiting), weighted_half.eq(~weighted_half)]
         with m.If(weighting.last):
@@ -229,7 +229,7 @@ class SoftmaxCore(QuadraticCore):
         with m.If(go):
             m.d.sync += [
                 read_half.eq(weighted_half), limit.eq(Mux(weighted_half, maxima[1], maxima[0]))
-            ]  # fmt: skip
+            ]
         m.d.comb += [
             write.addr.eq(place),
             write.data.eq(score),

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.hw.lib.pipeline import delay, register, signed_tree, tree_latency
+from ecoformer.spec.folding import Fold
 
 __all__ = ["SignedSum", "StateArray"]
 
@@ -56,9 +57,9 @@ class StateArray(wiring.Component):
     """
 
     def __init__(
-        self, *, depth, input_lanes, output_lanes, width, value_width, banks, serial=False,
-        registers=2,
-    ):  # fmt: skip
+        self, *, depth: int, input_lanes: int, output_lanes: int, width: int, value_width: int,
+        banks: int, serial: bool = False, registers: int = 2,
+    ):
         self.depth = depth
         self.input_lanes = input_lanes
         self.output_lanes = output_lanes
@@ -82,7 +83,7 @@ class StateArray(wiring.Component):
         )
 
     @property
-    def latency(self):
+    def latency(self) -> int:
         """Cycles from an address to its row."""
         return 1 if self.depth > 1 else self.registers
 
@@ -190,7 +191,7 @@ class SignedSum(wiring.Component):
     sums : ``Out(ArrayLayout(signed(result_width), output_lanes))``
     """
 
-    def __init__(self, fold, element_width, result_width):
+    def __init__(self, fold: Fold, element_width: int, result_width: int):
         self.fold = fold
         self.result_width = result_width
         super().__init__(
@@ -205,17 +206,17 @@ class SignedSum(wiring.Component):
         )
 
     @property
-    def is_uneven(self):
+    def is_uneven(self) -> bool:
         """Whether ``partial`` counts: whether there are lanes beyond the last input."""
         return self.fold.input_steps * self.fold.input_lanes > self.fold.inputs
 
     @property
-    def accumulates(self):
+    def accumulates(self) -> bool:
         """Whether ``first`` counts: whether a block has several rows."""
         return self.fold.input_steps > 1
 
     @property
-    def latency(self):
+    def latency(self) -> int:
         """Adder tree, accumulator, held result."""
         return tree_latency(self.fold.input_lanes) + self.accumulates + 1
 

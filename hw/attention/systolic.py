@@ -1,10 +1,14 @@
 # amaranth: UnusedElaboratable=no
 """The linear attention core that takes a token every cycle."""
 
+from amaranth import *
+from amaranth.lib import data
+
 from ecoformer.hw.attention.linear import LinearCore
 from ecoformer.hw.attention.systolic_array import SystolicArray
 from ecoformer.hw.attention.value_term import OwnValues, ValueTerm
 from ecoformer.hw.lib.pipeline import delays
+from ecoformer.hw.lib.steps import Steps
 from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.config import Config
 
@@ -23,10 +27,10 @@ class SystolicSums(ValueTerm):
     def latency(self) -> int:
         return self.core.state.plain_time
 
-    def accumulate(self, m, steps, values, has_key):
+    def accumulate(self, m: Module, steps: Steps, values: Value, has_key: Value) -> None:
         m.d.comb += self.core.busy.value_sums.eq(steps.last & has_key)
 
-    def values(self, m, query_key, steps):
+    def values(self, m: Module, query_key: data.View, steps: Steps) -> list[Value]:
         return self.core.state.plain
 
 
@@ -43,7 +47,7 @@ class SystolicOwnValues(OwnValues):
         """Just in time for the sums: they wait for the product and its operand."""
         return self.core.state.latency - 2
 
-    def values(self, m, query_key, steps):
+    def values(self, m: Module, query_key: data.View, steps: Steps) -> list[Value]:
         own = super().values(m, query_key, steps)
         return [
             delays(m, own[lane], lag, name=f"own_value_{lane}")[-1]

@@ -61,7 +61,8 @@ class SystolicArray(wiring.Component):
     """
 
     def __init__(
-        self, *, inputs, outputs, width, value_width, result_width, banks, plain_width=None
+        self, *, inputs: int, outputs: int, width: int, value_width: int, result_width: int,
+        banks: int, plain_width: int | None = None,
     ):
         self.width = width
         self.value_width = value_width
@@ -83,7 +84,7 @@ class SystolicArray(wiring.Component):
         )
 
     @property
-    def plain_time(self):
+    def plain_time(self) -> int:
         """Cycles from a query to Σ values in column 0."""
         return self._plain_place + Cell.ROW_LATENCY
 
@@ -93,7 +94,7 @@ class SystolicArray(wiring.Component):
         return max(0, len(self.rows) - 2)
 
     @property
-    def latency(self):
+    def latency(self) -> int:
         """That of the last cell, which waits for those above."""
         return len(self.rows) - 1 + self._cell_latency
 
@@ -109,7 +110,7 @@ class SystolicArray(wiring.Component):
             m,
             Cat(self.first & counts, self.last & counts, self.write_bank, self.read_bank),
             below + right, name="steering", reset=True,
-        )  # fmt: skip
+        )
         signs, queries = (
             [
                 delays(m, port[rows.start : rows.stop], below + right, name=f"{name}_{h}")
@@ -126,7 +127,7 @@ class SystolicArray(wiring.Component):
                 m.submodules[f"cell_{h}_{g}"] = cell = Cell(
                     len(rows), len(column), width=self.width, value_width=self.value_width,
                     result_width=self.result_width, banks=self.banks, latency=self._cell_latency,
-                )  # fmt: skip
+                )
                 m.d.comb += [
                     _steering(cell).eq(steering[h + g]),
                     cell.signs.eq(signs[h][h + g]),
@@ -173,7 +174,10 @@ class Cell(wiring.Component):
     ROW_LATENCY = 1
     """Cycles from the inputs to the row: they come from the neighbours into a register."""
 
-    def __init__(self, inputs, outputs, *, width, value_width, result_width, banks, latency):
+    def __init__(
+        self, inputs: int, outputs: int, *, width: int, value_width: int, result_width: int,
+        banks: int, latency: int,
+    ):
         self.result_width = result_width
         self.latency = latency
         self.state = _state(inputs, outputs, width, value_width, banks)
@@ -230,7 +234,7 @@ def _state(inputs, outputs, width, value_width, banks):
     return StateArray(
         depth=1, input_lanes=inputs, output_lanes=outputs, width=width, value_width=value_width,
         banks=banks, registers=Cell.ROW_LATENCY,
-    )  # fmt: skip
+    )
 
 
 def _steering(part):

@@ -1,9 +1,17 @@
 """What the offset multiplies in the numerators of a linear core."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from amaranth import *
 from amaranth.lib import data
 
 from ecoformer.hw.lib.pipeline import block_of, delay
+from ecoformer.hw.lib.steps import Steps
+
+if TYPE_CHECKING:
+    from ecoformer.hw.attention.linear import LinearCore
 
 __all__ = ["OwnValues", "ValueSums", "ValueTerm"]
 
@@ -26,7 +34,7 @@ class ValueTerm:
     ring_fields: tuple[str, ...] = ()
     arrays: tuple = ()
 
-    def __init__(self, core):
+    def __init__(self, core: LinearCore):
         self.core = core
 
     @property
@@ -37,10 +45,10 @@ class ValueTerm:
     def add(self, m: Module) -> None:
         """Add the component that keeps the values, if there is one."""
 
-    def accumulate(self, m: Module, steps, values: Value, has_key: Value) -> None:
+    def accumulate(self, m: Module, steps: Steps, values: Value, has_key: Value) -> None:
         """Add up the ``values`` of a step's block."""
 
-    def values(self, m: Module, query_key, steps):
+    def values(self, m: Module, query_key: data.View, steps: Steps) -> data.View:
         """One value for every lane, ``latency`` and the lane's lag after its step."""
         raise NotImplementedError
 
@@ -48,7 +56,7 @@ class ValueTerm:
 class ValueSums(ValueTerm):
     """The sum V of all values, a block of it in each row of an array (paper)."""
 
-    def __init__(self, core):
+    def __init__(self, core: LinearCore):
         super().__init__(core)
         config, fold = core.config, core.fold
         self.array = core._array(
@@ -64,10 +72,10 @@ class ValueSums(ValueTerm):
     def latency(self) -> int:
         return self.array.latency
 
-    def add(self, m):
+    def add(self, m: Module) -> None:
         m.submodules.value_sums = self.array
 
-    def accumulate(self, m, steps, values, has_key):
+    def accumulate(self, m: Module, steps: Steps, values: Value, has_key: Value) -> None:
         array = self.array
         m.d.comb += [
             # Replaced with a block's last row, when the query has had it all the time.
@@ -78,7 +86,7 @@ class ValueSums(ValueTerm):
             self.core.busy.value_sums.eq(array.accumulate),
         ]
 
-    def values(self, m, query_key, steps):
+    def values(self, m: Module, query_key: data.View, steps: Steps) -> data.View:
         return self.array.row
 
 
@@ -91,7 +99,7 @@ class OwnValues(ValueTerm):
     def latency(self) -> int:
         return self.core.state.latency
 
-    def values(self, m, query_key, steps):
+    def values(self, m: Module, query_key: data.View, steps: Steps) -> data.View:
         layout = data.ArrayLayout(signed(self.core.config.value_width), self.core.fold.output_lanes)
         own = block_of(query_key.v, steps.output_block, layout.size)
         return data.View(layout, delay(m, own, self.latency, name="own_values"))

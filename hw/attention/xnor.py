@@ -34,7 +34,7 @@ class XnorPopcount(wiring.Component):
         -b…+b.
     """
 
-    def __init__(self, code_bits):
+    def __init__(self, code_bits: int):
         self.code_bits = code_bits
         super().__init__(
             {
@@ -45,7 +45,7 @@ class XnorPopcount(wiring.Component):
         )
 
     @property
-    def latency(self):
+    def latency(self) -> int:
         """Registered comparison and adder tree."""
         return 1 + tree_latency(self.code_bits, fanin=4)
 

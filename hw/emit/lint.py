@@ -80,7 +80,7 @@ WAIVERS = (
 """Every message is one of these; anything else is a mistake in the design."""
 
 
-def waivers(name, *, without=None):
+def waivers(name: str, *, without: Waiver | None = None) -> str:
     """Verilator control file for the engine ``name``.
 
     Parameters

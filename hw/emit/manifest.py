@@ -6,6 +6,7 @@ from dataclasses import asdict
 from ecoformer import __version__
 from ecoformer.hw.engine.top import Top
 from ecoformer.spec.arithmetic import Arithmetic
+from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import Layout
 from ecoformer.spec.units import units
 
@@ -15,7 +16,7 @@ SET_SWITCH_CYCLES = 0
 """Packets carry their parameter slot with them, so changing the set never costs a cycle."""
 
 
-def manifest(config, name="ecoformer_engine"):
+def manifest(config: Config, name: str = "ecoformer_engine") -> dict:
     """Description of the engine as JSON-ready values.
 
     Parameters

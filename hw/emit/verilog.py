@@ -6,8 +6,10 @@ from contextlib import contextmanager
 
 from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
+from amaranth.lib import wiring
 
 from ecoformer.hw.engine.top import Top
+from ecoformer.spec.config import Config
 
 __all__ = ["emit", "to_verilog"]
 
@@ -35,7 +37,7 @@ Ports are removed twice, because a port may only lead to one of a component with
 """
 
 
-def emit(config, name="ecoformer_engine"):
+def emit(config: Config, name: str = "ecoformer_engine") -> str:
     """Synthesizable Verilog-2005 of the pin-level top; the same bytes for the same configuration.
 
     Parameters
@@ -47,7 +49,7 @@ def emit(config, name="ecoformer_engine"):
     return to_verilog(Top(config), name)
 
 
-def to_verilog(component, name):
+def to_verilog(component: wiring.Component, name: str) -> str:
     """Verilog of any component, its top module called ``name``."""
     with _no_collector(), _no_zeros():
         design = rtlil.convert(component, name=name, emit_src=False)

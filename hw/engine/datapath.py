@@ -166,6 +166,6 @@ class Datapath(wiring.Component):
         ]
 
 
-def fields(view):
+def fields(view: data.View) -> list:
     """Name and value of every field of a view."""
     return [(name, view[name]) for name in view.shape().members]

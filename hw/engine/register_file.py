@@ -4,13 +4,14 @@ from functools import reduce
 from operator import or_
 
 from amaranth import *
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.lib.axi_lite import OKAY, SLVERR, AxiLite
 from ecoformer.hw.lib.counters import Counters
 from ecoformer.hw.lib.pipeline import below
 from ecoformer.hw.parameters.write_port import ParameterWord
+from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import Layout
 from ecoformer.spec.registers import (
     ADDRESS_WIDTH,
@@ -50,7 +51,7 @@ class RegisterFile(wiring.Component):
     irq : ``Out(1)``
     """
 
-    def __init__(self, config, events):
+    def __init__(self, config: Config, events: data.StructLayout):
         self.config = config
         super().__init__(
             {

@@ -19,7 +19,7 @@ class CodeInput(HashUnit):
     def fits(cls, config: Config) -> bool:
         return not config.is_hashed
 
-    def pipeline(self, m, start):
+    def pipeline(self, m: Module, start: Value) -> tuple[Value, Value]:
         """The code itself, when the token's other parameters are there too."""
         wait = self.pipeline_latency
         done = delay(m, start, wait, name="started", reset=True)

@@ -18,6 +18,7 @@ from ecoformer.spec.arithmetic import (
     exponential_table,
     reciprocal_root_table,
 )
+from ecoformer.spec.config import Config
 
 __all__ = ["KernelLane", "RootUnit"]
 
@@ -42,7 +43,7 @@ class RootUnit(wiring.Component):
 
     LATENCY = 3 + Table.LATENCY
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         bits = Arithmetic(config)
         self.max_exponent = bits.max_exponent
         super().__init__(
@@ -60,7 +61,7 @@ class RootUnit(wiring.Component):
         used = register(
             m, Cat(self.norm[2 * e : 2 * e + 2].any() for e in range(self.max_exponent)),
             name="used",
-        )  # fmt: skip
+        )
         exponent = Signal(self.exponent.shape())
         m.d.sync += exponent.eq(0)
         for e in range(self.max_exponent):  # the last, highest, pair of bits wins
@@ -103,7 +104,7 @@ class KernelLane(wiring.Component):
 
     LATENCY = 9 + Table.LATENCY
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         self.bits = bits = Arithmetic(config)
         super().__init__(
             {

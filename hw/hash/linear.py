@@ -28,7 +28,7 @@ class LinearHash(HashUnit):
     def pipeline_latency(self) -> int:
         return self.projection.latency
 
-    def pipeline(self, m, start):
+    def pipeline(self, m: Module, start: Value) -> tuple[Value, Value]:
         m.submodules.projection = projection = self.projection
         connect(m, flipped(self.write), projection.write)
         m.d.comb += [

@@ -69,7 +69,7 @@ class Projection(wiring.Component):
                 self.bits.weights,
             )
             for part in self.parts
-        ]  # fmt: skip
+        ]
         super().__init__(
             {
                 "write": In(ParameterWrite(slots)),
@@ -110,7 +110,7 @@ class Projection(wiring.Component):
                 ("vector", block), ("step", steps.step), ("output_step", steps.output_step),
                 ("slot", slot),
             )
-        ]  # fmt: skip
+        ]
         firsts = delays(m, steps.first, travel, name="first", reset=True)[::HOP]
         found = []
         for index, arriving in enumerate(zip(firsts, *passing, strict=True)):
@@ -139,7 +139,7 @@ class Projection(wiring.Component):
         for name, part in (
             ("product", product), ("matrix" if alone else "projection", matrix),
             ("threshold", threshold),
-        ):  # fmt: skip
+        ):
             m.submodules[name if alone else f"{name}_{index}"] = part
         for memory in (matrix, threshold):
             wiring.connect(m, wiring.flipped(self.write), memory.write)

@@ -48,7 +48,7 @@ class RbfHash(HashUnit):
         self.dots = MatrixVector(
             dot.input_lanes, dot.output_lanes, signed(config.token_width), self.bits.dot_width,
             self.bits.weights,
-        )  # fmt: skip
+        )
         self.projection = self.projection_class(config, slots, unsigned(KERNEL_WIDTH), 2)
 
     @classmethod
@@ -67,7 +67,7 @@ class RbfHash(HashUnit):
         kernel = layout.kernel_block_steps + ParameterMemory.LATENCY + KernelLane.LATENCY + 1
         return dots + kernel + self.projection.latency
 
-    def pipeline(self, m, start):
+    def pipeline(self, m: Module, start: Value) -> tuple[Value, Value]:
         # What is offered while nothing starts is taken, too: it is replaced before it is used, and
         # the way from the pins need not reach every bit of it.
         token = Signal(self.i.payload.shape(), reset_less=True)

@@ -16,7 +16,7 @@ class AxiLite(wiring.Signature):
     address_width : int
     """
 
-    def __init__(self, address_width):
+    def __init__(self, address_width: int):
         super().__init__(
             {
                 "awaddr": Out(address_width),

@@ -37,7 +37,7 @@ class Counters(wiring.Component):
     done : ``Out(1)``
     """
 
-    def __init__(self, count, width):
+    def __init__(self, count: int, width: int):
         self.count = count
         self.width = width
         super().__init__(
@@ -51,7 +51,7 @@ class Counters(wiring.Component):
         )
 
     @property
-    def most_missed(self):
+    def most_missed(self) -> int:
         """Events between two turns of a counter, with a read between any two turns in order."""
         return 2 * self.count * TURN
 
@@ -60,7 +60,7 @@ class Counters(wiring.Component):
         m.submodules.words = words = memory.Memory(
             shape=unsigned(self.width), depth=1 << len(self.index), init=[],
             attrs={"ram_style": "block", "no_rw_check": 1},
-        )  # fmt: skip
+        )
         word = words.read_port()
         update = words.write_port()
         phase = Signal(TURN, init=1)

@@ -5,6 +5,7 @@ registers for it, and the choice of an element among them, would be most of the 
 """
 
 from amaranth import *
+from amaranth.hdl import ShapeLike
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -26,7 +27,7 @@ class ElementWrite(wiring.Signature):
         Strobe: it is complete, or has been given up; the next element is of the next vector.
     """
 
-    def __init__(self, elements, shape):
+    def __init__(self, elements: int, shape: ShapeLike):
         super().__init__(
             {
                 "enable": Out(1),
@@ -61,7 +62,7 @@ class ElementQueue(wiring.Component):
         A cycle later.
     """
 
-    def __init__(self, elements, shape, vectors):
+    def __init__(self, elements: int, shape: ShapeLike, vectors: int):
         self.page_bits = ceil_log2(vectors)
         super().__init__(
             {

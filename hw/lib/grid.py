@@ -3,6 +3,6 @@
 __all__ = ["split_range"]
 
 
-def split_range(extent, size):
+def split_range(extent: int, size: int) -> list[range]:
     """``range(extent)`` cut into ranges of ``size``; the last may be shorter."""
     return [range(i, min(i + size, extent)) for i in range(0, extent, size)]

@@ -4,6 +4,7 @@ from functools import reduce
 from operator import or_
 
 from amaranth import *
+from amaranth.hdl import ValueLike
 from amaranth.lib import memory
 
 __all__ = [
@@ -21,14 +22,14 @@ LONG_DELAY = 4
 """Delays of at least this many cycles are kept in a memory instead of a register chain."""
 
 
-def register(m, value, *, name):
+def register(m: Module, value: ValueLike, *, name: str) -> Signal:
     """``value`` one cycle later, without reset: data whose validity travels beside it."""
     q = Signal(Value.cast(value).shape(), name=name, reset_less=True)
     m.d.sync += q.eq(value)
     return q
 
 
-def delay(m, value, cycles, *, name, reset=False):
+def delay(m: Module, value: ValueLike, cycles: int, *, name: str, reset: bool = False) -> Value:
     """``value`` after ``cycles`` clock cycles.
 
     Parameters
@@ -47,8 +48,10 @@ def delay(m, value, cycles, *, name, reset=False):
     return delays(m, value, cycles, name=name, reset=reset)[-1]
 
 
-def delays(m, value, cycles, *, name, reset=False):
-    """``value`` after 0, 1, … ``cycles`` clock cycles, each in a register; as of :func:`delay`."""
+def delays(
+    m: Module, value: ValueLike, cycles: int, *, name: str, reset: bool = False
+) -> list[Value]:
+    """``value`` after 0, 1, … ``cycles`` clock cycles, each in a register. See :func:`delay`."""
     chain = [Value.cast(value)]
     for stage in range(cycles):
         q = Signal(chain[0].shape(), name=f"{name}_{stage + 1}", reset_less=not reset)
@@ -77,7 +80,7 @@ def _memory_delay(m, value, cycles, *, name):
     return result
 
 
-def below(value, limit):
+def below(value: ValueLike, limit: int) -> Value:
     """Whether ``value`` is less than a constant: only the bits that the constant has are compared.
 
     A comparison of all of them would be a carry chain as long as ``value``.
@@ -87,7 +90,7 @@ def below(value, limit):
     return fits if limit == 1 << low else fits & (value[:low] < limit)
 
 
-def block_of(value, chosen, width):
+def block_of(value: ValueLike, chosen: Value, width: int) -> Value:
     """The block of ``width`` bits of ``value`` that the bit set in ``chosen`` names; no latency.
 
     Zeros beyond the end of ``value``. As an and-or of all blocks: with ``chosen`` in a register it
@@ -101,7 +104,7 @@ def block_of(value, chosen, width):
     return reduce(or_, (block & chosen[i].replicate(width) for i, block in enumerate(blocks)))
 
 
-def tree_latency(terms, fanin=2):
+def tree_latency(terms: int, fanin: int = 2) -> int:
     """Cycles of :func:`adder_tree`; at least one, so that a tree always ends in a register."""
     levels = 1
     while terms > fanin:
@@ -110,7 +113,7 @@ def tree_latency(terms, fanin=2):
     return levels
 
 
-def adder_tree(m, terms, *, name, fanin=2):
+def adder_tree(m: Module, terms: list, *, name: str, fanin: int = 2) -> Value:
     """Sum of ``terms``, registered after every addition; full precision.
 
     Two terms at a time take one carry chain, and nothing else, between two registers; four are for
@@ -126,7 +129,7 @@ def adder_tree(m, terms, *, name, fanin=2):
     return terms[0]
 
 
-def signed_tree(m, terms, ones, *, name):
+def signed_tree(m: Module, terms: list, ones: list, *, name: str) -> tuple[Value, Value]:
     """Sum of as many ``terms`` and ``ones``, less one of the latter.
 
     -p is ~p + 1. A tree for n inverted terms has n - 1 adders, and an adder has room for one such 1

@@ -34,7 +34,7 @@ class Multiplier(Product):
     operand_time = 1
     time = 2
 
-    def of(self, m, element, weight):
+    def of(self, m: Module, element: Value, weight: Value) -> tuple[Value, Value | None]:
         return element * weight.as_signed(), None
 
 
@@ -44,7 +44,7 @@ class Selector(Product):
     operand_time = 0
     time = 0
 
-    def of(self, m, element, weight):
+    def of(self, m: Module, element: Value, weight: Value) -> tuple[Value, Value | None]:
         x, nonzero = _signed(element), Signal()
         m.d.comb += nonzero.eq(weight[0])
         return _negated(x.as_unsigned(), nonzero, weight[1])
@@ -56,7 +56,7 @@ class Shifter(Product):
     operand_time = 0
     time = 1
 
-    def of(self, m, element, weight):
+    def of(self, m: Module, element: Value, weight: Value) -> tuple[Value, Value | None]:
         x, nonzero = _signed(element), Signal()
         size = weight[:-1]  # e + 1, hence the lowest bit of the shifted element is dropped
         m.d.comb += nonzero.eq(size.any())

@@ -8,6 +8,7 @@ from functools import reduce
 from operator import or_
 
 from amaranth import *
+from amaranth.hdl import ShapeLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -30,7 +31,7 @@ class Splitter(wiring.Component):
     o : ``Out(stream.Signature(shape)).array(count)``
     """
 
-    def __init__(self, shape, count):
+    def __init__(self, shape: ShapeLike, count: int):
         self.count = count
         super().__init__(
             {
@@ -63,7 +64,7 @@ class Joiner(wiring.Component):
     o : ``Out(stream.Signature(shape))``
     """
 
-    def __init__(self, shape, count):
+    def __init__(self, shape: ShapeLike, count: int):
         self.count = count
         super().__init__(
             {

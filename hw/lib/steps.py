@@ -33,7 +33,7 @@ class Steps(wiring.Component):
         Last step of all, while active.
     """
 
-    def __init__(self, input_steps, output_steps):
+    def __init__(self, input_steps: int, output_steps: int):
         self.input_steps = input_steps
         self.output_steps = output_steps
         super().__init__(

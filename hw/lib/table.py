@@ -27,7 +27,7 @@ class Table(wiring.Component):
 
     LATENCY = 2
 
-    def __init__(self, values, width):
+    def __init__(self, values: list[int], width: int):
         self.values = values
         super().__init__({"index": In(range(len(values))), "value": Out(width)})
 

@@ -7,7 +7,7 @@ from amaranth.utils import ceil_log2
 
 from ecoformer.hw.lib.pipeline import register
 from ecoformer.hw.parameters.write_port import ParameterWrite
-from ecoformer.spec.memory_map import WORD_BITS
+from ecoformer.spec.memory_map import WORD_BITS, Region
 
 __all__ = ["ParameterMemory"]
 
@@ -38,7 +38,7 @@ class ParameterMemory(wiring.Component):
 
     LATENCY = 2
 
-    def __init__(self, region, slots, lanes=None):
+    def __init__(self, region: Region, slots: int, lanes: range | None = None):
         self.region = region
         self.slots = slots
         self.lanes = range(region.lanes) if lanes is None else lanes

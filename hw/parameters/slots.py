@@ -48,7 +48,7 @@ class SlotTable(wiring.Component):
         A packet is in flight; a cycle late.
     """
 
-    def __init__(self, sets, user_width, packets=IN_FLIGHT):
+    def __init__(self, sets: int, user_width: int, packets: int = IN_FLIGHT):
         self.sets = sets
         self.packets = packets
         self.slots = sets + 1

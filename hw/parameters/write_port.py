@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.hw.lib.pipeline import below, delays
-from ecoformer.spec.memory_map import REGIONS, WORD_BITS
+from ecoformer.spec.memory_map import REGIONS, WORD_BITS, Layout
 
 __all__ = ["ParameterWord", "ParameterWrite", "WriteDecoder"]
 
@@ -45,7 +45,7 @@ class ParameterWrite(wiring.Signature):
     slot : ``Out``
     """
 
-    def __init__(self, slots):
+    def __init__(self, slots: int):
         super().__init__(
             {
                 "enable": Out(len(REGIONS)),
@@ -75,7 +75,7 @@ class WriteDecoder(wiring.Component):
         Without words of regions or rows that there are not.
     """
 
-    def __init__(self, layout, slots, hops=0):
+    def __init__(self, layout: Layout, slots: int, hops: int = 0):
         self.layout = layout
         self.hops = hops
         super().__init__(

@@ -9,6 +9,7 @@ from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.lib.queue import DeepBuffer
 from ecoformer.hw.stream.payloads import Quotients, Tag
 from ecoformer.hw.stream.words import Result, Words
+from ecoformer.spec.config import Config
 
 __all__ = ["Collector"]
 
@@ -37,7 +38,7 @@ class Collector(wiring.Component):
         Strobe: a token of a good packet had a denominator that was not positive.
     """
 
-    def __init__(self, config, latency, interval, waiting=0):
+    def __init__(self, config: Config, latency: int, interval: int, waiting: int = 0):
         self.config = config
         self.words = words = Words(config)
         returned = latency + words.latency - words.last_beats + 1  # a place, after its launch

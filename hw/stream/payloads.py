@@ -1,11 +1,14 @@
 """What travels between the units: hashed tokens, blocks of sums, blocks of quotients."""
 
 from amaranth import *
+from amaranth.hdl import ShapeLike
 from amaranth.lib import data
 from amaranth.utils import ceil_log2
 
 from ecoformer.hw.stream.vectors import VectorStream, whole_vectors
 from ecoformer.spec.arithmetic import SCALE_WIDTH, SHIFT_WIDTH, Arithmetic
+from ecoformer.spec.config import Config
+from ecoformer.spec.units import Unit
 
 __all__ = [
     "Block", "Busy", "Key", "KeyStream", "Quotients", "Tag", "Token", "TokenStream", "core_scalars",
@@ -13,14 +16,14 @@ __all__ = [
 ]
 
 
-def key_shape(config):
+def key_shape(config: Config) -> ShapeLike:
     """Shape of what is hashed: D elements of x, or the code itself where the host sends it."""
     if config.hash == "codes":
         return unsigned(config.code_bits)
     return data.ArrayLayout(signed(config.token_width), config.head_dim)
 
 
-def core_scalars(config):
+def core_scalars(config: Config) -> dict[str, int]:
     """Parameters of a set that its attention needs beside every token: dict of name → bits."""
     if config.hash == "none":
         return {"scale": SCALE_WIDTH, "shift": SHIFT_WIDTH}
@@ -30,14 +33,14 @@ def core_scalars(config):
 class Tag(data.StructLayout):
     """What a result token carries besides its numbers: its packet's set, its end, its error."""
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         super().__init__({"user": config.tuser_width, "last": 1, "error": 1})
 
 
 class Token(data.StructLayout):
     """A token with its parameter slot; with ``tag.error``, only the end of a bad packet."""
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         super().__init__(
             {
                 **whole_vectors(config, _elements(config)),
@@ -50,7 +53,7 @@ class Token(data.StructLayout):
 class TokenStream(VectorStream):
     """Tokens with their x and v, as they come from the receiver."""
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         super().__init__(Token(config), _elements(config))
 
 
@@ -61,7 +64,7 @@ class Key(data.StructLayout):
     result with the error bit takes its place.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         super().__init__(
             {
                 "code": config.key_width,
@@ -75,7 +78,7 @@ class Key(data.StructLayout):
 class KeyStream(VectorStream):
     """Hashed tokens, as attention cores take them."""
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         super().__init__(Key(config), _values(config))
 
 
@@ -91,7 +94,7 @@ class Block(data.StructLayout):
     """A few numerators of one token with its denominator; ``final`` marks the token's last.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         bits = Arithmetic(config)
         lanes = config.state_fold.output_lanes
         super().__init__(
@@ -110,7 +113,7 @@ class Quotients(data.StructLayout):
     ``guarded``: the denominator was not positive. Elements of a bad packet are 0.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         super().__init__(
             {
                 "elements": data.ArrayLayout(
@@ -126,5 +129,5 @@ class Quotients(data.StructLayout):
 class Busy(data.StructLayout):
     """A probe of units by name: a bit is 1 where the unit works on a token, or a pair of them."""
 
-    def __init__(self, units):
+    def __init__(self, units: dict[str, Unit]):
         super().__init__(dict.fromkeys(units, 1))

@@ -15,7 +15,7 @@ __all__ = ["InputBeat", "Receiver", "SerialReceiver", "receiver_class"]
 class InputBeat(data.StructLayout):
     """One beat of ``s_axis``; ``user`` counts on a packet's first beat."""
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         super().__init__({"data": 8 * config.bus_bytes, "last": 1, "user": config.tuser_width})
 
 

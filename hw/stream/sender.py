@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.stream.payloads import Tag
 from ecoformer.hw.stream.words import Result, Words
+from ecoformer.spec.config import Config
 
 __all__ = ["Beat", "Sender"]
 
@@ -13,7 +14,7 @@ __all__ = ["Beat", "Sender"]
 class Beat(data.StructLayout):
     """One AXI4-Stream beat; ``error`` is the top bit of ``tuser``."""
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         super().__init__(
             {"data": 8 * config.bus_bytes, "last": 1, "user": config.tuser_width, "error": 1}
         )
@@ -37,7 +38,7 @@ class Sender(wiring.Component):
         Strobe: the last beat of a token of results was taken.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         self.config = config
         self.words = Words(config)
         super().__init__(

@@ -38,7 +38,9 @@ class VectorStream(wiring.Signature):
         )
 
 
-def connect_vectors(m: Module, source, sink) -> None:
+def connect_vectors(
+    m: Module, source: wiring.PureInterface, sink: wiring.PureInterface
+) -> None:
     """Connect the serial vectors that ``sink``, a `VectorStream`, has, to those of ``source``."""
     for name, member in sink.signature.members.items():
         if member.is_signature:

@@ -6,6 +6,7 @@ from amaranth import *
 from amaranth.lib import data
 
 from ecoformer.hw.stream.payloads import Tag
+from ecoformer.spec.config import Config
 
 __all__ = ["Result", "Words"]
 
@@ -30,7 +31,7 @@ class Words:
         Of a token's last word; what is beyond them is not sent, or zero.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         self.fold = fold = config.state_fold
         block_bytes = fold.output_lanes * config.output_element_bytes
         blocks = lcm(block_bytes, config.bus_bytes) // block_bytes
@@ -45,13 +46,13 @@ class Words:
         self.last_elements = config.value_dim - (self.count - 1) * self.elements
         self.last_beats = config.output_beats - (self.count - 1) * self.beats
 
-    def arrival(self, word):
+    def arrival(self, word: int) -> int:
         """Cycles from a token's first block to ``word`` on offer: its last block, two of buffer."""
         block = min((word + 1) * self.blocks, self.fold.output_steps) - 1
         return block * self.fold.input_steps + 1 + 2
 
     @property
-    def latency(self):
+    def latency(self) -> int:
         """Cycles from a token's first block to its last beat, that one counted, if none waits.
 
         It is the bus that decides where a token's blocks come faster than its beats can go.
@@ -69,7 +70,7 @@ class Result(data.StructLayout):
     positive: strobes of several in the same cycle could not be counted.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         elements = data.ArrayLayout(signed(config.output_width), Words(config).elements)
         guarded = {"guarded": 1} if config.engines > 1 else {}
         super().__init__({"elements": elements, "end": 1, "tag": Tag(config), **guarded})

@@ -150,7 +150,7 @@ def place(figures, folder, *, device, speed, seeds, jobs=None, reporter=None):
             f"seed-{seed}.log",
         )
         for seed in seeds
-    ]  # fmt: skip
+    ]
     stage = _stage("place and route", reporter)
     _rewrite(folder / "netlist.json", folder / PLACED, open_pins)
     run_steps(folder, steps, jobs=jobs or os.cpu_count(), report=stage)

@@ -94,7 +94,7 @@ TARGETS = {
         },
         placed=False,
     ),
-}  # fmt: skip
+}
 """Block RAM counts pieces of 18 Kbit, of iCE40 4 Kbit."""
 
 DEVICES = ("12k", "25k", "45k", "85k")

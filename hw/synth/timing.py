@@ -65,7 +65,7 @@ def critical_path(steps, units):
         # A net says more than a cell: the cells are named after nets.
         name = step.get("net") or step["to"]["cell"]
         named.append({"kind": step["type"], "delay_ns": round(step["delay"], 3),
-                      **_name(name, units)})  # fmt: skip
+                      **_name(name, units)})
     routing = sum(step["delay"] for step in steps if step["type"] == "routing")
     total = sum(step["delay"] for step in steps)
     source = next((step["net"] for step in steps if "net" in step), steps[0]["from"]["cell"])

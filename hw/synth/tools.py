@@ -54,7 +54,7 @@ class Tool:
         process = subprocess.Popen(
             self.argv("--version"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        )
         lines = []
         for line in process.stderr:
             lines.append(line.strip())
@@ -135,7 +135,7 @@ def _start(folder, step):
         return subprocess.Popen(
             argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
             start_new_session=True,
-        )  # fmt: skip
+        )
 
 
 def _check(folder, step, status):

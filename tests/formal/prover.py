@@ -217,7 +217,7 @@ class Bench:
         return Verdict(
             claims=tuple(self.claims), proved=not broken, unreached=unreached, method=method,
             depth=depth, seconds=seconds, trace=trace,
-        )  # fmt: skip
+        )
 
     def _solve(self, folder, solvers, timeout, age):
         ports = self._close(age)
@@ -246,7 +246,7 @@ class Bench:
         run = subprocess.run(
             [sys.executable, "-c", RUN, "-q", "-l", "log", "script.ys"],
             cwd=folder, capture_output=True, text=True, timeout=2 * timeout + 120, check=False,
-        )  # fmt: skip
+        )
         if run.returncode:
             log = (folder / "log").read_text()
             raise RuntimeError(f"Yosys failed: {log[-1_000:]}{run.stderr[-1_000:]}")
@@ -279,7 +279,7 @@ class Bench:
         for signal in (
             self._step, self.reset, bad_reset, bad_step, *claims, *self.goals.values(),
             *self.watched,
-        ):  # fmt: skip
+        ):
             ports[signal.name] = (signal, None)
         ports["clk"] = (self._clock, None)
         return ports

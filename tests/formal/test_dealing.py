@@ -39,9 +39,9 @@ def splitter(first=0):
         offers(bench, port, f"o{way}")
         mine = turn == (way + first) % WAYS
         bench.always(f"output {way} takes what is taken in its turn, and nothing else",
-                     taken(port) == (taken(i) & mine))  # fmt: skip
+                     taken(port) == (taken(i) & mine))
         bench.always(f"output {way} offers what came",
-                     ~port.valid | (port.payload.as_value() == i.payload.as_value()))  # fmt: skip
+                     ~port.valid | (port.payload.as_value() == i.payload.as_value()))
     return bench
 
 
@@ -54,7 +54,7 @@ def joiner(first=0):
         comes(bench, port, f"i{way}")
         mine = turn == (way + first) % WAYS
         bench.always(f"input {way} is taken in its turn, and never else",
-                     taken(port) == (taken(o) & mine))  # fmt: skip
+                     taken(port) == (taken(o) & mine))
         same = o.payload.as_value() == port.payload.as_value()
         bench.always(f"in its turn input {way} is what leaves", ~(o.valid & mine) | same)
     return bench
@@ -100,6 +100,6 @@ def test_a_place_is_never_read_while_it_is_written(proof):
     )
     reads = (level != 0) & (~bench.dut.o.valid | bench.dut.o.ready)
     bench.always("no place is read and written",
-                 ~(taken(bench.dut.i) & reads) | (produce != consume))  # fmt: skip
+                 ~(taken(bench.dut.i) & reads) | (produce != consume))
     bench.reach("its memory is full", level == 3)
     proof("DeepBuffer", "4 places", bench.prove())

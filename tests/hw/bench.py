@@ -9,7 +9,7 @@ from amaranth.sim import Simulator
 __all__ = [
     "CLOCK", "get", "idle", "load", "put", "receive", "run_core", "send", "simulate", "ticks",
     "watch",
-]  # fmt: skip
+]
 
 CLOCK = 1e-8
 
@@ -135,7 +135,7 @@ def run_core(dut, tokens, expected, *, rng=None, stall=0.0):
             watch(wrong, dut.launch & ~dut.grant),
             watch(numerators, Const(1), dut.blocks.payload.numerators),
         ],
-    )  # fmt: skip
+    )
     assert not wrong, "launched without grant"
     assert len(launches) == len(expected)
     assert len(blocks) == len(expected) * fold.output_steps

@@ -21,7 +21,7 @@ REGIONS = [
 
 def row_writes(region, row, elements):
     packed = sum((e & (1 << region.lane_bits) - 1) << i * region.lane_bits
-                 for i, e in enumerate(elements))  # fmt: skip
+                 for i, e in enumerate(elements))
     for word in range(region.words):
         yield region.index << 28 | row << 12 | word, packed >> 32 * word & 0xFFFFFFFF
 
@@ -65,7 +65,7 @@ def test_memory_holds_what_was_written_and_nothing_else(region, seed):
         (slot, row): [rng.choice((-limit, limit - 1, rng.randint(-limit, limit - 1)))
                       for _ in range(region.lanes)]
         for slot in range(slots) for row in range(region.rows)
-    }  # fmt: skip
+    }
     places = list(held)
     rng.shuffle(places)
 
@@ -89,7 +89,7 @@ def test_memory_holds_what_was_written_and_nothing_else(region, seed):
                 (region.index << 28 | region.rows << 12, 0xDEADBEEF),
                 (region.index << 28 | (region.rows + 16) << 12, 0xDEADBEEF),
                 (region.index << 28 | region.words, 0xDEADBEEF),
-            ], slot)  # fmt: skip
+            ], slot)
         await check(ctx)
         ctx.set(decoder.i.enable, 0)
         ctx.set(decoder.i.region, region.index)
@@ -134,7 +134,7 @@ def test_a_slot_in_use_is_never_the_shadow(sets, seed):
             for port, value in (
                 (dut.user, user), (dut.begin, begin), (dut.finish, finish),
                 (dut.commit, commit), (dut.commit_set, wanted),
-            ):  # fmt: skip
+            ):
                 ctx.set(port, value)
             ready, shadow = ctx.get(dut.ready), ctx.get(dut.shadow)
             assert ctx.get(dut.busy) == flew
@@ -142,7 +142,7 @@ def test_a_slot_in_use_is_never_the_shadow(sets, seed):
             assert ctx.get(dut.known) == (user in model.slots)
             slot = ctx.get(dut.slot)
             model.check({user: slot} | {i: s for i, s in model.slots.items() if i != user},
-                        shadow, ready)  # fmt: skip
+                        shadow, ready)
             if not model.in_flight:
                 seen["ready again"] += blocked and ready
             blocked = not ready

@@ -15,7 +15,7 @@ def shape(code_bits, value_dim, k, **others):
     return Config(
         code_bits=code_bits, value_dim=value_dim, cycles_per_token=k, head_dim=1, anchors=1,
         max_tokens=4, parameter_sets=4, **{"bus_bytes": 64, **others},
-    )  # fmt: skip
+    )
 
 
 CONFIGS = [
@@ -63,7 +63,7 @@ def draw(config, rng, count):
             {"user": rng.randrange(4), "last": rng.randint(0, 1), "error": int(rng.random() < 0.2)},
         )
         for _ in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def beats_of(config, elements, tag):
@@ -149,7 +149,7 @@ def test_collector(config, seed, stall):
                     schedule[cycle + latency + step * fold.input_steps] = {
                         "elements": padded[first : first + fold.output_lanes],
                         "final": final, "guarded": guards[started], "tag": tag,
-                    }  # fmt: skip
+                    }
                 started += 1
                 next_start = cycle + config.cycles_per_token
             block = schedule.pop(cycle, None)
@@ -186,7 +186,7 @@ def test_collector(config, seed, stall):
             watch(taken, dut.o.valid & dut.o.ready & dut.o.payload.end),
             watch(guarded, dut.guarded),
         ],
-    )  # fmt: skip
+    )
     assert len(guarded) == sum(
         guard and not tag["error"] for guard, (_, tag) in zip(guards, results, strict=True)
     )
