@@ -22,8 +22,8 @@ TABLES = 2
 class BucketedState(wiring.Component):
     """Tables of the sequences in flight: filled, transformed in order, queried.
 
-    What is asked in cycle t is on ``row`` in cycle t + ``latency``. A sequence is ``ready``
-    ``config.transform_cycles`` after its ``last``, or after the one before.
+    The answer to a ``query`` in cycle t is on ``row`` in cycle t + ``latency``. A sequence is
+    ``ready`` ``config.transform_cycles`` after its ``last``, or after the sequence before it.
 
     Parameters
     ----------
@@ -34,15 +34,15 @@ class BucketedState(wiring.Component):
     Members
     -------
     claim : ``In(1)``, room : ``Out(1)``
-        A sequence begins, only with ``room``.
+        Strobe: a sequence begins; only with ``room``.
     step, block, accumulate, first, done, code, values, last : ``In``
-        As of `BucketTables`.
+        Same as in `BucketTables`.
     query : ``In(groups * group_bits)``, read_bank : ``In(range(banks))``
     row : ``Out(ArrayLayout(signed(table_sum_width), lanes))``
-        What the query's groups in this step get, less the sign, which is their highest bit; lane =
-        output · input_lanes + group.
+        Sums for the query's groups in this step without their sign, which is a group's highest bit;
+        lane = output · input_lanes + group.
     ready : ``Out(1)``
-        Strobe: one more sequence may be queried from the next cycle on.
+        Strobe: another sequence may be queried from the next cycle on.
     """
 
     def __init__(self, config: Config, banks: int):
@@ -67,7 +67,7 @@ class BucketedState(wiring.Component):
         )
 
     latency = 2
-    """Cycles from what is asked to its row."""
+    """Cycles from a query to its row."""
 
     def elaborate(self, platform):
         m = Module()
@@ -107,12 +107,12 @@ class BucketedState(wiring.Component):
                 shape=unsigned(transform.sum_layout.size),
                 depth=(self.banks - 1 << ceil_log2(depth)) + depth,
                 init=[],
-                attrs={"no_rw_check": 1},  # one bank is written, others are read
+                attrs={"no_rw_check": 1},  # banks being written are not read
             )
             write = sums.write_port()
             read = sums.read_port()
             code = queries.word_select(lane, self.group)
-            # Of a code and its complement one has the highest bit set: that one is kept.
+            # Only codes with the highest bit set are stored; others are looked up as complements.
             index = code[:-1] ^ ~code[-1].replicate(self.group - 1)
             m.d.comb += [
                 write.addr.eq(Cat(transform.index, transform.write_step, bank)),
@@ -120,9 +120,9 @@ class BucketedState(wiring.Component):
                 write.en.eq(transform.write[lane]),
                 read.addr.eq(Cat(index, self.step, self.read_bank)),
             ]
-            found = data.View(transform.sum_layout, register(m, read.data, name=f"found_{lane}"))
+            sums_row = data.View(transform.sum_layout, register(m, read.data, name=f"found_{lane}"))
             m.d.comb += [
-                self.row[output * lanes + lane].eq(found[output])
+                self.row[output * lanes + lane].eq(sums_row[output])
                 for output in range(self.fold.output_lanes)
             ]
         return m
@@ -131,8 +131,8 @@ class BucketedState(wiring.Component):
 class BucketedCore(LinearCore):
     """Linear form as in `LinearCore`, with hᵀS from tables.
 
-    Between the last key of a sequence and its first query lie ``config.transform_cycles``, in
-    which the next sequence is accumulated.
+    ``config.transform_cycles`` pass between the last key of a sequence and its first query; the
+    next sequence is accumulated meanwhile.
     """
 
     running = 0  # tables being filled or transformed do not occupy a bank

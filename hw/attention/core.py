@@ -16,8 +16,8 @@ class AttentionCore(wiring.Component):
     A core takes the keys of a sequence, then launches one result token for each of them, in order;
     the next sequence may overlap. It launches only with ``grant``. Everything after a launch runs
     on a fixed schedule and never stalls: the token's blocks leave ``state_fold.input_steps`` cycles
-    apart and cannot be held back. A key with ``tag.error`` ends a bad packet: the core drops what
-    it has of the packet and launches a single result token with the error bit.
+    apart and cannot be held back. A key with ``tag.error`` ends a bad packet: the core drops
+    the packet's keys and launches a single result token with the error bit.
 
     Parameters
     ----------

@@ -3,8 +3,8 @@
 
 Time is cut into slots of k cycles. In each slot at most one token is accumulated (key pass) and at
 most one is queried (query pass). Both walk through the rows of the state in step, so the last token
-of a sequence may take a bank in the slot of that bank's last query. Latencies are fixed: a slot,
-once begun, never stalls, and begins only if its result is sure to find room (``grant``).
+of a sequence may take a bank in the slot of that bank's last query. Latencies are fixed: a slot
+never stalls once it has begun, and begins only if there is room for its result (``grant``).
 """
 
 from functools import cached_property
@@ -28,7 +28,7 @@ __all__ = ["LinearCore"]
 class LinearCore(AttentionCore):
     """Linear form: S += h·vᵀ, z += h, V += v; then (hᵀS << g) + C·V over (hᵀz << g) + C·n.
 
-    With ``value_term = "own"`` a token's own value takes the place of V and waits beside its code.
+    With ``value_term = "own"`` a token's own value replaces V and waits beside its code.
     A token is accumulated in one slot; its query begins at the earliest in the slot after the last
     token of its sequence. Subclasses differ in how S is kept and multiplied by a query.
     """
@@ -59,11 +59,11 @@ class LinearCore(AttentionCore):
 
     @cached_property
     def value_sum(self) -> SignedSum:
-        """What adds up the rows of S for a query."""
+        """Adds up the rows of S for a query."""
         return SignedSum(self.fold, self.bits.row_width, self.bits.value_sum_width)
 
     def _array(self, **shape):
-        """Sums of one sequence that are kept like the state."""
+        """Sums that are accumulated and banked like the state."""
         return StateArray(banks=self.banks, **shape)
 
     @property
@@ -96,15 +96,15 @@ class LinearCore(AttentionCore):
 
     @property
     def lead(self) -> int:
-        """Where a slot is long enough to be decided ahead of its beginning."""
+        """Two cycles where a slot is long enough to be decided ahead."""
         return min(2, self.config.cycles_per_token.bit_length() - 1)
 
     def _decided(self, m, value, name):
-        """``value`` as it was a cycle ago, where slots are longer than a cycle.
+        """``value`` of the cycle before, where slots are longer than a cycle.
 
-        Only a slot that begins takes away what another could have begun with, and the next begins
-        two cycles later at the earliest, so a decision is late at times but never wrong. It keeps
-        the long ways from the buffers out of the cycle in which everything starts.
+        Conditions are only used up when a slot begins, and the next one begins at least two cycles
+        later: a decision may be late but is never wrong. This keeps the long paths from the buffers
+        out of the cycle in which a slot starts.
         """
         return delay(m, value, min(self.lead, 1), name=f"{name}_decided", reset=True)
 
@@ -119,18 +119,18 @@ class LinearCore(AttentionCore):
         # -- slots -------------------------------------------------------------------------------
         phase = Signal(range(c.cycles_per_token))
         open_ = Signal()
-        key_goes = Signal()
-        query_goes = Signal()
+        key_ready = Signal()
+        query_ready = Signal()
         key_go = Signal()
         query_go = Signal()
         if self.lead < 2:
-            m.d.comb += [open_.eq(phase == 0), key_go.eq(key_goes), query_go.eq(query_goes)]
-        else:  # in the cycle before, so that everything starts from a register
-            ending = Signal(init=1)  # the phase is 1 or 0; a slot that was decided begins at 0
+            m.d.comb += [open_.eq(phase == 0), key_go.eq(key_ready), query_go.eq(query_ready)]
+        else:  # decided a cycle ahead, so that everything starts from a register
+            ending = Signal(init=1)  # the phase is 1 or 0; a decided slot begins at 0
             go = key_go | query_go
             m.d.comb += open_.eq(ending & ~go)
             m.d.sync += [
-                ending.eq(~go & (phase <= 2)), key_go.eq(key_goes), query_go.eq(query_goes)
+                ending.eq(~go & (phase <= 2)), key_go.eq(key_ready), query_go.eq(query_ready)
             ]
         with m.If(key_go | query_go):
             m.d.sync += phase.eq(c.cycles_per_token - 1)
@@ -143,15 +143,15 @@ class LinearCore(AttentionCore):
         stored = Signal(range(c.ring_tokens + 1))
         pop = Signal()
         store = Signal()
-        last = Signal()  # the token queried next is its sequence's last
-        failed = Signal()  # and of a bad packet
+        last = Signal()  # the next token to query is its sequence's last
+        failed = Signal()  # and stands for a bad packet
         query_can = Signal()
         key_fits = key.tag.error | (stored != c.ring_tokens)
         m.d.comb += [
             sequences.key.eq(key),
             sequences.take.eq(key_go),
-            # A query gives back its place in the ring, and a last one its bank, in the same slot.
-            key_goes.eq(
+            # A query frees its ring entry, and a last query its bank, in the same slot.
+            key_ready.eq(
                 open_
                 & self._decided(m, self._key_waits(sequences, state), "key")
                 & (self._decided(m, sequences.room, "room") | (query_can & last))
@@ -164,7 +164,7 @@ class LinearCore(AttentionCore):
         operand_first = Signal()
         operand_last = Signal()
         operand_bank = Signal(sequences.bank.shape())
-        # At a token every cycle what is no key is replaced before it could be accumulated.
+        # At full rate idle cycles load garbage, which is overwritten before use.
         with m.If(key_go | c.is_full_rate):
             m.d.sync += [
                 operand.eq(key),
@@ -183,7 +183,7 @@ class LinearCore(AttentionCore):
             last.eq(self._decided(m, queried == current.final, "last")),
             failed.eq(self._decided(m, current.error, "failed")),
             query_can.eq(self._decided(m, query_waits, "query")),
-            query_goes.eq(open_ & query_can),
+            query_ready.eq(open_ & query_can),
             pop.eq(query_go & ~current.error),
             sequences.release.eq(query_go & last),
             self.launch.eq(query_go),
@@ -241,16 +241,16 @@ class LinearCore(AttentionCore):
         return m
 
     def _add_up(self, m, name, array, total, walk, code, has_query):
-        """Let ``total`` add up the rows of ``array`` for the code that asks for them."""
-        asked = {
+        """Let ``total`` add up the rows of ``array`` with the signs of ``code``."""
+        inputs = {
             "signs": block_of(code, walk.input_block, total.fold.input_lanes),
             "last": walk.last & has_query,
         }
         if total.accumulates:
-            asked["first"] = walk.first
+            inputs["first"] = walk.first
         if total.is_uneven:
-            asked["partial"] = walk.input_block[-1]
-        for member, value in asked.items():
+            inputs["partial"] = walk.input_block[-1]
+        for member, value in inputs.items():
             late = delay(m, value, array.latency, name=f"{name}_{member}", reset=member == "last")
             m.d.comb += getattr(total, member).eq(late)
         m.d.comb += total.row.eq(array.row)
@@ -258,13 +258,13 @@ class LinearCore(AttentionCore):
     # -- how S is kept and queried ---------------------------------------------------------------
 
     def _state(self):
-        """What keeps S."""
+        """The component that keeps S."""
         raise NotImplementedError
 
     def _walk_state(self, m, state, steps, sequences, code, query):
-        """Lead ``state`` through the steps of a slot; ``code`` is accumulated.
+        """Drive ``state`` through the steps of a slot, accumulating ``code``.
 
-        Returns the signs of all rows to be added up for the code ``query``.
+        Returns the signs with which its rows are added up for the code ``query``.
         """
         raise NotImplementedError
 
@@ -278,7 +278,7 @@ class LinearCore(AttentionCore):
         return Cat(values, C(0, lanes * width - len(values)))
 
     def _key_waits(self, sequences, state):
-        """A key is on offer that ``state`` has room for."""
+        """A key is offered for which ``state`` has room."""
         return self.keys.valid
 
     def _query_waits(self, m, sequences, state):
@@ -292,15 +292,15 @@ class LinearCore(AttentionCore):
         return self.value_sum.sums
 
     def _ring(self, m, store, key, sequences, pop, stored):
-        """What waits between key and query pass: codes, and values where a token's own is needed.
+        """Codes, and values where a token's own is needed, between key and query pass.
 
-        A bad packet's are taken back. What is popped in one cycle stands on the result from the
-        next until the next pop.
+        A bad packet's entries are taken back. An entry popped in one cycle is valid on the result
+        from the next cycle until the next pop.
         """
         depth = self.config.ring_tokens
         fields = ("code", *self.value_term.ring_fields)
         entry = data.StructLayout({name: Value.cast(key[name]).shape() for name in fields})
-        # Read ahead, no entry counts that is written in the same cycle: no bypass need be mapped.
+        # Read ahead: an entry being written is never needed yet, so no bypass is required.
         attrs = {"no_rw_check": 1} if self.lead else {}
         m.submodules.ring = ring = memory.Memory(shape=entry, depth=depth, init=[], attrs=attrs)
         write = ring.write_port()
@@ -323,7 +323,7 @@ class LinearCore(AttentionCore):
             m.d.sync += head.eq(packet_start)
         with m.If(pop):
             m.d.sync += tail.eq(_next(tail, depth))
-        # It may be counted a cycle late where it is asked for two cycles after a slot began.
+        # Counted a cycle late where the count is not needed until two cycles into a slot.
         more, less, dropped = (
             delay(m, value, self.lead // 2, name=name, reset=True)
             for name, value in (
@@ -334,8 +334,7 @@ class LinearCore(AttentionCore):
         if not self.lead:
             m.d.comb += read.en.eq(pop)
             return read.data
-        # The oldest entry has been there for as many cycles as a slot is decided ahead, so that
-        # the memory may take its time to answer.
+        # The oldest entry is at least ``lead`` cycles old, which leaves the memory time to answer.
         m.d.comb += read.en.eq(1)
         oldest = delay(m, read.data.as_value(), self.lead - 1, name="oldest")
         popped = Signal(entry, reset_less=True)
@@ -344,11 +343,11 @@ class LinearCore(AttentionCore):
         return popped
 
     def _results(self, m, steps, has_query, query, query_last, sums, offset_values):
-        """Offset terms and totals; numerators and denominator wait for each other."""
+        """Offset terms and totals; numerators and denominator leave together."""
         bits, g = self.bits, self.config.offset_fraction
         late = self.denominator_time - self.numerator_time
 
-        # Operands have registers, without which a block uses none before its multiplier.
+        # Registered operands: the multiplier block then uses its input registers.
         count, offset = (
             register(m, query[name], name=f"{name}_operand") for name in ("count", "offset")
         )
@@ -369,7 +368,7 @@ class LinearCore(AttentionCore):
             offset_term = register(m, value * offset, name=f"offset_value_{lane}")
             offset_term = delay(m, offset_term, wait, name=f"offset_value_{lane}")
             numerator = register(m, (sums[lane] << g) + offset_term, name=f"numerator_{lane}")
-            # With own values the sum can be narrower: a slice alone would not extend its sign.
+            # With own values the sum may be narrower; a plain slice would not sign-extend it.
             numerator = numerator[: bits.numerator_width].as_signed()
             m.d.comb += block.numerators[lane].eq(
                 delay(m, numerator, max(0, late), name=f"numerator_{lane}")

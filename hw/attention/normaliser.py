@@ -35,9 +35,9 @@ class Normaliser(wiring.Component):
     -------
     i : ``In(stream.Signature(Block))``
     o : ``Out(stream.Signature(Quotients))``
-        Neither can be held back.
+        Neither can be stalled.
     busy : ``Out(Busy)``
-        The first stage makes a digit. The others do the same, later.
+        The first stage makes a digit; the others do the same later.
     """
 
     def __init__(self, config: Config, lags: list[int] | None = None):
@@ -68,14 +68,14 @@ class Normaliser(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """That of a divider, whose last column is late."""
+        """That of a divider, plus the largest lag."""
         return self.dividers[0].latency + len(self.columns) - 1
 
     def elaborate(self, platform):
         m = Module()
         digits, block = min(self.interval, self.config.output_width), self.i.payload
 
-        # A late column of lanes has a denominator of its own, as late; quotients wait for the last.
+        # Lanes of the same lag share a divider and a delayed denominator; quotients are realigned.
         last = len(self.columns) - 1
         arrived = delays(m, self.i.valid, last, name="arrived", reset=True)
         errors = delays(m, block.tag.error, last, name="error")
@@ -92,12 +92,13 @@ class Normaliser(wiring.Component):
                 element = delays(m, divider.quotients[i], last - g, name=f"element_{lane}")[-1]
                 m.d.comb += self.o.payload.elements[lane].eq(element)
 
-        # What waits equally long waits in one memory.
+        # Signals of equal delay share a memory.
         beside = delay(m, Cat(block.final, block.tag.as_value()), self.latency, name="tag")
         m.d.comb += [
             self.o.valid.eq(delay(m, self.i.valid, self.latency, name="valid", reset=True)),
             Cat(self.o.payload.final, self.o.payload.tag.as_value()).eq(beside),
-            self.o.payload.guarded.eq(divider.guarded),  # the last one's, which waits for nothing
+            # Of the last divider, whose quotients are not delayed.
+            self.o.payload.guarded.eq(divider.guarded),
             self.busy.quotient_digits.eq(
                 Cat(delays(m, self.i.valid, 1 + digits, name="busy", reset=True)[2:]).any()
             ),

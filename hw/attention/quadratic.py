@@ -57,7 +57,7 @@ class QuadraticCore(AttentionCore):
         return sums, denominator
 
     def _send_blocks(self, m, last, sums, denominator, tag):
-        """Send ``sums`` in blocks, as far apart as the normaliser needs them.
+        """Send ``sums`` in blocks, as far apart as the normaliser requires.
 
         The first block leaves a cycle after ``last``; the next ``last`` may come
         ``state_fold.steps + 1`` cycles later.

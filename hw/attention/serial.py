@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The linear attention core of a serial engine, whose values come an element at a time."""
+"""The linear attention core of a serial engine, which gets values one element at a time."""
 
 from amaranth import *
 from amaranth.lib import wiring

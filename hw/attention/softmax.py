@@ -1,9 +1,9 @@
 # amaranth: UnusedElaboratable=no
-"""Softmax attention of the tokens themselves: what the linear core is compared with.
+"""Softmax attention of the tokens themselves: the baseline for the linear core.
 
-It is built with the same care from the same parts: int8 products, the exponential table and the
-normaliser of the kernelized hash, one pair of tokens per cycle, D + E multipliers and one more that
-all work in every cycle. Two passes over the keys work on consecutive queries at the same time:
+It is built with the same care from the same parts: int8 products, the exponential table of the
+kernelized hash, the normaliser. It handles one pair of tokens per cycle with D + E + 1 multipliers,
+all busy in every cycle. Two passes over the keys work on consecutive queries at the same time:
 
     scores      s_j = x_i·x_j, and their maximum
     weighting   w_j = 511·exp(-((max - s_j)·scale >> shift)/256);  Σ_j w_j·v_j over Σ_j w_j
@@ -26,7 +26,7 @@ __all__ = ["Scan", "SoftmaxCore"]
 
 
 class Scan(wiring.Component):
-    """Walks once around the tokens of a sequence, from one of them on.
+    """Walks once around the tokens of a sequence, beginning with any of them.
 
     ``start`` in cycle t makes the first address appear in cycle t + 1; a new start is accepted in
     the cycle of the last address.
@@ -39,12 +39,12 @@ class Scan(wiring.Component):
     -------
     start : ``In(1)``
     bank, count, begin : ``In``
-        Of the sequence, and the token to begin with.
+        Bank and length of the sequence, and the token to begin with.
     active : ``Out(1)``
     address : ``Out``
-        Of the token in the memory of all banks.
-    place : ``Out``
-        Tokens walked over before.
+        Of the token, in the memory of all banks.
+    position : ``Out``
+        Tokens visited before this one.
     first, last : ``Out(1)``
         First and last address, while active.
     idle : ``Out(1)``
@@ -62,7 +62,7 @@ class Scan(wiring.Component):
                 "begin": In(ceil_log2(tokens)),
                 "active": Out(1),
                 "address": Out(ceil_log2(banks * tokens)),
-                "place": Out(ceil_log2(tokens)),
+                "position": Out(ceil_log2(tokens)),
                 "first": Out(1),
                 "last": Out(1),
                 "idle": Out(1),
@@ -76,14 +76,14 @@ class Scan(wiring.Component):
         highest = Signal.like(self.address, reset_less=True)
         left = Signal.like(self.count, reset_less=True)
         m.d.comb += [
-            self.first.eq(self.active & (self.place == 0)),
+            self.first.eq(self.active & (self.position == 0)),
             self.last.eq(self.active & (left == 0)),
             self.idle.eq(~self.active | self.last),
         ]
         with m.If(self.start):
             m.d.sync += [
                 self.active.eq(1),
-                self.place.eq(0),
+                self.position.eq(0),
                 left.eq(self.count - 1),
                 lowest.eq(base),
                 highest.eq(base + self.count - 1),
@@ -92,7 +92,7 @@ class Scan(wiring.Component):
         with m.Elif(self.active):
             m.d.sync += [
                 self.active.eq(~self.last),
-                self.place.eq(self.place + 1),
+                self.position.eq(self.position + 1),
                 left.eq(left - 1),
                 self.address.eq(Mux(self.address == highest, lowest, self.address + 1)),
             ]
@@ -100,7 +100,7 @@ class Scan(wiring.Component):
 
 
 def bank_base(config: Config, bank: Value) -> Value:
-    """Address of the first token of a bank: banks lie one after the other without a gap."""
+    """Address of a bank's first token; banks are contiguous."""
     base = C(0)
     for number in range(1, config.state_banks):
         base = Mux(bank == number, number * config.max_tokens, base)
@@ -111,8 +111,8 @@ class SoftmaxCore(QuadraticCore):
     """Σ_j w_ij·v_j over Σ_j w_ij with w_ij = e^(s_ij - max) by table; N cycles per query.
 
     A query begins with its own token, so that one read port serves queries and keys. Scores wait in
-    one of two halves of a memory for their maximum. A sequence is left, and the next one begun,
-    when the last of its queries has been weighted. The first block of a query of N tokens leaves
+    one half of a memory until their maximum is known. The next sequence begins when the last query
+    of this one has been weighted. The first block of a query of N tokens leaves
     2·(N - 1) cycles later than that of a single token.
     """
 
@@ -151,17 +151,17 @@ class SoftmaxCore(QuadraticCore):
             {"sequence": Sequence(c, c.state_banks), "query": len(scoring.begin), "last": 1}
         )
         halves = [Signal(layout, name=f"half_{i}", reset_less=True) for i in range(2)]
-        taken = Signal(2)  # a query is scored there, or waits to be weighted
-        full = Signal(2)  # and all of its scores are there
+        taken = Signal(2)  # a query is being scored there, or waits to be weighted
+        full = Signal(2)  # and all of its scores are known
         scored_half = Signal()
         weighted_half = Signal()
         current = sequences.current
         query = Signal.like(scoring.begin)
-        asked = Signal()  # every query of the current sequence has been begun
+        all_begun = Signal()  # every query of the current sequence has begun
         last_query = query == current.final[: len(query)]
         m.d.comb += [
             self.launch.eq(
-                sequences.waiting & self.grant & ~asked & scoring.idle
+                sequences.waiting & self.grant & ~all_begun & scoring.idle
                 & ~taken.bit_select(scored_half, 1)
             ),
             scoring.start.eq(self.launch),
@@ -172,7 +172,7 @@ class SoftmaxCore(QuadraticCore):
         with m.If(self.launch):
             m.d.sync += [
                 query.eq(Mux(last_query, 0, query + 1)),
-                asked.eq(last_query),
+                all_begun.eq(last_query),
                 scored_half.eq(~scored_half),
             ]
         for i, half in enumerate(halves):
@@ -182,9 +182,9 @@ class SoftmaxCore(QuadraticCore):
                 ]
 
         waiting = Mux(weighted_half, halves[1], halves[0])
-        weighed = Signal(layout, reset_less=True)  # what is being weighted
+        weighed = Signal(layout, reset_less=True)  # the query being weighted
         gap = c.state_fold.steps + 1
-        pause = Signal(range(gap + 1))  # until the blocks of the query before will have gone
+        pause = Signal(range(gap + 1))  # until the blocks of the last query have left
         waiting = data.View(layout, waiting)
         go = Signal()
         m.d.comb += [
@@ -205,10 +205,10 @@ class SoftmaxCore(QuadraticCore):
         with m.Elif(pause != 0):
             m.d.sync += pause.eq(pause - 1)
         with m.If(sequences.release):
-            m.d.sync += asked.eq(0)
+            m.d.sync += all_begun.eq(0)
 
         # -- the passes ----------------------------------------------------------------------------
-        score, maxima, place, stored, complete = self._scores(m, tokens, scoring, scored_half)
+        score, maxima, position, stored, complete = self._scores(m, tokens, scoring, scored_half)
         for i in range(2):
             with m.If(self.launch & (scored_half == i)):
                 m.d.sync += taken[i].eq(1)
@@ -218,7 +218,7 @@ class SoftmaxCore(QuadraticCore):
                 m.d.sync += full[i].eq(1)
             with m.Elif(go & (weighted_half == i)):
                 m.d.sync += full[i].eq(0)
-        half_bits = len(place)
+        half_bits = len(position)
         m.submodules.scores = scores = memory.Memory(
             shape=signed(bits.score_width), depth=2 << (half_bits - 1), init=[]
         )
@@ -231,16 +231,16 @@ class SoftmaxCore(QuadraticCore):
                 read_half.eq(weighted_half), limit.eq(Mux(weighted_half, maxima[1], maxima[0]))
             ]
         m.d.comb += [
-            write.addr.eq(place),
+            write.addr.eq(position),
             write.data.eq(score),
             write.en.eq(stored),
-            read.addr.eq(Cat(weighting.place, read_half)),
+            read.addr.eq(Cat(weighting.position, read_half)),
         ]
         self._weigh(m, weighting, weighed, limit, read.data, values)
         return m
 
     def _store(self, m, sequences):
-        """Memories of tokens and values, written as keys come; their read ports."""
+        """Add memories of tokens and values, written as keys arrive; returns their read ports."""
         c, key = self.config, self.keys.payload
         depth = c.state_banks * c.max_tokens
         take = Signal()
@@ -266,7 +266,7 @@ class SoftmaxCore(QuadraticCore):
         return ports
 
     def _scores(self, m, tokens, scan, half):
-        """Scores as they come: score, maxima of both halves, where to store it, when, complete.
+        """Scores of a scan: score, maxima of both halves, address, write strobe, completion.
 
         ``half`` is that of the next scan.
         """
@@ -286,11 +286,11 @@ class SoftmaxCore(QuadraticCore):
         first = delay(m, scan.first, time, name="score_first")
         stored = delay(m, scan.active, time, name="score_valid", reset=True)
         last = delay(m, scan.last, time, name="score_last", reset=True)
-        place = delay(m, Cat(scan.place, ~half), time, name="score_place")
+        position = delay(m, Cat(scan.position, ~half), time, name="score_place")
         highest = Signal(signed(bits.score_width), reset_less=True)
         higher = Signal.like(highest)
         maxima = [Signal.like(highest, name=f"maximum_{i}") for i in range(2)]
-        complete = [last & (place[-1] == i) for i in range(2)]
+        complete = [last & (position[-1] == i) for i in range(2)]
         m.d.comb += higher.eq(Mux(first | (score > highest), score, highest))
         with m.If(stored):
             m.d.sync += highest.eq(higher)
@@ -298,7 +298,7 @@ class SoftmaxCore(QuadraticCore):
         for maximum, done in zip(maxima, complete):
             with m.If(done):
                 m.d.sync += maximum.eq(higher)
-        return score, maxima, place, stored, complete
+        return score, maxima, position, stored, complete
 
     def _weigh(self, m, scan, weighed, limit, stored, values):
         """Weights by table; sums of weights and of weighted values, in blocks."""

@@ -12,15 +12,16 @@ __all__ = ["SignedSum", "StateArray"]
 
 
 class StateArray(wiring.Component):
-    """Accumulates an outer product of signs and values, a row per step; keeps finished ones.
+    """Accumulates an outer product of signs and values, a row per step; keeps finished states.
 
-    One sequence runs at a time, so it alone needs an accumulator with a way back to itself; with
-    its last token its rows go to a bank, too, where queries read them. Every step addresses one
-    row of both. The row addressed in cycle t is on ``row`` in cycle t + ``latency``; accumulated,
-    it is back, and in its bank, at the end of that cycle, so a bank can be read and replaced in one
-    walk. Rows are visited at most every ``depth`` cycles, so no access meets an older one in
-    flight. Several rows are kept in memories, one in flip-flops: lanes are many then, and registers
-    lie before them, of which synthesis can make as many as it takes to reach all.
+    Only one sequence is accumulated at a time, so there is a single accumulator with a feedback
+    path; with a sequence's last token its rows also go to a bank, where queries read them. Every
+    step addresses one row of both. The row addressed in cycle t is on ``row`` in cycle
+    t + ``latency``; at the end of that cycle the updated row is back in the accumulator and in its
+    bank, so that a bank can be read and replaced in one pass. Rows are visited at most every
+    ``depth`` cycles, so no access meets an older one in flight. Several rows are kept in memories,
+    a single one in flip-flops: it has many lanes, and synthesis may duplicate the registers before
+    them to keep the fan-out low.
 
     Parameters
     ----------
@@ -35,8 +36,8 @@ class StateArray(wiring.Component):
     banks : int
         Finished states.
     serial : bool
-        Values come a cycle later than what belongs to them, as a memory answers, and rows are kept
-        in block RAM, narrow as they are. For several rows.
+        Values come a cycle later than their signs, from a memory, and rows are kept in block RAM
+        although they are narrow. Needs several rows.
     registers : int
         Between the inputs and the lanes of a single row.
 
@@ -47,7 +48,7 @@ class StateArray(wiring.Component):
     first : ``In(1)``
         Start from zero instead of from the row.
     last : ``In(1)``
-        Write what is accumulated to ``write_bank``, too.
+        Also write the updated row to ``write_bank``.
     write_bank, read_bank : ``In(range(banks))``
     signs : ``In(input_lanes)``
         1 adds, 0 subtracts.
@@ -94,7 +95,7 @@ class StateArray(wiring.Component):
             return delay(m, value, self.latency, name=name, **options)
 
         finish = late(self.accumulate & self.last, "finish")
-        # Registers add nothing where nothing is accumulated: no enable has to reach every bit.
+        # A single row adds 0 in idle cycles, which saves an enable for every bit.
         counts = Signal()
         m.d.comb += counts.eq(self.accumulate if self.depth == 1 else 1)
         first = late(self.first & counts, "first")
@@ -186,7 +187,7 @@ class SignedSum(wiring.Component):
     signs : ``In(input_lanes)``
         1 adds, 0 subtracts.
     partial : ``In(1)``
-        Last block of inputs: masks the lanes beyond the last input, where the state holds rubbish.
+        Last block of inputs: masks the lanes beyond the last input, which hold garbage.
     row : ``In(ArrayLayout(signed(element_width), lanes))``
     sums : ``Out(ArrayLayout(signed(result_width), output_lanes))``
     """
@@ -207,12 +208,12 @@ class SignedSum(wiring.Component):
 
     @property
     def is_uneven(self) -> bool:
-        """Whether ``partial`` counts: whether there are lanes beyond the last input."""
+        """Whether there are lanes beyond the last input, so that ``partial`` matters."""
         return self.fold.input_steps * self.fold.input_lanes > self.fold.inputs
 
     @property
     def accumulates(self) -> bool:
-        """Whether ``first`` counts: whether a block has several rows."""
+        """Whether a block has several rows, so that ``first`` matters."""
         return self.fold.input_steps > 1
 
     @property

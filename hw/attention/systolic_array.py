@@ -1,9 +1,10 @@
 # amaranth: UnusedElaboratable=no
 """State and query of an engine that takes a token every cycle: a systolic array.
 
-Every lane works in every cycle then, and whatever steers them had to reach all of them at once.
-So the lanes are cells of a few rows and columns, and only neighbours are connected: signs travel
-along a row of cells, values and partial sums along a column, one cell per cycle.
+At full rate every lane works in every cycle, and control signals would have to reach all of them
+at once. So lanes are grouped in cells of a few rows and columns that are connected to their
+neighbours only: signs travel along a row of cells, values and partial sums along a column, one cell
+per cycle.
 
               values 0    values 1
                  ▼           ▼
@@ -13,8 +14,9 @@ along a row of cells, values and partial sums along a column, one cell per cycle
                  ▼           ▼
                sums 0      sums 1, a cycle later
 
-A cell works a cycle later than those above and to the left of it, so that all is as if they worked
-at the same time; but every column is a cycle later than the one before, until there are quotients.
+A cell works a cycle later than those above and to the left of it, so the result is the same as if
+all worked at once, except that every column is a cycle later than the one before. The divider
+removes this skew.
 """
 
 from amaranth import *
@@ -29,7 +31,7 @@ from ecoformer.hw.lib.pipeline import delay, delays, register, signed_tree, tree
 __all__ = ["SystolicArray"]
 
 ROWS, COLUMNS = 4, 8
-"""Of a cell: it takes some hundred tiles, so that the way through one is a fraction of a cycle."""
+"""Of a cell, which takes some hundred tiles: a path across it is a fraction of a cycle."""
 
 
 class SystolicArray(wiring.Component):
@@ -52,7 +54,7 @@ class SystolicArray(wiring.Component):
     Members
     -------
     accumulate, first, last, write_bank, read_bank, signs, values : ``In``
-        As of `hw.attention.state.StateArray`.
+        Same as in `hw.attention.state.StateArray`.
     query : ``In(inputs)``
         1 adds the row of ``read_bank``, 0 subtracts it.
     sums : ``Out(ArrayLayout(signed(result_width), outputs))``
@@ -86,16 +88,16 @@ class SystolicArray(wiring.Component):
     @property
     def plain_time(self) -> int:
         """Cycles from a query to Σ values in column 0."""
-        return self._plain_place + Cell.ROW_LATENCY
+        return self._plain_row + Cell.ROW_LATENCY
 
     @property
-    def _plain_place(self):
-        """Row of cells beside which Σ values is kept: the last but one, for it is multiplied."""
+    def _plain_row(self):
+        """Row of cells beside which Σ values is kept: the last but one, as it is multiplied."""
         return max(0, len(self.rows) - 2)
 
     @property
     def latency(self) -> int:
-        """That of the last cell, which waits for those above."""
+        """Down to the last cell of a column."""
         return len(self.rows) - 1 + self._cell_latency
 
     @property
@@ -119,9 +121,9 @@ class SystolicArray(wiring.Component):
             for name, port in (("signs", self.signs), ("query", self.query))
         )
         for g, column in enumerate(self.columns):
-            # What does not count is 0, and neither first nor last.
-            coming = Cat(Mux(counts, self.values[i], 0).as_signed() for i in column)
-            values = delays(m, coming, g + below, name=f"values_{g}")
+            # In idle cycles values are 0, and neither first nor last is set.
+            arriving = Cat(Mux(counts, self.values[i], 0).as_signed() for i in column)
+            values = delays(m, arriving, g + below, name=f"values_{g}")
             above = None
             for h, rows in enumerate(self.rows):
                 m.submodules[f"cell_{h}_{g}"] = cell = Cell(
@@ -142,10 +144,10 @@ class SystolicArray(wiring.Component):
                     1, len(column), self.plain_width, self.value_width, self.banks
                 )
                 m.d.comb += [
-                    _steering(plain).eq(steering[self._plain_place + g]),
+                    _steering(plain).eq(steering[self._plain_row + g]),
                     plain.accumulate.eq(1),
                     plain.signs.eq(1),
-                    plain.values.as_value().eq(values[self._plain_place + g]),
+                    plain.values.as_value().eq(values[self._plain_row + g]),
                     *(self.plain[i].eq(plain.row[index]) for index, i in enumerate(column)),
                 ]
         return m
@@ -159,20 +161,20 @@ class Cell(wiring.Component):
     inputs, outputs : int
         Rows and columns.
     width, value_width, result_width, banks
-        As of `SystolicArray`.
+        Same as in `SystolicArray`.
     latency : int
         Cycles from a query to its sums; ``above`` is added in the last of them.
 
     Members
     -------
     first, last, write_bank, read_bank, signs, values, query : ``In``
-        As of `SystolicArray`, for a token in every cycle.
+        Same as in `SystolicArray`, with a token in every cycle.
     above : ``In(ArrayLayout(signed(result_width), outputs))``
     sums : ``Out(ArrayLayout(signed(result_width), outputs))``
     """
 
     ROW_LATENCY = 1
-    """Cycles from the inputs to the row: they come from the neighbours into a register."""
+    """Cycles from the inputs, which are registered, to the row."""
 
     def __init__(
         self, inputs: int, outputs: int, *, width: int, value_width: int, result_width: int,
@@ -201,7 +203,7 @@ class Cell(wiring.Component):
         ]
         lanes = len(self.query)
         subtract = ~delay(m, self.query, self.ROW_LATENCY, name="query")
-        # A cell of fewer rows waits as long as the others.
+        # A cell with fewer rows is delayed to the latency of the others.
         wait = self.latency - self.ROW_LATENCY - tree_latency(lanes) - 1
         for output, above in enumerate(self.above):
             elements = (state.row[output * lanes + i].as_unsigned() for i in range(lanes))
@@ -218,7 +220,7 @@ class Cell(wiring.Component):
 
 
 def _inputs(inputs, outputs, value_width, banks):
-    """What a cell is given, and so is the whole array."""
+    """Inputs of a cell and of the whole array."""
     return {
         "first": In(1),
         "last": In(1),

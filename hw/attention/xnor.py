@@ -1,8 +1,8 @@
 # amaranth: UnusedElaboratable=no
 """The quadratic attention core: XNOR-popcount similarities of every pair of codes.
 
-Far slower than the linear form, and independent of it: the same bits from both cross-check the
-whole datapath.
+Far slower than the linear form and independent of it: equal results of both cross-check the whole
+datapath.
 """
 
 from amaranth import *

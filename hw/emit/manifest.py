@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The manifest: what an integrator and a script need to know of a generated engine."""
+"""The manifest: what integrators and scripts need to know about a generated engine."""
 
 from dataclasses import asdict
 

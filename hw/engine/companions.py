@@ -1,4 +1,4 @@
-"""What travels beside a token while it is hashed, in order, and waits for its code."""
+"""Companions: the fields of a token that bypass the hash unit and wait for its code."""
 
 from amaranth import *
 from amaranth.lib import data, memory, wiring
@@ -12,10 +12,11 @@ __all__ = ["CompanionMemory", "CompanionQueues", "companions_class"]
 
 
 class CompanionMemory(wiring.Component):
-    """Companions of tokens, never more or fewer than the hash unit admits.
+    """Queue of companions in a memory.
 
-    So there is nothing to check. The memory is read ahead, into a register: no code is there sooner
-    than two cycles after its companion.
+    The hash unit admits only as many tokens as fit and returns a code for each, so nothing is
+    checked. The memory is read ahead, into a register: a code comes at least two cycles after its
+    companion.
 
     Parameters
     ----------
@@ -62,9 +63,9 @@ class CompanionMemory(wiring.Component):
 
 
 class CompanionQueues(CompanionMemory):
-    """`CompanionMemory` at a token every cycle.
+    """`CompanionMemory` for a token every cycle.
 
-    What decides about the next token comes from a register, and the many values from block RAM.
+    Fields that decide about the next token come from a register, the many values from block RAM.
     """
 
     def elaborate(self, platform):
@@ -86,5 +87,5 @@ class CompanionQueues(CompanionMemory):
 
 
 def companions_class(config: Config) -> type[CompanionMemory]:
-    """How the companions of the engine wait."""
+    """The queue of companions of the engine."""
     return CompanionQueues if config.is_full_rate else CompanionMemory

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""What is done with the tokens of one packet after another: hash, attention, quotients, words."""
+"""The datapath: hash, attention, quotients and words of one packet after another."""
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
@@ -118,7 +118,7 @@ class Datapath(wiring.Component):
         return m
 
     def _join(self, m):
-        """Split a token into what is hashed and its companion, and join both in its key."""
+        """Split a token into hash input and companion, and join code and companion in its key."""
         c, token = self.config, self.i.payload
         scalars, hashing, core = self.scalars, self.hashing, self.core
         start = Signal()

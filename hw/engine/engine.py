@@ -20,8 +20,7 @@ __all__ = ["Engine"]
 class Engine(wiring.Component):
     """Attention of packets of tokens, with stream ports.
 
-    Between receiver and sender lies a datapath; or, with ``engines`` above 1, as many that take
-    turns.
+    Between receiver and sender lies a datapath, or ``engines`` of them that take turns.
 
     Parameters
     ----------
@@ -32,11 +31,11 @@ class Engine(wiring.Component):
     i : ``In(stream.Signature(InputBeat))``
     o : ``Out(stream.Signature(Beat))``
     write : ``In(ParameterWord)``
-        Goes to the shadow.
+        For the shadow slot.
     commit, commit_set : ``In``
-        As in :class:`~hw.parameters.memory.SlotTable`.
+        Same as in :class:`~hw.parameters.slots.SlotTable`.
     soft_reset : ``In(1)``
-        Strobe: give up the packet being received, see :class:`~hw.stream.receiver.Receiver`.
+        Strobe: abort the packet being received, see :class:`~hw.stream.receiver.Receiver`.
     next_set : ``In(32)``
         Set of a packet whose first beat is taken; ignored unless ``tuser_width`` is 0.
     shadow_ready, busy : ``Out(1)``
@@ -75,9 +74,9 @@ class Engine(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles beyond 2N·k of an isolated sequence, its first and its last beat counted.
+        """Cycles beyond 2N·k of an isolated sequence, first and last beat included.
 
-        Exact for the linear core when no beat waits: N tokens take ``2·N·k + latency`` cycles.
+        Exact for linear cores without back-pressure: N tokens take ``2·N·k + latency`` cycles.
         """
         return self.config.input_beats + self.datapath.latency
 

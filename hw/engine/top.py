@@ -54,7 +54,7 @@ class Top(wiring.Component):
         }
         for name, member in AxiLite(ADDRESS_WIDTH).flip().members.items():
             pins[f"s_axil_{name}"] = member
-        # Verilog has no pins without a bit.
+        # Verilog has no zero-width pins.
         super().__init__({name: pin for name, pin in pins.items() if pin.shape != 0})
 
     def elaborate(self, platform):
@@ -75,13 +75,13 @@ class Top(wiring.Component):
             engine.next_set.eq(registers.next_set),
             registers.shadow_ready.eq(engine.shadow_ready),
             registers.busy.eq(engine.busy),
-            # A cycle late: what happened ends a long way, and the counters begin another.
+            # Registered: the event strobes end one long path and start another.
             registers.events.as_value().eq(
                 delay(m, engine.events.as_value(), 1, name="events", reset=True)
             ),
             self.irq.eq(registers.irq),
         ]
-        # No beat is taken or offered in reset (AMBA AXI4-Stream, section 2.8.2).
+        # No beat is accepted or offered in reset (AMBA AXI4-Stream, section 2.8.2).
         m.d.comb += [
             engine.i.payload.data.eq(self.s_axis_tdata),
             engine.i.payload.user.eq(getattr(self, "s_axis_tuser", 0)),
@@ -98,7 +98,7 @@ class Top(wiring.Component):
             pin, port = getattr(self, f"s_axil_{name}"), getattr(registers.bus, name)
             if member.flow is Out:
                 m.d.comb += port.eq(pin)
-            elif name in ("bvalid", "rvalid"):  # low in reset, too
+            elif name in ("bvalid", "rvalid"):  # low in reset as well
                 m.d.comb += pin.eq(port & self.aresetn)
             else:
                 m.d.comb += pin.eq(port)

@@ -17,12 +17,12 @@ __all__ = ["Worker", "Workers", "datapath_class"]
 
 
 def datapath_class(config: Config) -> type["Datapath | Workers"]:
-    """What lies between receiver and sender."""
+    """The component between receiver and sender."""
     return Workers if config.engines > 1 else Datapath
 
 
 class Workers(wiring.Component):
-    """Workers that take packets in turn; from outside the same as one `Datapath`.
+    """Workers that take packets in turn; a drop-in replacement for one `Datapath`.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Workers(wiring.Component):
 
 
 class Worker(wiring.Component):
-    """A datapath that takes a packet as fast as it comes and keeps its answer until its turn.
+    """A datapath with buffers: accepts a packet at bus rate and holds its answer until its turn.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class Worker(wiring.Component):
             waiting.r_stream.ready.eq(datapath.i.ready),
         ]
 
-        # A memory takes most of a cycle to answer: only then its word is chosen among others.
+        # A memory takes most of a cycle to answer: register its word before the joiner's mux.
         word = Signal(Result(self.config), reset_less=True)
         m.d.comb += [
             datapath.o.ready.eq(~self.o.valid | self.o.ready),

@@ -11,7 +11,7 @@ __all__ = ["CodeInput"]
 
 
 class CodeInput(HashUnit):
-    """No hash: the host sends the codes, or the tokens are compared. A `HashUnit` otherwise."""
+    """`HashUnit` without a hash: the host sends codes, or softmax attention needs none."""
 
     pipeline_latency = ParameterMemory.LATENCY
 
@@ -20,7 +20,7 @@ class CodeInput(HashUnit):
         return not config.is_hashed
 
     def pipeline(self, m: Module, start: Value) -> tuple[Value, Value]:
-        """The code itself, when the token's other parameters are there too."""
+        """The code itself, delayed like the token's scalar parameters."""
         wait = self.pipeline_latency
         done = delay(m, start, wait, name="started", reset=True)
         return done, delay(m, Value.cast(self.i.payload.x), wait, name="code")

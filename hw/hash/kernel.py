@@ -64,7 +64,7 @@ class RootUnit(wiring.Component):
         )
         exponent = Signal(self.exponent.shape())
         m.d.sync += exponent.eq(0)
-        for e in range(self.max_exponent):  # the last, highest, pair of bits wins
+        for e in range(self.max_exponent):  # the highest pair of bits wins
             with m.If(used[e]):
                 m.d.sync += exponent.eq(e + 1)
         norm = delay(m, self.norm, 2, name="norm")
@@ -125,7 +125,7 @@ class KernelLane(wiring.Component):
         scaled = _shift_right(
             m, self.dot << DOT_FRACTION, self.exponent, bits.scaled_dot_width, name="scaled"
         )
-        scaled = register(m, scaled, name="factor")  # may lie in the multiplier, far from the shift
+        scaled = register(m, scaled, name="factor")  # the multiplier may lie far from the shift
         root = delay(m, self.root, 3, name="root")
         cosine = Signal(signed(bits.cosine_width), reset_less=True)
         m.d.sync += cosine.eq(scaled * root)
@@ -133,7 +133,7 @@ class KernelLane(wiring.Component):
         shifted = _shift_right(m, cosine, shift, bits.cosine_width, name="shifted")
         bias = delay(m, self.bias, 6, name="bias")
         argument = register(m, bias - shifted, name="argument")
-        # Limited to the table: first is found out where it lies, then the index is made of it.
+        # Clamped to the table: compare first, build the index in the next cycle.
         below = register(m, argument < 0, name="below")
         above = register(m, argument[KERNEL_INDEX_BITS:].any(), name="above")
         inside = register(m, argument[:KERNEL_INDEX_BITS], name="inside")
@@ -144,7 +144,7 @@ class KernelLane(wiring.Component):
 
 
 def _shift_right(m, value, amount, width, *, name):
-    """Low ``width`` bits of ``value >> amount``, signed, in two cycles: groups of places first."""
+    """Low ``width`` bits of ``value >> amount``, signed, in two cycles: coarse, then fine."""
     fine = (len(amount) + 1) // 2
     coarse = register(m, value >> Cat(C(0, fine), amount[fine:]), name=f"{name}_coarse")
     rest = register(m, amount[:fine], name=f"{name}_fine")

@@ -12,7 +12,7 @@ __all__ = ["LinearHash", "SerialLinearHash"]
 
 
 class LinearHash(HashUnit):
-    """sign(W·x - t); without a multiplier where the weights need none. A `HashUnit` otherwise."""
+    """`HashUnit` for sign(W·x - t), without multipliers where the weights need none."""
 
     projection_class = Projection
 
@@ -40,7 +40,7 @@ class LinearHash(HashUnit):
         return projection.done, projection.code
 
     def _project(self, m):
-        """Give the token's elements to the projection."""
+        """Pass the token's elements to the projection."""
         m.d.comb += self.projection.vector.eq(self.i.payload.x.as_value())
 
 

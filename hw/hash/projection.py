@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The projection that ends a hash: matrix times vector, each result compared with its threshold."""
+"""The projection that ends a hash: matrix times vector, compared with thresholds."""
 
 from amaranth import *
 from amaranth.hdl import ShapeLike
@@ -21,9 +21,9 @@ from ecoformer.spec.memory_map import Layout
 __all__ = ["Projection", "SerialProjection"]
 
 ROWS = 4
-"""Rows that a vector reaches at the same time, at a token every cycle."""
+"""Rows of a group: those that a vector reaches in the same cycle at full rate."""
 HOP = 3
-"""Cycles from some rows to the next, where a vector travels."""
+"""Cycles from one group of rows to the next at full rate, which may lie far apart."""
 
 
 class Projection(wiring.Component):
@@ -47,12 +47,12 @@ class Projection(wiring.Component):
     write : ``In(ParameterWrite)``
     start : ``In(1)``
     slot, vector : ``In``
-        Taken with ``start``.
+        Sampled with ``start``.
     done : ``Out(1)``
     code : ``Out(b)``
         Bit r is 1 where the projection on row r reaches its threshold; valid with ``done``.
     active : ``Out(1)``
-        A step is worked on.
+        A step is in work.
     """
 
     def __init__(self, config: Config, slots: int, element: ShapeLike, vectors: int = 1):
@@ -60,7 +60,7 @@ class Projection(wiring.Component):
         self.slots = slots
         self.bits = Arithmetic(config)
         self.fold = config.projection_fold
-        # At a token every cycle the vector travels from some rows to the next, which may be far.
+        # At full rate the vector travels from one group of rows to the next.
         rows = self.fold.output_lanes
         self.parts = split_range(rows, ROWS if config.is_full_rate else rows)
         self.products = [
@@ -90,7 +90,7 @@ class Projection(wiring.Component):
 
     @property
     def _travel(self):
-        """Cycles from the first rows to the last, which the others wait for."""
+        """Cycles from the first group of rows to the last, for which the others wait."""
         return HOP * (len(self.parts) - 1)
 
     def elaborate(self, platform):
@@ -112,15 +112,15 @@ class Projection(wiring.Component):
             )
         ]
         firsts = delays(m, steps.first, travel, name="first", reset=True)[::HOP]
-        found = []
+        reached = []
         for index, arriving in enumerate(zip(firsts, *passing, strict=True)):
             bits = self._part(m, index, *arriving)
-            found.append(delay(m, bits, travel - HOP * index, name=f"reached_{index}"))
+            reached.append(delay(m, bits, travel - HOP * index, name=f"reached_{index}"))
 
         waited = self.latency - fold.steps
         code = Signal(fold.output_steps * fold.output_lanes, reset_less=True)
         with m.If(delay(m, steps.last, waited - 1, name="compared", reset=True)):
-            m.d.sync += code.eq(Cat(code, *found)[fold.output_lanes :])
+            m.d.sync += code.eq(Cat(code, *reached)[fold.output_lanes :])
         m.d.comb += [
             self.done.eq(delay(m, steps.done, waited, name="done", reset=True)),
             self.code.eq(code),
@@ -128,7 +128,7 @@ class Projection(wiring.Component):
         return m
 
     def _part(self, m, index, first, vector, step, output_step, slot):
-        """Bits of some rows."""
+        """Bits of one group of rows."""
         rows, product = self.parts[index], self.products[index]
         regions, lanes = Layout(self.config).regions, self.fold.input_lanes
         matrix, threshold = (
@@ -154,7 +154,7 @@ class Projection(wiring.Component):
                 delay(m, Cat(output_step, slot), product.latency, name=f"threshold_{index}")
             ),
         ]
-        # The sign of the difference, which is one carry chain; a comparison is longer.
+        # The sign of the difference is one carry chain; a comparison is longer.
         differences = (
             result - level[: self.bits.projection_width].as_signed()
             for result, level in zip(product.results, threshold.elements, strict=True)

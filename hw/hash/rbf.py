@@ -5,8 +5,8 @@ They work on consecutive tokens at the same time, on a fixed schedule:
 
     squared norm and its reciprocal root ─► dot products ─► kernel table ─► projection
 
-The dot products run so far behind the norm (``RbfHash.dot_lag``) that they meet its root at the
-kernel stage without a buffer.
+The dot products trail the norm by ``RbfHash.dot_lag`` cycles, so that they reach the kernel stage
+together with its root, without a buffer.
 """
 
 from amaranth import *
@@ -29,7 +29,7 @@ __all__ = ["RbfHash", "SerialRbfHash"]
 
 
 class RbfHash(HashUnit):
-    """The kernelized hash. A `HashUnit` otherwise.
+    """`HashUnit` for the kernelized hash.
 
     Members
     -------
@@ -57,7 +57,7 @@ class RbfHash(HashUnit):
 
     @property
     def dot_lag(self) -> int:
-        """Cycles the dot products run behind the norm, to meet its reciprocal root."""
+        """Cycles by which the dot products trail the norm, to meet its reciprocal root."""
         return RootUnit.LATENCY + self.norm_latency - self.dots.latency
 
     @property
@@ -68,8 +68,8 @@ class RbfHash(HashUnit):
         return dots + kernel + self.projection.latency
 
     def pipeline(self, m: Module, start: Value) -> tuple[Value, Value]:
-        # What is offered while nothing starts is taken, too: it is replaced before it is used, and
-        # the way from the pins need not reach every bit of it.
+        # Loaded even if nothing starts: anything that is not a token is overwritten before use, and
+        # the input path need not reach the enable of every bit.
         token = Signal(self.i.payload.shape(), reset_less=True)
         with m.If(self.i.ready):
             m.d.sync += token.eq(self.i.payload)
@@ -85,7 +85,7 @@ class RbfHash(HashUnit):
         return projection.done, projection.code
 
     def _dot_stage(self, m, start, token):
-        """Norm and dot products of the token; scalars are held while its dots leave."""
+        """Norm and dot products of the token; its scalars are held while they leave."""
         c, fold, dots = self.config, self.config.dot_fold, self.dots
         m.submodules.dot_steps = steps = Steps(fold.input_steps, fold.output_steps)
         m.submodules.root = root_unit = RootUnit(c)
@@ -146,7 +146,7 @@ class RbfHash(HashUnit):
         return root, exponent, shift, slot, done
 
     def _kernel_stage(self, m, dots_done, root, exponent, shift, slot):
-        """κ of the anchors, a few per cycle, handed to the projection."""
+        """κ of the anchors, a few per cycle, passed to the projection."""
         layout, fold = self.layout, self.config.dot_fold
         lanes, block_steps = layout.kernel_lanes, layout.kernel_block_steps
         bias = self.memory(m, "bias")
@@ -198,7 +198,7 @@ class RbfHash(HashUnit):
         return register(m, block_of(token.x.as_value(), steps.input_block, width), name="block")
 
     def _project(self, m, kernels, valid, position, finished):
-        """Collect the ``kernels`` of every row and give them to the projection."""
+        """Collect the ``kernels`` of every row for the projection."""
         collected = Array(
             Signal(KERNEL_WIDTH, name=f"collected_{j}", reset_less=True)
             for j in range(self.config.anchors)

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""What every hash unit has: its ports, and credit for tokens so that nothing inside stalls."""
+"""What all hash units share: ports, and credit for tokens so that nothing inside stalls."""
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
@@ -19,14 +19,14 @@ from ecoformer.spec.units import hash_units
 __all__ = ["WAITING", "HashUnit"]
 
 BUFFER_LATENCY = 2
-"""Cycles from writing a code into the buffer to its being offered."""
+"""Cycles from writing a code into the buffer to offering it."""
 
 WAITING = 3
-"""Tokens whose elements are there at once: one that comes, one that is offered, one in work."""
+"""Tokens held at once where elements come serially: one arriving, one offered, one in work."""
 
 
 class HashUnit(wiring.Component):
-    """Binary code of every token, in order; subclasses are the families.
+    """Binary code of every token, in order; subclasses implement the families.
 
     Accepts one token every k cycles; a code is offered ``latency`` cycles after its token was
     taken. Results wait in a buffer as deep as the pipeline, so a stalled output loses nothing.
@@ -41,11 +41,11 @@ class HashUnit(wiring.Component):
     -------
     write : ``In(ParameterWrite)``
     i : ``In(VectorStream({x, slot}))``
-        What is hashed, and its parameter slot.
+        The token to hash, and its parameter slot.
     o : ``Out(stream.Signature(b))``
-        Bit r is 1 where h_r = +1; or the token itself.
+        Bit r is 1 where h_r = +1. Without a hash, the token itself.
     busy : ``Out(Busy)``
-        Which units of the family work.
+        Which units work.
     """
 
     scalars: dict[str, int] = {}
@@ -79,7 +79,7 @@ class HashUnit(wiring.Component):
         raise NotImplementedError
 
     def pipeline(self, m: Module, start: Value) -> tuple[Value, Value]:
-        """Hash the token on ``i`` that ``start`` takes; returns the strobe and the code."""
+        """Hash the token on ``i`` that ``start`` takes; returns a strobe and the code."""
         raise NotImplementedError
 
     @property
@@ -89,7 +89,7 @@ class HashUnit(wiring.Component):
 
     @property
     def depth(self) -> int:
-        """Tokens that may be inside at once."""
+        """Tokens that may be in the unit at once."""
         c = self.config
         return -(-self.latency // c.cycles_per_token) + 2 + c.is_full_rate
 
@@ -97,18 +97,18 @@ class HashUnit(wiring.Component):
         m = Module()
         c = self.config
 
-        # One token every k cycles, as long as its code will find room in the buffer.
+        # One token every k cycles, as long as the buffer has room for its code.
         m.submodules.codes = codes = SyncFIFOBuffered(width=c.key_width, depth=self.depth)
         inside = Signal(range(self.depth + 1))
         wait = Signal(range(c.cycles_per_token))
         start = Signal()
         leave = Signal()
-        # Known a cycle ahead: only a start can take the room away.
+        # Decided a cycle ahead: only a start can take the room away.
         ready = Signal()
         if not c.is_full_rate:
             longer = wait[1:].any() if len(wait) > 1 else 0
             m.d.sync += ready.eq(~longer & (inside != self.depth) & ~start)
-        else:  # one may start in this cycle, too, and has its place
+        else:  # leave room for a token that starts in this very cycle
             m.d.sync += ready.eq(inside < self.depth - 1)
         m.d.comb += [
             self.i.ready.eq(ready),
@@ -127,7 +127,7 @@ class HashUnit(wiring.Component):
         return m
 
     def memory(self, m: Module, name: str) -> ParameterMemory:
-        """The parameter memory ``name``, on the write port."""
+        """Add the parameter memory ``name``, connected to the write port."""
         region = ParameterMemory(self.layout.regions[name], self.slots)
         m.submodules[name] = region
         wiring.connect(m, wiring.flipped(self.write), region.write)

@@ -116,7 +116,7 @@ class Divider(wiring.Component):
             digits = min(self.interval, width - begin)
             name = f"stage_{begin}"
             held = Signal(divisor.shape(), name=f"{name}_divisor", reset_less=True)
-            fresh = valid | (self.interval == 1)  # then there is another to come in every cycle
+            fresh = valid | (self.interval == 1)  # a new divisor every cycle
             with m.If(fresh):
                 m.d.sync += held.eq(divisor)
             current = divisor if digits == 1 else Mux(valid, divisor, held)
@@ -132,11 +132,11 @@ class Divider(wiring.Component):
 
 
 def _digit(pair, divisor, width):
-    """One non-restoring step: shift the pair left, move the remainder to the other side of zero.
+    """One non-restoring step: shift the pair left, then subtract or add the divisor.
 
-    A remainder that is negative is the true one less the divisor. Twice that and the divisor is
-    what subtracting it from twice the true one gives, so the digits, whether the remainder is
-    positive after a step, are those of restoring division; but an adder takes no choice behind it.
+    A negative remainder is the true remainder less the divisor. Adding the divisor to twice that
+    equals subtracting it from twice the true remainder, so the digits (1 where the remainder is not
+    negative) are those of restoring division, without a multiplexer behind the adder.
     """
     negative = pair[-1]
     addend = divisor.as_unsigned() ^ ~negative.replicate(len(divisor))

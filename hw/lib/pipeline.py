@@ -19,11 +19,11 @@ __all__ = [
 ]
 
 LONG_DELAY = 4
-"""Delays of at least this many cycles are kept in a memory instead of a register chain."""
+"""Delays of at least this many cycles use a memory instead of a register chain."""
 
 
 def register(m: Module, value: ValueLike, *, name: str) -> Signal:
-    """``value`` one cycle later, without reset: data whose validity travels beside it."""
+    """``value`` one cycle later, without reset: for data with a separate valid bit."""
     q = Signal(Value.cast(value).shape(), name=name, reset_less=True)
     m.d.sync += q.eq(value)
     return q
@@ -40,7 +40,7 @@ def delay(m: Module, value: ValueLike, cycles: int, *, name: str, reset: bool = 
     name : str
         Stem of the registers' names; unique within ``m``.
     reset : bool
-        Clear the chain on reset: for strobes. Data needs none and may use a memory.
+        Clear the chain on reset, as strobes need. Data needs no reset and may use a memory.
     """
     value = Value.cast(value)
     if cycles >= LONG_DELAY and not reset and len(value) > 0:
@@ -81,9 +81,10 @@ def _memory_delay(m, value, cycles, *, name):
 
 
 def below(value: ValueLike, limit: int) -> Value:
-    """Whether ``value`` is less than a constant: only the bits that the constant has are compared.
+    """Whether ``value`` is less than a constant.
 
-    A comparison of all of them would be a carry chain as long as ``value``.
+    Compares only as many bits as the constant has: the carry chain would otherwise be as long as
+    ``value``.
     """
     low = (limit - 1).bit_length()
     fits = ~value[low:].any()
@@ -91,10 +92,10 @@ def below(value: ValueLike, limit: int) -> Value:
 
 
 def block_of(value: ValueLike, chosen: Value, width: int) -> Value:
-    """The block of ``width`` bits of ``value`` that the bit set in ``chosen`` names; no latency.
+    """Block of ``width`` bits of ``value`` selected by the one-hot ``chosen``; combinational.
 
-    Zeros beyond the end of ``value``. As an and-or of all blocks: with ``chosen`` in a register it
-    is the shortest way from a step to its block.
+    ``value`` is padded with zeros. An and-or of all blocks: with ``chosen`` in a register this is
+    the shortest path from a step to its block.
     """
     count = -(-len(value) // width)
     if count == 1:
@@ -116,8 +117,8 @@ def tree_latency(terms: int, fanin: int = 2) -> int:
 def adder_tree(m: Module, terms: list, *, name: str, fanin: int = 2) -> Value:
     """Sum of ``terms``, registered after every addition; full precision.
 
-    Two terms at a time take one carry chain, and nothing else, between two registers; four are for
-    single bits. Latency: ``tree_latency(len(terms), fanin)`` cycles, one sum per cycle.
+    With a fan-in of two there is one carry chain between two registers; four suits single bits.
+    Latency: ``tree_latency(len(terms), fanin)`` cycles, one sum per cycle.
     """
     terms = list(terms)
     for level in range(tree_latency(len(terms), fanin)):
@@ -130,23 +131,22 @@ def adder_tree(m: Module, terms: list, *, name: str, fanin: int = 2) -> Value:
 
 
 def signed_tree(m: Module, terms: list, ones: list, *, name: str) -> tuple[Value, Value]:
-    """Sum of as many ``terms`` and ``ones``, less one of the latter.
+    """Sum of ``terms`` and as many ``ones``, except for one of the ones.
 
-    -p is ~p + 1. A tree for n inverted terms has n - 1 adders, and an adder has room for one such 1
-    as its carry in; the last is for the adder to which the sum goes. Latency as of
-    :func:`adder_tree`.
+    -p is ~p + 1. A tree of n inverted terms has n - 1 adders, each of which takes one such 1 as its
+    carry in; the last is left to the adder behind the tree. Latency: same as :func:`adder_tree`.
 
     Returns
     -------
     (Value, Value)
-        The sum, and the 1 that is not in it, at the same time.
+        The sum, and the 1 that it lacks, in the same cycle.
     """
     terms, ones = list(terms), list(ones)
     for level in range(tree_latency(len(terms))):
         pairs = list(zip(terms[::2], terms[1::2]))
         carries, ones = ones[: len(pairs)], ones[len(pairs) :]
         sums = [
-            # The carry cannot make it longer: two lowest or highest values leave room for 1.
+            # The carry never needs another bit: even two extreme values leave room for 1.
             (a + b + carry)[: len(a + b)].as_signed()
             for (a, b), carry in zip(pairs, carries, strict=True)
         ]

@@ -1,7 +1,7 @@
 """Products with an encoded weight, a class for every weight format.
 
 Weights that are 0 or ±2^e take no multiplier: a product is the shifted element, inverted where the
-weight is negative, and the +1 of -p = ~p + 1 is returned beside it, as the carry in of an adder.
+weight is negative. The +1 of -p = ~p + 1 is returned separately, for an adder's carry in.
 """
 
 from amaranth import *

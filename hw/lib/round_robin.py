@@ -1,7 +1,7 @@
 """Round robin: packets go to several units in turn, and their answers come in the same order.
 
-The turn is all there is to keep order: the n-th packet goes to unit n modulo their number, and the
-n-th answer comes from there.
+The turn alone keeps the order: packet n goes to unit n modulo their number, and answer n comes from
+there.
 """
 
 from functools import reduce
@@ -87,7 +87,7 @@ class Joiner(wiring.Component):
 
 
 def _turn(m, count, port, end=1):
-    """Whose turn it is, one bit for each; another's after the last of a packet went by ``port``."""
+    """Whose turn it is, one-hot; passed on when the last of a packet goes through ``port``."""
     turn = Signal(count, init=1)
     with m.If(port.valid & port.ready & port.payload.tag.last & end):
         m.d.sync += turn.eq(turn.rotate_left(1))

@@ -26,7 +26,7 @@ class Steps(wiring.Component):
     step : ``Out(range(input_steps * output_steps))``
     input_step, output_step : ``Out(range(input_steps))``, ``Out(range(output_steps))``
     input_block, output_block : ``Out(input_steps)``, ``Out(output_steps)``
-        Block of inputs and of outputs, one bit for each.
+        Block of inputs and of outputs, one-hot.
     first, last : ``Out(1)``
         First and last step of an output block, while active.
     done : ``Out(1)``

@@ -10,12 +10,12 @@ __all__ = ["Table"]
 
 
 class Table(wiring.Component):
-    """A constant table in a block RAM. Its answer is registered, as of a parameter memory.
+    """A constant table in block RAM, with a registered output.
 
     Parameters
     ----------
     values : list of int
-        A power of two of them.
+        A power of two of values.
     width : int
 
     Members

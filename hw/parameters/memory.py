@@ -12,22 +12,21 @@ from ecoformer.spec.memory_map import WORD_BITS, Region
 __all__ = ["ParameterMemory"]
 
 NARROW = 2 * WORD_BITS
-"""Rows of at most so many bits take a block RAM or two, however few they are, and no logic."""
+"""Rows of at most this many bits use block RAM, even if there are only a few of them."""
 
 
 class ParameterMemory(wiring.Component):
     """One region: a row of elements per step, for every slot.
 
     The row addressed in cycle t is on ``elements`` in cycle t + ``LATENCY``: a block RAM takes most
-    of a cycle to answer, so its answer is registered before anything is done with it. A word is
-    written a cycle after it came.
+    of a cycle to answer, so its output is registered. Words are written a cycle late.
 
     Parameters
     ----------
-    region : ecoformer.layout.Region
+    region : ecoformer.spec.memory_map.Region
     slots : int
     lanes : range
-        Of a row, those that are wanted here; all by default.
+        Lanes of a row to keep here; all by default.
 
     Members
     -------
@@ -55,7 +54,7 @@ class ParameterMemory(wiring.Component):
         m = Module()
         region = self.region
         row_bits = region.address_bits
-        # Words go to the shadow and rows come from other slots: Yosys need not map a collision.
+        # Words go to the shadow and rows come from other slots, so addresses never collide.
         attrs = {"no_rw_check": 1}
         begin, end = (lane * region.lane_bits for lane in (self.lanes.start, self.lanes.stop))
         words = range(begin // WORD_BITS, -(-end // WORD_BITS))

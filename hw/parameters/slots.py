@@ -17,7 +17,7 @@ from ecoformer.spec.memory_map import WORD_BITS
 __all__ = ["IN_FLIGHT", "SlotTable"]
 
 IN_FLIGHT = 1 << 12
-"""More packets than are ever in an engine: each holds a bank, a buffer or a pipeline stage."""
+"""Upper bound on packets in flight: each holds a bank, a buffer entry or a pipeline stage."""
 
 
 class SlotTable(wiring.Component):
@@ -28,12 +28,12 @@ class SlotTable(wiring.Component):
     sets : int
     user_width : int
     packets : int
-        More than are ever in flight.
+        Upper bound on packets in flight, exclusive.
 
     Members
     -------
     user : ``In(user_width)``
-        Set asked for by the packet whose first beat is offered.
+        Set selected by the packet whose first beat is offered.
     slot, known : ``Out``
         Its slot, and whether it exists and is loaded; same cycle.
     begin, finish : ``In(1)``
@@ -42,10 +42,10 @@ class SlotTable(wiring.Component):
         Gives the shadow to a set; ignored while not ``ready`` or when there is no such set.
     shadow : ``Out``
     ready : ``Out(1)``
-        The shadow may be written and committed. After a set was given another slot it is so again
-        four cycles later at the earliest.
+        The shadow may be written and committed. After a COMMIT to a loaded set it stays low for at
+        least four cycles.
     busy : ``Out(1)``
-        A packet is in flight; a cycle late.
+        A packet is in flight; registered.
     """
 
     def __init__(self, sets: int, user_width: int, packets: int = IN_FLIGHT):
@@ -76,12 +76,12 @@ class SlotTable(wiring.Component):
         old = slot_map.read_port(domain="comb")
         assign = slot_map.write_port()
         loaded = Signal(self.sets)
-        unused = Signal(range(self.sets + 1))  # slots below this have been a shadow already
+        unused = Signal(range(self.sets + 1))  # slots below this one have been the shadow before
 
         index = self.commit_set[: ceil_log2(self.sets)]
-        asked = self.user[: ceil_log2(self.sets)]
+        requested = self.user[: ceil_log2(self.sets)]
         accepted = Signal()
-        # Packets are counted a cycle late, because the way from the pins is long.
+        # Counted a cycle late, to break the long path from the pins.
         begun = Signal(range(self.packets))
         finished = Signal(range(self.packets))
         fence = Signal(range(self.packets))
@@ -91,9 +91,9 @@ class SlotTable(wiring.Component):
         draining = Signal()
         fencing = Signal(2)  # the fence is being set, and being compared for the first time
         m.d.comb += [
-            lookup.addr.eq(asked),
+            lookup.addr.eq(requested),
             self.slot.eq(lookup.data),
-            self.known.eq(below(self.user, self.sets) & loaded.bit_select(asked, 1)),
+            self.known.eq(below(self.user, self.sets) & loaded.bit_select(requested, 1)),
             self.ready.eq(~draining),
             self.busy.eq(begun != finished),
             accepted.eq(self.commit & self.ready & below(self.commit_set, self.sets)),
@@ -118,6 +118,6 @@ class SlotTable(wiring.Component):
                 m.d.sync += [self.shadow.eq(unused), unused.eq(unused + 1)]
         with m.Elif(drained & ~fencing.any()):
             m.d.sync += draining.eq(0)
-        with m.If(fencing[0]):  # now the packets are counted that began with the COMMIT
+        with m.If(fencing[0]):  # by now packets that began with the COMMIT are counted
             m.d.sync += fence.eq(begun + begin)
         return m

@@ -12,13 +12,13 @@ __all__ = ["ParameterWord", "ParameterWrite", "WriteDecoder"]
 
 
 class ParameterWord(wiring.Signature):
-    """One word, as the registers give it.
+    """One word, as written to the registers.
 
     Members
     -------
     enable : ``Out(1)``
     region, row, word, data : ``Out``
-        As in PARAM_ADDRESS and PARAM_DATA.
+        Fields of PARAM_ADDRESS, and PARAM_DATA.
     """
 
     def __init__(self):
@@ -34,14 +34,14 @@ class ParameterWord(wiring.Signature):
 
 
 class ParameterWrite(wiring.Signature):
-    """One word on its way to the shadow slot.
+    """One word for the shadow slot, decoded.
 
     Members
     -------
     enable : ``Out(len(REGIONS))``
-        A bit for each region; at most one is 1.
+        One-hot over the regions, or 0.
     row, word, data : ``Out``
-        As in :class:`ParameterWord`.
+        Same as in :class:`ParameterWord`.
     slot : ``Out``
     """
 
@@ -58,21 +58,21 @@ class ParameterWrite(wiring.Signature):
 
 
 class WriteDecoder(wiring.Component):
-    """Finds a word's region, a cycle after it came: the ways to all memories are long.
+    """Decodes a word's region, in a cycle of its own: the paths to the memories are long.
 
     Parameters
     ----------
-    layout : ecoformer.layout.Layout
+    layout : ecoformer.spec.memory_map.Layout
     slots : int
     hops : int
-        Cycles more that a word is on its way.
+        Additional cycles of latency.
 
     Members
     -------
     i : ``In(ParameterWord)``
     slot : ``In``
     o : ``Out(ParameterWrite)``
-        Without words of regions or rows that there are not.
+        Words for regions and rows that do not exist are dropped.
     """
 
     def __init__(self, layout: Layout, slots: int, hops: int = 0):
@@ -91,9 +91,9 @@ class WriteDecoder(wiring.Component):
         enable = Signal(len(self.o.enable))
         m.d.sync += enable.eq(0)
         for region in self.layout.regions.values():
-            # What is beyond the last row may be written where nothing is read.
-            found = (self.i.region == region.index) & below(self.i.row, 1 << region.address_bits)
-            m.d.sync += enable[region.index].eq(self.i.enable & found)
+            # Rows beyond the last one are never read, so those within the address range may pass.
+            hit = (self.i.region == region.index) & below(self.i.row, 1 << region.address_bits)
+            m.d.sync += enable[region.index].eq(self.i.enable & hit)
         m.d.comb += self.o.enable.eq(delays(m, enable, self.hops, name="enable", reset=True)[-1])
         for name in ("row", "word", "data"):
             late = delays(m, getattr(self.i, name), 1 + self.hops, name=name)[-1]

@@ -17,21 +17,21 @@ __all__ = [
 
 
 def key_shape(config: Config) -> ShapeLike:
-    """Shape of what is hashed: D elements of x, or the code itself where the host sends it."""
+    """Shape of x: D elements, or the code itself where the host sends codes."""
     if config.hash == "codes":
         return unsigned(config.code_bits)
     return data.ArrayLayout(signed(config.token_width), config.head_dim)
 
 
 def core_scalars(config: Config) -> dict[str, int]:
-    """Parameters of a set that its attention needs beside every token: dict of name → bits."""
+    """Scalar parameters of the attention core: dict of name → bits."""
     if config.hash == "none":
         return {"scale": SCALE_WIDTH, "shift": SHIFT_WIDTH}
     return {"offset": Arithmetic(config).offset_width}
 
 
 class Tag(data.StructLayout):
-    """What a result token carries besides its numbers: its packet's set, its end, its error."""
+    """What a token carries besides its numbers: its packet's set, last and error bits."""
 
     def __init__(self, config: Config):
         super().__init__({"user": config.tuser_width, "last": 1, "error": 1})
@@ -60,8 +60,8 @@ class TokenStream(VectorStream):
 class Key(data.StructLayout):
     """A hashed token: code, values v and the scalars of its set.
 
-    A token with ``tag.error`` ends a bad packet: everything of that packet is dropped and one
-    result with the error bit takes its place.
+    A token with ``tag.error`` ends a bad packet: its tokens are dropped and answered by a single
+    result with the error bit.
     """
 
     def __init__(self, config: Config):
@@ -127,7 +127,7 @@ class Quotients(data.StructLayout):
 
 
 class Busy(data.StructLayout):
-    """A probe of units by name: a bit is 1 where the unit works on a token, or a pair of them."""
+    """Probe: one bit per unit, 1 while it works on a token or a pair of tokens."""
 
     def __init__(self, units: dict[str, Unit]):
         super().__init__(dict.fromkeys(units, 1))

@@ -23,9 +23,9 @@ class Receiver(wiring.Component):
     """Assembles tokens and checks packets.
 
     The first error of a packet is reported, an error token ends the packet downstream, and the
-    rest is discarded through ``last``; the next packet is received as usual. ``abort`` makes an
-    error of a packet that was begun before, even if its last beat is taken in the same cycle; an
-    error found on that beat goes first.
+    rest is discarded through ``last``; the next packet is received as usual. ``abort`` is an error
+    of a packet that began earlier, even if its last beat is taken in the same cycle; any other
+    error on that beat takes precedence.
 
     Parameters
     ----------
@@ -36,15 +36,15 @@ class Receiver(wiring.Component):
     i : ``In(stream.Signature(InputBeat))``
     o : ``Out(TokenStream)``
     user, slot, known :
-        Look-up of the set asked for by the beat on ``i``, in the same cycle.
+        Look-up of the set that the beat on ``i`` selects, combinational.
     abort : ``In(1)``
         Strobe: give up the packet being received.
     begin : ``Out(1)``
         Strobe: the first beat of a packet was taken.
     errors : ``Out(len(Error))``
-        Strobes: the packet being received was found to be bad.
+        Strobes: the packet being received is bad.
     starved : ``Out(1)``
-        In a packet, and no beat is offered.
+        Within a packet, and no beat is offered.
     """
 
     def __init__(self, config: Config):
@@ -82,7 +82,7 @@ class Receiver(wiring.Component):
         token_beat = Signal()
         token_end = Signal()
         first_beat = Signal()
-        found = Signal()
+        bad = Signal()
         unknown, too_long, misaligned, aborted = (
             Signal(name=name) for name in ("unknown", "too_long", "misaligned", "aborted")
         )
@@ -90,11 +90,11 @@ class Receiver(wiring.Component):
         ends = Signal()
         many = beats > 1
         if many:
-            # The last beat waits a cycle for the token before it, so that s_axis_tready comes from
-            # registers of the receiver alone. It is not the first, so it can only be aborted.
+            # The last beat waits a cycle for the previous token, so that s_axis_tready depends on
+            # registers of the receiver only. It is not the first, so it can only be aborted.
             slot_frees, rejected, begins = 0, self.abort, 0
-        else:  # the only beat is the first, too, and may have any error
-            slot_frees, rejected, begins = self.o.ready, found, first_beat
+        else:  # the only beat is also the first and may have any error
+            slot_frees, rejected, begins = self.o.ready, bad, first_beat
         m.d.comb += [
             self.user.eq(beat.user),
             token_end.eq(ends if many else 1),
@@ -111,7 +111,7 @@ class Receiver(wiring.Component):
             aborted.eq(
                 self.abort & in_packet & ~discard & ~unknown & ~too_long & ~misaligned
             ),
-            found.eq(unknown | too_long | misaligned | aborted),
+            bad.eq(unknown | too_long | misaligned | aborted),
             self.errors.eq(
                 misaligned << Error.MISALIGNED
                 | too_long << Error.TOO_LONG
@@ -119,9 +119,9 @@ class Receiver(wiring.Component):
                 | aborted << Error.ABORTED
             ),
         ]
-        over = token_end | beat.last | discard | found
-        m.d.sync += discard.eq((discard | found) & ~(take & beat.last))
-        with m.If(found):
+        over = token_end | beat.last | discard | bad
+        m.d.sync += discard.eq((discard | bad) & ~(take & beat.last))
+        with m.If(bad):
             m.d.sync += [index.eq(0), ends.eq(0)]
         with m.If(take):
             m.d.sync += [
@@ -134,14 +134,14 @@ class Receiver(wiring.Component):
             with m.Elif(token_beat & token_end):
                 m.d.sync += [count.eq(count + 1), full.eq(count == c.max_tokens - 1)]
 
-        with m.If(first_beat & ~report):  # the last that is offered is the one that is taken
+        with m.If(first_beat & ~report):  # the last one offered is the one taken
             m.d.sync += [user.eq(beat.user), slot.eq(self.slot)]
 
         offers = Signal()
         self._take_vectors(m, index, token_beat, token_end, room, offers)
 
-        # All of it is taken whenever there is room: what is no token is replaced before it is
-        # offered, and the way from the checks need not reach every bit.
+        # Loaded whenever there is room: anything that is not a token is overwritten before it is
+        # offered, and the checks need not drive the enable of every bit.
         with m.If(room):
             m.d.sync += [
                 token.slot.eq(Mux(begins, self.slot, slot)),
@@ -151,10 +151,10 @@ class Receiver(wiring.Component):
             ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
-        m.d.sync += report.eq(report | found)
+        m.d.sync += report.eq(report | bad)
         with m.If(report & room):
             m.d.sync += report.eq(0)
-        # As token_beat, in gates of its own: it is short that way.
+        # Same as token_beat, in gates of its own for a shorter path.
         ended = self.i.valid & ~discard & token_end & ~rejected
         m.d.comb += offers.eq(room & (report | ended))
         with m.If(offers):
@@ -166,7 +166,7 @@ class Receiver(wiring.Component):
         c, beat_bits = self.config, len(self.i.payload.data)
         received = Signal((c.input_beats - 1) * beat_bits, reset_less=True)
         assembled = Cat(received, self.i.payload.data)
-        # Also where a beat waits or is discarded: a token's own beats then fill it.
+        # Also while a beat waits or is discarded: the next token's beats overwrite it.
         with m.If(self.i.valid & ~token_end):
             m.d.sync += received.eq(assembled[beat_bits:])
         x, v = _elements(assembled, c)
@@ -195,7 +195,7 @@ def receiver_class(config: Config) -> type[Receiver]:
 
 
 def _elements(bits, config):
-    """The x and v bits of a token, a whole byte per element on the wire; a code is packed."""
+    """Bits of x and v of a token; on the wire an element takes whole bytes, a code is packed."""
     def field(first, count, width):
         return Cat(bits[8 * i : 8 * i + width] for i in range(first, first + count))
 

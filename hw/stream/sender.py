@@ -23,8 +23,8 @@ class Beat(data.StructLayout):
 class Sender(wiring.Component):
     """Sends words as beats: elements sign-extended to bytes, zero-padded, low beat first.
 
-    A token with the error bit is one beat, of zeros like its elements. Back-to-back words leave no
-    gap. Every output is defined from reset on, valid or not.
+    A token with the error bit is one beat of zeros. Back-to-back words leave no gap. Every output
+    is defined from reset on, valid or not.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Sender(wiring.Component):
     i : ``In(stream.Signature(Result))``
     o : ``Out(stream.Signature(Beat))``
     delivered : ``Out(1)``
-        Strobe: the last beat of a token of results was taken.
+        Strobe: the last beat of a good result token was taken.
     """
 
     def __init__(self, config: Config):
@@ -84,7 +84,7 @@ class Sender(wiring.Component):
         return m
 
     def _bytes(self, result):
-        """Elements as they travel; zeros behind those of a token's last word."""
+        """Elements on the wire; a token's last word is padded with zeros."""
         width, words = 8 * self.config.output_element_bytes, self.words
         elements = []
         for index in range(words.elements if words.count > 1 else words.last_elements):

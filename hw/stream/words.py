@@ -1,4 +1,4 @@
-"""Words of results: how those of a token are cut between the divider and the bus."""
+"""Words of results: how a token's results are cut between the divider and the bus."""
 
 from math import lcm
 
@@ -14,8 +14,8 @@ __all__ = ["Result", "Words"]
 class Words:
     """How a token's results are cut: a word is the fewest blocks that fill whole beats.
 
-    Both ends of the buffer work at their own grain, and what lies between is no wider than it must
-    be: a word is one beat where the blocks are small, and the whole token where they are not.
+    The buffer is then no wider than necessary: a word is one beat where blocks are small, and a
+    whole token where they are large.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Words:
     count : int
         Words of a token.
     last_elements, last_beats : int
-        Of a token's last word; what is beyond them is not sent, or zero.
+        Of a token's last word; the rest is zero or not sent.
     """
 
     def __init__(self, config: Config):
@@ -47,15 +47,15 @@ class Words:
         self.last_beats = config.output_beats - (self.count - 1) * self.beats
 
     def arrival(self, word: int) -> int:
-        """Cycles from a token's first block to ``word`` on offer: its last block, two of buffer."""
+        """Cycles from a token's first block to ``word`` on offer: its last block, buffer (2)."""
         block = min((word + 1) * self.blocks, self.fold.output_steps) - 1
         return block * self.fold.input_steps + 1 + 2
 
     @property
     def latency(self) -> int:
-        """Cycles from a token's first block to its last beat, that one counted, if none waits.
+        """Cycles from a token's first block to its last beat, inclusive, without back-pressure.
 
-        It is the bus that decides where a token's blocks come faster than its beats can go.
+        Where blocks come faster than beats can leave, the bus sets it.
         """
         return max(
             self.arrival(word) + 1 + (self.count - 1 - word) * self.beats + self.last_beats

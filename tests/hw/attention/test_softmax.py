@@ -138,7 +138,7 @@ def test_a_scan_walks_once_around(begin):
         await ctx.tick().repeat(3)
 
     simulate(dut, bench, background=[
-        watch(seen, dut.active, dut.address, dut.place, dut.first, dut.last)
+        watch(seen, dut.active, dut.address, dut.position, dut.first, dut.last)
     ])
     assert [tuple(step[1:]) for step in seen] == [
         (6 * bank + (begin + i) % 5, i, i == 0, i == 4) for bank in (2, 1) for i in range(5)
