@@ -77,7 +77,7 @@ class BucketTables(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         filled = Signal()
         read = Signal()
@@ -213,7 +213,7 @@ class TableTransform(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         fold, group = self.fold, self.group
 

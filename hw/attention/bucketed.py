@@ -69,7 +69,7 @@ class BucketedState(wiring.Component):
     latency = 2
     """Cycles from a query to its row."""
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.tables = tables = self.tables
         m.submodules.transform = transform = self.transform

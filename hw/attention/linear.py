@@ -108,7 +108,7 @@ class LinearCore(AttentionCore):
         """
         return delay(m, value, min(self.lead, 1), name=f"{name}_decided", reset=True)
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
         m.submodules.state = state = self.state

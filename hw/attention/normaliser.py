@@ -71,7 +71,7 @@ class Normaliser(wiring.Component):
         """That of a divider, plus the largest lag."""
         return self.dividers[0].latency + len(self.columns) - 1
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         digits, block = min(self.interval, self.config.output_width), self.i.payload
 

@@ -83,7 +83,7 @@ class SequenceQueue(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         banks, tag = self.banks, self.key.tag
         # One entry more than banks: a sequence may arrive in the cycle in which another leaves.

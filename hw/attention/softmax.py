@@ -69,7 +69,7 @@ class Scan(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         base = bank_base(self.config, self.bank)
         lowest = Signal.like(self.address, reset_less=True)
@@ -138,7 +138,7 @@ class SoftmaxCore(QuadraticCore):
         """Launch, score, its half is full, weighting, sum, block."""
         return 1 + self.score_time + 2 + self.WEIGHTING + 2
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         c, bits = self.config, self.bits
         m.submodules.sequences = sequences = SequenceQueue(c, c.state_banks, "first")

@@ -88,7 +88,7 @@ class StateArray(wiring.Component):
         """Cycles from an address to its row."""
         return 1 if self.depth > 1 else self.registers
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
 
         def late(value, name, **options):
@@ -221,7 +221,7 @@ class SignedSum(wiring.Component):
         """Adder tree, accumulator, held result."""
         return tree_latency(self.fold.input_lanes) + self.accumulates + 1
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         lanes = self.fold.input_lanes
         first = C(1)

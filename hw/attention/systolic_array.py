@@ -104,7 +104,7 @@ class SystolicArray(wiring.Component):
     def _cell_latency(self):
         return Cell.ROW_LATENCY + tree_latency(len(self.rows[0])) + 1
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         below, right = len(self.rows) - 1, len(self.columns) - 1
         counts = self.accumulate
@@ -192,7 +192,7 @@ class Cell(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.state = state = self.state
         m.d.comb += [

@@ -49,7 +49,7 @@ class XnorPopcount(wiring.Component):
         """Registered comparison and adder tree."""
         return 1 + tree_latency(self.code_bits, fanin=4)
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         equal = register(m, ~(self.a ^ self.b), name="equal")
         ones = adder_tree(m, list(equal), name="ones", fanin=4)
@@ -78,7 +78,7 @@ class XnorCore(QuadraticCore):
         """The key; then code, similarity, weight, product, sum, block of the last."""
         return 1 + 1 + self.popcount.latency + 4
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         c, fold = self.config, self.config.state_fold
         m.submodules.popcount = self.popcount

@@ -37,7 +37,7 @@ class CompanionMemory(wiring.Component):
             {"companion": In(layout), "push": In(1), "oldest": Out(layout), "pop": In(1)}
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         depth = self.depth
         m.submodules.entries = entries = memory.Memory(
@@ -68,7 +68,7 @@ class CompanionQueues(CompanionMemory):
     Fields that decide about the next token come from a register, the many values from block RAM.
     """
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         kinds = {name: SyncFIFOBuffered for name in self.layout.members} | {"v": DeepBuffer}
         for kind in (DeepBuffer, SyncFIFOBuffered):

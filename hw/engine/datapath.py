@@ -93,7 +93,7 @@ class Datapath(wiring.Component):
         """Same as `AttentionCore.full_rate_tokens`."""
         return self.core.full_rate_tokens
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         hashing, core, collector = self.hashing, self.core, self.collector
         m.submodules.scalars = self.scalars

@@ -80,7 +80,7 @@ class Engine(wiring.Component):
         """
         return self.config.input_beats + self.datapath.latency
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
         m.submodules.datapath = datapath = self.datapath

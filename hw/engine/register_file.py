@@ -68,7 +68,7 @@ class RegisterFile(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         bus = self.bus
         registers = register_map(self.config)

@@ -57,7 +57,7 @@ class Top(wiring.Component):
         # Verilog has no zero-width pins.
         super().__init__({name: pin for name, pin in pins.items() if pin.shape != 0})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         engine = self.engine
         m.submodules.engine = engine

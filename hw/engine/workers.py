@@ -49,7 +49,7 @@ class Workers(wiring.Component):
         """Same as `AttentionCore.full_rate_tokens`, of every worker."""
         return self.workers[0].datapath.full_rate_tokens
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         count = len(self.workers)
         m.submodules.splitter = splitter = Splitter(Token(self.config), count)
@@ -95,7 +95,7 @@ class Worker(wiring.Component):
         """A buffer, and a register of words, more than `Datapath.latency`."""
         return 2 + self.datapath.latency + 1
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.datapath = datapath = self.datapath
         m.submodules.waiting = waiting = DeepBuffer(

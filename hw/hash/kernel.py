@@ -54,7 +54,7 @@ class RootUnit(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.table = table = Table(reciprocal_root_table(), ROOT_FRACTION + 1)
 
@@ -117,7 +117,7 @@ class KernelLane(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         bits = self.bits
         m.submodules.table = table = Table(exponential_table(), KERNEL_WIDTH)

@@ -93,7 +93,7 @@ class Projection(wiring.Component):
         """Cycles from the first group of rows to the last, for which the others wait."""
         return HOP * (len(self.parts) - 1)
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         fold = self.fold
         m.submodules.steps = steps = Steps(fold.input_steps, fold.output_steps)

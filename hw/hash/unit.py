@@ -93,7 +93,7 @@ class HashUnit(wiring.Component):
         c = self.config
         return -(-self.latency // c.cycles_per_token) + 2 + c.is_full_rate
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
 

@@ -54,7 +54,7 @@ class Counters(wiring.Component):
         """Most events between two turns of a counter: reads take every second turn."""
         return 2 * self.count * TURN
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.words = words = memory.Memory(
             shape=unsigned(self.width), depth=1 << len(self.index), init=[],

@@ -71,7 +71,7 @@ class Divider(wiring.Component):
         """Cycles from operands to quotients: dividend, range check, digits, saturation."""
         return 2 + self.width + 1
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         width = self.width
         valid = delay(m, self.valid, 2, name="valid", reset=True)

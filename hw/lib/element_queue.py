@@ -73,7 +73,7 @@ class ElementQueue(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.entries = entries = memory.Memory(
             shape=unsigned(Shape.cast(self.element.shape()).width),

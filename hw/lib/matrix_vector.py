@@ -67,7 +67,7 @@ class MatrixVector(wiring.Component):
         before_tree = self.product.operand_time + self.product.time
         return before_tree + tree_latency(self.input_lanes) + 1
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         lanes, before_sum = self.input_lanes, self.latency - 1
         vector, matrix = (

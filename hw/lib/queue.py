@@ -1,5 +1,6 @@
 """A deep buffer in block RAM."""
 
+from amaranth.hdl import Module
 from amaranth.lib.fifo import SyncFIFOBuffered
 
 __all__ = ["DeepBuffer"]
@@ -12,7 +13,7 @@ class DeepBuffer(SyncFIFOBuffered):
     bit, to return the old contents.
     """
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = super().elaborate(platform)
         m.submodules.storage.attrs.update(ram_style="block", no_rw_check=1)
         return m

@@ -40,7 +40,7 @@ class Splitter(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         turn = _turn(m, self.count, self.i)
         for mine, port in zip(turn, self.o, strict=True):
@@ -73,7 +73,7 @@ class Joiner(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         turn = _turn(m, self.count, self.o, self.o.payload.end)
         payloads = [port.payload.as_value() for port in self.i]

@@ -51,7 +51,7 @@ class Steps(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         last = self.input_block[-1]
         m.d.comb += [

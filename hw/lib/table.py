@@ -31,7 +31,7 @@ class Table(wiring.Component):
         self.values = values
         super().__init__({"index": In(range(len(values))), "value": Out(width)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.rows = rows = memory.Memory(
             shape=unsigned(len(self.value)), depth=len(self.values), init=self.values

@@ -50,7 +50,7 @@ class ParameterMemory(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         region = self.region
         row_bits = region.address_bits

@@ -67,7 +67,7 @@ class SlotTable(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.map = slot_map = memory.Memory(
             shape=unsigned(ceil_log2(self.slots)), depth=self.sets, init=[]

@@ -86,7 +86,7 @@ class WriteDecoder(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         enable = Signal(len(self.o.enable))
         m.d.sync += enable.eq(0)

@@ -54,7 +54,7 @@ class Collector(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         words, layout = self.words, Result(self.config)
         # Buffers of word_done packets are deep, and words of word_done tokens wide: use block RAM.

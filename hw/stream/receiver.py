@@ -63,7 +63,7 @@ class Receiver(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
         beat, token = self.i.payload, self.o.payload

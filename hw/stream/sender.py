@@ -49,7 +49,7 @@ class Sender(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         c, words = self.config, self.words
         beat_bits = 8 * c.bus_bytes
