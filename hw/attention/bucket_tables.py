@@ -246,7 +246,7 @@ class TableTransform(wiring.Component):
         partial = C(0)
         if left_out:
             partial = delay(m, group_select[fold.inputs - 1], entry_time + 1, name="partial")
-        rows = [[] for _ in range(fold.output_lanes)]
+        rows: list[list[Signal]] = [[] for _ in range(fold.output_lanes)]
         for element in range(fold.output_lanes):
             value = self.entries[element].as_unsigned()
             for r in range(group):

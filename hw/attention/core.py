@@ -55,10 +55,6 @@ class AttentionCore(wiring.Component):
         Which units work.
     """
 
-    lead: int = 0
-    pause: int = 0
-    full_rate_tokens: int | None = None
-
     def __init__(self, config: Config, upstream: int = 1):
         self.config = config
         self.upstream = upstream
@@ -85,3 +81,15 @@ class AttentionCore(wiring.Component):
     @property
     def initiation_interval(self) -> int:
         raise NotImplementedError
+
+    @property
+    def lead(self) -> int:
+        return 0
+
+    @property
+    def pause(self) -> int:
+        return 0
+
+    @property
+    def full_rate_tokens(self) -> int | None:
+        return None

@@ -9,7 +9,6 @@ from ecoformer.hw.attention.systolic_array import SystolicArray
 from ecoformer.hw.attention.value_term import OwnValues, ValueTerm
 from ecoformer.hw.lib.pipeline import delays
 from ecoformer.hw.lib.steps import Steps
-from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.config import Config
 
 __all__ = ["SystolicCore"]
@@ -18,10 +17,7 @@ __all__ = ["SystolicCore"]
 class SystolicSums(ValueTerm):
     """The sum V of all values, which the array keeps beside the state."""
 
-    @staticmethod
-    def plain_width(bits: Arithmetic) -> int | None:
-        """Width in which the array keeps V."""
-        return bits.plain_sum_width
+    in_state = True
 
     @property
     def latency(self) -> int:
@@ -36,11 +32,6 @@ class SystolicSums(ValueTerm):
 
 class SystolicOwnValues(OwnValues):
     """The token's own value, delayed like the column of its lane."""
-
-    @staticmethod
-    def plain_width(bits: Arithmetic) -> int | None:
-        """None: the array keeps no V."""
-        return None
 
     @property
     def latency(self) -> int:
@@ -77,6 +68,7 @@ class SystolicCore(LinearCore):
 
     def _state(self) -> SystolicArray:
         c, bits = self.config, self.bits
+        keeps_sums = self.value_terms[c.value_term].in_state
         return SystolicArray(
             inputs=c.code_bits,
             outputs=c.value_dim,
@@ -84,7 +76,7 @@ class SystolicCore(LinearCore):
             value_width=c.value_width,
             result_width=bits.value_sum_width,
             banks=self.banks,
-            plain_width=self.value_terms[c.value_term].plain_width(bits),
+            plain_width=bits.plain_sum_width if keeps_sums else None,
         )
 
     def _walk_state(self, m, state, steps, sequences, code, query):

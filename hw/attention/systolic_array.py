@@ -124,7 +124,7 @@ class SystolicArray(wiring.Component):
             # In idle cycles values are 0, and neither first nor last is set.
             arriving = Cat(Mux(counts, self.values[i], 0).as_signed() for i in column)
             values = delays(m, arriving, g + below, name=f"values_{g}")
-            above = None
+            above = C(0)
             for h, rows in enumerate(self.rows):
                 m.submodules[f"cell_{h}_{g}"] = cell = Cell(
                     len(rows), len(column), width=self.width, value_width=self.value_width,
@@ -135,10 +135,10 @@ class SystolicArray(wiring.Component):
                     cell.signs.eq(signs[h][h + g]),
                     cell.query.eq(queries[h][h + g]),
                     cell.values.as_value().eq(values[h + g]),
-                    cell.above.as_value().eq(0 if above is None else above.as_value()),
+                    Value.cast(cell.above).eq(above),
                 ]
-                above = cell.sums
-            m.d.comb += [self.sums[i].eq(above[index]) for index, i in enumerate(column)]
+                above = Value.cast(cell.sums)
+            m.d.comb += [self.sums[i].eq(cell.sums[index]) for index, i in enumerate(column)]
             if self.plain_width is not None:
                 m.submodules[f"plain_{g}"] = plain = _state(
                     1, len(column), self.plain_width, self.value_width, self.banks

@@ -29,8 +29,11 @@ class ValueTerm:
         Fields of a key that wait for its query beside the code.
     arrays : tuple of StateArray
         Sums that are kept and banked like the state.
+    in_state : bool
+        The component that keeps the state keeps V as well.
     """
 
+    in_state: bool = False
     ring_fields: tuple[str, ...] = ()
     arrays: tuple = ()
 

@@ -55,7 +55,7 @@ class ParameterMemory(wiring.Component):
         region = self.region
         row_bits = region.address_bits
         # Words go to the shadow and rows come from other slots, so addresses never collide.
-        attrs = {"no_rw_check": 1}
+        attrs: dict[str, int | str] = {"no_rw_check": 1}
         begin, end = (lane * region.lane_bits for lane in (self.lanes.start, self.lanes.stop))
         words = range(begin // WORD_BITS, -(-end // WORD_BITS))
         if region.row_bits <= NARROW:

@@ -92,7 +92,7 @@ def synthesise(
         for log, script in scripts.items()
     ]
     version = YOSYS.version(reporter)
-    run_steps(folder, steps, jobs=jobs or os.cpu_count(), report=_stage("synthesis", reporter))
+    run_steps(folder, steps, jobs=jobs or os.cpu_count() or 1, report=_stage("synthesis", reporter))
     (folder / source).unlink()
     if target.packs:
         for name in ["netlist.json", "units.json"][: len(steps)]:
@@ -173,7 +173,7 @@ def place(
     ]
     stage = _stage("place and route", reporter)
     _rewrite(folder / "netlist.json", folder / PLACED, open_pins)
-    run_steps(folder, steps, jobs=jobs or os.cpu_count(), report=stage)
+    run_steps(folder, steps, jobs=jobs or os.cpu_count() or 1, report=stage)
     (folder / PLACED).unlink()
     units = [unit["path"] for unit in figures.get("units", ())]
     runs = {seed: load_report(folder / f"seed-{seed}.json", units) for seed in seeds}

@@ -57,6 +57,7 @@ class Tool:
             self.argv("--version"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True,
         )
+        assert process.stdout is not None and process.stderr is not None  # both are pipes
         lines = []
         for line in process.stderr:
             lines.append(line.strip())
@@ -112,7 +113,8 @@ def run_steps(
     EcoformerError
         A step failed, with its last words; the others are stopped.
     """
-    waiting, running, done = list(steps), {}, 0
+    waiting, done = list(steps), 0
+    running: dict[Step, subprocess.Popen] = {}
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
