@@ -111,11 +111,15 @@ class Datapath(wiring.Component):
         m.d.comb += [
             collector.launch.eq(core.launch),
             core.grant.eq(collector.grant),
-            self.guarded.eq(collector.guarded),
         ]
+        self._report(m)
         self._join(m)
         self._probe(m)
         return m
+
+    def _report(self, m):
+        """Report tokens whose denominator was not positive."""
+        m.d.comb += self.guarded.eq(self.collector.guarded)
 
     def _join(self, m):
         """Split a token into hash input and companion, and join code and companion in its key."""

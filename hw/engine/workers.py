@@ -65,6 +65,13 @@ class Workers(wiring.Component):
         return m
 
 
+class WorkerDatapath(Datapath):
+    """A datapath that reports guarded tokens in its words instead of by a strobe."""
+
+    def _report(self, m):
+        pass
+
+
 class Worker(wiring.Component):
     """A datapath with buffers: accepts a packet at bus rate and holds its answer until its turn.
 
@@ -81,7 +88,7 @@ class Worker(wiring.Component):
 
     def __init__(self, config: Config):
         self.config = config
-        self.datapath = Datapath(config)
+        self.datapath = WorkerDatapath(config)
         super().__init__(
             {
                 "write": In(ParameterWrite(config.parameter_sets + 1)),
