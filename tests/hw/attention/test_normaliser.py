@@ -76,8 +76,8 @@ def test_quotients_equal_the_integer_model(config, seed, gaps):
             ctx.set(dut.i.valid, 1)
             await ctx.tick()
             ctx.set(dut.i.valid, 0)
-            rubbish = {**block, "numerators": [~n for n in numerators], "denominator": ~den}
-            ctx.set(dut.i.payload, rubbish)
+            garbage = {**block, "numerators": [~n for n in numerators], "denominator": ~den}
+            ctx.set(dut.i.payload, garbage)
             await ticks(ctx, dut.interval - 1 + (rng.randint(0, 3) if gaps else 0))
         await ctx.tick().repeat(dut.latency + 1)
 

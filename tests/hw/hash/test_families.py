@@ -80,11 +80,11 @@ def scalars(dut, image):
         if image.shift is None:
             return
         rng = random.Random(0)
-        asked = [None] * (ParameterMemory.LATENCY - 1)
+        slots_taken = [None] * (ParameterMemory.LATENCY - 1)
         taken = dut.i.valid & dut.i.ready
         async for _, _, strobe, slot in ctx.tick().sample(taken, dut.i.payload.slot):
-            asked.append(slot if strobe else None)
-            now = asked.pop(0)
+            slots_taken.append(slot if strobe else None)
+            now = slots_taken.pop(0)
             ctx.set(dut.shift, rng.randint(0, 31) if now is None else int(image.shift[now]))
 
     return bench

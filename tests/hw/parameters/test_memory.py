@@ -26,7 +26,7 @@ def row_writes(region, row, elements):
         yield region.index << 28 | row << 12 | word, packed >> 32 * word & 0xFFFFFFFF
 
 
-class Home(wiring.Component):
+class DecodedMemory(wiring.Component):
     """A memory behind the decoder of an engine that has all of ``REGIONS``."""
 
     def __init__(self, region, slots):
@@ -59,8 +59,8 @@ async def load(ctx, decoder, words, slot):
 @pytest.mark.parametrize("region", REGIONS, ids=lambda region: region.name)
 def test_memory_holds_what_was_written_and_nothing_else(region, seed):
     slots, rng = 3, random.Random(seed)
-    home, limit = Home(region, slots), 1 << region.lane_bits - 1
-    dut, decoder = home.memory, home.decoder
+    pair, limit = DecodedMemory(region, slots), 1 << region.lane_bits - 1
+    dut, decoder = pair.memory, pair.decoder
     held = {
         (slot, row): [rng.choice((-limit, limit - 1, rng.randint(-limit, limit - 1)))
                       for _ in range(region.lanes)]
@@ -97,7 +97,7 @@ def test_memory_holds_what_was_written_and_nothing_else(region, seed):
         await ctx.tick().repeat(3)
         await check(ctx)
 
-    simulate(home, bench)
+    simulate(pair, bench)
 
 
 class Model:

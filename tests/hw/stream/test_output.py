@@ -79,7 +79,7 @@ def beats_of(config, elements, tag):
 
 
 def words_of(config, rng, elements, tag):
-    """The words of a result; what is not sent of them is rubbish. Of a bad packet they are 0."""
+    """The words of a result; the part that is not sent is garbage. In a bad packet they are 0."""
     words = Words(config)
     if tag["error"]:
         return [{"elements": [0] * words.elements, "end": 1, "tag": tag}]
