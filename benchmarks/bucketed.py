@@ -17,8 +17,8 @@ from amaranth.lib.wiring import Out, connect, flipped
 from benchmarks.results.section import PLACING, arguments, begin
 from ecoformer.golden.energy.honest import Honest
 from ecoformer.golden.energy.shapes import Attention
+from ecoformer.hw.attention.accumulate import AccumulateCore
 from ecoformer.hw.attention.bucketed import BucketedCore
-from ecoformer.hw.attention.linear import AccumulateCore
 from ecoformer.hw.emit.verilog import to_verilog
 from ecoformer.hw.stream.payloads import Block
 from ecoformer.hw.synth.flow import synthesise

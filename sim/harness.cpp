@@ -40,13 +40,13 @@ uint32_t* user_pin(T&, long) {
 }
 
 #define TEXT(word) #word
-#define SCOPE(top) "TOP." TEXT(top) ".engine"
+#define SCOPE(top) "TOP." TEXT(top) ".engine.datapath"
 
 // What trace_busy says: a bit per unit that works. Nothing where there is no such probe.
 class Probe {
 public:
-    Probe(VerilatedContext& context, const std::string& home) {
-        const VerilatedScope* scope = context.scopeFind(home.c_str());
+    Probe(VerilatedContext& context, const std::string& datapath) {
+        const VerilatedScope* scope = context.scopeFind(datapath.c_str());
         const VerilatedVar* probe = scope ? scope->varFind("trace_busy") : nullptr;
         if (!probe) return;
         word = static_cast<const uint8_t*>(probe->datap());
@@ -65,14 +65,15 @@ private:
     std::size_t size = 0;
 };
 
-// The probe of an engine, or of each of several.
+// The probe of the datapath, or of each worker's.
 std::vector<Probe> find_probes(VerilatedContext& context) {
-    const std::string engine = SCOPE(ENGINE_TOP);
-    std::vector<Probe> found{Probe(context, engine)};
+    const std::string datapath = SCOPE(ENGINE_TOP);
+    std::vector<Probe> found{Probe(context, datapath)};
     if (found[0].there()) return found;
     found.clear();
     while (true) {
-        const Probe next(context, engine + ".worker_" + std::to_string(found.size()));
+        const std::string worker = ".worker_" + std::to_string(found.size());
+        const Probe next(context, datapath + worker + ".datapath");
         if (!next.there()) return found;
         found.push_back(next);
     }

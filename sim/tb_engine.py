@@ -158,12 +158,13 @@ async def shadow_free(port: RegisterPort) -> None:
 
 
 def find_datapaths(dut: Handle, config: Config) -> list[Handle]:
-    """What holds the probes: the engine, or each of several workers; nothing in a netlist."""
+    """The datapaths, which hold the probes; none in a netlist."""
     engine = getattr(dut, "engine", None)
     if engine is None:
         return []
-    workers = [getattr(engine, f"worker_{i}", None) for i in range(config.engines)]
-    return [engine] if None in workers else workers
+    if config.engines == 1:
+        return [engine.datapath]
+    return [engine.datapath[f"worker_{i}"].datapath for i in range(config.engines)]
 
 
 async def stream(

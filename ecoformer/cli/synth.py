@@ -27,7 +27,7 @@ EPILOG = (
     "Every figure is in engine/synth-ecp5/synth.json."
 )
 MARK = "synth.json"
-SHOWN_DEPTH = 3
+SHOWN_DEPTH = 4
 SHOWN_SHARE = 0.01
 """Units below this share of both LUTs and flip-flops are left out of the table."""
 
@@ -82,8 +82,8 @@ def command(
     if not placing and not device == speed == seeds is None:
         why = f"{chosen.title} is synthesised only" if not chosen.placed else "nothing is placed"
         raise EcoformerError(f"--device, --speed, --seeds: {why}; leave them out")
-    device, speed, seeds = device or "85k", speed or 6, _seeds(seeds or "1")
-    flow.check_device(device, speed, seeds)
+    device, speed, placer_seeds = device or "85k", speed or 6, _seeds(seeds or "1")
+    flow.check_device(device, speed, placer_seeds)
     output = output or design.folder / f"synth-{target}"
     with staged(output, MARK) as folder, progress() as reporter:
         try:
@@ -97,8 +97,8 @@ def command(
             }
             if placing:
                 flow.place(
-                    figures, folder, device=device, speed=speed, seeds=seeds, jobs=jobs,
-                    reporter=reporter,
+                    figures, folder, device=device, speed=speed, seeds=placer_seeds,
+                    jobs=jobs,                    reporter=reporter,
                 )
         except EcoformerError as error:
             raise EcoformerError(f"{error}; {_keep_logs(folder, output)}") from error

@@ -1,4 +1,4 @@
-"""Tables of the bucketed dataflow: sums by code, and their transform to what queries add up.
+"""Tables of the bucketed dataflow: sums by code, and their transform to the sums that queries add.
 
 The bits of a code are cut into groups of ``group_bits``. A group has a table for every value
 element, with one entry per code c of the group: T[c], the sum of the values with that code.
@@ -14,6 +14,7 @@ from amaranth.utils import ceil_log2
 
 from ecoformer.hw.lib.pipeline import block_of, delay, register, signed_tree, tree_latency
 from ecoformer.spec.arithmetic import Arithmetic
+from ecoformer.spec.config import Config
 
 __all__ = ["BucketTables", "TableTransform"]
 
@@ -34,9 +35,9 @@ class BucketTables(wiring.Component):
     Members
     -------
     step : ``In(range(depth))``, block : ``In(input_steps)``
-        As `Steps` has them; no bit where there is one block alone.
+        Same as in `Steps`; ``block`` has no bits where there is only one.
     accumulate : ``In(1)``, first : ``In(1)``, done : ``In(1)``
-        There is a token in this step, the first of its sequence, and this is its last step.
+        A token is in this step; it is the first of its sequence; this is its last step.
     code : ``In(groups * group_bits)``
     values : ``In(ArrayLayout(signed(value_width), output_lanes))``
     last : ``In(1)``
@@ -44,13 +45,13 @@ class BucketTables(wiring.Component):
     begin : ``In(1)``, end : ``In(1)``
         The oldest complete table will be read from the next cycle on, and is free again.
     reading : ``In(1)``, read_step, read_lane : ``In(input_lanes)``, entry : ``In(group_bits)``
-        Reads an entry of the lane whose bit is set. Entries come in order, lane by lane and block
-        by block.
+        Reads an entry of the lane selected one-hot. Entries are read in order, lane by lane and
+        block by block.
     entries : ``Out(ArrayLayout(signed(plain_sum_width), output_lanes))``
-        What was read, ``config.table_latency`` + 1 cycles later.
+        The entry, ``config.table_latency`` + 1 cycles later.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         bits = Arithmetic(config)
         self.fold = fold = config.state_fold
         self.group = config.group_bits
@@ -76,7 +77,7 @@ class BucketTables(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         filled = Signal()
         read = Signal()
@@ -90,7 +91,7 @@ class BucketTables(wiring.Component):
         values = [self._later(m, v, f"value_{i}") for i, v in enumerate(self.values)]
         lane_read = self._later(m, self.read_lane, "lane_read")
         was_read = self._later(m, read, "was_read")
-        found = []
+        rows_read = []
         for lane in range(lanes):
             address = Cat(codes.word_select(lane, group), self.step)
             target = self._later(m, address, f"address_{lane}")
@@ -99,41 +100,41 @@ class BucketTables(wiring.Component):
             for table in range(2):
                 enable = accumulate & (written == table)
                 reading = self.reading & (read == table)
-                asked = Mux(reading, Cat(self.entry, self.read_step), address)
-                row = self._table(m, f"table_{lane}_{table}", asked, target, updated, enable)
-                found.append(row & (lane_read[lane] & (was_read == table)).replicate(len(row)))
+                read_address = Mux(reading, Cat(self.entry, self.read_step), address)
+                row = self._table(m, f"table_{lane}_{table}", read_address, target, updated, enable)
+                rows_read.append(row & (lane_read[lane] & (was_read == table)).replicate(len(row)))
                 rows.append(row)
             old = Signal(self.row_layout, name=f"old_{lane}")
             m.d.comb += old.as_value().eq(Mux(fresh[lane], 0, Mux(written, rows[1], rows[0])))
             m.d.comb += [updated[i].eq(old[i] + value) for i, value in enumerate(values)]
-        m.d.sync += self.entries.as_value().eq(Mux(missing, 0, reduce(or_, found)))
+        m.d.sync += self.entries.as_value().eq(Mux(missing, 0, reduce(or_, rows_read)))
         return m
 
     def _later(self, m, value, name, *, reset=False):
         """``value`` when the tables have answered."""
         return delay(m, value, self.latency, name=name, reset=reset)
 
-    def _table(self, m, name, asked, address, updated, enable):
-        """One table: the row at ``asked``, ``latency`` later, and ``updated`` written by then."""
+    def _table(self, m, name, read_address, address, updated, enable):
+        """One table: the row at ``read_address`` after ``latency``, when ``updated`` is written."""
         depth = self.fold.steps << self.group
         m.submodules[name] = table = memory.Memory(
             shape=unsigned(self.row_layout.size), depth=depth, init=[],
-            attrs={"no_rw_check": 1},  # a step later another row is read, or another table
-        )  # fmt: skip
+            attrs={"no_rw_check": 1},  # the next step reads another row or another table
+        )
         write = table.write_port()
         m.d.comb += [
             write.addr.eq(address), write.data.eq(updated.as_value()), write.en.eq(enable)
-        ]  # fmt: skip
+        ]
         if self.fold.steps > 1:
             read = table.read_port()
-            m.d.comb += read.addr.eq(asked)
-        else:  # the next token comes at once and may have the same code
+            m.d.comb += read.addr.eq(read_address)
+        else:  # the next token follows at once and may have the same code
             read = table.read_port(domain="comb")
-            m.d.comb += read.addr.eq(register(m, asked, name=f"{name}_address"))
+            m.d.comb += read.addr.eq(register(m, read_address, name=f"{name}_address"))
         return delay(m, read.data, self.latency - 1, name=f"{name}_row")
 
     def _seen(self, m):
-        """Whether an entry has no value yet: in each lane, accumulated; and of what is read."""
+        """Whether an entry has no value yet: of the rows being accumulated, and of those read."""
         fold, size = self.fold, 1 << self.group
         seen = Signal(fold.input_steps * fold.input_lanes * size)
         kept = Signal.like(seen)
@@ -177,17 +178,17 @@ class TableTransform(wiring.Component):
     begin : ``In(1)``
         Only after ``ready``.
     reading : ``Out(1)``, read_step, read_lane, entry : ``Out``
-        What is read of `BucketTables`.
+        The entry of `BucketTables` to read.
     entries : ``In(ArrayLayout(signed(plain_sum_width), output_lanes))``
         ``config.table_latency`` + 1 cycles later.
     write : ``Out(input_lanes)``, write_step : ``Out``, index : ``Out(group_bits - 1)``
         Lane, step and lower code bits of ``sums``.
     sums : ``Out(ArrayLayout(signed(table_sum_width), output_lanes))``
     ready : ``Out(1)``
-        The last ones are written in this cycle.
+        Strobe: the last sums are written in this cycle.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         bits = Arithmetic(config)
         self.config = config
         self.fold = fold = config.state_fold
@@ -212,13 +213,13 @@ class TableTransform(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         fold, group = self.fold, self.group
 
         # -- entries, lane by lane, step by step -----------------------------------------------
         lanes = fold.input_lanes
-        place = Signal(fold.input_steps * lanes, init=1)  # of the group, one bit for each
+        group_select = Signal(fold.input_steps * lanes, init=1)  # one-hot, a bit for every group
         last_entry = self.reading & self.entry.all()
         last_lane = self.read_lane[-1]
         last = last_entry & last_lane & (self.read_step == fold.steps - 1)
@@ -227,23 +228,25 @@ class TableTransform(wiring.Component):
         with m.Elif(self.reading):
             m.d.sync += self.entry.eq(self.entry + 1)
             with m.If(last_entry):
-                m.d.sync += [self.reading.eq(~last), place.eq(place.rotate_left(1))]
+                m.d.sync += [self.reading.eq(~last), group_select.eq(group_select.rotate_left(1))]
                 with m.If(last_lane):
                     m.d.sync += self.read_step.eq(self.read_step + 1)
-        m.d.comb += [self.read_lane[i].eq(place[i::lanes].any()) for i in range(lanes)]
+        m.d.comb += [self.read_lane[i].eq(group_select[i::lanes].any()) for i in range(lanes)]
 
         # -- rows of a group ---------------------------------------------------------------------
-        come = self.config.table_latency + 1
-        subtract = delay(m, ~self.entry, come, name="subtract")
-        first = delay(m, self.entry == 0, come, name="first")
-        complete = delay(m, last_entry, come + 1, name="complete", reset=True)
-        finishes = delay(m, last, come + 1, name="finishes")
-        lane = delay(m, self.read_lane, come + 1, name="lane")
-        step = delay(m, self.read_step, come + 1, name="step")
-        # Of the last group, code_bits may leave some rows out.
+        entry_time = self.config.table_latency + 1
+        subtract = delay(m, ~self.entry, entry_time, name="subtract")
+        first = delay(m, self.entry == 0, entry_time, name="first")
+        complete = delay(m, last_entry, entry_time + 1, name="complete", reset=True)
+        finishes = delay(m, last, entry_time + 1, name="finishes")
+        lane = delay(m, self.read_lane, entry_time + 1, name="lane")
+        step = delay(m, self.read_step, entry_time + 1, name="step")
+        # The last group may have fewer rows, if code_bits is not a multiple.
         left_out = fold.inputs * group - self.config.code_bits
-        partial = delay(m, place[fold.inputs - 1], come + 1, name="partial") if left_out else C(0)
-        rows = [[] for _ in range(fold.output_lanes)]
+        partial = C(0)
+        if left_out:
+            partial = delay(m, group_select[fold.inputs - 1], entry_time + 1, name="partial")
+        rows: list[list[Signal]] = [[] for _ in range(fold.output_lanes)]
         for element in range(fold.output_lanes):
             value = self.entries[element].as_unsigned()
             for r in range(group):
@@ -267,7 +270,7 @@ class TableTransform(wiring.Component):
             m.d.sync += [
                 making.eq(1), finishing.eq(finishes), index.eq(0), made_lane.eq(lane),
                 made_step.eq(step),
-            ]  # fmt: skip
+            ]
         with m.Elif(making):
             m.d.sync += [making.eq(~end), index.eq(index + 1)]
         flips = [~bit for bit in index] + [C(0, 1)]
@@ -288,5 +291,5 @@ class TableTransform(wiring.Component):
             self.write_step.eq(delay(m, made_step, late, name="step_made")),
             self.index.eq(delay(m, index, late, name="index")),
             self.ready.eq(delay(m, making & end & finishing, late, name="ready", reset=True)),
-        ]  # fmt: skip
+        ]
         return m

@@ -7,9 +7,11 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.hw.attention.bucket_tables import BucketTables, TableTransform
-from ecoformer.hw.attention.linear import AccumulateCore
+from ecoformer.hw.attention.linear import LinearCore
+from ecoformer.hw.attention.value_term import OwnValues, ValueSums
 from ecoformer.hw.lib.pipeline import block_of, register
 from ecoformer.spec.arithmetic import Arithmetic
+from ecoformer.spec.config import Config
 
 __all__ = ["BucketedCore", "BucketedState"]
 
@@ -20,8 +22,8 @@ TABLES = 2
 class BucketedState(wiring.Component):
     """Tables of the sequences in flight: filled, transformed in order, queried.
 
-    What is asked in cycle t is on ``row`` in cycle t + ``latency``. A sequence is ``ready``
-    ``config.transform_cycles`` after its ``last``, or after the one before.
+    The answer to a ``query`` in cycle t is on ``row`` in cycle t + ``latency``. A sequence is
+    ``ready`` ``config.transform_cycles`` after its ``last``, or after the sequence before it.
 
     Parameters
     ----------
@@ -32,18 +34,18 @@ class BucketedState(wiring.Component):
     Members
     -------
     claim : ``In(1)``, room : ``Out(1)``
-        A sequence begins, only with ``room``.
+        Strobe: a sequence begins; only with ``room``.
     step, block, accumulate, first, done, code, values, last : ``In``
-        As of `BucketTables`.
+        Same as in `BucketTables`.
     query : ``In(groups * group_bits)``, read_bank : ``In(range(banks))``
     row : ``Out(ArrayLayout(signed(table_sum_width), lanes))``
-        What the query's groups in this step get, less the sign, which is their highest bit; lane =
-        output · input_lanes + group.
+        Sums for the query's groups in this step without their sign, which is a group's highest bit;
+        lane = output · input_lanes + group.
     ready : ``Out(1)``
-        Strobe: one more sequence may be queried from the next cycle on.
+        Strobe: another sequence may be queried from the next cycle on.
     """
 
-    def __init__(self, config, banks):
+    def __init__(self, config: Config, banks: int):
         bits = Arithmetic(config)
         self.fold = fold = config.state_fold
         self.group = config.group_bits
@@ -65,9 +67,9 @@ class BucketedState(wiring.Component):
         )
 
     latency = 2
-    """Cycles from what is asked to its row."""
+    """Cycles from a query to its row."""
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.tables = tables = self.tables
         m.submodules.transform = transform = self.transform
@@ -105,12 +107,12 @@ class BucketedState(wiring.Component):
                 shape=unsigned(transform.sum_layout.size),
                 depth=(self.banks - 1 << ceil_log2(depth)) + depth,
                 init=[],
-                attrs={"no_rw_check": 1},  # one bank is written, others are read
+                attrs={"no_rw_check": 1},  # banks being written are not read
             )
             write = sums.write_port()
             read = sums.read_port()
             code = queries.word_select(lane, self.group)
-            # Of a code and its complement one has the highest bit set: that one is kept.
+            # Only codes with the highest bit set are stored; others are looked up as complements.
             index = code[:-1] ^ ~code[-1].replicate(self.group - 1)
             m.d.comb += [
                 write.addr.eq(Cat(transform.index, transform.write_step, bank)),
@@ -118,34 +120,35 @@ class BucketedState(wiring.Component):
                 write.en.eq(transform.write[lane]),
                 read.addr.eq(Cat(index, self.step, self.read_bank)),
             ]
-            found = data.View(transform.sum_layout, register(m, read.data, name=f"found_{lane}"))
+            sums_row = data.View(transform.sum_layout, register(m, read.data, name=f"found_{lane}"))
             m.d.comb += [
-                self.row[output * lanes + lane].eq(found[output])
+                self.row[output * lanes + lane].eq(sums_row[output])
                 for output in range(self.fold.output_lanes)
             ]
         return m
 
 
-class BucketedCore(AccumulateCore):
-    """Linear form as in `AccumulateCore`, with hᵀS from tables.
+class BucketedCore(LinearCore):
+    """Linear form as in `LinearCore`, with hᵀS from tables.
 
-    Between the last key of a sequence and its first query lie ``config.transform_cycles``, in
-    which the next sequence is accumulated.
-
-    Parameters
-    ----------
-    config : Config
+    ``config.transform_cycles`` pass between the last key of a sequence and its first query; the
+    next sequence is accumulated meanwhile.
     """
 
-    running = 0  # tables that are filled or transformed are none of the banks either
+    running = 0  # tables being filled or transformed do not occupy a bank
+    value_terms = {"sum": ValueSums, "own": OwnValues}
+
+    @classmethod
+    def fits(cls, config: Config) -> bool:
+        return config.dataflow == "bucketed"
 
     @property
-    def pause(self):
-        """As in `AccumulateCore`: the last step, the transform, and the next slot's decision."""
+    def pause(self) -> int:
+        """The last step, the transform, and the next slot's decision."""
         c = self.config
         return max(0, self.fold.steps + c.transform_cycles + 1 + self.lead - c.cycles_per_token)
 
-    def _state(self):
+    def _state(self) -> BucketedState:
         return BucketedState(self.config, self.banks)
 
     def _key_waits(self, sequences, state):

@@ -1,4 +1,4 @@
-"""The sequences in flight and their banks, from a sequence's first key to its last query."""
+"""Sequences in flight and their banks, from a sequence's first key to its last query."""
 
 from amaranth import *
 from amaranth.lib import data, wiring
@@ -8,6 +8,7 @@ from amaranth.utils import ceil_log2
 
 from ecoformer.hw.stream.payloads import Key, core_scalars
 from ecoformer.spec.arithmetic import Arithmetic
+from ecoformer.spec.config import Config
 
 __all__ = ["Sequence", "SequenceQueue"]
 
@@ -15,13 +16,13 @@ __all__ = ["Sequence", "SequenceQueue"]
 class Sequence(data.StructLayout):
     """A complete sequence that waits for its query pass.
 
-    count : tokens, which is 1 for the one result of a bad packet.
-    final : number of the last of them, which is compared with in many cycles: count - 1.
+    count : number of result tokens, 1 for a bad packet.
+    final : index of the last one, count - 1, which is compared with in many cycles.
     offset, or scale and shift : scalars of its set.
-    bank, user, error : where it is kept, its set, and whether its packet was bad.
+    bank, user, error : its bank, its set, and whether its packet was bad.
     """
 
-    def __init__(self, config, banks):
+    def __init__(self, config: Config, banks: int):
         bits = Arithmetic(config)
         super().__init__(
             {
@@ -36,34 +37,34 @@ class Sequence(data.StructLayout):
 
 
 class SequenceQueue(wiring.Component):
-    """Gives every sequence a bank and keeps the complete ones in order.
+    """Assigns a bank to every sequence and queues the complete ones.
 
     Parameters
     ----------
     config : Config
     banks : int
-        Sequences that have a bank at the same time.
+        Sequences that can hold a bank at the same time.
     claim : str
         The token with which a sequence takes its bank: its ``first``, or its ``last`` where a bank
-        keeps what is known at the end.
+        keeps the finished state.
 
     Members
     -------
     key : ``In(Key)``, take : ``In(1)``
-        The token on offer, and that it is taken in this cycle; only with ``room``, or, where a
-        bank can be read and replaced at the same time, with ``release``.
+        The token on offer, and the strobe that takes it; only with ``room``, or with ``release``
+        where a bank can be read and replaced in the same cycle.
     room : ``Out(1)``
-        The token on offer needs no new bank, or one is free.
+        A bank is free, or the token on offer needs none.
     first : ``Out(1)``, position : ``Out``, bank : ``Out``
         Of the token on offer: whether it begins a sequence, tokens of its sequence before it, and
         its bank.
     waiting : ``Out(1)``, current : ``Out(Sequence)``
         The oldest complete sequence; it may be queried from the cycle after its last token.
     release : ``In(1)``
-        ``current`` is done with; its bank is free from the next cycle on.
+        Strobe: ``current`` is finished; its bank is free from the next cycle on.
     """
 
-    def __init__(self, config, banks, claim):
+    def __init__(self, config: Config, banks: int, claim: str):
         self.config = config
         self.banks = banks
         self.claim = claim
@@ -82,10 +83,10 @@ class SequenceQueue(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         banks, tag = self.banks, self.key.tag
-        # One place more than banks: a sequence may come in the cycle in which another goes.
+        # One entry more than banks: a sequence may arrive in the cycle in which another leaves.
         m.submodules.complete = complete = SyncFIFO(width=self.layout.size, depth=banks + 1)
         entry = Signal(self.layout)
         free = Signal(range(banks + 1), init=banks)
@@ -98,11 +99,11 @@ class SequenceQueue(wiring.Component):
             entry.bank.eq(self.bank),
             entry.user.eq(tag.user),
             entry.error.eq(tag.error),
-            complete.w_data.eq(entry),
-            complete.w_en.eq(self.take & tag.last),
-            self.waiting.eq(complete.r_rdy),
-            self.current.as_value().eq(complete.r_data),
-            complete.r_en.eq(self.release),
+            complete.w_stream.payload.eq(entry),
+            complete.w_stream.valid.eq(self.take & tag.last),
+            self.waiting.eq(complete.r_stream.valid),
+            self.current.as_value().eq(complete.r_stream.payload),
+            complete.r_stream.ready.eq(self.release),
         ]
         m.d.sync += free.eq(free - (self.take & claims) + self.release)
         with m.If(self.take):

@@ -1,9 +1,9 @@
 # amaranth: UnusedElaboratable=no
-"""Softmax attention of the tokens themselves: what the linear core is compared with.
+"""Softmax attention of the tokens themselves: the baseline for the linear core.
 
-It is built with the same care from the same parts: int8 products, the exponential table and the
-normaliser of the kernelized hash, one pair of tokens per cycle, D + E multipliers and one more that
-all work in every cycle. Two passes over the keys work on consecutive queries at the same time:
+It is built with the same care from the same parts: int8 products, the exponential table of the
+kernelized hash, the normaliser. It handles one pair of tokens per cycle with D + E + 1 multipliers,
+all busy in every cycle. Two passes over the keys work on consecutive queries at the same time:
 
     scores      s_j = x_i·x_j, and their maximum
     weighting   w_j = 511·exp(-((max - s_j)·scale >> shift)/256);  Σ_j w_j·v_j over Σ_j w_j
@@ -14,19 +14,20 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ecoformer.hw.attention.pairwise import send_blocks, weighted_sums
+from ecoformer.hw.attention.quadratic import QuadraticCore
 from ecoformer.hw.attention.sequences import Sequence, SequenceQueue
-from ecoformer.hw.hash.kernel import Table
 from ecoformer.hw.lib.pipeline import adder_tree, delay, register, tree_latency
-from ecoformer.hw.stream.payloads import core_signature, key_shape
+from ecoformer.hw.lib.table import Table
+from ecoformer.hw.stream.payloads import key_shape
 from ecoformer.spec.arithmetic import Arithmetic
+from ecoformer.spec.config import Config
 from ecoformer.spec.tables import KERNEL_INDEX_BITS, KERNEL_WIDTH, exponential_table
 
 __all__ = ["Scan", "SoftmaxCore"]
 
 
 class Scan(wiring.Component):
-    """Walks once around the tokens of a sequence, from one of them on.
+    """Walks once around the tokens of a sequence, beginning with any of them.
 
     ``start`` in cycle t makes the first address appear in cycle t + 1; a new start is accepted in
     the cycle of the last address.
@@ -39,19 +40,19 @@ class Scan(wiring.Component):
     -------
     start : ``In(1)``
     bank, count, begin : ``In``
-        Of the sequence, and the token to begin with.
+        Bank and length of the sequence, and the token to begin with.
     active : ``Out(1)``
     address : ``Out``
-        Of the token in the memory of all banks.
-    place : ``Out``
-        Tokens walked over before.
+        Of the token, in the memory of all banks.
+    position : ``Out``
+        Tokens visited before this one.
     first, last : ``Out(1)``
         First and last address, while active.
     idle : ``Out(1)``
         A start is accepted.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         self.config = config
         banks, tokens = config.state_banks, config.max_tokens
         super().__init__(
@@ -62,28 +63,28 @@ class Scan(wiring.Component):
                 "begin": In(ceil_log2(tokens)),
                 "active": Out(1),
                 "address": Out(ceil_log2(banks * tokens)),
-                "place": Out(ceil_log2(tokens)),
+                "position": Out(ceil_log2(tokens)),
                 "first": Out(1),
                 "last": Out(1),
                 "idle": Out(1),
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         base = bank_base(self.config, self.bank)
         lowest = Signal.like(self.address, reset_less=True)
         highest = Signal.like(self.address, reset_less=True)
         left = Signal.like(self.count, reset_less=True)
         m.d.comb += [
-            self.first.eq(self.active & (self.place == 0)),
+            self.first.eq(self.active & (self.position == 0)),
             self.last.eq(self.active & (left == 0)),
             self.idle.eq(~self.active | self.last),
         ]
         with m.If(self.start):
             m.d.sync += [
                 self.active.eq(1),
-                self.place.eq(0),
+                self.position.eq(0),
                 left.eq(self.count - 1),
                 lowest.eq(base),
                 highest.eq(base + self.count - 1),
@@ -92,60 +93,53 @@ class Scan(wiring.Component):
         with m.Elif(self.active):
             m.d.sync += [
                 self.active.eq(~self.last),
-                self.place.eq(self.place + 1),
+                self.position.eq(self.position + 1),
                 left.eq(left - 1),
                 self.address.eq(Mux(self.address == highest, lowest, self.address + 1)),
             ]
         return m
 
 
-def bank_base(config, bank):
-    """Address of the first token of a bank: banks lie one after the other without a gap."""
+def bank_base(config: Config, bank: Value) -> Value:
+    """Address of a bank's first token; banks are contiguous."""
     base = C(0)
     for number in range(1, config.state_banks):
         base = Mux(bank == number, number * config.max_tokens, base)
     return base
 
 
-class SoftmaxCore(wiring.Component):
+class SoftmaxCore(QuadraticCore):
     """Σ_j w_ij·v_j over Σ_j w_ij with w_ij = e^(s_ij - max) by table; N cycles per query.
 
     A query begins with its own token, so that one read port serves queries and keys. Scores wait in
-    one of two halves of a memory for their maximum. A sequence is left, and the next one begun,
-    when the last of its queries has been weighted. ``latency`` is from ``launch`` to the first
-    block of a sequence of one token; N tokens take 2·(N - 1) cycles more.
-
-    Parameters
-    ----------
-    config : Config
+    one half of a memory until their maximum is known. The next sequence begins when the last query
+    of this one has been weighted. The first block of a query of N tokens leaves
+    2·(N - 1) cycles later than that of a single token.
     """
 
-    lead = pause = 0  # as in AccumulateCore
     WEIGHTING = 9
     """Cycles from the address of a score to its products: memory, register, difference, scaled,
     shifted, limited, table and product."""
 
-    def __init__(self, config):
-        self.config = config
+    def __init__(self, config: Config, upstream: int = 1):
+        super().__init__(config, upstream)
         self.bits = Arithmetic(config)
-        super().__init__(core_signature(config))
+
+    @classmethod
+    def fits(cls, config: Config) -> bool:
+        return config.dataflow == "softmax"
 
     @property
-    def score_time(self):
+    def score_time(self) -> int:
         """Cycles from the address of a key to its score: memory, register, product, sum."""
         return 3 + tree_latency(self.config.head_dim)
 
     @property
-    def latency(self):
+    def latency(self) -> int:
         """Launch, score, its half is full, weighting, sum, block."""
         return 1 + self.score_time + 2 + self.WEIGHTING + 2
 
-    @property
-    def interval(self):
-        """Least cycles between two launches."""
-        return self.config.state_fold.steps + 2
-
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         c, bits = self.config, self.bits
         m.submodules.sequences = sequences = SequenceQueue(c, c.state_banks, "first")
@@ -158,40 +152,40 @@ class SoftmaxCore(wiring.Component):
             {"sequence": Sequence(c, c.state_banks), "query": len(scoring.begin), "last": 1}
         )
         halves = [Signal(layout, name=f"half_{i}", reset_less=True) for i in range(2)]
-        taken = Signal(2)  # a query is scored there, or waits to be weighted
-        full = Signal(2)  # and all of its scores are there
+        taken = Signal(2)  # a query is being scored there, or waits to be weighted
+        full = Signal(2)  # and all of its scores are known
         scored_half = Signal()
         weighted_half = Signal()
         current = sequences.current
         query = Signal.like(scoring.begin)
-        asked = Signal()  # every query of the current sequence has been begun
+        all_begun = Signal()  # every query of the current sequence has begun
         last_query = query == current.final[: len(query)]
         m.d.comb += [
             self.launch.eq(
-                sequences.waiting & self.grant & ~asked & scoring.idle
+                sequences.waiting & self.grant & ~all_begun & scoring.idle
                 & ~taken.bit_select(scored_half, 1)
             ),
             scoring.start.eq(self.launch),
             scoring.bank.eq(current.bank),
             scoring.count.eq(current.count),
             scoring.begin.eq(query),
-        ]  # fmt: skip
+        ]
         with m.If(self.launch):
             m.d.sync += [
                 query.eq(Mux(last_query, 0, query + 1)),
-                asked.eq(last_query),
+                all_begun.eq(last_query),
                 scored_half.eq(~scored_half),
             ]
         for i, half in enumerate(halves):
             with m.If(self.launch & (scored_half == i)):
                 m.d.sync += [
                     half.sequence.eq(current), half.query.eq(query), half.last.eq(last_query)
-                ]  # fmt: skip
+                ]
 
         waiting = Mux(weighted_half, halves[1], halves[0])
-        weighed = Signal(layout, reset_less=True)  # what is being weighted
+        weighed = Signal(layout, reset_less=True)  # the query being weighted
         gap = c.state_fold.steps + 1
-        pause = Signal(range(gap + 1))  # until the blocks of the query before will have gone
+        pause = Signal(range(gap + 1))  # until the blocks of the last query have left
         waiting = data.View(layout, waiting)
         go = Signal()
         m.d.comb += [
@@ -204,7 +198,7 @@ class SoftmaxCore(wiring.Component):
             weighting.count.eq(waiting.sequence.count),
             weighting.begin.eq(waiting.query),
             sequences.release.eq(weighting.last & weighed.last),
-        ]  # fmt: skip
+        ]
         with m.If(go):
             m.d.sync += [weighed.eq(waiting), weighted_half.eq(~weighted_half)]
         with m.If(weighting.last):
@@ -212,10 +206,10 @@ class SoftmaxCore(wiring.Component):
         with m.Elif(pause != 0):
             m.d.sync += pause.eq(pause - 1)
         with m.If(sequences.release):
-            m.d.sync += asked.eq(0)
+            m.d.sync += all_begun.eq(0)
 
         # -- the passes ----------------------------------------------------------------------------
-        score, maxima, place, stored, complete = self._scores(m, tokens, scoring, scored_half)
+        score, maxima, position, stored, complete = self._scores(m, tokens, scoring, scored_half)
         for i in range(2):
             with m.If(self.launch & (scored_half == i)):
                 m.d.sync += taken[i].eq(1)
@@ -225,7 +219,7 @@ class SoftmaxCore(wiring.Component):
                 m.d.sync += full[i].eq(1)
             with m.Elif(go & (weighted_half == i)):
                 m.d.sync += full[i].eq(0)
-        half_bits = len(place)
+        half_bits = len(position)
         m.submodules.scores = scores = memory.Memory(
             shape=signed(bits.score_width), depth=2 << (half_bits - 1), init=[]
         )
@@ -236,18 +230,18 @@ class SoftmaxCore(wiring.Component):
         with m.If(go):
             m.d.sync += [
                 read_half.eq(weighted_half), limit.eq(Mux(weighted_half, maxima[1], maxima[0]))
-            ]  # fmt: skip
+            ]
         m.d.comb += [
-            write.addr.eq(place),
+            write.addr.eq(position),
             write.data.eq(score),
             write.en.eq(stored),
-            read.addr.eq(Cat(weighting.place, read_half)),
+            read.addr.eq(Cat(weighting.position, read_half)),
         ]
         self._weigh(m, weighting, weighed, limit, read.data, values)
         return m
 
     def _store(self, m, sequences):
-        """Memories of tokens and values, written as keys come; their read ports."""
+        """Add memories of tokens and values, written as keys arrive; returns their read ports."""
         c, key = self.config, self.keys.payload
         depth = c.state_banks * c.max_tokens
         take = Signal()
@@ -273,7 +267,7 @@ class SoftmaxCore(wiring.Component):
         return ports
 
     def _scores(self, m, tokens, scan, half):
-        """Scores as they come: score, maxima of both halves, where to store it, when, complete.
+        """Scores of a scan: score, maxima of both halves, address, write strobe, completion.
 
         ``half`` is that of the next scan.
         """
@@ -293,11 +287,11 @@ class SoftmaxCore(wiring.Component):
         first = delay(m, scan.first, time, name="score_first")
         stored = delay(m, scan.active, time, name="score_valid", reset=True)
         last = delay(m, scan.last, time, name="score_last", reset=True)
-        place = delay(m, Cat(scan.place, ~half), time, name="score_place")
+        position = delay(m, Cat(scan.position, ~half), time, name="score_place")
         highest = Signal(signed(bits.score_width), reset_less=True)
         higher = Signal.like(highest)
         maxima = [Signal.like(highest, name=f"maximum_{i}") for i in range(2)]
-        complete = [last & (place[-1] == i) for i in range(2)]
+        complete = [last & (position[-1] == i) for i in range(2)]
         m.d.comb += higher.eq(Mux(first | (score > highest), score, highest))
         with m.If(stored):
             m.d.sync += highest.eq(higher)
@@ -305,11 +299,11 @@ class SoftmaxCore(wiring.Component):
         for maximum, done in zip(maxima, complete):
             with m.If(done):
                 m.d.sync += maximum.eq(higher)
-        return score, maxima, place, stored, complete
+        return score, maxima, position, stored, complete
 
     def _weigh(self, m, scan, weighed, limit, stored, values):
         """Weights by table; sums of weights and of weighted values, in blocks."""
-        c, bits = self.config, self.bits
+        bits = self.bits
         sequence = weighed.sequence
         score = register(m, stored, name="stored_score")
         difference = register(
@@ -332,8 +326,8 @@ class SoftmaxCore(wiring.Component):
         first = delay(m, scan.first, time, name="first")
         valid = delay(m, scan.active, time, name="valid", reset=True)
         last = delay(m, scan.last, time + 1, name="last", reset=True)
-        sums, denominator = weighted_sums(m, c, weight, weight, value, first, valid)
-        m.d.comb += [self.busy.scale_product.eq(scan.active), self.busy.weighted_sums.eq(valid)]
+        sums, denominator = self._weighted_sums(m, weight, weight, value, first, valid)
+        m.d.comb += self.busy.scale_product.eq(scan.active)
         tag = {
             name: delay(m, source, time + 1, name=f"tag_{name}")
             for name, source in (
@@ -342,4 +336,4 @@ class SoftmaxCore(wiring.Component):
                 ("error", sequence.error),
             )
         }
-        send_blocks(m, c, self.blocks, last, sums, denominator, tag)
+        self._send_blocks(m, last, sums, denominator, tag)

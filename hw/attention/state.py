@@ -6,20 +6,22 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.hw.lib.pipeline import delay, register, signed_tree, tree_latency
+from ecoformer.spec.folding import Fold
 
 __all__ = ["SignedSum", "StateArray"]
 
 
 class StateArray(wiring.Component):
-    """Accumulates an outer product of signs and values, a row per step; keeps finished ones.
+    """Accumulates an outer product of signs and values, a row per step; keeps finished states.
 
-    One sequence runs at a time, so it alone needs an accumulator with a way back to itself; with
-    its last token its rows go to a bank, too, where queries read them. Every step addresses one
-    row of both. The row addressed in cycle t is on ``row`` in cycle t + ``latency``; accumulated,
-    it is back, and in its bank, at the end of that cycle, so a bank can be read and replaced in one
-    walk. Rows are visited at most every ``depth`` cycles, so no access meets an older one in
-    flight. Several rows are kept in memories, one in flip-flops: lanes are many then, and registers
-    lie before them, of which synthesis can make as many as it takes to reach all.
+    Only one sequence is accumulated at a time, so there is a single accumulator with a feedback
+    path; with a sequence's last token its rows also go to a bank, where queries read them. Every
+    step addresses one row of both. The row addressed in cycle t is on ``row`` in cycle
+    t + ``latency``; at the end of that cycle the updated row is back in the accumulator and in its
+    bank, so that a bank can be read and replaced in one pass. Rows are visited at most every
+    ``depth`` cycles, so no access meets an older one in flight. Several rows are kept in memories,
+    a single one in flip-flops: it has many lanes, and synthesis may duplicate the registers before
+    them to keep the fan-out low.
 
     Parameters
     ----------
@@ -34,8 +36,8 @@ class StateArray(wiring.Component):
     banks : int
         Finished states.
     serial : bool
-        Values come a cycle later than what belongs to them, as a memory answers, and rows are kept
-        in block RAM, narrow as they are. For several rows.
+        Values come a cycle later than their signs, from a memory, and rows are kept in block RAM
+        although they are narrow. Needs several rows.
     registers : int
         Between the inputs and the lanes of a single row.
 
@@ -46,7 +48,7 @@ class StateArray(wiring.Component):
     first : ``In(1)``
         Start from zero instead of from the row.
     last : ``In(1)``
-        Write what is accumulated to ``write_bank``, too.
+        Also write the updated row to ``write_bank``.
     write_bank, read_bank : ``In(range(banks))``
     signs : ``In(input_lanes)``
         1 adds, 0 subtracts.
@@ -56,9 +58,9 @@ class StateArray(wiring.Component):
     """
 
     def __init__(
-        self, *, depth, input_lanes, output_lanes, width, value_width, banks, serial=False,
-        registers=2,
-    ):  # fmt: skip
+        self, *, depth: int, input_lanes: int, output_lanes: int, width: int, value_width: int,
+        banks: int, serial: bool = False, registers: int = 2,
+    ):
         self.depth = depth
         self.input_lanes = input_lanes
         self.output_lanes = output_lanes
@@ -82,18 +84,18 @@ class StateArray(wiring.Component):
         )
 
     @property
-    def latency(self):
+    def latency(self) -> int:
         """Cycles from an address to its row."""
         return 1 if self.depth > 1 else self.registers
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
 
         def late(value, name, **options):
             return delay(m, value, self.latency, name=name, **options)
 
         finish = late(self.accumulate & self.last, "finish")
-        # Registers add nothing where nothing is accumulated: no enable has to reach every bit.
+        # A single row adds 0 in idle cycles, which saves an enable for every bit.
         counts = Signal()
         m.d.comb += counts.eq(self.accumulate if self.depth == 1 else 1)
         first = late(self.first & counts, "first")
@@ -185,12 +187,12 @@ class SignedSum(wiring.Component):
     signs : ``In(input_lanes)``
         1 adds, 0 subtracts.
     partial : ``In(1)``
-        Last block of inputs: masks the lanes beyond the last input, where the state holds rubbish.
+        Last block of inputs: masks the lanes beyond the last input, which hold garbage.
     row : ``In(ArrayLayout(signed(element_width), lanes))``
     sums : ``Out(ArrayLayout(signed(result_width), output_lanes))``
     """
 
-    def __init__(self, fold, element_width, result_width):
+    def __init__(self, fold: Fold, element_width: int, result_width: int):
         self.fold = fold
         self.result_width = result_width
         super().__init__(
@@ -205,21 +207,21 @@ class SignedSum(wiring.Component):
         )
 
     @property
-    def is_uneven(self):
-        """Whether ``partial`` counts: whether there are lanes beyond the last input."""
+    def is_uneven(self) -> bool:
+        """Whether there are lanes beyond the last input, so that ``partial`` matters."""
         return self.fold.input_steps * self.fold.input_lanes > self.fold.inputs
 
     @property
-    def accumulates(self):
-        """Whether ``first`` counts: whether a block has several rows."""
+    def accumulates(self) -> bool:
+        """Whether a block has several rows, so that ``first`` matters."""
         return self.fold.input_steps > 1
 
     @property
-    def latency(self):
+    def latency(self) -> int:
         """Adder tree, accumulator, held result."""
         return tree_latency(self.fold.input_lanes) + self.accumulates + 1
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         lanes = self.fold.input_lanes
         first = C(1)

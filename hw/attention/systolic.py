@@ -1,46 +1,83 @@
 # amaranth: UnusedElaboratable=no
 """The linear attention core that takes a token every cycle."""
 
-from ecoformer.hw.attention.linear import AccumulateCore
-from ecoformer.hw.attention.systolic_array import SystolicArray, columns
+from amaranth import *
+from amaranth.lib import data
+
+from ecoformer.hw.attention.linear import LinearCore
+from ecoformer.hw.attention.systolic_array import SystolicArray
+from ecoformer.hw.attention.value_term import OwnValues, ValueTerm
 from ecoformer.hw.lib.pipeline import delays
+from ecoformer.hw.lib.steps import Steps
+from ecoformer.spec.config import Config
 
 __all__ = ["SystolicCore"]
 
 
-class SystolicCore(AccumulateCore):
-    """Linear form as in `AccumulateCore`, at a token every cycle: its state is a systolic array.
+class SystolicSums(ValueTerm):
+    """The sum V of all values, which the array keeps beside the state."""
 
-    Numerators are late by their column, as :func:`hw.attention.systolic_array.columns` says.
+    in_state = True
 
-    Parameters
-    ----------
-    config : Config
+    @property
+    def latency(self) -> int:
+        return self.core.state.plain_time
+
+    def accumulate(self, m: Module, steps: Steps, values: Value, has_key: Value) -> None:
+        m.d.comb += self.core.busy.value_sums.eq(steps.last & has_key)
+
+    def values(self, m: Module, query_key: data.View, steps: Steps) -> list[Value]:
+        return self.core.state.plain
+
+
+class SystolicOwnValues(OwnValues):
+    """The token's own value, delayed like the column of its lane."""
+
+    @property
+    def latency(self) -> int:
+        """Just in time for the sums: they wait for the product and its operand."""
+        return self.core.state.latency - 2
+
+    def values(self, m: Module, query_key: data.View, steps: Steps) -> list[Value]:
+        own = super().values(m, query_key, steps)
+        return [
+            delays(m, own[lane], lag, name=f"own_value_{lane}")[-1]
+            for lane, lag in enumerate(self.core.lags)
+        ]
+
+
+class SystolicCore(LinearCore):
+    """Linear form as in `LinearCore`, at a token every cycle: its state is a systolic array.
+
+    Numerators lag by the column of cells that they come from.
     """
 
-    def _make_state(self):
+    value_terms = {"sum": SystolicSums, "own": SystolicOwnValues}
+
+    def __init__(self, config: Config, upstream: int = 1):
+        super().__init__(config, upstream)
+        self.lags = [lag for lag, lanes in enumerate(self.state.columns) for _ in lanes]
+
+    @classmethod
+    def fits(cls, config: Config) -> bool:
+        return config.dataflow == "accumulate" and config.is_full_rate
+
+    @property
+    def sum_time(self) -> int:
+        return self.state.latency
+
+    def _state(self) -> SystolicArray:
         c, bits = self.config, self.bits
-        self.value_sums = None
-        self.state = SystolicArray(
+        keeps_sums = self.value_terms[c.value_term].in_state
+        return SystolicArray(
             inputs=c.code_bits,
             outputs=c.value_dim,
             width=bits.state_width,
             value_width=c.value_width,
             result_width=bits.value_sum_width,
             banks=self.banks,
-            plain_width=bits.plain_sum_width if c.value_term == "sum" else None,
+            plain_width=bits.plain_sum_width if keeps_sums else None,
         )
-
-    @property
-    def sum_time(self):
-        """As in `AccumulateCore`; in column 0."""
-        return self.state.latency
-
-    @property
-    def offset_time(self):
-        """As in `AccumulateCore`; in column 0. A token's own values are read just in time."""
-        own = self.state.latency - 2
-        return own if self.config.value_term == "own" else self.state.plain_time
 
     def _walk_state(self, m, state, steps, sequences, code, query):
         m.d.comb += state.signs.eq(code)
@@ -49,13 +86,3 @@ class SystolicCore(AccumulateCore):
     def _sums(self, m, steps, signs, has_query):
         m.d.comb += self.state.query.eq(signs)
         return self.state.sums
-
-    def _offset_values(self, m, query_key, steps):
-        if self.config.value_term == "sum":
-            return self.state.plain
-        own = super()._offset_values(m, query_key, steps)
-        return [
-            delays(m, own[i], g, name=f"own_value_{i}")[-1]
-            for g, lanes in enumerate(columns(self.config))
-            for i in lanes
-        ]

@@ -1,9 +1,10 @@
 # amaranth: UnusedElaboratable=no
 """State and query of an engine that takes a token every cycle: a systolic array.
 
-Every lane works in every cycle then, and whatever steers them had to reach all of them at once.
-So the lanes are cells of a few rows and columns, and only neighbours are connected: signs travel
-along a row of cells, values and partial sums along a column, one cell per cycle.
+At full rate every lane works in every cycle, and control signals would have to reach all of them
+at once. So lanes are grouped in cells of a few rows and columns that are connected to their
+neighbours only: signs travel along a row of cells, values and partial sums along a column, one cell
+per cycle.
 
               values 0    values 1
                  ▼           ▼
@@ -13,8 +14,9 @@ along a row of cells, values and partial sums along a column, one cell per cycle
                  ▼           ▼
                sums 0      sums 1, a cycle later
 
-A cell works a cycle later than those above and to the left of it, so that all is as if they worked
-at the same time; but every column is a cycle later than the one before, until there are quotients.
+A cell works a cycle later than those above and to the left of it, so the result is the same as if
+all worked at once, except that every column is a cycle later than the one before. The divider
+removes this skew.
 """
 
 from amaranth import *
@@ -23,31 +25,13 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.hw.attention.state import StateArray
+from ecoformer.hw.lib.grid import split_range
 from ecoformer.hw.lib.pipeline import delay, delays, register, signed_tree, tree_latency
 
-__all__ = ["ROWS", "SystolicArray", "blocks", "columns", "is_systolic"]
+__all__ = ["SystolicArray"]
 
 ROWS, COLUMNS = 4, 8
-"""Of a cell: it takes some hundred tiles, so that the way through one is a fraction of a cycle."""
-
-
-def is_systolic(config):
-    """Whether the state of the engine is a `SystolicArray`."""
-    return config.dataflow == "accumulate" and config.is_full_rate
-
-
-def columns(config):
-    """Value lanes of every column of cells, list of range; one of all lanes where there are none.
-
-    Numerators and quotients of column g come g cycles later than those of column 0.
-    """
-    lanes = config.state_fold.output_lanes
-    return blocks(lanes, COLUMNS if is_systolic(config) else lanes)
-
-
-def blocks(extent, size):
-    """``range(extent)`` cut into ranges of ``size``; the last may be shorter."""
-    return [range(i, min(i + size, extent)) for i in range(0, extent, size)]
+"""Of a cell, which takes some hundred tiles: a path across it is a fraction of a cycle."""
 
 
 class SystolicArray(wiring.Component):
@@ -70,7 +54,7 @@ class SystolicArray(wiring.Component):
     Members
     -------
     accumulate, first, last, write_bank, read_bank, signs, values : ``In``
-        As of `hw.attention.state.StateArray`.
+        Same as in `hw.attention.state.StateArray`.
     query : ``In(inputs)``
         1 adds the row of ``read_bank``, 0 subtracts it.
     sums : ``Out(ArrayLayout(signed(result_width), outputs))``
@@ -79,15 +63,16 @@ class SystolicArray(wiring.Component):
     """
 
     def __init__(
-        self, *, inputs, outputs, width, value_width, result_width, banks, plain_width=None
+        self, *, inputs: int, outputs: int, width: int, value_width: int, result_width: int,
+        banks: int, plain_width: int | None = None,
     ):
         self.width = width
         self.value_width = value_width
         self.result_width = result_width
         self.plain_width = plain_width
         self.banks = banks
-        self.rows = blocks(inputs, ROWS)
-        self.columns = blocks(outputs, COLUMNS)
+        self.rows = split_range(inputs, ROWS)
+        self.columns = split_range(outputs, COLUMNS)
         plain = {}
         if plain_width is not None:
             plain["plain"] = Out(data.ArrayLayout(signed(plain_width), outputs))
@@ -101,25 +86,25 @@ class SystolicArray(wiring.Component):
         )
 
     @property
-    def plain_time(self):
+    def plain_time(self) -> int:
         """Cycles from a query to Σ values in column 0."""
-        return self._plain_place + Cell.ROW_LATENCY
+        return self._plain_row + Cell.ROW_LATENCY
 
     @property
-    def _plain_place(self):
-        """Row of cells beside which Σ values is kept: the last but one, for it is multiplied."""
+    def _plain_row(self):
+        """Row of cells beside which Σ values is kept: the last but one, as it is multiplied."""
         return max(0, len(self.rows) - 2)
 
     @property
-    def latency(self):
-        """That of the last cell, which waits for those above."""
+    def latency(self) -> int:
+        """Down to the last cell of a column."""
         return len(self.rows) - 1 + self._cell_latency
 
     @property
     def _cell_latency(self):
         return Cell.ROW_LATENCY + tree_latency(len(self.rows[0])) + 1
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         below, right = len(self.rows) - 1, len(self.columns) - 1
         counts = self.accumulate
@@ -127,7 +112,7 @@ class SystolicArray(wiring.Component):
             m,
             Cat(self.first & counts, self.last & counts, self.write_bank, self.read_bank),
             below + right, name="steering", reset=True,
-        )  # fmt: skip
+        )
         signs, queries = (
             [
                 delays(m, port[rows.start : rows.stop], below + right, name=f"{name}_{h}")
@@ -136,33 +121,33 @@ class SystolicArray(wiring.Component):
             for name, port in (("signs", self.signs), ("query", self.query))
         )
         for g, column in enumerate(self.columns):
-            # What does not count is 0, and neither first nor last.
-            coming = Cat(Mux(counts, self.values[i], 0).as_signed() for i in column)
-            values = delays(m, coming, g + below, name=f"values_{g}")
-            above = None
+            # In idle cycles values are 0, and neither first nor last is set.
+            arriving = Cat(Mux(counts, self.values[i], 0).as_signed() for i in column)
+            values = delays(m, arriving, g + below, name=f"values_{g}")
+            above = C(0)
             for h, rows in enumerate(self.rows):
                 m.submodules[f"cell_{h}_{g}"] = cell = Cell(
                     len(rows), len(column), width=self.width, value_width=self.value_width,
                     result_width=self.result_width, banks=self.banks, latency=self._cell_latency,
-                )  # fmt: skip
+                )
                 m.d.comb += [
                     _steering(cell).eq(steering[h + g]),
                     cell.signs.eq(signs[h][h + g]),
                     cell.query.eq(queries[h][h + g]),
                     cell.values.as_value().eq(values[h + g]),
-                    cell.above.as_value().eq(0 if above is None else above.as_value()),
+                    Value.cast(cell.above).eq(above),
                 ]
-                above = cell.sums
-            m.d.comb += [self.sums[i].eq(above[index]) for index, i in enumerate(column)]
+                above = Value.cast(cell.sums)
+            m.d.comb += [self.sums[i].eq(cell.sums[index]) for index, i in enumerate(column)]
             if self.plain_width is not None:
                 m.submodules[f"plain_{g}"] = plain = _state(
                     1, len(column), self.plain_width, self.value_width, self.banks
                 )
                 m.d.comb += [
-                    _steering(plain).eq(steering[self._plain_place + g]),
+                    _steering(plain).eq(steering[self._plain_row + g]),
                     plain.accumulate.eq(1),
                     plain.signs.eq(1),
-                    plain.values.as_value().eq(values[self._plain_place + g]),
+                    plain.values.as_value().eq(values[self._plain_row + g]),
                     *(self.plain[i].eq(plain.row[index]) for index, i in enumerate(column)),
                 ]
         return m
@@ -176,22 +161,25 @@ class Cell(wiring.Component):
     inputs, outputs : int
         Rows and columns.
     width, value_width, result_width, banks
-        As of `SystolicArray`.
+        Same as in `SystolicArray`.
     latency : int
         Cycles from a query to its sums; ``above`` is added in the last of them.
 
     Members
     -------
     first, last, write_bank, read_bank, signs, values, query : ``In``
-        As of `SystolicArray`, for a token in every cycle.
+        Same as in `SystolicArray`, with a token in every cycle.
     above : ``In(ArrayLayout(signed(result_width), outputs))``
     sums : ``Out(ArrayLayout(signed(result_width), outputs))``
     """
 
     ROW_LATENCY = 1
-    """Cycles from the inputs to the row: they come from the neighbours into a register."""
+    """Cycles from the inputs, which are registered, to the row."""
 
-    def __init__(self, inputs, outputs, *, width, value_width, result_width, banks, latency):
+    def __init__(
+        self, inputs: int, outputs: int, *, width: int, value_width: int, result_width: int,
+        banks: int, latency: int,
+    ):
         self.result_width = result_width
         self.latency = latency
         self.state = _state(inputs, outputs, width, value_width, banks)
@@ -204,7 +192,7 @@ class Cell(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.state = state = self.state
         m.d.comb += [
@@ -215,7 +203,7 @@ class Cell(wiring.Component):
         ]
         lanes = len(self.query)
         subtract = ~delay(m, self.query, self.ROW_LATENCY, name="query")
-        # A cell of fewer rows waits as long as the others.
+        # A cell with fewer rows is delayed to the latency of the others.
         wait = self.latency - self.ROW_LATENCY - tree_latency(lanes) - 1
         for output, above in enumerate(self.above):
             elements = (state.row[output * lanes + i].as_unsigned() for i in range(lanes))
@@ -232,7 +220,7 @@ class Cell(wiring.Component):
 
 
 def _inputs(inputs, outputs, value_width, banks):
-    """What a cell is given, and so is the whole array."""
+    """Inputs of a cell and of the whole array."""
     return {
         "first": In(1),
         "last": In(1),
@@ -248,7 +236,7 @@ def _state(inputs, outputs, width, value_width, banks):
     return StateArray(
         depth=1, input_lanes=inputs, output_lanes=outputs, width=width, value_width=value_width,
         banks=banks, registers=Cell.ROW_LATENCY,
-    )  # fmt: skip
+    )
 
 
 def _steering(part):

@@ -1,8 +1,8 @@
 # amaranth: UnusedElaboratable=no
 """The quadratic attention core: XNOR-popcount similarities of every pair of codes.
 
-Far slower than the linear form, and independent of it: the same bits from both cross-check the
-whole datapath.
+Far slower than the linear form and independent of it: equal results of both cross-check the whole
+datapath.
 """
 
 from amaranth import *
@@ -10,10 +10,10 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ecoformer.hw.attention.pairwise import send_blocks, weighted_sums
+from ecoformer.hw.attention.quadratic import QuadraticCore
 from ecoformer.hw.attention.sequences import SequenceQueue
 from ecoformer.hw.lib.pipeline import adder_tree, delay, register, tree_latency
-from ecoformer.hw.stream.payloads import core_signature
+from ecoformer.spec.config import Config
 
 __all__ = ["XnorCore", "XnorPopcount"]
 
@@ -34,7 +34,7 @@ class XnorPopcount(wiring.Component):
         -b…+b.
     """
 
-    def __init__(self, code_bits):
+    def __init__(self, code_bits: int):
         self.code_bits = code_bits
         super().__init__(
             {
@@ -45,11 +45,11 @@ class XnorPopcount(wiring.Component):
         )
 
     @property
-    def latency(self):
+    def latency(self) -> int:
         """Registered comparison and adder tree."""
         return 1 + tree_latency(self.code_bits, fanin=4)
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         equal = register(m, ~(self.a ^ self.b), name="equal")
         ones = adder_tree(m, list(equal), name="ones", fanin=4)
@@ -57,37 +57,28 @@ class XnorPopcount(wiring.Component):
         return m
 
 
-class XnorCore(wiring.Component):
+class XnorCore(QuadraticCore):
     """Quadratic form: Σ_j w_ij·v_j over Σ_j w_ij with w_ij = ((h_i·h_j) << g) + C.
 
-    With ``value_term = "own"``, C counts in the numerator where i = j only. One pair of tokens per
-    cycle; a query of a sequence of N takes N cycles, and ``interval`` - 1 more for its blocks to
-    leave. ``latency`` is from ``launch`` to the first block of a sequence of one token; N tokens
-    take N - 1 cycles more.
-
-    Parameters
-    ----------
-    config : Config
+    With ``value_term = "own"``, C counts in the numerator where i = j only. A query of N tokens
+    takes N cycles, and ``initiation_interval`` - 1 more for its blocks to leave; its first block
+    leaves N - 1 cycles later than that of a single token.
     """
 
-    def __init__(self, config):
-        self.config = config
+    def __init__(self, config: Config, upstream: int = 1):
+        super().__init__(config, upstream)
         self.popcount = XnorPopcount(config.code_bits)
-        super().__init__(core_signature(config))
 
-    lead = pause = 0  # as in AccumulateCore
+    @classmethod
+    def fits(cls, config: Config) -> bool:
+        return config.dataflow == "xnor"
 
     @property
-    def latency(self):
+    def latency(self) -> int:
         """The key; then code, similarity, weight, product, sum, block of the last."""
         return 1 + 1 + self.popcount.latency + 4
 
-    @property
-    def interval(self):
-        """Least cycles between two launches."""
-        return self.config.state_fold.steps + 2
-
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         c, fold = self.config, self.config.state_fold
         m.submodules.popcount = self.popcount
@@ -172,8 +163,10 @@ class XnorCore(wiring.Component):
         last = delay(m, last_key, travel + 1, name="last", reset=True)
 
         value = delay(m, read_value.data, to_weight, name="value")
-        sums, denominator = weighted_sums(m, c, value_weight, weight, value, first, valid)
-        m.d.comb += [self.busy.similarities.eq(running), self.busy.weighted_sums.eq(valid)]
+        sums, denominator = self._weighted_sums(
+            m, value_weight, weight, value, first, valid
+        )
+        m.d.comb += self.busy.similarities.eq(running)
 
         tag = {
             name: delay(m, source, travel + 1, name=f"tag_{name}")
@@ -183,5 +176,5 @@ class XnorCore(wiring.Component):
                 ("error", current.error),
             )
         }
-        send_blocks(m, c, self.blocks, last, sums, denominator, tag)
+        self._send_blocks(m, last, sums, denominator, tag)
         return m

@@ -1,4 +1,4 @@
-"""What ``verilator --lint-only -Wall`` says of an engine although it is right, rule by rule."""
+"""Messages of ``verilator --lint-only -Wall`` that do not apply to an engine, rule by rule."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,9 @@ class Waiver:
     ----------
     rule : str
     match : str
-        Pattern of the message's text, ``*`` for anything.
+        Pattern of the message; ``*`` matches anything.
     why : str
-        Why they are harmless.
+        Why the message is harmless.
     """
 
     rule: str
@@ -80,7 +80,7 @@ WAIVERS = (
 """Every message is one of these; anything else is a mistake in the design."""
 
 
-def waivers(name, *, without=None):
+def waivers(name: str, *, without: Waiver | None = None) -> str:
     """Verilator control file for the engine ``name``.
 
     Parameters

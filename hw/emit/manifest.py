@@ -1,11 +1,12 @@
 # amaranth: UnusedElaboratable=no
-"""The manifest: what an integrator and a script need to know of a generated engine."""
+"""The manifest: what integrators and scripts need to know about a generated engine."""
 
 from dataclasses import asdict
 
 from ecoformer import __version__
 from ecoformer.hw.engine.top import Top
 from ecoformer.spec.arithmetic import Arithmetic
+from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.units import units
 
@@ -15,7 +16,7 @@ SET_SWITCH_CYCLES = 0
 """Packets carry their parameter slot with them, so changing the set never costs a cycle."""
 
 
-def manifest(config, name="ecoformer_engine"):
+def manifest(config: Config, name: str = "ecoformer_engine") -> dict:
     """Description of the engine as JSON-ready values.
 
     Parameters
@@ -59,7 +60,7 @@ def manifest(config, name="ecoformer_engine"):
         "units": {unit: asdict(what) for unit, what in units(config).items()},
         "set_switch_cycles": SET_SWITCH_CYCLES,
     }
-    if config.dataflow in ("accumulate", "bucketed"):
+    if top.engine.datapath.full_rate_tokens is not None:
         description["cycles"] = {
             "per_token": config.steady_cycles,
             "full_rate_tokens": top.engine.datapath.full_rate_tokens,

@@ -6,8 +6,10 @@ from contextlib import contextmanager
 
 from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
+from amaranth.lib import wiring
 
 from ecoformer.hw.engine.top import Top
+from ecoformer.spec.config import Config
 
 __all__ = ["emit", "to_verilog"]
 
@@ -28,14 +30,14 @@ attrmap -remove unused_bits -remove full_case -remove keep
 attrmap -modattr -remove generator -remove top
 write_verilog
 """
-"""Amaranth's own back end, and what the text does without: initial values except those of tables,
-because reset alone brings the engine up; signals and ports that nobody reads, and the mark of
-those that benches do; and ``always @*``, which simulators may leave at its value of time zero.
-Ports are removed twice, because a port may only lead to one of a component within.
+"""Amaranth's own back end, with some things removed: initial values except those of tables,
+because reset alone initialises the engine; signals and ports that nothing reads, and the mark of
+those that only benches read; and ``always @*``, which simulators may leave at its value of time
+zero. Ports are removed twice, because a port may lead only to one of an inner component.
 """
 
 
-def emit(config, name="ecoformer_engine"):
+def emit(config: Config, name: str = "ecoformer_engine") -> str:
     """Synthesizable Verilog-2005 of the pin-level top; the same bytes for the same configuration.
 
     Parameters
@@ -47,7 +49,7 @@ def emit(config, name="ecoformer_engine"):
     return to_verilog(Top(config), name)
 
 
-def to_verilog(component, name):
+def to_verilog(component: wiring.Component, name: str) -> str:
     """Verilog of any component, its top module called ``name``."""
     with _no_collector(), _no_zeros():
         design = rtlil.convert(component, name=name, emit_src=False)
@@ -59,7 +61,7 @@ def to_verilog(component, name):
 
 @contextmanager
 def _no_collector():
-    """Without the cyclic collector: in millions of objects that all stay, it finds nothing."""
+    """Pause the cyclic garbage collector: millions of objects are made and none is freed."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -71,9 +73,9 @@ def _no_collector():
 
 @contextmanager
 def _no_zeros():
-    """Memories without the zeros that Amaranth gives to every one: the text has no such values.
+    """Omit the initial zeros of memories; the Verilog does not have them either.
 
-    Written out bit by bit they are most of a large engine, and take minutes. Tables keep theirs.
+    Written out bit by bit they are most of a large engine and take minutes. Tables keep theirs.
     """
     original = rtlil.ModuleEmitter
 
@@ -90,8 +92,8 @@ def _no_zeros():
 
 
 def _without_brackets(text):
-    """``text`` with ``\\row.3`` for ``\\row[3]``, the name Amaranth gives to an element of ``row``.
+    """``text`` with ``\\row.3`` for ``\\row[3]``, Amaranth's name of an element of ``row``.
 
-    Yosys's abc9 names the bits of nets so, too, and stops where both meet.
+    Yosys's abc9 names the bits of nets the same way and stops where both meet.
     """
     return re.sub(r"\\\S+", lambda name: re.sub(r"\[(\d+)\]", r".\1", name[0]), text)

@@ -1,80 +1,78 @@
 # amaranth: UnusedElaboratable=no
-"""What is done with the tokens of one packet after another: hash, attention, quotients, words."""
+"""The datapath: hash, attention, quotients and words of one packet after another."""
 
 from amaranth import *
-from amaranth.lib import memory
-from amaranth.lib.fifo import SyncFIFOBuffered
-from amaranth.lib.wiring import connect
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ecoformer.hw.attention.bucketed import BucketedCore
-from ecoformer.hw.attention.linear import AccumulateCore
+from ecoformer.hw.attention.cores import core_class
 from ecoformer.hw.attention.normaliser import Normaliser
-from ecoformer.hw.attention.softmax import SoftmaxCore
-from ecoformer.hw.attention.systolic import SystolicCore
-from ecoformer.hw.attention.systolic_array import is_systolic
-from ecoformer.hw.attention.xnor import XnorCore
-from ecoformer.hw.hash.families import WAITING, hash_unit
+from ecoformer.hw.engine.companions import companions_class
+from ecoformer.hw.hash.families import hash_unit
+from ecoformer.hw.hash.unit import WAITING
 from ecoformer.hw.lib.pipeline import delay
-from ecoformer.hw.lib.queue import DeepBuffer
 from ecoformer.hw.parameters.memory import ParameterMemory
-from ecoformer.hw.stream.output import Collector, Words
-from ecoformer.hw.stream.payloads import Key, core_scalars
-from ecoformer.spec.arithmetic import SHIFT_WIDTH
+from ecoformer.hw.parameters.write_port import ParameterWrite
+from ecoformer.hw.stream.collector import Collector
+from ecoformer.hw.stream.payloads import Key, Token, TokenStream, core_scalars
+from ecoformer.hw.stream.vectors import connect_vectors
+from ecoformer.hw.stream.words import Result, Words
+from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.units import units
 
-__all__ = ["Datapath", "core_class"]
-
-CORES = {
-    "accumulate": AccumulateCore, "xnor": XnorCore, "bucketed": BucketedCore,
-    "softmax": SoftmaxCore,
-}  # fmt: skip
+__all__ = ["Datapath", "datapath_ports"]
 
 PROBE = {"keep": 1}
-"""Attribute of what only benches read. It brings a signal into the Verilog and no further: there it
-is logic without a use, which costs nothing."""
+"""Marks signals only benches read: kept in the Verilog, removed by synthesis."""
 
 
-def core_class(config):
-    """The attention core that an engine has."""
-    return SystolicCore if is_systolic(config) else CORES[config.dataflow]
+def datapath_ports(config: Config) -> dict:
+    """Ports of one datapath, and of several that share the work.
+
+    write : parameters for every memory.
+    i : tokens.
+    o : words of results, in the order of the tokens.
+    guarded : strobe: a token of a good packet had a denominator that was not positive.
+    """
+    return {
+        "write": In(ParameterWrite(config.parameter_sets + 1)),
+        "i": In(TokenStream(config)),
+        "o": Out(stream.Signature(Result(config))),
+        "guarded": Out(1),
+    }
 
 
-class Datapath:
-    """From tokens to words of results, in order; its units are part of its owner's module.
+class Datapath(wiring.Component):
+    """From tokens to words of results, in order.
 
     Parameters
     ----------
     config : Config
 
-    Attributes
-    ----------
-    homes : list of Component
-        What has a port ``write`` for parameters.
-    o : ``stream.Signature(Result)``
-        Words, of the collector.
-    guarded : Signal
-        Strobe: a token of a good packet had a denominator that was not positive.
+    Members
+    -------
+    write, i, o, guarded
+        See :func:`datapath_ports`.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         self.config = config
-        self.slots = config.parameter_sets + 1
-        self.scalars = ParameterMemory(MemoryMap(config).regions["scalars"], self.slots)
-        self.hashing = hash_unit(config, self.slots)
-        waiting = (self.hashing.depth + WAITING,) if config.is_serial else ()
-        self.core = core_class(config)(config, *waiting)
-        self.normaliser = Normaliser(config)
+        slots = config.parameter_sets + 1
+        self.scalars = ParameterMemory(MemoryMap(config).regions["scalars"], slots)
+        self.hashing = hash_unit(config, slots)
+        self.core = core_class(config)(config, self.hashing.depth + WAITING)
+        self.normaliser = Normaliser(config, self.core.lags)
         self.collector = Collector(
-            config, self.core.latency + self.normaliser.latency, self.core.interval,
+            config,
+            self.core.latency + self.normaliser.latency,
+            self.core.initiation_interval,
             waiting=config.waiting_tokens,
-        )  # fmt: skip
-        self.homes = [self.scalars, self.hashing]
-        self.o = self.collector.o
-        self.guarded = self.collector.guarded
+        )
+        super().__init__(datapath_ports(config))
 
     @property
-    def latency(self):
+    def latency(self) -> int:
         """Cycles beyond 2N·k from an isolated sequence's first token to its last beat.
 
         The first is the cycle in which the token is offered, the last that in which the beat is.
@@ -91,119 +89,87 @@ class Datapath:
         )
 
     @property
-    def full_rate_tokens(self):
-        """As of the core."""
+    def full_rate_tokens(self) -> int | None:
+        """Same as `AttentionCore.full_rate_tokens`."""
         return self.core.full_rate_tokens
 
-    def add(self, m):
-        """Add the units to ``m``."""
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        hashing, core, collector = self.hashing, self.core, self.collector
         m.submodules.scalars = self.scalars
-        m.submodules.hashing = self.hashing
-        m.submodules.core = self.core
+        m.submodules.hashing = hashing
+        m.submodules.core = core
         m.submodules.normaliser = self.normaliser
-        m.submodules.collector = self.collector
-        connect(m, self.core.blocks, self.normaliser.i)
-        connect(m, self.normaliser.o, self.collector.i)
-
-    def feed(self, m, tokens, x=None, v=None):
-        """Let them work on the stream ``tokens`` of `hw.stream.receiver.Token`.
-
-        ``x`` and ``v`` are the elements of a serial engine's, as of `hw.stream.receiver.Receiver`.
-        """
+        m.submodules.collector = collector
+        for unit in (self.scalars, hashing):
+            connect(m, flipped(self.write), unit.write)
+        connect_vectors(m, flipped(self.i), hashing.i)
+        connect_vectors(m, flipped(self.i), core.keys)
+        connect(m, core.blocks, self.normaliser.i)
+        connect(m, self.normaliser.o, collector.i)
+        connect(m, collector.o, flipped(self.o))
         m.d.comb += [
-            self.collector.launch.eq(self.core.launch),
-            self.core.grant.eq(self.collector.grant),
+            collector.launch.eq(core.launch),
+            core.grant.eq(collector.grant),
         ]
-        if self.config.is_serial:
-            connect(m, x, self.hashing.elements)
-            connect(m, v, self.core.elements)
-        self._join(m, tokens)
+        self._report(m)
+        self._join(m)
+        self._probe(m)
+        return m
 
-    def _join(self, m, tokens):
-        """Split a token into what is hashed and what travels beside, and join them again."""
-        c, token = self.config, tokens.payload
+    def _report(self, m):
+        """Report tokens whose denominator was not positive."""
+        m.d.comb += self.guarded.eq(self.collector.guarded)
+
+    def _join(self, m):
+        """Split a token into hash input and companion, and join code and companion in its key."""
+        c, token = self.config, self.i.payload
         scalars, hashing, core = self.scalars, self.hashing, self.core
         start = Signal()
         parameters = dict(zip(MemoryMap(c).scalars, scalars.elements, strict=True))
-        if not c.is_serial:
-            m.d.comb += hashing.i.payload.x.eq(token.x)
         m.d.comb += [
-            hashing.i.payload.slot.eq(token.slot),
-            hashing.i.valid.eq(tokens.valid),
-            tokens.ready.eq(hashing.i.ready),
-            start.eq(tokens.valid & tokens.ready),
+            *(value.eq(token[name]) for name, value in fields(hashing.i.payload)),
+            hashing.i.valid.eq(self.i.valid),
+            self.i.ready.eq(hashing.i.ready),
+            start.eq(self.i.valid & self.i.ready),
             scalars.slot.eq(token.slot),
+            *(
+                getattr(hashing, name).eq(parameters[name][:width])
+                for name, width in hashing.scalars.items()
+            ),
         ]
-        if c.hash == "rbf":
-            m.d.comb += hashing.shift.eq(parameters["shift"][:SHIFT_WIDTH])
 
-        # The scalars arrive after the token, with the token's delayed companions.
-        companion = Signal(Key(c))
-        memory_time = ParameterMemory.LATENCY
-        started = delay(m, start, memory_time, name="started", reset=True)
-        pop = Signal()
-        key = core.keys.payload
-        if not c.is_serial:
-            m.d.comb += companion.v.as_value().eq(
-                delay(m, token.v.as_value(), memory_time, name="v")
-            )
+        # The scalars arrive after the token, and so do its other companions.
+        layout = data.StructLayout({n: s for n, s in Key(c).members.items() if n != "code"})
+        m.submodules.companions = companions = companions_class(c)(layout, hashing.depth)
+        wait = ParameterMemory.LATENCY
+        m.d.comb += companions.push.eq(delay(m, start, wait, name="started", reset=True))
+        for name, value in fields(companions.companion):
+            if name in Token(c).members:
+                late = delay(m, Value.cast(token[name]), wait, name=name)
+                m.d.comb += Value.cast(value).eq(late)
         m.d.comb += [
-            companion.tag.as_value().eq(delay(m, token.tag.as_value(), memory_time, name="tag")),
-            *(companion[name].eq(parameters[name]) for name in core_scalars(c)),
+            *(companions.companion[name].eq(parameters[name]) for name in core_scalars(c)),
+            companions.pop.eq(core.keys.ready),
             core.keys.valid.eq(hashing.o.valid),
             hashing.o.ready.eq(core.keys.ready),
-            pop.eq(core.keys.ready),
+            core.keys.payload.code.eq(hashing.o.payload),
+            *(core.keys.payload[name].eq(value) for name, value in fields(companions.oldest)),
         ]
-        waiting = self._wait(m, companion.as_value()[c.key_width :], started, pop)
-        m.d.comb += key.as_value().eq(Cat(hashing.o.payload, waiting))
 
-        # For benches: the code of every token, as it leaves the hash unit, and which units work.
+    def _probe(self, m):
+        """Probes for benches: the code of every token after its hash, and which units work."""
         trace_valid = Signal(attrs=PROBE)
-        trace_code = Signal(c.key_width, attrs=PROBE)
-        trace_busy = Signal(len(units(c)), attrs=PROBE)
+        trace_code = Signal(self.config.key_width, attrs=PROBE)
+        trace_busy = Signal(len(units(self.config)), attrs=PROBE)
+        key = self.core.keys.payload
         m.d.comb += [
-            trace_valid.eq(core.keys.ready & ~key.tag.error),
+            trace_valid.eq(self.core.keys.ready & ~key.tag.error),
             trace_code.eq(key.code),
-            trace_busy.eq(Cat(hashing.busy, core.busy, self.normaliser.busy)),
+            trace_busy.eq(Cat(self.hashing.busy, self.core.busy, self.normaliser.busy)),
         ]
 
-    def _wait(self, m, companion, push, pop):
-        """What waits for its code: in order, and never more or less than the hash unit admits.
 
-        So there is nothing to check. A memory is read ahead, into a register: no code is there
-        sooner than two cycles after what waits for it. At a token every cycle what decides about
-        the next token comes from a register, and the many values from block RAM.
-        """
-        depth = self.hashing.depth
-        if self.config.is_full_rate:
-            values = len(self.core.keys.payload.v.as_value())
-            found = []
-            for name, kind, part in (
-                ("values", DeepBuffer, companion[:values]),
-                ("companions", SyncFIFOBuffered, companion[values:]),
-            ):
-                m.submodules[name] = buffer = kind(width=len(part), depth=depth)
-                m.d.comb += [
-                    buffer.w_data.eq(part), buffer.w_en.eq(push), buffer.r_en.eq(pop)
-                ]
-                found.append(buffer.r_data)
-            return Cat(*found)
-        m.submodules.companions = places = memory.Memory(
-            shape=unsigned(len(companion)), depth=depth, init=[], attrs={"no_rw_check": 1}
-        )
-        write = places.write_port()
-        read = places.read_port()
-        head = Signal(range(depth))
-        tail = Signal(range(depth))
-        following = Signal.like(tail)
-        m.d.comb += [
-            write.addr.eq(head),
-            write.data.eq(companion),
-            write.en.eq(push),
-            following.eq(Mux(pop, Mux(tail == depth - 1, 0, tail + 1), tail)),
-            read.addr.eq(following),
-        ]
-        with m.If(push):
-            m.d.sync += head.eq(Mux(head == depth - 1, 0, head + 1))
-        m.d.sync += tail.eq(following)
-        return read.data
+def fields(view: data.View) -> list:
+    """Name and value of every field of a view."""
+    return [(name, view[name]) for name in view.shape().members]

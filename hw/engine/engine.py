@@ -5,11 +5,12 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ecoformer.hw.engine.datapath import Datapath
-from ecoformer.hw.engine.workers import Workers
-from ecoformer.hw.parameters.memory import IN_FLIGHT, ParameterWord, SlotTable, WriteDecoder
-from ecoformer.hw.stream.output import Beat, Sender
-from ecoformer.hw.stream.receiver import InputBeat, Receiver
+from ecoformer.hw.engine.workers import datapath_class
+from ecoformer.hw.parameters.slots import IN_FLIGHT, SlotTable
+from ecoformer.hw.parameters.write_port import ParameterWord, WriteDecoder
+from ecoformer.hw.stream.receiver import InputBeat, receiver_class
+from ecoformer.hw.stream.sender import Beat, Sender
+from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.registers import Error
 
@@ -19,8 +20,7 @@ __all__ = ["Engine"]
 class Engine(wiring.Component):
     """Attention of packets of tokens, with stream ports.
 
-    Between receiver and sender lies a datapath; or, with ``engines`` above 1, as many that take
-    turns.
+    Between receiver and sender lies a datapath, or ``engines`` of them that take turns.
 
     Parameters
     ----------
@@ -31,11 +31,11 @@ class Engine(wiring.Component):
     i : ``In(stream.Signature(InputBeat))``
     o : ``Out(stream.Signature(Beat))``
     write : ``In(ParameterWord)``
-        Goes to the shadow.
+        For the shadow slot.
     commit, commit_set : ``In``
-        As in :class:`~hw.parameters.memory.SlotTable`.
+        Same as in :class:`~hw.parameters.slots.SlotTable`.
     soft_reset : ``In(1)``
-        Strobe: give up the packet being received, see :class:`~hw.stream.receiver.Receiver`.
+        Strobe: abort the packet being received, see :class:`~hw.stream.receiver.Receiver`.
     next_set : ``In(32)``
         Set of a packet whose first beat is taken; ignored unless ``tuser_width`` is 0.
     shadow_ready, busy : ``Out(1)``
@@ -43,9 +43,9 @@ class Engine(wiring.Component):
         Strobes for the error flags and performance counters.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         self.config = config
-        self.datapath = Workers(config) if config.engines > 1 else Datapath(config)
+        self.datapath = datapath_class(config)(config)
         super().__init__(
             {
                 "i": In(stream.Signature(InputBeat(config))),
@@ -73,23 +73,23 @@ class Engine(wiring.Component):
         )
 
     @property
-    def latency(self):
-        """Cycles beyond 2N·k of an isolated sequence, its first and its last beat counted.
+    def latency(self) -> int:
+        """Cycles beyond 2N·k of an isolated sequence, first and last beat included.
 
-        Exact for the linear core when no beat waits: N tokens take ``2·N·k + latency`` cycles.
+        Exact for linear cores without back-pressure: N tokens take ``2·N·k + latency`` cycles.
         """
         return self.config.input_beats + self.datapath.latency
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        datapath = self.datapath
-        m.submodules.receiver = receiver = Receiver(c)
+        m.submodules.datapath = datapath = self.datapath
+        m.submodules.receiver = receiver = receiver_class(c)(c)
         m.submodules.slots = slots = SlotTable(
             c.parameter_sets, c.tuser_width or 32, c.engines * (IN_FLIGHT + 2 * c.waiting_tokens)
         )
         connect(m, flipped(self.i), receiver.i)
-        datapath.add(m)
+        connect(m, receiver.o, datapath.i)
         m.submodules.sender = sender = Sender(c)
         connect(m, datapath.o, sender.i)
         connect(m, sender.o, flipped(self.o))
@@ -99,8 +99,7 @@ class Engine(wiring.Component):
         )
         connect(m, flipped(self.write), decoder.i)
         m.d.comb += decoder.slot.eq(slots.shadow)
-        for home in datapath.homes:
-            connect(m, decoder.o, home.write)
+        connect(m, decoder.o, datapath.write)
         m.d.comb += [
             slots.user.eq(receiver.user if c.tuser_width else self.next_set),
             receiver.abort.eq(self.soft_reset),
@@ -112,8 +111,6 @@ class Engine(wiring.Component):
             self.shadow_ready.eq(slots.ready),
             self.busy.eq(slots.busy),
         ]
-        elements = (receiver.x, receiver.v) if c.is_serial else ()
-        datapath.feed(m, receiver.o, *elements)
 
         sent = self.o.valid & self.o.ready & self.o.payload.last
         m.d.comb += [

@@ -1,15 +1,17 @@
-"""The AXI4-Lite slave: every register of the map, and the strobes it sends to the engine."""
+"""The AXI4-Lite slave: the registers, and the strobes they send to the engine."""
 
 from functools import reduce
 from operator import or_
 
 from amaranth import *
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from ecoformer.hw.lib.axi_lite import OKAY, SLVERR, AxiLite
 from ecoformer.hw.lib.counters import Counters
 from ecoformer.hw.lib.pipeline import below
-from ecoformer.hw.parameters.memory import ParameterWord
+from ecoformer.hw.parameters.write_port import ParameterWord
+from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.registers import (
     ADDRESS_WIDTH,
@@ -20,48 +22,20 @@ from ecoformer.spec.registers import (
     register_map,
 )
 
-__all__ = ["AxiLite", "RegisterFile"]
+__all__ = ["RegisterFile"]
 
-OKAY, SLVERR = 0b00, 0b10
 COUNTERS = [register for register in REGISTERS.values() if register.access is Access.COUNTER]
-"""They lie side by side."""
-
-
-class AxiLite(wiring.Signature):
-    """AXI4-Lite as the master drives it, 32 data bits."""
-
-    def __init__(self):
-        super().__init__(
-            {
-                "awaddr": Out(ADDRESS_WIDTH),
-                "awvalid": Out(1),
-                "awready": In(1),
-                "wdata": Out(32),
-                "wstrb": Out(4),
-                "wvalid": Out(1),
-                "wready": In(1),
-                "bresp": In(2),
-                "bvalid": In(1),
-                "bready": Out(1),
-                "araddr": Out(ADDRESS_WIDTH),
-                "arvalid": Out(1),
-                "arready": In(1),
-                "rdata": In(32),
-                "rresp": In(2),
-                "rvalid": In(1),
-                "rready": Out(1),
-            }
-        )
+"""At consecutive addresses."""
 
 
 class RegisterFile(wiring.Component):
     """Registers of an engine.
 
-    A write is taken when address and data are both offered and no response waits; it acts in that
-    cycle, one per cycle. A read is taken when no other is under way and answered seven to ten
-    cycles later; it sees what writes of its own cycle and before left. Addresses without a register
-    answer SLVERR, as do writes that are not possible now. Byte strobes act on STORED and FLAGS
-    registers; STROBE registers need all four bytes.
+    A write is accepted when address and data are both offered and no response is pending; it takes
+    effect in that cycle, one per cycle. A read is accepted when no other is in progress and
+    answered seven to ten cycles later; it sees writes up to and including its own cycle. Addresses
+    without a register answer SLVERR, as do writes that are not possible now. Byte strobes apply to
+    STORED and FLAGS registers; STROBE registers need all four bytes.
 
     Parameters
     ----------
@@ -77,11 +51,11 @@ class RegisterFile(wiring.Component):
     irq : ``Out(1)``
     """
 
-    def __init__(self, config, events):
+    def __init__(self, config: Config, events: data.StructLayout):
         self.config = config
         super().__init__(
             {
-                "bus": In(AxiLite()),
+                "bus": In(AxiLite(ADDRESS_WIDTH)),
                 "write": Out(ParameterWord()),
                 "commit": Out(1),
                 "commit_set": Out(32),
@@ -94,7 +68,7 @@ class RegisterFile(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         bus = self.bus
         registers = register_map(self.config)
@@ -173,38 +147,38 @@ class RegisterFile(wiring.Component):
 
         # -- read ----------------------------------------------------------------------------------
         reading = Signal()
-        asked = Signal(ADDRESS_WIDTH - 2)
+        read_address = Signal(ADDRESS_WIDTH - 2)
         m.d.comb += [
             bus.arready.eq(~reading & (~bus.rvalid | bus.rready)),
-            # Every read waits for a turn of the counters, whatever it reads.
+            # Every read waits for a turn of the counters, whatever its address.
             counters.read.eq(reading),
-            counters.index.eq(asked - (COUNTERS[0].offset >> 2)),
+            counters.index.eq(read_address - (COUNTERS[0].offset >> 2)),
         ]
         with m.If(bus.arvalid & bus.arready):
-            m.d.sync += [reading.eq(1), asked.eq(bus.araddr[2:])]
+            m.d.sync += [reading.eq(1), read_address.eq(bus.araddr[2:])]
         with m.If(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
-        # What is no counter is chosen in the cycles of that turn, over and over.
+        # Registers other than counters are selected while that turn runs.
         readable = [register for register in registers.values() if register.access.readable]
-        asks = {register.name: asked == register.offset >> 2 for register in readable}
-        found = Signal(len(bus.rdata))
-        counted = Signal()
+        hits = {register.name: read_address == register.offset >> 2 for register in readable}
+        value = Signal(len(bus.rdata))
+        is_counter = Signal()
         response = Signal.like(bus.rresp)
         values = (
-            Value.cast(value) & asks[name].replicate(len(Value.cast(value)))
+            Value.cast(value) & hits[name].replicate(len(Value.cast(value)))
             for name, value in self.values.items()
-            if name in asks
+            if name in hits
         )
         m.d.sync += [
-            found.eq(reduce(or_, values)),
-            counted.eq(Cat(hit for name, hit in asks.items() if name not in self.values).any()),
-            response.eq(Mux(Cat(asks.values()).any(), OKAY, SLVERR)),
+            value.eq(reduce(or_, values)),
+            is_counter.eq(Cat(hit for name, hit in hits.items() if name not in self.values).any()),
+            response.eq(Mux(Cat(hits.values()).any(), OKAY, SLVERR)),
         ]
         with m.If(counters.done):
             m.d.sync += [
                 reading.eq(0),
                 bus.rvalid.eq(1),
                 bus.rresp.eq(response),
-                bus.rdata.eq(Mux(counted, counters.value, found)),
+                bus.rdata.eq(Mux(is_counter, counters.value, value)),
             ]
         return m

@@ -6,8 +6,11 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from ecoformer.hw.engine.engine import Engine
-from ecoformer.hw.engine.register_file import AxiLite, RegisterFile
+from ecoformer.hw.engine.register_file import RegisterFile
+from ecoformer.hw.lib.axi_lite import AxiLite
 from ecoformer.hw.lib.pipeline import delay
+from ecoformer.spec.config import Config
+from ecoformer.spec.registers import ADDRESS_WIDTH
 
 __all__ = ["Top"]
 
@@ -30,7 +33,7 @@ class Top(wiring.Component):
         there is no ``s_axis_tuser`` and only the error bit.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         self.config = config
         self.engine = Engine(config)
         data_bits = 8 * config.bus_bytes
@@ -49,13 +52,12 @@ class Top(wiring.Component):
             "m_axis_tlast": Out(1),
             "m_axis_tuser": Out(config.tuser_width + 1),
         }
-        if not config.tuser_width:
-            del pins["s_axis_tuser"]
-        for name, member in AxiLite().flip().members.items():
+        for name, member in AxiLite(ADDRESS_WIDTH).flip().members.items():
             pins[f"s_axil_{name}"] = member
-        super().__init__(pins)
+        # Verilog has no zero-width pins.
+        super().__init__({name: pin for name, pin in pins.items() if pin.shape != 0})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         engine = self.engine
         m.submodules.engine = engine
@@ -73,15 +75,16 @@ class Top(wiring.Component):
             engine.next_set.eq(registers.next_set),
             registers.shadow_ready.eq(engine.shadow_ready),
             registers.busy.eq(engine.busy),
-            # A cycle late: what happened ends a long way, and the counters begin another.
+            # Registered: the event strobes end one long path and start another.
             registers.events.as_value().eq(
                 delay(m, engine.events.as_value(), 1, name="events", reset=True)
             ),
             self.irq.eq(registers.irq),
         ]
-        # No beat is taken or offered in reset (AMBA AXI4-Stream, section 2.8.2).
+        # No beat is accepted or offered in reset (AMBA AXI4-Stream, section 2.8.2).
         m.d.comb += [
             engine.i.payload.data.eq(self.s_axis_tdata),
+            engine.i.payload.user.eq(getattr(self, "s_axis_tuser", 0)),
             engine.i.payload.last.eq(self.s_axis_tlast),
             engine.i.valid.eq(self.s_axis_tvalid),
             self.s_axis_tready.eq(engine.i.ready & self.aresetn),
@@ -91,13 +94,11 @@ class Top(wiring.Component):
             self.m_axis_tvalid.eq(engine.o.valid & self.aresetn),
             engine.o.ready.eq(self.m_axis_tready),
         ]
-        if self.config.tuser_width:
-            m.d.comb += engine.i.payload.user.eq(self.s_axis_tuser)
-        for name, member in AxiLite().members.items():
+        for name, member in AxiLite(ADDRESS_WIDTH).members.items():
             pin, port = getattr(self, f"s_axil_{name}"), getattr(registers.bus, name)
             if member.flow is Out:
                 m.d.comb += port.eq(pin)
-            elif name in ("bvalid", "rvalid"):  # low in reset, too
+            elif name in ("bvalid", "rvalid"):  # low in reset as well
                 m.d.comb += pin.eq(port & self.aresetn)
             else:
                 m.d.comb += pin.eq(port)

@@ -5,57 +5,75 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ecoformer.hw.engine.datapath import Datapath
+from ecoformer.hw.engine.datapath import Datapath, datapath_ports
 from ecoformer.hw.lib.queue import DeepBuffer
 from ecoformer.hw.lib.round_robin import Joiner, Splitter
-from ecoformer.hw.parameters.memory import ParameterWrite
-from ecoformer.hw.stream.output import Result
-from ecoformer.hw.stream.receiver import Token
+from ecoformer.hw.parameters.write_port import ParameterWrite
+from ecoformer.hw.stream.payloads import Token, TokenStream
+from ecoformer.hw.stream.words import Result
+from ecoformer.spec.config import Config
 
-__all__ = ["Worker", "Workers"]
+__all__ = ["Worker", "Workers", "datapath_class"]
 
 
-class Workers:
-    """Workers that take turns; to their owner the same as one `Datapath`.
+def datapath_class(config: Config) -> type["Datapath | Workers"]:
+    """The component between receiver and sender."""
+    return Workers if config.engines > 1 else Datapath
+
+
+class Workers(wiring.Component):
+    """Workers that take packets in turn; a drop-in replacement for one `Datapath`.
 
     Parameters
     ----------
     config : Config
+
+    Members
+    -------
+    write, i, o, guarded
+        See :func:`hw.engine.datapath.datapath_ports`. ``guarded`` comes with a token's last word.
     """
 
-    def __init__(self, config):
-        self.splitter = Splitter(Token(config), config.engines)
-        self.homes = [Worker(config) for _ in range(config.engines)]
-        self.joiner = Joiner(Result(config), config.engines)
-        self.o = self.joiner.o
-        self.guarded = self.o.valid & self.o.ready & self.o.payload.guarded
+    def __init__(self, config: Config):
+        self.config = config
+        self.workers = [Worker(config) for _ in range(config.engines)]
+        super().__init__(datapath_ports(config))
 
     @property
-    def latency(self):
-        """As of the datapath."""
-        return self.homes[0].latency
+    def latency(self) -> int:
+        """Same as `Worker.latency`."""
+        return self.workers[0].latency
 
     @property
-    def full_rate_tokens(self):
-        """As of every worker."""
-        return self.homes[0].datapath.full_rate_tokens
+    def full_rate_tokens(self) -> int | None:
+        """Same as `AttentionCore.full_rate_tokens`, of every worker."""
+        return self.workers[0].datapath.full_rate_tokens
 
-    def add(self, m):
-        """Add splitter, workers and joiner to ``m``."""
-        m.submodules.splitter = self.splitter
-        m.submodules.joiner = self.joiner
-        for i, worker in enumerate(self.homes):
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        count = len(self.workers)
+        m.submodules.splitter = splitter = Splitter(Token(self.config), count)
+        m.submodules.joiner = joiner = Joiner(Result(self.config), count)
+        connect(m, flipped(self.i), splitter.i)
+        connect(m, joiner.o, flipped(self.o))
+        for i, worker in enumerate(self.workers):
             m.submodules[f"worker_{i}"] = worker
-            connect(m, self.splitter.o[i], worker.i)
-            connect(m, worker.o, self.joiner.i[i])
+            connect(m, flipped(self.write), worker.write)
+            connect(m, splitter.o[i], worker.i)
+            connect(m, worker.o, joiner.i[i])
+        m.d.comb += self.guarded.eq(self.o.valid & self.o.ready & self.o.payload.guarded)
+        return m
 
-    def feed(self, m, tokens):
-        """Let them work on the stream ``tokens`` of `hw.stream.receiver.Token`."""
-        connect(m, tokens, self.splitter.i)
+
+class WorkerDatapath(Datapath):
+    """A datapath that reports guarded tokens in its words instead of by a strobe."""
+
+    def _report(self, m):
+        pass
 
 
 class Worker(wiring.Component):
-    """A datapath that takes a packet as fast as it comes and keeps its answer until its turn.
+    """A datapath with buffers: accepts a packet at bus rate and holds its answer until its turn.
 
     Parameters
     ----------
@@ -64,47 +82,43 @@ class Worker(wiring.Component):
     Members
     -------
     write : ``In(ParameterWrite)``
-    i : ``In(stream.Signature(Token))``
+    i : ``In(TokenStream)``
     o : ``Out(stream.Signature(Result))``
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         self.config = config
-        self.datapath = Datapath(config)
+        self.datapath = WorkerDatapath(config)
         super().__init__(
             {
-                "write": In(ParameterWrite(self.datapath.slots)),
-                "i": In(stream.Signature(Token(config))),
+                "write": In(ParameterWrite(config.parameter_sets + 1)),
+                "i": In(TokenStream(config)),
                 "o": Out(stream.Signature(Result(config))),
             }
         )
 
     @property
-    def latency(self):
-        """As of the datapath: a buffer, and a register of words, more than that."""
+    def latency(self) -> int:
+        """A buffer, and a register of words, more than `Datapath.latency`."""
         return 2 + self.datapath.latency + 1
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
-        datapath, layout = self.datapath, Token(self.config)
+        m.submodules.datapath = datapath = self.datapath
         m.submodules.waiting = waiting = DeepBuffer(
-            width=layout.size, depth=self.config.waiting_tokens + 1
+            width=Token(self.config).size, depth=self.config.waiting_tokens + 1
         )
-        tokens = stream.Signature(layout).create(path=("token",))
+        connect(m, flipped(self.write), datapath.write)
         m.d.comb += [
-            waiting.w_data.eq(self.i.payload),
-            waiting.w_en.eq(self.i.valid),
-            self.i.ready.eq(waiting.w_rdy),
-            tokens.payload.as_value().eq(waiting.r_data),
-            tokens.valid.eq(waiting.r_rdy),
-            waiting.r_en.eq(tokens.ready),
+            waiting.w_stream.payload.eq(self.i.payload),
+            waiting.w_stream.valid.eq(self.i.valid),
+            self.i.ready.eq(waiting.w_stream.ready),
+            datapath.i.payload.eq(waiting.r_stream.payload),
+            datapath.i.valid.eq(waiting.r_stream.valid),
+            waiting.r_stream.ready.eq(datapath.i.ready),
         ]
-        datapath.add(m)
-        datapath.feed(m, tokens)
-        for home in datapath.homes:
-            connect(m, flipped(self.write), home.write)
 
-        # A memory takes most of a cycle to answer: only then its word is chosen among others.
+        # A memory takes most of a cycle to answer: register its word before the joiner's mux.
         word = Signal(Result(self.config), reset_less=True)
         m.d.comb += [
             datapath.o.ready.eq(~self.o.valid | self.o.ready),

@@ -1,11 +1,13 @@
 """Kernel value of a dot product: reciprocal root of the norm, scaling, exponential table."""
 
 from amaranth import *
-from amaranth.lib import memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.lib.pipeline import delay, register
+from ecoformer.hw.lib.table import Table
 from ecoformer.spec.arithmetic import BIAS_WIDTH, SHIFT_WIDTH, Arithmetic
+from ecoformer.spec.config import Config
 from ecoformer.spec.tables import (
     DOT_FRACTION,
     KERNEL_INDEX_BITS,
@@ -17,41 +19,6 @@ from ecoformer.spec.tables import (
 )
 
 __all__ = ["KernelLane", "RootUnit"]
-
-
-class Table(wiring.Component):
-    """A constant table in a block RAM. Its answer is registered, as of a parameter memory.
-
-    Parameters
-    ----------
-    values : list of int
-        A power of two of them.
-    width : int
-
-    Members
-    -------
-    index : ``In(range(len(values)))``
-    value : ``Out(width)``
-        ``LATENCY`` cycles later.
-    """
-
-    LATENCY = 2
-
-    def __init__(self, values, width):
-        self.values = values
-        super().__init__({"index": In(range(len(values))), "value": Out(width)})
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.rows = rows = memory.Memory(
-            shape=unsigned(len(self.value)), depth=len(self.values), init=self.values
-        )
-        read = rows.read_port()
-        m.d.comb += [
-            read.addr.eq(self.index),
-            self.value.eq(register(m, read.data, name="answer")),
-        ]
-        return m
 
 
 class RootUnit(wiring.Component):
@@ -74,7 +41,7 @@ class RootUnit(wiring.Component):
 
     LATENCY = 3 + Table.LATENCY
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         bits = Arithmetic(config)
         self.max_exponent = bits.max_exponent
         super().__init__(
@@ -85,17 +52,17 @@ class RootUnit(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.table = table = Table(reciprocal_root_table(), ROOT_FRACTION + 1)
 
         used = register(
             m, Cat(self.norm[2 * e : 2 * e + 2].any() for e in range(self.max_exponent)),
             name="used",
-        )  # fmt: skip
+        )
         exponent = Signal(self.exponent.shape())
         m.d.sync += exponent.eq(0)
-        for e in range(self.max_exponent):  # the last, highest, pair of bits wins
+        for e in range(self.max_exponent):  # the highest pair of bits wins
             with m.If(used[e]):
                 m.d.sync += exponent.eq(e + 1)
         norm = delay(m, self.norm, 2, name="norm")
@@ -135,7 +102,7 @@ class KernelLane(wiring.Component):
 
     LATENCY = 9 + Table.LATENCY
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         self.bits = bits = Arithmetic(config)
         super().__init__(
             {
@@ -148,7 +115,7 @@ class KernelLane(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         bits = self.bits
         m.submodules.table = table = Table(exponential_table(), KERNEL_WIDTH)
@@ -156,7 +123,7 @@ class KernelLane(wiring.Component):
         scaled = _shift_right(
             m, self.dot << DOT_FRACTION, self.exponent, bits.scaled_dot_width, name="scaled"
         )
-        scaled = register(m, scaled, name="factor")  # may lie in the multiplier, far from the shift
+        scaled = register(m, scaled, name="factor")  # the multiplier may lie far from the shift
         root = delay(m, self.root, 3, name="root")
         cosine = Signal(signed(bits.cosine_width), reset_less=True)
         m.d.sync += cosine.eq(scaled * root)
@@ -164,7 +131,7 @@ class KernelLane(wiring.Component):
         shifted = _shift_right(m, cosine, shift, bits.cosine_width, name="shifted")
         bias = delay(m, self.bias, 6, name="bias")
         argument = register(m, bias - shifted, name="argument")
-        # Limited to the table: first is found out where it lies, then the index is made of it.
+        # Clamped to the table: compare first, build the index in the next cycle.
         below = register(m, argument < 0, name="below")
         above = register(m, argument[KERNEL_INDEX_BITS:].any(), name="above")
         inside = register(m, argument[:KERNEL_INDEX_BITS], name="inside")
@@ -175,7 +142,7 @@ class KernelLane(wiring.Component):
 
 
 def _shift_right(m, value, amount, width, *, name):
-    """Low ``width`` bits of ``value >> amount``, signed, in two cycles: groups of places first."""
+    """Low ``width`` bits of ``value >> amount``, signed, in two cycles: coarse, then fine."""
     fine = (len(amount) + 1) // 2
     coarse = register(m, value >> Cat(C(0, fine), amount[fine:]), name=f"{name}_coarse")
     rest = register(m, amount[:fine], name=f"{name}_fine")

@@ -1,23 +1,29 @@
 # amaranth: UnusedElaboratable=no
-"""The projection that ends a hash: matrix times vector, each result compared with its threshold."""
+"""The projection that ends a hash: matrix times vector, compared with thresholds."""
 
 from amaranth import *
+from amaranth.hdl import ShapeLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ecoformer.hw.attention.systolic_array import ROWS, blocks
 from ecoformer.hw.lib.element_queue import ElementQueue, ElementWrite
+from ecoformer.hw.lib.grid import split_range
 from ecoformer.hw.lib.matrix_vector import MatrixVector
-from ecoformer.hw.lib.pipeline import Steps, block_of, delay, delays, register
-from ecoformer.hw.parameters.memory import ParameterMemory, ParameterWrite
+from ecoformer.hw.lib.pipeline import block_of, delay, delays, register
+from ecoformer.hw.lib.steps import Steps
+from ecoformer.hw.parameters.memory import ParameterMemory
+from ecoformer.hw.parameters.write_port import ParameterWrite
 from ecoformer.spec.arithmetic import Arithmetic
+from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
 
-__all__ = ["Projection"]
+__all__ = ["Projection", "SerialProjection"]
 
+ROWS = 4
+"""Rows of a group: those that a vector reaches in the same cycle at full rate."""
 HOP = 3
-"""Cycles from some rows to the next, where a vector travels."""
+"""Cycles from one group of rows to the next at full rate, which may lie far apart."""
 
 
 class Projection(wiring.Component):
@@ -34,48 +40,41 @@ class Projection(wiring.Component):
     element : Shape
         Of one vector element.
     vectors : int
-        Vectors that may be coming or waiting at once, where they come element by element.
+        Vectors that may be coming or waiting at once, where they come serially.
 
     Members
     -------
     write : ``In(ParameterWrite)``
     start : ``In(1)``
     slot, vector : ``In``
-        Taken with ``start``.
-    elements : ``In(ElementWrite)``
-        Instead of ``vector`` in a serial engine; the oldest not yet used is taken.
+        Sampled with ``start``.
     done : ``Out(1)``
     code : ``Out(b)``
         Bit r is 1 where the projection on row r reaches its threshold; valid with ``done``.
     active : ``Out(1)``
-        A step is worked on.
+        A step is in work.
     """
 
-    def __init__(self, config, slots, element, vectors):
+    def __init__(self, config: Config, slots: int, element: ShapeLike, vectors: int = 1):
         self.config = config
         self.slots = slots
         self.bits = Arithmetic(config)
         self.fold = config.projection_fold
-        # At a token every cycle the vector travels from some rows to the next, which may be far.
+        # At full rate the vector travels from one group of rows to the next.
         rows = self.fold.output_lanes
-        self.parts = blocks(rows, ROWS if config.is_full_rate else rows)
+        self.parts = split_range(rows, ROWS if config.is_full_rate else rows)
         self.products = [
             MatrixVector(
                 self.fold.input_lanes, len(part), element, self.bits.projection_width,
                 self.bits.weights,
             )
             for part in self.parts
-        ]  # fmt: skip
-        if config.is_serial:
-            self.queue = ElementQueue(self.fold.inputs, element, vectors)
-            vector = {"elements": In(ElementWrite(self.fold.inputs, element))}
-        else:
-            vector = {"vector": In(self.fold.inputs * Shape.cast(element).width)}
+        ]
         super().__init__(
             {
                 "write": In(ParameterWrite(slots)),
                 "start": In(1),
-                **vector,
+                **self._input(element, vectors),
                 "slot": In(ceil_log2(slots)),
                 "done": Out(1),
                 "code": Out(config.code_bits),
@@ -84,17 +83,17 @@ class Projection(wiring.Component):
         )
 
     @property
-    def latency(self):
+    def latency(self) -> int:
         """Cycles from ``start`` to ``done``: steps, memory, product, comparison, collection."""
         before_travel = self.fold.steps + ParameterMemory.LATENCY + self.products[0].latency + 2
         return before_travel + self._travel
 
     @property
     def _travel(self):
-        """Cycles from the first rows to the last, which the others wait for."""
+        """Cycles from the first group of rows to the last, for which the others wait."""
         return HOP * (len(self.parts) - 1)
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         fold = self.fold
         m.submodules.steps = steps = Steps(fold.input_steps, fold.output_steps)
@@ -111,17 +110,17 @@ class Projection(wiring.Component):
                 ("vector", block), ("step", steps.step), ("output_step", steps.output_step),
                 ("slot", slot),
             )
-        ]  # fmt: skip
+        ]
         firsts = delays(m, steps.first, travel, name="first", reset=True)[::HOP]
-        found = []
+        reached = []
         for index, arriving in enumerate(zip(firsts, *passing, strict=True)):
             bits = self._part(m, index, *arriving)
-            found.append(delay(m, bits, travel - HOP * index, name=f"reached_{index}"))
+            reached.append(delay(m, bits, travel - HOP * index, name=f"reached_{index}"))
 
         waited = self.latency - fold.steps
         code = Signal(fold.output_steps * fold.output_lanes, reset_less=True)
         with m.If(delay(m, steps.last, waited - 1, name="compared", reset=True)):
-            m.d.sync += code.eq(Cat(code, *found)[fold.output_lanes :])
+            m.d.sync += code.eq(Cat(code, *reached)[fold.output_lanes :])
         m.d.comb += [
             self.done.eq(delay(m, steps.done, waited, name="done", reset=True)),
             self.code.eq(code),
@@ -129,7 +128,7 @@ class Projection(wiring.Component):
         return m
 
     def _part(self, m, index, first, vector, step, output_step, slot):
-        """Bits of some rows."""
+        """Bits of one group of rows."""
         rows, product = self.parts[index], self.products[index]
         regions, lanes = MemoryMap(self.config).regions, self.fold.input_lanes
         matrix, threshold = (
@@ -140,7 +139,7 @@ class Projection(wiring.Component):
         for name, part in (
             ("product", product), ("matrix" if alone else "projection", matrix),
             ("threshold", threshold),
-        ):  # fmt: skip
+        ):
             m.submodules[name if alone else f"{name}_{index}"] = part
         for memory in (matrix, threshold):
             wiring.connect(m, wiring.flipped(self.write), memory.write)
@@ -155,22 +154,41 @@ class Projection(wiring.Component):
                 delay(m, Cat(output_step, slot), product.latency, name=f"threshold_{index}")
             ),
         ]
-        # The sign of the difference, which is one carry chain; a comparison is longer.
+        # The sign of the difference is one carry chain; a comparison is longer.
         differences = (
             result - level[: self.bits.projection_width].as_signed()
             for result, level in zip(product.results, threshold.elements, strict=True)
         )
         return register(m, Cat(~difference[-1] for difference in differences), name=f"bits_{index}")
 
+    def _input(self, element, vectors):
+        """The port by which vectors come."""
+        return {"vector": In(self.fold.inputs * Shape.cast(element).width)}
+
     def _block(self, m, steps):
         """The vector's elements of a step, a cycle later."""
-        if self.config.is_serial:
-            m.submodules.queue = queue = self.queue
-            wiring.connect(m, wiring.flipped(self.elements), queue.write)
-            m.d.comb += [queue.follow.eq(self.start), queue.index.eq(steps.input_step)]
-            return queue.element
         vector = Signal(len(self.vector), reset_less=True)
         with m.If(self.start | self.config.is_full_rate):
             m.d.sync += vector.eq(self.vector)
         width = self.fold.input_lanes * self.products[0].element.width
         return register(m, block_of(vector, steps.input_block, width), name="vector_block")
+
+
+class SerialProjection(Projection):
+    """`Projection` of vectors that come element by element and wait in block RAM.
+
+    Members
+    -------
+    elements : ``In(ElementWrite)``
+        Instead of ``vector``; ``start`` takes the oldest that was not taken yet.
+    """
+
+    def _input(self, element, vectors):
+        self.queue = ElementQueue(self.fold.inputs, element, vectors)
+        return {"elements": In(ElementWrite(self.fold.inputs, element))}
+
+    def _block(self, m, steps):
+        m.submodules.queue = queue = self.queue
+        wiring.connect(m, wiring.flipped(self.elements), queue.write)
+        m.d.comb += [queue.follow.eq(self.start), queue.index.eq(steps.input_step)]
+        return queue.element

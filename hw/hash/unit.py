@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""What every hash unit has: its ports, and credit for tokens so that nothing inside stalls."""
+"""What all hash units share: ports, and credit for tokens so that nothing inside stalls."""
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
@@ -7,21 +7,26 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ecoformer.hw.lib.element_queue import ElementWrite
-from ecoformer.hw.parameters.memory import ParameterMemory, ParameterWrite
+from ecoformer.hw.parameters.memory import ParameterMemory
+from ecoformer.hw.parameters.write_port import ParameterWrite
 from ecoformer.hw.stream.payloads import Busy, key_shape
+from ecoformer.hw.stream.vectors import VectorStream, whole_vectors
 from ecoformer.spec.arithmetic import Arithmetic
+from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.units import hash_units
 
-__all__ = ["HashUnit"]
+__all__ = ["WAITING", "HashUnit"]
 
 BUFFER_LATENCY = 2
-"""Cycles from writing a code into the buffer to its being offered."""
+"""Cycles from writing a code into the buffer to offering it."""
+
+WAITING = 3
+"""Tokens held at once where elements come serially: one arriving, one offered, one in work."""
 
 
 class HashUnit(wiring.Component):
-    """Binary code of every token, in order; subclasses are the families.
+    """Binary code of every token, in order; subclasses implement the families.
 
     Accepts one token every k cycles; a code is offered ``latency`` cycles after its token was
     taken. Results wait in a buffer as deep as the pipeline, so a stalled output loses nothing.
@@ -35,83 +40,82 @@ class HashUnit(wiring.Component):
     Members
     -------
     write : ``In(ParameterWrite)``
-    i : ``In(stream.Signature({x: what is hashed, slot}))``
-    elements : ``In(ElementWrite)``
-        The x of every token, before it is offered, in a serial engine; ``i`` has none then.
+    i : ``In(VectorStream({x, slot}))``
+        The token to hash, and its parameter slot.
     o : ``Out(stream.Signature(b))``
-        Bit r is 1 where h_r = +1; or the token itself.
+        Bit r is 1 where h_r = +1. Without a hash, the token itself.
     busy : ``Out(Busy)``
-        Which units of the family work.
+        Which units work.
     """
 
-    def __init__(self, config, slots, ports=None):
+    scalars: dict[str, int] = {}
+    """Scalar parameters that the unit takes, with their widths: ports of their names."""
+
+    def __init__(self, config: Config, slots: int):
         self.config = config
         self.slots = slots
         self.bits = Arithmetic(config)
         self.layout = MemoryMap(config)
-        token = {"slot": ceil_log2(slots)}
-        elements = {}
-        if config.is_serial:
-            shape = signed(config.token_width)
-            elements["elements"] = In(ElementWrite(config.head_dim, shape))
-        else:
-            token = {"x": key_shape(config), **token}
+        x = {"x": key_shape(config)}
+        token = data.StructLayout({**whole_vectors(config, x), "slot": ceil_log2(slots)})
         super().__init__(
             {
                 "write": In(ParameterWrite(slots)),
-                "i": In(stream.Signature(data.StructLayout(token))),
-                **elements,
+                "i": In(VectorStream(token, x)),
                 "o": Out(stream.Signature(config.key_width)),
                 "busy": Out(Busy(hash_units(config))),
-                **(ports or {}),
+                **{name: In(width) for name, width in self.scalars.items()},
             }
         )
 
+    @classmethod
+    def fits(cls, config: Config) -> bool:
+        """Whether this is a unit for ``config``; of several, the registry takes the first."""
+        raise NotImplementedError
+
     @property
-    def pipeline_latency(self):
+    def pipeline_latency(self) -> int:
         """Cycles from taking a token to its finished code."""
         raise NotImplementedError
 
-    def pipeline(self, m, start):
-        """Hash the token on ``i`` that ``start`` takes; returns the strobe and the code."""
+    def pipeline(self, m: Module, start: Value) -> tuple[Value, Value]:
+        """Hash the token on ``i`` that ``start`` takes; returns a strobe and the code."""
         raise NotImplementedError
 
     @property
-    def latency(self):
+    def latency(self) -> int:
         """Cycles from taking a token to offering its code."""
         return self.pipeline_latency + BUFFER_LATENCY
 
     @property
-    def depth(self):
-        """Tokens that may be inside at once."""
+    def depth(self) -> int:
+        """Tokens that may be in the unit at once."""
         c = self.config
         return -(-self.latency // c.cycles_per_token) + 2 + c.is_full_rate
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
 
-        # One token every k cycles, as long as its code will find room in the buffer.
+        # One token every k cycles, as long as the buffer has room for its code.
         m.submodules.codes = codes = SyncFIFOBuffered(width=c.key_width, depth=self.depth)
         inside = Signal(range(self.depth + 1))
         wait = Signal(range(c.cycles_per_token))
         start = Signal()
         leave = Signal()
-        # Known a cycle ahead: only a start can take the room away.
+        # Decided a cycle ahead: only a start can take the room away.
         ready = Signal()
         if not c.is_full_rate:
             longer = wait[1:].any() if len(wait) > 1 else 0
             m.d.sync += ready.eq(~longer & (inside != self.depth) & ~start)
-        else:  # one may start in this cycle, too, and has its place
+        else:  # leave room for a token that starts in this very cycle
             m.d.sync += ready.eq(inside < self.depth - 1)
         m.d.comb += [
             self.i.ready.eq(ready),
             start.eq(self.i.valid & self.i.ready),
             leave.eq(self.o.valid & self.o.ready),
-            self.o.valid.eq(codes.r_rdy),
-            self.o.payload.eq(codes.r_data),
-            codes.r_en.eq(self.o.ready),
         ]
+        wiring.connect(m, codes.r_stream, wiring.flipped(self.o))
         m.d.sync += inside.eq(inside + start - leave)
         with m.If(start):
             m.d.sync += wait.eq(c.cycles_per_token - 1)
@@ -119,11 +123,11 @@ class HashUnit(wiring.Component):
             m.d.sync += wait.eq(wait - 1)
 
         done, code = self.pipeline(m, start)
-        m.d.comb += [codes.w_en.eq(done), codes.w_data.eq(code)]
+        m.d.comb += [codes.w_stream.valid.eq(done), codes.w_stream.payload.eq(code)]
         return m
 
-    def memory(self, m, name):
-        """The parameter memory ``name``, on the write port."""
+    def memory(self, m: Module, name: str) -> ParameterMemory:
+        """Add the parameter memory ``name``, connected to the write port."""
         region = ParameterMemory(self.layout.regions[name], self.slots)
         m.submodules[name] = region
         wiring.connect(m, wiring.flipped(self.write), region.write)

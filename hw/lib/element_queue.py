@@ -1,10 +1,11 @@
 """Vectors that come and go element by element, kept in memory instead of in registers.
 
-Where every unit has a single lane and a beat is an element, no one ever needs a whole vector: then
-registers for it, and the choice of an element among them, would be most of the engine.
+Where every unit has a single lane and a beat is an element, nothing ever needs a whole vector, and
+registers for it, with the multiplexers behind them, would be most of the engine.
 """
 
 from amaranth import *
+from amaranth.hdl import ShapeLike
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -15,18 +16,18 @@ __all__ = ["ElementQueue", "ElementWrite"]
 
 
 class ElementWrite(wiring.Signature):
-    """Elements of one vector after the other.
+    """Elements of one vector after another.
 
     Members
     -------
     enable : ``Out(1)``
     index, data : ``Out``
-        An element of the vector that is coming.
+        An element of the vector being written.
     done : ``Out(1)``
-        Strobe: it is complete, or has been given up; the next element is of the next vector.
+        Strobe: the vector is complete or abandoned; the next element belongs to the next vector.
     """
 
-    def __init__(self, elements, shape):
+    def __init__(self, elements: int, shape: ShapeLike):
         super().__init__(
             {
                 "enable": Out(1),
@@ -38,9 +39,9 @@ class ElementWrite(wiring.Signature):
 
 
 class ElementQueue(wiring.Component):
-    """Vectors in the order in which they came, the oldest read in any order of its elements.
+    """First-in first-out queue of vectors; the elements of the oldest are read in any order.
 
-    Nothing is checked: whoever writes knows that the vector ``vectors`` before is done with.
+    The writer must not overrun: when a vector begins, the one ``vectors`` before it is done with.
 
     Parameters
     ----------
@@ -49,19 +50,19 @@ class ElementQueue(wiring.Component):
     shape : Shape
         Of an element.
     vectors : int
-        Places, made a power of two.
+        Capacity, rounded up to a power of two.
 
     Members
     -------
     write : ``In(ElementWrite)``
     follow : ``In(1)``
-        Strobe: from the next cycle on the next vector is read, the first after the first strobe.
+        Strobe: the next vector is read from the next cycle on. The first strobe selects the first.
     index : ``In(range(elements))``
     element : ``Out(shape)``
         A cycle later.
     """
 
-    def __init__(self, elements, shape, vectors):
+    def __init__(self, elements: int, shape: ShapeLike, vectors: int):
         self.page_bits = ceil_log2(vectors)
         super().__init__(
             {
@@ -72,20 +73,20 @@ class ElementQueue(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.places = places = memory.Memory(
+        m.submodules.entries = entries = memory.Memory(
             shape=unsigned(Shape.cast(self.element.shape()).width),
             depth=1 << self.page_bits + len(self.index),
             init=[],
             attrs={"ram_style": "block", "no_rw_check": 1},
         )
-        write = places.write_port()
-        read = places.read_port()
+        write = entries.write_port()
+        read = entries.read_port()
         coming = Signal(self.page_bits)
         oldest = Signal(self.page_bits, init=-1)
         m.d.sync += [coming.eq(coming + self.write.done), oldest.eq(oldest + self.follow)]
-        # Written a cycle late: the way from the pins ends in registers.
+        # Registered, to end the path from the input pins.
         m.d.comb += [
             write.en.eq(delay(m, self.write.enable, 1, name="write_enable", reset=True)),
             write.addr.eq(register(m, Cat(self.write.index, coming), name="write_address")),

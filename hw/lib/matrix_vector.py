@@ -1,15 +1,13 @@
-"""Folded matrix-vector product, for dot products with the anchors and for the projection.
-
-Weights that are 0 or ±2^e take no multiplier: a product is the shifted element, inverted where the
-weight is negative, and the +1 of -p = ~p + 1 is the carry in of one of the adders.
-"""
+"""Folded matrix-vector product."""
 
 from amaranth import *
+from amaranth.hdl import ShapeLike
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.lib.pipeline import adder_tree, delay, signed_tree, tree_latency
-from ecoformer.spec.weights import WEIGHT_FORMATS
+from ecoformer.hw.lib.products import PRODUCTS
+from ecoformer.spec.weights import WEIGHT_FORMATS, WeightFormat
 
 __all__ = ["MatrixVector"]
 
@@ -41,11 +39,17 @@ class MatrixVector(wiring.Component):
     """
 
     def __init__(
-        self, input_lanes, output_lanes, element, result_width, weights=WEIGHT_FORMATS["int8"]
+        self,
+        input_lanes: int,
+        output_lanes: int,
+        element: ShapeLike,
+        result_width: int,
+        weights: WeightFormat = WEIGHT_FORMATS["int8"],
     ):
         self.input_lanes = input_lanes
         self.output_lanes = output_lanes
         self.weights = weights
+        self.product = PRODUCTS[weights.name]
         self.element = Shape.cast(element)
         self.result_width = result_width
         super().__init__(
@@ -58,33 +62,16 @@ class MatrixVector(wiring.Component):
         )
 
     @property
-    def latency(self):
+    def latency(self) -> int:
         """Cycles from the last step to its results: operands, product, tree, accumulator."""
-        before_tree = self._operand_time + self._product_time
+        before_tree = self.product.operand_time + self.product.time
         return before_tree + tree_latency(self.input_lanes) + 1
 
-    @property
-    def _multiplies(self):
-        return self.weights.name == "int8"
-
-    @property
-    def _operand_time(self):
-        """A multiplier's block has registers before it, too; gates follow those of the memory."""
-        return 1 if self._multiplies else 0
-
-    @property
-    def _product_time(self):
-        """Of a multiplier a cycle more: its block has a register, and may lie far from the sum.
-
-        A ternary product is one gate, before the first adder; to shift an element takes a cycle.
-        """
-        return {"int8": 2, "pow2": 1, "ternary": 0}[self.weights.name]
-
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         lanes, before_sum = self.input_lanes, self.latency - 1
         vector, matrix = (
-            data.View(port.shape(), delay(m, port.as_value(), self._operand_time, name=name))
+            data.View(port.shape(), delay(m, port.as_value(), self.product.operand_time, name=name))
             for name, port in (("vector", self.vector), ("matrix", self.matrix))
         )
         first = delay(m, self.first, before_sum, name="first")
@@ -92,12 +79,12 @@ class MatrixVector(wiring.Component):
             products, ones = [], []
             for lane in range(lanes):
                 weight = matrix[output * lanes + lane]
-                product, one = self._product(m, Value.cast(vector[lane]), weight)
+                product, one = self.product.of(m, Value.cast(vector[lane]), weight)
                 products.append(
-                    delay(m, product, self._product_time, name=f"product_{output}_{lane}")
+                    delay(m, product, self.product.time, name=f"product_{output}_{lane}")
                 )
                 if one is not None:
-                    ones.append(delay(m, one, self._product_time, name=f"one_{output}_{lane}"))
+                    ones.append(delay(m, one, self.product.time, name=f"one_{output}_{lane}"))
             if ones:
                 total, one = signed_tree(m, products, ones, name=f"sum_{output}")
             else:
@@ -106,19 +93,3 @@ class MatrixVector(wiring.Component):
             m.d.sync += result.eq(Mux(first, 0, result) + total + one)
             m.d.comb += self.results[output].eq(result)
         return m
-
-    def _product(self, m, element, weight):
-        """Product of an element and an encoded weight, less the +1 that is returned beside it."""
-        if self._multiplies:
-            return element * weight.as_signed(), None
-        x = element if element.shape().signed else Cat(element, C(0, 1)).as_signed()
-        nonzero = Signal()  # one gate and not one per bit of the product
-        if self.weights.name == "ternary":
-            negative, product = weight[1], x.as_unsigned()
-            m.d.comb += nonzero.eq(weight[0])
-        else:
-            size = weight[:-1]  # e + 1, hence the lowest bit of the shifted element is dropped
-            negative, product = weight[-1], (x << size)[1:]
-            m.d.comb += nonzero.eq(size.any())
-        flipped = product ^ negative.replicate(len(product))
-        return Mux(nonzero, flipped, 0).as_signed(), negative & nonzero

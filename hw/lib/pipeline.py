@@ -1,15 +1,13 @@
-"""Building blocks of pipelines that never stall: delays, adder trees, step counters."""
+"""Building blocks of pipelines that never stall: delays, adder trees, block selection."""
 
 from functools import reduce
 from operator import or_
 
 from amaranth import *
-from amaranth.lib import memory, wiring
-from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
+from amaranth.hdl import ValueLike
+from amaranth.lib import memory
 
 __all__ = [
-    "Steps",
     "adder_tree",
     "below",
     "block_of",
@@ -21,17 +19,17 @@ __all__ = [
 ]
 
 LONG_DELAY = 4
-"""Delays of at least this many cycles are kept in a memory instead of a register chain."""
+"""Delays of at least this many cycles use a memory instead of a register chain."""
 
 
-def register(m, value, *, name):
-    """``value`` one cycle later, without reset: data whose validity travels beside it."""
+def register(m: Module, value: ValueLike, *, name: str) -> Signal:
+    """``value`` one cycle later, without reset: for data with a separate valid bit."""
     q = Signal(Value.cast(value).shape(), name=name, reset_less=True)
     m.d.sync += q.eq(value)
     return q
 
 
-def delay(m, value, cycles, *, name, reset=False):
+def delay(m: Module, value: ValueLike, cycles: int, *, name: str, reset: bool = False) -> Value:
     """``value`` after ``cycles`` clock cycles.
 
     Parameters
@@ -42,7 +40,7 @@ def delay(m, value, cycles, *, name, reset=False):
     name : str
         Stem of the registers' names; unique within ``m``.
     reset : bool
-        Clear the chain on reset: for strobes. Data needs none and may use a memory.
+        Clear the chain on reset, as strobes need. Data needs no reset and may use a memory.
     """
     value = Value.cast(value)
     if cycles >= LONG_DELAY and not reset and len(value) > 0:
@@ -50,8 +48,10 @@ def delay(m, value, cycles, *, name, reset=False):
     return delays(m, value, cycles, name=name, reset=reset)[-1]
 
 
-def delays(m, value, cycles, *, name, reset=False):
-    """``value`` after 0, 1, … ``cycles`` clock cycles, each in a register; as of :func:`delay`."""
+def delays(
+    m: Module, value: ValueLike, cycles: int, *, name: str, reset: bool = False
+) -> list[Value]:
+    """``value`` after 0, 1, … ``cycles`` clock cycles, each in a register. See :func:`delay`."""
     chain = [Value.cast(value)]
     for stage in range(cycles):
         q = Signal(chain[0].shape(), name=f"{name}_{stage + 1}", reset_less=not reset)
@@ -80,21 +80,22 @@ def _memory_delay(m, value, cycles, *, name):
     return result
 
 
-def below(value, limit):
-    """Whether ``value`` is less than a constant: only the bits that the constant has are compared.
+def below(value: ValueLike, limit: int) -> Value:
+    """Whether ``value`` is less than a constant.
 
-    A comparison of all of them would be a carry chain as long as ``value``.
+    Compares only as many bits as the constant has: the carry chain would otherwise be as long as
+    ``value``.
     """
     low = (limit - 1).bit_length()
     fits = ~value[low:].any()
     return fits if limit == 1 << low else fits & (value[:low] < limit)
 
 
-def block_of(value, chosen, width):
-    """The block of ``width`` bits of ``value`` that the bit set in ``chosen`` names; no latency.
+def block_of(value: ValueLike, chosen: Value, width: int) -> Value:
+    """Block of ``width`` bits of ``value`` selected by the one-hot ``chosen``; combinational.
 
-    Zeros beyond the end of ``value``. As an and-or of all blocks: with ``chosen`` in a register it
-    is the shortest way from a step to its block.
+    ``value`` is padded with zeros. An and-or of all blocks: with ``chosen`` in a register this is
+    the shortest path from a step to its block.
     """
     count = -(-len(value) // width)
     if count == 1:
@@ -104,7 +105,7 @@ def block_of(value, chosen, width):
     return reduce(or_, (block & chosen[i].replicate(width) for i, block in enumerate(blocks)))
 
 
-def tree_latency(terms, fanin=2):
+def tree_latency(terms: int, fanin: int = 2) -> int:
     """Cycles of :func:`adder_tree`; at least one, so that a tree always ends in a register."""
     levels = 1
     while terms > fanin:
@@ -113,11 +114,11 @@ def tree_latency(terms, fanin=2):
     return levels
 
 
-def adder_tree(m, terms, *, name, fanin=2):
+def adder_tree(m: Module, terms: list, *, name: str, fanin: int = 2) -> Value:
     """Sum of ``terms``, registered after every addition; full precision.
 
-    Two terms at a time take one carry chain, and nothing else, between two registers; four are for
-    single bits. Latency: ``tree_latency(len(terms), fanin)`` cycles, one sum per cycle.
+    With a fan-in of two there is one carry chain between two registers; four suits single bits.
+    Latency: ``tree_latency(len(terms), fanin)`` cycles, one sum per cycle.
     """
     terms = list(terms)
     for level in range(tree_latency(len(terms), fanin)):
@@ -129,24 +130,23 @@ def adder_tree(m, terms, *, name, fanin=2):
     return terms[0]
 
 
-def signed_tree(m, terms, ones, *, name):
-    """Sum of as many ``terms`` and ``ones``, less one of the latter.
+def signed_tree(m: Module, terms: list, ones: list, *, name: str) -> tuple[Value, Value]:
+    """Sum of ``terms`` and as many ``ones``, except for one of the ones.
 
-    -p is ~p + 1. A tree for n inverted terms has n - 1 adders, and an adder has room for one such 1
-    as its carry in; the last is for the adder to which the sum goes. Latency as of
-    :func:`adder_tree`.
+    -p is ~p + 1. A tree of n inverted terms has n - 1 adders, each of which takes one such 1 as its
+    carry in; the last is left to the adder behind the tree. Latency: same as :func:`adder_tree`.
 
     Returns
     -------
     (Value, Value)
-        The sum, and the 1 that is not in it, at the same time.
+        The sum, and the 1 that it lacks, in the same cycle.
     """
     terms, ones = list(terms), list(ones)
     for level in range(tree_latency(len(terms))):
         pairs = list(zip(terms[::2], terms[1::2]))
         carries, ones = ones[: len(pairs)], ones[len(pairs) :]
         sums = [
-            # The carry cannot make it longer: two lowest or highest values leave room for 1.
+            # The carry never needs another bit: even two extreme values leave room for 1.
             (a + b + carry)[: len(a + b)].as_signed()
             for (a, b), carry in zip(pairs, carries, strict=True)
         ]
@@ -163,75 +163,3 @@ def _pairwise(terms):
         pairs = [a + b for a, b in zip(terms[::2], terms[1::2])]
         terms = pairs + terms[2 * len(pairs) :]
     return terms[0]
-
-
-class Steps(wiring.Component):
-    """Walks through the steps of a fold, once per ``start``.
-
-    ``start`` in cycle t makes steps 0, 1, … appear in cycles t+1, t+2, …; a new start is accepted
-    in the cycle of the last step, so back-to-back tokens need ``steps`` cycles each.
-
-    Parameters
-    ----------
-    input_steps, output_steps : int
-        Steps run over the inputs first.
-
-    Members
-    -------
-    start : ``In(1)``
-    active : ``Out(1)``
-    step : ``Out(range(input_steps * output_steps))``
-    input_step, output_step : ``Out(range(input_steps))``, ``Out(range(output_steps))``
-    input_block, output_block : ``Out(input_steps)``, ``Out(output_steps)``
-        Block of inputs and of outputs, one bit for each.
-    first, last : ``Out(1)``
-        First and last step of an output block, while active.
-    done : ``Out(1)``
-        Last step of all, while active.
-    """
-
-    def __init__(self, input_steps, output_steps):
-        self.input_steps = input_steps
-        self.output_steps = output_steps
-        super().__init__(
-            {
-                "start": In(1),
-                "active": Out(1),
-                "step": Out(ceil_log2(input_steps * output_steps)),
-                "input_step": Out(ceil_log2(input_steps)),
-                "output_step": Out(ceil_log2(output_steps)),
-                "input_block": Out(input_steps, init=1),
-                "output_block": Out(output_steps, init=1),
-                "first": Out(1),
-                "last": Out(1),
-                "done": Out(1),
-            }
-        )
-
-    def elaborate(self, platform):
-        m = Module()
-        last = self.input_block[-1]
-        m.d.comb += [
-            self.first.eq(self.active & self.input_block[0]),
-            self.last.eq(self.active & last),
-            self.done.eq(self.last & self.output_block[-1]),
-        ]
-        with m.If(self.start):
-            m.d.sync += [
-                self.active.eq(1),
-                self.step.eq(0),
-                self.input_step.eq(0),
-                self.output_step.eq(0),
-                self.input_block.eq(1),
-                self.output_block.eq(1),
-            ]
-        with m.Elif(self.active):
-            m.d.sync += [
-                self.active.eq(~self.done),
-                self.step.eq(self.step + 1),
-                self.input_step.eq(Mux(last, 0, self.input_step + 1)),
-                self.output_step.eq(self.output_step + last),
-                self.input_block.eq(self.input_block.rotate_left(1)),
-                self.output_block.eq(Mux(last, self.output_block << 1, self.output_block)),
-            ]
-        return m

@@ -1,13 +1,14 @@
-"""One stream of packets dealt to several units in turn, and their answers in the same order.
+"""Round robin: packets go to several units in turn, and their answers come in the same order.
 
-The turn is all there is to keep order: the n-th packet goes to unit n modulo their number, and the
-n-th answer comes from there.
+The turn alone keeps the order: packet n goes to unit n modulo their number, and answer n comes from
+there.
 """
 
 from functools import reduce
 from operator import or_
 
 from amaranth import *
+from amaranth.hdl import ShapeLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -21,26 +22,27 @@ class Splitter(wiring.Component):
     ----------
     shape : ShapeCastable
         Of a payload, with ``tag.last`` on the last of a packet.
-    ways : int
+    count : int
+        Outputs.
 
     Members
     -------
     i : ``In(stream.Signature(shape))``
-    o : ``Out(stream.Signature(shape)).array(ways)``
+    o : ``Out(stream.Signature(shape)).array(count)``
     """
 
-    def __init__(self, shape, ways):
-        self.ways = ways
+    def __init__(self, shape: ShapeLike, count: int):
+        self.count = count
         super().__init__(
             {
                 "i": In(stream.Signature(shape)),
-                "o": Out(stream.Signature(shape)).array(ways),
+                "o": Out(stream.Signature(shape)).array(count),
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
-        turn = _turn(m, self.ways, self.i)
+        turn = _turn(m, self.count, self.i)
         for mine, port in zip(turn, self.o, strict=True):
             m.d.comb += [port.valid.eq(self.i.valid & mine), port.payload.eq(self.i.payload)]
         m.d.comb += self.i.ready.eq(_chosen(turn, [port.ready for port in self.o]))
@@ -54,26 +56,26 @@ class Joiner(wiring.Component):
     ----------
     shape : ShapeCastable
         Of a payload, with ``end`` and ``tag.last`` on the last of an answer.
-    ways : int
+    count : int
 
     Members
     -------
-    i : ``In(stream.Signature(shape)).array(ways)``
+    i : ``In(stream.Signature(shape)).array(count)``
     o : ``Out(stream.Signature(shape))``
     """
 
-    def __init__(self, shape, ways):
-        self.ways = ways
+    def __init__(self, shape: ShapeLike, count: int):
+        self.count = count
         super().__init__(
             {
-                "i": In(stream.Signature(shape)).array(ways),
+                "i": In(stream.Signature(shape)).array(count),
                 "o": Out(stream.Signature(shape)),
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
-        turn = _turn(m, self.ways, self.o, self.o.payload.end)
+        turn = _turn(m, self.count, self.o, self.o.payload.end)
         payloads = [port.payload.as_value() for port in self.i]
         m.d.comb += [
             self.o.valid.eq(_chosen(turn, [port.valid for port in self.i])),
@@ -84,9 +86,9 @@ class Joiner(wiring.Component):
         return m
 
 
-def _turn(m, ways, port, end=1):
-    """Whose turn it is, one bit for each; another's after the last of a packet went by ``port``."""
-    turn = Signal(ways, init=1)
+def _turn(m, count, port, end=1):
+    """Whose turn it is, one-hot; passed on when the last of a packet goes through ``port``."""
+    turn = Signal(count, init=1)
     with m.If(port.valid & port.ready & port.payload.tag.last & end):
         m.d.sync += turn.eq(turn.rotate_left(1))
     return turn

@@ -5,47 +5,27 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ecoformer.hw.lib.element_queue import ElementWrite
-from ecoformer.hw.stream.payloads import Tag, key_shape
+from ecoformer.hw.stream.payloads import TokenStream
+from ecoformer.spec.config import Config
 from ecoformer.spec.registers import Error
 
-__all__ = ["InputBeat", "Receiver", "Token"]
+__all__ = ["InputBeat", "Receiver", "SerialReceiver", "receiver_class"]
 
 
 class InputBeat(data.StructLayout):
     """One beat of ``s_axis``; ``user`` counts on a packet's first beat."""
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         super().__init__({"data": 8 * config.bus_bytes, "last": 1, "user": config.tuser_width})
-
-
-class Token(data.StructLayout):
-    """A token with its parameter slot; with ``tag.error``, only the end of a bad packet.
-
-    In a serial engine its elements come beside it (:mod:`hw.lib.element_queue`).
-    """
-
-    def __init__(self, config):
-        vectors = {
-            "x": key_shape(config),
-            "v": data.ArrayLayout(signed(config.value_width), config.value_dim),
-        }
-        super().__init__(
-            {
-                **({} if config.is_serial else vectors),
-                "slot": ceil_log2(config.parameter_sets + 1),
-                "tag": Tag(config),
-            }
-        )
 
 
 class Receiver(wiring.Component):
     """Assembles tokens and checks packets.
 
     The first error of a packet is reported, an error token ends the packet downstream, and the
-    rest is discarded through ``last``; the next packet is received as usual. ``abort`` makes an
-    error of a packet that was begun before, even if its last beat is taken in the same cycle; an
-    error found on that beat goes first.
+    rest is discarded through ``last``; the next packet is received as usual. ``abort`` is an error
+    of a packet that began earlier, even if its last beat is taken in the same cycle; any other
+    error on that beat takes precedence.
 
     Parameters
     ----------
@@ -54,32 +34,25 @@ class Receiver(wiring.Component):
     Members
     -------
     i : ``In(stream.Signature(InputBeat))``
-    o : ``Out(stream.Signature(Token))``
-    x, v : ``Out(ElementWrite)``
-        The elements of every token before it is offered, in a serial engine.
+    o : ``Out(TokenStream)``
     user, slot, known :
-        Look-up of the set asked for by the beat on ``i``, in the same cycle.
+        Look-up of the set that the beat on ``i`` selects, combinational.
     abort : ``In(1)``
         Strobe: give up the packet being received.
     begin : ``Out(1)``
         Strobe: the first beat of a packet was taken.
     errors : ``Out(len(Error))``
-        Strobes: the packet being received was found to be bad.
+        Strobes: the packet being received is bad.
     starved : ``Out(1)``
-        In a packet, and no beat is offered.
+        Within a packet, and no beat is offered.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         self.config = config
-        elements = {
-            "x": Out(ElementWrite(config.head_dim, signed(config.token_width))),
-            "v": Out(ElementWrite(config.value_dim, signed(config.value_width))),
-        }
         super().__init__(
             {
-                **(elements if config.is_serial else {}),
                 "i": In(stream.Signature(InputBeat(config))),
-                "o": Out(stream.Signature(Token(config))),
+                "o": Out(TokenStream(config)),
                 "user": Out(config.tuser_width),
                 "slot": In(ceil_log2(config.parameter_sets + 1)),
                 "known": In(1),
@@ -90,11 +63,11 @@ class Receiver(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
         beat, token = self.i.payload, self.o.payload
-        beats, beat_bits = c.input_beats, 8 * c.bus_bytes
+        beats = c.input_beats
 
         in_packet = Signal()
         discard = Signal()
@@ -109,21 +82,23 @@ class Receiver(wiring.Component):
         token_beat = Signal()
         token_end = Signal()
         first_beat = Signal()
-        found = Signal()
+        bad = Signal()
         unknown, too_long, misaligned, aborted = (
             Signal(name=name) for name in ("unknown", "too_long", "misaligned", "aborted")
         )
         full = Signal()
         ends = Signal()
         many = beats > 1
-        # One of many beats waits a cycle for the token before it, so that the pins wait for
-        # registers of the receiver alone. It is not the first, so it can only be aborted.
-        leaves, spoilt = (0, self.abort) if many else (self.o.ready, found)
-        begins = 0 if many else first_beat  # while a token's last beat is taken
+        if many:
+            # The last beat waits a cycle for the previous token, so that s_axis_tready depends on
+            # registers of the receiver only. It is not the first, so it can only be aborted.
+            slot_frees, rejected, begins = 0, self.abort, 0
+        else:  # the only beat is also the first and may have any error
+            slot_frees, rejected, begins = self.o.ready, bad, first_beat
         m.d.comb += [
             self.user.eq(beat.user),
             token_end.eq(ends if many else 1),
-            room.eq(~self.o.valid | leaves),
+            room.eq(~self.o.valid | slot_frees),
             self.i.ready.eq(~report & (discard | ~token_end | room)),
             take.eq(self.i.valid & self.i.ready),
             first_beat.eq(~in_packet),
@@ -136,7 +111,7 @@ class Receiver(wiring.Component):
             aborted.eq(
                 self.abort & in_packet & ~discard & ~unknown & ~too_long & ~misaligned
             ),
-            found.eq(unknown | too_long | misaligned | aborted),
+            bad.eq(unknown | too_long | misaligned | aborted),
             self.errors.eq(
                 misaligned << Error.MISALIGNED
                 | too_long << Error.TOO_LONG
@@ -144,9 +119,9 @@ class Receiver(wiring.Component):
                 | aborted << Error.ABORTED
             ),
         ]
-        over = token_end | beat.last | discard | found
-        m.d.sync += discard.eq((discard | found) & ~(take & beat.last))
-        with m.If(found):
+        over = token_end | beat.last | discard | bad
+        m.d.sync += discard.eq((discard | bad) & ~(take & beat.last))
+        with m.If(bad):
             m.d.sync += [index.eq(0), ends.eq(0)]
         with m.If(take):
             m.d.sync += [
@@ -159,31 +134,14 @@ class Receiver(wiring.Component):
             with m.Elif(token_beat & token_end):
                 m.d.sync += [count.eq(count + 1), full.eq(count == c.max_tokens - 1)]
 
-        with m.If(first_beat & ~report):  # the last that is offered is the one that is taken
+        with m.If(first_beat & ~report):  # the last one offered is the one taken
             m.d.sync += [user.eq(beat.user), slot.eq(self.slot)]
 
         offers = Signal()
-        if c.is_serial:
-            of_x = index < c.head_dim
-            for port, first, its in ((self.x, 0, of_x), (self.v, c.head_dim, ~of_x)):
-                m.d.comb += [
-                    port.enable.eq(token_beat & its),
-                    port.index.eq(index - first),
-                    port.data.eq(beat.data),
-                    port.done.eq(offers),
-                ]
-        else:
-            received = Signal((beats - 1) * beat_bits, reset_less=True)
-            assembled = Cat(received, beat.data)
-            # Also where a beat waits or is discarded: a token's own beats then fill it.
-            with m.If(self.i.valid & ~token_end):
-                m.d.sync += received.eq(assembled[beat_bits:])
-            x, v = _elements(assembled, c)
-            with m.If(room):
-                m.d.sync += [token.x.eq(x), token.v.eq(v)]
+        self._take_vectors(m, index, token_beat, token_end, room, offers)
 
-        # All of it is taken whenever there is room: what is no token is replaced before it is
-        # offered, and the way from the checks need not reach every bit.
+        # Loaded whenever there is room: anything that is not a token is overwritten before it is
+        # offered, and the checks need not drive the enable of every bit.
         with m.If(room):
             m.d.sync += [
                 token.slot.eq(Mux(begins, self.slot, slot)),
@@ -193,19 +151,51 @@ class Receiver(wiring.Component):
             ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
-        m.d.sync += report.eq(report | found)
+        m.d.sync += report.eq(report | bad)
         with m.If(report & room):
             m.d.sync += report.eq(0)
-        # As token_beat, in gates of its own: it is short that way.
-        ended = self.i.valid & ~discard & token_end & ~spoilt
+        # Same as token_beat, in gates of its own for a shorter path.
+        ended = self.i.valid & ~discard & token_end & ~rejected
         m.d.comb += offers.eq(room & (report | ended))
         with m.If(offers):
             m.d.sync += self.o.valid.eq(1)
         return m
 
+    def _take_vectors(self, m, index, token_beat, token_end, room, offers):
+        """Assemble the vectors of a token from its beats."""
+        c, beat_bits = self.config, len(self.i.payload.data)
+        received = Signal((c.input_beats - 1) * beat_bits, reset_less=True)
+        assembled = Cat(received, self.i.payload.data)
+        # Also while a beat waits or is discarded: the next token's beats overwrite it.
+        with m.If(self.i.valid & ~token_end):
+            m.d.sync += received.eq(assembled[beat_bits:])
+        x, v = _elements(assembled, c)
+        with m.If(room):
+            m.d.sync += [self.o.payload.x.eq(x), self.o.payload.v.eq(v)]
+
+
+class SerialReceiver(Receiver):
+    """`Receiver` whose beats are elements, which it passes on as they come."""
+
+    def _take_vectors(self, m, index, token_beat, token_end, room, offers):
+        x_elements = self.config.head_dim
+        of_x = index < x_elements
+        for port, first, enable in ((self.o.x, 0, of_x), (self.o.v, x_elements, ~of_x)):
+            m.d.comb += [
+                port.enable.eq(token_beat & enable),
+                port.index.eq(index - first),
+                port.data.eq(self.i.payload.data),
+                port.done.eq(offers),
+            ]
+
+
+def receiver_class(config: Config) -> type[Receiver]:
+    """The receiver of the engine."""
+    return SerialReceiver if config.is_serial else Receiver
+
 
 def _elements(bits, config):
-    """The x and v bits of a token, a whole byte per element on the wire; a code is packed."""
+    """Bits of x and v of a token; on the wire an element takes whole bytes, a code is packed."""
     def field(first, count, width):
         return Cat(bits[8 * i : 8 * i + width] for i in range(first, first + count))
 

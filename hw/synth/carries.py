@@ -22,7 +22,7 @@ HIGH = "1"
 """What place and route takes an unconnected pin of a table to be."""
 
 
-def pack_carries(module):
+def pack_carries(module: dict) -> Counter:
     """Move tables into carry cells of one flat module and tidy its chains, in place.
 
     Parameters
@@ -39,8 +39,8 @@ def pack_carries(module):
     return _Packing(module).run()
 
 
-def open_pins(module):
-    """Give the chain pins that `pack_carries` left away back without a net, as nextpnr wants it."""
+def open_pins(module: dict) -> None:
+    """Restore the chain pins that `pack_carries` removed, unconnected, as nextpnr requires."""
     for cell in module["cells"].values():
         if cell["type"] == CARRY:
             for pin, direction in (("CIN", "input"), ("COUT", "output")):

@@ -34,7 +34,7 @@ ENABLE_LIMIT = 512
 must bring those of a slice together."""
 
 
-def copy_registers(module):
+def copy_registers(module: dict) -> int:
     """Copy flip-flops of one flat module until none drives more pins than its limit, in place.
 
     What leaves the module, which is no cell's pin, and resets and clocks stay with the original and

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from statistics import median, median_low
 
 from ecoformer.errors import EcoformerError
@@ -10,7 +12,7 @@ from ecoformer.hw.synth.carries import open_pins, pack_carries
 from ecoformer.hw.synth.fanout import copy_registers
 from ecoformer.hw.synth.netlist import is_library, load_netlist, read_json
 from ecoformer.hw.synth.packing import pack_registers
-from ecoformer.hw.synth.targets import DEVICES, SPEEDS
+from ecoformer.hw.synth.targets import DEVICES, SPEEDS, Target
 from ecoformer.hw.synth.timing import load_report
 from ecoformer.hw.synth.tools import NEXTPNR, YOSYS, Step, run_steps
 
@@ -18,7 +20,7 @@ __all__ = ["check_device", "place", "synthesise"]
 
 NETLIST = "netlist.v"
 PLACED = "placed.json"
-"""The netlist as nextpnr wants it, while it works."""
+"""Temporary netlist for nextpnr."""
 PLACER = "static"
 """Without pins nothing holds the cells apart: the default, heap, draws them to one point first and
 loses an eighth of the clock."""
@@ -26,8 +28,8 @@ PACKAGE = "CABGA381"
 """Package that every ECP5 device has; out of context it only chooses the pads not to use."""
 
 
-def check_device(device, speed, seeds):
-    """Raise `EcoformerError` unless nextpnr knows ``device`` and ``speed`` and seeds are usable."""
+def check_device(device: str, speed: int, seeds: Sequence[int]) -> None:
+    """Raise `EcoformerError` unless device, speed and seeds are valid."""
     if device not in DEVICES:
         raise EcoformerError(f"device {device!r}: not supported; choose {', '.join(DEVICES)}")
     if speed not in SPEEDS:
@@ -38,11 +40,20 @@ def check_device(device, speed, seeds):
         raise EcoformerError(f"seeds {seeds}: must be different numbers from 1 up")
 
 
-def synthesise(verilog, top, target, folder, *, units=True, jobs=None, reporter=None):
+def synthesise(
+    verilog: str,
+    top: str,
+    target: Target,
+    folder: Path,
+    *,
+    units: bool = True,
+    jobs: int | None = None,
+    reporter: Callable | None = None,
+) -> dict:
     """Map ``verilog`` to the cells of ``target``.
 
-    Yosys maps it flattened, which is the result, and in a second process with its components kept
-    apart, which tells what takes how much.
+    Yosys maps it twice, in separate processes: flattened, which is the result, and with its
+    hierarchy kept, which gives the cells of each component.
 
     Parameters
     ----------
@@ -54,9 +65,9 @@ def synthesise(verilog, top, target, folder, *, units=True, jobs=None, reporter=
     folder : Path
         Receives the logs and the netlist as ``netlist.json`` and ``netlist.v``.
     units : bool
-        Tell what the components take, too, which doubles the work.
+        Also report the components, which doubles the work.
     jobs : int
-        Processes at a time; None for as many as there are cores.
+        Concurrent processes; None for one per core.
     reporter : callable
         Called as ``reporter(stage, done, total)``.
 
@@ -66,7 +77,7 @@ def synthesise(verilog, top, target, folder, *, units=True, jobs=None, reporter=
         ``verilog``: digest of the text; ``target``, ``tools``, ``commands``; ``cells`` by type and
         ``resources`` of the flat netlist. With ``units`` also ``units``: path, cells and resources
         of every component, parts included, and ``own`` without them, the top first; and
-        ``across_units``: what the flat netlist has more of than the components kept apart.
+        ``across_units``: resources of the flat netlist beyond the sum of its components.
     """
     source = f"{top}.v"
     (folder / source).write_text(verilog)
@@ -81,7 +92,7 @@ def synthesise(verilog, top, target, folder, *, units=True, jobs=None, reporter=
         for log, script in scripts.items()
     ]
     version = YOSYS.version(reporter)
-    run_steps(folder, steps, jobs=jobs or os.cpu_count(), report=_stage("synthesis", reporter))
+    run_steps(folder, steps, jobs=jobs or os.cpu_count() or 1, report=_stage("synthesis", reporter))
     (folder / source).unlink()
     if target.packs:
         for name in ["netlist.json", "units.json"][: len(steps)]:
@@ -134,7 +145,16 @@ def _units(target, tree, cells):
     }
 
 
-def place(figures, folder, *, device, speed, seeds, jobs=None, reporter=None):
+def place(
+    figures: dict,
+    folder: Path,
+    *,
+    device: str,
+    speed: int,
+    seeds: Sequence[int],
+    jobs: int | None = None,
+    reporter: Callable | None = None,
+) -> dict:
     """Place and route the netlist in ``folder`` once per seed; adds to ``figures``.
 
     Adds ``device``, ``speed``, ``seeds``; ``packed``: cells by type after packing; ``runs``: clock
@@ -150,10 +170,10 @@ def place(figures, folder, *, device, speed, seeds, jobs=None, reporter=None):
             f"seed-{seed}.log",
         )
         for seed in seeds
-    ]  # fmt: skip
+    ]
     stage = _stage("place and route", reporter)
     _rewrite(folder / "netlist.json", folder / PLACED, open_pins)
-    run_steps(folder, steps, jobs=jobs or os.cpu_count(), report=stage)
+    run_steps(folder, steps, jobs=jobs or os.cpu_count() or 1, report=stage)
     (folder / PLACED).unlink()
     units = [unit["path"] for unit in figures.get("units", ())]
     runs = {seed: load_report(folder / f"seed-{seed}.json", units) for seed in seeds}

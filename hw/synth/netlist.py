@@ -1,8 +1,12 @@
 """Mapped netlists as Yosys writes them in JSON: cells by type, and by component."""
 
+from __future__ import annotations
+
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ecoformer.errors import EcoformerError
 
@@ -30,18 +34,18 @@ class Unit:
     parts: list = field(default_factory=list)
 
     @property
-    def cells(self):
+    def cells(self) -> Counter:
         """Cells by type, parts included."""
         return sum((part.cells for part in self.parts), Counter(self.own))
 
-    def walk(self, depth=0):
+    def walk(self, depth: int = 0) -> Iterator[tuple[int, Unit]]:
         """Yield (depth, unit) of this unit and everything inside, parents first."""
         yield depth, self
         for part in self.parts:
             yield from part.walk(depth + 1)
 
 
-def read_json(path, *keys):
+def read_json(path: Path, *keys: str) -> dict:
     """Object in the JSON file ``path``; raises `EcoformerError` unless it is whole and has keys."""
     try:
         found = json.loads(path.read_text())
@@ -55,7 +59,7 @@ def read_json(path, *keys):
     return found
 
 
-def load_netlist(path, top):
+def load_netlist(path: Path, top: str) -> Unit:
     """The netlist in ``path`` as a `Unit` whose parts are the instances that were kept apart."""
     modules = read_json(path, "modules")["modules"]
     if top not in modules:
@@ -75,6 +79,6 @@ def _unit(modules, name, path):
     return unit
 
 
-def is_library(module):
+def is_library(module: dict) -> bool:
     """Whether a module of a netlist is a cell of the target, not a part of the engine."""
     return any(module["attributes"].get(mark) for mark in ("blackbox", "whitebox", "lib_whitebox"))

@@ -22,11 +22,11 @@ WIDE = 36
 """Data width of a memory whose two ports are one for writing and one for reading."""
 
 
-def pack_registers(module):
+def pack_registers(module: dict) -> Counter:
     """Move registers into the multipliers and memories of one flat module, in place.
 
-    An input register may feed several multipliers: each gets its own, and the one outside goes
-    when nothing else asks for it.
+    An input register may feed several multipliers: each gets its own copy, and the original
+    is removed if it has no other loads.
 
     Parameters
     ----------

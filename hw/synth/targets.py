@@ -1,5 +1,6 @@
 """FPGA families: how Yosys maps to them and what their cells are called."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ecoformer.errors import EcoformerError
@@ -15,7 +16,7 @@ class Target:
     ----------
     name, title : str
     flat, kept : str
-        Yosys command that maps the engine as one, and with its components kept apart.
+        Yosys commands that map the engine flattened, and with its hierarchy kept.
     resources : dict of str to dict
         Number of each resource that a cell takes, by resource and cell type.
     placed : bool
@@ -33,7 +34,7 @@ class Target:
     placed: bool
     packs: bool = False
 
-    def count(self, cells):
+    def count(self, cells: Mapping[str, int]) -> dict[str, int]:
         """Resources that ``cells``, a number per cell type, take."""
         return {
             resource: sum(number * cells.get(cell, 0) for cell, number in share.items())
@@ -94,7 +95,7 @@ TARGETS = {
         },
         placed=False,
     ),
-}  # fmt: skip
+}
 """Block RAM counts pieces of 18 Kbit, of iCE40 4 Kbit."""
 
 DEVICES = ("12k", "25k", "45k", "85k")
@@ -102,8 +103,8 @@ DEVICES = ("12k", "25k", "45k", "85k")
 SPEEDS = (6, 7, 8)
 
 
-def find_target(name):
-    """The target of that name; raises `EcoformerError` if there is none."""
+def find_target(name: str) -> Target:
+    """The target called ``name``; raises `EcoformerError` if there is none."""
     if name not in TARGETS:
         raise EcoformerError(f"target {name!r}: not supported; choose {' or '.join(TARGETS)}")
     return TARGETS[name]

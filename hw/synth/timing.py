@@ -1,6 +1,7 @@
-"""What nextpnr reports of a placed and routed engine: cells, clock frequency, critical path."""
+"""nextpnr's report on a placed and routed engine: cells, clock frequency, critical path."""
 
 import re
+from pathlib import Path
 
 from ecoformer.errors import EcoformerError
 from ecoformer.hw.synth.netlist import read_json
@@ -13,14 +14,14 @@ ANONYMOUS = re.compile(r"(^|\.)(\$\d+|_\d+_).*")
 """Signals that the design gives no name: Amaranth's and Yosys's numbers."""
 
 
-def load_report(path, units):
+def load_report(path: Path, units: list[str]) -> dict:
     """The report in the JSON file ``path``.
 
     Parameters
     ----------
     path : Path
     units : list of str
-        Paths of the components that the path is explained with.
+        Paths of the components in which the critical path is expressed.
 
     Returns
     -------
@@ -42,8 +43,8 @@ def load_report(path, units):
     }
 
 
-def critical_path(steps, units):
-    """A path of nextpnr's in the names of components and signals.
+def critical_path(steps: list[dict], units: list[str]) -> dict:
+    """A path reported by nextpnr, in names of components and signals.
 
     Parameters
     ----------
@@ -65,7 +66,7 @@ def critical_path(steps, units):
         # A net says more than a cell: the cells are named after nets.
         name = step.get("net") or step["to"]["cell"]
         named.append({"kind": step["type"], "delay_ns": round(step["delay"], 3),
-                      **_name(name, units)})  # fmt: skip
+                      **_name(name, units)})
     routing = sum(step["delay"] for step in steps if step["type"] == "routing")
     total = sum(step["delay"] for step in steps)
     source = next((step["net"] for step in steps if "net" in step), steps[0]["from"]["cell"])

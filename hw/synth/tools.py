@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from ecoformer.errors import EcoformerError
 
@@ -22,7 +24,7 @@ FIRST_RUN = "Preparing to run"
 
 @dataclass(frozen=True)
 class Tool:
-    """A program that a Python package brings.
+    """A program that comes in a Python package.
 
     Parameters
     ----------
@@ -35,7 +37,7 @@ class Tool:
     package: str
     command: str
 
-    def argv(self, *arguments):
+    def argv(self, *arguments: object) -> list[str]:
         """Command line that runs the tool in this Python, whatever PATH says.
 
         Raises `EcoformerError` if the package is not installed.
@@ -49,12 +51,13 @@ class Tool:
         program = f"from {script.module} import {script.attr} as run; run()"
         return [sys.executable, "-c", program, *map(str, arguments)]
 
-    def version(self, report=None):
-        """What the tool says of its version; its first run compiles it, which ``report`` shows."""
+    def version(self, report: Callable | None = None) -> str:
+        """The tool's version; its first run compiles it, which is shown with ``report``."""
         process = subprocess.Popen(
             self.argv("--version"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        )
+        assert process.stdout is not None and process.stderr is not None  # both are pipes
         lines = []
         for line in process.stderr:
             lines.append(line.strip())
@@ -80,7 +83,7 @@ class Step:
     tool : Tool
     arguments : tuple of str
     log : str
-        File of everything it says.
+        File that receives its output.
     """
 
     tool: Tool
@@ -91,7 +94,9 @@ class Step:
         return shlex.join([self.tool.command, *map(str, self.arguments)])
 
 
-def run_steps(folder, steps, *, jobs=1, report=None):
+def run_steps(
+    folder: Path, steps: list[Step], *, jobs: int = 1, report: Callable | None = None
+) -> None:
     """Run the steps in ``folder``, ``jobs`` at a time, and wait for all of them.
 
     Parameters
@@ -108,7 +113,8 @@ def run_steps(folder, steps, *, jobs=1, report=None):
     EcoformerError
         A step failed, with its last words; the others are stopped.
     """
-    waiting, running, done = list(steps), {}, 0
+    waiting, done = list(steps), 0
+    running: dict[Step, subprocess.Popen] = {}
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
@@ -135,7 +141,7 @@ def _start(folder, step):
         return subprocess.Popen(
             argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
             start_new_session=True,
-        )  # fmt: skip
+        )
 
 
 def _check(folder, step, status):
@@ -146,8 +152,8 @@ def _check(folder, step, status):
         )
 
 
-def last_words(lines):
-    """The line that says best what went wrong: the last error, or else the last line."""
+def last_words(lines: list[str]) -> str:
+    """The most telling line: the last error, or else the last line."""
     lines = [line.strip() for line in lines if line.strip()]
     errors = [line for line in lines if "ERROR" in line]
     return (errors or lines or ["no message"])[-1][:300]

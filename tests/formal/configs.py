@@ -12,7 +12,7 @@ __all__ = ["FULL_RATE", "NAMES", "PRESETS", "TINY", "named"]
 TINY = Config(
     head_dim=1, value_dim=1, code_bits=1, anchors=1, token_width=4, value_width=4, output_width=4,
     output_fraction=0, max_tokens=2, cycles_per_token=2, parameter_sets=1, bus_bytes=1,
-)  # fmt: skip
+)
 """The smallest engine that still has every mechanism: two beats a token, two tokens, two banks."""
 
 FULL_RATE = replace(TINY, cycles_per_token=1, bus_bytes=2)

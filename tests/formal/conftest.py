@@ -12,7 +12,7 @@ def proof(record_property):
                 component, configuration, "; ".join(verdict.claims), verdict.method,
                 verdict.depth, "ABC", f"{verdict.seconds:.1f}", verdict.proved,
             ],
-        )  # fmt: skip
+        )
         assert verdict.proved, f"{component}, {configuration}: {verdict.trace}"
         assert not verdict.unreached
 

@@ -77,7 +77,7 @@ class Verdict:
     claims : what was to be proved.
     proved : no counterexample exists; where the method is bounded, within ``depth`` cycles.
     unreached : goals that no run reaches, so that an assumption is too strong.
-    method, depth : as they were asked for.
+    method, depth : as requested.
     seconds : of the whole run.
     trace : of the counterexample, the ports cycle by cycle and the claims it breaks.
     """
@@ -217,7 +217,7 @@ class Bench:
         return Verdict(
             claims=tuple(self.claims), proved=not broken, unreached=unreached, method=method,
             depth=depth, seconds=seconds, trace=trace,
-        )  # fmt: skip
+        )
 
     def _solve(self, folder, solvers, timeout, age):
         ports = self._close(age)
@@ -226,18 +226,18 @@ class Bench:
         self._yosys(folder, PREPARE, timeout)
         graph = Graph((folder / "bench.aag").read_text())
         step = graph.named("i", "step")
-        asked = []
+        requested = []
         for name, solve in solvers.items():
             output = graph.named("o", name if name.startswith("goal") else f"bad_{name}")
             if output == 0:  # Yosys has found it constant; the solvers answer nothing then
                 (folder / f"{name}.status").write_text("snl_UNSAT 0\n")
                 continue
-            asked.append(name)
+            requested.append(name)
             mode = step if name == "step" else step ^ 1
             (folder / f"{name}.aig").write_bytes(graph.query(output, [mode]))
             (folder / f"{name}.abc").write_text(SCRIPT.format(name=name, solve=solve))
         (folder / "gate.il").write_text(GATE)
-        self._yosys(folder, "".join(SOLVE.format(name=name) for name in asked), timeout)
+        self._yosys(folder, "".join(SOLVE.format(name=name) for name in requested), timeout)
         return graph
 
     @staticmethod
@@ -246,7 +246,7 @@ class Bench:
         run = subprocess.run(
             [sys.executable, "-c", RUN, "-q", "-l", "log", "script.ys"],
             cwd=folder, capture_output=True, text=True, timeout=2 * timeout + 120, check=False,
-        )  # fmt: skip
+        )
         if run.returncode:
             log = (folder / "log").read_text()
             raise RuntimeError(f"Yosys failed: {log[-1_000:]}{run.stderr[-1_000:]}")
@@ -279,7 +279,7 @@ class Bench:
         for signal in (
             self._step, self.reset, bad_reset, bad_step, *claims, *self.goals.values(),
             *self.watched,
-        ):  # fmt: skip
+        ):
             ports[signal.name] = (signal, None)
         ports["clk"] = (self._clock, None)
         return ports

@@ -6,8 +6,8 @@ from itertools import product
 import pytest
 from amaranth.hdl import Cat, Signal
 
-from ecoformer.hw.engine.datapath import core_class
-from ecoformer.hw.lib.pipeline import Steps
+from ecoformer.hw.attention.cores import core_class
+from ecoformer.hw.lib.steps import Steps
 from tests.formal.claims import obeys
 from tests.formal.configs import NAMES, TINY, named
 from tests.formal.prover import Bench
@@ -47,7 +47,7 @@ def steps(input_steps, output_steps):
     one = Cat(dut.input_block == 1 << i for i in range(input_steps)).any()
     bench.always("one input block while active", ~dut.active | one)
     bench.always("the output block is that of its step",
-                 ~dut.active | (dut.output_block == 1 << dut.output_step))  # fmt: skip
+                 ~dut.active | (dut.output_block == 1 << dut.output_step))
     bench.always("the row is that of both blocks", ~dut.active | (dut.step == row))
     bench.reach("the last block", dut.done)
     return bench

@@ -5,8 +5,9 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ecoformer.hw.attention.normaliser import Normaliser, _digit
+from ecoformer.hw.attention.normaliser import Normaliser
 from ecoformer.hw.attention.state import StateArray
+from ecoformer.hw.lib.divider import _digit
 from ecoformer.hw.lib.pipeline import delay
 from ecoformer.spec.arithmetic import Arithmetic
 from tests.formal.configs import NAMES, TINY, named
@@ -51,7 +52,7 @@ def accumulation(config, width):
     bench.always("the accumulator is the exact sum", ~begun | (running == total))
     bench.always("the state is the exact sum", ~begun | (dut.row[0] == total))
     bench.always("n tokens add up to at most n·2^(value_width-1)",
-                 (total <= bound) & (total >= -bound))  # fmt: skip
+                 (total <= bound) & (total >= -bound))
     bench.always("at most max_tokens", tokens <= config.max_tokens)
     return bench
 
@@ -101,9 +102,9 @@ def digit(config, divisor_at_least=1):
     taken = Mux(dut.next[0], divisor, 0)
     bench.always("a digit keeps the value", 2 * true + dut.pair[width - 1] - taken == rest)
     bench.always("the remainder stays within the divisor",
-                 (after < divisor) & (after >= -divisor))  # fmt: skip
+                 (after < divisor) & (after >= -divisor))
     bench.always("the digits still to come move up",
-                 dut.next[1:width] == dut.pair[: width - 1])  # fmt: skip
+                 dut.next[1:width] == dut.pair[: width - 1])
     bench.reach("a digit 1", dut.next[0])
     return bench
 
@@ -210,9 +211,9 @@ def quotient(config, half=1):
         (low | (out == -top)) & (high | (out == top - 1)),
     )
     bench.always("the quotient is ⌊(2^(f+1)·num + den) / (2·den)⌋, saturated",
-                 ~(valid & dut.o.valid) | good)  # fmt: skip
+                 ~(valid & dut.o.valid) | good)
     bench.always("guarded where den ≤ 0 or the packet is bad",
-                 ~(valid & dut.o.valid) | (dut.o.payload.guarded == guarded))  # fmt: skip
+                 ~(valid & dut.o.valid) | (dut.o.payload.guarded == guarded))
     bench.reach("a quotient of 3", dut.o.valid & valid & (out == 3))
     return bench
 

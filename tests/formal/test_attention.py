@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from amaranth.hdl import Mux, Signal, signed
 
+from ecoformer.hw.attention.cores import core_class
 from ecoformer.hw.attention.sequences import SequenceQueue
-from ecoformer.hw.engine.datapath import core_class
 from tests.formal.claims import buffers_never_overflow, count, obeys, taken
 from tests.formal.configs import FULL_RATE, TINY
 from tests.formal.prover import Bench
@@ -52,7 +52,7 @@ def test_queue(proof, claim):
     used = count(bench, dut.take & claims, dut.release, "used")
     bench.always("never more sequences than banks", used <= BANKS)
     bench.always("room while a bank is free or the token needs none",
-                 dut.room == (~claims | (used != BANKS)))  # fmt: skip
+                 dut.room == (~claims | (used != BANKS)))
     bench.always("the bank exists", dut.bank < BANKS)
     bench.always("the current bank exists", ~dut.waiting | (dut.current.bank < BANKS))
     bench.reach("every bank is in use", used == BANKS)
@@ -109,7 +109,7 @@ def order(config, spoilt=0):
     mine = dut.blocks.valid & (came == place)
     weight = (1 << config.offset_fraction) + offset + spoilt
     bench.always("the token's own result has its value",
-                 ~mine | (block.numerators[0] == value * weight))  # fmt: skip
+                 ~mine | (block.numerators[0] == value * weight))
     bench.always("and its tag", ~mine | ((block.tag.last == last) & (block.tag.user == user)))
     bench.always("no result before its token", ~dut.blocks.valid | (came < sent))
     bench.reach("a token of the second packet answers", mine & (place == 2) & (value == 3) & ~last)

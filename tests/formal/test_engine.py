@@ -39,7 +39,7 @@ def test_top_streams_are_the_engines(proof):
         "the engine sees s_axis_tvalid": engine.i.valid == dut.s_axis_tvalid,
         "s_axis is ready when the engine is, but in reset":
             dut.s_axis_tready == (engine.i.ready & out_of_reset),
-    }  # fmt: skip
+    }
     for claim, holds in claims.items():
         bench.always(claim, holds)
     proof("Top", "tiny", bench.induction(1))

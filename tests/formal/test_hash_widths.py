@@ -67,7 +67,7 @@ def running(terms, largest, width):
     bound = count * largest
     bench.always("the sum is exact", ~begun | (dut.sum == total))
     bench.always("n terms add up to at most n times the largest",
-                 ~begun | ((total <= bound) & (total >= -bound)))  # fmt: skip
+                 ~begun | ((total <= bound) & (total >= -bound)))
     bench.always("at most as many terms as inputs", count <= terms)
     return bench
 

@@ -26,7 +26,7 @@ def scheduled(dut):
     inside = count(bench, start, taken(dut.o), "inside", width=6)
     bench.always("a token's code is stored a fixed time after it", codes.w_en == travelling[-1])
     bench.always("every token inside is on its way or stored",
-                 inside == sum(travelling) + codes.level)  # fmt: skip
+                 inside == sum(travelling) + codes.level)
     bench.always("the credit counts the tokens inside", bench.inner("inside") == inside)
     bench.always("at most depth tokens are inside", inside <= dut.depth)
     slot = travelling[: dut.config.cycles_per_token]

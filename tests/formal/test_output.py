@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 from amaranth.hdl import Cat, Mux, Signal
 
-from ecoformer.hw.stream.output import Collector, Sender, Words
+from ecoformer.hw.stream.collector import Collector
+from ecoformer.hw.stream.sender import Sender
+from ecoformer.hw.stream.words import Words
 from tests.formal.claims import buffers_never_overflow, count, obeys, offers, taken
 from tests.formal.configs import NAMES, TINY, named
 from tests.formal.prover import Bench

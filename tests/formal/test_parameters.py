@@ -4,7 +4,7 @@ import pytest
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Signal
 
-from ecoformer.hw.parameters.memory import SlotTable
+from ecoformer.hw.parameters.slots import SlotTable
 from tests.formal.prover import Bench
 
 SETS = 2
@@ -35,9 +35,9 @@ def table(fence=True):
         bench.watch(f"{signal.name}_now", signal)
     writable = dut.ready if fence else 1
     bench.always("the slot of a packet in flight is not written",
-                 ~(followed & writable) | (dut.shadow != slot))  # fmt: skip
+                 ~(followed & writable) | (dut.shadow != slot))
     bench.always("a known set's slot exists and is not the shadow",
-                 ~dut.known | ((dut.slot <= SETS) & (dut.slot != dut.shadow)))  # fmt: skip
+                 ~dut.known | ((dut.slot <= SETS) & (dut.slot != dut.shadow)))
     bench.always("the shadow exists", dut.shadow <= SETS)
     flew = Signal()
     m.d.sync += flew.eq(flying != 0)

@@ -6,12 +6,10 @@ from contextlib import nullcontext
 from amaranth import Const
 from amaranth.sim import Simulator
 
-from ecoformer.hw.attention.systolic_array import columns
-
 __all__ = [
     "CLOCK", "get", "idle", "load", "put", "receive", "run_core", "send", "simulate", "ticks",
     "watch",
-]  # fmt: skip
+]
 
 CLOCK = 1e-8
 
@@ -137,11 +135,10 @@ def run_core(dut, tokens, expected, *, rng=None, stall=0.0):
             watch(wrong, dut.launch & ~dut.grant),
             watch(numerators, Const(1), dut.blocks.payload.numerators),
         ],
-    )  # fmt: skip
+    )
     assert not wrong, "launched without grant"
     assert len(launches) == len(expected)
     assert len(blocks) == len(expected) * fold.output_steps
-    lags = [lag for lag, lanes in enumerate(columns(config)) for _ in lanes]
     firsts = []
     for i, (user, last, error, denominator, wanted) in enumerate(expected):
         mine = blocks[i * fold.output_steps : (i + 1) * fold.output_steps]
@@ -155,6 +152,6 @@ def run_core(dut, tokens, expected, *, rng=None, stall=0.0):
         assert all(b.tag.error == error for _, b in mine)
         if not error:
             assert [b.denominator for _, b in mine] == [denominator] * fold.output_steps, i
-            lanes = [numerators[t + lag][1][i] for t, _ in mine for i, lag in enumerate(lags)]
+            lanes = [numerators[t + lag][1][i] for t, _ in mine for i, lag in enumerate(dut.lags)]
             assert lanes[: config.value_dim] == wanted, i
     return dut, [t for t, _ in launches], firsts

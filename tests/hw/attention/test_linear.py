@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ecoformer.golden.integer.dataflows.linear import accumulate, query
-from ecoformer.hw.engine.datapath import core_class
+from ecoformer.hw.attention.cores import core_class
 from ecoformer.sim.stimulus import PATTERNS
 from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.config import Config
@@ -18,7 +18,7 @@ def shape(code_bits, value_dim, k, **others):
     return Config(
         code_bits=code_bits, value_dim=value_dim, cycles_per_token=k, head_dim=1, anchors=1,
         bus_bytes=64, parameter_sets=4, **{"max_tokens": 6, **others},
-    )  # fmt: skip
+    )
 
 
 SHAPES = [
@@ -76,7 +76,7 @@ class Packet:
             payloads.append(
                 {"code": 0, "v": [0] * self.values.shape[1], "offset": 0,
                  "tag": {**tag, "error": 1}}
-            )  # fmt: skip
+            )
         payloads[-1]["tag"]["last"] = 1
         return payloads
 
@@ -180,5 +180,5 @@ def test_extremes(dataflow, sign):
                 offset=offset, user=0, error=False,
             )
             for value in (-128, 127)
-        ]  # fmt: skip
+        ]
         run(config, packets)

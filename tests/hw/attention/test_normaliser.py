@@ -14,7 +14,7 @@ def shape(code_bits, value_dim, k, **others):
     return Config(
         code_bits=code_bits, value_dim=value_dim, cycles_per_token=k, head_dim=1, anchors=1,
         bus_bytes=64, **{"max_tokens": 9, **others},
-    )  # fmt: skip
+    )
 
 
 CONFIGS = [
@@ -42,7 +42,7 @@ def draw(config, rng, count):
         den = rng.choice((
             rng.randint(1, weight), rng.randint(1, min(4, weight)), 1, weight,
             rng.randint(-(weight // 3), 0), 0,
-        ))  # fmt: skip
+        ))
         top = (1 << width - 1) * max(den, 1) >> f  # where the quotient saturates
         numerators = []
         for _ in range(config.state_fold.output_lanes):
@@ -53,7 +53,7 @@ def draw(config, rng, count):
                 rng.randint(-3 * top, 3 * top),
                 (2 * rng.randint(-50, 50) + 1) * den >> f + 1,
                 limit, -limit, 0,
-            ))  # fmt: skip
+            ))
             numerators.append(min(max(num, -limit), limit))
         tag = {"user": i % 8, "last": i % 2, "error": i % 5 == 4}
         blocks.append((numerators, den, i % 3 == 2, tag))
@@ -76,8 +76,8 @@ def test_quotients_equal_the_integer_model(config, seed, gaps):
             ctx.set(dut.i.valid, 1)
             await ctx.tick()
             ctx.set(dut.i.valid, 0)
-            rubbish = {**block, "numerators": [~n for n in numerators], "denominator": ~den}
-            ctx.set(dut.i.payload, rubbish)
+            garbage = {**block, "numerators": [~n for n in numerators], "denominator": ~den}
+            ctx.set(dut.i.payload, garbage)
             await ticks(ctx, dut.interval - 1 + (rng.randint(0, 3) if gaps else 0))
         await ctx.tick().repeat(dut.latency + 1)
 
@@ -101,14 +101,14 @@ def test_quotients_equal_the_integer_model(config, seed, gaps):
     "numerator, denominator, want",
     [(5, 2, 3), (-5, 2, -2), (-3, 2, -1), (1, 2, 1), (-1, 2, 0), (15, 2, 7), (-17, 2, -8),
      (-18, 2, -8), (7, 0, 0), (7, -1, 0)],
-)  # fmt: skip
+)
 def test_halves_round_up(numerator, denominator, want):
     config = shape(1, 1, 1, max_tokens=9, output_width=4, output_fraction=0)
     dut, seen = Normaliser(config), []
 
     async def bench(ctx):
         ctx.set(dut.i.payload, {"numerators": [numerator], "denominator": denominator,
-                                "final": 1, "tag": {"user": 0, "last": 0, "error": 0}})  # fmt: skip
+                                "final": 1, "tag": {"user": 0, "last": 0, "error": 0}})
         ctx.set(dut.i.valid, 1)
         await ctx.tick()
         ctx.set(dut.i.valid, 0)

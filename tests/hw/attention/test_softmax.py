@@ -14,7 +14,7 @@ def shape(head_dim, value_dim, k, **others):
     return Config(
         head_dim=head_dim, value_dim=value_dim, cycles_per_token=k, hash="none",
         dataflow="softmax", bus_bytes=64, parameter_sets=4, **{"max_tokens": 6, **others},
-    )  # fmt: skip
+    )
 
 
 SHAPES = [
@@ -138,8 +138,8 @@ def test_a_scan_walks_once_around(begin):
         await ctx.tick().repeat(3)
 
     simulate(dut, bench, background=[
-        watch(seen, dut.active, dut.address, dut.place, dut.first, dut.last)
-    ])  # fmt: skip
+        watch(seen, dut.active, dut.address, dut.position, dut.first, dut.last)
+    ])
     assert [tuple(step[1:]) for step in seen] == [
         (6 * bank + (begin + i) % 5, i, i == 0, i == 4) for bank in (2, 1) for i in range(5)
     ]

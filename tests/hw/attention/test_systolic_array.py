@@ -56,7 +56,7 @@ def test_columns_have_the_sums_of_their_bank(inputs, outputs, banks, seed):
     dut = SystolicArray(
         inputs=inputs, outputs=outputs, width=WIDTH, value_width=VALUE_WIDTH, banks=banks,
         result_width=WIDTH + inputs.bit_length(), plain_width=WIDTH,
-    )  # fmt: skip
+    )
     rng = random.Random(f"{inputs}-{outputs}-{banks}-{seed}")
     operations = list(draw(rng, inputs, outputs, banks, 150))
     wanted = list(model(operations, inputs, outputs, banks))

@@ -83,7 +83,7 @@ def prove(folder, bits, match=MATCH):
     run = subprocess.run(
         [sys.executable, "-c", RUN, "prove.ys"],
         cwd=folder, capture_output=True, text=True, timeout=600, check=False,
-    )  # fmt: skip
+    )
     proved = "SAT proof finished - no model found: SUCCESS!" in run.stdout
     failed = "SAT proof finished - model found: FAIL!" in run.stdout
     assert proved != failed, run.stdout[-2_000:] + run.stderr[-2_000:]

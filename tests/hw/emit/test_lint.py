@@ -12,12 +12,12 @@ from tests.emitted import emitted
 SMALL = dict(
     head_dim=4, value_dim=3, code_bits=5, anchors=3, max_tokens=8, cycles_per_token=8,
     parameter_sets=2, bus_bytes=4,
-)  # fmt: skip
+)
 ODD = Config(
     head_dim=7, value_dim=5, code_bits=11, anchors=3, max_tokens=37, cycles_per_token=8,
     parameter_sets=5, bus_bytes=3, token_width=5, value_width=7, output_width=11,
     output_fraction=3, offset_fraction=2, state_banks=3,
-)  # fmt: skip
+)
 CONFIGS = {
     **PRESETS,
     "k=1": Config(**SMALL | {"cycles_per_token": 1, "bus_bytes": 16}),
@@ -38,7 +38,7 @@ CONFIGS = {
     "softmax": Config(**SMALL | {"hash": "none", "dataflow": "softmax", "max_tokens": 7}),
     "three engines": Config(**SMALL | {"engines": 3, "bus_bytes": 16}),
     "odd": ODD,
-}  # fmt: skip
+}
 
 
 def lint(folder, text, control):
@@ -49,7 +49,7 @@ def lint(folder, text, control):
         ["verilator", "--lint-only", "-Wall", "engine.vlt", "engine.v"], cwd=folder,
         env={**os.environ, **find_simulator("verilator", folder).env}, capture_output=True,
         text=True,
-    )  # fmt: skip
+    )
     assert bool(reply.returncode) == bool(reply.stderr)
     return reply.stderr
 

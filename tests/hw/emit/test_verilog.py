@@ -17,7 +17,7 @@ from ecoformer.spec.tables import KERNEL_INDEX_BITS, ROOT_INDEX_BITS
 CONFIG = Config(
     head_dim=3, value_dim=2, code_bits=4, anchors=2, max_tokens=6, cycles_per_token=4,
     parameter_sets=5, bus_bytes=4,
-)  # fmt: skip
+)
 DATAFLOWS = ("accumulate", "xnor", "bucketed", "softmax")
 
 
@@ -135,7 +135,7 @@ class TableBesideMemory(wiring.Component):
             looked_up.addr.eq(self.address), self.found.eq(looked_up.data),
             read.addr.eq(self.address), self.read.eq(read.data),
             write.addr.eq(self.address), write.data.eq(self.data), write.en.eq(self.enable),
-        ]  # fmt: skip
+        ]
         return m
 
 

@@ -21,7 +21,7 @@ from tests.hw.bench import simulate, ticks, watch
 CONFIG = Config(
     head_dim=3, value_dim=2, code_bits=4, anchors=2, max_tokens=6, cycles_per_token=4,
     parameter_sets=3, bus_bytes=4, tuser_width=0,
-)  # fmt: skip
+)
 OKAY, SLVERR = 0, 2
 STORED = {"IRQ_ENABLE", "NEXT_SET", "PARAM_ADDRESS"}
 COUNTERS = [name for name, r in REGISTERS.items() if r.access is Access.COUNTER]
@@ -102,7 +102,7 @@ def test_every_address_answers_okay_or_slverr():
     writable = {
         r.offset for r in present
         if r.access in (Access.STORED, Access.FLAGS, Access.STROBE)
-    }  # fmt: skip
+    }
 
     async def bench(ctx):
         ctx.set(dut.shadow_ready, 1)
@@ -273,7 +273,7 @@ def test_strobes_that_are_refused_do_nothing():
             watch(words, dut.write.enable), watch(commits, dut.commit, dut.commit_set),
             watch(resets, dut.soft_reset),
         ],
-    )  # fmt: skip
+    )
     assert not words and [index for _, index in commits] == [0, 1, 2]
 
 

@@ -17,7 +17,7 @@ def shape(head_dim, anchors, code_bits, k, **others):
     return Config(
         head_dim=head_dim, anchors=anchors, code_bits=code_bits, cycles_per_token=k, value_dim=1,
         bus_bytes=64, max_tokens=8, parameter_sets=2, **others,
-    )  # fmt: skip
+    )
 
 
 def shown(config):
@@ -54,7 +54,7 @@ def draw(config, seed, count):
     tokens = np.concatenate([
         PATTERNS[names[i % len(names)]](rng, (1, config.key_elements), config.token_width)
         for i in range(count)
-    ])  # fmt: skip
+    ])
     if config.hash == "codes":
         tokens = np.where(tokens < 0, -1, 1)
     slots = rng.integers(0, image.sets, count).tolist()
@@ -80,11 +80,11 @@ def scalars(dut, image):
         if image.shift is None:
             return
         rng = random.Random(0)
-        asked = [None] * (ParameterMemory.LATENCY - 1)
+        slots_taken = [None] * (ParameterMemory.LATENCY - 1)
         taken = dut.i.valid & dut.i.ready
         async for _, _, strobe, slot in ctx.tick().sample(taken, dut.i.payload.slot):
-            asked.append(slot if strobe else None)
-            now = asked.pop(0)
+            slots_taken.append(slot if strobe else None)
+            now = slots_taken.pop(0)
             ctx.set(dut.shift, rng.randint(0, 31) if now is None else int(image.shift[now]))
 
     return bench
@@ -110,7 +110,7 @@ def test_hash_at_full_rate(config, seed):
             watch(taken, dut.i.valid & dut.i.ready),
             watch(offered, dut.o.valid & dut.o.ready),
         ],
-    )  # fmt: skip
+    )
     start = taken[0][0]
     assert [t for (t,) in taken] == [start + i * config.cycles_per_token for i in range(count)]
     assert [t for (t,) in offered] == [t + dut.latency for (t,) in taken]

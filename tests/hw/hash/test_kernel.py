@@ -72,7 +72,7 @@ def test_kernel_lane(dim, width, seed):
             for port, value in (
                 (dut.dot, dot), (dut.exponent, e), (dut.root, root), (dut.shift, shift),
                 (dut.bias, bias),
-            ):  # fmt: skip
+            ):
                 ctx.set(port, value)
             if t >= late:
                 assert ctx.get(dut.kernel) == cases[t - late][-1], cases[t - late]

@@ -21,7 +21,7 @@ def test_every_event_is_counted_and_seen_at_once(count, width, reads, seed):
         for cycle in range(1000):
             late = cycle >= 700  # at the end, whether one was lost
             if not asking and (late or reads == "always one"
-                               or (reads == "some" and rng.random() < 0.3)):  # fmt: skip
+                               or (reads == "some" and rng.random() < 0.3)):
                 asking = True
                 index = favourite if reads == "always one" else rng.randrange(count)
                 if late:

@@ -24,7 +24,7 @@ def test_matrix_vector(extents, form, element):
              for _ in range(fold.outputs)],
         )
         for _ in range(4)
-    ]  # fmt: skip
+    ]
     seen, last = [], Signal()
 
     async def bench(ctx):
@@ -35,9 +35,9 @@ def test_matrix_vector(extents, form, element):
                     [matrix[o][i] if o in outputs and i in inputs else 0
                      for i in range(inputs.start, inputs.start + fold.input_lanes)]
                     for o in range(outputs.start, outputs.start + fold.output_lanes)
-                ]  # fmt: skip
+                ]
                 lanes = [x[i] if i in inputs else 0 for i in
-                         range(inputs.start, inputs.start + fold.input_lanes)]  # fmt: skip
+                         range(inputs.start, inputs.start + fold.input_lanes)]
                 ctx.set(dut.vector, lanes)
                 ctx.set(dut.matrix, form.encode(rows).reshape(-1).tolist())
                 ctx.set(dut.first, step % fold.input_steps == 0)

@@ -5,7 +5,6 @@ from amaranth import *
 
 from ecoformer.hw.lib.pipeline import (
     LONG_DELAY,
-    Steps,
     adder_tree,
     below,
     delay,
@@ -13,6 +12,7 @@ from ecoformer.hw.lib.pipeline import (
     signed_tree,
     tree_latency,
 )
+from ecoformer.hw.lib.steps import Steps
 from tests.hw.bench import simulate
 
 
@@ -118,7 +118,7 @@ def test_adder_tree_sums_at_full_rate_after_its_latency(count, shape, fanin):
     rng = random.Random(count)
     low, high = (-(1 << shape.width - 1), (1 << shape.width - 1) - 1) if shape.signed else (
         0, (1 << shape.width) - 1,
-    )  # fmt: skip
+    )
     rows = [[low] * count, [high] * count, [0] * count]
     rows += [[rng.randint(low, high) for _ in range(count)] for _ in range(20)]
 
@@ -139,7 +139,7 @@ def test_adder_tree_sums_at_full_rate_after_its_latency(count, shape, fanin):
     "count, fanin, latency",
     [(1, 2, 1), (2, 2, 1), (3, 2, 2), (4, 2, 2), (5, 2, 3), (128, 2, 7),
      (1, 4, 1), (4, 4, 1), (5, 4, 2), (16, 4, 2), (17, 4, 3), (64, 4, 3), (65, 4, 4)],
-)  # fmt: skip
+)
 def test_tree_latency(count, fanin, latency):
     assert tree_latency(count, fanin) == latency
 

@@ -11,7 +11,7 @@ WORD = data.StructLayout({"number": 8, "end": 1, "tag": data.StructLayout({"last
 
 
 def packets(rng, count, words):
-    """Packets of payloads with numbers of their own; of several words a token, if asked for."""
+    """Packets of payloads with numbers of their own; with ``words``, of several words a token."""
     numbers = iter(range(256))
     made = []
     for _ in range(count):
@@ -30,43 +30,43 @@ def numbers(payloads):
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.5], ids=["full-rate", "stalls"])
-@pytest.mark.parametrize("ways", [2, 3, 16])
-def test_packets_are_dealt_in_turn(ways, stall):
-    dut, rng = Splitter(TOKEN, ways), random.Random(ways)
-    sent = packets(rng, 3 * ways + 1, words=False)
+@pytest.mark.parametrize("count", [2, 3, 16])
+def test_packets_go_to_the_outputs_in_turn(count, stall):
+    dut, rng = Splitter(TOKEN, count), random.Random(count)
+    sent = packets(rng, 3 * count + 1, words=False)
     flat, moves = sum(sent, []), []
 
     async def source(ctx):
         await send(ctx, dut.i, flat, rng=rng, stall=stall)
 
-    def sink(way):
-        want = sum(sent[way::ways], [])
+    def sink(index):
+        want = sum(sent[index::count], [])
 
         async def bench(ctx):
-            got = await receive(ctx, dut.o[way], len(want), rng=rng, stall=stall)
+            got = await receive(ctx, dut.o[index], len(want), rng=rng, stall=stall)
             assert [payload.number for payload in got] == numbers(want)
             assert [payload.tag.last for payload in got] == [p["tag"]["last"] for p in want]
 
         return bench
 
     simulate(
-        dut, source, *map(sink, range(ways)), background=[watch(moves, dut.i.valid & dut.i.ready)]
+        dut, source, *map(sink, range(count)), background=[watch(moves, dut.i.valid & dut.i.ready)]
     )
     if not stall:
         assert [t for (t,) in moves] == list(range(len(flat))), "a gap"
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.5], ids=["full-rate", "stalls"])
-@pytest.mark.parametrize("ways", [2, 3, 16])
-def test_answers_come_in_turn(ways, stall):
+@pytest.mark.parametrize("count", [2, 3, 16])
+def test_answers_come_in_turn(count, stall):
     """However early those of another turn are there."""
-    dut, rng = Joiner(WORD, ways), random.Random(ways)
-    sent = packets(rng, 3 * ways + 1, words=True)
+    dut, rng = Joiner(WORD, count), random.Random(count)
+    sent = packets(rng, 3 * count + 1, words=True)
     flat, moves = sum(sent, []), []
 
-    def source(way):
+    def source(index):
         async def bench(ctx):
-            await send(ctx, dut.i[way], sum(sent[way::ways], []), rng=rng, stall=stall)
+            await send(ctx, dut.i[index], sum(sent[index::count], []), rng=rng, stall=stall)
 
         return bench
 
@@ -76,7 +76,7 @@ def test_answers_come_in_turn(ways, stall):
         assert [payload.end for payload in got] == [p["end"] for p in flat]
 
     simulate(
-        dut, *map(source, range(ways)), sink, background=[watch(moves, dut.o.valid & dut.o.ready)]
+        dut, *map(source, range(count)), sink, background=[watch(moves, dut.o.valid & dut.o.ready)]
     )
     if not stall:
         assert [t for (t,) in moves] == list(range(len(flat))), "a gap"

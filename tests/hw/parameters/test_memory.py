@@ -5,7 +5,9 @@ import pytest
 from amaranth import *
 from amaranth.lib import wiring
 
-from ecoformer.hw.parameters.memory import ParameterMemory, SlotTable, WriteDecoder
+from ecoformer.hw.parameters.memory import ParameterMemory
+from ecoformer.hw.parameters.slots import SlotTable
+from ecoformer.hw.parameters.write_port import WriteDecoder
 from ecoformer.spec.memory_map import Region
 from tests.hw.bench import simulate
 
@@ -19,12 +21,12 @@ REGIONS = [
 
 def row_writes(region, row, elements):
     packed = sum((e & (1 << region.lane_bits) - 1) << i * region.lane_bits
-                 for i, e in enumerate(elements))  # fmt: skip
+                 for i, e in enumerate(elements))
     for word in range(region.words):
         yield region.index << 28 | row << 12 | word, packed >> 32 * word & 0xFFFFFFFF
 
 
-class Home(wiring.Component):
+class DecodedMemory(wiring.Component):
     """A memory behind the decoder of an engine that has all of ``REGIONS``."""
 
     def __init__(self, region, slots):
@@ -57,13 +59,13 @@ async def load(ctx, decoder, words, slot):
 @pytest.mark.parametrize("region", REGIONS, ids=lambda region: region.name)
 def test_memory_holds_what_was_written_and_nothing_else(region, seed):
     slots, rng = 3, random.Random(seed)
-    home, limit = Home(region, slots), 1 << region.lane_bits - 1
-    dut, decoder = home.memory, home.decoder
+    pair, limit = DecodedMemory(region, slots), 1 << region.lane_bits - 1
+    dut, decoder = pair.memory, pair.decoder
     held = {
         (slot, row): [rng.choice((-limit, limit - 1, rng.randint(-limit, limit - 1)))
                       for _ in range(region.lanes)]
         for slot in range(slots) for row in range(region.rows)
-    }  # fmt: skip
+    }
     places = list(held)
     rng.shuffle(places)
 
@@ -87,7 +89,7 @@ def test_memory_holds_what_was_written_and_nothing_else(region, seed):
                 (region.index << 28 | region.rows << 12, 0xDEADBEEF),
                 (region.index << 28 | (region.rows + 16) << 12, 0xDEADBEEF),
                 (region.index << 28 | region.words, 0xDEADBEEF),
-            ], slot)  # fmt: skip
+            ], slot)
         await check(ctx)
         ctx.set(decoder.i.enable, 0)
         ctx.set(decoder.i.region, region.index)
@@ -95,7 +97,7 @@ def test_memory_holds_what_was_written_and_nothing_else(region, seed):
         await ctx.tick().repeat(3)
         await check(ctx)
 
-    simulate(home, bench)
+    simulate(pair, bench)
 
 
 class Model:
@@ -132,7 +134,7 @@ def test_a_slot_in_use_is_never_the_shadow(sets, seed):
             for port, value in (
                 (dut.user, user), (dut.begin, begin), (dut.finish, finish),
                 (dut.commit, commit), (dut.commit_set, wanted),
-            ):  # fmt: skip
+            ):
                 ctx.set(port, value)
             ready, shadow = ctx.get(dut.ready), ctx.get(dut.shadow)
             assert ctx.get(dut.busy) == flew
@@ -140,7 +142,7 @@ def test_a_slot_in_use_is_never_the_shadow(sets, seed):
             assert ctx.get(dut.known) == (user in model.slots)
             slot = ctx.get(dut.slot)
             model.check({user: slot} | {i: s for i, s in model.slots.items() if i != user},
-                        shadow, ready)  # fmt: skip
+                        shadow, ready)
             if not model.in_flight:
                 seen["ready again"] += blocked and ready
             blocked = not ready

@@ -3,7 +3,9 @@ import random
 import numpy as np
 import pytest
 
-from ecoformer.hw.stream.output import Collector, Sender, Words
+from ecoformer.hw.stream.collector import Collector
+from ecoformer.hw.stream.sender import Sender
+from ecoformer.hw.stream.words import Words
 from ecoformer.spec.config import Config
 from ecoformer.spec.wire import pack_outputs
 from tests.hw.bench import get, receive, send, simulate, ticks, watch
@@ -13,7 +15,7 @@ def shape(code_bits, value_dim, k, **others):
     return Config(
         code_bits=code_bits, value_dim=value_dim, cycles_per_token=k, head_dim=1, anchors=1,
         max_tokens=4, parameter_sets=4, **{"bus_bytes": 64, **others},
-    )  # fmt: skip
+    )
 
 
 CONFIGS = [
@@ -61,7 +63,7 @@ def draw(config, rng, count):
             {"user": rng.randrange(4), "last": rng.randint(0, 1), "error": int(rng.random() < 0.2)},
         )
         for _ in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def beats_of(config, elements, tag):
@@ -77,7 +79,7 @@ def beats_of(config, elements, tag):
 
 
 def words_of(config, rng, elements, tag):
-    """The words of a result; what is not sent of them is rubbish. Of a bad packet they are 0."""
+    """The words of a result; the part that is not sent is garbage. In a bad packet they are 0."""
     words = Words(config)
     if tag["error"]:
         return [{"elements": [0] * words.elements, "end": 1, "tag": tag}]
@@ -147,7 +149,7 @@ def test_collector(config, seed, stall):
                     schedule[cycle + latency + step * fold.input_steps] = {
                         "elements": padded[first : first + fold.output_lanes],
                         "final": final, "guarded": guards[started], "tag": tag,
-                    }  # fmt: skip
+                    }
                 started += 1
                 next_start = cycle + config.cycles_per_token
             block = schedule.pop(cycle, None)
@@ -184,7 +186,7 @@ def test_collector(config, seed, stall):
             watch(taken, dut.o.valid & dut.o.ready & dut.o.payload.end),
             watch(guarded, dut.guarded),
         ],
-    )  # fmt: skip
+    )
     assert len(guarded) == sum(
         guard and not tag["error"] for guard, (_, tag) in zip(guards, results, strict=True)
     )

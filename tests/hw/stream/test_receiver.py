@@ -18,7 +18,7 @@ def shape(head_dim, value_dim, bus_bytes, **others):
     return Config(
         head_dim=head_dim, value_dim=value_dim, bus_bytes=bus_bytes, cycles_per_token=16,
         code_bits=2, anchors=1, parameter_sets=4, **{"max_tokens": 3, **others},
-    )  # fmt: skip
+    )
 
 
 CONFIGS = {
@@ -57,9 +57,9 @@ def draw(config, rng, kind):
         n += rng.randint(1, 3)
     numbers = np.random.default_rng(rng.randrange(1 << 32))
     x = numbers.integers(-(1 << config.token_width - 1), 1 << config.token_width - 1,
-                         (n, config.head_dim))  # fmt: skip
+                         (n, config.head_dim))
     v = numbers.integers(-(1 << config.value_width - 1), 1 << config.value_width - 1,
-                         (n, config.value_dim))  # fmt: skip
+                         (n, config.value_dim))
     beats = [int.from_bytes(bytes(row), "little") for row in pack_sequence(config, x, v)]
     if "truncated" in kind and config.input_beats > 1:
         beats = beats[: -rng.randint(1, config.input_beats - 1)]
@@ -135,7 +135,7 @@ def run(config, packets, *, rng, stall=0.0, abort=0.0):
             watch(tokens, dut.o.valid & dut.o.ready, dut.o.payload),
             watch(aborts, dut.abort),
         ],
-    )  # fmt: skip
+    )
     starts = np.cumsum([0, *(len(beats) for beats, *_ in packets)]).tolist()
     taken = [cycle for (cycle,) in taken]
     assert [cycle for cycle, _ in begun] == [taken[start] for start in starts[:-1]]
@@ -145,7 +145,7 @@ def run(config, packets, *, rng, stall=0.0, abort=0.0):
             verdict(config, *packet[:2]),
         )
         for packet, start, end in zip(packets, starts, starts[1:], strict=False)
-    ]  # fmt: skip
+    ]
     assert strobes == [(error[0], 1 << error[1]) for _, error in verdicts if error]
     tokens = [token for _, token in tokens]
     for n, ((count, error), (_, user, x, v)) in enumerate(zip(verdicts, packets, strict=True)):
@@ -178,7 +178,7 @@ def test_errors_are_found_on_their_beat_and_the_next_packet_is_exact(name, kind,
         "good": None, "truncated": Error.MISALIGNED, "overlong": Error.TOO_LONG,
         "unknown": Error.UNKNOWN_SET, "overlong and truncated": Error.TOO_LONG,
         "unknown, short": Error.UNKNOWN_SET,
-    }[kind]  # fmt: skip
+    }[kind]
     if config.input_beats > 1 or wanted is not Error.MISALIGNED:
         assert counts[0][1] is None if wanted is None else counts[0][1][1] is wanted
 

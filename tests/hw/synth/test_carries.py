@@ -37,7 +37,7 @@ def cell(kind, parameters, ins, outs, attributes):
         "type": kind, "parameters": parameters, "attributes": attributes,
         "port_directions": {pin: "output" if pin in outs else "input" for pin in nets},
         "connections": nets,
-    }  # fmt: skip
+    }
 
 
 def module(inputs, outputs, **cells):
@@ -109,7 +109,7 @@ def lane(flip=lambda v, s: v ^ s, **attributes):
         **{f"mask{i}": table([a[i], FIRST], masked[i], lambda a, f: a & ~f) for i in (0, 1)},
         **{f"flip{i}": table([v[i], SIGN], flipped[i], flip, **attributes) for i in (0, 1)},
         add=carry(masked, flipped, s, SIGN, 60),
-    )  # fmt: skip
+    )
 
 
 def test_a_lane_takes_a_table_per_bit():
@@ -127,7 +127,7 @@ def crossed(flip=lambda v, s: v ^ s, **attributes):
         mask1=table([a[1], FIRST], 31, lambda a, f: a & ~f),
         flip1=table([v[1], SIGN], 41, flip),
         add=carry((SIGN, 31), (v[0], 41), s, 30, 60, c=("1", "0"), d=("1", "1"), init=(low, ADD)),
-    )  # fmt: skip
+    )
 
 
 def test_a_table_before_a_carry_in_changes_places_with_a_net():
@@ -181,7 +181,7 @@ def test_a_table_moves_into_all_its_carry_cells_or_none():
     full["cells"]["second"] = carry(
         (30, "0"), (80, "1"), (70, 71), "0", None, c=(81, "0"), d=(82, "1"),
         init=("0110100110011010", ADD),
-    )  # fmt: skip
+    )
     full["ports"]["o"]["bits"] += [70, 71]
     assert "mask0" in check(full, **{"tables": 3, "feed-outs": 1})["cells"]
 
@@ -202,7 +202,7 @@ def test_one_digit_of_a_division():
             high=carry("00", "11", (52, None), 60, None, c=("0", "0")),
         ),
         **{"tables": 2, "feed-ins": 1},
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("seed", range(150))

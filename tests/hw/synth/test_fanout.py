@@ -178,7 +178,7 @@ def with_components(module, parts):
         cells[f"a{i}"] = {
             "type": "$scopeinfo", "parameters": {}, "attributes": {}, "port_directions": {},
             "connections": {},
-        }  # fmt: skip
+        }
     tables = [name for name in cells if name.startswith("t")]
     for name in sorted(tables):
         cells[f"a{int(name[1:]) % parts}.{name}"] = cells.pop(name)
@@ -186,7 +186,7 @@ def with_components(module, parts):
     return {
         name: cells[name]["connections"]["A"][0]
         for name in cells if name.startswith("a") and "." in name
-    }  # fmt: skip
+    }
 
 
 def test_in_a_large_design_every_component_has_a_register_of_its_own(monkeypatch):
@@ -203,7 +203,7 @@ def test_in_a_large_design_every_component_has_a_register_of_its_own(monkeypatch
     assert len(nets) == 3 and 11 not in nets  # the original goes on to the next of its chain
     assert all(origin(module, net) == (9, 2) for net in nets)
     drivers = {cell["connections"]["Q"][0]: cell for cell in module["cells"].values()
-               if cell["type"] == "TRELLIS_FF"}  # fmt: skip
+               if cell["type"] == "TRELLIS_FF"}
     before = {drivers[net]["connections"]["DI"][0] for net in nets}
     assert len(before) == 3 and 10 not in before  # and so is what comes before it
     assert module["cells"]["next"]["connections"]["DI"] == [11]
@@ -226,7 +226,7 @@ def test_memories_are_written_by_registers_of_their_own(monkeypatch):
             "type": "TRELLIS_DPR16X4", "parameters": {}, "attributes": {},
             "port_directions": {"DI": "input", "DO": "output"},
             "connections": {"DI": [11], "DO": [net]},
-        }  # fmt: skip
+        }
         module["netnames"][f"word_{i}"] = {"bits": [net], "hide_name": 0, "attributes": {}}
     assert copy_registers(module) == 2
     words = [module["cells"][f"m{i}"]["connections"]["DI"][0] for i in range(3 * WRITE_LIMIT)]

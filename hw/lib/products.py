@@ -1,0 +1,77 @@
+"""Products with an encoded weight, a class for every weight format.
+
+Weights that are 0 or ±2^e take no multiplier: a product is the shifted element, inverted where the
+weight is negative. The +1 of -p = ~p + 1 is returned separately, for an adder's carry in.
+"""
+
+from amaranth import *
+
+__all__ = ["PRODUCTS", "Multiplier", "Product", "Selector", "Shifter"]
+
+
+class Product:
+    """How the elements of a vector are multiplied by encoded weights.
+
+    Attributes
+    ----------
+    operand_time : int
+        Cycles that the operands are delayed before they are multiplied.
+    time : int
+        Cycles that the product is delayed before it is added.
+    """
+
+    operand_time: int
+    time: int
+
+    def of(self, m: Module, element: Value, weight: Value) -> tuple[Value, Value | None]:
+        """Product less a 1, and that 1; None where there is none to add."""
+        raise NotImplementedError
+
+
+class Multiplier(Product):
+    """A multiplier block: it has registers before and behind it, and may lie far from the sum."""
+
+    operand_time = 1
+    time = 2
+
+    def of(self, m: Module, element: Value, weight: Value) -> tuple[Value, Value | None]:
+        return element * weight.as_signed(), None
+
+
+class Selector(Product):
+    """A ternary product: one gate before the first adder."""
+
+    operand_time = 0
+    time = 0
+
+    def of(self, m: Module, element: Value, weight: Value) -> tuple[Value, Value | None]:
+        x, nonzero = _signed(element), Signal()
+        m.d.comb += nonzero.eq(weight[0])
+        return _negated(x.as_unsigned(), nonzero, weight[1])
+
+
+class Shifter(Product):
+    """A product with ±2^e: the element shifted, which takes a cycle."""
+
+    operand_time = 0
+    time = 1
+
+    def of(self, m: Module, element: Value, weight: Value) -> tuple[Value, Value | None]:
+        x, nonzero = _signed(element), Signal()
+        size = weight[:-1]  # e + 1, hence the lowest bit of the shifted element is dropped
+        m.d.comb += nonzero.eq(size.any())
+        return _negated((x << size)[1:], nonzero, weight[-1])
+
+
+def _signed(element):
+    return element if element.shape().signed else Cat(element, C(0, 1)).as_signed()
+
+
+def _negated(product, nonzero, negative):
+    """``nonzero`` is a signal of its own: one gate and not one per bit of the product."""
+    flipped = product ^ negative.replicate(len(product))
+    return Mux(nonzero, flipped, 0).as_signed(), negative & nonzero
+
+
+PRODUCTS = {"int8": Multiplier(), "pow2": Shifter(), "ternary": Selector()}
+"""By the name of the weight format."""
