@@ -20,7 +20,8 @@ from ecoformer.cli.export import export
 from ecoformer.cli.generate import generate
 from ecoformer.cli.train import train
 from ecoformer.errors import EcoformerError
-from ecoformer.spec.config import Config, read_table
+from ecoformer.spec.config import Config
+from ecoformer.spec.config_file import read_table
 
 __all__ = ["command", "demo"]
 

@@ -15,7 +15,7 @@ from ecoformer.cli.common import (
     show_table,
     write_json,
 )
-from ecoformer.spec.config import read_table
+from ecoformer.spec.config_file import read_table
 
 __all__ = ["command", "train"]
 

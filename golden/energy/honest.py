@@ -11,17 +11,10 @@ from functools import lru_cache
 from ecoformer.golden.energy.operations import Operation
 from ecoformer.golden.energy.prices import DRAM, adder, multiplier, sram
 from ecoformer.golden.energy.shapes import Attention, Convolution, Elementwise, Linear, Norm
-from ecoformer.spec.arithmetic import (
-    BIAS_WIDTH,
-    KERNEL_INDEX_BITS,
-    KERNEL_WIDTH,
-    ROOT_FRACTION,
-    ROOT_INDEX_BITS,
-    Arithmetic,
-    signed_width,
-)
+from ecoformer.spec.arithmetic import BIAS_WIDTH, Arithmetic, signed_width
 from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import THRESHOLD_SLOT
+from ecoformer.spec.tables import KERNEL_INDEX_BITS, KERNEL_WIDTH, ROOT_FRACTION, ROOT_INDEX_BITS
 
 __all__ = ["DEFAULT_REUSE", "Honest"]
 

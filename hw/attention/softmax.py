@@ -19,8 +19,9 @@ from ecoformer.hw.attention.sequences import Sequence, SequenceQueue
 from ecoformer.hw.lib.pipeline import adder_tree, delay, register, tree_latency
 from ecoformer.hw.lib.table import Table
 from ecoformer.hw.stream.payloads import key_shape
-from ecoformer.spec.arithmetic import KERNEL_INDEX_BITS, KERNEL_WIDTH, Arithmetic, exponential_table
+from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.config import Config
+from ecoformer.spec.tables import KERNEL_INDEX_BITS, KERNEL_WIDTH, exponential_table
 
 __all__ = ["Scan", "SoftmaxCore"]
 

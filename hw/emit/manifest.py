@@ -7,7 +7,7 @@ from ecoformer import __version__
 from ecoformer.hw.engine.top import Top
 from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.config import Config
-from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.units import units
 
 __all__ = ["manifest"]
@@ -55,7 +55,7 @@ def manifest(config: Config, name: str = "ecoformer_engine") -> dict:
                 "lanes": region.lanes,
                 "lane_bits": region.lane_bits,
             }
-            for region in Layout(config).regions.values()
+            for region in MemoryMap(config).regions.values()
         ],
         "units": {unit: asdict(what) for unit, what in units(config).items()},
         "set_switch_cycles": SET_SWITCH_CYCLES,

@@ -18,7 +18,7 @@ from ecoformer.hw.stream.payloads import Key, Token, TokenStream, core_scalars
 from ecoformer.hw.stream.vectors import connect_vectors
 from ecoformer.hw.stream.words import Result, Words
 from ecoformer.spec.config import Config
-from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.units import units
 
 __all__ = ["Datapath", "datapath_ports"]
@@ -59,7 +59,7 @@ class Datapath(wiring.Component):
     def __init__(self, config: Config):
         self.config = config
         slots = config.parameter_sets + 1
-        self.scalars = ParameterMemory(Layout(config).regions["scalars"], slots)
+        self.scalars = ParameterMemory(MemoryMap(config).regions["scalars"], slots)
         self.hashing = hash_unit(config, slots)
         self.core = core_class(config)(config, self.hashing.depth + WAITING)
         self.normaliser = Normaliser(config, self.core.lags)
@@ -126,7 +126,7 @@ class Datapath(wiring.Component):
         c, token = self.config, self.i.payload
         scalars, hashing, core = self.scalars, self.hashing, self.core
         start = Signal()
-        parameters = dict(zip(Layout(c).scalars, scalars.elements, strict=True))
+        parameters = dict(zip(MemoryMap(c).scalars, scalars.elements, strict=True))
         m.d.comb += [
             *(value.eq(token[name]) for name, value in fields(hashing.i.payload)),
             hashing.i.valid.eq(self.i.valid),

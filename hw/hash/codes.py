@@ -17,7 +17,7 @@ class CodeInput(HashUnit):
 
     @classmethod
     def fits(cls, config: Config) -> bool:
-        return not config.is_hashed
+        return config.hash in ("codes", "none")
 
     def pipeline(self, m: Module, start: Value) -> tuple[Value, Value]:
         """The code itself, delayed like the token's scalar parameters."""

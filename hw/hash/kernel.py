@@ -6,19 +6,17 @@ from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.lib.table import Table
-from ecoformer.spec.arithmetic import (
-    BIAS_WIDTH,
+from ecoformer.spec.arithmetic import BIAS_WIDTH, SHIFT_WIDTH, Arithmetic
+from ecoformer.spec.config import Config
+from ecoformer.spec.tables import (
     DOT_FRACTION,
     KERNEL_INDEX_BITS,
     KERNEL_WIDTH,
     ROOT_FRACTION,
     ROOT_INDEX_BITS,
-    SHIFT_WIDTH,
-    Arithmetic,
     exponential_table,
     reciprocal_root_table,
 )
-from ecoformer.spec.config import Config
 
 __all__ = ["KernelLane", "RootUnit"]
 

@@ -16,7 +16,7 @@ from ecoformer.hw.parameters.memory import ParameterMemory
 from ecoformer.hw.parameters.write_port import ParameterWrite
 from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.config import Config
-from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.memory_map import MemoryMap
 
 __all__ = ["Projection", "SerialProjection"]
 
@@ -130,7 +130,7 @@ class Projection(wiring.Component):
     def _part(self, m, index, first, vector, step, output_step, slot):
         """Bits of one group of rows."""
         rows, product = self.parts[index], self.products[index]
-        regions, lanes = Layout(self.config).regions, self.fold.input_lanes
+        regions, lanes = MemoryMap(self.config).regions, self.fold.input_lanes
         matrix, threshold = (
             ParameterMemory(regions[name], self.slots, range(rows.start * n, rows.stop * n))
             for name, n in (("projection", lanes), ("threshold", 1))

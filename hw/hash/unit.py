@@ -13,7 +13,7 @@ from ecoformer.hw.stream.payloads import Busy, key_shape
 from ecoformer.hw.stream.vectors import VectorStream, whole_vectors
 from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.config import Config
-from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.units import hash_units
 
 __all__ = ["WAITING", "HashUnit"]
@@ -55,7 +55,7 @@ class HashUnit(wiring.Component):
         self.config = config
         self.slots = slots
         self.bits = Arithmetic(config)
-        self.layout = Layout(config)
+        self.layout = MemoryMap(config)
         x = {"x": key_shape(config)}
         token = data.StructLayout({**whole_vectors(config, x), "slot": ceil_log2(slots)})
         super().__init__(

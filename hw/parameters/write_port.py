@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.hw.lib.pipeline import below, delays
-from ecoformer.spec.memory_map import REGIONS, WORD_BITS, Layout
+from ecoformer.spec.memory_map import REGIONS, WORD_BITS, MemoryMap
 
 __all__ = ["ParameterWord", "ParameterWrite", "WriteDecoder"]
 
@@ -62,7 +62,7 @@ class WriteDecoder(wiring.Component):
 
     Parameters
     ----------
-    layout : ecoformer.spec.memory_map.Layout
+    layout : ecoformer.spec.memory_map.MemoryMap
     slots : int
     hops : int
         Additional cycles of latency.
@@ -75,7 +75,7 @@ class WriteDecoder(wiring.Component):
         Words for regions and rows that do not exist are dropped.
     """
 
-    def __init__(self, layout: Layout, slots: int, hops: int = 0):
+    def __init__(self, layout: MemoryMap, slots: int, hops: int = 0):
         self.layout = layout
         self.hops = hops
         super().__init__(
