@@ -163,8 +163,9 @@ def find_datapaths(dut: Handle, config: Config) -> list[Handle]:
     if engine is None:
         return []
     datapath = engine.datapath
-    workers = [getattr(datapath, f"worker_{i}", None) for i in range(config.engines)]
-    return [datapath] if None in workers else [worker.datapath for worker in workers]
+    if not hasattr(datapath, "worker_0"):
+        return [datapath]
+    return [getattr(datapath, f"worker_{i}").datapath for i in range(config.engines)]
 
 
 async def stream(
