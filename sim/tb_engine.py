@@ -162,9 +162,10 @@ def find_datapaths(dut: Handle, config: Config) -> list[Handle]:
     engine = getattr(dut, "engine", None)
     if engine is None:
         return []
-    if config.engines == 1:
-        return [engine.datapath]
-    return [engine.datapath[f"worker_{i}"].datapath for i in range(config.engines)]
+    datapath = engine.datapath
+    if not hasattr(datapath, "worker_0"):
+        return [datapath]
+    return [getattr(datapath, f"worker_{i}").datapath for i in range(config.engines)]
 
 
 async def stream(

@@ -9,6 +9,8 @@ The dot products trail the norm by ``RbfHash.dot_lag`` cycles, so that they reac
 together with its root, without a buffer.
 """
 
+from typing import cast
+
 from amaranth import *
 from amaranth.lib import data
 from amaranth.lib.wiring import connect, flipped
@@ -24,6 +26,7 @@ from ecoformer.hw.lib.steps import Steps
 from ecoformer.hw.parameters.memory import ParameterMemory
 from ecoformer.spec.arithmetic import SHIFT_WIDTH
 from ecoformer.spec.config import Config
+from ecoformer.spec.families.rbf import KernelHash
 from ecoformer.spec.tables import KERNEL_WIDTH
 
 __all__ = ["RbfHash", "SerialRbfHash"]
@@ -43,6 +46,7 @@ class RbfHash(HashUnit):
 
     def __init__(self, config: Config, slots: int):
         super().__init__(config, slots)
+        self.family = cast(KernelHash, config.family)
         dot = config.dot_fold
         # Block, operand, square, sum, norm.
         self.norm_latency = 3 + tree_latency(dot.input_lanes) + 1
@@ -63,7 +67,7 @@ class RbfHash(HashUnit):
 
     @property
     def pipeline_latency(self) -> int:
-        family, dot = self.config.family, self.config.dot_fold
+        family, dot = self.family, self.config.dot_fold
         dots = dot.steps + self.dot_lag + self.dots.latency
         kernel = family.kernel_block_steps + ParameterMemory.LATENCY + KernelLane.LATENCY + 1
         return dots + kernel + self.projection.latency
@@ -148,7 +152,7 @@ class RbfHash(HashUnit):
 
     def _kernel_stage(self, m, dots_done, root, exponent, shift, slot):
         """κ of the anchors, a few per cycle, passed to the projection."""
-        family, fold = self.config.family, self.config.dot_fold
+        family, fold = self.family, self.config.dot_fold
         lanes, block_steps = family.kernel_lanes, family.kernel_block_steps
         bias = self.memory(m, "bias")
         m.submodules.kernel_steps = steps = Steps(block_steps, 1)
@@ -204,7 +208,7 @@ class RbfHash(HashUnit):
             Signal(KERNEL_WIDTH, name=f"collected_{j}", reset_less=True)
             for j in range(self.config.anchors)
         )
-        for anchor, (row, lane) in enumerate(self.config.family.kernel_slots):
+        for anchor, (row, lane) in enumerate(self.family.kernel_slots):
             with m.If(valid & (position == row)):
                 m.d.sync += collected[anchor].eq(kernels[lane])
         m.d.comb += self.projection.vector.eq(Cat(*collected))

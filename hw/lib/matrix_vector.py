@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.lib.pipeline import adder_tree, delay, signed_tree, tree_latency
 from ecoformer.hw.lib.products import PRODUCTS
+from ecoformer.spec.choices import Weights
 from ecoformer.spec.weights import WEIGHT_FORMATS, WeightFormat
 
 __all__ = ["MatrixVector"]
@@ -44,7 +45,7 @@ class MatrixVector(wiring.Component):
         output_lanes: int,
         element: ShapeLike,
         result_width: int,
-        weights: WeightFormat = WEIGHT_FORMATS["int8"],
+        weights: WeightFormat = WEIGHT_FORMATS[Weights.INT8],
     ):
         self.input_lanes = input_lanes
         self.output_lanes = output_lanes

@@ -1,5 +1,7 @@
 """Constant tables in block RAM."""
 
+from collections.abc import Sequence
+
 from amaranth import *
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
@@ -14,7 +16,7 @@ class Table(wiring.Component):
 
     Parameters
     ----------
-    values : list of int
+    values : sequence of int
         A power of two of values.
     width : int
 
@@ -27,7 +29,7 @@ class Table(wiring.Component):
 
     LATENCY = 2
 
-    def __init__(self, values: list[int], width: int):
+    def __init__(self, values: Sequence[int], width: int):
         self.values = values
         super().__init__({"index": In(range(len(values))), "value": Out(width)})
 
