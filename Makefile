@@ -110,4 +110,4 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) $(OUT) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OUT) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
