@@ -13,7 +13,7 @@ LINKS := build/types/ecoformer
 .PHONY: help demo check test test-full lint types digests prove system-packages clean \
 	bench bench-throughput bench-faults bench-accuracy bench-attention bench-bucketed \
 	bench-energy bench-fashion bench-generate bench-ksh bench-lanes bench-minilm \
-	bench-reactions bench-softmax bench-synth
+	bench-reactions bench-softmax bench-synth results-status
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 24
@@ -27,7 +27,7 @@ check: lint types  ## lint, types and the fast tests: before every commit
 test: lint types system-packages  ## lint, types and all tests but the heaviest: before a merge
 	$(BIN)/pytest -n $(WORKERS)
 
-test-full: $(VENV)/installed system-packages  ## every test, and the tested matrix -> docs/results.md
+test-full: $(VENV)/installed system-packages  ## every test, and the tested matrix
 	$(BIN)/pytest -n $(WORKERS) -m "not prove"
 	$(BIN)/python -m benchmarks.matrix
 
@@ -40,58 +40,63 @@ types: $(VENV)/installed
 	@ln -s $(addprefix $(CURDIR)/,$(wildcard ecoformer/*) golden hw sim) $(LINKS)
 	$(BIN)/mypy
 
-digests: $(VENV)/installed  ## Verilog, manifest, registers and vectors of 99 engines, as recorded?
+digests: $(VENV)/installed  ## Verilog, manifest, registers and bits of every watched engine, as recorded?
 	$(BIN)/python -m tests.digests -n $(WORKERS)
 
-prove: $(VENV)/installed  ## every formal proof -> docs/results.md
+prove: $(VENV)/installed  ## every formal proof
 	$(BIN)/python -m benchmarks.proofs -n $(WORKERS)
 
-bench: $(VENV)/installed system-packages  ## simulation speed -> docs/results.md
+bench: $(VENV)/installed system-packages  ## simulation speed
 	$(BIN)/python -m benchmarks.simulation_speed
 
-bench-throughput: $(VENV)/installed  ## cycles per token against the best schedule -> docs/results.md
+bench-throughput: $(VENV)/installed  ## cycles per token against the best schedule
 	$(BIN)/python -m benchmarks.throughput
 
-bench-generate: $(VENV)/installed  ## time and size of 'generate', up to the largest engines -> docs/results.md
+bench-generate: $(VENV)/installed  ## time and size of 'generate', up to the largest engines
 	$(BIN)/python -m benchmarks.generation
 
-bench-lanes: $(VENV)/installed  ## cells and clock frequency of accumulate lanes -> docs/results.md
+bench-lanes: $(VENV)/installed  ## cells and clock frequency of accumulate lanes
 	$(BIN)/python -m benchmarks.lanes
 
-bench-bucketed: $(VENV)/installed  ## cells and energy of tables against signed sums -> docs/results.md
+bench-bucketed: $(VENV)/installed  ## cells and energy of tables against signed sums
 	$(BIN)/python -m benchmarks.bucketed
 
-bench-softmax: $(VENV)/installed  ## cycles against softmax attention, and its loss in integers
+bench-softmax: $(VENV)/installed  ## cycles against softmax attention
 	$(BIN)/python -m benchmarks.softmax
 
-bench-accuracy: $(VENV)/installed  ## accuracy over several seeds -> docs/results.md
+bench-accuracy: $(VENV)/installed  ## accuracy over several seeds
 	$(BIN)/python -m benchmarks.accuracy
 
-bench-fashion: $(VENV)/installed  ## Fashion-MNIST, five seeds, two hash families -> docs/results.md; hours
+bench-fashion: $(VENV)/installed  ## Fashion-MNIST, five seeds, two hash families, softmax in integers; hours
 	$(BIN)/python -m benchmarks.accuracy fashion fashion-adders \
 	  --seeds 5 --seed 0 --output build/fashion
+	$(BIN)/python -m benchmarks.integer_softmax
 
-bench-attention: $(VENV)/installed  ## time and memory beside softmax attention on the CPU -> docs/results.md
+bench-attention: $(VENV)/installed  ## time and memory beside softmax attention on the CPU
 	$(BIN)/python -m benchmarks.linear_attention
 
-bench-energy: $(VENV)/installed  ## operations and energy of six networks -> docs/results.md
+bench-energy: $(VENV)/installed  ## operations and energy of six networks
 	$(BIN)/python -m benchmarks.energy
 
-bench-ksh: $(VENV)/installed  ## hash learning against plain loops -> docs/results.md
+bench-ksh: $(VENV)/installed  ## hash learning against plain loops
 	$(BIN)/python -m benchmarks.ksh_speed
 
-bench-minilm: $(VENV)/installed  ## a pretrained sentence encoder, converted -> docs/results.md; an hour
+bench-minilm: $(VENV)/installed  ## a pretrained sentence encoder, converted; an hour
 	$(BIN)/python -m benchmarks.minilm
 
-bench-reactions: $(VENV)/installed  ## a pretrained model of reactions, converted -> docs/results.md; an hour
+bench-reactions: $(VENV)/installed  ## a pretrained model of reactions, converted; an hour
 	$(BIN)/python -m pip install -q -c constraints.txt rdkit
 	$(BIN)/python -m benchmarks.reactions
 
-bench-synth: $(VENV)/installed  ## cells and clock frequency of the presets -> docs/results.md; hours
+bench-synth: $(VENV)/installed  ## cells and clock frequency of the presets; hours
 	$(BIN)/python -m benchmarks.synthesis
 
-bench-faults: $(VENV)/installed  ## random fault scripts on the wire -> docs/results.md
+bench-faults: $(VENV)/installed  ## random fault scripts on the wire
 	$(BIN)/python -m benchmarks.fault_scripts --scripts $(SCRIPTS)
+
+# Every bench target writes its sections of docs/results; MARK=1 marks there what is stale.
+results-status: $(VENV)/installed  ## which sections of docs/results are fresh and which are stale
+	$(BIN)/python -m benchmarks.status --check $(if $(MARK),--mark)
 
 # Without Icarus the tests that need it are skipped, and say so.
 system-packages:
