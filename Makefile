@@ -40,7 +40,7 @@ types: $(VENV)/installed
 	@ln -s $(addprefix $(CURDIR)/,$(wildcard ecoformer/*) golden hw sim) $(LINKS)
 	$(BIN)/mypy
 
-digests: $(VENV)/installed  ## Verilog, manifest, registers and bits of every watched engine, as recorded?
+digests: $(VENV)/installed  ## Verilog, manifest, registers and vectors of 99 engines, as recorded?
 	$(BIN)/python -m tests.digests -n $(WORKERS)
 
 prove: $(VENV)/installed  ## every formal proof
@@ -61,13 +61,13 @@ bench-lanes: $(VENV)/installed  ## cells and clock frequency of accumulate lanes
 bench-bucketed: $(VENV)/installed  ## cells and energy of tables against signed sums
 	$(BIN)/python -m benchmarks.bucketed
 
-bench-softmax: $(VENV)/installed  ## cycles against softmax attention
+bench-softmax: $(VENV)/installed  ## cycles against softmax attention, and its loss in integers
 	$(BIN)/python -m benchmarks.softmax
 
 bench-accuracy: $(VENV)/installed  ## accuracy over several seeds
 	$(BIN)/python -m benchmarks.accuracy
 
-bench-fashion: $(VENV)/installed  ## Fashion-MNIST, five seeds, two hash families, softmax in integers; hours
+bench-fashion: $(VENV)/installed  ## Fashion-MNIST, five seeds, two hash families; hours
 	$(BIN)/python -m benchmarks.accuracy fashion fashion-adders \
 	  --seeds 5 --seed 0 --output build/fashion
 	$(BIN)/python -m benchmarks.integer_softmax
@@ -95,7 +95,7 @@ bench-faults: $(VENV)/installed  ## random fault scripts on the wire
 	$(BIN)/python -m benchmarks.fault_scripts --scripts $(SCRIPTS)
 
 # Every bench target writes its sections of docs/results; MARK=1 marks there what is stale.
-results-status: $(VENV)/installed  ## which sections of docs/results are fresh and which are stale
+results-status: $(VENV)/installed  ## which sections of docs/results are fresh, and which are stale
 	$(BIN)/python -m benchmarks.status --check $(if $(MARK),--mark)
 
 # Without Icarus the tests that need it are skipped, and say so.
@@ -115,4 +115,4 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) $(OUT) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OUT) build *.egg-info .pytest_cache .ruff_cache .hypothesis
