@@ -7,6 +7,8 @@ CONFIG ?= demo
 OUT ?= demo
 WORKERS ?= 2
 SCRIPTS ?= 1000
+# Neighbours stay in one worker, so that what a module's tests share is made once.
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
 FAST := not slow and not full and not prove
 LINKS := build/types/ecoformer
 
@@ -22,13 +24,13 @@ demo: $(VENV)/installed  ## train, generate, simulate and verify on real images 
 	$(BIN)/ecoformer demo -c $(CONFIG) -o $(OUT)
 
 check: lint types  ## lint, types and the fast tests: before every commit
-	$(BIN)/pytest -n $(WORKERS) -m "$(FAST)"
+	$(PYTEST) -m "$(FAST)"
 
 test: lint types system-packages  ## lint, types and all tests but the heaviest: before a merge
-	$(BIN)/pytest -n $(WORKERS)
+	$(PYTEST)
 
 test-full: $(VENV)/installed system-packages  ## every test, and the tested matrix
-	$(BIN)/pytest -n $(WORKERS) -m "not prove"
+	$(PYTEST) -m "not prove"
 	$(BIN)/python -m benchmarks.matrix
 
 lint: $(VENV)/installed

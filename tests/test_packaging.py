@@ -90,7 +90,7 @@ def test_an_extra_holds_what_its_code_imports(extra):
 
 def test_dev_holds_what_tests_and_benchmarks_import():
     installed = packages([*PROJECT["dependencies"], "ecoformer[dev]"])
-    assert third_party("tests", "benchmarks").keys() <= installed | BROUGHT_ALONG
+    assert third_party("tests", "benchmarks", "examples").keys() <= installed | BROUGHT_ALONG
 
 
 @pytest.fixture(scope="module")

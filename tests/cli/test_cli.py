@@ -291,15 +291,6 @@ assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()
     assert f"Example: ecoformer {verb}" in run.stdout
 
 
-def test_generate_and_verify_need_no_torch(inputs):
-    code = (
-        "import sys; sys.modules['torch'] = None\n"
-        "import ecoformer.cli.generate, ecoformer.cli.verify, ecoformer.sim.simulate\n"
-        "import ecoformer.sim.verify, ecoformer.sim.testbench, ecoformer.sim.stimulus\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 @pytest.mark.parametrize(
     "missing, verb, remedy",
     [

@@ -76,6 +76,7 @@ def config(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_command_converts_measures_and_writes(model_folder, sentences, config, tmp_path):
     pytest.importorskip("matplotlib")
     out = tmp_path / "out"

@@ -65,6 +65,7 @@ def config(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_demo_runs_from_images_to_verified_hardware(config, tmp_path):
     out = tmp_path / "out"
     reply = ecoformer("demo", "-c", config, "-o", out, "--images", 50)

@@ -31,6 +31,7 @@ def gradients(model, batch):
 
 
 @pytest.mark.filterwarnings("ignore")  # of the compiler about itself
+@pytest.mark.slow
 def test_compiled_attention_is_the_same(pieces):
     model, batches = pieces
     cores = cores_of(model)
