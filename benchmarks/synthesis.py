@@ -15,6 +15,7 @@ from ecoformer.errors import EcoformerError
 from ecoformer.hw.emit.verilog import emit
 from ecoformer.hw.synth.flow import place, synthesise
 from ecoformer.hw.synth.targets import TARGETS
+from ecoformer.progress import show_progress
 from ecoformer.spec.config import Config
 
 ROOT = Path(__file__).parents[1]
@@ -69,28 +70,21 @@ def measure(preset, target, folder, seeds, jobs):
         if all(known.get(key) == value for key, value in asked.items()):
             return known
     folder.mkdir(parents=True, exist_ok=True)
-    figures = synthesise(verilog, TOP, TARGETS[target], folder, jobs=jobs, reporter=_tell(preset))
-    if seeds:
-        try:
-            place(
-                figures, folder, device=DEVICE, speed=SPEED, seeds=seeds, jobs=jobs,
-                reporter=_tell(preset),
-            )  # fmt: skip
-        except EcoformerError as error:  # a preset may be too large for the device
-            figures.update(device=DEVICE, speed=SPEED, seeds=seeds, refused=str(error))
+    with show_progress() as progress:
+        progress.line(f"{preset}, {target}")
+        figures = synthesise(
+            verilog, TOP, TARGETS[target], folder, jobs=jobs, progress=progress
+        )
+        if seeds:
+            try:
+                place(
+                    figures, folder, device=DEVICE, speed=SPEED, seeds=seeds, jobs=jobs,
+                    progress=progress,
+                )
+            except EcoformerError as error:  # a preset may be too large for the device
+                figures.update(device=DEVICE, speed=SPEED, seeds=seeds, refused=str(error))
     record.write_text(json.dumps(figures, indent=2) + "\n")
     return figures
-
-
-def _tell(preset):
-    seen = set()
-
-    def report(*stage):
-        if stage not in seen:
-            seen.add(stage)
-            print(f"{preset}: {stage[0]}, {stage[1]} of {stage[2]}", flush=True)
-
-    return report
 
 
 def _row(preset, figures):

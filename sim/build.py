@@ -20,6 +20,7 @@ import cocotb
 
 from ecoformer.errors import EcoformerError
 from ecoformer.hw.emit.lint import waivers
+from ecoformer.progress import SILENT
 from ecoformer.sim.compiled import HARNESS, PROBE, compile_commands
 from ecoformer.sim.toolchain import Simulator, find_simulator
 
@@ -49,7 +50,7 @@ class Build:
     waves: str | None
 
 
-def build(verilog, build_dir, *, simulator="verilator", waves=None, reporter=None):
+def build(verilog, build_dir, *, simulator="verilator", waves=None, progress=SILENT):
     """Compile ``verilog``, or return the build of the same text made before.
 
     Safe to call from several processes at once: one compiles, the others wait for it.
@@ -64,8 +65,8 @@ def build(verilog, build_dir, *, simulator="verilator", waves=None, reporter=Non
         One of `sim.toolchain.SIMULATORS`.
     waves : str
         ``fst`` or ``vcd``; builds with waves are slower.
-    reporter : callable
-        Called as ``reporter(stage, done, total)`` before and after compilation.
+    progress : Progress
+        Stage ``build``.
 
     Raises
     ------
@@ -89,11 +90,9 @@ def build(verilog, build_dir, *, simulator="verilator", waves=None, reporter=Non
     done = Build(build_dir / f"{simulator}-{key}", top, found, waves)
     with _lock(build_dir / f"{simulator}-{key}.lock"):
         if not done.folder.is_dir():
-            if reporter:
-                reporter("build", 0, 1)
+            progress.update("build", 0, 1)
             _compile(text, done, runtime)
-            if reporter:
-                reporter("build", 1, 1)
+            progress.update("build", 1, 1)
     return done
 
 

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from ecoformer.errors import EcoformerError
+from ecoformer.progress import SILENT
 from ecoformer.sim.simulate import simulate
 from ecoformer.sim.verify import compare
 
@@ -28,7 +29,7 @@ MODULE = re.compile(r"^module\s+(\S+?)\s*(?:#|\().*?^endmodule\s*?$", re.MULTILI
 
 def verify_mapped(
     config, image, workload, netlist, target, *, build_dir, stall=0.0, seed=0,
-    simulator="icarus", reporter=None,
+    simulator="icarus", progress=SILENT,
 ):  # fmt: skip
     """Stream ``workload`` through a mapped netlist and compare with the integer model.
 
@@ -41,7 +42,7 @@ def verify_mapped(
     target : str
         A key of :data:`hw.synth.targets.TARGETS`.
     build_dir : Path
-    stall, seed, simulator, reporter
+    stall, seed, simulator, progress
         As for `sim.simulate.simulate`. Icarus knows X, which is what an uninitialised or colliding
         memory gives.
 
@@ -51,7 +52,7 @@ def verify_mapped(
     """
     run = simulate(
         config, simulation_text(netlist, target), image, workload, stall=stall, seed=seed,
-        simulator=simulator, trace=False, build_dir=build_dir, reporter=reporter,
+        simulator=simulator, trace=False, build_dir=build_dir, progress=progress,
     )  # fmt: skip
     return run, compare(config, image, workload, run)
 

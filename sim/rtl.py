@@ -5,6 +5,7 @@ import time
 import numpy as np
 
 from ecoformer.errors import EcoformerError
+from ecoformer.progress import SILENT
 from ecoformer.sim.build import build
 from ecoformer.sim.compiled import CompiledEngine, State
 from ecoformer.sim.job import TAIL_CYCLES, Job
@@ -46,8 +47,8 @@ class Rtl:
         Every set of it is loaded.
     build_dir : Path
         Folder in which builds are kept.
-    reporter : callable
-        Called as ``reporter(stage, done, total)``; stages are ``build`` and ``simulate``.
+    progress : Progress
+        Stages ``build`` and ``simulate``.
 
     Members
     -------
@@ -57,14 +58,14 @@ class Rtl:
         The hardware.
     """
 
-    def __init__(self, config, verilog, image, build_dir, *, reporter=None):
+    def __init__(self, config, verilog, image, build_dir, *, progress=SILENT):
         try:
             image.check(config)
         except ValueError as error:
             raise EcoformerError(f"simulation: {error}; use matching files") from error
-        self.config, self.image, self.reporter = config, image, reporter
+        self.config, self.image, self.progress = config, image, progress
         self.run = None
-        self._built = build(verilog, build_dir, simulator="compiled", reporter=reporter)
+        self._built = build(verilog, build_dir, simulator="compiled", progress=progress)
         self.engine = CompiledEngine(self._built.folder)
         self._ready = False
 
@@ -197,9 +198,8 @@ class Rtl:
         state = State.RUNNING
         while state is State.RUNNING:
             state = self.engine.advance(CHUNK_CYCLES, begun=begun)
-            if self.reporter:
-                done = self.engine.received // self.config.output_beats
-                self.reporter("simulate", min(total, done), total)
+            done = self.engine.received // self.config.output_beats
+            self.progress.update("simulate", min(total, done), total)
         return state
 
     def _program(self, image):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ecoformer.errors import EcoformerError
+from ecoformer.progress import SILENT
 from ecoformer.sim.build import build, last_words, start_step
 from ecoformer.sim.job import Job, check_job
 from ecoformer.sim.rtl import Rtl
@@ -24,7 +25,7 @@ POLL_SECONDS = 0.02
 
 def simulate(
     config, verilog, image, workload, *, stall=0.0, seed=0, simulator="verilator", waves=None,
-    faults=None, updates=None, trace=True, build_dir, reporter=None,
+    faults=None, updates=None, trace=True, build_dir, progress=SILENT,
 ):  # fmt: skip
     """Stream ``workload`` through the engine described by ``verilog``.
 
@@ -53,8 +54,8 @@ def simulate(
         Record the code of every token; ``compiled`` never does.
     build_dir : Path
         Folder in which builds are kept from call to call.
-    reporter : callable
-        Called as ``reporter(stage, done, total)``; stages are ``build`` and ``simulate``.
+    progress : Progress
+        Stages ``build`` and ``simulate``.
 
     Returns
     -------
@@ -70,11 +71,11 @@ def simulate(
     _check_updates(config, image, workload, updates)
     waves = _wave_file(waves, simulator)
     if simulator == "compiled":
-        with contextlib.closing(Rtl(config, verilog, image, build_dir, reporter=reporter)) as rtl:
+        with contextlib.closing(Rtl(config, verilog, image, build_dir, progress=progress)) as rtl:
             return rtl.stream(workload, stall=stall, seed=seed, faults=faults, updates=updates)
     job = Job.pack(config, image, workload, stall=stall, faults=faults)
     built = build(
-        verilog, build_dir, simulator=simulator, reporter=reporter,
+        verilog, build_dir, simulator=simulator, progress=progress,
         waves=waves.suffix[1:] if waves else None,
     )  # fmt: skip
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=Path(build_dir).resolve()))
@@ -86,7 +87,7 @@ def simulate(
     (folder / "settings.json").write_text(json.dumps(settings))
     start = time.monotonic()
     process = start_bench(folder, built, "ecoformer.sim.tb_engine", waves=waves is not None)
-    _wait(process, folder, _progress(config, workload, reporter))
+    _wait(process, folder, _reader(config, workload, progress))
     result = _read_result(folder, config)
     seconds = time.monotonic() - start
     if waves:
@@ -162,15 +163,13 @@ def _wait(process, folder, report):
             process.wait()
 
 
-def _progress(config, workload, reporter):
+def _reader(config, workload, progress):
     total = int(workload.lengths.sum())
-    if reporter is None:
-        return lambda path: None
 
     def report(path):
         with contextlib.suppress(OSError, ValueError, IndexError):
             beats = int(path.read_text().split()[0])
-            reporter("simulate", min(total, beats // config.output_beats), total)
+            progress.update("simulate", min(total, beats // config.output_beats), total)
 
     return report
 

@@ -1,17 +1,15 @@
-"""What the verbs share: options, tables, progress, and output that is whole or absent."""
+"""What the verbs share: options, tables, and output that is whole or absent."""
 
 import contextlib
 import os
 import shutil
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ecoformer import files
@@ -22,12 +20,9 @@ from ecoformer.spec.workload import Workload
 
 __all__ = [
     "ConfigOption", "Design", "DesignArgument", "JsonOption", "OtherSeedOption", "RestartOption",
-    "SeedOption", "SimulatorOption", "StallOption", "WorkloadOption", "import_room", "progress",
+    "SeedOption", "SimulatorOption", "StallOption", "WorkloadOption", "import_room",
     "refuse_foreign", "show_table", "staged", "write_json",
 ]  # fmt: skip
-
-LOG_SECONDS = 5
-"""Seconds between two progress lines where there is no terminal; more where a stage is long."""
 
 ConfigOption = Annotated[
     Path,
@@ -170,38 +165,6 @@ def show_table(title, rows):
     for name, value in rows:
         table.add_row(str(name), f"{value:,}" if isinstance(value, int) else str(value))
     Console().print(table)
-
-
-@contextlib.contextmanager
-def progress():
-    """Yield a ``reporter(stage, done, total)``: a bar on a terminal, plain lines in a log."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _line_reporter(console)
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bars:
-        tasks = {}
-
-        def report(stage, done, total):
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        yield report
-
-
-def _line_reporter(console):
-    first, last = {}, {}
-
-    def report(stage, done, total):
-        now = time.monotonic()
-        elapsed = now - first.setdefault(stage, now)
-        if stage not in last or now - last[stage] > max(LOG_SECONDS, elapsed / 10):
-            last[stage] = now
-            console.print(f"{stage}: {done} of {total}" + (f", {elapsed:.0f} s" if elapsed else ""))
-
-    return report
 
 
 def _umask():

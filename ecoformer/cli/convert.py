@@ -13,12 +13,12 @@ from ecoformer.cli.common import (
     OtherSeedOption,
     RestartOption,
     import_room,
-    progress,
     refuse_foreign,
     show_table,
     write_json,
 )
 from ecoformer.cli.quality import quality_panels, show_quality
+from ecoformer.progress import show_progress
 from ecoformer.spec.config import Config, read_table
 
 __all__ = ["command", "convert"]
@@ -107,9 +107,9 @@ def convert(
     if not resume:
         for path in (output / "checkpoints").rglob("*.pt"):
             path.unlink()
-    with progress() as told:
+    with show_progress() as progress:
         figures = conversion.run_conversion(
-            model, batches, attention, config, output, engine, told, device
+            model, batches, attention, config, output, engine, progress, device
         )
     if report:
         panels = quality_panels(figures["quality"], figures.get("code_disagreement"))

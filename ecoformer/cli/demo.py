@@ -12,7 +12,6 @@ from ecoformer.cli.common import (
     ConfigOption,
     Design,
     import_room,
-    progress,
     show_table,
     write_json,
 )
@@ -20,6 +19,7 @@ from ecoformer.cli.export import export
 from ecoformer.cli.generate import generate
 from ecoformer.cli.train import train
 from ecoformer.errors import EcoformerError
+from ecoformer.progress import show_progress
 from ecoformer.spec.config import Config, read_table
 
 __all__ = ["command", "demo"]
@@ -132,13 +132,11 @@ def _rtl_in_network(config_path, design, model_path, count, build_dir):
         config, model, image, deployment.IntegerEngine(config, image), part
     )
     total = len(part) * model.config.heads * model.config.depth
-    with progress() as reporter:
+    with show_progress() as progress:
         engine = _Cycles(
             import_room("ecoformer.sim.rtl").Rtl(config, design.verilog, image, build_dir)
         )
-        checked = evaluation.CheckedEngine(
-            config, image, engine, lambda done: reporter("sequences on the RTL", done, total)
-        )
+        checked = evaluation.CheckedEngine(config, image, engine, total, progress)
         predicted = evaluation.predict_hosted(config, model, image, checked, part)
     return {
         "images": len(part),
@@ -159,10 +157,10 @@ def _bench(design, build_dir):
     simulate = import_room("ecoformer.sim.simulate").simulate
     compare = import_room("ecoformer.sim.verify").compare
     workload = design.workload()
-    with progress() as reporter:
+    with show_progress() as progress:
         run = simulate(
             design.config, design.verilog, design.image, workload,
-            stall=STALL, build_dir=build_dir, reporter=reporter,
+            stall=STALL, build_dir=build_dir, progress=progress,
         )  # fmt: skip
     return compare(design.config, design.image, workload, run).as_dict()
 

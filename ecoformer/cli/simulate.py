@@ -15,10 +15,10 @@ from ecoformer.cli.common import (
     StallOption,
     WorkloadOption,
     import_room,
-    progress,
     show_table,
     write_json,
 )
+from ecoformer.progress import show_progress
 
 __all__ = ["command"]
 
@@ -46,12 +46,12 @@ def command(
     """
     simulate = import_room("ecoformer.sim.simulate").simulate
     design = Design.load(directory)
-    with progress() as reporter:
+    with show_progress() as progress:
         run = simulate(
             design.config, design.verilog, design.image, design.workload(workload),
             stall=stall, seed=seed, simulator=simulator, build_dir=design.build_dir,
             waves=design.folder / f"waves.{waves}" if waves else None,
-            trace=False, reporter=reporter,
+            trace=False, progress=progress,
         )  # fmt: skip
     figures = run.summary()
     write_json(json_file, figures)

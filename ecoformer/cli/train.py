@@ -15,6 +15,7 @@ from ecoformer.cli.common import (
     show_table,
     write_json,
 )
+from ecoformer.progress import show_progress
 from ecoformer.spec.config import read_table
 
 __all__ = ["command", "train"]
@@ -71,7 +72,7 @@ def train(config_path, output, *, seed=None, resume=True, start=None, control=Tr
     training = read_table(config_path, "training", training_room.TrainingConfig)
     if seed is not None:
         training = replace(training, seed=seed)
-    reporter = import_room("ecoformer.golden.learn.reporting", "learn").default_reporter()
     if start is not None:
         start = network_room.load_model(start)
-    return training_room.train(network, training, output, reporter, resume, start, control)
+    with show_progress() as progress:
+        return training_room.train(network, training, output, progress, resume, start, control)

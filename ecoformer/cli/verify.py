@@ -14,10 +14,10 @@ from ecoformer.cli.common import (
     StallOption,
     WorkloadOption,
     import_room,
-    progress,
     show_table,
     write_json,
 )
+from ecoformer.progress import show_progress
 from ecoformer.spec.workload import Workload
 
 __all__ = ["command"]
@@ -75,10 +75,10 @@ def command(
 def _verify(design, workload, simulator, stall, seed):
     simulate = import_room("ecoformer.sim.simulate").simulate
     compare = import_room("ecoformer.sim.verify").compare
-    with progress() as reporter:
+    with show_progress() as progress:
         run = simulate(
             design.config, design.verilog, design.image, workload, stall=stall, seed=seed,
-            simulator=simulator, build_dir=design.build_dir, reporter=reporter,
+            simulator=simulator, build_dir=design.build_dir, progress=progress,
         )  # fmt: skip
     return run, compare(design.config, design.image, workload, run)
 

@@ -29,11 +29,13 @@ from ecoformer.golden.learn.distill import (
     start_hashes,
 )
 from ecoformer.golden.networks.vit import read_checked, state_digest, torch_bytes
+from ecoformer.progress import SILENT
 
 __all__ = [
-    "convert", "enough_batches", "refine", "run_model", "save_converted", "load_converted",
-    "readout", "embedding", "everything", "hidden_states", "states_and_embedding", "READOUTS",
-]  # fmt: skip
+    "convert", "replace_attention", "learn_layers", "enough_batches", "refine", "run_model",
+    "save_converted", "load_converted", "readout", "embedding", "everything", "hidden_states",
+    "states_and_embedding", "READOUTS",
+]
 
 
 FEWEST = 4
@@ -42,8 +44,10 @@ ENOUGH = 0.01
 """Share of its held-out loss that a layer must lose with twice the data for it to be worth it."""
 
 
-def convert(model, config, calibration, learning=None, seed=0, reporter=None, folder=None):
-    """A copy of ``model`` with EcoFormer attention in the place of every softmax attention.
+def convert(model, config, calibration, learning=None, seed=0, progress=SILENT, folder=None):
+    """A copy of ``model`` with EcoFormer attention in place of every softmax attention.
+
+    :func:`replace_attention`, then :func:`learn_layers`.
 
     Parameters
     ----------
@@ -58,11 +62,9 @@ def convert(model, config, calibration, learning=None, seed=0, reporter=None, fo
         Hyper-parameters; the defaults when None.
     seed : int
         The same seed gives the same hashes.
-    reporter : callable or None
-        Called as ``reporter(site, layer, layers, history)`` after every layer, with the held-out
-        losses of its descent.
+    progress : Progress
     folder : Path or None
-        Where a checkpoint is kept, ``layers.pt``; a second call with the same arguments goes on
+        Where a checkpoint is kept, ``layers.pt``; a second call with the same arguments resumes
         from it.
 
     Returns
@@ -78,30 +80,24 @@ def convert(model, config, calibration, learning=None, seed=0, reporter=None, fo
         checkpoint that is damaged or of other arguments.
     """
     learning = learning or Distilling()
-    checkpoint = _checkpoint(
-        folder, "layers", model, calibration, learning, seed, {"attention": asdict(config)}
-    )
     _split(model, learning, calibration)  # refused now, not after minutes
-    converted, sites, cores = _replaced(model, config, calibration[0], seed)
-    generator = torch.Generator().manual_seed(seed)
-
-    def run():
-        for batch in calibration:
-            run_model(converted, batch)
-
-    targets = [exact_outputs(core, calls) for core, calls in zip(cores, record(cores, run))]
-    names = [f"{type(model).__name__}, {site.path}" for site in sites]
-
-    def learned(number, history):
-        if reporter is not None:
-            reporter(sites[number], number, len(sites), history)
-
-    distil_layers(cores, run, targets, learning, generator, names, learned, checkpoint)
+    converted = replace_attention(model, config, calibration[0], seed)
+    learn_layers(converted, calibration, learning, seed, progress, folder)
     return converted
 
 
-def _replaced(model, config, batch, seed):
-    """(copy, sites, cores): attention replaced with random hashes, but computing softmax still."""
+def replace_attention(model, config, batch, seed=0):
+    """A copy of ``model`` with EcoFormer attention in place of every softmax attention.
+
+    Its hashes are random, and ``exact`` is set: until a layer has learned, it computes softmax.
+
+    Parameters
+    ----------
+    model, config, seed
+        As in :func:`convert`.
+    batch : dict, tuple or other
+        One batch, to find the attention with.
+    """
     model = deepcopy(model).eval()
     sites = find_sites(model, lambda: run_model(model, batch))
     with torch.random.fork_rng(devices=[]):
@@ -109,10 +105,36 @@ def _replaced(model, config, batch, seed):
         cores = fill_sites(model, sites, config)
     for core in cores:
         core.exact = True
-    return model, sites, cores
+    return model
 
 
-def enough_batches(model, config, calibration, held_out, learning=None, seed=0, reporter=None):
+def learn_layers(model, calibration, learning, seed=0, progress=SILENT, folder=None):
+    """Learn the hashes of a network of :func:`replace_attention`, in place, layer by layer.
+
+    Parameters
+    ----------
+    model, calibration, learning, seed, progress, folder
+        As in :func:`convert`.
+
+    Returns
+    -------
+    list of list of float
+        Held-out losses of every layer, in the order of use.
+    """
+    checkpoint = _checkpoint(folder, "layers", model, calibration, learning, seed, {})
+    cores = cores_of(model)
+    generator = torch.Generator().manual_seed(seed)
+
+    def run():
+        for batch in calibration:
+            run_model(model, batch)
+
+    targets = [exact_outputs(core, calls) for core, calls in zip(cores, record(cores, run))]
+    names = [f"{type(model).__name__}, {site.path}" for site in filled_sites(model)]
+    return distil_layers(cores, run, targets, learning, generator, names, progress, checkpoint)
+
+
+def enough_batches(model, config, calibration, held_out, learning=None, seed=0, progress=SILENT):
     """How many batches of ``calibration`` are enough to learn hashes layer by layer.
 
     The attention in the middle of the network learns from 4, 8, 16, … batches until twice as many
@@ -124,8 +146,8 @@ def enough_batches(model, config, calibration, held_out, learning=None, seed=0, 
         As in :func:`convert`.
     calibration, held_out : list
         Batches, at least two and at least one.
-    reporter : callable or None
-        Called as ``reporter(batches, most)``.
+    progress : Progress
+        Stage ``calibration batches``.
 
     Returns
     -------
@@ -134,9 +156,9 @@ def enough_batches(model, config, calibration, held_out, learning=None, seed=0, 
     """
     learning = learning or Distilling()
     _split(model, learning, calibration)
-    model, sites, cores = _replaced(model, config, calibration[0], seed)
-    place = len(sites) // 2
-    core = cores[place]
+    model = replace_attention(model, config, calibration[0], seed)
+    middle = len(cores_of(model)) // 2
+    core, site = cores_of(model)[middle], filled_sites(model)[middle]
 
     def seen(batches):
         (calls,) = record([core], lambda: [run_model(model, batch) for batch in batches])
@@ -146,8 +168,7 @@ def enough_batches(model, config, calibration, held_out, learning=None, seed=0, 
     tried = []
     count = min(FEWEST, len(calibration))
     while True:
-        if reporter is not None:
-            reporter(count, len(calibration))
+        progress.update("calibration batches", count, len(calibration))
         calls, targets = seen(calibration[:count])
         generator = torch.Generator().manual_seed(seed)
         try:
@@ -156,7 +177,7 @@ def enough_batches(model, config, calibration, held_out, learning=None, seed=0, 
             distil_layer(core, calls, targets, learning, generator)
             tried.append((count, layer_loss(core, *judged, learning)))
         except (ValueError, FloatingPointError) as error:
-            raise EcoformerError(f"{type(model).__name__}, {sites[place].path}: {error}") from error
+            raise EcoformerError(f"{type(model).__name__}, {site.path}: {error}") from error
         core.exact = True
         if len(tried) > 1 and tried[-1][1] > (1 - ENOUGH) * tried[-2][1]:
             return tried[-2][0], tried
@@ -166,7 +187,7 @@ def enough_batches(model, config, calibration, held_out, learning=None, seed=0, 
 
 
 def refine(
-    model, calibration, learning, read=None, seed=0, parameters=None, reporter=None, folder=None,
+    model, calibration, learning, read=None, seed=0, parameters=None, progress=SILENT, folder=None,
     original=None,
 ):  # fmt: skip
     """Train a converted network, without labels, to answer what the original answers.
@@ -189,8 +210,8 @@ def refine(
     parameters : list or None
         What is trained: Parameters, or groups of them with an ``lr`` of their own; every hash and
         offset when None, no other weight.
-    reporter : callable or None
-        Called as ``reporter(step, steps, held_out_loss)``.
+    progress : Progress
+        Stage ``all hashes together``, or ``all weights`` where parameters are given.
     folder : Path or None
         Where a checkpoint is kept, ``together.pt``; a second call with the same arguments goes on
         from it.
@@ -217,6 +238,7 @@ def refine(
     }
     checkpoint = _checkpoint(folder, "together", model, calibration, learning, seed, more)
     cores = cores_of(model)
+    stage = "all hashes together" if parameters is None else "all weights"
     if parameters is None:
         parameters = [p for core in cores for p in core.parameters()]
     if original is None:
@@ -250,7 +272,7 @@ def refine(
         with quick:
             return descend(
                 groups, loss, train, held_out, learning,
-                torch.Generator().manual_seed(seed), after_step, reporter, checkpoint,
+                torch.Generator().manual_seed(seed), after_step, progress, stage, checkpoint,
             )  # fmt: skip
     except FloatingPointError as error:
         raise EcoformerError(f"{type(model).__name__}: {error}") from error

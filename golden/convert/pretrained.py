@@ -16,10 +16,11 @@ from ecoformer.errors import EcoformerError, first_line
 from ecoformer.golden.attention import cores_of, record
 from ecoformer.golden.convert.convert import (
     READOUTS,
-    convert,
     enough_batches,
     everything,
+    learn_layers,
     refine,
+    replace_attention,
     run_model,
     save_converted,
 )
@@ -28,6 +29,7 @@ from ecoformer.golden.learn.distill import OBJECTIVES, Distilling
 from ecoformer.golden.quality.measure import assess
 from ecoformer.golden.quantize.calibration import calibrate, check_attention, code_disagreement
 from ecoformer.golden.quantize.inference import HostedAttention, IntegerEngine, hosted
+from ecoformer.progress import SILENT
 from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = ["ConversionConfig", "check_device", "load_pretrained", "read_batches", "run_conversion"]
@@ -197,7 +199,7 @@ def read_batches(path, folder, config):
 
 
 def run_conversion(
-    model, batches, attention, config, folder, engine=None, told=None, device="cpu"
+    model, batches, attention, config, folder, engine=None, progress=SILENT, device="cpu"
 ):
     """Convert ``model``, write ``converted.pt``, and measure it on held-out batches.
 
@@ -213,8 +215,7 @@ def run_conversion(
     engine : ecoformer.config.Config or None
         Also write the parameter image for this engine, ``parameters.safetensors``, and measure
         the network with its attention in integers.
-    told : callable or None
-        ``told(stage, done, total)``.
+    progress : Progress
     device : str
         Where all hashes together, and all weights, are trained.
 
@@ -229,7 +230,6 @@ def run_conversion(
     EcoformerError
         The attention cannot be replaced or does not fit the engine, or the learning failed.
     """
-    told = told or (lambda stage, done, total: None)
     checkpoints = Path(folder) / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
     sites = find_sites(model, lambda: run_model(model, batches[0]))
@@ -243,15 +243,6 @@ def run_conversion(
     with torch.no_grad():
         wanted = [read(run_model(model, batch), batch) for batch in held_out]
 
-    layers = {}
-
-    def layer_learned(site, number, count, history):
-        layers[site.path] = history
-        told("layers learned", number + 1, count)
-
-    def stage(name):
-        return lambda step, steps, loss: told(name, step, steps)
-
     def agreement():
         return _agreement(converted, held_out, wanted, read)
 
@@ -259,11 +250,12 @@ def run_conversion(
     if not count:
         count, tried = enough_batches(
             model, attention, train, held_out[:SEEN_BATCHES], config.layerwise, config.seed,
-            lambda number, most: told("batches to learn layers from", number, most),
-        )  # fmt: skip
+            progress,
+        )
     stages = {}
-    converted = convert(
-        model, attention, batches[:count], config.layerwise, config.seed, layer_learned, checkpoints
+    converted = replace_attention(model, attention, batches[0], config.seed)
+    layers = learn_layers(
+        converted, batches[:count], config.layerwise, config.seed, progress, checkpoints
     )
     stages["layer by layer"] = agreement()
     together = tuning = []
@@ -277,7 +269,7 @@ def run_conversion(
 
     if config.steps:
         together = refined(
-            config.together, read, reporter=stage("all hashes together"), folder=checkpoints
+            config.together, read, progress=progress, folder=checkpoints
         )
         stages["all hashes together"] = agreement()
     if config.tune_steps:
@@ -285,7 +277,7 @@ def run_conversion(
         tuning = refined(
             config.tuning, READOUTS[config.tune_readout],
             parameters=everything(converted, config.tune_hash_lr, config.tune_lr),
-            reporter=stage("all weights"), folder=tuned,
+            progress=progress, folder=tuned,
         )  # fmt: skip
         stages["all weights"] = agreement()
     save_converted(converted, Path(folder) / "converted.pt")
@@ -298,7 +290,7 @@ def run_conversion(
         "conversion": asdict(config),
         "batches": {"train": len(train), "held_out": len(held_out), "layers": count},
         "batches_tried": [{"batches": number, "loss": loss} for number, loss in tried],
-        "losses": {"layers": layers, "together": together, "tuning": tuning},
+        "losses": {"layers": _by_site(sites, layers), "together": together, "tuning": tuning},
         "agreement": stages,
         "offsets": [core.offset.tolist() for core in cores],
         "quality": [head.as_dict() for head in assess(cores, seen)],
@@ -348,6 +340,12 @@ def _agreement(model, batches, wanted, read):
 @torch.no_grad()
 def _tape(model, cores, batches):
     return record(cores, lambda: [run_model(model, batch) for batch in batches])
+
+
+def _by_site(sites, losses):
+    """Losses of every layer under its module's path; uses of one module after the first count."""
+    names = [site.path if not site.turn else f"{site.path}, use {site.turn + 1}" for site in sites]
+    return dict(zip(names, losses, strict=True))
 
 
 def _longest(batches):

@@ -13,6 +13,7 @@ import torch
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import record, softmax_attention
 from ecoformer.golden.hashing import KernelHash, check_tokens
+from ecoformer.progress import SILENT
 from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = [
@@ -111,7 +112,7 @@ def _check_anchors(anchors, tokens):
 
 
 def distil_layers(
-    cores, run, targets, config, generator, names, reporter=None, checkpoint=None
+    cores, run, targets, config, generator, names, progress=SILENT, checkpoint=None
 ):
     """Learn the hashes of one layer after the other, each on what those before it now produce.
 
@@ -128,8 +129,8 @@ def distil_layers(
     generator : torch.Generator
     names : list of str
         What each layer is called in an error.
-    reporter : callable or None
-        Called as ``reporter(number, history)`` after every layer.
+    progress : Progress
+        Stage ``layers``, and a line per layer.
     checkpoint : golden.learn.checkpoint.Checkpoint or None
         Written after every layer; layers that it holds are not learned again.
 
@@ -150,8 +151,7 @@ def distil_layers(
         for number, values in enumerate(state["cores"]):
             cores[number].load_state_dict(values)
             cores[number].exact = False
-            if reporter is not None:
-                reporter(number, histories[number])
+    progress.update("layers", len(histories), len(cores))
     for number, core in list(enumerate(cores))[len(histories) :]:
         (calls,) = record([core], run)
         try:
@@ -166,8 +166,8 @@ def distil_layers(
         if checkpoint is not None:
             done = [core.state_dict() for core in cores[: number + 1]]
             checkpoint.save(histories=histories, cores=done, generator=generator.get_state())
-        if reporter is not None:
-            reporter(number, histories[-1])
+        progress.line(f"{names[number]}: held-out error {min(histories[-1]):.4f}")
+        progress.update("layers", number + 1, len(cores))
     return histories
 
 
@@ -217,8 +217,8 @@ def _loss(core, config):
 
 
 def descend(
-    parameters, loss, train, held_out, config, generator, after_step=None, reporter=None,
-    checkpoint=None,
+    parameters, loss, train, held_out, config, generator, after_step=None, progress=SILENT,
+    stage="", checkpoint=None,
 ):  # fmt: skip
     """Minimise a loss by Adam and keep the step at which the held-out part was best.
 
@@ -238,8 +238,10 @@ def descend(
         Chooses the items.
     after_step : callable or None
         Called after every step.
-    reporter : callable or None
-        Called as ``reporter(step, steps, held_out_loss)`` at every evaluation.
+    progress : Progress
+        Updated at every step, with a line per evaluation.
+    stage : str
+        Name of the descent there.
     checkpoint : golden.learn.checkpoint.Checkpoint or None
         Written at every evaluation; an interrupted descent goes on from there.
 
@@ -296,8 +298,10 @@ def descend(
                         step=step + 1, order=order, history=history,
                         generator=generator.get_state(), lowest=best.lowest, kept=best.kept, **now,
                     )  # fmt: skip
-                if reporter is not None:
-                    reporter(step + 1, config.steps, history[-1])
+                progress.line(
+                    f"{stage}: step {step + 1}/{config.steps}, held-out error {history[-1]:.4f}"
+                )
+            progress.update(stage, step + 1, config.steps)
         best.restore()
     finally:
         for p, required in zip(parameters, before):

@@ -31,8 +31,8 @@ class Fitter:
         What checkpoints must have been made with.
     folder : Path
         Where checkpoints are.
-    reporter : Reporter
-        Told of every step and epoch; several runs may call it at the same time.
+    progress : Progress
+        A stage per run, updated at every step, and a line per epoch.
 
     Members
     -------
@@ -40,12 +40,12 @@ class Fitter:
         When set, every run raises :class:`Stopped` at its next step.
     """
 
-    def __init__(self, data, training, settings, folder, reporter):
+    def __init__(self, data, training, settings, folder, progress):
         self.data = data
         self.training = training
         self.settings = settings
         self.folder = folder
-        self.reporter = reporter
+        self.progress = progress
         self.stop = Event()
 
     def fit(self, name, model, epochs, lr, *, stream, before_epoch=None):
@@ -54,7 +54,7 @@ class Fitter:
         Parameters
         ----------
         name : str
-            What the run is called in reports, and its checkpoint file.
+            Stage of the run, and name of its checkpoint file.
         model : VisionTransformer
             Its starting point; the checkpoint, if there is one, replaces it.
         epochs : int
@@ -79,8 +79,7 @@ class Fitter:
         optimizer = self._optimizer(model, lr)
         checkpoint = Checkpoint(self.folder / f"{name.replace(' ', '-')}.pt", self.settings)
         history = self._restore(checkpoint, model, optimizer)
-        self.reporter.phase(name, epochs)
-        self.reporter.advance(name, len(history))
+        self.progress.update(name, len(history), epochs)
         for epoch in range(len(history), epochs):
             started = time.perf_counter()
             if before_epoch is not None:
@@ -92,11 +91,10 @@ class Fitter:
             checkpoint.save(
                 model=model.state_dict(), optimizer=optimizer.state_dict(), history=history
             )
-            self.reporter.line(
+            self.progress.line(
                 f"{name}: epoch {epoch + 1}/{epochs}, loss {loss:.4f}, validation "
                 f"{record['validation_accuracy']:.2%}, {record['seconds']:.1f} s"
             )
-        self.reporter.end(name)
         model.eval()
         return history
 
@@ -144,7 +142,7 @@ class Fitter:
             for core in cores:
                 core.limit_offset()
             total += value * len(index)
-            self.reporter.advance(name, 1 / len(parts))
+            self.progress.update(name, epoch + (step + 1) / len(parts), epochs)
         return total / len(train)
 
     def _validate(self, model):

@@ -26,7 +26,6 @@ from ecoformer.golden.learn import data as datasets
 from ecoformer.golden.learn.distill import OBJECTIVES, Distilling, distil_layers, exact_outputs
 from ecoformer.golden.learn.fit import Fitter, Stopped, accuracy, predict
 from ecoformer.golden.learn.ksh import HashLearning, learn_hashes
-from ecoformer.golden.learn.reporting import Reporter
 from ecoformer.golden.networks.vit import (
     VisionTransformer,
     save_model,
@@ -34,6 +33,7 @@ from ecoformer.golden.networks.vit import (
     swap_attention,
 )
 from ecoformer.golden.quality.measure import separation
+from ecoformer.progress import SILENT
 from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = ["TrainingConfig", "train", "accuracy", "predict", "HASH_LEARNERS"]
@@ -177,7 +177,7 @@ class TrainingConfig:
         )
 
 
-def train(network, training, out, reporter=None, resume=True, start=None, control=True):
+def train(network, training, out, progress=SILENT, resume=True, start=None, control=True):
     """Train both networks; write what they are and how they became so.
 
     Files: ``pretrained.pt`` after step 1, ``ecoformer.pt`` and ``softmax.pt`` after step 2,
@@ -195,8 +195,8 @@ def train(network, training, out, reporter=None, resume=True, start=None, contro
         How it is trained.
     out : Path
         Folder for the results; made when missing.
-    reporter : Reporter or None
-        Told of the progress; silent when None.
+    progress : Progress
+        A stage per training run, and the lines worth keeping.
     resume : bool
         Whether checkpoints in ``out`` are used; when not, they are deleted.
     start : VisionTransformer or None
@@ -216,8 +216,8 @@ def train(network, training, out, reporter=None, resume=True, start=None, contro
         Data missing, checkpoints damaged or of other settings, or a loss that is not finite.
     """
     out = Path(out)
-    with reporter or Reporter() as reporter, _one_thread():
-        run = _Run(network, training, out, reporter, resume, start)
+    with _one_thread():
+        run = _Run(network, training, out, progress, resume, start)
         pretrained, pretraining = run.pretrain()
         swapped, hashes = run.swap(pretrained)
         starts = {"ecoformer": swapped} | ({"softmax": pretrained} if control else {})
@@ -256,18 +256,18 @@ def train(network, training, out, reporter=None, resume=True, start=None, contro
         write_json(out / "metrics.json", metrics)
         names = {"softmax": "softmax", "ecoformer": "EcoFormer"}
         told = [f"{name} {scores[arm]:.2%}" for arm, name in names.items() if arm in scores]
-        reporter.line(f"held-out accuracy: {', '.join(told)}")
+        progress.line(f"held-out accuracy: {', '.join(told)}")
     return metrics
 
 
 class _Run:
     """One call of :func:`train`: the phases and what they share."""
 
-    def __init__(self, network, training, out, reporter, resume, start=None):
+    def __init__(self, network, training, out, progress, resume, start=None):
         self.started = time.perf_counter()
         self.network = network
         self.training = training
-        self.reporter = reporter
+        self.progress = progress
         self.start = start
         # Through JSON, so that a caller gets the same plain values as a reader of the file.
         self.settings = json.loads(
@@ -283,7 +283,7 @@ class _Run:
         if not resume:
             for path in folder.glob("*.pt"):
                 path.unlink()
-        self.fitter = Fitter(self.data, training, self.settings, folder, reporter)
+        self.fitter = Fitter(self.data, training, self.settings, folder, progress)
 
     def pretrain(self):
         """Step 1, unless its result was given. Returns (network, history)."""
@@ -312,7 +312,7 @@ class _Run:
             "seconds": time.perf_counter() - started,
         }
         scores = ", ".join(f"{score:.3f}" for score in report["separation_after_swap"])
-        self.reporter.line(f"hashes: similar tokens told from dissimilar ones, by layer: {scores}")
+        self.progress.line(f"hashes: similar tokens told from dissimilar ones, by layer: {scores}")
         return swapped, report
 
     def learn_hashes(self, model, teacher=None):

@@ -7,6 +7,7 @@ from ecoformer.golden.learn.fit import predict
 from ecoformer.golden.quality.measure import assess
 from ecoformer.golden.quantize.calibration import calibrate, code_disagreement
 from ecoformer.golden.quantize.inference import HostedAttention, IntegerEngine, hosted
+from ecoformer.progress import SILENT
 
 __all__ = ["CheckedEngine", "export", "predict_hosted", "recorded_workload"]
 
@@ -92,8 +93,10 @@ class CheckedEngine:
     image : ParameterImage
     engine : object
         With ``attend(workload)``.
-    reporter : callable or None
-        Called with the number of sequences done after every call.
+    total : int
+        Sequences that all calls together will have.
+    progress : Progress
+        Stage ``sequences``, updated after every call.
 
     Members
     -------
@@ -101,10 +104,11 @@ class CheckedEngine:
         Counted over all calls.
     """
 
-    def __init__(self, config, image, engine, reporter=None):
+    def __init__(self, config, image, engine, total=0, progress=SILENT):
         self.engine = engine
         self.reference = IntegerEngine(config, image)
-        self.reporter = reporter
+        self.total = total
+        self.progress = progress
         self.words = self.mismatches = self.sequences = self.tokens = 0
 
     def attend(self, workload):
@@ -117,8 +121,7 @@ class CheckedEngine:
         )
         self.sequences += len(workload)
         self.tokens += int(workload.lengths.sum())
-        if self.reporter is not None:
-            self.reporter(self.sequences)
+        self.progress.update("sequences", self.sequences, self.total)
         return results
 
 

@@ -13,6 +13,7 @@ from ecoformer.hw.synth.packing import pack_registers
 from ecoformer.hw.synth.targets import DEVICES, SPEEDS
 from ecoformer.hw.synth.timing import load_report
 from ecoformer.hw.synth.tools import NEXTPNR, YOSYS, Step, run_steps
+from ecoformer.progress import SILENT
 
 __all__ = ["check_device", "place", "synthesise"]
 
@@ -38,7 +39,7 @@ def check_device(device, speed, seeds):
         raise EcoformerError(f"seeds {seeds}: must be different numbers from 1 up")
 
 
-def synthesise(verilog, top, target, folder, *, units=True, jobs=None, reporter=None):
+def synthesise(verilog, top, target, folder, *, units=True, jobs=None, progress=SILENT):
     """Map ``verilog`` to the cells of ``target``.
 
     Yosys maps it flattened, which is the result, and in a second process with its components kept
@@ -57,8 +58,7 @@ def synthesise(verilog, top, target, folder, *, units=True, jobs=None, reporter=
         Tell what the components take, too, which doubles the work.
     jobs : int
         Processes at a time; None for as many as there are cores.
-    reporter : callable
-        Called as ``reporter(stage, done, total)``.
+    progress : Progress
 
     Returns
     -------
@@ -80,8 +80,8 @@ def synthesise(verilog, top, target, folder, *, units=True, jobs=None, reporter=
         Step(YOSYS, ("-p", f"read_verilog {source}; {script}"), log)
         for log, script in scripts.items()
     ]
-    version = YOSYS.version(reporter)
-    run_steps(folder, steps, jobs=jobs or os.cpu_count(), report=_stage("synthesis", reporter))
+    version = YOSYS.version(progress)
+    run_steps(folder, steps, "synthesis", jobs=jobs or os.cpu_count(), progress=progress)
     (folder / source).unlink()
     if target.packs:
         for name in ["netlist.json", "units.json"][: len(steps)]:
@@ -90,7 +90,7 @@ def synthesise(verilog, top, target, folder, *, units=True, jobs=None, reporter=
     steps.append(
         Step(YOSYS, ("-p", f"read_json netlist.json; write_verilog -noattr {NETLIST}"), "write.log")
     )
-    run_steps(folder, steps[-1:], jobs=1)
+    run_steps(folder, steps[-1:], "netlist")
     (folder / steps[-1].log).unlink()
     cells = load_netlist(folder / "netlist.json", top).cells
     figures = {
@@ -134,14 +134,14 @@ def _units(target, tree, cells):
     }
 
 
-def place(figures, folder, *, device, speed, seeds, jobs=None, reporter=None):
+def place(figures, folder, *, device, speed, seeds, jobs=None, progress=SILENT):
     """Place and route the netlist in ``folder`` once per seed; adds to ``figures``.
 
     Adds ``device``, ``speed``, ``seeds``; ``packed``: cells by type after packing; ``runs``: clock
     frequency and critical path per seed; ``fmax_median_mhz``, ``fmax_best_mhz``; and
     ``critical_path`` of the run that has the median.
     """
-    version = NEXTPNR.version(reporter)
+    version = NEXTPNR.version(progress)
     steps = [
         Step(
             NEXTPNR,
@@ -151,9 +151,8 @@ def place(figures, folder, *, device, speed, seeds, jobs=None, reporter=None):
         )
         for seed in seeds
     ]  # fmt: skip
-    stage = _stage("place and route", reporter)
     _rewrite(folder / "netlist.json", folder / PLACED, open_pins)
-    run_steps(folder, steps, jobs=jobs or os.cpu_count(), report=stage)
+    run_steps(folder, steps, "place and route", jobs=jobs or os.cpu_count(), progress=progress)
     (folder / PLACED).unlink()
     units = [unit["path"] for unit in figures.get("units", ())]
     runs = {seed: load_report(folder / f"seed-{seed}.json", units) for seed in seeds}
@@ -175,7 +174,3 @@ def place(figures, folder, *, device, speed, seeds, jobs=None, reporter=None):
         critical_path=runs[middle]["critical_path"],
     )
     return figures
-
-
-def _stage(name, reporter):
-    return reporter and (lambda done, total: reporter(name, done, total))

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 
 from ecoformer.errors import EcoformerError
+from ecoformer.progress import SILENT
 
 __all__ = ["NEXTPNR", "YOSYS", "Step", "Tool", "run_steps"]
 
@@ -49,18 +50,20 @@ class Tool:
         program = f"from {script.module} import {script.attr} as run; run()"
         return [sys.executable, "-c", program, *map(str, arguments)]
 
-    def version(self, report=None):
-        """What the tool says of its version; its first run compiles it, which ``report`` shows."""
+    def version(self, progress=SILENT):
+        """What the tool says of its version; its first run compiles it, a stage of ``progress``."""
         process = subprocess.Popen(
             self.argv("--version"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
-        lines = []
+        lines, stage = [], f"compiling {self.command}, once, about a minute"
         for line in process.stderr:
             lines.append(line.strip())
-            if FIRST_RUN in line and report:
-                report(f"compiling {self.command}, once, about a minute", 0, 1)
+            if FIRST_RUN in line:
+                progress.update(stage, 0, 1)
         lines += process.stdout.read().splitlines()
+        if any(FIRST_RUN in line for line in lines):
+            progress.update(stage, 1, 1)
         if process.wait() or not lines:
             why = last_words(lines)
             raise EcoformerError(f"{self.command}: does not start ({why}); install it again")
@@ -91,7 +94,7 @@ class Step:
         return shlex.join([self.tool.command, *map(str, self.arguments)])
 
 
-def run_steps(folder, steps, *, jobs=1, report=None):
+def run_steps(folder, steps, stage, *, jobs=1, progress=SILENT):
     """Run the steps in ``folder``, ``jobs`` at a time, and wait for all of them.
 
     Parameters
@@ -99,9 +102,11 @@ def run_steps(folder, steps, *, jobs=1, report=None):
     folder : Path
     steps : list of Step
         They must not depend on each other.
+    stage : str
+        What ``progress`` calls them.
     jobs : int
-    report : callable
-        Called as ``report(done, total)`` several times a second.
+    progress : Progress
+        Updated several times a second.
 
     Raises
     ------
@@ -119,8 +124,7 @@ def run_steps(folder, steps, *, jobs=1, report=None):
                     del running[step]
                     _check(folder, step, process.returncode)
                     done += 1
-            if report:
-                report(done, len(steps))
+            progress.update(stage, done, len(steps))
             time.sleep(POLL_SECONDS if running else 0)
     finally:
         for process in running.values():

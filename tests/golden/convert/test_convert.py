@@ -23,6 +23,8 @@ from ecoformer.golden.convert.sites import filled_sites, find_sites
 from ecoformer.golden.learn import distill
 from ecoformer.golden.learn.distill import Distilling
 from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer, state_digest
+from ecoformer.progress import Progress
+from tests.recorded_progress import RecordedProgress
 
 transformers = pytest.importorskip("transformers")
 
@@ -104,10 +106,11 @@ def test_every_attention_is_replaced(family):
     model, batches = FAMILIES[family]()
     model.eval()
     before = answer(model, batches[0])
-    told = []
-    converted = convert(model, CONFIG, batches, QUICK, reporter=lambda *line: told.append(line))
+    progress = RecordedProgress()
+    converted = convert(model, CONFIG, batches, QUICK, progress=progress)
     cores = cores_of(converted)
-    assert len(cores) == len(told) == 2
+    assert len(cores) == len(progress.lines) == 2
+    assert progress.updates == [("layers", done, 2) for done in range(3)]
     assert all(not core.exact and core.heads == 4 for core in cores)
     after = answer(converted, batches[0])
     assert after.isfinite().all() and not torch.allclose(after, before, atol=1e-3)
@@ -209,15 +212,16 @@ class Interrupted(Exception):
     pass
 
 
-def interrupt_after(calls):
-    left = [calls]
+class InterruptAfter(Progress):
+    """Interrupts the work, as a user would, after so many lines."""
 
-    def reporter(*line):
-        left[0] -= 1
-        if left[0] == 0:
+    def __init__(self, lines):
+        self.lines = lines
+
+    def line(self, text):
+        self.lines -= 1
+        if self.lines == 0:
             raise Interrupted
-
-    return reporter
 
 
 @pytest.mark.parametrize("family", ["bert", "own"])
@@ -225,7 +229,7 @@ def test_interrupted_conversion_goes_on_and_ends_with_the_same_bytes(
     family, tmp_path, monkeypatch
 ):
     model, batches = FAMILIES[family]()
-    done = {"layers": 0, "evaluations": 0}
+    done = {"layers": 0}
     distil_layer = distill.distil_layer
 
     def counted(*arguments):
@@ -234,27 +238,28 @@ def test_interrupted_conversion_goes_on_and_ends_with_the_same_bytes(
 
     monkeypatch.setattr(distill, "distil_layer", counted)
 
-    def learn(reporter, folder=None):
-        done.update(layers=0, evaluations=0)
+    def learn(progress, folder=None):
+        done["layers"] = 0
+        converted = convert(model, CONFIG, batches, QUICK, progress=progress, folder=folder)
+        refine(converted, batches, Distilling(steps=45), progress=progress, folder=folder)
+        return state_digest(converted.state_dict())
 
-        def refined(*line):
-            done["evaluations"] += 1
-            reporter(*line)
+    def work(progress):
+        steps = [line for line in progress.lines if "step" in line]
+        return {"layers": done["layers"], "evaluations": len(steps)}
 
-        converted = convert(model, CONFIG, batches, QUICK, reporter=reporter, folder=folder)
-        refine(converted, batches, Distilling(steps=45), reporter=refined, folder=folder)
-        return state_digest(converted.state_dict()), dict(done)
-
-    whole, work = learn(lambda *line: None)
-    assert work == {"layers": 2, "evaluations": 23}
+    progress = RecordedProgress()
+    whole = learn(progress)
+    assert work(progress) == {"layers": 2, "evaluations": 23}
     for calls in (1, 2, 3, 9, 25):
         folder = tmp_path / str(calls)
         folder.mkdir()
         with pytest.raises(Interrupted):
-            learn(interrupt_after(calls), folder)
-        digest, work = learn(lambda *line: None, folder)
-        assert digest == whole
-        assert work == {"layers": max(0, 2 - calls), "evaluations": 23 - max(0, calls - 2)}
+            learn(InterruptAfter(calls), folder)
+        progress = RecordedProgress()
+        assert learn(progress, folder) == whole
+        left = {"layers": max(0, 2 - calls), "evaluations": 23 - max(0, calls - 2)}
+        assert work(progress) == left
 
 
 def test_checkpoint_of_another_conversion_is_refused(tmp_path):
@@ -335,12 +340,10 @@ def test_batches_are_enough_where_more_gain_nothing():
     assert enough_batches(model, CONFIG, 16 * batches[:1], held_out, learning) == (count, tried)
     # Then others: more are better, and there is an end.
     varied = 4 * batches[:1] + make_text(count=10, seed=2)
-    told = []
-    count, tried = enough_batches(
-        model, CONFIG, varied, held_out, learning, reporter=lambda *line: told.append(line)
-    )
+    progress = RecordedProgress()
+    count, tried = enough_batches(model, CONFIG, varied, held_out, learning, progress=progress)
     assert [number for number, _ in tried] == [4, 8, 14][: len(tried)]
-    assert told == [(number, 14) for number, _ in tried]
+    assert progress.updates == [("calibration batches", number, 14) for number, _ in tried]
     assert count == tried[-1][0] or tried[-1][1] > 0.99 * tried[-2][1]
     assert count > 4 and tried[1][1] < 0.99 * tried[0][1]
 

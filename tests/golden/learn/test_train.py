@@ -7,12 +7,13 @@ import torch
 
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import cores_of, record, softmax_attention
-from ecoformer.golden.learn import data, fit, reporting
+from ecoformer.golden.learn import data, fit
 from ecoformer.golden.learn import train as training_module
 from ecoformer.golden.learn.data import ImageData, Split
 from ecoformer.golden.learn.fit import learning_rate, shift_images
 from ecoformer.golden.learn.train import TrainingConfig, accuracy, predict, train
 from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer, load_model
+from ecoformer.progress import SILENT, LineProgress, Progress
 
 NETWORK = NetworkConfig(image_size=8, patch=4, width=8, heads=2, depth=2, classes=3)
 TRAINING = TrainingConfig(
@@ -46,7 +47,7 @@ def tiny_data(monkeypatch):
     return parts
 
 
-class StopAfter(reporting.Reporter):
+class StopAfter(Progress):
     """Interrupts the run, as a user would, when so many lines were reported."""
 
     def __init__(self, lines):
@@ -152,7 +153,7 @@ def test_teacher_is_the_softmax_network(monkeypatch, tmp_path):
 
     monkeypatch.setattr(training_module, "distil_layers", spy)
     training = TrainingConfig(**{**vars(TRAINING), "hash_learner": "output", "hash_images": 32})
-    run = training_module._Run(NETWORK, training, tmp_path, reporting.Reporter(), True)
+    run = training_module._Run(NETWORK, training, tmp_path, SILENT, True)
     torch.manual_seed(0)
     softmax = VisionTransformer(NETWORK).eval()
     run.swap(softmax)
@@ -226,9 +227,9 @@ def test_epochs_differ_and_arms_see_the_same_images(monkeypatch, tmp_path):
 def test_finished_run_is_not_repeated(tmp_path):
     train(NETWORK, TRAINING, tmp_path)
     log = io.StringIO()
-    train(NETWORK, TRAINING, tmp_path, reporting.LineReporter(log))
+    train(NETWORK, TRAINING, tmp_path, LineProgress(log))
     assert "epoch" not in log.getvalue()
-    train(NETWORK, TRAINING, tmp_path, reporting.LineReporter(log), resume=False)
+    train(NETWORK, TRAINING, tmp_path, LineProgress(log), resume=False)
     assert log.getvalue().count("epoch") == 3 + 2 * 2 * 2
 
 
@@ -288,7 +289,7 @@ def test_first_error_stops_the_parallel_runs(tmp_path):
     wild = TrainingConfig(**{**vars(TRAINING), "tune_lrs": (1e30, 1e-3), "tune_epochs": 300})
     log = io.StringIO()
     with pytest.raises(EcoformerError, match=r"^training (ecoformer|softmax) lr 1e\+30: the loss"):
-        train(NETWORK, wild, tmp_path, reporting.LineReporter(log))
+        train(NETWORK, wild, tmp_path, LineProgress(log))
     assert "epoch 300/300" not in log.getvalue()
 
 
@@ -361,24 +362,3 @@ def test_learning_rate_schedule():
 def test_bad_config_is_refused(field, value, error, text):
     with pytest.raises(error, match=text):
         TrainingConfig(**{field: value})
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-def test_reporter_follows_the_stream():
-    log, terminal = io.StringIO(), Terminal()
-    assert isinstance(reporting.default_reporter(log), reporting.LineReporter)
-    reporter = reporting.default_reporter(terminal)
-    assert isinstance(reporter, reporting.BarReporter)
-    with reporter:
-        reporter.phase("first", 2)
-        reporter.phase("second", 1)
-        reporter.advance("first", 0.5)
-        reporter.line("a [line] kept")
-        reporter.end("second")
-    assert "a [line] kept" in terminal.getvalue()
-    reporting.default_reporter(log).line("plain")
-    assert log.getvalue() == "plain\n"
