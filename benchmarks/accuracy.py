@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.results import write_section
 from ecoformer.cli.train import train
 from ecoformer.golden.learn import data as datasets
-from ecoformer.golden.learn.train import TrainingConfig
+from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.networks.vit import load_model
 from ecoformer.golden.quantize.evaluation import export
 from ecoformer.spec.config import Config, read_table

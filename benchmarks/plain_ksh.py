@@ -35,7 +35,7 @@ def plain_ksh(features, similarity, start, config, weights="int8"):
     similarity : Tensor [H, N, N]
     start : Tensor [H, b, f]
         Where each row begins.
-    config : HashLearning
+    config : KshConfig
 
     Returns
     -------

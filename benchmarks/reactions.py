@@ -17,10 +17,12 @@ from transformers import AlbertForMaskedLM
 from benchmarks.atom_mapping import map_atoms, read_reactions, share_mapped
 from benchmarks.packages import download
 from benchmarks.results import write_section
-from ecoformer.golden.attention import AttentionConfig, cores_of, record
+from ecoformer.golden.attention import cores_of
+from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.convert.convert import READOUTS, convert, everything, refine, run_model
-from ecoformer.golden.convert.sites import fill_sites, find_sites
-from ecoformer.golden.learn.distill import Distilling
+from ecoformer.golden.learn.distill import DistillConfig
+from ecoformer.golden.networks.sites import fill_sites, find_sites
+from ecoformer.golden.recording import record
 from ecoformer.progress import show_progress
 
 MODEL = "rxnmapper==0.4.3"
@@ -91,17 +93,17 @@ def learn(model, batches, bits, options):
     folder = KEPT / str(bits)
     folder.mkdir(parents=True, exist_ok=True)
     attention = AttentionConfig(hash="linear", code_bits=bits, queries="separate")
-    layer = Distilling(steps=options.layer_steps, lr=2 * options.lr)
+    layer = DistillConfig(steps=options.layer_steps, lr=2 * options.lr)
     with show_progress() as progress:
         network = convert(model, attention, batches[:12], layer, options.seed, progress, folder)
     yield f"layer by layer, {options.layer_steps} steps each", network
-    joint = Distilling(steps=options.steps, lr=options.lr, held_out=0.05)
+    joint = DistillConfig(steps=options.steps, lr=options.lr, held_out=0.05)
     read = READOUTS["layers"]
     with show_progress() as progress:
         refine(network, batches, joint, read, options.seed, progress=progress, folder=folder)
     yield f"all hashes together, {options.steps} steps", network
     (tuned := folder / "tuned").mkdir(exist_ok=True)
-    tuning = Distilling(steps=options.tune, held_out=0.05)
+    tuning = DistillConfig(steps=options.tune, held_out=0.05)
     weights = everything(network, 10 * options.tune_lr, options.tune_lr)
     with show_progress() as progress:
         refine(network, batches, tuning, read, options.seed, weights, progress, tuned)

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 
 from benchmarks.results import write_section
-from ecoformer.golden.attention import record
 from ecoformer.golden.integer.attention import divide, softmax_sums
 from ecoformer.golden.learn import data as datasets
 from ecoformer.golden.learn.fit import predict
 from ecoformer.golden.networks.vit import load_model
+from ecoformer.golden.recording import record
 from ecoformer.hw.emit.verilog import emit
 from ecoformer.sim.rtl import Rtl
 from ecoformer.sim.stimulus import random_image, random_workload

@@ -1,97 +1,21 @@
 """Softmax attention and EcoFormer attention, as functions and as modules."""
 
-from contextlib import contextmanager
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from ecoformer.golden.hashing import KernelHash, LinearHash
-from ecoformer.spec.checks import check_choice, check_number
-from ecoformer.spec.weights import WEIGHT_FORMATS
+from ecoformer.golden.attention_config import VALUE_TERMS
+from ecoformer.spec.checks import check_choice
 
 __all__ = [
-    "AttentionConfig",
     "Attention",
     "EcoFormerAttention",
     "SoftmaxAttention",
-    "Call",
     "cores_of",
-    "observed",
-    "record",
     "softmax_attention",
     "linear_attention",
     "quadratic_attention",
-    "FAMILIES",
-    "QUERIES",
-    "VALUE_TERMS",
 ]
-
-FAMILIES = ("rbf", "linear")
-"""Hash families that can be learned."""
-QUERIES = ("shared", "separate")
-"""Whether queries and keys are the same tokens and codes (paper), or have hashes of their own."""
-VALUE_TERMS = ("sum", "own")
-"""What the offset multiplies in the numerator: all values (paper) or v_i (released code)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttentionConfig:
-    """Shape of EcoFormer attention.
-
-    Parameters
-    ----------
-    code_bits : int
-        Bits b of a code.
-    hash : str
-        ``rbf``, the kernelized hash of the paper, or ``linear``.
-    weights : str
-        What the matrices of the hash may hold: ``int8``, ``pow2`` or ``ternary``.
-    anchors : int
-        Support samples m of the kernelized hash.
-    normalise : bool
-        Whether a linear hash sees tokens of unit length; ``rbf`` always does.
-    queries : str
-        ``shared`` (paper) or ``separate``.
-    value_term : str
-        ``sum`` (paper) or ``own`` (released code).
-    offset : float
-        Offset c of the attention weights; 0 stands for b + 1, the released choice, which keeps
-        every weight positive.
-
-    Raises
-    ------
-    TypeError, ValueError
-        A value of the wrong type or outside its range.
-    """
-
-    code_bits: int = 16
-    hash: str = "rbf"
-    weights: str = "int8"
-    anchors: int = 25
-    normalise: bool = False
-    queries: str = "shared"
-    value_term: str = "sum"
-    offset: float = 0.0
-
-    def __post_init__(self):
-        check_number("code_bits", self.code_bits, int, 1)
-        check_choice("hash", self.hash, FAMILIES)
-        check_choice("weights", self.weights, tuple(WEIGHT_FORMATS))
-        check_number("anchors", self.anchors, int, 1)
-        if not isinstance(self.normalise, bool):
-            raise TypeError(f"normalise must be true or false, not {self.normalise!r}")
-        check_choice("queries", self.queries, QUERIES)
-        check_choice("value_term", self.value_term, VALUE_TERMS)
-        check_number("offset", self.offset, float, 0, 2 * self.code_bits)
-
-    def make_hash(self, heads, head_dim):
-        """A hash of this family with random parameters."""
-        if self.hash == "rbf":
-            return KernelHash(heads, head_dim, self.code_bits, self.anchors, self.weights)
-        return LinearHash(heads, head_dim, self.code_bits, self.weights, self.normalise)
-
 
 def softmax_attention(q, k, v, keys=None, scale=None):
     """softmax(scale·q·kᵀ)·v, for q and k [B, H, N, D] and v [B, H, N, E].
@@ -279,10 +203,7 @@ class EcoFormerAttention(SoftmaxAttention):
 
 
 class Attention(nn.Module):
-    """Multi-head attention of one block.
-
-    It has the projections ``to_q``, ``to_k``, ``to_v``; with shared queries one ``to_qk`` is in
-    the place of the first two.
+    """Multi-head attention of one block, with projections ``to_q``, ``to_k``, ``to_v``.
 
     Parameters
     ----------
@@ -290,36 +211,36 @@ class Attention(nn.Module):
         Elements of a token of the network.
     heads : int
         Heads H; D = E = width / heads.
-    config : AttentionConfig or None
-        EcoFormer attention; softmax when None.
     layer : int
         Number of this layer in its network, counted from 0.
 
     Members
     -------
     core : SoftmaxAttention or EcoFormerAttention
-        The attention between the projections.
+        The attention between the projections: softmax until it is replaced.
     """
 
-    def __init__(self, width, heads, config=None, layer=0):
+    def __init__(self, width: int, heads: int, layer: int = 0):
         super().__init__()
         if width % heads:
             raise ValueError(f"width must be a multiple of heads = {heads}, not {width}")
         self.heads = heads
-        self.shared = config is not None and config.queries == "shared"
+        self.shared = False
         self.to_v = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
-        if self.shared:
-            self.to_qk = nn.Linear(width, width)
-        else:
-            self.to_q = nn.Linear(width, width)
-            self.to_k = nn.Linear(width, width)
-        if config is None:
-            self.core = SoftmaxAttention(heads, layer=layer)
-        else:
-            self.core = EcoFormerAttention(heads, width // heads, config, layer=layer)
+        self.to_q = nn.Linear(width, width)
+        self.to_k = nn.Linear(width, width)
+        self.core = SoftmaxAttention(heads, layer=layer)
 
-    def forward(self, tokens):
+    def share_queries(self) -> None:
+        """Let queries be the keys: one projection ``to_qk``, which was ``to_q``, remains."""
+        core = self.core
+        self.to_qk = self.to_q
+        del self.to_q, self.to_k, self.core
+        self.core = core  # parameters stay in the order of use
+        self.shared = True
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Attended tokens [B, N, width] of ``tokens`` [B, N, width]."""
         v = self._split(self.to_v(tokens))
         if self.shared:
@@ -337,66 +258,3 @@ def cores_of(model):
     """The EcoFormer attention of every layer of a converted network, in the order of use."""
     found = [m for m in model.modules() if isinstance(m, EcoFormerAttention)]
     return sorted(found, key=lambda core: core.layer)
-
-
-@dataclass(frozen=True)
-class Call:
-    """What one attention layer was given in one call.
-
-    Parameters
-    ----------
-    q : Tensor [B, H, M, D]
-        Queries; the very Tensor ``k`` where they are shared.
-    k : Tensor [B, H, N, D]
-        Keys.
-    v : Tensor [B, H, N, E]
-        Values.
-    keys : bool Tensor [B, N] or None
-        The keys that count; all when None.
-    """
-
-    q: torch.Tensor
-    k: torch.Tensor
-    v: torch.Tensor
-    keys: torch.Tensor | None = None
-
-    def present(self, head, tokens):
-        """The rows [n, …] of one head of ``tokens`` [B, H, N, …] that are no padding."""
-        rows = tokens[:, head]
-        return rows.flatten(0, 1) if self.keys is None else rows[self.keys]
-
-
-@torch.no_grad()
-def record(layers, run):
-    """What every one of ``layers`` is given while ``run()`` runs their network.
-
-    Returns
-    -------
-    list of list of Call
-        The calls of each layer, in order.
-    """
-    tape = {id(layer): [] for layer in layers}
-
-    def observers(layer):
-        return lambda number, *given: tape[id(layer)].append(Call(*given))
-
-    try:
-        for layer in layers:
-            layer.observer = observers(layer)
-        run()
-    finally:
-        for layer in layers:
-            layer.observer = None
-    return [tape[id(layer)] for layer in layers]
-
-
-@contextmanager
-def observed(layers, observer):
-    """Give every one of ``layers`` the ``observer``, and take it away at the end."""
-    for layer in layers:
-        layer.observer = observer
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.observer = None

@@ -11,7 +11,6 @@ from ecoformer.cli.common import (
     JsonOption,
     OtherSeedOption,
     RestartOption,
-    import_room,
     show_table,
     write_json,
 )
@@ -47,7 +46,7 @@ def command(
 ):  # fmt: skip
     """Train a softmax vision transformer, swap in EcoFormer attention, fine-tune, and compare.
 
-    An interrupted run goes on where it stopped. Writes pretrained.pt, ecoformer.pt, softmax.pt and
+    An interrupted run resumes where it stopped. Writes pretrained.pt, ecoformer.pt, softmax.pt and
     metrics.json.
     """
     metrics = train(
@@ -64,15 +63,28 @@ def command(
     ])  # fmt: skip
 
 
-def train(config_path, output, *, seed=None, resume=True, start=None, control=True):
-    """Train as the tables [network] and [training] say; returns the metrics."""
-    training_room = import_room("ecoformer.golden.learn.train", "learn")
-    network_room = import_room("ecoformer.golden.networks.vit", "learn")
-    network = read_table(config_path, "network", network_room.NetworkConfig)
-    training = read_table(config_path, "training", training_room.TrainingConfig)
+def train(
+    config_path: Path,
+    output: Path,
+    *,
+    seed: int | None = None,
+    resume: bool = True,
+    start: Path | None = None,
+    control: bool = True,
+) -> dict:
+    """Train as the configuration says; returns the metrics."""
+    from ecoformer.golden.attention_config import read_attention
+    from ecoformer.golden.learn.recipe import TrainingConfig
+    from ecoformer.golden.learn.train import train as train_networks
+    from ecoformer.golden.networks.vit import NetworkConfig, load_model
+
+    network = read_table(config_path, "network", NetworkConfig)
+    attention, _ = read_attention(config_path)
+    training = read_table(config_path, "training", TrainingConfig)
     if seed is not None:
         training = replace(training, seed=seed)
-    if start is not None:
-        start = network_room.load_model(start)
+    softmax = None if start is None else load_model(start)
     with show_progress() as progress:
-        return training_room.train(network, training, output, progress, resume, start, control)
+        return train_networks(
+            network, attention, training, output, progress, resume, softmax, control
+        )

@@ -447,10 +447,11 @@ class Config:
         return "\n".join(["[engine]", *lines, ""])
 
 
-def read_table(path, table, cls):
+def read_table(path, table, cls, **given):
     """Build the dataclass ``cls`` from one table of a TOML file; an absent table means defaults.
 
-    ``path`` may name a preset instead (`ecoformer.presets`).
+    ``path`` may name a preset instead (`ecoformer.presets`). ``given`` are values of ``cls`` that
+    another table holds: this one must not repeat them.
 
     Raises
     ------
@@ -472,7 +473,11 @@ def read_table(path, table, cls):
     if not isinstance(values, dict):
         raise EcoformerError(f"{path}: {table} must be a table [{table}], not {values!r}")
     _refuse_unknown(path, f"key in [{table}]", values, [f.name for f in fields(cls)])
-    values = {
+    for name in given.keys() & values.keys():
+        raise EcoformerError(
+            f"{path}: [{table}] {name} is given in another table; give it once, there"
+        )
+    values = given | {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }
     try:

@@ -15,20 +15,22 @@ from torch.nn.functional import normalize
 
 from ecoformer.errors import EcoformerError, first_line
 from ecoformer.files import write_atomic
-from ecoformer.golden.attention import AttentionConfig, cores_of, record
-from ecoformer.golden.convert.sites import Site, fill_sites, filled_sites, find_sites
+from ecoformer.golden.attention import cores_of
+from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.files import read_checked, state_digest, torch_bytes
 from ecoformer.golden.learn.checkpoint import Checkpoint
 from ecoformer.golden.learn.cuda_graphs import GraphedLoss, compiled
+from ecoformer.golden.learn.descent import descend
 from ecoformer.golden.learn.distill import (
-    Distilling,
-    descend,
+    DistillConfig,
     distil_layer,
     distil_layers,
     exact_outputs,
     layer_loss,
     start_hashes,
 )
-from ecoformer.golden.networks.vit import read_checked, state_digest, torch_bytes
+from ecoformer.golden.networks.sites import Site, fill_sites, filled_sites, find_sites
+from ecoformer.golden.recording import record
 from ecoformer.progress import SILENT
 
 __all__ = [
@@ -58,7 +60,7 @@ def convert(model, config, calibration, learning=None, seed=0, progress=SILENT, 
     calibration : list
         At least two batches, each what the model is called with: a dict of keyword arguments, a
         tuple of arguments, or one argument. The last of them are held out.
-    learning : golden.learn.distill.Distilling or None
+    learning : golden.learn.distill.DistillConfig or None
         Hyper-parameters; the defaults when None.
     seed : int
         The same seed gives the same hashes.
@@ -79,7 +81,7 @@ def convert(model, config, calibration, learning=None, seed=0, progress=SILENT, 
         No attention that can be replaced, calibration data no hash can be learned from, or a
         checkpoint that is damaged or of other arguments.
     """
-    learning = learning or Distilling()
+    learning = learning or DistillConfig()
     _split(model, learning, calibration)  # refused now, not after minutes
     converted = replace_attention(model, config, calibration[0], seed)
     learn_layers(converted, calibration, learning, seed, progress, folder)
@@ -154,7 +156,7 @@ def enough_batches(model, config, calibration, held_out, learning=None, seed=0, 
     (int, list of (int, float))
         Batches, and the held-out loss with every number that was tried.
     """
-    learning = learning or Distilling()
+    learning = learning or DistillConfig()
     _split(model, learning, calibration)
     model = replace_attention(model, config, calibration[0], seed)
     middle = len(cores_of(model)) // 2
@@ -201,7 +203,7 @@ def refine(
         Converted; trained in place.
     calibration : list
         Batches, as in :func:`convert`, where the model is.
-    learning : Distilling
+    learning : DistillConfig
         ``steps``, ``lr`` and ``held_out`` count.
     read : callable or None
         ``read(output, batch)``: the Tensor [B, …] of an output that is to agree;
@@ -271,9 +273,10 @@ def refine(
     try:
         with quick:
             return descend(
-                groups, loss, train, held_out, learning,
-                torch.Generator().manual_seed(seed), after_step, progress, stage, checkpoint,
-            )  # fmt: skip
+                groups, loss, train, held_out, steps=learning.steps, lr=learning.lr,
+                generator=torch.Generator().manual_seed(seed), after_step=after_step,
+                checkpoint=checkpoint, progress=progress, stage=stage,
+            )
     except FloatingPointError as error:
         raise EcoformerError(f"{type(model).__name__}: {error}") from error
     finally:

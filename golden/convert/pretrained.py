@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ecoformer.errors import EcoformerError, first_line
-from ecoformer.golden.attention import cores_of, record
+from ecoformer.golden.attention import cores_of
 from ecoformer.golden.convert.convert import (
     READOUTS,
     enough_batches,
@@ -24,22 +24,23 @@ from ecoformer.golden.convert.convert import (
     run_model,
     save_converted,
 )
-from ecoformer.golden.convert.sites import find_sites
-from ecoformer.golden.learn.distill import OBJECTIVES, Distilling
+from ecoformer.golden.learn.distill import OBJECTIVES, DistillConfig
+from ecoformer.golden.networks.sites import find_sites
 from ecoformer.golden.quality.measure import assess
 from ecoformer.golden.quantize.calibration import calibrate, check_attention, code_disagreement
 from ecoformer.golden.quantize.inference import HostedAttention, IntegerEngine, hosted
+from ecoformer.golden.recording import record
 from ecoformer.progress import SILENT
 from ecoformer.spec.checks import check_choice, check_number
 
-__all__ = ["ConversionConfig", "check_device", "load_pretrained", "read_batches", "run_conversion"]
+__all__ = ["ConvertConfig", "check_device", "load_pretrained", "read_batches", "convert_pretrained"]
 
 SEEN_BATCHES = 4
 """Batches that set the scales of a parameter image, and held-out ones that hashes are judged on."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConversionConfig:
+class ConvertConfig:
     """Hyper-parameters of a conversion.
 
     Parameters
@@ -53,7 +54,7 @@ class ConversionConfig:
     held_out : float
         Share of the batches that only decides which step is kept, and measures.
     objective : str
-        What one layer learns from, as in :class:`golden.learn.distill.Distilling`.
+        What one layer learns from, as in :class:`golden.learn.distill.DistillConfig`.
     layer_batches : int
         Batches that layers learn from, one layer after the other, at least two; 0 for as many as
         held-out batches show to be enough.
@@ -118,7 +119,7 @@ class ConversionConfig:
     @property
     def layerwise(self):
         """One layer after the other."""
-        return Distilling(
+        return DistillConfig(
             objective=self.objective, steps=self.layer_steps, lr=self.layer_lr,
             learn_offset=self.learn_offset,
         )  # fmt: skip
@@ -126,12 +127,12 @@ class ConversionConfig:
     @property
     def together(self):
         """All hashes against the outputs of the model."""
-        return Distilling(steps=self.steps, lr=self.lr, held_out=self.held_out)
+        return DistillConfig(steps=self.steps, lr=self.lr, held_out=self.held_out)
 
     @property
     def tuning(self):
         """All weights against the outputs of the model."""
-        return Distilling(steps=self.tune_steps, held_out=self.held_out)
+        return DistillConfig(steps=self.tune_steps, held_out=self.held_out)
 
 
 def load_pretrained(folder):
@@ -173,7 +174,7 @@ def read_batches(path, folder, config):
         names of the model's arguments, samples first.
     folder : Path
         Of the model.
-    config : ConversionConfig
+    config : ConvertConfig
         ``batch``, ``length`` and ``seed`` count.
 
     Raises
@@ -198,7 +199,7 @@ def read_batches(path, folder, config):
     return [batches[i] for i in order]
 
 
-def run_conversion(
+def convert_pretrained(
     model, batches, attention, config, folder, engine=None, progress=SILENT, device="cpu"
 ):
     """Convert ``model``, write ``converted.pt``, and measure it on held-out batches.
@@ -209,7 +210,7 @@ def run_conversion(
     batches : list of dict
         As :func:`read_batches` gives them.
     attention : AttentionConfig
-    config : ConversionConfig
+    config : ConvertConfig
     folder : Path
         For the results, and checkpoints from which an interrupted run goes on.
     engine : ecoformer.config.Config or None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ecoformer.errors import EcoformerError
 from ecoformer.files import write_atomic
-from ecoformer.golden.networks.vit import read_checked, torch_bytes
+from ecoformer.golden.files import read_checked, torch_bytes
 
 __all__ = ["Checkpoint"]
 

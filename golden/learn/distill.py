@@ -11,26 +11,26 @@ from dataclasses import dataclass
 import torch
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.attention import record, softmax_attention
+from ecoformer.golden.attention import softmax_attention
 from ecoformer.golden.hashing import KernelHash, check_tokens
+from ecoformer.golden.learn.descent import descend, mean_loss
+from ecoformer.golden.recording import record
 from ecoformer.progress import SILENT
 from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = [
-    "Distilling", "descend", "distil_layer", "distil_layers", "exact_outputs", "layer_loss",
+    "DistillConfig", "distil_layer", "distil_layers", "exact_outputs", "layer_loss",
     "start_hashes", "OBJECTIVES",
 ]  # fmt: skip
 
 OBJECTIVES = ("output", "attention")
 """What a layer is trained against: the outputs of softmax attention, or its distribution (KL)."""
-EVALUATIONS = 20
-"""How often the held-out part is looked at during a descent."""
 FLOOR = 1e-4
 """Least weight of a key in the divergence; weights at c ≤ b can be negative."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Distilling:
+class DistillConfig:
     """Hyper-parameters of a descent.
 
     Parameters
@@ -125,7 +125,7 @@ def distil_layers(
     targets : list of list of Tensor
         What each layer should answer, as :func:`exact_outputs` gives it; a layer's are dropped
         once they have been used.
-    config : Distilling
+    config : DistillConfig
     generator : torch.Generator
     names : list of str
         What each layer is called in an error.
@@ -182,7 +182,7 @@ def distil_layer(core, calls, targets, config, generator):
         What the layer is given, batch by batch.
     targets : list of Tensor [B, H, M, E]
         What it should answer; used by the objective ``output``.
-    config : Distilling
+    config : DistillConfig
     generator : torch.Generator
 
     Returns
@@ -202,149 +202,19 @@ def distil_layer(core, calls, targets, config, generator):
     loss = _loss(core, config)
     train, held_out = config.split(list(zip(calls, targets, strict=True)))
     return descend(
-        parameters, loss, train, held_out, config, generator, after_step=core.limit_offset
+        parameters, loss, train, held_out, steps=config.steps, lr=config.lr, generator=generator,
+        after_step=core.limit_offset,
     )
 
 
 def layer_loss(core, calls, targets, config):
     """Mean loss over heads, as of :func:`distil_layer`, of a layer on data of any kind."""
-    return _mean_loss(_loss(core, config), list(zip(calls, targets, strict=True))).mean().item()
+    return mean_loss(_loss(core, config), list(zip(calls, targets, strict=True))).mean().item()
 
 
 def _loss(core, config):
     loss = _output_loss if config.objective == "output" else _attention_loss
     return lambda item: loss(core, *item)
-
-
-def descend(
-    parameters, loss, train, held_out, config, generator, after_step=None, progress=SILENT,
-    stage="", checkpoint=None,
-):  # fmt: skip
-    """Minimise a loss by Adam and keep the step at which the held-out part was best.
-
-    Parameters
-    ----------
-    parameters : list
-        Parameters, or groups ``{"params": list of Parameter, "lr": peak}`` as optimizers take
-        them; trained in place. They require a gradient during the call only.
-    loss : callable
-        ``loss(item)`` gives a scalar, or one number per head if every parameter has heads in
-        front: then each head keeps its own best step.
-    train, held_out : list
-        Items.
-    config : Distilling
-        ``steps``, and ``lr`` where a group has none of its own.
-    generator : torch.Generator
-        Chooses the items.
-    after_step : callable or None
-        Called after every step.
-    progress : Progress
-        Updated at every step, with a line per evaluation.
-    stage : str
-        Name of the descent there.
-    checkpoint : golden.learn.checkpoint.Checkpoint or None
-        Written at every evaluation; an interrupted descent goes on from there.
-
-    Returns
-    -------
-    list of float
-        Mean held-out losses.
-    """
-    groups = parameters if isinstance(parameters[0], dict) else [{"params": parameters}]
-    parameters = [p for group in groups for p in group["params"]]
-    before = [p.requires_grad for p in parameters]
-    for p in parameters:
-        p.requires_grad_(True)
-    try:
-        optimizer = torch.optim.Adam(groups, config.lr, fused=parameters[0].is_cuda or None)
-        peaks = [group["lr"] for group in optimizer.param_groups]
-        best = _Best(parameters)
-        first, order, history = 0, [], []
-        if checkpoint is not None and (state := checkpoint.load()) is not None:
-            first, order, history = state["step"], state["order"], state["history"]
-            generator.set_state(state["generator"])
-            best.lowest = state["lowest"].to(parameters[0].device)
-            _copy(state["kept"], best.kept)
-            if first < config.steps:
-                optimizer.load_state_dict(state["optimizer"])
-                _copy(state["parameters"], parameters)
-        else:
-            history.append(best.update(_mean_loss(loss, held_out)))
-        every = max(1, config.steps // EVALUATIONS)
-        for step in range(first, config.steps):
-            if not order:
-                order = torch.randperm(len(train), generator=generator).tolist()
-            for group, peak in zip(optimizer.param_groups, peaks):
-                group["lr"] = 0.5 * peak * (1 + math.cos(math.pi * step / config.steps))
-            optimizer.zero_grad()
-            value = loss(train[order.pop()]).sum()
-            if not math.isfinite(value.item()):
-                raise FloatingPointError(
-                    f"the loss is {value.item()} in step {step + 1}; lower the learning rate"
-                )
-            value.backward()
-            optimizer.step()
-            torch.clear_autocast_cache()  # or the weights of before go on being used
-            if after_step is not None:
-                after_step()
-            if (step + 1) % every == 0 or step + 1 == config.steps:
-                history.append(best.update(_mean_loss(loss, held_out)))
-                if checkpoint is not None:
-                    now = {}
-                    if step + 1 < config.steps:  # a finished descent needs its result only
-                        now["optimizer"] = optimizer.state_dict()
-                        now["parameters"] = [p.detach() for p in parameters]
-                    checkpoint.save(
-                        step=step + 1, order=order, history=history,
-                        generator=generator.get_state(), lowest=best.lowest, kept=best.kept, **now,
-                    )  # fmt: skip
-                progress.line(
-                    f"{stage}: step {step + 1}/{config.steps}, held-out error {history[-1]:.4f}"
-                )
-            progress.update(stage, step + 1, config.steps)
-        best.restore()
-    finally:
-        for p, required in zip(parameters, before):
-            p.requires_grad_(required)
-            p.grad = None
-    return history
-
-
-class _Best:
-    """The values of parameters when each head's held-out loss was lowest."""
-
-    def __init__(self, parameters):
-        self.parameters = parameters
-        self.kept = [p.detach().clone() for p in parameters]
-        self.lowest = None
-
-    def update(self, losses):
-        """Keep what is better now; returns the mean loss."""
-        if self.lowest is None:
-            self.lowest = losses
-            return losses.mean().item()
-        better = losses < self.lowest
-        self.lowest = torch.where(better, losses, self.lowest)
-        for kept, p in zip(self.kept, self.parameters):
-            kept.copy_(torch.where(better.view(-1, *[1] * (p.ndim - 1)), p.detach(), kept)
-                       if losses.ndim else p.detach() if better else kept)  # fmt: skip
-        return losses.mean().item()
-
-    def restore(self):
-        _copy(self.kept, self.parameters)
-
-
-@torch.no_grad()
-def _copy(values, tensors):
-    for value, tensor in zip(values, tensors, strict=True):
-        tensor.copy_(value)
-
-
-@torch.no_grad()
-def _mean_loss(loss, items):
-    found = torch.stack([loss(item) for item in items]).mean(0)
-    torch.clear_autocast_cache()  # weights kept without a gradient would go on without one
-    return found
 
 
 def _output_loss(core, call, target):

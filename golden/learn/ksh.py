@@ -15,12 +15,13 @@ import torch
 from scipy.linalg import eigh
 from scipy.sparse import csr_array
 
-from ecoformer.golden.attention import observed
 from ecoformer.golden.hashing import KernelHash, check_tokens
+from ecoformer.golden.recording import observed
+from ecoformer.golden.separation import extremes
 from ecoformer.golden.weights import constrain
 from ecoformer.spec.checks import check_choice, check_number
 
-__all__ = ["HashLearning", "PairLabels", "learn_hash", "learn_hashes", "extremes"]
+__all__ = ["KshConfig", "PairLabels", "learn_hash", "learn_hashes"]
 
 STARTS = ("random", "spectral")
 RIDGE = 1e-4
@@ -32,7 +33,7 @@ ROWS_AT_ONCE = 2**22
 
 
 @dataclass(frozen=True, kw_only=True)
-class HashLearning:
+class KshConfig:
     """Hyper-parameters of hash learning.
 
     Parameters
@@ -126,7 +127,7 @@ def learn_hash(hash, x, generator, config=None, similarity=None):
         Tokens.
     generator : torch.Generator
         Draws anchors and starting points; equal generators give equal hashes.
-    config : HashLearning or None
+    config : KshConfig or None
         Hyper-parameters; the defaults when None.
     similarity : Tensor [B, H, N, N] or None
         Attention map, or logits: only the order in a row counts; x·xᵀ when None.
@@ -141,7 +142,7 @@ def learn_hash(hash, x, generator, config=None, similarity=None):
     ValueError
         The tokens of a head are all equal, or not finite.
     """
-    config = config or HashLearning()
+    config = config or KshConfig()
     images, heads, tokens, _ = x.shape
     check_tokens(x.transpose(0, 1).flatten(1, 2))
     if isinstance(hash, KernelHash):
@@ -342,7 +343,7 @@ def learn_hashes(model, images, seed=0, config=None):
         Training images.
     seed : int
         The same seed gives the same hashes.
-    config : HashLearning or None
+    config : KshConfig or None
         Hyper-parameters.
 
     Returns
@@ -362,12 +363,3 @@ def learn_hashes(model, images, seed=0, config=None):
     with torch.no_grad(), observed(layers, observer):
         model(images)
     return curves
-
-
-def extremes(similarity, pairs):
-    """Columns of the largest and smallest entries of each row [..., N], at most N/2 of each."""
-    count = min(pairs, similarity.shape[-1] // 2)
-    return (
-        similarity.topk(count, sorted=False).indices,
-        similarity.topk(count, largest=False, sorted=False).indices,
-    )

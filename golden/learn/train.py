@@ -14,170 +14,41 @@ import time
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
 from ecoformer.errors import EcoformerError
 from ecoformer.files import write_json
-from ecoformer.golden.attention import AttentionConfig, record
+from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.files import state_digest
 from ecoformer.golden.learn import data as datasets
-from ecoformer.golden.learn.distill import OBJECTIVES, Distilling, distil_layers, exact_outputs
-from ecoformer.golden.learn.fit import Fitter, Stopped, accuracy, predict
-from ecoformer.golden.learn.ksh import HashLearning, learn_hashes
-from ecoformer.golden.networks.vit import (
-    VisionTransformer,
-    save_model,
-    state_digest,
-    swap_attention,
-)
-from ecoformer.golden.quality.measure import separation
-from ecoformer.progress import SILENT
-from ecoformer.spec.checks import check_choice, check_number
+from ecoformer.golden.learn.distill import distil_layers, exact_outputs
+from ecoformer.golden.learn.fit import Fitter, Stopped, accuracy
+from ecoformer.golden.learn.ksh import learn_hashes
+from ecoformer.golden.learn.recipe import TrainingConfig
+from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer, save_model
+from ecoformer.golden.recording import record
+from ecoformer.golden.separation import separation
+from ecoformer.progress import SILENT, Progress
 
-__all__ = ["TrainingConfig", "train", "accuracy", "predict", "HASH_LEARNERS"]
+__all__ = ["train"]
 
-HASH_LEARNERS = ("ksh", *OBJECTIVES)
-"""What hashes can be learned from."""
 LEARNING_BATCH = 16
 """Images per batch for learners that hold batches out."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """Hyper-parameters of a training run.
-
-    Parameters
-    ----------
-    data : str
-        ``mnist`` or ``fashion``.
-    data_path : str
-        Folder of the ``fashion`` files; empty for the usual place.
-    seed : int
-        Of weights, order, augmentation, hashes and the validation part.
-    pretrain_epochs, tune_epochs : int
-        Length of step 1, and of each run of step 2.
-    warmup_epochs : float
-        Linear warm-up at the start of every run; then a cosine to 0.
-    pretrain_lr : float
-        Peak learning rate of step 1.
-    tune_lrs : tuple of float
-        Peak learning rates tried in step 2, by both arms.
-    batch : int
-        Images per step.
-    weight_decay : float
-        Of AdamW.
-    label_smoothing : float
-        Of the cross-entropy.
-    shift : int
-        Every training image is moved by up to this many pixels in both directions.
-    code_bits, hash, weights, anchors, normalise, queries, value_term, offset
-        As in :class:`golden.attention.AttentionConfig`.
-    hash_learner : str
-        What hashes are learned from. ``ksh``: labels of similar and dissimilar tokens (paper);
-        ``output`` or ``attention``: what softmax attention does
-        (:class:`golden.learn.distill.Distilling`).
-    hash_optimizer, hash_start
-        Of ``ksh``, as in :class:`golden.learn.ksh.HashLearning`.
-    hash_iterations : int
-        Gradient steps, per bit with ``ksh``, else per layer.
-    hash_lr : float
-        Peak learning rate of ``output`` and ``attention``.
-    hash_images : int
-        Training images from which hashes are learned and calibrated; the other learners hold a
-        part of them out, which decides when to stop.
-    hash_refresh : int
-        Hashes are learned anew every so many epochs of step 2 (the paper's τ); 0: never.
-    train_hash : bool
-        Whether the task loss trains hashes and offsets, too; in the paper it does not.
-
-    Raises
-    ------
-    TypeError, ValueError
-        A value of the wrong type or outside its range.
-    """
-
-    data: str = "mnist"
-    data_path: str = ""
-    seed: int = 0
-    pretrain_epochs: int = 14
-    tune_epochs: int = 20
-    warmup_epochs: float = 1.0
-    pretrain_lr: float = 2e-3
-    tune_lrs: tuple[float, ...] = (2e-3, 4e-3)
-    batch: int = 50
-    weight_decay: float = 0.05
-    label_smoothing: float = 0.1
-    shift: int = 2
-    code_bits: int = 16
-    hash: str = "rbf"
-    weights: str = "int8"
-    anchors: int = 25
-    normalise: bool = False
-    queries: str = "shared"
-    value_term: str = "sum"
-    offset: float = 0.0
-    hash_learner: str = "ksh"
-    hash_optimizer: str = "adam"
-    hash_start: str = "random"
-    hash_iterations: int = 100
-    hash_lr: float = 0.02
-    hash_images: int = 64
-    hash_refresh: int = 0
-    train_hash: bool = False
-
-    def __post_init__(self):
-        check_choice("data", self.data, datasets.DATASETS)
-        if not isinstance(self.data_path, str):
-            raise TypeError(f"data_path must be a string, not {self.data_path!r}")
-        check_number("seed", self.seed, int, 0)
-        check_number("pretrain_epochs", self.pretrain_epochs, int, 1)
-        check_number("tune_epochs", self.tune_epochs, int, 1)
-        check_number("warmup_epochs", self.warmup_epochs, float, 0)
-        check_number("pretrain_lr", self.pretrain_lr, float, 0)
-        if not isinstance(self.tune_lrs, tuple) or not self.tune_lrs:
-            raise TypeError(f"tune_lrs must be a list of numbers, not {self.tune_lrs!r}")
-        for lr in self.tune_lrs:
-            check_number("each of tune_lrs", lr, float, 0)
-        if len({*self.tune_lrs}) < len(self.tune_lrs):
-            raise ValueError(f"tune_lrs must be different numbers, not {self.tune_lrs!r}")
-        check_number("batch", self.batch, int, 1)
-        check_number("weight_decay", self.weight_decay, float, 0)
-        check_number("label_smoothing", self.label_smoothing, float, 0, 1)
-        check_number("shift", self.shift, int, 0)
-        check_choice("hash_learner", self.hash_learner, HASH_LEARNERS)
-        if self.hash_learner == "ksh" and self.queries == "separate":
-            raise ValueError(
-                "hash_learner must be 'output' or 'attention' with queries = 'separate', not 'ksh'"
-            )
-        check_number("hash_lr", self.hash_lr, float, 0)
-        check_number("hash_images", self.hash_images, int, 1)
-        check_number("hash_refresh", self.hash_refresh, int, 0)
-        if not isinstance(self.train_hash, bool):
-            raise TypeError(f"train_hash must be true or false, not {self.train_hash!r}")
-        self.attention, self.hash_learning  # noqa: B018  check their fields now, not in step 2
-
-    @property
-    def attention(self):
-        """Shape of the attention swapped in."""
-        return AttentionConfig(**{f.name: getattr(self, f.name) for f in fields(AttentionConfig)})
-
-    @property
-    def hash_learning(self):
-        """Hyper-parameters of the learner: HashLearning or Distilling."""
-        if self.hash_learner == "ksh":
-            return HashLearning(
-                optimizer=self.hash_optimizer,
-                start=self.hash_start,
-                iterations=self.hash_iterations,
-            )
-        return Distilling(
-            objective=self.hash_learner, steps=self.hash_iterations, lr=self.hash_lr
-        )
-
-
-def train(network, training, out, progress=SILENT, resume=True, start=None, control=True):
+def train(
+    network: NetworkConfig,
+    attention: AttentionConfig,
+    training: TrainingConfig,
+    out: Path,
+    progress: Progress = SILENT,
+    resume: bool = True,
+    start: VisionTransformer | None = None,
+    control: bool = True,
+) -> dict:
     """Train both networks; write what they are and how they became so.
 
     Files: ``pretrained.pt`` after step 1, ``ecoformer.pt`` and ``softmax.pt`` after step 2,
@@ -191,6 +62,8 @@ def train(network, training, out, progress=SILENT, resume=True, start=None, cont
     ----------
     network : NetworkConfig
         Shape of the network.
+    attention : AttentionConfig
+        Shape of the attention that replaces softmax.
     training : TrainingConfig
         How it is trained.
     out : Path
@@ -217,7 +90,7 @@ def train(network, training, out, progress=SILENT, resume=True, start=None, cont
     """
     out = Path(out)
     with _one_thread():
-        run = _Run(network, training, out, progress, resume, start)
+        run = _Run(network, attention, training, out, progress, resume, start)
         pretrained, pretraining = run.pretrain()
         swapped, hashes = run.swap(pretrained)
         starts = {"ecoformer": swapped} | ({"softmax": pretrained} if control else {})
@@ -255,24 +128,30 @@ def train(network, training, out, progress=SILENT, resume=True, start=None, cont
             save_model(model, out / f"{arm}.pt")
         write_json(out / "metrics.json", metrics)
         names = {"softmax": "softmax", "ecoformer": "EcoFormer"}
-        told = [f"{name} {scores[arm]:.2%}" for arm, name in names.items() if arm in scores]
-        progress.line(f"held-out accuracy: {', '.join(told)}")
+        results = [f"{name} {scores[arm]:.2%}" for arm, name in names.items() if arm in scores]
+        progress.line(f"held-out accuracy: {', '.join(results)}")
     return metrics
 
 
 class _Run:
     """One call of :func:`train`: the phases and what they share."""
 
-    def __init__(self, network, training, out, progress, resume, start=None):
+    def __init__(self, network, attention, training, out, progress, resume, start=None):
         self.started = time.perf_counter()
         self.network = network
+        self.attention = attention
         self.training = training
         self.progress = progress
         self.start = start
         # Through JSON, so that a caller gets the same plain values as a reader of the file.
         self.settings = json.loads(
-            json.dumps({"network": asdict(network), "training": asdict(training)})
+            json.dumps({
+                "network": asdict(network),
+                "attention": asdict(attention),
+                "training": asdict(training),
+            })
         )
+        _check_learner(attention, training)
         if start is not None:
             _check_start(network, start)
             self.settings["start"] = state_digest(start.state_dict())
@@ -302,7 +181,8 @@ class _Run:
         started = time.perf_counter()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(t.seed)
-            swapped = swap_attention(model, t.attention).eval()
+            swapped = deepcopy(model).eval()
+            swapped.replace_attention(self.attention)
         curves = self.learn_hashes(swapped, model)
         report = {
             "learner": t.hash_learner,
@@ -331,7 +211,7 @@ class _Run:
 
         batches = images.split(LEARNING_BATCH)
         layers = model.attention_layers()
-        asked = layers if teacher is None else teacher.attention_layers()
+        teachers = layers if teacher is None else teacher.attention_layers()
 
         def run(network):
             with torch.no_grad():
@@ -340,8 +220,8 @@ class _Run:
 
         for layer in layers:
             layer.exact = True
-        tape = record(asked, lambda: run(model if teacher is None else teacher))
-        targets = [exact_outputs(layer, calls) for layer, calls in zip(asked, tape)]
+        tape = record(teachers, lambda: run(model if teacher is None else teacher))
+        targets = [exact_outputs(layer, calls) for layer, calls in zip(teachers, tape)]
         names = [f"training, layer {layer.layer}" for layer in layers]
         return distil_layers(layers, lambda: run(model), targets, t.hash_learning, generator, names)
 
@@ -428,6 +308,13 @@ def _seconds(history):
 def _merit(record):
     """Accuracy decides between runs; of equal ones the lower loss."""
     return record["validation_accuracy"], -record["validation_loss"]
+
+
+def _check_learner(attention, training):
+    try:
+        training.check_attention(attention)
+    except ValueError as error:
+        raise EcoformerError(f"[training] {error}; correct the configuration") from error
 
 
 def _check_start(network, start):

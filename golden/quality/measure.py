@@ -9,12 +9,10 @@ from dataclasses import asdict, dataclass
 import torch
 
 from ecoformer.golden.attention import softmax_attention
-from ecoformer.golden.learn.ksh import extremes
+from ecoformer.golden.separation import separation
 
-__all__ = ["HeadQuality", "assess", "separation"]
+__all__ = ["HeadQuality", "assess"]
 
-PAIRS = 10
-"""Keys of a query that count as most and as least similar."""
 MOST_QUERIES = 128
 """Queries of a sequence that are looked at, evenly spread: pairs are many."""
 CONSTANT = 0.01
@@ -124,35 +122,6 @@ def assess(layers, tape):
             sums.add(call)
         found += [sums.quality(head) for head in range(layer.heads)]
     return found
-
-
-def separation(codes, similarity, pairs=PAIRS, queries=None):
-    """P(code similarity of a top pair > code similarity of a bottom pair), head by head.
-
-    Pairs are the keys most and least similar to a query.
-
-    A tie counts one half, so random codes score 0.5 and perfect ones 1.
-
-    Parameters
-    ----------
-    codes : Tensor [B, H, N, b]
-        Codes ±1 of the keys.
-    similarity : Tensor [B, H, M, N]
-        Attention map, or logits.
-    pairs : int
-        How many of a row are top, and how many bottom; at most N/2 are used.
-    queries : Tensor [B, H, M, b] or None
-        Codes of separate queries; those of the keys when None.
-
-    Returns
-    -------
-    Tensor [H]
-    """
-    top, bottom = extremes(similarity, pairs)
-    product = (codes if queries is None else queries) @ codes.mT
-    near, far = product.gather(-1, top), product.gather(-1, bottom)
-    margin = near[..., :, None] - far[..., None, :]
-    return (0.5 * (1 + margin.sign())).mean((0, 2, 3, 4))
 
 
 class _Layer:

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from ecoformer.golden.attention import record
 from ecoformer.golden.learn.fit import predict
 from ecoformer.golden.quality.measure import assess
 from ecoformer.golden.quantize.calibration import calibrate, code_disagreement
 from ecoformer.golden.quantize.inference import HostedAttention, IntegerEngine, hosted
+from ecoformer.golden.recording import record
 from ecoformer.progress import SILENT
 
-__all__ = ["CheckedEngine", "export", "predict_hosted", "recorded_workload"]
+__all__ = ["CheckedEngine", "export", "predict_in_integers", "recorded_workload"]
 
 CALIBRATION_IMAGES = 128
 """Training images that set value scales and thresholds."""
@@ -43,7 +43,8 @@ def export(config, model, data, report=False):
     layers, held_out = model.attention_layers(), data.held_out
     image = calibrate(config, layers, _tape(model, data.train))
     float_labels = predict(model, held_out.images)
-    integer_labels = predict_hosted(config, model, image, IntegerEngine(config, image), held_out)
+    engine = IntegerEngine(config, image)
+    integer_labels = predict_in_integers(config, model, image, engine, held_out)
     seen = _tape(model, held_out)
     rates = np.array(code_disagreement(config, layers, image, seen))
     figures = {
@@ -59,7 +60,7 @@ def export(config, model, data, report=False):
     return image, recorded_workload(config, model, image, held_out), figures
 
 
-def predict_hosted(config, model, image, engine, part, observer=None):
+def predict_in_integers(config, model, image, engine, part, observer=None):
     """Labels that ``model`` gives the images of ``part`` with its attention on ``engine``."""
     layers = model.attention_layers()
     with hosted(layers, HostedAttention(config, image, layers, engine, observer)):

@@ -3,17 +3,15 @@ import torch
 
 from ecoformer.golden.attention import (
     Attention,
-    AttentionConfig,
-    Call,
     EcoFormerAttention,
     SoftmaxAttention,
     linear_attention,
-    observed,
     quadratic_attention,
-    record,
     softmax_attention,
 )
+from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.hashing import sign
+from ecoformer.golden.recording import Call, observed, record
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +78,9 @@ def test_softmax_mode_matches_the_definition():
 
 @pytest.mark.parametrize("value_term", ["sum", "own"])
 def test_gradients_reach_the_shared_projection_through_the_hash(value_term):
-    layer = Attention(16, 2, AttentionConfig(value_term=value_term))
+    layer = Attention(16, 2)
+    layer.share_queries()
+    layer.core = EcoFormerAttention(2, 8, AttentionConfig(value_term=value_term))
     # With v cut off from the input's gradient, only the codes can carry it to to_qk.
     layer(torch.randn(3, 9, 16)).square().sum().backward()
     assert layer.to_qk.weight.grad.abs().sum() > 0

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.attention import AttentionConfig, EcoFormerAttention, cores_of, record
+from ecoformer.golden.attention import EcoFormerAttention, cores_of
+from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.convert.convert import (
     READOUTS,
     convert,
@@ -19,17 +20,19 @@ from ecoformer.golden.convert.convert import (
     run_model,
     save_converted,
 )
-from ecoformer.golden.convert.sites import filled_sites, find_sites
+from ecoformer.golden.files import state_digest
 from ecoformer.golden.learn import distill
-from ecoformer.golden.learn.distill import Distilling
-from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer, state_digest
+from ecoformer.golden.learn.distill import DistillConfig
+from ecoformer.golden.networks.sites import filled_sites, find_sites
+from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer
+from ecoformer.golden.recording import record
 from ecoformer.progress import Progress
 from tests.recorded_progress import RecordedProgress
 
 transformers = pytest.importorskip("transformers")
 
 CONFIG = AttentionConfig(hash="linear", code_bits=16, queries="separate")
-QUICK = Distilling(steps=8)
+QUICK = DistillConfig(steps=8)
 SIZES = dict(
     hidden_size=24, num_hidden_layers=2, num_attention_heads=4, intermediate_size=32,
     initializer_range=0.3,  # large enough for attention to matter
@@ -156,7 +159,7 @@ def test_more_bits_answer_more_alike():
     errors = []
     for bits in (2, 64):
         config = AttentionConfig(hash="linear", code_bits=bits, queries="separate")
-        converted = convert(model, config, batches, Distilling(steps=40))
+        converted = convert(model, config, batches, DistillConfig(steps=40))
         errors.append((answer(converted, batches[-1]) - want).square().mean())
     assert errors[1] < 0.7 * errors[0]
 
@@ -164,9 +167,9 @@ def test_more_bits_answer_more_alike():
 def test_refining_agrees_better_and_trains_the_hashes_only():
     model, _ = bert()
     batches = 2 * make_text(4)  # random words teach nothing about others: the same are held out
-    converted = convert(model, CONFIG, batches, Distilling(steps=2))
+    converted = convert(model, CONFIG, batches, DistillConfig(steps=2))
     before = {name: p.clone() for name, p in converted.state_dict().items()}
-    history = refine(converted, batches, Distilling(steps=80, lr=5e-3))
+    history = refine(converted, batches, DistillConfig(steps=80, lr=5e-3))
     assert min(history) < 0.9 * history[0]
     for name, p in converted.state_dict().items():
         assert ".ecoformer." in name or torch.equal(p, before[name]), name
@@ -177,7 +180,7 @@ def test_refining_agrees_better_and_trains_the_hashes_only():
                for name, p in converted.named_parameters())  # fmt: skip
     before = {name: p.clone() for name, p in converted.state_dict().items()}
     tuned = refine(
-        converted, batches, Distilling(steps=40), parameters=everything(converted, 0.0, 1e-3)
+        converted, batches, DistillConfig(steps=40), parameters=everything(converted, 0.0, 1e-3)
     )
     assert min(tuned) < 0.9 * tuned[0]
     for name, p in converted.state_dict().items():  # each group at its own rate
@@ -192,7 +195,7 @@ def test_refining_goes_on_against_the_original_when_other_weights_have_changed(t
     with torch.no_grad():
         for layer in converted.encoder.layer:
             layer.output.dense.weight.mul_(1.5)
-    still = Distilling(steps=0)
+    still = DistillConfig(steps=0)
     (drifted,) = refine(converted, batches, still)
     (true,) = refine(converted, batches, still, original=model)
     _, held_out = still.split(batches)
@@ -241,7 +244,7 @@ def test_interrupted_conversion_goes_on_and_ends_with_the_same_bytes(
     def learn(progress, folder=None):
         done["layers"] = 0
         converted = convert(model, CONFIG, batches, QUICK, progress=progress, folder=folder)
-        refine(converted, batches, Distilling(steps=45), progress=progress, folder=folder)
+        refine(converted, batches, DistillConfig(steps=45), progress=progress, folder=folder)
         return state_digest(converted.state_dict())
 
     def work(progress):
@@ -269,7 +272,7 @@ def test_checkpoint_of_another_conversion_is_refused(tmp_path):
     for arguments in (
         (other, CONFIG, batches, QUICK),
         (model, AttentionConfig(hash="linear", queries="separate"), batches[:2], QUICK),
-        (model, CONFIG, batches, Distilling(steps=9)),
+        (model, CONFIG, batches, DistillConfig(steps=9)),
         (model, CONFIG, batches, QUICK, 1),
     ):
         with pytest.raises(EcoformerError, match="layers.pt: checkpoint of other settings; give"):
@@ -332,7 +335,7 @@ def test_batches_are_enough_where_more_gain_nothing():
     model, batches = bert()
     model.eval()
     held_out = make_text(seed=1)
-    learning = Distilling(steps=40, held_out=0.25)
+    learning = DistillConfig(steps=40, held_out=0.25)
     # Sixteen times the same few: nothing to gain.
     count, tried = enough_batches(model, CONFIG, 16 * batches[:1], held_out, learning)
     assert (count, [number for number, _ in tried]) == (4, [4, 8])

@@ -80,7 +80,7 @@ def test_tokens_follow_from_patches(patch, stride, side, tokens):
 @pytest.mark.parametrize("convolution", [False, True], ids=["plain-mlp", "mlp-convolution"])
 def test_a_vision_transformer_counts_as_its_modules_do(convolution, patch, stem):
     torch = pytest.importorskip("torch")
-    from ecoformer.golden.attention import AttentionConfig
+    from ecoformer.golden.attention_config import AttentionConfig
     from ecoformer.golden.energy.sources import _vision_transformer
     from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer
 

@@ -3,15 +3,13 @@ import math
 import pytest
 import torch
 
-from ecoformer.golden.attention import (
-    AttentionConfig,
-    EcoFormerAttention,
-    record,
-    softmax_attention,
-)
+from ecoformer.golden.attention import EcoFormerAttention, softmax_attention
+from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.hashing import sign
 from ecoformer.golden.learn.distill import start_hashes
-from ecoformer.golden.quality.measure import _twins, assess, separation
+from ecoformer.golden.quality.measure import _twins, assess
+from ecoformer.golden.recording import record
+from ecoformer.golden.separation import separation
 
 HEADS, TOKENS, DIM = 2, 20, 6
 

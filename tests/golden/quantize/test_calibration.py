@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.attention import AttentionConfig, Call, EcoFormerAttention
+from ecoformer.golden.attention import EcoFormerAttention
+from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.learn.distill import start_hashes
 from ecoformer.golden.networks.vit import VisionTransformer
 from ecoformer.golden.quantize.calibration import (
@@ -13,6 +14,7 @@ from ecoformer.golden.quantize.calibration import (
     set_numbers,
 )
 from ecoformer.golden.quantize.inference import HostedAttention, IntegerEngine, hosted
+from ecoformer.golden.recording import Call
 from ecoformer.spec.config import Config
 from tests.golden.small import CONFIG, NETWORK, make_images, make_model, make_tape
 

@@ -7,7 +7,11 @@ from ecoformer.golden.integer.attention import attend
 from ecoformer.golden.learn.data import Split
 from ecoformer.golden.learn.fit import predict
 from ecoformer.golden.quantize.calibration import calibrate
-from ecoformer.golden.quantize.evaluation import CheckedEngine, predict_hosted, recorded_workload
+from ecoformer.golden.quantize.evaluation import (
+    CheckedEngine,
+    predict_in_integers,
+    recorded_workload,
+)
 from ecoformer.golden.quantize.inference import HostedAttention, IntegerEngine, hosted
 from tests.golden.small import CONFIG, make_images, make_model, make_tape
 
@@ -70,11 +74,11 @@ class Faulty:
 def test_checked_engine_counts_every_wrong_word(model, images, image):
     part = Split(images, torch.zeros(24))
     checked = CheckedEngine(CONFIG, image, IntegerEngine(CONFIG, image))
-    labels = predict_hosted(CONFIG, model, image, checked, part)
+    labels = predict_in_integers(CONFIG, model, image, checked, part)
     assert checked.mismatches == 0
     assert checked.words == 24 * 16 * 24 * 2
     assert checked.sequences == 24 * 6
     assert (labels == predict(model, images)).double().mean() > 0.9
     faulty = CheckedEngine(CONFIG, image, Faulty(IntegerEngine(CONFIG, image)))
-    predict_hosted(CONFIG, model, image, faulty, part)
+    predict_in_integers(CONFIG, model, image, faulty, part)
     assert faulty.mismatches == 2
