@@ -22,7 +22,9 @@ from benchmarks.packages import download
 from benchmarks.results import write_section
 from benchmarks.texts import prose, sentiment, spliced, wide
 from ecoformer.golden.attention_config import AttentionConfig
-from ecoformer.golden.convert.convert import READOUTS, convert, embedding, everything, refine
+from ecoformer.golden.convert.convert import convert
+from ecoformer.golden.convert.readouts import READOUTS, embedding
+from ecoformer.golden.convert.refine import everything, refine
 from ecoformer.golden.learn.distill import DistillConfig
 from ecoformer.progress import show_progress
 

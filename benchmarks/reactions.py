@@ -19,7 +19,10 @@ from benchmarks.packages import download
 from benchmarks.results import write_section
 from ecoformer.golden.attention import cores_of
 from ecoformer.golden.attention_config import AttentionConfig
-from ecoformer.golden.convert.convert import READOUTS, convert, everything, refine, run_model
+from ecoformer.golden.convert.batches import run_model
+from ecoformer.golden.convert.convert import convert
+from ecoformer.golden.convert.readouts import READOUTS
+from ecoformer.golden.convert.refine import everything, refine
 from ecoformer.golden.learn.distill import DistillConfig
 from ecoformer.golden.networks.sites import fill_sites, find_sites
 from ecoformer.golden.recording import record
@@ -165,11 +168,11 @@ def attention_weights(core, call):
     """The weights [B, H, N, N] that a layer's outputs are means with; no negative ones."""
     if core.exact:
         scale = core.scale or call.q.shape[-1] ** -0.5
-        weights = (scale * call.q @ call.k.mT).masked_fill(~call.keys[:, None, None], -torch.inf)
-        return weights.softmax(-1)
+        logits = scale * call.q @ call.k.mT
+        return logits.masked_fill(~call.key_mask[:, None, None], -torch.inf).softmax(-1)
     queries, keys = core.codes(call.q, call.k)
     weights = (queries @ keys.mT + core.offset[:, None, None]).clamp_min(0)
-    weights = weights * call.keys[:, None, None]
+    weights = weights * call.key_mask[:, None, None]
     return weights / weights.sum(-1, keepdim=True).clamp_min(1e-9)
 
 

@@ -4,7 +4,8 @@ import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from ecoformer.golden.attention_config import VALUE_TERMS
+from ecoformer.golden.attention_config import VALUE_TERMS, AttentionConfig
+from ecoformer.golden.hashing import Hash
 from ecoformer.spec.checks import check_choice
 
 __all__ = [
@@ -17,16 +18,30 @@ __all__ = [
     "quadratic_attention",
 ]
 
-def softmax_attention(q, k, v, keys=None, scale=None):
+def softmax_attention(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    key_mask: torch.Tensor | None = None,
+    scale: float | None = None,
+) -> torch.Tensor:
     """softmax(scale·q·kᵀ)·v, for q and k [B, H, N, D] and v [B, H, N, E].
 
-    ``keys`` (bool [B, N] or None) are the keys that count; ``scale`` is 1/√D when None.
+    ``key_mask`` (bool [B, N] or None) is true for keys that count; ``scale`` is 1/√D when None.
     """
-    mask = None if keys is None else keys[:, None, None, :]
+    mask = None if key_mask is None else key_mask[:, None, None, :]
     return scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
 
 
-def linear_attention(h, v, offset, value_term="sum", *, queries=None, keys=None):
+def linear_attention(
+    h: torch.Tensor,
+    v: torch.Tensor,
+    offset: float | torch.Tensor,
+    value_term: str = "sum",
+    *,
+    queries: torch.Tensor | None = None,
+    key_mask: torch.Tensor | None = None,
+) -> torch.Tensor:
     """EcoFormer attention in its linear form.
 
     ::
@@ -48,37 +63,45 @@ def linear_attention(h, v, offset, value_term="sum", *, queries=None, keys=None)
         ``sum`` or ``own``.
     queries : Tensor [B, H, M, b] or None
         Codes of the queries; those of the keys when None.
-    keys : bool Tensor [B, N] or None
-        Keys that count, as those do that are no padding; all when None.
+    key_mask : bool Tensor [B, N] or None
+        True for keys that count, false for padding; all count when None.
 
     Returns
     -------
     Tensor [B, H, M, E]
     """
     queries = h if queries is None else queries
-    h, v, count = _present(h, v, keys)
+    h, v, count = _masked(h, v, key_mask)
     state = h.mT @ v
     numerator = queries @ state + _per_head(offset) * _values(v, value_term)
     denominator = queries @ h.sum(-2, keepdim=True).mT + _per_head(offset) * count
     return _guarded_quotient(numerator, denominator)
 
 
-def quadratic_attention(h, v, offset, value_term="sum", *, queries=None, keys=None):
+def quadratic_attention(
+    h: torch.Tensor,
+    v: torch.Tensor,
+    offset: float | torch.Tensor,
+    value_term: str = "sum",
+    *,
+    queries: torch.Tensor | None = None,
+    key_mask: torch.Tensor | None = None,
+) -> torch.Tensor:
     """The same function as :func:`linear_attention` with its N × N weights written out."""
     queries = h if queries is None else queries
-    h, v, count = _present(h, v, keys)
+    h, v, count = _masked(h, v, key_mask)
     similarity = queries @ h.mT
     numerator = similarity @ v + _per_head(offset) * _values(v, value_term)
     denominator = similarity.sum(-1, keepdim=True) + _per_head(offset) * count
     return _guarded_quotient(numerator, denominator)
 
 
-def _present(h, v, keys):
-    """Codes and values with those of absent keys 0, and how many keys are there."""
-    if keys is None:
+def _masked(h, v, key_mask):
+    """Codes and values with those of padding set to 0, and the number of keys that count."""
+    if key_mask is None:
         return h, v, h.shape[-2]
-    there = keys[:, None, :, None].to(v.dtype)
-    return h * there, v * there, there.sum(-2, keepdim=True)
+    weight = key_mask[:, None, :, None].to(v.dtype)
+    return h * weight, v * weight, weight.sum(-2, keepdim=True)
 
 
 def _per_head(offset):
@@ -87,7 +110,11 @@ def _per_head(offset):
 
 def _values(v, value_term):
     check_choice("value_term", value_term, VALUE_TERMS)
-    return v.sum(-2, keepdim=True) if value_term == "sum" else v
+    return TERMS[value_term](v)
+
+
+TERMS = {"sum": lambda v: v.sum(-2, keepdim=True), "own": lambda v: v}
+"""What the offset multiplies, by ``value_term``."""
 
 
 def _guarded_quotient(numerator, denominator):
@@ -111,27 +138,33 @@ class SoftmaxAttention(nn.Module):
     Members
     -------
     observer : callable or None
-        Called as ``observer(layer, q, k, v, keys)`` before the attention.
+        Called as ``observer(layer, q, k, v, key_mask)`` before the attention.
     """
 
-    def __init__(self, heads, scale=None, layer=0):
+    def __init__(self, heads: int, scale: float | None = None, layer: int = 0):
         super().__init__()
         self.heads = heads
         self.scale = scale
         self.layer = layer
         self.observer = None
 
-    def forward(self, q, k, v, keys=None):
+    def forward(
+        self,
+        q: torch.Tensor,
+        k: torch.Tensor,
+        v: torch.Tensor,
+        key_mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Outputs [B, H, M, E] of queries q [B, H, M, D], keys k [B, H, N, D], values [B, H, N, E].
 
-        ``keys`` (bool [B, N]) are the keys that count; all when None.
+        ``key_mask`` (bool [B, N]) is true for keys that count; all count when None.
         """
         if self.observer is not None:
-            self.observer(self.layer, q, k, v, keys)
-        return self._attend(q, k, v, keys)
+            self.observer(self.layer, q, k, v, key_mask)
+        return self._attend(q, k, v, key_mask)
 
-    def _attend(self, q, k, v, keys):
-        return softmax_attention(q, k, v, keys, self.scale)
+    def _attend(self, q, k, v, key_mask):
+        return softmax_attention(q, k, v, key_mask, self.scale)
 
 
 class EcoFormerAttention(SoftmaxAttention):
@@ -145,7 +178,7 @@ class EcoFormerAttention(SoftmaxAttention):
         Elements of a token D.
     config : AttentionConfig
     scale, layer
-        As in :class:`SoftmaxAttention`.
+        Same as :class:`SoftmaxAttention`.
 
     Members
     -------
@@ -156,34 +189,40 @@ class EcoFormerAttention(SoftmaxAttention):
     offset : Parameter [H]
         The offset c of each head; requires no gradient unless hash learning says so.
     exact : bool
-        Whether softmax attention is computed instead: what the layer did before it was replaced.
-    engine : callable or None
-        Replaces the float attention when set: ``engine(layer, q, k, v, keys) -> o`` with shapes as
-        in ``forward``. So an integer model or a simulation runs inside the network.
+        Whether softmax attention is computed instead, as before the layer was replaced.
+    override : callable or None
+        Replaces the float attention when set: ``override(layer, q, k, v, key_mask) -> o`` with
+        shapes as in ``forward``. So an integer model or a simulation runs inside the network.
     """
 
-    def __init__(self, heads, head_dim, config, scale=None, layer=0):
+    def __init__(
+        self,
+        heads: int,
+        head_dim: int,
+        config: AttentionConfig,
+        scale: float | None = None,
+        layer: int = 0,
+    ):
         super().__init__(heads, scale, layer)
         self.config = config
         self.hash = config.make_hash(heads, head_dim)
-        separate = config.queries == "separate"
-        self.query_hash = config.make_hash(heads, head_dim) if separate else None
+        self.query_hash = None if config.shares_queries else config.make_hash(heads, head_dim)
         offset = torch.full((heads,), float(config.offset or config.code_bits + 1))
         self.offset = nn.Parameter(offset, requires_grad=False)
         self.exact = False
-        self.engine = None
+        self.override = None
 
     @property
-    def hashes(self):
+    def hashes(self) -> list[Hash]:
         """The hash of the keys, and that of separate queries."""
         return [self.hash] if self.query_hash is None else [self.hash, self.query_hash]
 
     @torch.no_grad()
-    def limit_offset(self):
+    def limit_offset(self) -> None:
         """Bring the offset back into 0…2b, what the hardware holds, after a step of training."""
         self.offset.clamp_(0, 2 * self.config.code_bits)
 
-    def codes(self, q, k):
+    def codes(self, q: torch.Tensor, k: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Codes of queries and keys; one and the same Tensor where they are shared."""
         if self.query_hash is not None:
             return self.query_hash(q), self.hash(k)
@@ -192,14 +231,14 @@ class EcoFormerAttention(SoftmaxAttention):
         h = self.hash(k)
         return h, h
 
-    def _attend(self, q, k, v, keys):
+    def _attend(self, q, k, v, key_mask):
         if self.exact:
-            return softmax_attention(q, k, v, keys, self.scale)
-        if self.engine is not None:
-            return self.engine(self.layer, q, k, v, keys)
+            return softmax_attention(q, k, v, key_mask, self.scale)
+        if self.override is not None:
+            return self.override(self.layer, q, k, v, key_mask)
         queries, h = self.codes(q, k)
         term = self.config.value_term
-        return linear_attention(h, v, self.offset, term, queries=queries, keys=keys)
+        return linear_attention(h, v, self.offset, term, queries=queries, key_mask=key_mask)
 
 
 class Attention(nn.Module):
@@ -254,7 +293,7 @@ class Attention(nn.Module):
         return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, N, D]
 
 
-def cores_of(model):
+def cores_of(model: nn.Module) -> list[EcoFormerAttention]:
     """The EcoFormer attention of every layer of a converted network, in the order of use."""
-    found = [m for m in model.modules() if isinstance(m, EcoFormerAttention)]
-    return sorted(found, key=lambda core: core.layer)
+    cores = [m for m in model.modules() if isinstance(m, EcoFormerAttention)]
+    return sorted(cores, key=lambda core: core.layer)

@@ -3,20 +3,19 @@
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.hashing import Hash, KernelHash, LinearHash
+from ecoformer.golden.hashing import HASHES, Hash
 from ecoformer.presets import find_config
 from ecoformer.spec.checks import check_choice, check_number
 from ecoformer.spec.config import Config, read_table
 from ecoformer.spec.weights import WEIGHT_FORMATS
 
-__all__ = ["AttentionConfig", "FAMILIES", "IN_HARDWARE", "QUERIES", "VALUE_TERMS", "read_attention"]
+__all__ = ["AttentionConfig", "IN_HARDWARE", "QUERIES", "VALUE_TERMS", "read_attention"]
 
 IN_HARDWARE = ("code_bits", "hash", "weights", "anchors", "value_term")
 """Fields that attention in hardware has too."""
-FAMILIES = ("rbf", "linear")
-"""Hash families that can be learned."""
 QUERIES = ("shared", "separate")
 """Whether queries and keys are the same tokens and codes (paper), or have hashes of their own."""
 VALUE_TERMS = ("sum", "own")
@@ -64,7 +63,7 @@ class AttentionConfig:
 
     def __post_init__(self) -> None:
         check_number("code_bits", self.code_bits, int, 1)
-        check_choice("hash", self.hash, FAMILIES)
+        check_choice("hash", self.hash, tuple(HASHES))
         check_choice("weights", self.weights, tuple(WEIGHT_FORMATS))
         check_number("anchors", self.anchors, int, 1)
         if not isinstance(self.normalise, bool):
@@ -73,11 +72,23 @@ class AttentionConfig:
         check_choice("value_term", self.value_term, VALUE_TERMS)
         check_number("offset", self.offset, float, 0, 2 * self.code_bits)
 
+    @property
+    def shares_queries(self) -> bool:
+        """Whether the queries of a head are its keys, with one hash for both."""
+        return self.queries == "shared"
+
+    @property
+    def in_hardware(self) -> dict[str, Any]:
+        """What an engine of this attention must have: values by name of the field."""
+        others = {name for family in HASHES.values() for name in family.options}
+        others -= set(HASHES[self.hash].options)
+        return {name: getattr(self, name) for name in IN_HARDWARE if name not in others}
+
     def make_hash(self, heads: int, head_dim: int) -> Hash:
         """A hash of this family with random parameters."""
-        if self.hash == "rbf":
-            return KernelHash(heads, head_dim, self.code_bits, self.anchors, self.weights)
-        return LinearHash(heads, head_dim, self.code_bits, self.weights, self.normalise)
+        family = HASHES[self.hash]
+        options = {name: getattr(self, name) for name in family.options}
+        return family(heads, head_dim, self.code_bits, weights=self.weights, **options)
 
 
 def read_attention(path: str | Path) -> tuple[AttentionConfig, Config | None]:
@@ -95,9 +106,9 @@ def read_attention(path: str | Path) -> tuple[AttentionConfig, Config | None]:
     engine = Config.load(path)
     if "engine" not in tomllib.loads(find_config(path).read_text()):
         return read_table(path, "attention", AttentionConfig), None
-    if engine.hash not in FAMILIES:
+    if engine.hash not in HASHES:
         raise EcoformerError(
-            f"{path}: [engine] hash must be {' or '.join(map(repr, FAMILIES))} to be learned, not "
+            f"{path}: [engine] hash must be {' or '.join(map(repr, HASHES))} to be learned, not "
             f"{engine.hash!r}"
         )
     shape = {name: getattr(engine, name) for name in IN_HARDWARE}

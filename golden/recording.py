@@ -23,19 +23,19 @@ class Call:
         Keys.
     v : Tensor [B, H, N, E]
         Values.
-    keys : bool Tensor [B, N] or None
-        The keys that count; all when None.
+    key_mask : bool Tensor [B, N] or None
+        True for keys that count; all count when None.
     """
 
     q: torch.Tensor
     k: torch.Tensor
     v: torch.Tensor
-    keys: torch.Tensor | None = None
+    key_mask: torch.Tensor | None = None
 
     def present(self, head: int, tokens: torch.Tensor) -> torch.Tensor:
-        """The rows [n, …] of one head of ``tokens`` [B, H, N, …] that are no padding."""
+        """The rows [n, …] of one head of ``tokens`` [B, H, N, …] that are not padding."""
         rows = tokens[:, head]
-        return rows.flatten(0, 1) if self.keys is None else rows[self.keys]
+        return rows.flatten(0, 1) if self.key_mask is None else rows[self.key_mask]
 
 
 @torch.no_grad()
@@ -52,7 +52,7 @@ def record(
     tape = {id(layer): [] for layer in layers}
 
     def observers(layer):
-        return lambda number, *given: tape[id(layer)].append(Call(*given))
+        return lambda number, *call: tape[id(layer)].append(Call(*call))
 
     try:
         for layer in layers:

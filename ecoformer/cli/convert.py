@@ -57,7 +57,7 @@ def command(
         bool, typer.Option("--report", help="The hash of every head: a table, and hashes.png.")
     ] = False,
     json_file: JsonOption = None,
-):  # fmt: skip
+):
     """Replace every softmax attention of a pretrained transformer and learn its hashes.
 
     No labels are needed, and no other weight changes unless tune_steps says so. The tables
@@ -77,7 +77,7 @@ def command(
         *((f"cosine with the original, {stage}", f"{alike['cosine']:.4f}")
           for stage, alike in agreement.items()),
         ("warnings", sum(len(head["warnings"]) for head in figures["quality"])),
-    ])  # fmt: skip
+    ])
     if report:
         show_quality(figures["quality"], figures.get("code_disagreement"))
 
@@ -98,12 +98,12 @@ def convert(
 
     from ecoformer.golden.attention_config import read_attention
     from ecoformer.golden.convert.pretrained import (
-        ConvertConfig,
         check_device,
         convert_pretrained,
         load_pretrained,
         read_batches,
     )
+    from ecoformer.golden.convert.recipe import ConvertConfig
 
     if report:
         from ecoformer.golden.quality.plot import save_heat_maps

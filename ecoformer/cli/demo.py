@@ -160,7 +160,7 @@ def _bench(design, build_dir):
         run = simulate(
             design.config, design.verilog, design.image, workload,
             stall=STALL, build_dir=build_dir, progress=progress,
-        )  # fmt: skip
+        )
     return compare(design.config, design.image, workload, run).as_dict()
 
 
@@ -187,7 +187,7 @@ def _refuse_early(config_path):
             "[network]; correct the configuration"
         )
     attention, _ = read_attention(config_path)
-    if attention.queries == "separate":
+    if not attention.shares_queries:
         raise EcoformerError(
             f"{config_path}: [attention] queries must be 'shared': this version's engine hashes "
             "queries and keys alike"

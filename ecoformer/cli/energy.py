@@ -58,7 +58,7 @@ def command(
         Path | None, typer.Option("--plot", metavar="FILE", help="Bars (.png, .svg or .pdf).")
     ] = None,
     json_file: JsonOption = None,
-):  # fmt: skip
+):
     """Count the operations of a network and price them, with softmax and with EcoFormer attention.
 
     By the paper's accounting, and by an honest one of the engine's integers and memories.
@@ -75,7 +75,7 @@ def command(
     figures = energy(
         network, accounting=accounting, code_bits=code_bits, anchors=anchors,
         image_size=image_size, reuse=reuse,
-    )  # fmt: skip
+    )
     unit, scale = _unit(figures["networks"])
     if plot:
         named = [(f["name"], f["accountings"]) for f in figures["networks"]]
@@ -119,7 +119,7 @@ def energy(
             f"not {accounting}"
         )
     given = {"--code-bits": code_bits, "--anchors": anchors, "--image-size": image_size,
-             "--reuse": reuse}  # fmt: skip
+             "--reuse": reuse}
     for option, value in given.items():
         if value is not None and value < 1:
             raise EcoformerError(f"{option} must be at least 1, not {value}")
@@ -222,12 +222,12 @@ def _show_many(networks, unit, scale):
     _show_heading(console, networks[0], "")
     for name in networks[0]["accountings"]:
         table = Table(title=f"{name} accounting, operations in {unit.strip()}, energy in {unit}pJ",
-                      title_justify="left", box=SIMPLE_HEAD, padding=0)  # fmt: skip
+                      title_justify="left", box=SIMPLE_HEAD, padding=0)
         table.add_column("")
         for column in (
             "softmax\nMul", "\nAdd", "\nenergy", "EcoFormer\nMul", "\nAdd", "\nenergy",
             "\nsaved", "attention\nratio",
-        ):  # fmt: skip
+        ):
             table.add_column(column, justify="right")
         for figures in networks:
             result = figures["accountings"][name]
@@ -252,7 +252,7 @@ def _show_heading(console, figures, start):
     console.print(
         f"{start}{size}, b = {figures['code_bits']}, m = {figures['anchors']}; per {each}",
         highlight=False, style="bold",
-    )  # fmt: skip
+    )
 
 
 def _show_assumptions(console, result):

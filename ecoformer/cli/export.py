@@ -52,7 +52,7 @@ def command(
             (f"  layer {layer}, by head", "  ".join(f"{rate:.2%}" for rate in heads))
             for layer, heads in enumerate(figures["code_disagreement"])
         ),
-    ])  # fmt: skip
+    ])
     if report:
         show_quality(figures["quality"], figures["code_disagreement"])
 

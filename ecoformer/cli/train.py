@@ -43,7 +43,7 @@ def command(
         bool, typer.Option(help="Fine-tune the softmax network as long, for comparison.")
     ] = True,
     json_file: JsonOption = None,
-):  # fmt: skip
+):
     """Train a softmax vision transformer, swap in EcoFormer attention, fine-tune, and compare.
 
     An interrupted run resumes where it stopped. Writes pretrained.pt, ecoformer.pt, softmax.pt and
@@ -60,7 +60,7 @@ def command(
         *((f"{name} accuracy", f"{scores[arm]:.2%}") for arm, name in arms),
         *((f"learning rate, {name}", metrics[arm]["learning_rate"]) for arm, name in arms),
         ("seconds", round(metrics["seconds"]["wall_of_last_call"])),
-    ])  # fmt: skip
+    ])
 
 
 def train(

@@ -6,25 +6,25 @@ hardware computes, guard of the denominator included.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.attention import softmax_attention
+from ecoformer.golden.attention import EcoFormerAttention, softmax_attention
 from ecoformer.golden.hashing import KernelHash, check_tokens
+from ecoformer.golden.learn.checkpoint import Checkpoint
 from ecoformer.golden.learn.descent import descend, mean_loss
-from ecoformer.golden.recording import record
-from ecoformer.progress import SILENT
+from ecoformer.golden.recording import Call, record
+from ecoformer.progress import SILENT, Progress
 from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = [
     "DistillConfig", "distil_layer", "distil_layers", "exact_outputs", "layer_loss",
     "start_hashes", "OBJECTIVES",
-]  # fmt: skip
+]
 
-OBJECTIVES = ("output", "attention")
-"""What a layer is trained against: the outputs of softmax attention, or its distribution (KL)."""
 FLOOR = 1e-4
 """Least weight of a key in the divergence; weights at c ≤ b can be negative."""
 
@@ -53,15 +53,15 @@ class DistillConfig:
     held_out: float = 0.2
     learn_offset: bool = True
 
-    def __post_init__(self):
-        check_choice("objective", self.objective, OBJECTIVES)
+    def __post_init__(self) -> None:
+        check_choice("objective", self.objective, tuple(OBJECTIVES))
         check_number("steps", self.steps, int, 0)
         check_number("lr", self.lr, float, 0)
         check_number("held_out", self.held_out, float, 0, 0.9)
         if not isinstance(self.learn_offset, bool):
             raise TypeError(f"learn_offset must be true or false, not {self.learn_offset!r}")
 
-    def split(self, batches):
+    def split(self, batches: Sequence) -> tuple[Sequence, Sequence]:
         """(train, held out) of a list of at least two batches; ValueError with fewer."""
         if len(batches) < 2:
             raise ValueError(
@@ -72,7 +72,9 @@ class DistillConfig:
 
 
 @torch.no_grad()
-def start_hashes(core, calls, generator):
+def start_hashes(
+    core: EcoFormerAttention, calls: Sequence[Call], generator: torch.Generator
+) -> None:
     """Random hashes of an :class:`golden.attention.EcoFormerAttention`, centred and scaled.
 
     Anchors are random tokens. Separate queries start with the rows of the keys, because codes of
@@ -93,7 +95,7 @@ def start_hashes(core, calls, generator):
     rows = torch.randn(core.hash.projection.shape, generator=generator)
     for hashing, name in zip(core.hashes, ("k", "q")):
         tokens = [torch.cat([call.present(h, getattr(call, name)) for call in calls])
-                  for h in range(core.heads)]  # fmt: skip
+                  for h in range(core.heads)]
         x = torch.stack(tokens)[None]
         check_tokens(x[0])
         hashing.projection.copy_(rows)
@@ -112,8 +114,15 @@ def _check_anchors(anchors, tokens):
 
 
 def distil_layers(
-    cores, run, targets, config, generator, names, progress=SILENT, checkpoint=None
-):
+    cores: Sequence[EcoFormerAttention],
+    run: Callable[[], object],
+    targets: list,
+    config: DistillConfig,
+    generator: torch.Generator,
+    names: Sequence[str],
+    progress: Progress = SILENT,
+    checkpoint: Checkpoint | None = None,
+) -> list[list[float]]:
     """Learn the hashes of one layer after the other, each on what those before it now produce.
 
     Parameters
@@ -171,7 +180,13 @@ def distil_layers(
     return histories
 
 
-def distil_layer(core, calls, targets, config, generator):
+def distil_layer(
+    core: EcoFormerAttention,
+    calls: Sequence[Call],
+    targets: Sequence[torch.Tensor],
+    config: DistillConfig,
+    generator: torch.Generator,
+) -> list[float]:
     """Train the hashes of one layer to do what softmax attention does.
 
     Parameters
@@ -207,22 +222,27 @@ def distil_layer(core, calls, targets, config, generator):
     )
 
 
-def layer_loss(core, calls, targets, config):
-    """Mean loss over heads, as of :func:`distil_layer`, of a layer on data of any kind."""
+def layer_loss(
+    core: EcoFormerAttention,
+    calls: Sequence[Call],
+    targets: Sequence[torch.Tensor],
+    config: DistillConfig,
+) -> float:
+    """Mean loss over heads, the same as that of :func:`distil_layer`, of a layer on any data."""
     return mean_loss(_loss(core, config), list(zip(calls, targets, strict=True))).mean().item()
 
 
 def _loss(core, config):
-    loss = _output_loss if config.objective == "output" else _attention_loss
+    loss = OBJECTIVES[config.objective]
     return lambda item: loss(core, *item)
 
 
 def _output_loss(core, call, target):
     """Squared error of every head [H] over its target's square."""
-    error = core(call.q, call.k, call.v, call.keys) - target
-    counts = _asking(call)
-    if counts is not None:
-        error, target = error * counts, target * counts
+    error = core(call.q, call.k, call.v, call.key_mask) - target
+    mask = _query_mask(call)
+    if mask is not None:
+        error, target = error * mask, target * mask
     return error.square().sum((0, 2, 3)) / target.square().sum((0, 2, 3)).clamp_min(1e-12)
 
 
@@ -236,28 +256,32 @@ def _attention_loss(core, call, target):
     logits = scale * call.q @ call.k.mT
     queries, keys = core.codes(call.q, call.k)
     weights = queries @ keys.mT + core.offset[:, None, None]
-    if call.keys is not None:
-        there = call.keys[:, None, None]
-        logits = logits.masked_fill(~there, -math.inf)
-        weights = weights * there
-    wanted = torch.softmax(logits, -1)
+    if call.key_mask is not None:
+        mask = call.key_mask[:, None, None]
+        logits = logits.masked_fill(~mask, -math.inf)
+        weights = weights * mask
+    target = torch.softmax(logits, -1)
     total = weights.abs().sum(-1, keepdim=True).clamp_min(FLOOR)
-    log_ratio = wanted.clamp_min(1e-12).log() - weights.clamp_min(FLOOR).log() + total.log()
-    divergence = (wanted * log_ratio).sum(-1, keepdim=True)  # [B, H, M, 1]
-    counts = _asking(call)
-    if counts is None:
+    log_ratio = target.clamp_min(1e-12).log() - weights.clamp_min(FLOOR).log() + total.log()
+    divergence = (target * log_ratio).sum(-1, keepdim=True)  # [B, H, M, 1]
+    mask = _query_mask(call)
+    if mask is None:
         return divergence.mean((0, 2, 3))
-    return (divergence * counts).sum((0, 2, 3)) / counts.sum()
+    return (divergence * mask).sum((0, 2, 3)) / mask.sum()
 
 
-def _asking(call):
+def _query_mask(call):
     """Which queries count [B, 1, M, 1]: with self-attention those of padding do not."""
-    if call.keys is None or call.q.shape[2] != call.k.shape[2]:
+    if call.key_mask is None or call.q.shape[2] != call.k.shape[2]:
         return None
-    return call.keys[:, None, :, None].to(call.v.dtype)
+    return call.key_mask[:, None, :, None].to(call.v.dtype)
 
 
-def exact_outputs(core, calls):
+OBJECTIVES = {"output": _output_loss, "attention": _attention_loss}
+"""What a layer is trained against: the outputs of softmax attention, or its distribution (KL)."""
+
+
+def exact_outputs(core: EcoFormerAttention, calls: Sequence[Call]) -> list[torch.Tensor]:
     """What softmax attention answers to ``calls``: list of Tensor [B, H, M, E]."""
     with torch.no_grad():
-        return [softmax_attention(c.q, c.k, c.v, c.keys, core.scale) for c in calls]
+        return [softmax_attention(c.q, c.k, c.v, c.key_mask, core.scale) for c in calls]

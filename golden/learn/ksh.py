@@ -8,17 +8,18 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
 from scipy.linalg import eigh
 from scipy.sparse import csr_array
 
-from ecoformer.golden.hashing import KernelHash, check_tokens
+from ecoformer.golden.hashing import Hash, KernelHash, check_tokens
+from ecoformer.golden.networks.vit import VisionTransformer
 from ecoformer.golden.recording import observed
 from ecoformer.golden.separation import extremes
-from ecoformer.golden.weights import constrain
+from ecoformer.golden.weights import ROUNDINGS, constrain
 from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = ["KshConfig", "PairLabels", "learn_hash", "learn_hashes"]
@@ -55,7 +56,7 @@ class KshConfig:
     iterations: int = 100
     pairs: int = 10
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_choice("optimizer", self.optimizer, tuple(OPTIMIZERS))
         check_choice("start", self.start, STARTS)
         check_number("iterations", self.iterations, int, 0)
@@ -74,7 +75,7 @@ class PairLabels:
         Columns of +1 and -1 in each row.
     """
 
-    def __init__(self, top, bottom):
+    def __init__(self, top: torch.Tensor, bottom: torch.Tensor):
         heads, images, tokens, count = top.shape
         self.shape = heads, images, tokens
         size = heads * images * tokens
@@ -91,7 +92,7 @@ class PairLabels:
             self.matrix = torch.sparse_csr_tensor(*parts, whole.shape, check_invariants=True)
 
     @classmethod
-    def of_tokens(cls, x, pairs=10):
+    def of_tokens(cls, x: torch.Tensor, pairs: int = 10) -> Self:
         """Labels of the similarities x·xᵀ of tokens ``x`` [B, H, N, D]; never holds all of them."""
         x = x.transpose(0, 1)
         step = max(1, ROWS_AT_ONCE // (x.shape[0] * x.shape[1] * x.shape[2]))
@@ -99,24 +100,30 @@ class PairLabels:
         return cls(*(torch.cat(columns, 2) for columns in zip(*parts)))
 
     @classmethod
-    def of_similarity(cls, similarity, pairs=10):
+    def of_similarity(cls, similarity: torch.Tensor, pairs: int = 10) -> Self:
         """Labels of an attention map or its logits [B, H, N, N]; only the order in a row counts."""
         return cls(*extremes(similarity.transpose(0, 1), pairs))
 
-    def __matmul__(self, y):
+    def __matmul__(self, y: np.ndarray) -> np.ndarray:
         """L·y for a float32 array ``y`` [H, B, N, f]."""
         flat = y.reshape(-1, y.shape[-1]) if y.shape[-1] > 1 else y.ravel()  # a vector is quicker
         return (self.matrix @ torch.from_numpy(flat)).numpy().reshape(y.shape)
 
 
 @torch.no_grad()
-def learn_hash(hash, x, generator, config=None, similarity=None):
+def learn_hash(
+    hash: Hash,
+    x: torch.Tensor,
+    generator: torch.Generator,
+    config: KshConfig | None = None,
+    similarity: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Learn the projection, and anchors and σ, of ``hash`` from tokens and their similarity.
 
     Per head, for the bits r = 1…b in turn: minimise ``-(yᵀ S y) / (N b)``, averaged over images,
     with ``y = 2·sigmoid(φ a) - 1`` and centred features φ; keep the new ``a`` only where the loss
     of the signed code fell; then ``S ← S - y yᵀ``. S starts as b times the labels. S is never
-    written out: it is the sparse labels less a product of the codes found so far. Anchors are
+    written out: it is the sparse labels less a product of the codes learned so far. Anchors are
     random tokens of the first image. Rows of A end with a length that makes the mean square of y 1.
 
     Parameters
@@ -191,16 +198,16 @@ class _Greedy:
         self.labels = labels
         self.bits = bits
         self.weights = weights
-        self.found = np.empty((heads, images, bits, tokens), np.float32)  # codes of the bits so far
+        self.codes = np.empty((heads, images, bits, tokens), np.float32)  # codes of the bits so far
         self.count = 0
         self.scale = np.float32(1 / (images * tokens * bits))
 
     def residual(self, y):
         """S·y for ``y`` [H, B, N, f]."""
-        found = self.found[:, :, : self.count]
+        codes = self.codes[:, :, : self.count]
         result = self.labels @ y
         result *= self.bits
-        result -= found.swapaxes(-1, -2) @ (found @ y)
+        result -= codes.swapaxes(-1, -2) @ (codes @ y)
         return result
 
     def descend(self, start, config):
@@ -253,14 +260,14 @@ class _Greedy:
     def keep_better(self, a, start):
         """Per head ``a`` where its signed code is better, else ``start``; the code joins S."""
         before, after = (np.where(self._project(w) >= 0, 1, -1).astype(np.float32)
-                         for w in (start, a))  # fmt: skip
+                         for w in (start, a))
         better = self._energy(after) > self._energy(before)  # [H]
-        self.found[:, :, self.count] = np.where(better[:, None, None], after, before)
+        self.codes[:, :, self.count] = np.where(better[:, None, None], after, before)
         self.count += 1
         return np.where(better[:, None], a, start)
 
     def _project(self, a):
-        if self.weights != "int8":  # which is fine enough to be rounded at the end
+        if not ROUNDINGS[self.weights].is_fine:
             a = constrain(torch.from_numpy(a), self.weights).numpy()
         return (a[:, None] @ self.columns).reshape(self.labels.shape)
 
@@ -317,7 +324,7 @@ OPTIMIZERS = {
     "adam": Optimizer(_adam),
     "whitened": Optimizer(partial(_adam, lr=0.2, weight_decay=0.3), whitens=True),
 }
-"""Ways to descend.
+"""Optimizers of a row, by name.
 
 Decay keeps Adam from separating tokens that lie close together by large coefficients of opposite
 sign, whose bits would flip as soon as tokens and coefficients are rounded to int8.
@@ -329,7 +336,12 @@ def _times(rows, matrices):
     return (rows[:, None] @ matrices)[:, 0]
 
 
-def learn_hashes(model, images, seed=0, config=None):
+def learn_hashes(
+    model: VisionTransformer,
+    images: torch.Tensor,
+    seed: int = 0,
+    config: KshConfig | None = None,
+) -> list[torch.Tensor]:
     """Learn the hash of every EcoFormer layer of ``model`` in one forward pass of ``images``.
 
     Each layer learns when the pass reaches it, so it sees tokens that come from layers replaced
@@ -355,8 +367,8 @@ def learn_hashes(model, images, seed=0, config=None):
     layers = model.attention_layers()
     curves = []
 
-    def observer(layer, q, k, v, keys):
-        if q is not k or keys is not None:
+    def observer(layer, q, k, v, key_mask):
+        if q is not k or key_mask is not None:
             raise ValueError("KSH needs shared queries and sequences of equal length")
         curves.append(learn_hash(layers[layer].hash, k, generator, config))
 

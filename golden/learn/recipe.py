@@ -129,7 +129,7 @@ class TrainingConfig:
 
     def check_attention(self, attention: AttentionConfig) -> None:
         """Refuse an ``attention`` that the hash learner cannot learn, with a ValueError."""
-        if self.hash_learner == "ksh" and attention.queries == "separate":
+        if self.hash_learner == "ksh" and not attention.shares_queries:
             raise ValueError(
                 "hash_learner must be 'output' or 'attention' with queries = 'separate', not 'ksh'"
             )

@@ -189,7 +189,7 @@ class VisionTransformer(nn.Module):
         """
         if self.attention_config is not None:
             raise ValueError("model must have softmax attention, not EcoFormer attention")
-        if attention.queries == "shared":
+        if attention.shares_queries:
             for block in self.blocks:
                 block.attention.share_queries()
         fill_sites(self, self.sites, attention)

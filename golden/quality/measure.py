@@ -4,11 +4,13 @@ Nothing here changes a hash; the warnings say what a user would do about a bad o
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import torch
 
-from ecoformer.golden.attention import softmax_attention
+from ecoformer.golden.attention import EcoFormerAttention, softmax_attention
+from ecoformer.golden.recording import Call
 from ecoformer.golden.separation import separation
 
 __all__ = ["HeadQuality", "assess"]
@@ -64,39 +66,41 @@ class HeadQuality:
     twins: int
 
     @property
-    def constant_bits(self):
+    def constant_bits(self) -> int:
         """How many bits hardly ever change."""
         return sum(not CONSTANT < share < 1 - CONSTANT for share in self.balance)
 
     @property
-    def warnings(self):
-        """What is wrong with this hash, and what helps: list of str."""
-        found = []
+    def warnings(self) -> list[str]:
+        """What is wrong with this hash, and what helps."""
+        warnings = []
         if self.codes == 1:
-            found.append("collapsed: every key has the same code; learn the hash again")
+            warnings.append("collapsed: every key has the same code; learn the hash again")
         elif self.constant_bits:
-            found.append(
+            warnings.append(
                 f"{self.constant_bits} of {len(self.balance)} bits are constant; learn the hash "
                 "again on more data"
             )
         if self.twins and self.codes > 1:
-            found.append(f"{self.twins} bits repeat another one; fewer code_bits would do")
+            warnings.append(f"{self.twins} bits repeat another one; fewer code_bits would do")
         if self.output_error >= self.uniform_error:
-            found.append("its output is no closer to softmax attention than a plain mean")
+            warnings.append("its output is no closer to softmax attention than a plain mean")
         if self.unanswered > 0:
-            found.append(
+            warnings.append(
                 f"{self.unanswered:.1%} of the queries have a denominator ≤ 0 and are answered 0; "
                 "a larger offset avoids it"
             )
-        return found
+        return warnings
 
-    def as_dict(self):
+    def as_dict(self) -> dict:
         """Plain values for JSON, with the warnings."""
         return {**asdict(self), "balance": list(self.balance), "warnings": self.warnings}
 
 
 @torch.no_grad()
-def assess(layers, tape):
+def assess(
+    layers: Sequence[EcoFormerAttention], tape: Sequence[Sequence[Call]]
+) -> list[HeadQuality]:
     """Quality of the hash of every head of every layer.
 
     Parameters
@@ -115,13 +119,13 @@ def assess(layers, tape):
     ValueError
         No sequence has two tokens.
     """
-    found = []
+    qualities = []
     for layer, calls in zip(layers, tape, strict=True):
         sums = _Layer(layer)
         for call in calls:
             sums.add(call)
-        found += [sums.quality(head) for head in range(layer.heads)]
-    return found
+        qualities += [sums.quality(head) for head in range(layer.heads)]
+    return qualities
 
 
 class _Layer:
@@ -136,23 +140,26 @@ class _Layer:
 
     def add(self, call):
         queries, keys = self.layer.codes(call.q, call.k)
-        found = self.layer(call.q, call.k, call.v, call.keys)
-        wanted = softmax_attention(call.q, call.k, call.v, call.keys, self.layer.scale)
+        outputs = self.layer(call.q, call.k, call.v, call.key_mask)
+        exact = softmax_attention(call.q, call.k, call.v, call.key_mask, self.layer.scale)
         for image in range(len(call.k)):
-            there = slice(None) if call.keys is None else call.keys[image]
-            asking = there if call.q.shape[2] == call.k.shape[2] else slice(None)
-            h, h_q = keys[image][:, there], queries[image][:, asking]
-            self._outputs(found[image][:, asking], wanted[image][:, asking],
-                          call.v[image][:, there])  # fmt: skip
+            key_mask = slice(None) if call.key_mask is None else call.key_mask[image]
+            query_mask = key_mask if call.q.shape[2] == call.k.shape[2] else slice(None)
+            h, h_q = keys[image][:, key_mask], queries[image][:, query_mask]
+            self._outputs(
+                outputs[image][:, query_mask],
+                exact[image][:, query_mask],
+                call.v[image][:, key_mask],
+            )
             self._denominators(h, h_q)
-            self._pairs(call.q[image][:, asking], call.k[image][:, there], h_q, h)
+            self._pairs(call.q[image][:, query_mask], call.k[image][:, key_mask], h_q, h)
             for rows, codes in zip(self.codes, (h, h_q)):
                 rows.append(codes)
 
-    def _outputs(self, found, wanted, values):
-        self.error += (found - wanted).square().sum((1, 2))
-        self.uniform += (values.mean(1, keepdim=True) - wanted).square().sum((1, 2))
-        self.square += wanted.square().sum((1, 2))
+    def _outputs(self, outputs, exact, values):
+        self.error += (outputs - exact).square().sum((1, 2))
+        self.uniform += (values.mean(1, keepdim=True) - exact).square().sum((1, 2))
+        self.square += exact.square().sum((1, 2))
 
     def _denominators(self, h, h_q):
         agreement = (h_q @ h.sum(1)[..., None])[..., 0]  # [H, M]

@@ -11,8 +11,8 @@ from ecoformer.files import rendered, write_atomic
 __all__ = ["save_heat_maps"]
 
 
-def save_heat_maps(path, panels, title):
-    """Write one heat map per panel, layers downwards and heads to the right.
+def save_heat_maps(path: str | Path, panels: dict[str, tuple], title: str) -> None:
+    """Write one heat map per panel, layers down and heads across.
 
     Parameters
     ----------

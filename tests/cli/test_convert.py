@@ -10,8 +10,9 @@ from ecoformer.cli.convert import convert
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import cores_of
 from ecoformer.golden.convert import pretrained
-from ecoformer.golden.convert.convert import load_converted
-from ecoformer.golden.convert.pretrained import ConvertConfig, load_pretrained, read_batches
+from ecoformer.golden.convert.pretrained import load_pretrained, read_batches
+from ecoformer.golden.convert.recipe import ConvertConfig
+from ecoformer.golden.convert.saved import load_converted
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 

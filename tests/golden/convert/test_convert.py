@@ -8,18 +8,11 @@ from torch import nn
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import EcoFormerAttention, cores_of
 from ecoformer.golden.attention_config import AttentionConfig
-from ecoformer.golden.convert.convert import (
-    READOUTS,
-    convert,
-    embedding,
-    enough_batches,
-    everything,
-    load_converted,
-    readout,
-    refine,
-    run_model,
-    save_converted,
-)
+from ecoformer.golden.convert.batches import run_model
+from ecoformer.golden.convert.convert import convert, enough_batches
+from ecoformer.golden.convert.readouts import READOUTS, embedding, readout
+from ecoformer.golden.convert.refine import everything, refine
+from ecoformer.golden.convert.saved import load_converted, save_converted
 from ecoformer.golden.files import state_digest
 from ecoformer.golden.learn import distill
 from ecoformer.golden.learn.distill import DistillConfig
@@ -36,7 +29,7 @@ QUICK = DistillConfig(steps=8)
 SIZES = dict(
     hidden_size=24, num_hidden_layers=2, num_attention_heads=4, intermediate_size=32,
     initializer_range=0.3,  # large enough for attention to matter
-)  # fmt: skip
+)
 
 
 def make_text(count=3, seed=0):
@@ -46,13 +39,13 @@ def make_text(count=3, seed=0):
         {"input_ids": torch.randint(3, 50, (4, 10), generator=generator),
          "attention_mask": mask.long()}
         for _ in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def make_pixels(count=3, size=16):
     generator = torch.Generator().manual_seed(0)
     return [{"pixel_values": torch.randn(4, 3, size, size, generator=generator)}
-            for _ in range(count)]  # fmt: skip
+            for _ in range(count)]
 
 
 def bert():
@@ -174,10 +167,10 @@ def test_refining_agrees_better_and_trains_the_hashes_only():
     for name, p in converted.state_dict().items():
         assert ".ecoformer." in name or torch.equal(p, before[name]), name
     assert not torch.equal(before[(name := "encoder.layer.0.attention.self.ecoformer.offset")],
-                           converted.state_dict()[name])  # fmt: skip
+                           converted.state_dict()[name])
     assert all(p.grad is None for p in converted.parameters())
     assert all(p.requires_grad != (".ecoformer." in name)
-               for name, p in converted.named_parameters())  # fmt: skip
+               for name, p in converted.named_parameters())
     before = {name: p.clone() for name, p in converted.state_dict().items()}
     tuned = refine(
         converted, batches, DistillConfig(steps=40), parameters=everything(converted, 0.0, 1e-3)
@@ -202,7 +195,7 @@ def test_refining_goes_on_against_the_original_when_other_weights_have_changed(t
     wanted = torch.stack([
         (answer(converted, batch) - target).square().sum() / target.square().sum()
         for batch in held_out for target in [answer(model, batch)]
-    ]).mean().item()  # fmt: skip
+    ]).mean().item()
     assert true == pytest.approx(wanted, rel=1e-4)
     assert drifted != pytest.approx(true, rel=1e-2)
     other = deepcopy(converted)

@@ -64,7 +64,7 @@ def test_a_layer_learns(hash, weights, objective):
 
 
 def test_shared_queries_learn():
-    calls = [Call(c.k, c.k, c.v, c.keys) for c in make_calls()]
+    calls = [Call(c.k, c.k, c.v, c.key_mask) for c in make_calls()]
     history = learn(make_core(queries="shared"), calls)
     assert min(history) < 0.9 * history[0]
 
@@ -97,9 +97,9 @@ def test_padding_teaches_nothing():
     calls = make_calls()
     garbled = []
     for call in calls:
-        there = call.keys[:, None, :, None]
+        there = call.key_mask[:, None, :, None]
         rubbish = [torch.where(there, x, 100 * torch.randn_like(x)) for x in (call.q, call.k)]
-        garbled.append(Call(*rubbish, torch.where(there, call.v, -50), call.keys))
+        garbled.append(Call(*rubbish, torch.where(there, call.v, -50), call.key_mask))
     for objective in OBJECTIVES:
         one, two = make_core(), make_core()
         learn(one, calls, steps=5, objective=objective)
@@ -129,7 +129,9 @@ def test_each_head_keeps_its_own_best_step():
     def loss(item):
         return (p - target + item).square().sum(1)
 
-    descend([p], loss, [0.5, -0.5], [0.0], DistillConfig(steps=40, lr=0.3), torch.Generator())
+    descend(
+        [p], loss, [0.5, -0.5], [0.0], steps=40, lr=0.3, generator=torch.Generator()
+    )
     assert p[1].item() == 3.0
     assert abs(p[0].item() - 2.0) < 0.3
 
@@ -137,9 +139,9 @@ def test_each_head_keeps_its_own_best_step():
 def test_the_held_out_part_decides():
     p = torch.nn.Parameter(torch.tensor([0.0]))
     history = descend(
-        [p], lambda item: (p - item).square(), [5.0], [1.0], DistillConfig(steps=100, lr=0.2),
-        torch.Generator(),
-    )  # fmt: skip
+        [p], lambda item: (p - item).square(), [5.0], [1.0], steps=100, lr=0.2,
+        generator=torch.Generator(),
+    )
     assert abs(p.item() - 1.0) < 0.5 < abs(p.item() - 5.0)
     assert history[-1] > min(history)
 
@@ -148,9 +150,9 @@ def test_diverging_loss_is_refused_and_nothing_keeps_a_gradient():
     p = torch.nn.Parameter(torch.tensor([1.0]), requires_grad=False)
     with pytest.raises(FloatingPointError, match="^the loss is nan in step 1; lower the learning"):
         descend(
-            [p], lambda item: p * item, [float("nan")], [1.0], DistillConfig(steps=3),
-            torch.Generator(),
-        )  # fmt: skip
+            [p], lambda item: p * item, [float("nan")], [1.0], steps=3, lr=0.02,
+            generator=torch.Generator(),
+        )
     assert p.grad is None and not p.requires_grad
 
 
@@ -199,6 +201,6 @@ def test_a_descent_in_less_precision_sees_its_own_steps():
 
     with torch.autocast("cpu", torch.bfloat16):
         history = descend(
-            [weight], loss, [1.0, 1.0], [1.0], DistillConfig(steps=60, lr=0.2), torch.Generator()
+            [weight], loss, [1.0, 1.0], [1.0], steps=60, lr=0.2, generator=torch.Generator()
         )
     assert history[-1] < 0.01 * history[0]

@@ -121,7 +121,7 @@ def hashes_before_and_after_tuning(training, monkeypatch, tmp_path):
 
     def spy(run, starts):
         before.append([p.clone() for core in cores_of(starts["ecoformer"]) for p in [
-            *core.parameters()]])  # fmt: skip
+            *core.parameters()]])
         return tune(run, starts)
 
     monkeypatch.setattr(training_module._Run, "tune", spy)
@@ -135,7 +135,7 @@ def hashes_before_and_after_tuning(training, monkeypatch, tmp_path):
     [({}, False), ({"hash_refresh": 5}, False), ({"hash_refresh": 1}, True),
      ({"train_hash": True}, True)],
     ids=["frozen", "refresh-too-late", "refresh", "task-loss"],
-)  # fmt: skip
+)
 def test_tuning_moves_hashes_only_when_told(change, moves, monkeypatch, tmp_path):
     training = TrainingConfig(**{**vars(TRAINING), **change})
     before, after = hashes_before_and_after_tuning(training, monkeypatch, tmp_path)

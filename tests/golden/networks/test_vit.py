@@ -36,7 +36,7 @@ def test_shapes(patch, width, heads, depth, attention):
     config = NetworkConfig(
         image_size=8, channels=3, patch=patch, width=width, heads=heads, depth=depth, classes=7,
         mlp_convolution=depth == 2,
-    )  # fmt: skip
+    )
     model = VisionTransformer(config, attention)
     images = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
     assert model(images).shape == (2, 7)
@@ -118,7 +118,7 @@ def test_core_runs_inside_the_network(images):
         return v
 
     for layer in model.attention_layers():
-        layer.engine = engine
+        layer.override = engine
     model(images)
     assert seen == [0, 1, 2]
 

@@ -114,7 +114,7 @@ def test_good_hash_has_no_warnings():
         (lambda layer: layer.offset.fill_(0.3), "no closer to softmax attention"),
     ],
     ids=["collapsed", "constant", "twins", "denominator", "useless"],
-)  # fmt: skip
+)
 def test_warning_names_what_is_wrong(damage, words):
     layer = make_layer()
     tape = make_tape(layer)
