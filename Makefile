@@ -1,4 +1,4 @@
-# 'make demo' and 'make test' set themselves up; everything else is in 'make help'.
+# Every target sets itself up; 'make' lists them.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,102 +7,98 @@ CONFIG ?= demo
 OUT ?= demo
 WORKERS ?= 2
 SCRIPTS ?= 1000
+FAST := not slow and not full and not prove
+LINKS := build/types/ecoformer
 
-.PHONY: help demo test lint digests test-full bench bench-throughput bench-faults bench-accuracy \
-	bench-attention bench-bucketed bench-energy bench-fashion bench-generate bench-ksh bench-lanes bench-minilm \
-	bench-reactions bench-softmax bench-synth prove clean
+.PHONY: help demo check test test-full lint types digests prove system-packages clean \
+	bench bench-throughput bench-faults bench-accuracy bench-attention bench-bucketed \
+	bench-energy bench-fashion bench-generate bench-ksh bench-lanes bench-minilm \
+	bench-reactions bench-softmax bench-synth results-status
 
 help:
-	@echo "make demo       train, generate, simulate and verify on real images -> $(OUT)/"
-	@echo "make test       lint and tests"
-	@echo "make test-full  the whole tested matrix of configurations -> docs/results.md"
-	@echo "make digests  Verilog, manifest, registers and bits of 99 engines, against what is recorded"
-	@echo "make prove      every formal proof -> docs/results.md"
-	@echo "make bench      simulation speed -> docs/results.md"
-	@echo "make bench-throughput  cycles per token against the best schedule -> docs/results.md"
-	@echo "make bench-generate  time and size of 'generate', up to the largest engines -> docs/results.md"
-	@echo "make bench-lanes  cells and clock frequency of accumulate lanes -> docs/results.md"
-	@echo "make bench-bucketed  cells and energy of tables against signed sums -> docs/results.md"
-	@echo "make bench-softmax  cycles against softmax attention, and what that loses in integers"
-	@echo "make bench-accuracy  accuracy over several seeds -> docs/results.md"
-	@echo "make bench-fashion  five seeds on Fashion-MNIST, two hash families -> docs/results.md; hours"
-	@echo "make bench-attention  time and memory beside softmax attention on the CPU -> docs/results.md"
-	@echo "make bench-energy  operations and energy of six networks -> docs/results.md"
-	@echo "make bench-ksh  hash learning against plain loops -> docs/results.md"
-	@echo "make bench-minilm  a pretrained sentence encoder, converted -> docs/results.md; an hour"
-	@echo "make bench-reactions  a pretrained model of reactions, converted -> docs/results.md; an hour"
-	@echo "make bench-synth  cells and clock frequency of the presets -> docs/results.md; hours"
-	@echo "make bench-faults  random fault scripts on the wire -> docs/results.md"
-	@echo "make clean      remove what the targets made"
-	@echo "make demo CONFIG=fashion OUT=demo-fashion   on Fashion-MNIST"
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 24
 
-demo: $(VENV)/installed
+demo: $(VENV)/installed  ## train, generate, simulate and verify on real images -> OUT=demo
 	$(BIN)/ecoformer demo -c $(CONFIG) -o $(OUT)
 
-test: $(VENV)/installed system-packages lint
+check: lint types  ## lint, types and the fast tests: before every commit
+	$(BIN)/pytest -n $(WORKERS) -m "$(FAST)"
+
+test: lint types system-packages  ## lint, types and all tests but the heaviest: before a merge
 	$(BIN)/pytest -n $(WORKERS)
+
+test-full: $(VENV)/installed system-packages  ## every test, and the tested matrix
+	$(BIN)/pytest -n $(WORKERS) -m "not prove"
+	$(BIN)/python -m benchmarks.matrix
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 
-digests: $(VENV)/installed
+# Type checkers do not follow setuptools' package-dir: the packages are linked to where they belong.
+types: $(VENV)/installed
+	@rm -rf $(LINKS) && mkdir -p $(LINKS)
+	@ln -s $(addprefix $(CURDIR)/,$(wildcard ecoformer/*) golden hw sim) $(LINKS)
+	$(BIN)/mypy
+
+digests: $(VENV)/installed  ## Verilog, manifest, registers and vectors of 99 engines, as recorded?
 	$(BIN)/python -m tests.digests -n $(WORKERS)
 
-test-full: $(VENV)/installed system-packages
-	$(BIN)/python -m benchmarks.matrix
-
-prove: $(VENV)/installed
+prove: $(VENV)/installed  ## every formal proof
 	$(BIN)/python -m benchmarks.proofs -n $(WORKERS)
 
-bench: $(VENV)/installed system-packages
+bench: $(VENV)/installed system-packages  ## simulation speed
 	$(BIN)/python -m benchmarks.simulation_speed
 
-bench-throughput: $(VENV)/installed
+bench-throughput: $(VENV)/installed  ## cycles per token against the best schedule
 	$(BIN)/python -m benchmarks.throughput
 
-bench-generate: $(VENV)/installed
+bench-generate: $(VENV)/installed  ## time and size of 'generate', up to the largest engines
 	$(BIN)/python -m benchmarks.generation
 
-bench-lanes: $(VENV)/installed
+bench-lanes: $(VENV)/installed  ## cells and clock frequency of accumulate lanes
 	$(BIN)/python -m benchmarks.lanes
 
-bench-bucketed: $(VENV)/installed
+bench-bucketed: $(VENV)/installed  ## cells and energy of tables against signed sums
 	$(BIN)/python -m benchmarks.bucketed
 
-bench-softmax: $(VENV)/installed
+bench-softmax: $(VENV)/installed  ## cycles against softmax attention, and its loss in integers
 	$(BIN)/python -m benchmarks.softmax
 
-bench-accuracy: $(VENV)/installed
+bench-accuracy: $(VENV)/installed  ## accuracy over several seeds
 	$(BIN)/python -m benchmarks.accuracy
 
-bench-fashion: $(VENV)/installed
+bench-fashion: $(VENV)/installed  ## Fashion-MNIST, five seeds, two hash families; hours
 	$(BIN)/python -m benchmarks.accuracy fashion fashion-adders \
 	  --seeds 5 --seed 0 --output build/fashion
+	$(BIN)/python -m benchmarks.integer_softmax
 
-bench-attention: $(VENV)/installed
+bench-attention: $(VENV)/installed  ## time and memory beside softmax attention on the CPU
 	$(BIN)/python -m benchmarks.linear_attention
 
-bench-energy: $(VENV)/installed
+bench-energy: $(VENV)/installed  ## operations and energy of six networks
 	$(BIN)/python -m benchmarks.energy
 
-bench-ksh: $(VENV)/installed
+bench-ksh: $(VENV)/installed  ## hash learning against plain loops
 	$(BIN)/python -m benchmarks.ksh_speed
 
-bench-minilm: $(VENV)/installed
+bench-minilm: $(VENV)/installed  ## a pretrained sentence encoder, converted; an hour
 	$(BIN)/python -m benchmarks.minilm
 
-bench-reactions: $(VENV)/installed
+bench-reactions: $(VENV)/installed  ## a pretrained model of reactions, converted; an hour
 	$(BIN)/python -m pip install -q -c constraints.txt rdkit
 	$(BIN)/python -m benchmarks.reactions
 
-bench-synth: $(VENV)/installed
+bench-synth: $(VENV)/installed  ## cells and clock frequency of the presets; hours
 	$(BIN)/python -m benchmarks.synthesis
 
-bench-faults: $(VENV)/installed
+bench-faults: $(VENV)/installed  ## random fault scripts on the wire
 	$(BIN)/python -m benchmarks.fault_scripts --scripts $(SCRIPTS)
 
-# Icarus runs the second half of the simulator tests; without it they are skipped and say so.
-.PHONY: system-packages
+# Every bench target writes its sections of docs/results; MARK=1 marks there what is stale.
+results-status: $(VENV)/installed  ## which sections of docs/results are fresh, and which are stale
+	$(BIN)/python -m benchmarks.status --check $(if $(MARK),--mark)
+
+# Without Icarus the tests that need it are skipped, and say so.
 system-packages:
 	@command -v iverilog >/dev/null && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -118,5 +114,5 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[learn,dev]'
 	@touch $@
 
-clean:
+clean:  ## remove what the targets made
 	rm -rf $(VENV) $(OUT) build *.egg-info .pytest_cache .ruff_cache .hypothesis

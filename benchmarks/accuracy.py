@@ -2,34 +2,38 @@
 
 The first configuration trains the softmax network and its control; every further one, such as
 another hash family, starts from the same softmax network. All arms of a seed share start, data,
-epochs and the grid of learning rates, of which each takes the one that does best on the validation
-part.
+epochs and the grid of learning rates; each takes the rate that does best on the validation part.
 """
 
-import argparse
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.results import write_section
+from benchmarks.results.records import ROOT
+from benchmarks.results.section import LEARNING, arguments, begin
 from ecoformer.cli.train import train
 from ecoformer.golden.learn import data as datasets
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.networks.vit import load_model
 from ecoformer.golden.quantize.evaluation import export
+from ecoformer.presets import find_config
 from ecoformer.spec.config import Config, read_table
 
+__all__ = ["main"]
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+DATA = {"fashion": "Fashion-MNIST", "mnist": "MNIST"}
+
+
+def main() -> None:
+    parser = arguments(__doc__, seed=2)
     parser.add_argument("configs", type=Path, nargs="*", default=[Path("demo")])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=2, help="first seed")
+    parser.add_argument("--seeds", type=int, default=3, help="so many, from --seed on")
     parser.add_argument("--workers", type=int, default=2, help="seeds at the same time")
     parser.add_argument("--output", type=Path, help="keep models and checkpoints here")
-    options = parser.parse_args()
+    run = begin(parser)
+    options = run.options
     seeds = range(options.seed, options.seed + options.seeds)
     with (
         tempfile.TemporaryDirectory() as scratch,
@@ -41,27 +45,33 @@ def main():
 
     names = [path.stem for path in options.configs]
     rows = [
-        [seed, name, *shown(figures[i, j])]
+        [seed, name, *_shown(figures[i, j])]
         for i, seed in enumerate(seeds)
         for j, name in enumerate(names)
     ]
-    rows += [["mean ± s.e.", name, *means(figures[:, j])] for j, name in enumerate(names)]
+    rows += [["mean ± s.e.", name, *_means(figures[:, j])] for j, name in enumerate(names)]
+    summary = rows[-len(names)]
     for j in range(1, len(names)):
         lost = figures[:, 0, 1] - figures[:, j, 1]
-        rows.append(["", f"drop of {names[j]} against {names[0]}", "", mean(lost), *6 * [""]])
+        rows.append(["", f"drop of {names[j]} against {names[0]}", "", _mean(lost), *6 * [""]])
     training = read_table(options.configs[0], "training", TrainingConfig)
-    paths = " ".join(map(str, options.configs))
-    write_section(
-        f"Accuracy on {training.data}",
-        f"python -m benchmarks.accuracy {paths} --seeds {options.seeds} --seed {options.seed}",
-        f"{seeds[0]}…{seeds[-1]}",
+    title = DATA.get(training.data, training.data)
+    run.write_section(
+        "accuracy", training.data, title,
         ["seed", "network", "softmax", "EcoFormer", "drop", "integer", "drop of integer",
          "changed predictions", "code bits ≠ float", "worst head"],
         rows,
-    )  # fmt: skip
+        headline=f"{title}: softmax {summary[2]}, EcoFormer {summary[3]}, in integers {summary[5]}",
+        seed=f"{seeds[0]}…{seeds[-1]}", tools=LEARNING,
+        files=[
+            str(path.relative_to(ROOT))
+            for path in (find_config(name).resolve() for name in options.configs)
+            if path.is_relative_to(ROOT)
+        ],
+    )
 
 
-def measure(configs, output, seed):
+def measure(configs: list[Path], output: Path, seed: int) -> list[list[float]]:
     """Figures [configuration][column] of one seed."""
     rows, pretrained, softmax = [], None, None
     for path in configs:
@@ -72,28 +82,28 @@ def measure(configs, output, seed):
         softmax = scores.get("softmax", softmax)
         training = read_table(path, "training", TrainingConfig)
         data = datasets.load(training.data, training.data_path or None, seed)
-        found = export(Config.load(path), load_model(folder / "ecoformer.pt"), data)[2]
+        report = export(Config.load(path), load_model(folder / "ecoformer.pt"), data)[2]
         rows.append([
-            softmax, scores["ecoformer"], found["integer_accuracy"],
-            found["mean_code_disagreement"], np.max(found["code_disagreement"]),
-            found["changed_predictions"],
-        ])  # fmt: skip
+            softmax, scores["ecoformer"], report["integer_accuracy"],
+            report["mean_code_disagreement"], np.max(report["code_disagreement"]),
+            report["changed_predictions"],
+        ])
     return rows
 
 
-def shown(figures):
+def _shown(figures):
     softmax, ecoformer, integer, disagreement, worst, changed = figures
     shares = (softmax, ecoformer, softmax - ecoformer, integer, ecoformer - integer)
     return [*(f"{x:.2%}" for x in shares), f"{changed:.0f}", f"{disagreement:.2%}", f"{worst:.2%}"]
 
 
-def means(figures):
+def _means(figures):
     softmax, ecoformer, integer, disagreement, worst, changed = figures.T
     shares = (softmax, ecoformer, softmax - ecoformer, integer, ecoformer - integer)
-    return [*map(mean, shares), f"{changed.mean():.1f}", mean(disagreement), mean(worst)]
+    return [*map(_mean, shares), f"{changed.mean():.1f}", _mean(disagreement), _mean(worst)]
 
 
-def mean(values):
+def _mean(values):
     error = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0.0
     return f"{values.mean():.2%} ± {error:.2%}"
 

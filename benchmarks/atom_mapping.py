@@ -1,14 +1,16 @@
-"""Atom mapping from attention: which atom of a product was which atom of the reactants.
+"""Atom mapping from attention: which atom of the reactants each atom of a product was.
 
 Schwaller et al., "Extraction of organic chemistry grammar from unsupervised learning of chemical
-reactions", Science Advances 2021: one head of a transformer that was trained on reactions as text
-attends from every atom to itself on the other side of the arrow.
+reactions", Science Advances 2021: one head of a transformer trained on reactions as text attends
+from every atom to the same atom on the other side of the arrow.
 """
 
 import csv
 import random
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from rdkit import Chem, RDLogger
@@ -16,16 +18,14 @@ from rdkit import Chem, RDLogger
 __all__ = ["Reaction", "map_atoms", "read_reactions", "share_mapped"]
 
 RDLogger.DisableLog("rdApp.*")
-TOKEN = re.compile(
-    r"\[[^\]]+\]|Br|Cl|[BCNOSPFIbcnosp]|>>|%[0-9]{2}|[0-9]|[-().=#+\\/:~@?*$]"
-)  # fmt: skip
+TOKEN = re.compile(r"\[[^\]]+\]|Br|Cl|[BCNOSPFIbcnosp]|>>|%[0-9]{2}|[0-9]|[-().=#+\\/:~@?*$]")
 NEIGHBOUR = 90.0
 """Factor of the neighbours of atoms already mapped, as published."""
 
 
 @dataclass(frozen=True)
 class Reaction:
-    """One reaction without atom numbers, and what they were.
+    """One reaction without its atom numbers, and those numbers.
 
     Parameters
     ----------
@@ -37,13 +37,13 @@ class Reaction:
         Of every atom of the two sides in the order of the text; 0 where an atom has none.
     """
 
-    tokens: list
-    sides: tuple
-    numbers: tuple
+    tokens: list[str]
+    sides: tuple[str, str]
+    numbers: tuple[np.ndarray, np.ndarray]
 
 
-def read_reactions(path, longest, seed):
-    """The reactions of a table, shuffled, that have at most ``longest`` tokens; a generator."""
+def read_reactions(path: Path, longest: int, seed: int) -> Iterator[Reaction]:
+    """Yield the reactions of a table, shuffled, that have at most ``longest`` tokens."""
     with open(path, newline="") as file:
         rows = [row["RxnSmilesClean"] for row in csv.DictReader(file, delimiter="\t")]
     random.Random(seed).shuffle(rows)
@@ -59,7 +59,7 @@ def read_reactions(path, longest, seed):
 
 
 def _without_numbers(side):
-    """Canonical SMILES and the numbers that its atoms had; None if it cannot be read."""
+    """Canonical SMILES and the numbers its atoms had; None if it cannot be read."""
     molecules = Chem.MolFromSmiles(side)
     if molecules is None:
         return None
@@ -71,13 +71,13 @@ def _without_numbers(side):
     return text, numbers[list(order["_smilesAtomOutputOrder"])]
 
 
-def map_atoms(weights, reaction):
-    """For every atom of the products the atom of the reactants that it was, or -1; int array.
+def map_atoms(weights: np.ndarray, reaction: Reaction) -> np.ndarray:
+    """For every atom of the products, the atom of the reactants it was, or -1; int array.
 
     Parameters
     ----------
     weights : array [N, N]
-        Attention of every token to every other, the first of them before the text.
+        Attention of every token to every other; a start token precedes the text.
     reaction : Reaction
     """
     arrow = reaction.tokens.index(">>") + 1
@@ -87,17 +87,17 @@ def map_atoms(weights, reaction):
     likely = weights[np.ix_(products, reactants)] + weights[np.ix_(reactants, products)].T
     (bonds_r, elements_r), (bonds_p, elements_p) = (_graph(side) for side in reaction.sides)
     likely = likely * (elements_p[:, None] == elements_r)
-    found = np.full(len(products), -1)
+    mapping = np.full(len(products), -1)
     for _ in products:  # the surest first; each makes its neighbours surer
         total = likely.sum(1, keepdims=True)
         share = np.divide(likely, total, out=np.zeros_like(likely), where=total > 0)
         product, reactant = np.unravel_index(share.argmax(), share.shape)
         if share[product, reactant] == 0:
             break
-        found[product] = reactant
+        mapping[product] = reactant
         likely[np.ix_(bonds_p[product], bonds_r[reactant])] *= NEIGHBOUR
         likely[product, :] = likely[:, reactant] = 0
-    return found
+    return mapping
 
 
 def _graph(side):
@@ -106,12 +106,12 @@ def _graph(side):
     return Chem.GetAdjacencyMatrix(molecules).astype(bool), elements
 
 
-def share_mapped(mappings, reactions):
+def share_mapped(mappings: Iterable[np.ndarray], reactions: Iterable[Reaction]) -> float:
     """Share of the products' numbered atoms that are mapped as their numbers say."""
-    right = there = 0
-    for found, reaction in zip(mappings, reactions, strict=True):
+    right = numbered = 0
+    for mapping, reaction in zip(mappings, reactions, strict=True):
         of_reactants, of_products = reaction.numbers
-        same = (of_reactants[found] == of_products) & (found >= 0)
+        same = (of_reactants[mapping] == of_products) & (mapping >= 0)
         right += same[of_products > 0].sum()
-        there += (of_products > 0).sum()
-    return right / there
+        numbered += (of_products > 0).sum()
+    return right / numbered

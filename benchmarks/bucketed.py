@@ -1,10 +1,9 @@
 """Tables against signed sums: cells of the attention core and energy of the state.
 
 Both cores give the same bits. Cells are those that Yosys maps, not placed; energy is that of the
-honest accounting (`golden.energy`), of the state alone, per token and head, whatever the rate.
+honest accounting (`ecoformer.golden.energy`), of the state alone, per token and head, at any rate.
 """
 
-import argparse
 import sys
 import tempfile
 from dataclasses import replace
@@ -15,7 +14,7 @@ from amaranth import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import Out, connect, flipped
 
-from benchmarks.results import write_section
+from benchmarks.results.section import PLACING, arguments, begin
 from ecoformer.golden.energy.honest import Honest
 from ecoformer.golden.energy.shapes import Attention
 from ecoformer.hw.attention.bucketed import BucketedCore
@@ -31,44 +30,42 @@ BASE = Config(bus_bytes=128)
 CORES = {"accumulate": AccumulateCore, "bucketed": BucketedCore}
 RATES = (64, 16, 4, 1)
 GROUPS = (2, 3)
-"""Bits of a group that are measured beside those of the engine, at one rate."""
+"""Further group sizes in bits, measured at one rate."""
 TOKENS = (4, 16, 49, 196, 1_024)
 STATE = ("state S", "h·S", "tables", "transform, rows", "transform, sums", "h·S of groups")
-"""What the two differ in."""
+"""Where the two differ."""
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def main() -> None:
+    parser = arguments(__doc__, seed=None)
     parser.add_argument(
         "--cycles", type=int, nargs="*", default=RATES, metavar="K", help="cycles per token"
     )
     parser.add_argument("--tokens", type=int, nargs="*", default=TOKENS, metavar="N")
-    options = parser.parse_args()
-    command = " ".join(["python -m benchmarks.bucketed", *sys.argv[1:]])
+    run = begin(parser)
+    options = run.options
     rows = []
     for k in options.cycles:
         rows.append(measure("accumulate", k))
         for group in (GROUP_BITS, *(GROUPS if k == BASE.cycles_per_token else ())):
             with patch("ecoformer.spec.config.GROUP_BITS", group):
                 rows.append(measure("bucketed", k))
-    write_section(
+    run.write_section(
+        "synthesis", "bucketed",
         "Bucketed and accumulate cores, D = E = 32, b = 16, N ≤ 1,024, ECP5",
-        command,
-        "none",
         ["k", "dataflow", "lanes", "LUT, mapped", "FF", "DSP", "block RAM", "full rate from N"],
         rows,
+        tools=PLACING[:2],
     )
-    write_section(
-        "Energy of the state as sums and as tables, D = E = 32, b = 16",
-        command,
-        "none",
+    run.write_section(
+        "energy", "state", "The state as sums and as tables, D = E = 32, b = 16",
         ["N", "accumulate, pJ per token and head", "bucketed", "saved", "of all of the attention"],
         [energies(tokens) for tokens in options.tokens],
     )
 
 
 class _Alone(wiring.Component):
-    """A core with pins: its blocks are always taken."""
+    """A core with pins, whose blocks are always taken."""
 
     def __init__(self, core):
         self.core = core
@@ -89,7 +86,7 @@ class _Alone(wiring.Component):
         return m
 
 
-def measure(dataflow, k):
+def measure(dataflow: str, k: int) -> list:
     """Row of one core."""
     config = replace(BASE, dataflow=dataflow, cycles_per_token=k)
     core = CORES[dataflow](config)
@@ -102,15 +99,15 @@ def measure(dataflow, k):
         k, name, config.state_fold.lanes,
         *(f"{counts[resource]:,}" for resource in ("LUT", "FF", "DSP", "block RAM")),
         core.full_rate_tokens,
-    ]  # fmt: skip
+    ]
     print(*row, file=sys.stderr, flush=True)
     return row
 
 
-def energies(tokens):
+def energies(tokens: int) -> list:
     """Row of one length; DRAM not counted, which is the same for both."""
     layer = Attention(name="", part="attention", tokens=tokens, heads=1, kind="ecoformer",
-                      head_dim=BASE.head_dim, value_dim=BASE.value_dim)  # fmt: skip
+                      head_dim=BASE.head_dim, value_dim=BASE.value_dim)
     state, total = [], []
     for dataflow in CORES:
         honest = Honest(BASE.code_bits, BASE.anchors, replace(BASE, dataflow=dataflow))
@@ -120,7 +117,7 @@ def energies(tokens):
     return [
         f"{tokens:,}", *(f"{energy:,.0f}" for energy in state), f"{1 - state[1] / state[0]:.0%}",
         f"{1 - total[1] / total[0]:.0%}",
-    ]  # fmt: skip
+    ]
 
 
 if __name__ == "__main__":

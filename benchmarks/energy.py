@@ -1,51 +1,57 @@
-"""Operations and energy of the networks of the paper, from their shapes, beside what it says."""
+"""Operations and energy of the paper's networks, from their shapes, beside the published figures.
+"""
 
-import argparse
-
-from benchmarks.results import write_section
+from benchmarks.results.section import arguments, begin
 from ecoformer.cli.energy import energy
 from ecoformer.golden.energy.named import PUBLISHED
 
+__all__ = ["main"]
 
-def main():
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    paper, honest = [], []
-    for figures in energy("all")["networks"]:
-        for arm, label in (("softmax", "softmax"), ("ecoformer", "EcoFormer")):
-            published = PUBLISHED[arm].get(figures["name"])
-            result = figures["accountings"]["paper"]
-            paper.append([
-                figures["name"], label, *_triple(result[arm]["network"]),
-                *(published or ["", "", ""]), _saved(result) if arm == "ecoformer" else "",
-            ])  # fmt: skip
-        result = figures["accountings"]["honest"]
-        attention, network = (
-            [result[arm][scope]["energy_pj"] for arm in ("softmax", "ecoformer")]
-            for scope in ("attention", "network")
-        )
-        honest.append([
-            figures["name"], *(f"{value / 1e9:.2f}" for value in attention),
-            f"{attention[0] / attention[1]:.1f}×", *(f"{value / 1e9:.2f}" for value in network),
-            _saved(result), result["cheaper_from_tokens"],
-        ])  # fmt: skip
-    write_section(
-        "Operations and energy, the paper's accounting", "make bench-energy", "none",
+
+def main() -> None:
+    run = begin(arguments(__doc__, seed=None))
+    networks = energy("all")["networks"]
+    paper = [row for figures in networks for row in _paper(figures)]
+    run.write_section(
+        "energy", "paper", "The paper's accounting",
         ["network", "attention", "Mul (B)", "Add (B)", "energy (B pJ)", "published Mul",
          "published Add", "published energy", "energy saved"],
         paper,
-    )  # fmt: skip
-    write_section(
-        "Energy, the honest accounting", "make bench-energy", "none",
+        headline=f"{networks[0]['name']}: {paper[1][-1]} of the network's energy saved "
+        f"(paper's accounting), {_saved(networks[0]['accountings']['honest'])} (honest accounting)",
+    )
+    run.write_section(
+        "energy", "honest", "The honest accounting",
         ["network", "attention, softmax (B pJ)", "attention, EcoFormer", "ratio",
          "network, softmax (B pJ)", "network, EcoFormer", "energy saved",
          "attention cheaper from (tokens)"],
-        honest,
-    )  # fmt: skip
+        [_honest(figures) for figures in networks],
+    )
 
 
-def _triple(totals):
+def _paper(figures):
+    """One row for softmax, one for EcoFormer."""
+    result = figures["accountings"]["paper"]
+    for arm, label in (("softmax", "softmax"), ("ecoformer", "EcoFormer")):
+        published = PUBLISHED[arm].get(figures["name"], ("", "", ""))
+        totals = result[arm]["network"]
+        yield [
+            figures["name"], label,
+            *(f"{totals[key] / 1e9:.2f}" for key in ("multiplications", "additions", "energy_pj")),
+            *published, _saved(result) if arm == "ecoformer" else "",
+        ]
+
+
+def _honest(figures):
+    result = figures["accountings"]["honest"]
+    attention, network = (
+        [result[arm][scope]["energy_pj"] for arm in ("softmax", "ecoformer")]
+        for scope in ("attention", "network")
+    )
     return [
-        f"{totals[key] / 1e9:.2f}" for key in ("multiplications", "additions", "energy_pj")
+        figures["name"], *(f"{value / 1e9:.2f}" for value in attention),
+        f"{attention[0] / attention[1]:.1f}×", *(f"{value / 1e9:.2f}" for value in network),
+        _saved(result), result["cheaper_from_tokens"],
     ]
 
 

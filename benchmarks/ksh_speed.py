@@ -4,14 +4,13 @@ Same data, anchors, start and threads; both begin with tokens and end with rows 
 and ``adam`` both take the same steps; ``whitened`` takes fewer than the ``adam`` beside it.
 """
 
-import argparse
 import time
 
 import numpy as np
 import torch
 
 from benchmarks.plain_ksh import dense_labels, plain_ksh
-from benchmarks.results import write_section
+from benchmarks.results.section import LEARNING, arguments, begin
 from ecoformer.golden.hashing import KernelHash
 from ecoformer.golden.learn.ksh import KshConfig, learn_hash
 
@@ -23,16 +22,16 @@ RUNS = {
     "adam": (KshConfig(optimizer="adam"), KshConfig(optimizer="adam")),
     "whitened": (KshConfig(optimizer="adam"), WHITENED),
 }
-"""How the plain loops learn, and how we do."""
+"""Settings of the plain loops, and ours."""
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def main() -> None:
+    parser = arguments(__doc__)
     parser.add_argument("--tokens", type=int, nargs="*", default=[784, 3136])
     parser.add_argument("--optimizers", nargs="*", choices=RUNS, default=list(RUNS))
-    parser.add_argument("--repeats", type=int, default=3, help="of which the median counts")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    parser.add_argument("--repeats", type=int, default=3, help="the median counts")
+    run = begin(parser)
+    options = run.options
     learn_fast(clustered_tokens(64, 0), KshConfig(), 0)  # loads the libraries
     rows = []
     for tokens in options.tokens:
@@ -40,7 +39,7 @@ def main():
         for optimizer in options.optimizers:
             theirs, ours = RUNS[optimizer]
             seconds = []
-            for _ in range(options.repeats):  # in turn, so that both meet the same machine
+            for _ in range(options.repeats):  # in turn, so that load on the machine hits both
                 fast, fast_seconds, features, start = learn_fast(x, ours, options.seed)
                 clock = time.perf_counter()
                 _, plain = plain_ksh(features, (x @ x.mT)[0], start, theirs)
@@ -53,18 +52,18 @@ def main():
                 tokens, steps, f"{plain_seconds:.1f}", f"{fast_seconds:.2f}",
                 f"{plain_seconds / fast_seconds:.1f}×", f"{plain.mean():.5f}",
                 f"{fast.mean():.5f}",
-            ])  # fmt: skip
+            ])
             print(*rows[-1], flush=True)
-    write_section(
-        f"Hash learning, {HEADS} heads, {BITS} bits",
-        f"OMP_NUM_THREADS={torch.get_num_threads()} make bench-ksh",
-        options.seed,
+    run.write_section(
+        "hash-learning", "speed", f"Learning time, {HEADS} heads, {BITS} bits",
         ["N", "optimizer, steps", "plain, s", "ours, s", "faster", "signed loss, plain", "ours"],
         rows,
+        headline=f"{rows[-1][4]} faster than plain loops at N = {rows[-1][0]}, {rows[-1][1]} steps",
+        conditions=f"{torch.get_num_threads()} threads", tools=LEARNING,
     )
 
 
-def clustered_tokens(tokens, seed):
+def clustered_tokens(tokens: int, seed: int) -> torch.Tensor:
     """Tokens [1, H, N, D] around random directions, as those of an image are."""
     generator = torch.Generator().manual_seed(seed)
     centres = torch.randn(HEADS, CLUSTERS, HEAD_DIM, generator=generator)
@@ -73,8 +72,8 @@ def clustered_tokens(tokens, seed):
     return (x + 0.7 * torch.randn(x.shape, generator=generator))[None]
 
 
-def learn_fast(x, config, seed):
-    """Signed loss [H], seconds, and the features and starting rows that the plain loops get."""
+def learn_fast(x: torch.Tensor, config: KshConfig, seed: int) -> tuple:
+    """Signed loss [H], seconds, and the features and starting rows for the plain loops."""
     hash = KernelHash(HEADS, HEAD_DIM, BITS, ANCHORS)
     clock = time.perf_counter()
     learn_hash(hash, x, torch.Generator().manual_seed(seed), config)
@@ -88,7 +87,7 @@ def learn_fast(x, config, seed):
     return signed_loss(hash(x)[0], x[0]), seconds, centred, start
 
 
-def signed_loss(codes, x):
+def signed_loss(codes: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """As :func:`plain_ksh.plain_ksh` measures it, from codes [H, N, b]."""
     losses = []
     for code, tokens in zip(codes, x):

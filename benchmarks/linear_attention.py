@@ -1,7 +1,7 @@
 """Time and memory of EcoFormer attention in float beside torch's softmax attention, on the CPU.
 
 Every point runs in a process of its own, on one thread, forward only. Time is the least of several
-calls; memory is what the process grew by, at its peak, during them. EcoFormer counts its hash.
+calls; memory is the growth of the process at its peak. EcoFormer's figures include its hash.
 """
 
 import argparse
@@ -12,7 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.results import write_section
+from benchmarks.results.section import LEARNING, arguments, begin
+
+__all__ = ["main"]
 
 PLOT = Path(__file__).parents[1] / "build" / "linear_attention.svg"
 ARMS = {
@@ -21,21 +23,21 @@ ARMS = {
     "linear": "EcoFormer, linear",
 }
 MOST_SECONDS = 3
-"""Time after which a point is not repeated any more."""
+"""Time after which a point is not repeated."""
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def main() -> None:
+    parser = arguments(__doc__)
     parser.add_argument("--tokens", type=int, nargs="*", default=[2**e for e in range(6, 17)])
     parser.add_argument("--heads", type=int, default=2)
     parser.add_argument("--head-dim", type=int, default=32)
     parser.add_argument("--code-bits", type=int, default=16)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--point", nargs=2, metavar=("ARM", "N"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.point:
         print(json.dumps(measure(options, options.point[0], int(options.point[1]))))
         return
+    run = begin(parser)
     points = {}
     for tokens in options.tokens:
         for arm in ARMS:
@@ -43,7 +45,7 @@ def main():
                 [sys.executable, "-m", "benchmarks.linear_attention", *sys.argv[1:],
                  "--point", arm, str(tokens)],
                 check=True, stdout=subprocess.PIPE, text=True,
-            )  # fmt: skip
+            )
             points[arm, tokens] = json.loads(reply.stdout)
             print(arm, tokens, points[arm, tokens], file=sys.stderr)
     rows = []
@@ -56,26 +58,26 @@ def main():
             if arm != "softmax":
                 row.append(f"{softmax[0] / seconds:.2f}")
         rows.append(row)
+    notes = []
     for arm, name in [*ARMS.items()][1:]:
         faster = [n for n in options.tokens if points[arm, n][0] < points["softmax", n][0]]
         first, last = options.tokens[-3], options.tokens[-1]
         growth = points[arm, last][0] / points[arm, first][0]
-        text = f"{name}: quicker from N = {min(faster, default=0):,} on; "
-        text += f"{last // first} × the tokens take {growth:.1f} × the time"
-        rows.append([text, *8 * [""]])
-    write_section(
-        f"Softmax and EcoFormer attention on the CPU, {options.heads} heads, D = E = "
-        f"{options.head_dim}, b = {options.code_bits}",
-        " ".join(["python -m benchmarks.linear_attention", *sys.argv[1:]]),
-        options.seed,
+        text = f"{name}: faster from N = {min(faster):,}; " if faster else f"{name}: never faster; "
+        notes.append(f"{text}{last // first} × the tokens take {growth:.1f} × the time")
+    run.write_section(
+        "attention-on-cpu", "speed",
+        f"{options.heads} heads, D = E = {options.head_dim}, b = {options.code_bits}",
         ["N", "SDPA, ms", "MB", "rbf, ms", "MB", "SDPA / rbf", "linear, ms", "MB", "SDPA / linear"],
         rows,
+        headline=f"N = {rows[-1][0]}: {rows[-1][5]} × as fast as torch's softmax attention (rbf)",
+        notes=notes, conditions="1 thread", tools=LEARNING,
     )
     plot(options.tokens, points)
 
 
-def measure(options, arm, tokens):
-    """Seconds of one call, and megabytes that the process grew by."""
+def measure(options: argparse.Namespace, arm: str, tokens: int) -> tuple[float, float]:
+    """Seconds of one call, and megabytes the process grew by."""
     import torch
 
     from ecoformer.golden.attention import EcoFormerAttention, SoftmaxAttention
@@ -93,7 +95,7 @@ def measure(options, arm, tokens):
         attention.hash.calibrate(k[:, :, :64])
     with torch.inference_mode():
         few = k[:, :, :64]
-        attention(few, few, v[:, :, :64])  # what the first call alone costs
+        attention(few, few, v[:, :, :64])  # the first call costs more
         before = peak()
         times = []
         while not times or (sum(times) < MOST_SECONDS and len(times) < 50):
@@ -103,11 +105,12 @@ def measure(options, arm, tokens):
     return min(times), peak() - before
 
 
-def peak():
+def peak() -> float:
+    """Most memory this process has had, in megabytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def plot(tokens, points):
+def plot(tokens: list[int], points: dict) -> None:
     """Time and memory over N, both axes logarithmic."""
     from matplotlib.figure import Figure
 

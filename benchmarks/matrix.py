@@ -1,26 +1,29 @@
 """The whole tested matrix, bit by bit, under stalls: ends of ranges, pairs of values, random sizes.
 
-Every configuration runs at full rate and with gaps and back-pressure, with bad packets in between
-where there are any kinds of it, against the integer model.
+Every configuration runs at full rate and with gaps and back-pressure, with every kind of bad packet
+that it admits in between, against the integer model.
 """
 
-import argparse
 import sys
 import tempfile
 import time
+from argparse import Namespace
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.results import write_section
+from benchmarks.results.section import SIMULATING, arguments, begin
 from ecoformer.hw.emit.verilog import emit
 from ecoformer.progress import show_progress
 from ecoformer.sim.faults import impossible_faults
 from ecoformer.sim.simulate import simulate
 from ecoformer.sim.verify import compare
+from ecoformer.spec.config import Config
 from tests.matrix import edge_configs, pair_configs, random_config, trial, uncovered_pairs
+
+__all__ = ["main"]
 
 STALLS = (0.0, 0.4)
 SEQUENCES = 10
@@ -30,17 +33,17 @@ WIDEST_INTERPRETED = {"lanes": 60, "bus_bytes": 128}
 """Lanes of hash and state, and width of the bus; more takes Icarus minutes a run."""
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def main() -> int:
+    parser = arguments(__doc__)
     parser.add_argument("--random", type=int, default=40, help="random configurations")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--simulator",
         choices=("icarus", "verilator", "compiled"),
-        help="of every run; without it Icarus, and for wide engines the compiled path",
+        help="of every run; without it Icarus, and for wide engines the compiled simulation",
     )
     parser.add_argument("--workers", type=int, default=2, help="simulations at the same time")
-    options = parser.parse_args()
+    run = begin(parser)
+    options = run.options
     pairs = pair_configs()
     configs = {
         "edges": edge_configs(),
@@ -50,35 +53,37 @@ def main():
             for i in range(options.random)
         },
     }
-    rows, failed = [], []
+    rows, failures, count = [], [], 0
     with ProcessPoolExecutor(options.workers) as workers, show_progress() as progress:
         for group, members in configs.items():
             started, totals = time.monotonic(), np.zeros(4, dtype=int)
             jobs = workers.map(partial(_check, options=options), members.items())
-            for done, (counts, failures) in enumerate(jobs, 1):
+            for done, (counts, failed) in enumerate(jobs, 1):
                 progress.update(group, done, len(members))
                 totals += counts
-                failed += [f"{group} {failure}" for failure in failures]
+                failures += [f"{group} {failure}" for failure in failed]
+            count += len(members)
             rows.append([
                 group, len(members), f"{totals[0]:,}", f"{totals[1]:,}", f"{totals[2]:,}",
                 totals[3], f"{time.monotonic() - started:.0f}",
-            ])  # fmt: skip
+            ])
     uncovered = uncovered_pairs(pairs)
-    failed += [f"no configuration has {pair}" for pair, why in uncovered.items() if not why]
-    write_section(
-        "Tested matrix",
-        "make test-full",
-        options.seed,
+    failures += [f"no configuration has {pair}" for pair, why in uncovered.items() if not why]
+    run.write_section(
+        "matrix", "groups", "Groups of configurations",
         ["group", "configurations", "packets", "output words", "codes", "mismatches", "seconds"],
         rows,
+        headline=f"{count} configurations, {sum(row[5] for row in rows)} mismatches",
+        tools=("cocotb", *SIMULATING),
+        engines=list(configs["edges"]),
     )
     for pair, why in uncovered.items():
         print(f"refused pair {pair}: {why}")
-    print(*failed, sep="\n")
-    sys.exit(bool(failed))
+    print(*failures, sep="\n")
+    return bool(failures)
 
 
-def _check(member, options):
+def _check(member: tuple[str, Config], options: Namespace):
     """Packets, words, codes and mismatches of one configuration, and what failed."""
     name, config = member
     rng = np.random.default_rng(options.seed)
@@ -88,28 +93,28 @@ def _check(member, options):
         faults[7] = "overlong"
     impossible = impossible_faults(config, image.sets)
     faults = {i: kind for i, kind in faults.items() if kind not in impossible}
-    text, totals, failed = emit(config), np.zeros(4, dtype=int), []
+    text, totals, failures = emit(config), np.zeros(4, dtype=int), []
     with tempfile.TemporaryDirectory() as folder:
         for stall in STALLS:
             run = simulate(
                 config, text, image, workload, stall=stall, seed=options.seed, faults=faults,
                 simulator=options.simulator or _simulator(config), build_dir=Path(folder),
-            )  # fmt: skip
+            )
             report = compare(config, image, workload, run)
             totals += (len(workload), report.words, report.codes, len(report.mismatches))
             if not report.ok:
-                failed.append(f"{name}, stall {stall}: {config}")
-                failed += [f"    {mismatch}" for mismatch in report.mismatches[:5]]
-    return totals, failed
+                failures.append(f"{name}, stall {stall}: {config}")
+                failures += [f"    {mismatch}" for mismatch in report.mismatches[:5]]
+    return totals, failures
 
 
 def _simulator(config):
-    """Icarus, which knows X, as far as it is quick enough; then the compiled path."""
+    """Icarus, which knows X, while it is quick enough; then the compiled simulation."""
     lanes = config.state_fold.lanes + sum(fold.lanes for fold in config.hash_folds.values())
-    found = {"lanes": config.engines * lanes, "bus_bytes": config.bus_bytes}
-    wide = any(found[name] > limit for name, limit in WIDEST_INTERPRETED.items())
+    widths = {"lanes": config.engines * lanes, "bus_bytes": config.bus_bytes}
+    wide = any(widths[name] > limit for name, limit in WIDEST_INTERPRETED.items())
     return "compiled" if wide else "icarus"
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

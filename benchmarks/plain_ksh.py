@@ -1,11 +1,12 @@
 """KSH as one would write it down: heads and bits in loops, labels and residual dense N × N.
 
-What :mod:`golden.learn.ksh` is compared with: results by its tests, time by ``ksh_speed.py``.
+The reference of `ecoformer.golden.learn.ksh`: for results in its tests, for time in `ksh_speed`.
 """
 
 import torch
 
 from ecoformer.golden.hashing import sign
+from ecoformer.golden.learn.ksh import KshConfig
 from ecoformer.golden.weights import constrain
 
 __all__ = ["dense_labels", "plain_ksh"]
@@ -16,7 +17,7 @@ OPTIMIZERS = {
 }
 
 
-def dense_labels(similarity, pairs=10):
+def dense_labels(similarity: torch.Tensor, pairs: int = 10) -> torch.Tensor:
     """Labels [N, N] of one head, symmetric, from its similarities [N, N]."""
     count = min(pairs, len(similarity) // 2)
     order = similarity.argsort(dim=-1, descending=True)
@@ -25,7 +26,10 @@ def dense_labels(similarity, pairs=10):
     return (labels + labels.T) / 2
 
 
-def plain_ksh(features, similarity, start, config, weights="int8"):
+def plain_ksh(
+    features: torch.Tensor, similarity: torch.Tensor, start: torch.Tensor, config: KshConfig,
+    weights: str = "int8",
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows of A and the signed loss left at the end.
 
     Parameters
@@ -43,7 +47,7 @@ def plain_ksh(features, similarity, start, config, weights="int8"):
     loss : Tensor [H]
         Squared distance of b·labels from the sum of the codes' products, over (N·b)².
     """
-    def held(a):
+    def constrained(a):
         return a if weights == "int8" else constrain(a, weights)
 
     rows, losses = torch.empty_like(start), []
@@ -55,11 +59,11 @@ def plain_ksh(features, similarity, start, config, weights="int8"):
             a = start[head, r].clone()
             optimizer = OPTIMIZERS[config.optimizer](a)
             for _ in range(config.iterations):
-                s = torch.sigmoid(features[head] @ held(a))
+                s = torch.sigmoid(features[head] @ constrained(a))
                 pull = residual @ (2 * s - 1)
                 a.grad = -4 / (tokens * bits) * (features[head].T @ (pull * s * (1 - s)))
                 optimizer.step()
-            old, new = (sign(features[head] @ held(w)) for w in (start[head, r], a))
+            old, new = (sign(features[head] @ constrained(w)) for w in (start[head, r], a))
             better = new @ residual @ new > old @ residual @ old
             rows[head, r] = a if better else start[head, r]
             code = new if better else old

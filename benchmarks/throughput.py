@@ -1,98 +1,92 @@
-"""Cycles per token, against the best schedule there can be, and how busy accumulate lanes are.
+"""Cycles per token, against the best possible schedule, and how busy the accumulate lanes are.
 
-Of one engine with several banks, and of several engines. Small ones, because the schedule does not
-depend on the sizes, but with a sum of the state for every cycle of a slot; the compiled simulation.
+Of one engine with several banks, and of several engines behind one port; the compiled simulation.
 """
 
-import argparse
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.results import write_section
+from benchmarks.engines import LONG, MEASURED, MIXED_LENGTHS, SEVERAL, WINDOW
+from benchmarks.results.section import SIMULATING, arguments, begin
+from benchmarks.workloads import random_sequences
 from ecoformer.hw.emit.verilog import emit
 from ecoformer.sim.rtl import Rtl
-from ecoformer.sim.stimulus import random_image, random_workload
+from ecoformer.sim.stimulus import random_image
 from ecoformer.spec.config import Config
 
-SHORT, LONG = 196, 1024
+__all__ = ["main"]
+
+SHORT = 196
 LENGTHS = {
     f"{SHORT}": lambda rng, count: np.full(count, SHORT),
     f"{LONG}": lambda rng, count: np.full(count, LONG),
     f"{SHORT} or {LONG}": lambda rng, count: rng.choice([SHORT, LONG], count),
     f"{SHORT}…{LONG}": lambda rng, count: rng.integers(SHORT, LONG + 1, count),
 }
-WINDOW = 64
 WINDOWS = {
     "49": lambda rng, count: np.full(count, 49),
-    "1…64": lambda rng, count: rng.integers(1, WINDOW + 1, count),
+    f"1…{WINDOW}": lambda rng, count: rng.integers(1, WINDOW + 1, count),
 }
-HEADER = ["cycles per token", "best schedule", "ratio", "utilisation"]
+HEADER = ["cycles per token", "best schedule", "ratio", "utilisation", "accumulate lanes busy"]
+RATIO = HEADER.index("ratio")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sequences", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument(
+        "--sequences", type=int, default=100, help="per engine; four times as many of windows"
+    )
+    run = begin(parser)
+    options = run.options
     with tempfile.TemporaryDirectory() as folder:
-        _record_mixed(options, Path(folder))
-        _record_engines(options, Path(folder))
+        rows = [
+            [kind, banks, k, *figures]
+            for (k, banks), config in MIXED_LENGTHS.items()
+            for kind, figures in _measure(config, LENGTHS, options.sequences, options.seed, folder)
+        ]
+        run.write_section(
+            "throughput", "mixed-lengths", "Mixed lengths",
+            ["lengths", "banks", "k", *HEADER], rows,
+            headline=f"at most {_worst(rows)} × the cycles of the best schedule, one engine",
+            tools=SIMULATING,
+            engines=[f"measured {name}" for name in MEASURED if name.startswith("mixed lengths")],
+        )
+        rows = [
+            [kind, engines, banks, config.cycles_per_token, *figures]
+            for (engines, banks), config in SEVERAL.items()
+            for kind, figures in _measure(
+                config, WINDOWS, 4 * options.sequences, options.seed, folder
+            )
+        ]
+        run.write_section(
+            "throughput", "several-engines", "Several engines",
+            ["lengths", "engines", "banks", "k", *HEADER], rows,
+            tools=SIMULATING,
+            engines=[f"measured {name}" for name in MEASURED if name.startswith("engines")],
+        )
 
 
-def _record_mixed(options, folder):
-    rows = []
-    for k in (1, 16):
-        for banks in (2, 4, 8):
-            config = _config(LONG, cycles_per_token=k, state_banks=banks)
-            measured = _measure(config, LENGTHS, options.sequences, options.seed, folder)
-            for name, *figures in measured:
-                rows.append([name, banks, k, *figures])
-    write_section(
-        "Throughput of mixed lengths", "make bench-throughput", options.seed,
-        ["lengths", "banks", "k", *HEADER], rows,
-    )  # fmt: skip
+def _worst(rows):
+    return max(row[3:][RATIO] for row in rows)
 
 
-def _record_engines(options, folder):
-    rows = []
-    for banks in (2, 4):
-        for engines in (1, 2, 4):
-            config = _config(WINDOW, cycles_per_token=16, state_banks=banks, engines=engines)
-            count = 4 * options.sequences
-            measured = _measure(config, WINDOWS, count, options.seed, folder)
-            for name, *figures in measured:
-                rows.append([name, engines, banks, 16, *figures])
-    write_section(
-        "Throughput of several engines", "make bench-throughput", options.seed,
-        ["lengths", "engines", "banks", "k", *HEADER], rows,
-    )  # fmt: skip
-
-
-def _config(longest, **rate):
-    return Config(
-        head_dim=2, value_dim=4, code_bits=4, anchors=2, max_tokens=longest, parameter_sets=1,
-        bus_bytes=8, **rate,
-    )  # fmt: skip
-
-
-def _measure(config, kinds, count, seed, folder):
+def _measure(config: Config, kinds: dict, count: int, seed: int, folder: str) -> Iterator:
+    """Name and figures of every kind of lengths."""
     rng = np.random.default_rng(seed)
-    rtl = Rtl(config, emit(config), random_image(config, rng), folder)
+    rtl = Rtl(config, emit(config), random_image(config, rng), Path(folder))
     for name, draw in kinds.items():
         lengths = draw(rng, count)
-        drawn = [random_workload(config, rng, 1, lengths=int(length)) for length in lengths]
-        workload = type(drawn[0]).from_sequences(
-            sequence for one in drawn for sequence in one.sequences()
-        )
-        rtl.attend(workload)
+        rtl.attend(random_sequences(config, rng, lengths))
         run, tokens = rtl.run, int(lengths.sum())
-        yield [
-            name, f"{run.busy_cycles / tokens:.3f}", f"{run.bound_cycles / tokens:.3f}",
+        busy = run.units["accumulate_lanes"]["steady_busy"]
+        yield name, [
+            f"{run.busy_cycles / tokens:.3f}", f"{run.bound_cycles / tokens:.3f}",
             f"{run.busy_cycles / run.bound_cycles:.4f}", f"{run.utilisation:.1%}",
-            f"{run.units['accumulate_lanes']['steady_busy']:.2%}",
-        ]  # fmt: skip
+            "–" if busy is None else f"{busy:.2%}",  # too few sequences have no steady part
+        ]
 
 
 if __name__ == "__main__":

@@ -1,19 +1,24 @@
-"""How files are written: whole or not at all, and never anything else in their place."""
+"""Writing files and folders: whole or not at all, and never over somebody else's."""
 
+import contextlib
+import hashlib
 import io
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-__all__ = ["write_atomic", "write_json", "rendered"]
+from ecoformer.errors import EcoformerError
+
+__all__ = ["write_atomic", "write_json", "rendered", "checksum", "staged", "refuse_foreign"]
 
 
 def write_atomic(path: str | os.PathLike, content: bytes | str, *, mode: int = 0o666) -> None:
-    """Write ``content`` so that ``path`` holds the old file or the new one, never half.
+    """Write ``content`` so that ``path`` holds either the old file or the new one, never half.
 
-    A symbolic link stays one: the file it points to is replaced. A device or a pipe is written to.
+    A symbolic link stays a link: its target is replaced. A device or a pipe is written to.
 
     Parameters
     ----------
@@ -26,7 +31,7 @@ def write_atomic(path: str | os.PathLike, content: bytes | str, *, mode: int = 0
     Raises
     ------
     OSError
-        Nothing has changed then, and nothing is left behind.
+        Nothing was changed, and nothing is left behind.
     """
     path = Path(os.path.realpath(path))
     data = content.encode() if isinstance(content, str) else content
@@ -50,10 +55,57 @@ def write_json(path: str | os.PathLike, figures: object) -> None:
 
 
 def rendered(render: Callable[[io.BytesIO], object]) -> bytes:
-    """Bytes that ``render`` writes to the binary file it is given."""
+    """The bytes that ``render`` writes to a binary file."""
     buffer = io.BytesIO()
     render(buffer)
     return buffer.getvalue()
+
+
+def checksum(path: str | os.PathLike) -> str:
+    """SHA-256 of the file at ``path``, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def staged(output: str | os.PathLike, mark: str) -> Iterator[Path]:
+    """Yield a folder that becomes ``output`` if the block succeeds and vanishes if it fails.
+
+    Parameters
+    ----------
+    output : path
+        Replaced if it holds the file ``mark``, that is, if an earlier run wrote it.
+    mark : str
+        Name of a file that every result of its kind holds.
+
+    Raises
+    ------
+    EcoformerError
+        ``output`` holds something else.
+    """
+    output = Path(output).absolute()
+    refuse_foreign(output, mark)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
+    try:
+        os.chmod(partial, 0o777 & ~_umask())
+        yield partial
+        old = partial.with_name(partial.name + "-old")
+        if output.exists():
+            output.rename(old)
+        partial.rename(output)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def refuse_foreign(output: Path, *marks: str) -> None:
+    """Refuse to write into ``output`` if it is neither empty nor holds one of ``marks``."""
+    known = any((output / mark).exists() for mark in marks)
+    if output.exists() and not known and (not output.is_dir() or any(output.iterdir())):
+        raise EcoformerError(
+            f"{output}: exists and was not written by this command; choose another -o"
+        )
 
 
 def _umask():

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.engines import MEASURED
 from ecoformer.golden.integer.attention import attend
 from ecoformer.golden.integer.hashing import hash_tokens
 from ecoformer.hw.emit.manifest import manifest
@@ -29,9 +30,10 @@ REGISTER_FILES = (c_header, svd, as_json, as_markdown)
 
 
 def engines():
-    """Every engine that is watched: dict name → Config, presets first."""
+    """Every engine that is watched: dict name → Config; presets, edges, and what is measured."""
     presets = {f"preset {name}": Config.load(name) for name in PRESETS}
-    return presets | edge_configs()
+    measured = {f"measured {name}": config for name, config in MEASURED.items()}
+    return presets | edge_configs() | measured
 
 
 def parts(config):

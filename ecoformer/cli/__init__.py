@@ -1,57 +1,94 @@
-"""The command line: one module per verb, each with a function ``command`` and, maybe, ``EPILOG``.
+"""The command line: one module per verb, each with a ``command`` and an ``EPILOG`` for its help.
 
-A verb is added by a file of its name in this folder and its place in :data:`VERBS`. The files
-import torch, amaranth and cocotb inside their functions only, so every verb starts without what it
-does not need.
+To add a verb, write its module and register it in :func:`make_app`. Modules of verbs import torch,
+Amaranth, cocotb and every optional package inside their functions only: help comes at once, and
+each verb starts with what it needs.
 """
 
-import importlib
-import importlib.util
+import re
 import sys
+from collections.abc import Sequence
+from importlib.metadata import requires
 
 import typer
 
 from ecoformer import __version__
+from ecoformer.cli import convert, demo, energy, export, generate, simulate, synth, train, verify
 from ecoformer.errors import EcoformerError
 
-__all__ = ["main", "make_app", "VERBS"]
+__all__ = ["main", "make_app"]
 
-VERBS = ("train", "convert", "export", "generate", "simulate", "verify", "synth", "energy",
-         "explore", "report", "demo")  # fmt: skip
-"""Every verb in the order of the help text; those without a file are left out."""
+HELP = (
+    "Generates, simulates and verifies hardware for EcoFormer attention.\n\n"
+    "From a configuration to verified Verilog: generate, verify. Cost: simulate (cycles), "
+    "synth (cells and clock), energy. Networks: convert a pretrained transformer, or train and "
+    "export one."
+)
+EPILOG = (
+    "Start here: ecoformer generate -c smallest -o engine\n\n"
+    "Every command explains itself: ecoformer COMMAND --help"
+)
 
 
-def make_app():
-    """The typer application with every verb that exists."""
+def make_app() -> typer.Typer:
+    """The typer application with every verb."""
     app = typer.Typer(
         name="ecoformer",
-        help="Generates, simulates and verifies hardware for EcoFormer attention.",
-        epilog="Start with: ecoformer generate --help",
+        help=HELP,
+        epilog=EPILOG,
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # prints brackets, and wraps every paragraph
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_version)
-    for verb in VERBS:
-        name = f"{__name__}.{verb}"
-        if importlib.util.find_spec(name) is None:
-            continue
-        module = importlib.import_module(name)
-        app.command(verb, epilog=getattr(module, "EPILOG", None))(module.command)
+    for verb, module, summary in (
+        ("generate", generate, "From a configuration to Verilog and test vectors."),
+        ("verify", verify, "Compare simulated Verilog with the integer model."),
+        ("simulate", simulate, "Cycles, utilisation and waveforms."),
+        ("synth", synth, "Cells, clock frequency and critical path."),
+        ("energy", energy, "Operations and energy of whole networks."),
+        ("convert", convert, "EcoFormer attention in a pretrained transformer."),
+        ("train", train, "Train a vision transformer with EcoFormer attention."),
+        ("export", export, "Quantise a trained network into parameters."),
+        ("demo", demo, "All of it once, on real images."),
+    ):
+        app.command(verb, short_help=summary, epilog=module.EPILOG)(module.command)
     return app
 
 
-def main(arguments=None):
-    """Run the command line; what a user can mend is one line on stderr and exit code 2."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; an error the user can fix is one line on stderr and exit code 2."""
     try:
         make_app()(arguments)
     except EcoformerError as error:
         _refuse(error)
+    except ModuleNotFoundError as error:
+        extra = _extra_of(error.name)
+        if extra is None:
+            raise
+        _refuse(f"Python package {error.name}: not installed; pip install '{extra}'")
     except OSError as error:
         if error.filename is None:
             raise
         _refuse(f"{error.filename}: {error.strerror}; check the path and its permissions")
+
+
+def _extra_of(module):
+    """What to install for ``module``, such as ``ecoformer[learn]``; None if it is not ours.
+
+    The one table is the package's own metadata, that is, ``pyproject.toml``.
+    """
+    wanted = (module or "").split(".")[0]
+    if wanted == "ecoformer":
+        return None
+    for requirement in requires("ecoformer") or ():
+        package = re.match(r"[\w.-]+", requirement)[0]
+        if package.replace("-", "_") == wanted:
+            extra = re.search(r"extra == ['\"](\w+)['\"]", requirement)
+            return f"ecoformer[{extra[1]}]" if extra else "ecoformer"
+    return None
 
 
 def _refuse(why):

@@ -1,12 +1,9 @@
-"""What the verbs share: options, tables, and output that is whole or absent."""
+"""What the verbs share: options, generated designs, and tables."""
 
-import contextlib
-import os
-import shutil
-import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,6 +11,7 @@ from rich.table import Table
 
 from ecoformer import files
 from ecoformer.errors import EcoformerError
+from ecoformer.files import refuse_foreign, staged
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
@@ -22,50 +20,50 @@ __all__ = [
     "ConfigOption", "Design", "DesignArgument", "JsonOption", "OtherSeedOption", "RestartOption",
     "SeedOption", "SimulatorOption", "StallOption", "WorkloadOption", "import_room",
     "refuse_foreign", "show_table", "staged", "write_json",
-]  # fmt: skip
+]
 
 ConfigOption = Annotated[
     Path,
-    typer.Option("-c", "--config", metavar="CONFIG", help="A preset (k16) or a file (.toml)."),
+    typer.Option("-c", "--config", metavar="CONFIG", help="Name of a preset, or a .toml file."),
 ]
 DesignArgument = Annotated[
     Path, typer.Argument(metavar="DIR", help="Folder that 'ecoformer generate' wrote.")
 ]
 WorkloadOption = Annotated[
     Path | None,
-    typer.Option("-w", "--workload", metavar="FILE", help="Sequences to stream (.npz)."),
+    typer.Option(
+        "-w", "--workload", metavar="FILE", help="Sequences to stream (.npz) [the design's own]."
+    ),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same bytes.")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, help="Seed of all that is random: same seed, same bytes.")
+]
 OtherSeedOption = Annotated[
-    int | None, typer.Option("--seed", min=0, help="Instead of the configuration's.")
+    int | None, typer.Option("--seed", min=0, help="Overrides the seed of the configuration.")
 ]
 RestartOption = Annotated[
-    bool, typer.Option("--restart", help="Drop the checkpoints of an interrupted run.")
+    bool, typer.Option("--restart", help="Discard the checkpoints of an interrupted run.")
 ]
 StallOption = Annotated[
     float,
-    typer.Option("--stall", metavar="P", help="Probability of a gap or back-pressure per cycle."),
+    typer.Option(
+        "--stall", metavar="P", help="Probability, per cycle, of an input gap or of back-pressure."
+    ),
 ]
 SimulatorOption = Annotated[
     str,
-    typer.Option("--simulator", metavar="NAME", help="verilator, icarus (knows X) or compiled."),
+    typer.Option(
+        "--simulator", metavar="NAME", help="verilator, icarus (models X) or compiled (fastest)."
+    ),
 ]
 JsonOption = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON, too.")
+    Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures as JSON.")
 ]
 
 
 @dataclass(frozen=True)
 class Design:
-    """A folder that ``generate`` wrote, read back and checked.
-
-    Parameters
-    ----------
-    folder : Path
-    config : Config
-    image : ParameterImage
-    verilog : Path
-    """
+    """A folder that ``generate`` wrote, read back and checked."""
 
     folder: Path
     config: Config
@@ -73,8 +71,8 @@ class Design:
     verilog: Path
 
     @classmethod
-    def load(cls, folder):
-        """Read the design in ``folder``; raises `EcoformerError` if it is not one."""
+    def load(cls, folder: str | Path) -> "Design":
+        """Read the design in ``folder``; raises `EcoformerError` if there is none."""
         folder = Path(folder)
         if not (folder / "manifest.json").is_file():
             raise EcoformerError(
@@ -82,24 +80,24 @@ class Design:
             )
         config = Config.load(folder / "config.toml")
         image = ParameterImage.load(folder / "parameters.safetensors", config)
-        found = sorted((folder / "rtl").glob("*.v"))
-        if len(found) != 1:
+        verilog = sorted((folder / "rtl").glob("*.v"))
+        if len(verilog) != 1:
             raise EcoformerError(
-                f"{folder / 'rtl'}: {len(found)} Verilog files, not 1; generate again"
+                f"{folder / 'rtl'}: {len(verilog)} Verilog files, not 1; generate again"
             )
-        return cls(folder, config, image, found[0])
+        return cls(folder, config, image, verilog[0])
 
-    def workload(self, path=None):
-        """The workload at ``path``, or the one that came with the design."""
+    def workload(self, path: Path | None = None) -> Workload:
+        """The workload at ``path``, or else the design's own."""
         return Workload.load(path or self.folder / "vectors" / "workload.npz", self.config)
 
     @property
-    def build_dir(self):
-        """Where simulator builds of this design are kept."""
+    def build_dir(self) -> Path:
+        """Folder in which simulator builds of this design are kept."""
         return self.folder / "build"
 
 
-def import_room(module, extra=None):
+def import_room(module: str, extra: str | None = None) -> Any:
     """Import a module of another room; a missing package is the user's to install."""
     try:
         return __import__(module, fromlist=["_"])
@@ -114,50 +112,13 @@ def import_room(module, extra=None):
         ) from error
 
 
-def refuse_foreign(output, *marks):
-    """Refuse a folder ``output`` with something in it but none of ``marks``: it is another's."""
-    known = any((output / mark).exists() for mark in marks)
-    if output.exists() and not known and (not output.is_dir() or any(output.iterdir())):
-        raise EcoformerError(
-            f"{output}: exists and was not written by this command; choose another -o"
-        )
+def write_json(path: Path | None, figures: object) -> None:
+    """Write ``figures`` to the file of ``--json``, if there is one."""
+    if path is not None:
+        files.write_json(path, figures)
 
 
-@contextlib.contextmanager
-def staged(output, mark):
-    """Folder to write into that becomes ``output`` when the block ends well, and vanishes if not.
-
-    Parameters
-    ----------
-    output : Path
-        Replaced if it holds the file ``mark``, that is, if an earlier run wrote it.
-    mark : str
-        Name of a file that every result of this verb holds.
-    """
-    output = Path(output).absolute()
-    refuse_foreign(output, mark)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
-    try:
-        os.chmod(partial, 0o777 & ~_umask())
-        yield partial
-        old = partial.with_name(partial.name + "-old")
-        if output.exists():
-            output.rename(old)
-        partial.rename(output)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def write_json(path, figures):
-    """Write ``figures`` to ``path`` in one step; None writes nothing."""
-    if path is None:
-        return
-    files.write_json(path, figures)
-
-
-def show_table(title, rows):
+def show_table(title: str, rows: Iterable[tuple[str, object]]) -> None:
     """Print ``rows`` of (name, value) pairs."""
     table = Table(title=title, show_header=False, title_justify="left")
     table.add_column(style="bold")
@@ -165,9 +126,3 @@ def show_table(title, rows):
     for name, value in rows:
         table.add_row(str(name), f"{value:,}" if isinstance(value, int) else str(value))
     Console().print(table)
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

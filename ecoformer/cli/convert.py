@@ -57,7 +57,7 @@ def command(
         bool, typer.Option("--report", help="The hash of every head: a table, and hashes.png.")
     ] = False,
     json_file: JsonOption = None,
-):
+) -> None:
     """Replace every softmax attention of a pretrained transformer and learn its hashes.
 
     No labels are needed, and no other weight changes unless tune_steps says so. The tables

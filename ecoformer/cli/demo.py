@@ -37,7 +37,7 @@ def command(
         int,
         typer.Option("--images", min=0, metavar="N", help="Images through the RTL; 0: all."),
     ] = 0,
-):
+) -> None:
     """Train, quantise, generate, and run held-out images through the simulated RTL.
 
     Every layer and head of every image runs on the generated Verilog inside the network, and every

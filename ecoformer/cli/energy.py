@@ -58,7 +58,7 @@ def command(
         Path | None, typer.Option("--plot", metavar="FILE", help="Bars (.png, .svg or .pdf).")
     ] = None,
     json_file: JsonOption = None,
-):
+) -> None:
     """Count the operations of a network and price them, with softmax and with EcoFormer attention.
 
     By the paper's accounting, and by an honest one of the engine's integers and memories.

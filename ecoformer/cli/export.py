@@ -34,7 +34,7 @@ def command(
         ),
     ] = False,
     json_file: JsonOption = None,
-):
+) -> None:
     """Quantise a trained network; write parameters.safetensors, workload.npz and export.json.
 
     With --report also what every hash keeps of the attention it replaces, and what is wrong with

@@ -1,24 +1,23 @@
-"""``ecoformer generate``: from configuration and parameters to a folder with everything."""
+"""``ecoformer generate``: from a configuration to a folder with everything for an engine."""
 
 import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from ecoformer.cli.common import (
     ConfigOption,
     JsonOption,
     SeedOption,
-    WorkloadOption,
-    import_room,
     show_table,
-    staged,
     write_json,
 )
 from ecoformer.errors import EcoformerError
+from ecoformer.files import checksum, staged
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.register_export import as_json, as_markdown, c_header, svd
@@ -27,61 +26,91 @@ from ecoformer.spec.workload import Workload
 __all__ = ["command", "generate"]
 
 EPILOG = (
-    "Example: ecoformer generate -c demo -p parameters.safetensors -o engine   "
-    "Then: ecoformer verify engine"
+    "Example: ecoformer generate -c smallest -o engine\n\nThen: ecoformer verify engine\n\n"
+    "With learned parameters, which 'export', 'convert' and 'demo' write: "
+    "ecoformer generate -c demo -p parameters.safetensors -o engine"
 )
 RANDOM_SEQUENCES = 8
 RANDOM_TOKENS = 24
-"""Random vectors stay short: they are read by people and by plain Verilog simulators."""
+"""Random vectors stay short: people read them, and plain Verilog simulators run them."""
 MARK = "manifest.json"
+PARAMETERS = "parameters.safetensors"
 
 
 def command(
     config: ConfigOption,
-    parameters: Annotated[
-        Path,
-        typer.Option(
-            "-p", "--parameters", metavar="FILE", help="Parameter image that 'export' wrote."
-        ),
-    ],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")
     ],
-    workload: WorkloadOption = None,
+    parameters: Annotated[
+        Path | None,
+        typer.Option(
+            "-p", "--parameters", metavar="FILE",
+            help="Learned parameters (.safetensors) [random ones, for trials].",
+        ),
+    ] = None,
+    workload: Annotated[
+        Path | None,
+        typer.Option(
+            "-w", "--workload", metavar="FILE",
+            help="Sequences of the test vectors (.npz) [random ones, with extremes].",
+        ),
+    ] = None,
     name: Annotated[
         str, typer.Option("--name", help="Name of the Verilog top module.")
     ] = "ecoformer_engine",
     seed: SeedOption = 0,
     json_file: JsonOption = None,
-):
+) -> None:
     """Write Verilog, lint waivers, manifest, register map, test vectors and a testbench.
 
-    Without -w the vectors are random sequences with the extremes among them.
+    The hardware depends on the configuration only: parameters are loaded at run time. Without
+    -p they are random but reproducible, enough to verify, simulate and synthesise an engine.
     """
     figures = generate(config, parameters, output, workload=workload, name=name, seed=seed)
     write_json(json_file, figures)
+    source = figures["parameters"]
     show_table(f"{name} in {output}", [
-        ("parameter sets loaded", figures["parameter_sets"]),
+        ("parameters", f"random, seed {source['seed']}: for trials, not learned"
+                       if source["source"] == "random" else parameters),
+        ("parameter sets", figures["parameter_sets"]),
         ("sequences in the vectors", figures["sequences"]),
         ("tokens in the vectors", figures["tokens"]),
         ("cycles per token", figures["config"]["cycles_per_token"]),
         ("engines that take turns", figures["config"]["engines"]),
         ("fingerprint", figures["fingerprint"][:16]),
         *((file, f"{size:,} bytes") for file, size in figures["files"].items()),
-    ])  # fmt: skip
+    ])
 
 
-def generate(config_path, parameters, output, *, workload=None, name="ecoformer_engine", seed=0):
-    """Write the folder ``output``; returns its figures as a dict for JSON."""
+def generate(
+    config_path: str | Path,
+    parameters: str | Path | None,
+    output: str | Path,
+    *,
+    workload: str | Path | None = None,
+    name: str = "ecoformer_engine",
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Write the folder ``output``; returns its figures as JSON-ready values.
+
+    Without ``parameters`` they are drawn with ``seed``; the manifest says so.
+    """
+    from ecoformer.hw.emit.lint import waivers
+    from ecoformer.hw.emit.manifest import manifest
+    from ecoformer.hw.emit.verilog import emit
+    from ecoformer.sim.stimulus import random_image
+    from ecoformer.sim.testbench import write_testbench
+
     if not name.isidentifier() or not name.isascii():
         raise EcoformerError(f"--name {name!r}: must be a Verilog identifier, like my_engine")
     config = Config.load(config_path)
-    image = ParameterImage.load(parameters, config)
-    emit = import_room("ecoformer.hw.emit.verilog").emit
-    manifest = import_room("ecoformer.hw.emit.manifest").manifest
-    waivers = import_room("ecoformer.hw.emit.lint").waivers
-    chosen = _workload(config, image, workload, seed)
-    write_testbench = import_room("ecoformer.sim.testbench").write_testbench
+    rng = np.random.default_rng(seed)
+    if parameters is None:
+        image, source = random_image(config, rng), {"source": "random", "seed": seed}
+    else:
+        image, source = ParameterImage.load(parameters, config), {"source": "file"}
+    sequences = _workload(config, image, workload, rng)
     with staged(output, MARK) as folder:
         (folder / "rtl").mkdir()
         (folder / "rtl" / f"{name}.v").write_text(emit(config, name=name))
@@ -96,11 +125,15 @@ def generate(config_path, parameters, output, *, workload=None, name="ecoformer_
         ):
             (folder / path).write_text(form(config, name))
         (folder / "config.toml").write_text(config.as_toml())
-        shutil.copyfile(parameters, folder / "parameters.safetensors")
-        write_testbench(folder, config, image, chosen, name=name, seed=seed)
-        chosen.save(folder / "vectors" / "workload.npz")
-        facts = json.dumps(manifest(config, name), indent=2)
-        (folder / MARK).write_text(facts + "\n")
+        if parameters is None:
+            image.save(folder / PARAMETERS, config)
+        else:
+            shutil.copyfile(parameters, folder / PARAMETERS)
+        source["sha256"] = checksum(folder / PARAMETERS)
+        write_testbench(folder, config, image, sequences, name=name, seed=seed)
+        sequences.save(folder / "vectors" / "workload.npz")
+        facts = manifest(config, name) | {"parameters": source}
+        (folder / MARK).write_text(json.dumps(facts, indent=2) + "\n")
         files = {
             str(path.relative_to(folder)): path.stat().st_size
             for path in sorted(folder.rglob("*"))
@@ -111,20 +144,22 @@ def generate(config_path, parameters, output, *, workload=None, name="ecoformer_
         "output": str(output),
         "config": asdict(config),
         "fingerprint": config.fingerprint,
+        "parameters": source,
         "parameter_sets": image.sets,
-        "sequences": len(chosen),
-        "tokens": int(chosen.lengths.sum()),
+        "sequences": len(sequences),
+        "tokens": int(sequences.lengths.sum()),
         "files": files,
     }
 
 
-def _workload(config, image, path, seed):
+def _workload(config, image, path, rng):
+    from ecoformer.sim.stimulus import random_workload
+
     if path is None:
-        numpy = import_room("numpy")
-        return import_room("ecoformer.sim.stimulus").random_workload(
-            config, numpy.random.default_rng(seed), RANDOM_SEQUENCES,
-            lengths=(1, min(RANDOM_TOKENS, config.max_tokens)), sets=image.sets,
-        )  # fmt: skip
+        longest = min(RANDOM_TOKENS, config.max_tokens)
+        return random_workload(
+            config, rng, RANDOM_SEQUENCES, lengths=(1, longest), sets=image.sets
+        )
     workload = Workload.load(path, config)
     if workload.sets.max() >= image.sets:
         raise EcoformerError(

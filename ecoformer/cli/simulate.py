@@ -14,7 +14,6 @@ from ecoformer.cli.common import (
     SimulatorOption,
     StallOption,
     WorkloadOption,
-    import_room,
     show_table,
     write_json,
 )
@@ -36,15 +35,17 @@ def command(
     simulator: SimulatorOption = "verilator",
     seed: SeedOption = 0,
     json_file: JsonOption = None,
-):
-    """Simulate the generated Verilog cycle by cycle on given or recorded sequences.
+) -> None:
+    """Simulate the generated Verilog cycle by cycle; report cycles, utilisation and counters.
 
-    A unit is busy in a cycle in which it works on a token, and useful are the lanes that results
-    need of it. The steady part is from the first result of the second sequence to the last input.
+    A unit is busy in the cycles in which it works on a token; useful lanes are those that
+    results depend on. The steady state lasts from the first result of the second sequence to the
+    last input. Nothing is compared: that is what 'verify' does.
 
-    The first run compiles the design, which may take a minute; later runs start at once.
+    The first run compiles the design, which takes a minute or more; later runs start at once.
     """
-    simulate = import_room("ecoformer.sim.simulate").simulate
+    from ecoformer.sim.simulate import simulate
+
     design = Design.load(directory)
     with show_progress() as progress:
         run = simulate(
@@ -52,7 +53,7 @@ def command(
             stall=stall, seed=seed, simulator=simulator, build_dir=design.build_dir,
             waves=design.folder / f"waves.{waves}" if waves else None,
             trace=False, progress=progress,
-        )  # fmt: skip
+        )
     figures = run.summary()
     write_json(json_file, figures)
     counters = ("BUSY", "STARVED", "BLOCKED", "DENOMINATOR")
@@ -72,7 +73,7 @@ def command(
         *((f"register {name}", figures["registers"][name]) for name in counters),
         ("simulated cycles per second", figures["cycles_per_second"]),
         *([("waves", run.waves)] if run.waves else []),
-    ])  # fmt: skip
+    ])
     if figures["units"]:
         _show_units(figures["units"])
 
@@ -82,7 +83,7 @@ def _show_units(units):
     table.add_column("unit")
     columns = ("lanes", "busy", "useful", "steady_busy", "steady_useful")
     for column in columns:
-        table.add_column(column.replace("steady_", "steady, "), justify="right")
+        table.add_column(column.replace("steady_", "steady "), justify="right")
     for name, shares in units.items():
         if name == "multipliers":
             table.add_section()

@@ -13,28 +13,30 @@ from ecoformer.cli.common import (
     DesignArgument,
     JsonOption,
     SimulatorOption,
-    import_room,
     show_table,
-    staged,
     write_json,
 )
 from ecoformer.errors import EcoformerError
+from ecoformer.files import staged
 from ecoformer.progress import show_progress
 
 __all__ = ["command"]
 
-EPILOG = "Example: ecoformer synth engine --seeds 1,2,3   Then: read engine/synth-ecp5/synth.json"
+EPILOG = (
+    "Example: ecoformer synth engine --seeds 1,2,3\n\n"
+    "Every figure is in engine/synth-ecp5/synth.json."
+)
 MARK = "synth.json"
 SHOWN_DEPTH = 3
 SHOWN_SHARE = 0.01
-"""The table leaves out units below this share of the LUTs and of the flip-flops."""
+"""Units below this share of both LUTs and flip-flops are left out of the table."""
 
 
 def command(
     directory: DesignArgument,
     target: Annotated[
         str,
-        typer.Option("--target", metavar="NAME", help="ecp5; xc7 or ice40: synthesis only."),
+        typer.Option("--target", metavar="NAME", help="ecp5, or, without placement, xc7 or ice40."),
     ] = "ecp5",
     device: Annotated[
         str | None, typer.Option("--device", metavar="NAME", help="12k, 25k, 45k or 85k [85k].")
@@ -44,31 +46,37 @@ def command(
     ] = None,
     seeds: Annotated[
         str | None,
-        typer.Option("--seeds", metavar="LIST", help="Placer seeds: a list, or how many [1]."),
+        typer.Option(
+            "--seeds", metavar="LIST", help="Placer seeds: a list (1,2,3) or a count [1]."
+        ),
     ] = None,
     placing: Annotated[
         bool, typer.Option("--place/--no-place", help="Place and route (ecp5).")
     ] = True,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Simulate the mapped netlist; exit 1 on a mismatch.")
+        bool,
+        typer.Option("--verify", help="Also simulate the mapped netlist; exit 1 if different."),
     ] = False,
     simulator: SimulatorOption = "icarus",
     jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, metavar="N", help="Processes at a time.")
+        int | None,
+        typer.Option("--jobs", min=1, metavar="N", help="Processes at a time [one per core]."),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="DIR", help="Folder to write [DIR/synth-TARGET]."),
     ] = None,
     json_file: JsonOption = None,
-):
-    """Map the engine to an FPGA, place and route it, and tell what it takes and how fast it is.
+) -> None:
+    """Synthesise the engine for an FPGA, place and route it, and report its cells and clock.
 
-    Out of context: no pads, no board. The same seed gives the same bytes. The first run compiles
-    the tools, once, which takes about a minute each.
+    Out of context: no pads, no board. The same seeds give the same bytes. The very first run
+    compiles the tools, which takes about a minute each. Needs: pip install 'ecoformer[synth]'.
     """
-    flow = import_room("ecoformer.hw.synth.flow")
-    chosen = import_room("ecoformer.hw.synth.targets").find_target(target)
+    from ecoformer.hw.synth import flow
+    from ecoformer.hw.synth.targets import find_target
+
+    chosen = find_target(target)
     design = Design.load(directory)
     placing = placing and chosen.placed
     if not placing and not device == speed == seeds is None:
@@ -86,12 +94,12 @@ def command(
                     design.verilog.read_text(), design.verilog.stem, chosen, folder, jobs=jobs,
                     progress=progress,
                 ),
-            }  # fmt: skip
+            }
             if placing:
                 flow.place(
                     figures, folder, device=device, speed=speed, seeds=seeds, jobs=jobs,
                     progress=progress,
-                )  # fmt: skip
+                )
         except EcoformerError as error:
             raise EcoformerError(f"{error}; {_keep_logs(folder, output)}") from error
         if verify:
@@ -114,10 +122,12 @@ def _seeds(text):
 
 def _verify(design, folder, target, simulator, progress):
     """Compare the netlist with the integer model on the design's own vectors."""
-    run, report = import_room("ecoformer.sim.mapped").verify_mapped(
+    from ecoformer.sim.mapped import verify_mapped
+
+    run, report = verify_mapped(
         design.config, design.image, design.workload(), folder / "netlist.v", target,
         build_dir=design.build_dir, simulator=simulator, progress=progress,
-    )  # fmt: skip
+    )
     return {**report.as_dict(), "simulator": run.simulator, "cycles": run.cycles}
 
 
@@ -142,7 +152,7 @@ def _show(figures, target, output):
             (f"{name}, packed", number) for name, number in figures["packed"].items()
         ]
         end = {key: " ".join(filter(None, figures["critical_path"][key].values()))
-               for key in ("from", "to")}  # fmt: skip
+               for key in ("from", "to")}
         path = figures["critical_path"]
         rows += [
             ("device", f"LFE5U-{figures['device'][:-1]}F, speed grade {figures['speed']}"),
@@ -154,11 +164,11 @@ def _show(figures, target, output):
              f"{path['routing_ns']:.2f} routing"),
             ("  from", end["from"]),
             ("  to", end["to"]),
-        ]  # fmt: skip
+        ]
     if "verification" in figures:
         found = figures["verification"]
         rows.append(("netlist against integer model", f"{found['words']:,} words, "
-                     + ("bit-exact" if found["ok"] else "DIFFERENT")))  # fmt: skip
+                     + ("bit-exact" if found["ok"] else "DIFFERENT")))
     rows.append(("written", output))
     show_table(f"{figures['design']} on {target.title}", rows)
     _show_units(figures, target)

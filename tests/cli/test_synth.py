@@ -3,7 +3,6 @@ import json
 import pytest
 
 from ecoformer.cli import main
-from tests import needs
 from tests.sim import dummy
 
 
@@ -28,7 +27,8 @@ def synth(*arguments):
     return end.value.code
 
 
-@needs.icarus
+@pytest.mark.synth
+@pytest.mark.icarus
 def test_synth_maps_places_verifies_and_records(design, capsys):
     out = design.parent / "figures.json"
     assert synth(design, "--device", "25k", "--seeds", "2", "--verify", "--json", out) == 0
@@ -46,6 +46,7 @@ def test_synth_maps_places_verifies_and_records(design, capsys):
     ]  # fmt: skip
 
 
+@pytest.mark.synth
 def test_a_failed_synth_keeps_the_old_result_and_the_logs(design, capsys):
     (design / "synth-ecp5").mkdir()
     (design / "synth-ecp5" / "synth.json").write_text("old")

@@ -4,7 +4,6 @@ import pytest
 
 from ecoformer.errors import EcoformerError
 from ecoformer.sim.build import build
-from tests import needs
 from tests.recorded_progress import RecordedProgress
 from tests.sim import dummy
 
@@ -38,7 +37,7 @@ def test_processes_share_a_build(tmp_path):
     assert [str(path) for path in tmp_path.iterdir() if path.is_dir()] == folders[:1]
 
 
-@needs.icarus
+@pytest.mark.icarus
 def test_a_design_that_does_not_compile_is_one_line(tmp_path):
     text = dummy.engine().replace("assign irq = |", "assign irq = nonsense + |")
     with pytest.raises(EcoformerError, match="build.log: icarus does not build the design: ") as e:

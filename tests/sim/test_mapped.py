@@ -10,8 +10,9 @@ from ecoformer.sim.mapped import simulation_text, verify_mapped
 from ecoformer.sim.stimulus import random_image, random_workload
 from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import Layout
-from tests import needs
 from tests.emitted import emitted
+
+pytestmark = pytest.mark.synth
 
 CONFIG = Config(
     head_dim=3, value_dim=2, code_bits=4, anchors=2, token_width=5, value_width=4, output_width=8,
@@ -43,7 +44,7 @@ def verify(builds, target, netlist, **options):
     return verify_mapped(CONFIG, image, workload, netlist, target, build_dir=builds, **options)
 
 
-@needs.icarus
+@pytest.mark.icarus
 def test_the_netlist_is_exact_at_full_rate_and_with_stalls(mapped, builds):
     target, netlist, _ = mapped
     for stall in (0.0, 0.4):
@@ -90,7 +91,7 @@ def check_short_sequences(builds, config, path):
         assert report.ok, "\n".join(map(str, report.mismatches[:10]))
 
 
-@needs.icarus
+@pytest.mark.icarus
 def test_tables_in_block_ram_are_exact(builds, tmp_path):
     """No result depends on an entry that is read while it is written, which is X here."""
     config = Config(
@@ -103,7 +104,7 @@ def test_tables_in_block_ram_are_exact(builds, tmp_path):
     check_short_sequences(builds, config, tmp_path / "netlist.v")
 
 
-@needs.icarus
+@pytest.mark.icarus
 def test_the_netlist_of_cells_in_rows_and_columns_is_exact(builds, tmp_path, monkeypatch):
     """With the copies that a large design gets."""
     monkeypatch.setattr("ecoformer.hw.synth.fanout.LARGE", 0)
@@ -119,7 +120,7 @@ def test_the_netlist_of_cells_in_rows_and_columns_is_exact(builds, tmp_path, mon
     check_short_sequences(builds, config, tmp_path / "netlist.v")
 
 
-@needs.icarus
+@pytest.mark.icarus
 @pytest.mark.parametrize("mapped", ["ecp5"], indirect=True)
 def test_a_wrong_cell_is_seen(mapped, builds):
     target, netlist, _ = mapped

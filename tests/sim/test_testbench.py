@@ -12,9 +12,10 @@ from ecoformer.sim.testbench import write_testbench
 from ecoformer.sim.toolchain import find_simulator
 from ecoformer.sim.verify import expected_outputs
 from ecoformer.spec.config import Config
-from tests import needs
 from tests.emitted import emitted
 from tests.sim import dummy
+
+pytestmark = pytest.mark.slow
 
 
 def run(folder, text, *arguments):
@@ -54,13 +55,14 @@ def generated(tmp_path_factory):
     return folder, workload.lengths.sum() * config.output_beats
 
 
-@pytest.mark.parametrize("simulator", [pytest.param("iverilog", marks=needs.icarus), "verilator"])
+@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
 def test_the_commands_of_the_header_run_it(generated, simulator, tmp_path):
     """As the header says, nothing else: full rate, gaps, and a vector that is spoilt."""
     folder, beats = generated
     header = (folder / "tb" / "tb_engine.v").read_text().split("`timescale")[0]
+    program = {"icarus": "iverilog"}.get(simulator, simulator)
     build, run = re.findall(
-        rf"^//   \$ ({simulator} .*)\n//   \$ (.*?)  ", header, re.MULTILINE
+        rf"^//   \$ ({program} .*)\n//   \$ (.*?)  ", header, re.MULTILINE
     )[0]  # fmt: skip
     run = run.removesuffix(" [+gaps]")
     env = {**os.environ, **(find_simulator("verilator", tmp_path).env)}
@@ -95,7 +97,7 @@ SMALL = dict(
 )  # fmt: skip
 
 
-@needs.icarus
+@pytest.mark.icarus
 @pytest.mark.parametrize(
     "config",
     [
@@ -128,7 +130,7 @@ def test_an_engine_comes_up_from_x_by_reset_alone(config, tmp_path):
     assert lines[-1].startswith("FAIL: ") and any("is undefined" in line for line in lines)
 
 
-@needs.icarus
+@pytest.mark.icarus
 @pytest.mark.parametrize("arguments", [(), ("+gaps",)], ids=["full-rate", "gaps"])
 def test_a_good_engine_passes(tmp_path, arguments):
     lines = run(tmp_path, dummy.engine(), *arguments)
@@ -136,7 +138,7 @@ def test_a_good_engine_passes(tmp_path, arguments):
     assert len(lines) == 1 and lines[0].startswith(f"PASS: {beats} of {beats} beats as expected in")
 
 
-@needs.icarus
+@pytest.mark.icarus
 @pytest.mark.parametrize(
     "old, new, why",
     [
@@ -156,7 +158,7 @@ def test_a_broken_engine_fails(tmp_path, old, new, why):
     assert any(why in line for line in lines)
 
 
-@needs.icarus
+@pytest.mark.icarus
 def test_the_expected_outputs_are_kept(tmp_path):
     run(tmp_path, dummy.engine())
     want = [out for out, _ in expected_outputs(dummy.CONFIG, dummy.image(), dummy.workload(9))]
@@ -164,7 +166,7 @@ def test_the_expected_outputs_are_kept(tmp_path):
         np.testing.assert_array_equal(file["outputs"], np.concatenate(want))
 
 
-@needs.icarus
+@pytest.mark.icarus
 def test_the_text_is_ascii_and_names_no_folder(tmp_path):
     run(tmp_path, dummy.engine())
     text = (tmp_path / "tb" / "tb_dummy_engine.v").read_text()

@@ -6,7 +6,6 @@ import pytest
 from ecoformer.sim.rtl import Rtl
 from ecoformer.sim.stimulus import random_image, random_workload
 from ecoformer.spec.units import core_units, units
-from tests import needs
 from tests.emitted import emitted
 from tests.sim.test_engine import LINEAR, SMALL, by_name, run
 
@@ -36,7 +35,7 @@ def steps_of(config, lengths):
     }
 
 
-@needs.icarus
+@pytest.mark.icarus
 @by_name(KINDS)
 def test_every_unit_works_its_steps_on_every_token(config, builds):
     workload = random_workload(config, np.random.default_rng(6), 7)
@@ -46,7 +45,7 @@ def test_every_unit_works_its_steps_on_every_token(config, builds):
         assert {name: all_ for name, (all_, _) in busy_cycles(result).items()} == want, stall
 
 
-@needs.icarus
+@pytest.mark.icarus
 @by_name({name: config for name, config in KINDS.items() if name in LINEAR})
 def test_no_unit_idles_in_the_steady_part(config, builds):
     """Back to back at equal length: busy for its steps in every k cycles, whatever k is."""
@@ -64,7 +63,7 @@ def test_no_unit_idles_in_the_steady_part(config, builds):
         assert shares["steady_useful"] == pytest.approx(unit.work / (unit.lanes * k), rel=0.05)
 
 
-@needs.icarus
+@pytest.mark.icarus
 @pytest.mark.parametrize("name", ["primes", "quadratic", "softmax", "two engines"])
 def test_both_benches_count_the_same(name, builds):
     config = SMALL[name]

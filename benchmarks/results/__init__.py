@@ -1,0 +1,1 @@
+"""How results are kept: what a section depends on, its record, and the pages made of records."""
