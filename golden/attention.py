@@ -1,5 +1,7 @@
 """Softmax attention and EcoFormer attention, as functions and as modules."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
@@ -146,7 +148,7 @@ class SoftmaxAttention(nn.Module):
         self.heads = heads
         self.scale = scale
         self.layer = layer
-        self.observer = None
+        self.observer: Callable[..., None] | None = None
 
     def forward(
         self,
@@ -210,7 +212,7 @@ class EcoFormerAttention(SoftmaxAttention):
         offset = torch.full((heads,), float(config.offset or config.code_bits + 1))
         self.offset = nn.Parameter(offset, requires_grad=False)
         self.exact = False
-        self.override = None
+        self.override: Callable[..., torch.Tensor] | None = None
 
     @property
     def hashes(self) -> list[Hash]:

@@ -1,4 +1,4 @@
-"""What attention layers are given while their network runs."""
+"""Inputs of attention layers, recorded while their network runs."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,12 +13,12 @@ __all__ = ["Call", "observed", "record"]
 
 @dataclass(frozen=True)
 class Call:
-    """What one attention layer was given in one call.
+    """Inputs of one call of an attention layer.
 
     Parameters
     ----------
     q : Tensor [B, H, M, D]
-        Queries; the very Tensor ``k`` where they are shared.
+        Queries; the same Tensor as ``k`` where they are shared.
     k : Tensor [B, H, N, D]
         Keys.
     v : Tensor [B, H, N, E]
@@ -42,14 +42,14 @@ class Call:
 def record(
     layers: Sequence[SoftmaxAttention], run: Callable[[], object]
 ) -> list[list[Call]]:
-    """What every one of ``layers`` is given while ``run()`` runs their network.
+    """Record the inputs of every one of ``layers`` while ``run()`` runs their network.
 
     Returns
     -------
     list of list of Call
         The calls of each layer, in order.
     """
-    tape = {id(layer): [] for layer in layers}
+    tape: dict[int, list[Call]] = {id(layer): [] for layer in layers}
 
     def observers(layer):
         return lambda number, *call: tape[id(layer)].append(Call(*call))
@@ -68,7 +68,7 @@ def record(
 def observed(
     layers: Sequence[SoftmaxAttention], observer: Callable[..., None]
 ) -> Iterator[None]:
-    """Give every one of ``layers`` the ``observer``, and take it away at the end."""
+    """Set the ``observer`` of every one of ``layers``, and remove it at the end."""
     for layer in layers:
         layer.observer = observer
     try:

@@ -97,7 +97,7 @@ def replace_attention(
     Parameters
     ----------
     model, config, seed
-        As in :func:`convert`.
+        Same as in :func:`convert`.
     batch : dict, tuple or other
         One batch, to find the attention with.
     """
@@ -124,7 +124,7 @@ def learn_layers(
     Parameters
     ----------
     model, calibration, learning, seed, progress, folder
-        As in :func:`convert`.
+        Same as in :func:`convert`.
 
     Returns
     -------
@@ -161,7 +161,7 @@ def enough_batches(
     Parameters
     ----------
     model, config, learning, seed
-        As in :func:`convert`.
+        Same as in :func:`convert`.
     calibration, held_out : list
         Batches, at least two and at least one.
     progress : Progress
@@ -182,7 +182,7 @@ def enough_batches(
         (calls,) = record([core], lambda: [run_model(model, batch) for batch in batches])
         return calls, exact_outputs(core, calls)
 
-    test = record_core(held_out)
+    test_calls, test_targets = record_core(held_out)
     tried = []
     count = min(FEWEST, len(calibration))
     while True:
@@ -193,7 +193,7 @@ def enough_batches(
             start_hashes(core, calls, generator)
             core.exact = False
             distil_layer(core, calls, targets, learning, generator)
-            tried.append((count, layer_loss(core, *test, learning)))
+            tried.append((count, layer_loss(core, test_calls, test_targets, learning)))
         except (ValueError, FloatingPointError) as error:
             raise EcoformerError(f"{type(model).__name__}, {site.path}: {error}") from error
         core.exact = True

@@ -19,7 +19,7 @@ def compiled(cores: Sequence[EcoFormerAttention]) -> Iterator[None]:
     """Meanwhile the attention of ``cores`` is a few kernels, none of which waits for the host."""
     forward = torch.compile(EcoFormerAttention.forward, dynamic=True)
     for core in cores:
-        core.forward = MethodType(forward, core)
+        core.forward = MethodType(forward, core)  # type: ignore[method-assign]
     try:
         yield
     finally:
@@ -44,7 +44,7 @@ class GraphedLoss:
     def __init__(self, model: nn.Module, loss: Callable[[Any], torch.Tensor]):
         self.model = model
         self.loss = loss
-        self.recorded = {}
+        self.recorded: dict[tuple, Callable[..., torch.Tensor]] = {}
         self.pool = torch.cuda.graph_pool_handle()  # only one graph is ever in use
 
     def __call__(self, batch: Any) -> torch.Tensor:

@@ -161,7 +161,8 @@ def convert_pretrained(
     def agreement():
         return _agreement(converted, held_out, originals, read)
 
-    count, tried = config.layer_batches, []
+    tried: list[tuple[int, float]] = []
+    count = config.layer_batches
     if not count:
         count, tried = enough_batches(
             model, attention, train, held_out[:MEASURED_BATCHES], config.layerwise, config.seed,

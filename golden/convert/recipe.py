@@ -22,12 +22,12 @@ class ConvertConfig:
     length : int
         Tokens at which a sentence is cut.
     held_out : float
-        Share of the batches that only decides which step is kept, and measures.
+        Share of the batches held out, to choose the best step and to measure.
     objective : str
         What one layer learns from, as in :class:`golden.learn.distill.DistillConfig`.
     layer_batches : int
-        Batches that layers learn from, one layer after the other, at least two; 0 for as many as
-        held-out batches show to be enough.
+        Batches that layers learn from, one layer after the other, at least two; 0: as many as are
+        enough by the loss on held-out batches.
     layer_steps : int
         Gradient steps per layer.
     layer_lr : float
@@ -75,7 +75,7 @@ class ConvertConfig:
         check_number("seed", self.seed, int, 0)
         check_number("batch", self.batch, int, 1)
         check_number("length", self.length, int, 1)
-        check_choice("objective", self.objective, OBJECTIVES)
+        check_choice("objective", self.objective, tuple(OBJECTIVES))
         for name in ("readout", "tune_readout"):
             check_choice(name, getattr(self, name), tuple(READOUTS))
         if self.layer_batches != 0:
@@ -84,7 +84,7 @@ class ConvertConfig:
             check_number(name, getattr(self, name), int, 0)
         for name in ("layer_lr", "lr", "tune_lr", "tune_hash_lr"):
             check_number(name, getattr(self, name), float, 0)
-        self.layerwise, self.together, self.tuning  # noqa: B018  check the rest now
+        self.layerwise, self.together, self.tuning  # noqa: B018  check the other fields now
 
     @property
     def layerwise(self) -> DistillConfig:

@@ -1,7 +1,7 @@
 """All hashes of a converted network, or all its weights, trained against the original's outputs."""
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,7 @@ def refine(
         error = read(run_model(model, batch), batch).float() - target
         return error.square().sum() / target.square().sum()
 
-    fast = nullcontext()
+    fast: AbstractContextManager = nullcontext()
     if next(model.parameters()).is_cuda:
         loss, fast = GraphedLoss(model, loss), compiled(cores)
 

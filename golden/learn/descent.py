@@ -114,7 +114,7 @@ class _Descent(Loop):
             "order": self.order, "generator": self.generator.get_state(),
             "lowest": self.best.lowest, "kept": self.best.kept,
         }
-        # What is trained now goes on from here; a finished descent needs its best only.
+        # A descent resumes from its latest parameters; a finished one needs only its best.
         return state if finished else state | {"parameters": [p.detach() for p in self.parameters]}
 
     def restore(self, state):

@@ -1,8 +1,8 @@
-"""Learning hashes by gradient descent: against the attention or the output of what they replace.
+"""Learning hashes by gradient descent, against the attention or the output of softmax attention.
 
 Anchors, rows, thresholds and the offset of a layer are trained, straight through the signs and
-through the rounding of the weights (:mod:`golden.weights`), so that what is learned is what the
-hardware computes, guard of the denominator included.
+through the rounding of the weights (:mod:`golden.weights`), so that the
+hashes learned are those the hardware computes, the guard of the denominator included.
 """
 
 import math
@@ -42,7 +42,7 @@ class DistillConfig:
     lr : float
         Peak learning rate of Adam; half a cosine to 0.
     held_out : float
-        Share of the batches, at least one, that only decides which step is kept, head by head.
+        Share of the batches, at least one, held out to choose the best step, head by head.
     learn_offset : bool
         Whether the offset c of every head is learned, within 0…2b; else it stays.
     """
@@ -83,7 +83,7 @@ def start_hashes(
     Parameters
     ----------
     core : EcoFormerAttention
-    calls : list of golden.attention.Call
+    calls : list of golden.recording.Call
         Calibration data.
     generator : torch.Generator
 
@@ -123,7 +123,7 @@ def distil_layers(
     progress: Progress = SILENT,
     checkpoint: Checkpoint | None = None,
 ) -> list[list[float]]:
-    """Learn the hashes of one layer after the other, each on what those before it now produce.
+    """Learn the hashes layer by layer, each on what the layers before it now produce.
 
     Parameters
     ----------
@@ -132,12 +132,12 @@ def distil_layers(
     run : callable
         ``run()`` runs their network on the calibration data, batch by batch.
     targets : list of list of Tensor
-        What each layer should answer, as :func:`exact_outputs` gives it; a layer's are dropped
-        once they have been used.
+        What each layer should put out, as :func:`exact_outputs` gives it; a layer's are dropped
+        after use.
     config : DistillConfig
     generator : torch.Generator
     names : list of str
-        What each layer is called in an error.
+        Name of each layer, for errors.
     progress : Progress
         Stage ``layers``, and a line per layer.
     checkpoint : golden.learn.checkpoint.Checkpoint or None
@@ -187,16 +187,16 @@ def distil_layer(
     config: DistillConfig,
     generator: torch.Generator,
 ) -> list[float]:
-    """Train the hashes of one layer to do what softmax attention does.
+    """Train the hashes of one layer to match softmax attention.
 
     Parameters
     ----------
     core : EcoFormerAttention
         Changed in place.
-    calls : list of golden.attention.Call
-        What the layer is given, batch by batch.
+    calls : list of golden.recording.Call
+        Inputs of the layer, batch by batch.
     targets : list of Tensor [B, H, M, E]
-        What it should answer; used by the objective ``output``.
+        Outputs it should give; used by the objective ``output``.
     config : DistillConfig
     generator : torch.Generator
 
@@ -204,7 +204,7 @@ def distil_layer(
     -------
     list of float
         Mean held-out loss over heads: at the start and after every evaluation. ``output``: squared
-        error over that of answering 0; ``attention``: nats.
+        error over that of the output 0; ``attention``: nats.
 
     Raises
     ------
@@ -282,6 +282,6 @@ OBJECTIVES = {"output": _output_loss, "attention": _attention_loss}
 
 
 def exact_outputs(core: EcoFormerAttention, calls: Sequence[Call]) -> list[torch.Tensor]:
-    """What softmax attention answers to ``calls``: list of Tensor [B, H, M, E]."""
+    """Outputs of softmax attention for ``calls``: list of Tensor [B, H, M, E]."""
     with torch.no_grad():
         return [softmax_attention(c.q, c.k, c.v, c.key_mask, core.scale) for c in calls]

@@ -1,4 +1,4 @@
-"""One training run of one network, from its last checkpoint on, and what the network then knows."""
+"""One training run of a network, resumed from its checkpoint, and the accuracy of the result."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ __all__ = ["Fitter", "Stopped", "accuracy", "predict", "shift_images"]
 
 
 class Stopped(Exception):
-    """The run ended early because another one failed; its checkpoint is up to date."""
+    """Another run failed, so this one ended early; its checkpoint is up to date."""
 
 
 class Fitter:
@@ -32,11 +32,11 @@ class Fitter:
     data : ImageData
         Trains on its ``train`` part and reports on its ``validation`` part.
     training : TrainingConfig
-        Hyper-parameters that all runs share.
+        Hyper-parameters shared by all runs.
     settings : dict
-        What checkpoints must have been made with.
+        Settings that checkpoints must have been made with.
     folder : Path
-        Where checkpoints are.
+        Of the checkpoints.
     progress : Progress
         A stage per run, updated at every step, and a line per epoch.
 

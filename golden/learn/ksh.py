@@ -30,7 +30,7 @@ RIDGE = 1e-4
 WHITE_RIDGE = 1e-2
 """Of whitening, likewise: it bounds the coefficients that a step can make large."""
 ROWS_AT_ONCE = 2**22
-"""Similarities held at the same time while labels are found."""
+"""Similarities held at the same time while labels are derived."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ class PairLabels:
         size = heads * images * tokens
         block = torch.arange(0, size, tokens).view(heads, images, 1, 1)
         columns = (torch.cat([top, bottom], -1) + block).reshape(-1).int().numpy()
-        signs = np.repeat(np.float32([0.5, -0.5]), count)
+        signs = np.repeat(np.array([0.5, -0.5], np.float32), count)
         row_ends = np.arange(0, columns.size + 1, 2 * count, dtype=np.int32)
         half = csr_array((np.tile(signs, size), columns, row_ends), shape=(size, size))
         whole = (half + half.T).tocsr()
@@ -178,7 +178,7 @@ def learn_hash(
 class _Greedy:
     """One bit after the other against the labels, less what the bits before explain.
 
-    The arrays are small and the steps many, so this is numpy: a step costs what it computes.
+    The arrays are small and the steps many, so this is numpy, which has less overhead per step.
 
     Parameters
     ----------
@@ -344,8 +344,8 @@ def learn_hashes(
 ) -> list[torch.Tensor]:
     """Learn the hash of every EcoFormer layer of ``model`` in one forward pass of ``images``.
 
-    Each layer learns when the pass reaches it, so it sees tokens that come from layers replaced
-    already, and labels from the similarity x·xᵀ of the current model, as released.
+    Each layer learns when the pass reaches it, so its tokens come from layers already replaced, and
+    its labels from the similarity x·xᵀ of the current model, as released.
 
     Parameters
     ----------

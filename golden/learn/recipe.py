@@ -23,7 +23,7 @@ class TrainingConfig:
     data : str
         ``mnist`` or ``fashion``.
     data_path : str
-        Folder of the ``fashion`` files; empty for the usual place.
+        Folder of the ``fashion`` files; empty for the default one.
     seed : int
         Of weights, order, augmentation, hashes and the validation part.
     pretrain_epochs, tune_epochs : int
@@ -54,7 +54,7 @@ class TrainingConfig:
         Peak learning rate of ``output`` and ``attention``.
     hash_images : int
         Training images from which hashes are learned and calibrated; the other learners hold a
-        part of them out, which decides when to stop.
+        part of them out, to choose the best step.
     hash_refresh : int
         Hashes are learned again every so many epochs of step 2 (the paper's τ); 0: never.
     train_hash : bool

@@ -1,9 +1,9 @@
-"""Training in two steps, and the control that says what the second step costs.
+"""Training in two steps, with a control that shows what the second step costs.
 
 1. A softmax network is trained from scratch.
-2. Its attention is swapped for EcoFormer attention, hashes are learned, σ is frozen, and the
-   network is fine-tuned. The control is the same softmax network, fine-tuned as long on the same
-   data. Each arm takes the learning rate of the same grid that does best on the validation part.
+2. Its attention is replaced by EcoFormer attention, hashes are learned, σ is frozen, and the
+   network is fine-tuned. The control is the same softmax network, fine-tuned for as long on the
+   same data. Each arm uses the learning rate that does best on the validation part, from one grid.
 
 Source of the recipe: arXiv 2209.09004, §4.
 """
@@ -49,13 +49,13 @@ def train(
     start: VisionTransformer | None = None,
     control: bool = True,
 ) -> dict:
-    """Train both networks; write what they are and how they became so.
+    """Train both networks; write them, and a report of the training.
 
     Files: ``pretrained.pt`` after step 1, ``ecoformer.pt`` and ``softmax.pt`` after step 2,
     ``metrics.json``.
 
-    The state is kept in ``out/checkpoints`` after every epoch. A second call with the same
-    settings goes on where the first stopped and ends with the same bytes. Every run works on one
+    A checkpoint is written to ``out/checkpoints`` after every epoch. A second call with the same
+    settings resumes where the first stopped and ends with the same bytes. Every run uses one
     thread, so that the number of cores does not change a bit; the runs of step 2 share the cores.
 
     Parameters
@@ -63,7 +63,7 @@ def train(
     network : NetworkConfig
         Shape of the network.
     attention : AttentionConfig
-        Shape of the attention that replaces softmax.
+        Shape of the attention that replaces softmax attention.
     training : TrainingConfig
         How it is trained.
     out : Path
@@ -73,7 +73,7 @@ def train(
     resume : bool
         Whether checkpoints in ``out`` are used; when not, they are deleted.
     start : VisionTransformer or None
-        Softmax network that takes the place of step 1.
+        Softmax network to use instead of step 1.
     control : bool
         Whether the softmax network is fine-tuned, too.
 
@@ -92,13 +92,13 @@ def train(
     with _one_thread():
         run = _Run(network, attention, training, out, progress, resume, start)
         pretrained, pretraining = run.pretrain()
-        swapped, hashes = run.swap(pretrained)
-        starts = {"ecoformer": swapped} | ({"softmax": pretrained} if control else {})
+        converted, hashes = run.replace(pretrained)
+        starts = {"ecoformer": converted} | ({"softmax": pretrained} if control else {})
         tuned = run.tune(starts)
         hashes["separation_after_tuning"] = run.separation(tuned["ecoformer"][0])
         scores = {
             "pretrained": run.score(pretrained),
-            "ecoformer_after_swap": run.score(swapped),
+            "ecoformer_after_swap": run.score(converted),
             **{arm: run.score(model) for arm, (model, _) in tuned.items()},
         }
         metrics = {
@@ -175,31 +175,31 @@ class _Run:
         history = self.fitter.fit("pretrain", model, t.pretrain_epochs, t.pretrain_lr, stream=0)
         return model, history
 
-    def swap(self, model):
+    def replace(self, model):
         """Start of step 2. Returns (network with learned, frozen hashes; report)."""
         t = self.training
         started = time.perf_counter()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(t.seed)
-            swapped = deepcopy(model).eval()
-            swapped.replace_attention(self.attention)
-        curves = self.learn_hashes(swapped, model)
+            converted = deepcopy(model).eval()
+            converted.replace_attention(self.attention)
+        curves = self.learn_hashes(converted, model)
         report = {
             "learner": t.hash_learner,
             # By layer. ksh: [bit][iteration], mean over heads, every tenth; else held-out losses.
             "loss_curves": curves,
-            "separation_after_swap": self.separation(swapped),
+            "separation_after_swap": self.separation(converted),
             "seconds": time.perf_counter() - started,
         }
         scores = ", ".join(f"{score:.3f}" for score in report["separation_after_swap"])
-        self.progress.line(f"hashes: similar tokens told from dissimilar ones, by layer: {scores}")
-        return swapped, report
+        self.progress.line(f"hashes: separation of similar from dissimilar, by layer: {scores}")
+        return converted, report
 
     def learn_hashes(self, model, teacher=None):
         """Learn the hashes of ``model`` in place; returns loss curves.
 
-        ``teacher`` is the softmax network whose attention is to be had; when None, what softmax
-        attention would do in ``model`` itself.
+        ``teacher`` is the softmax network to be matched; when None, ``model`` itself with softmax
+        attention.
         """
         t = self.training
         generator = torch.Generator().manual_seed(t.seed)
@@ -231,12 +231,12 @@ class _Run:
         Parameters
         ----------
         starts : dict of str to VisionTransformer
-            Starting point of each arm; stays as it is.
+            Starting point of each arm; left unchanged.
 
         Returns
         -------
         dict of str to (VisionTransformer, dict)
-            The network of each arm that is best on the validation part, and a report.
+            The best network of each arm on the validation part, and a report.
         """
         t = self.training
         jobs = [(arm, lr, deepcopy(start)) for arm, start in starts.items() for lr in t.tune_lrs]

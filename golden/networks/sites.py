@@ -61,7 +61,8 @@ def find_sites(model: nn.Module, run: Callable[[], object]) -> list[Site]:
         There is none, or one whose attention is causal, biased or of another form.
     """
     names = {id(module): name for name, module in model.named_modules()}
-    sites, uses = [], Counter()
+    sites: list[Site] = []
+    uses: Counter[str] = Counter()
 
     def observe(module, kind, heads, head_dim, scale=None):
         path = names[id(module)]

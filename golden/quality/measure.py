@@ -1,6 +1,6 @@
-"""How good the hash of every head is, measured on what its layer was given.
+"""Quality of the hash of every head, measured on the inputs of its layer.
 
-Nothing here changes a hash; the warnings say what a user would do about a bad one.
+Nothing here changes a hash; warnings say what to do about a bad one.
 """
 
 import math
@@ -16,7 +16,7 @@ from ecoformer.golden.separation import separation
 __all__ = ["HeadQuality", "assess"]
 
 MOST_QUERIES = 128
-"""Queries of a sequence that are looked at, evenly spread: pairs are many."""
+"""Queries of a sequence that are examined, evenly spread, because there are many pairs."""
 CONSTANT = 0.01
 """Share of one sign below which a bit counts as constant."""
 TWINS = 0.99
@@ -37,9 +37,9 @@ class HeadQuality:
     output_error : float
         Squared error of the outputs against softmax attention, over the square of the latter.
     uniform_error : float
-        The same for attention that weighs all values alike: what a useless hash would do.
+        The same for attention with equal weights, which is what a useless hash gives.
     unanswered : float
-        Share of queries whose denominator is ≤ 0, which are answered 0.
+        Share of queries whose denominator is ≤ 0, whose output is 0.
     balance : tuple of float
         Share of +1 in every bit; with separate queries the bits of the keys, then theirs.
     entropy : float
@@ -47,7 +47,7 @@ class HeadQuality:
     codes : int
         Different codes of the keys.
     keys : int
-        Keys looked at.
+        Keys examined.
     twins : int
         Bits that equal another one, or its opposite.
     """
@@ -87,7 +87,7 @@ class HeadQuality:
             warnings.append("its output is no closer to softmax attention than a plain mean")
         if self.unanswered > 0:
             warnings.append(
-                f"{self.unanswered:.1%} of the queries have a denominator ≤ 0 and are answered 0; "
+                f"{self.unanswered:.1%} of the queries have a denominator ≤ 0 and the output 0; "
                 "a larger offset avoids it"
             )
         return warnings
@@ -107,7 +107,7 @@ def assess(
     ----------
     layers : list of EcoFormerAttention
     tape : list of list of Call
-        What each layer was given, by :func:`golden.attention.record`; at least one call each.
+        What each layer was given, by :func:`golden.recording.record`; at least one call each.
 
     Returns
     -------

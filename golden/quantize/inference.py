@@ -55,8 +55,8 @@ class IntegerEngine:
             Parameter set and tokens of the separate queries of each sequence.
         """
         sequences = list(sequences)
-        outputs = [None] * len(sequences)
-        groups = {}
+        outputs: list[np.ndarray] = [np.empty(0)] * len(sequences)
+        groups: dict[tuple, list[int]] = {}
         for number, (index, tokens, _) in enumerate(sequences):
             shape = () if queries is None else (queries[number][0], len(queries[number][1]))
             groups.setdefault((index, len(tokens), *shape), []).append(number)

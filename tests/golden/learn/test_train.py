@@ -159,7 +159,7 @@ def test_teacher_is_the_softmax_network(monkeypatch, tmp_path):
     run = training_module._Run(NETWORK, ATTENTION, training, tmp_path, SILENT, True)
     torch.manual_seed(0)
     softmax = VisionTransformer(NETWORK).eval()
-    run.swap(softmax)
+    run.replace(softmax)
     chosen = torch.randperm(96, generator=torch.Generator().manual_seed(0))[:16]
     first = softmax.attention_layers()[:1]
     ((call,),) = record(first, lambda: softmax(run.data.train.images[chosen]))
