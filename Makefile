@@ -10,7 +10,7 @@ SCRIPTS ?= 1000
 FAST := not slow and not full and not prove
 LINKS := build/types/ecoformer
 
-.PHONY: help demo check test test-full lint types digests prove system-packages clean \
+.PHONY: help demo check test test-full docs lint types digests prove system-packages clean \
 	bench bench-throughput bench-faults bench-accuracy bench-attention bench-bucketed \
 	bench-energy bench-fashion bench-generate bench-ksh bench-lanes bench-minilm \
 	bench-reactions bench-softmax bench-synth results-status
@@ -39,6 +39,9 @@ types: $(VENV)/installed
 	@rm -rf $(LINKS) && mkdir -p $(LINKS)
 	@ln -s $(addprefix $(CURDIR)/,$(wildcard ecoformer/*) golden hw sim) $(LINKS)
 	$(BIN)/mypy
+
+docs: $(VENV)/installed  ## the documentation as a site -> site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
 
 digests: $(VENV)/installed  ## Verilog, manifest, registers and vectors of 99 engines, as recorded?
 	$(BIN)/python -m tests.digests -n $(WORKERS)
@@ -115,4 +118,4 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) $(OUT) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OUT) build site *.egg-info .pytest_cache .ruff_cache .hypothesis
