@@ -14,14 +14,11 @@ from ecoformer.golden.attention import cores_of
 from ecoformer.golden.learn.checkpoint import Checkpoint
 from ecoformer.golden.learn.data import ImageData
 from ecoformer.golden.learn.loop import Loop
+from ecoformer.golden.learn.parallel import Stopped
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.progress import Progress
 
-__all__ = ["Fitter", "Stopped", "accuracy", "predict", "shift_images"]
-
-
-class Stopped(Exception):
-    """Another run failed, so this one ended early; its checkpoint is up to date."""
+__all__ = ["Fitter", "accuracy", "predict", "shift_images"]
 
 
 class Fitter:

@@ -9,10 +9,7 @@ Source of the recipe: arXiv 2209.09004, §4.
 """
 
 import json
-import os
 import time
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -25,8 +22,9 @@ from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.files import state_digest
 from ecoformer.golden.learn import data as datasets
 from ecoformer.golden.learn.distill import distil_layers, exact_outputs
-from ecoformer.golden.learn.fit import Fitter, Stopped, accuracy
+from ecoformer.golden.learn.fit import Fitter, accuracy
 from ecoformer.golden.learn.ksh import learn_hashes
+from ecoformer.golden.learn.parallel import one_thread, run_parallel
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer, save_model
 from ecoformer.golden.recording import record
@@ -89,7 +87,7 @@ def train(
         Data missing, checkpoints damaged or of other settings, or a loss that is not finite.
     """
     out = Path(out)
-    with _one_thread():
+    with one_thread():
         run = _Run(network, attention, training, out, progress, resume, start)
         pretrained, pretraining = run.pretrain()
         converted, hashes = run.replace(pretrained)
@@ -253,7 +251,8 @@ class _Run:
                 self.learn_hashes(model.eval())
 
         tried = {arm: [] for arm in starts}
-        for (arm, lr, model), history in zip(jobs, self._in_parallel(tune, jobs), strict=True):
+        histories = run_parallel(tune, jobs, self.fitter.stop)
+        for (arm, lr, model), history in zip(jobs, histories, strict=True):
             tried[arm].append((model, {"learning_rate": lr, "history": history}))
         best = {}
         for arm, runs in tried.items():
@@ -267,21 +266,6 @@ class _Run:
                 },
             )
         return best
-
-    def _in_parallel(self, function, jobs):
-        """Results of ``function`` on ``jobs``, on every core; the first error stops all."""
-        with ThreadPoolExecutor(min(len(jobs), _cores())) as pool:
-            futures = [pool.submit(function, job) for job in jobs]
-            try:
-                wait(futures, return_when=FIRST_EXCEPTION)
-            finally:  # also when this thread is interrupted
-                if not all(future.done() for future in futures):
-                    self.fitter.stop.set()
-                    pool.shutdown(cancel_futures=True)
-        errors = [f.exception() for f in futures if not f.cancelled() and f.exception()]
-        for error in sorted(errors, key=lambda error: isinstance(error, Stopped)):
-            raise error
-        return [future.result() for future in futures]
 
     def score(self, model):
         """Held-out accuracy."""
@@ -335,19 +319,3 @@ def _check_shape(network, data):
                 f"[network] {name} must be {want} for the data set {data.name}, not "
                 f"{getattr(network, name)}; correct the configuration"
             )
-
-
-def _cores():
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-@contextmanager
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
