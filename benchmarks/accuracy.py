@@ -19,7 +19,8 @@ from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.networks.vit import load_model
 from ecoformer.golden.quantize.evaluation import export
 from ecoformer.presets import find_config
-from ecoformer.spec.config import Config, read_table
+from ecoformer.spec.config import Config
+from ecoformer.spec.config_file import read_table
 
 __all__ = ["main"]
 

@@ -23,7 +23,8 @@ from ecoformer.hw.emit.verilog import to_verilog
 from ecoformer.hw.stream.payloads import Block
 from ecoformer.hw.synth.flow import synthesise
 from ecoformer.hw.synth.targets import TARGETS
-from ecoformer.spec.config import GROUP_BITS, Config
+from ecoformer.spec.arithmetic import GROUP_BITS
+from ecoformer.spec.config import Config
 
 BASE = Config(bus_bytes=128)
 """D = E = 32, b = 16, up to 1,024 tokens."""
@@ -48,7 +49,7 @@ def main() -> None:
     for k in options.cycles:
         rows.append(measure("accumulate", k))
         for group in (GROUP_BITS, *(GROUPS if k == BASE.cycles_per_token else ())):
-            with patch("ecoformer.spec.config.GROUP_BITS", group):
+            with patch("ecoformer.spec.arithmetic.GROUP_BITS", group):
                 rows.append(measure("bucketed", k))
     run.write_section(
         "synthesis", "bucketed",

@@ -14,7 +14,8 @@ import torch
 
 from benchmarks.results.records import ROOT
 from benchmarks.results.section import LEARNING, arguments, begin
-from ecoformer.golden.integer.attention import divide, softmax_sums
+from ecoformer.golden.integer.attention import divide
+from ecoformer.golden.integer.dataflows.softmax import softmax_sums
 from ecoformer.golden.learn import data as datasets
 from ecoformer.golden.learn.fit import predict
 from ecoformer.golden.networks.vit import load_model

@@ -9,7 +9,8 @@ from ecoformer.errors import EcoformerError
 from ecoformer.golden.hashing import HASHES, Hash
 from ecoformer.presets import find_config
 from ecoformer.spec.checks import check_choice, check_number
-from ecoformer.spec.config import Config, read_table
+from ecoformer.spec.config import Config
+from ecoformer.spec.config_file import read_table
 from ecoformer.spec.weights import WEIGHT_FORMATS
 
 __all__ = ["AttentionConfig", "IN_HARDWARE", "QUERIES", "VALUE_TERMS", "read_attention"]

@@ -228,11 +228,11 @@ class KernelHash(Hash):
         scale : Tensor [H, 1, 1]
         """
         sigma = self.sigma[:, None, None]
-        form = WEIGHT_FORMATS[self.weights]
+        rounding = ROUNDINGS[self.weights]
         largest = self.anchors.abs().amax((1, 2), keepdim=True).clamp_min(1e-12)
-        exponent = (form.values[-1] * sigma / largest).log2().floor()
+        exponent = (rounding.largest * sigma / largest).log2().floor()
         # A coarse format may fit better where its largest value saturates.
-        steps = 1 if ROUNDINGS[self.weights].is_fine else 4
+        steps = 1 if rounding.is_fine else 4
         tries = [exponent + step for step in range(steps)]
         scales = torch.stack([torch.exp2(e) / sigma for e in tries])
         rounded = round_weights(self.anchors * scales, self.weights)

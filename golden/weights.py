@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import torch
 
+from ecoformer.spec.choices import Weights
 from ecoformer.spec.weights import WEIGHT_FORMATS
 
 __all__ = ["ROUNDINGS", "Rounding", "constrain", "quantise_rows", "round_weights"]
@@ -33,7 +34,7 @@ class Rounding:
     is_fine: ClassVar[bool] = False
 
     def __init__(self, weights: str):
-        self.largest = WEIGHT_FORMATS[weights].values[-1]
+        self.largest = WEIGHT_FORMATS[Weights.parse("weights", weights)].values[-1]
 
     def nearest(self, values: torch.Tensor) -> torch.Tensor:
         """The admitted weight nearest to each of ``values``; beyond the largest, the largest."""

@@ -15,16 +15,19 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cocotb
 
 from ecoformer.errors import EcoformerError
 from ecoformer.hw.emit.lint import waivers
-from ecoformer.progress import SILENT
+from ecoformer.progress import SILENT, Progress
 from ecoformer.sim.compiled import HARNESS, PROBE, compile_commands
 from ecoformer.sim.toolchain import Simulator, find_simulator
 
-__all__ = ["Build", "build", "read_verilog", "start_step", "last_words", "WAVE_FORMATS"]
+__all__ = [
+    "Build", "build", "read_verilog", "start_step", "last_words", "WAVE_FORMATS",
+]
 
 WAVE_FORMATS = ("fst", "vcd")
 
@@ -36,12 +39,12 @@ class Build:
     Parameters
     ----------
     folder : Path
-        Where it lies; several simulations may run from it at the same time.
+        Its files; several simulations may run from it at the same time.
     top : str
         Name of the top module.
     simulator : Simulator
     waves : str or None
-        Wave format it can record.
+        Wave format that it can record.
     """
 
     folder: Path
@@ -50,8 +53,15 @@ class Build:
     waves: str | None
 
 
-def build(verilog, build_dir, *, simulator="verilator", waves=None, progress=SILENT):
-    """Compile ``verilog``, or return the build of the same text made before.
+def build(
+    verilog: str | Path,
+    build_dir: str | Path,
+    *,
+    simulator: str = "verilator",
+    waves: str | None = None,
+    progress: Progress = SILENT,
+) -> Build:
+    """Compile ``verilog``, or return an earlier build of the same text.
 
     Safe to call from several processes at once: one compiles, the others wait for it.
 
@@ -79,15 +89,15 @@ def build(verilog, build_dir, *, simulator="verilator", waves=None, progress=SIL
     build_dir.mkdir(parents=True, exist_ok=True)
     if waves is not None and waves not in WAVE_FORMATS:
         raise EcoformerError(f"waves {waves!r}: no such format; choose fst or vcd")
-    found = find_simulator(simulator, build_dir / "toolchain")
-    identity = [found.identity, cocotb.__version__, sys.version, str(waves)]
+    tool = find_simulator(simulator, build_dir / "toolchain")
+    identity = [tool.identity, cocotb.__version__, sys.version, str(waves)]
     if simulator == "compiled":
         identity += map(shlex.join, compile_commands("", "", "", ()))
     runtime = build_dir / "toolchain" / f"{simulator}-{_digest(identity)}"
     if simulator == "compiled":
         identity.append(HARNESS.read_text())
     key = _digest([*identity, text])
-    done = Build(build_dir / f"{simulator}-{key}", top, found, waves)
+    done = Build(build_dir / f"{simulator}-{key}", top, tool, waves)
     with _lock(build_dir / f"{simulator}-{key}.lock"):
         if not done.folder.is_dir():
             progress.update("build", 0, 1)
@@ -96,8 +106,8 @@ def build(verilog, build_dir, *, simulator="verilator", waves=None, progress=SIL
     return done
 
 
-def read_verilog(verilog):
-    """Text of ``verilog``, which is the text itself or the path of a file of it."""
+def read_verilog(verilog: str | Path) -> str:
+    """Text of ``verilog``, which is the text itself or the path of a file."""
     if isinstance(verilog, str) and "endmodule" in verilog:
         return verilog
     path = Path(verilog)
@@ -107,12 +117,14 @@ def read_verilog(verilog):
         raise EcoformerError(f"{path}: cannot read Verilog ({error}); run 'generate'") from error
 
 
-def start_step(folder, simulator, method, arguments, env):
-    """Start one step of cocotb's runner in a process group of its own; returns the process."""
+def start_step(
+    folder: Path, simulator: str, method: str, arguments: dict[str, Any], env: dict[str, str]
+) -> subprocess.Popen:
+    """Start one step of cocotb's runner in its own process group; returns the process."""
     step = folder / f"{method}.json"
     step.write_text(json.dumps(
         {"simulator": simulator, "method": method, "arguments": arguments}
-    ))  # fmt: skip
+    ))
     environment = {
         **{name: value for name, value in os.environ.items() if name not in _INHERITED},
         "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
@@ -131,11 +143,11 @@ def start_step(folder, simulator, method, arguments, env):
 
 
 _INHERITED = ("PYTEST_CURRENT_TEST", "WAVES", "GUI", "COCOTB_TEST_FILTER", "COCOTB_TESTCASE")
-"""Variables with which a calling test or shell would change what cocotb's runner does."""
+"""Variables of a calling test or shell that would change the behaviour of cocotb's runner."""
 
 
-def last_words(*logs):
-    """The line of the logs that says best what went wrong."""
+def last_words(*logs: Path) -> str:
+    """The line of the logs that best says what went wrong."""
     lines = []
     for log in logs:
         with contextlib.suppress(OSError):
@@ -154,7 +166,7 @@ def _compile(text, done, runtime):
     source.with_suffix(".vlt").write_text(f"{waivers('design')}\n{PROBE}\n")
     for path in runtime.glob("*.o"):
         copy = shutil.copyfile(path, partial / path.name)
-        os.utime(copy, (time.time() + 3600,) * 2)  # newer than what make compares it with
+        os.utime(copy, (time.time() + 3600,) * 2)  # newer than its sources, for make
     start = _start_compiled if done.simulator.name == "compiled" else _start_runner
     process = start(partial, source, done)
     with _ended(process):
@@ -229,7 +241,7 @@ def _write_dump(folder, top):
 def _keep_runtime(partial, runtime):
     """Keep the objects of Verilator's own library: they take longer to compile than most engines.
 
-    They do not depend on the design, only on what the name of the folder ``runtime`` stands for.
+    They depend on the tools that the name of the folder ``runtime`` stands for, not on the design.
     """
     objects = list(partial.glob("verilated*.o"))
     if objects:
@@ -246,7 +258,7 @@ def _digest(texts):
 
 
 def _drop_leftovers(folder):
-    """Objects and generated C++ are as large as the program; only the program runs."""
+    """Delete objects and generated C++, as large as the program; only the program runs."""
     for path in folder.iterdir():
         if path.suffix in (".o", ".a", ".cpp", ".h", ".d", ".gch"):
             path.unlink()
@@ -270,7 +282,7 @@ def _lock(path):
 
 @contextlib.contextmanager
 def _ended(process):
-    """Make sure that ``process`` and its children do not outlive the block."""
+    """End ``process`` and its children with the block, if they still run."""
     try:
         yield process
     finally:

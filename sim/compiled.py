@@ -1,13 +1,16 @@
 """The fast path: a Verilated engine in a shared library, its pins driven by compiled C++.
 
 `CompiledEngine` is the hardware: registers, streams, cycles. `sim.rtl.Rtl` makes a function of it.
-Which units work is read from a probe that is public; codes are not traced, for theirs would cost
-much of the speed.
+A public probe tells which units work; codes are not traced, because that would cost much of the
+speed.
 """
+
+from __future__ import annotations
 
 import ctypes
 import enum
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,20 +22,22 @@ __all__ = ["CompiledEngine", "State", "compile_commands", "HARNESS", "LIBRARY", 
 HARNESS = Path(__file__).with_name("harness.cpp")
 LIBRARY = "engine.so"
 PROBE = 'public_flat_rd -module "*" -var "trace_busy"'
-"""What a Verilator control file says so that the harness sees the probe of the units."""
+"""Line of a Verilator control file that shows the probe of the units to the harness."""
 MAX_UNITS = 32
-"""Units that the harness counts, as it says itself."""
+"""Units that the harness counts; the same constant is in ``harness.cpp``."""
 RECORDS = {
     "beats": np.uint8, "ends": np.int64, "users": np.int64, "first_in": np.int64,
     "last_in": np.int64, "first_out": np.int64, "last_out": np.int64, "taken": np.int64,
-}  # fmt: skip
+}
 """What the harness records of a stream, in its order; ``taken``: the cycle of every input beat."""
 
 
-def compile_commands(folder, source, top, build_args):
+def compile_commands(
+    folder: str | Path, source: str | Path, top: str, build_args: Sequence[str]
+) -> list[list[str]]:
     """Commands that compile the Verilog file ``source`` with the harness into a shared library.
 
-    Several libraries live in one process: none may see another's symbols.
+    Several libraries live in one process: none may resolve to another's symbols.
     """
     return [
         ["verilator", "--cc", "--exe", "--top-module", top, "--prefix", "Vengine", "-Mdir",
@@ -40,26 +45,26 @@ def compile_commands(folder, source, top, build_args):
          "-CFLAGS", f"-fPIC -fvisibility=hidden -fno-gnu-unique -DENGINE_TOP={top}",
          "-LDFLAGS", "-shared -Wl,-Bsymbolic", *build_args, str(source), str(HARNESS)],
         ["make", "-j", "2", "-C", str(folder), "-f", "Vengine.mk", "OPT_FAST=-O2"],
-    ]  # fmt: skip
+    ]
 
 
 class State(enum.IntEnum):
     """Why :meth:`CompiledEngine.advance` returned."""
 
     RUNNING = 0
-    """The cycles asked for are over."""
+    """The requested cycles are over."""
     DONE = 1
     """Every packet is answered, and the tail is over."""
     SILENT = 2
     """Nothing has moved for too long."""
     BEGUN = 3
-    """The packets asked for have begun."""
+    """The requested packets have begun."""
 
 
 class CompiledEngine:
-    """An engine of its own from the library of a build, just reset.
+    """A new engine from the library of a build, just reset.
 
-    Register accesses take their cycles from whatever is streaming.
+    A register access takes cycles, in which a stream goes on.
 
     Parameters
     ----------
@@ -67,36 +72,46 @@ class CompiledEngine:
         Folder of the build.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path):
         self._library = _load(folder / LIBRARY)
         self._handle = self._library.engine_open()
-        self._arrays = ()
+        self._arrays: tuple[np.ndarray, ...] = ()
         self._close = weakref.finalize(self, self._library.engine_close, self._handle)
 
-    def close(self):
-        """Free the engine; it must not be used any more."""
+    def close(self) -> None:
+        """Free the engine, which must not be used afterwards."""
         self._close()
 
-    def reset(self, cycles=5):
-        """Pull ``aresetn``; everything in flight and every parameter is lost.
+    def reset(self, cycles: int = 5) -> bool:
+        """Assert ``aresetn``; everything in flight and every parameter is lost.
 
         Returns whether no beat was offered or taken meanwhile.
         """
         return bool(self._library.engine_reset(self._handle, cycles))
 
-    def write(self, address, data):
-        """Write a register; its response, None without an answer."""
+    def write(self, address: int, data: int) -> int | None:
+        """Write a register; returns its response, None if there is none."""
         answer = self._library.engine_write(self._handle, address, data)
         return None if answer < 0 else answer
 
-    def read(self, address):
-        """Read a register; (response, data), None without an answer."""
+    def read(self, address: int) -> tuple[int, int] | None:
+        """Read a register; returns (response, data), None if there is no answer."""
         answer = self._library.engine_read(self._handle, address)
         return None if answer < 0 else (answer >> 32, answer & 0xFFFFFFFF)
 
     def begin(
-        self, beats, lasts, users, *, stall, seed, patience, tail, hold=None, pressure=None,
-    ):  # fmt: skip
+        self,
+        beats: np.ndarray,
+        lasts: np.ndarray,
+        users: np.ndarray,
+        *,
+        stall: float,
+        seed: int,
+        patience: int,
+        tail: int,
+        hold: int | None = None,
+        pressure: float | None = None,
+    ) -> None:
         """Start to stream packets; without ``s_axis_tuser``, sets are selected by NEXT_SET.
 
         Parameters
@@ -107,15 +122,14 @@ class CompiledEngine:
             Index of each packet's last beat, and its ``tuser``.
         stall : float
             Probability of a gap before an input beat and of back-pressure on an output beat.
-        seed : int
         patience : int
             Cycles without a beat after which the engine counts as silent.
         tail : int
-            Cycles to listen on after the last packet.
+            Cycles to keep listening after the last packet.
         hold : int
             Packet that must not begin yet.
         pressure : float
-            Probability of back-pressure alone, where ``stall`` is only that of a gap.
+            Probability of back-pressure, if other than ``stall``.
         """
         pressure = stall if pressure is None else pressure
         self._arrays = tuple(
@@ -127,57 +141,52 @@ class CompiledEngine:
             self._handle, beats.ctypes.data, beats.shape[1], lasts.ctypes.data, users.ctypes.data,
             len(users), _packet(hold), REGISTERS["NEXT_SET"].offset, round(stall * 2**32),
             round(pressure * 2**32), seed, patience, tail,
-        )  # fmt: skip
+        )
 
-    def hold(self, packet):
+    def hold(self, packet: int | None) -> None:
         """Choose another packet that must not begin yet; None lets every one begin."""
         self._library.engine_hold(self._handle, _packet(packet))
 
-    def advance(self, cycles, *, begun=None):
-        """Go on for ``cycles`` cycles, until ``begun`` packets have begun, or to the end.
-
-        Returns
-        -------
-        State
-        """
+    def advance(self, cycles: int, *, begun: int | None = None) -> State:
+        """Go on for ``cycles`` cycles, until ``begun`` packets have begun, or to the end."""
         begun = np.iinfo(np.int64).max if begun is None else begun
         return State(self._library.engine_advance(self._handle, cycles, begun))
 
     @property
-    def cycles(self):
+    def cycles(self) -> int:
         """Cycles since :meth:`begin`."""
         return self._library.engine_cycles(self._handle)
 
     @property
-    def sent(self):
+    def sent(self) -> int:
         """Beats taken since :meth:`begin`."""
         return self._library.engine_sent(self._handle)
 
     @property
-    def received(self):
+    def received(self) -> int:
         """Beats received since :meth:`begin`."""
         return self._library.engine_received(self._handle)
 
-    def records(self):
+    def records(self) -> dict[str, np.ndarray]:
         """What was recorded since :meth:`begin`: dict of arrays by name, see :data:`RECORDS`."""
         return {
             name: self._record(which, dtype) for which, (name, dtype) in enumerate(RECORDS.items())
         }
 
-    def counted(self):
+    def counted(self) -> list[int]:
         """Cycles since :meth:`begin` that `sim.run.COUNTED` counts, as seen at the pins."""
         counts = np.zeros(3, dtype=np.int64)
         self._library.engine_count(self._handle, counts.ctypes.data)
         return counts.tolist()
 
-    def busy(self):
+    def busy(self) -> np.ndarray | None:
         """Cycles since :meth:`begin` in which each unit worked, as `SimulationRun.busy`.
 
-        There are more entries than units; None where the design does not tell.
+        There are more entries than units. None for a design without probes.
         """
         counts = np.zeros((2, MAX_UNITS), dtype=np.int64)
-        tells = self._library.engine_units(self._handle, counts.ctypes.data)
-        return counts if tells else None
+        probed = self._library.engine_units(self._handle, counts.ctypes.data)
+        return counts if probed else None
 
     def _record(self, which, dtype):
         span = self._library.engine_record(self._handle, which)
@@ -213,7 +222,7 @@ def _load(path):
         ("count", None, engine, pointer),
         ("units", ctypes.c_int, engine, pointer),
         ("record", _Span, engine, ctypes.c_int),
-    ):  # fmt: skip
+    ):
         function = getattr(library, f"engine_{name}")
         function.restype, function.argtypes = result, arguments
     return library

@@ -1,13 +1,20 @@
 """Bus drivers of the bench: AXI4-Stream source and sink, and an AXI4-Lite master.
 
 Source and sink have no coroutine of their own: the bench calls ``edge`` of both at every clock
-edge, after which a bus changes only if something happened. Python per cycle is what a simulation
-spends its time on.
+edge, and they change a signal only if something happened. A simulation spends most of its time in
+Python code that runs every cycle.
 """
+
+import random
+from collections.abc import Sequence
+from typing import Any
 
 from cocotb.triggers import Lock, RisingEdge
 
-__all__ = ["StreamSource", "StreamSink", "RegisterPort", "RegisterError"]
+__all__ = ["Handle", "StreamSource", "StreamSink", "RegisterPort", "RegisterError"]
+
+Handle = Any
+"""A cocotb handle; its attributes are the signals of the design."""
 
 
 class StreamSource:
@@ -15,23 +22,21 @@ class StreamSource:
 
     Parameters
     ----------
-    dut : cocotb handle
     beats : list of int
         ``tdata`` of every beat of every packet.
     lasts : list of int
         Indices into ``beats`` of the last beat of each packet.
     users : list of int
-        ``tuser`` of each packet; ignored by an engine without that pin, see ``selected``.
+        ``tuser`` of each packet; unused without that pin, see ``selected``.
     stall : float
         Probability that a cycle without a waiting beat offers none.
-    rng : random.Random
 
     Members
     -------
     hold : int or None
         Packet that must not begin yet.
     selected : int or None
-        Packets whose parameter set is selected; the others must not begin yet. None: all are.
+        Number of packets whose parameter set is selected; the others must not begin yet. None: all.
     starved : int
         Cycles within a packet in which no beat was offered.
     packet : int
@@ -40,24 +45,36 @@ class StreamSource:
         Cycle in which the first and the last beat of each packet were taken.
     """
 
-    def __init__(self, dut, beats, lasts, users, *, stall, rng):
+    def __init__(
+        self,
+        dut: Handle,
+        beats: Sequence[int],
+        lasts: Sequence[int],
+        users: Sequence[int],
+        *,
+        stall: float,
+        rng: random.Random,
+    ):
         self.data, self.valid = dut.s_axis_tdata, dut.s_axis_tvalid
         self.ready, self.tlast = dut.s_axis_tready, dut.s_axis_tlast
         self.user = getattr(dut, "s_axis_tuser", None)
         self.beats, self.lasts, self.users = beats, [*lasts, -1], [*users, 0]
         self.stall, self.rng = stall, rng
-        self.hold, self.selected, self.packet, self.first, self.last = None, None, 0, [], []
-        self.starved = 0
+        self.hold: int | None = None
+        self.selected: int | None = None
+        self.first: list[int] = []
+        self.last: list[int] = []
+        self.packet, self.starved = 0, 0
         self._sent, self._offered, self._opening = 0, False, True
         self._tlast, self._tuser_due = None, False
 
-    def start(self):
+    def start(self) -> None:
         """Offer the first beat."""
         self.valid.value = 0
         self._offer()
 
-    def edge(self, cycle):
-        """Take note of what the engine took at this edge; offer the next beat. True if taken."""
+    def edge(self, cycle: int) -> bool:
+        """Record whether the engine took a beat at this edge; offer the next. True if taken."""
         if not self._offered:
             self.starved += not self._opening
             if self._sent < len(self.beats):
@@ -94,17 +111,19 @@ class StreamSource:
         if last != self._tlast:
             self._tlast = last
             self.tlast.value = int(last)
-        if self.user is None:
-            pass
-        elif self._opening:
+        if self.user is not None:
+            self._offer_user()
+        if not self._offered:
+            self._offered = True
+            self.valid.value = 1
+
+    def _offer_user(self):
+        if self._opening:
             self.user.value = self.users[self.packet]
             self._tuser_due = True
         elif self._tuser_due:
             self.user.value = self.users[self.packet] ^ 1  # must be ignored after the first beat
             self._tuser_due = False
-        if not self._offered:
-            self._offered = True
-            self.valid.value = 1
 
 
 class StreamSink:
@@ -112,10 +131,8 @@ class StreamSink:
 
     Parameters
     ----------
-    dut : cocotb handle
     stall : float
         Probability that a cycle does not accept a beat.
-    rng : random.Random
 
     Members
     -------
@@ -133,21 +150,25 @@ class StreamSink:
         Cycles in which a beat was offered and not accepted.
     """
 
-    def __init__(self, dut, *, stall, rng):
+    def __init__(self, dut: Handle, *, stall: float, rng: random.Random):
         self.data, self.valid = dut.m_axis_tdata, dut.m_axis_tvalid
         self.ready, self.tlast, self.user = dut.m_axis_tready, dut.m_axis_tlast, dut.m_axis_tuser
         self.stall, self.rng = stall, rng
-        self.packet, self.beats, self.ends, self.users = 0, [], [], []
-        self.first, self.last, self.blocked = [], [], 0
+        self.beats: list[int] = []
+        self.ends: list[int] = []
+        self.users: list[int] = []
+        self.first: list[int] = []
+        self.last: list[int] = []
+        self.packet, self.blocked = 0, 0
         self._ready, self._opening = False, True
 
-    def start(self):
+    def start(self) -> None:
         """Accept the first beat."""
         self._ready = True
         self.ready.value = 1
 
-    def edge(self, cycle):
-        """Take the beat of this edge, if there is one; choose ``tready`` anew. True if taken."""
+    def edge(self, cycle: int) -> bool:
+        """Take the beat of this edge, if any; choose the next ``tready``. True if taken."""
         offered = bool(self.valid.value)
         taken = offered and self._ready
         self.blocked += offered and not taken
@@ -179,16 +200,15 @@ class RegisterPort:
 
     Parameters
     ----------
-    dut : cocotb handle
     patience : int
         Cycles to wait for an answer.
     """
 
-    def __init__(self, dut, *, patience=1000):
+    def __init__(self, dut: Handle, *, patience: int = 1000):
         self.dut, self.patience = dut, patience
         self._edge, self._turn = RisingEdge(dut.aclk), Lock()
 
-    def start(self):
+    def start(self) -> None:
         """Drive every input to its idle value."""
         for name in ("awvalid", "wvalid", "arvalid", "awaddr", "wdata", "araddr"):
             getattr(self.dut, f"s_axil_{name}").value = 0
@@ -196,7 +216,9 @@ class RegisterPort:
         self.dut.s_axil_bready.value = 1
         self.dut.s_axil_rready.value = 1
 
-    async def write(self, address, data, *, delays=(0, 0, 0)):
+    async def write(
+        self, address: int, data: int, *, delays: tuple[int, int, int] = (0, 0, 0)
+    ) -> None:
         """Write a 32-bit word; raises `RegisterError` unless it is answered OKAY.
 
         ``delays`` are the cycles to wait before address and data are offered and before a response
@@ -205,7 +227,7 @@ class RegisterPort:
         async with self._turn:
             await self._write(address, data, delays)
 
-    async def read(self, address, *, delay=0):
+    async def read(self, address: int, *, delay: int = 0) -> int:
         """The 32-bit word at ``address``; raises `RegisterError` unless answered OKAY.
 
         ``delay`` cycles pass before an answer is accepted.
@@ -245,11 +267,11 @@ class RegisterPort:
         dut.s_axil_araddr.value = address
         dut.s_axil_arvalid.value = 1
         dut.s_axil_rready.value = int(delay == 0)
-        asked, answered = False, None
+        accepted, answered = False, None
         for cycle in range(self.patience):
             await self._edge
-            if not asked and dut.s_axil_arready.value:
-                asked = True
+            if not accepted and dut.s_axil_arready.value:
+                accepted = True
                 dut.s_axil_arvalid.value = 0
             if dut.s_axil_rvalid.value:
                 answered = cycle if answered is None else answered

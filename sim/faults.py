@@ -1,9 +1,13 @@
-"""Bad packets: how a good sequence is spoilt, and what the engine must answer to it."""
+"""Bad packets: how a good sequence is corrupted, and how the engine must answer it."""
 
 import numpy as np
 
 from ecoformer.errors import EcoformerError
+from ecoformer.sim.selection import selection
+from ecoformer.spec.config import Config
+from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.wire import pack_sequence
+from ecoformer.spec.workload import Sequence, Workload
 
 __all__ = ["FAULTS", "COUNTERS", "traced_tokens", "packet", "check_faults", "impossible_faults"]
 
@@ -13,17 +17,19 @@ COUNTERS = {"truncated": "MISALIGNED", "overlong": "TOO_LONG", "unknown_set": "U
 """Error counter that each fault raises."""
 
 
-def impossible_faults(config, sets):
-    """Kinds of fault that an engine with ``sets`` loaded sets cannot be given: dict kind → why."""
+def impossible_faults(config: Config, sets: int) -> dict[str, str]:
+    """Faults that no packet to an engine with ``sets`` loaded sets can have: kind → why."""
     reasons = {}
-    if config.input_beats == 1:
+    if config.wire.input_beats == 1:
         reasons["truncated"] = "every beat ends a token; use a narrower bus"
-    if config.tuser_width and sets >> config.tuser_width:
+    if not selection(config).reaches(sets):
         reasons["unknown_set"] = "every set is loaded; load fewer"
     return reasons
 
 
-def check_faults(config, image, workload, faults):
+def check_faults(
+    config: Config, image: ParameterImage, workload: Workload, faults: dict[int, str]
+) -> None:
     """Refuse faults that cannot be made with this configuration and workload.
 
     Parameters
@@ -45,8 +51,10 @@ def check_faults(config, image, workload, faults):
             raise EcoformerError(f"fault {kind!r}: {impossible[kind]}")
 
 
-def packet(config, image, sequence, kind):
-    """Beats (uint8 [n, bus_bytes]) and ``tuser`` of one packet, spoilt by ``kind`` unless None."""
+def packet(
+    config: Config, image: ParameterImage, sequence: Sequence, kind: str | None
+) -> tuple[np.ndarray, int]:
+    """Beats (uint8 [n, bus_bytes]) and ``tuser`` of one packet, with a fault unless None."""
     index, tokens, values = sequence
     if kind == "overlong":
         repeats = (np.arange(config.max_tokens + 2)) % len(tokens)
@@ -59,8 +67,8 @@ def packet(config, image, sequence, kind):
     return beats, index
 
 
-def traced_tokens(config, sequence, kind):
-    """Tokens of a packet (int64 [N, D]) that the hash unit sees."""
+def traced_tokens(config: Config, sequence: Sequence, kind: str | None) -> np.ndarray:
+    """Tokens of a packet (int64 [N, D]) that reach the hash unit."""
     _, tokens, _ = sequence
     if kind == "unknown_set":
         return tokens[:0]

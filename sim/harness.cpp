@@ -1,7 +1,7 @@
-// A Verilated engine with its pins driven in C++: what sim.compiled loads as a shared library.
+// A Verilated engine with its pins driven in C++; sim.compiled loads it as a shared library.
 //
-// Every cycle, whatever it is spent on, moves the streams: a register access in the middle of a
-// packet happens on live hardware. Nothing here judges what comes out.
+// The streams move in every cycle, also during a register access: it happens on live hardware, in
+// the middle of a packet. The harness records, sim.verify judges.
 
 #include <array>
 #include <cstdint>
@@ -15,7 +15,7 @@
 
 namespace {
 
-constexpr int PATIENCE = 1000;  // cycles that a register access may take
+constexpr int PATIENCE = 1000;  // cycles until a register access counts as unanswered
 constexpr int64_t NO_ANSWER = -1;
 constexpr int MAX_UNITS = 32;
 
@@ -29,7 +29,7 @@ uint8_t* bytes(VlWide<W>& port) {
     return reinterpret_cast<uint8_t*>(port.data());
 }
 
-// The pin s_axis_tuser, or nullptr where the engine has none and NEXT_SET serves instead.
+// The pin s_axis_tuser, or nullptr if the engine has NEXT_SET instead.
 template <class T>
 auto user_pin(T& dut, int) -> decltype(&dut.s_axis_tuser) {
     return &dut.s_axis_tuser;
@@ -79,7 +79,7 @@ std::vector<Probe> find_probes(VerilatedContext& context) {
 }
 
 struct Random {
-    uint64_t state = 1, gaps = 0, pressure = 0;  // thresholds of 2^32 for either direction
+    uint64_t state = 1, gaps = 0, pressure = 0;  // thresholds out of 2^32, one per direction
     bool stalls(uint64_t threshold) {
         if (!threshold) return false;
         state ^= state << 13;
@@ -89,11 +89,11 @@ struct Random {
     }
 };
 
-// Packets on their way in; the arrays belong to the caller.
+// Packets to send; the arrays belong to the caller.
 struct Source {
     const uint8_t* beats = nullptr;
-    std::size_t width = 0;  // bytes of a beat
-    const int64_t *lasts = nullptr, *users = nullptr;  // index of each packet's last beat; its set
+    std::size_t width = 0;  // bytes per beat
+    const int64_t *lasts = nullptr, *users = nullptr;  // each packet's last beat, and its set
     int64_t packets = 0, hold = -1;                    // packet that must not begin yet
     int64_t sent = 0, sent_packets = 0;
     uint32_t next_set = 0;  // address of the register
@@ -112,12 +112,12 @@ struct Sink {
 
 class Engine {
 public:
-    enum State { RUNNING, DONE, SILENT, BEGUN };  // as in sim.compiled
+    enum State { RUNNING, DONE, SILENT, BEGUN };  // same as in sim.compiled
 
     Engine() { reset(5); }
     ~Engine() {
         dut.final();
-        // Scopes take leave of the context that the thread used last, which may be gone already.
+        // Scopes deregister from the context that the thread used last, which may be gone already.
         Verilated::threadContextp(&context);
     }
 
@@ -231,14 +231,14 @@ private:
     const std::vector<Probe> probes = find_probes(context);
     Random random;
     int64_t moved = 0, end = -1, patience = 0, tail = 0;
-    int64_t busy = 0, starved = 0, blocked = 0;  // as the counters of these names
-    std::array<std::array<int64_t, MAX_UNITS>, 2> units = {};  // working cycles; those in steady flow
-    bool writing = false;     // a register write of the caller is under way
+    int64_t busy = 0, starved = 0, blocked = 0;  // like the counters of these names
+    std::array<std::array<int64_t, MAX_UNITS>, 2> units = {};  // working cycles: all, steady part
+    bool writing = false;     // a register write of the caller is in progress
     bool selecting = false;   // a write of NEXT_SET is offered
-    bool owed = false;        // its response is still to come
-    int64_t selected = 0;     // what NEXT_SET holds
+    bool owed = false;        // its response is pending
+    int64_t selected = 0;     // value of NEXT_SET
 
-    // One clock cycle. Outputs are sampled by ``sample`` as they are just before the edge.
+    // One clock cycle. ``sample`` reads the outputs just before the edge.
     template <class Sample>
     void tick(Sample sample) {
         dut.aclk = 0;
@@ -283,7 +283,7 @@ private:
         if (auto* user = user_pin(dut, 0)) *user = s.users[s.sent_packets] ^ !s.opening;
     }
 
-    // The next packet must not begin: its number says so, or its set is not selected yet.
+    // Whether the next packet must not begin: it is held, or its set is not selected yet.
     bool held() {
         const auto& s = source;
         return s.sent_packets == s.hold ||

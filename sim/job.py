@@ -1,16 +1,21 @@
 """What is streamed through an engine: checked, and packed into beats."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
 
 from ecoformer.errors import EcoformerError
 from ecoformer.sim.faults import check_faults, packet
+from ecoformer.spec.config import Config
+from ecoformer.spec.parameters import ParameterImage
+from ecoformer.spec.workload import Workload
 
 __all__ = ["Job", "TAIL_CYCLES", "check_job"]
 
 TAIL_CYCLES = 64
-"""Cycles to listen on after the last packet, for beats that nobody asked for."""
+"""Cycles to keep listening after the last packet, for unexpected beats."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +38,16 @@ class Job:
     patience: int
 
     @classmethod
-    def pack(cls, config, image, workload, *, stall=0.0, faults=None):
-        """The packets of ``workload``, some of them spoilt.
+    def pack(
+        cls,
+        config: Config,
+        image: ParameterImage,
+        workload: Workload,
+        *,
+        stall: float = 0.0,
+        faults: dict[int, str] | None = None,
+    ) -> Job:
+        """The packets of ``workload``, some of them corrupted on purpose.
 
         Raises
         ------
@@ -48,8 +61,8 @@ class Job:
             for i, sequence in enumerate(workload.sequences())
         ]
         lengths = np.array([len(beats) for beats, _ in packets], dtype=np.int64)
-        longest = -(-int(lengths.max()) // config.input_beats)
-        quiet = (2 * longest + 64) * config.cycles_per_token + 2 * config.transform_cycles + 4096
+        longest, k = -(-int(lengths.max()) // config.wire.input_beats), config.cycles_per_token
+        quiet = (2 * longest + 64) * k + 2 * config.flow.transform_cycles + 4096
         return cls(
             beats=np.concatenate([beats for beats, _ in packets]),
             lasts=np.cumsum(lengths) - 1,
@@ -58,7 +71,14 @@ class Job:
         )
 
 
-def check_job(config, image, workload, *, stall, faults):
+def check_job(
+    config: Config,
+    image: ParameterImage,
+    workload: Workload,
+    *,
+    stall: float,
+    faults: dict[int, str],
+) -> None:
     """Refuse what cannot be streamed; see :meth:`Job.pack`."""
     if not 0 <= stall < 1:
         raise EcoformerError(f"stall {stall}: must be at least 0 and below 1")

@@ -1,7 +1,7 @@
 """One step of cocotb's runner in its own process: ``python -m ecoformer.sim.launch STEP.json``.
 
-The runner changes the environment and the working folder of its process and ends it on failure;
-here it may. Simulations run beside each other without touching the process that asked for them.
+The runner changes the environment and the working folder of its process, and ends it on failure.
+In a process of its own it may, and several simulations run in parallel.
 """
 
 import json
@@ -13,7 +13,7 @@ from cocotb_tools.runner import get_runner
 __all__ = ["main"]
 
 
-def main(path):
+def main(path: str) -> None:
     """Run the step described in the JSON file ``path``: simulator, method and its arguments."""
     step = json.loads(Path(path).read_text())
     runner = get_runner(step["simulator"])

@@ -1,9 +1,8 @@
 """Simulation of a mapped netlist: the cells that synthesis chose, with their behaviour.
 
-Behaviour comes from the simulation library that Yosys ships for the target, except for the blocks
-of which Yosys knows only the ports; those are in ``sim/cells``. The netlist has the engine's pins,
-so the benches and the comparison are those of the Verilog it was made from; only the hash cannot be
-traced, for its probes are not pins.
+Behaviour comes from the simulation library that Yosys ships for the target; ``sim/cells`` has the
+blocks of which Yosys knows only the ports. The netlist has the engine's pins, so it runs with the
+benches and the comparison of its Verilog. Only the hash cannot be traced: its probes are not pins.
 """
 
 import importlib.util
@@ -11,9 +10,13 @@ import re
 from pathlib import Path
 
 from ecoformer.errors import EcoformerError
-from ecoformer.progress import SILENT
+from ecoformer.progress import SILENT, Progress
+from ecoformer.sim.run import SimulationRun
 from ecoformer.sim.simulate import simulate
-from ecoformer.sim.verify import compare
+from ecoformer.sim.verify import Report, compare
+from ecoformer.spec.config import Config
+from ecoformer.spec.parameters import ParameterImage
+from ecoformer.spec.workload import Workload
 
 __all__ = ["simulation_text", "verify_mapped"]
 
@@ -28,43 +31,46 @@ MODULE = re.compile(r"^module\s+(\S+?)\s*(?:#|\().*?^endmodule\s*?$", re.MULTILI
 
 
 def verify_mapped(
-    config, image, workload, netlist, target, *, build_dir, stall=0.0, seed=0,
-    simulator="icarus", progress=SILENT,
-):  # fmt: skip
+    config: Config,
+    image: ParameterImage,
+    workload: Workload,
+    netlist: str | Path,
+    target: str,
+    *,
+    build_dir: str | Path,
+    stall: float = 0.0,
+    seed: int = 0,
+    simulator: str = "icarus",
+    progress: Progress = SILENT,
+) -> tuple[SimulationRun, Report]:
     """Stream ``workload`` through a mapped netlist and compare with the integer model.
 
     Parameters
     ----------
-    config, image, workload
-        As for `sim.simulate.simulate`.
     netlist : str or Path
         Verilog that Yosys wrote after mapping.
     target : str
         A key of :data:`hw.synth.targets.TARGETS`.
-    build_dir : Path
     stall, seed, simulator, progress
-        As for `sim.simulate.simulate`. Icarus knows X, which is what an uninitialised or colliding
-        memory gives.
-
-    Returns
-    -------
-    (SimulationRun, Report)
+        Same as for `sim.simulate.simulate`. Icarus knows X, the value of an uninitialised or
+        colliding memory.
     """
     run = simulate(
         config, simulation_text(netlist, target), image, workload, stall=stall, seed=seed,
         simulator=simulator, trace=False, build_dir=build_dir, progress=progress,
-    )  # fmt: skip
+    )
     return run, compare(config, image, workload, run)
 
 
-def simulation_text(netlist, target):
+def simulation_text(netlist: str | Path, target: str) -> str:
     """Verilog of ``netlist``, text or file, and of every cell in it."""
     text = netlist if isinstance(netlist, str) else Path(netlist).read_text()
     known = _library(target)
     for path in (CELLS / "block_ram.v", CELLS / f"{target}.v"):
         if path.exists():
             known |= _modules(path.read_text())
-    parts, waiting, done = [text], [text], set()
+    parts, waiting = [text], [text]
+    done: set[str] = set()
     while waiting:
         for cell in sorted(_instances(waiting.pop()) - done):
             if cell in known:
@@ -79,14 +85,14 @@ def simulation_text(netlist, target):
 
 def _instances(text):
     """Types of the cells that ``text`` instantiates."""
-    found = re.findall(r"^\s+(\w+) (?:#\(|\\?\S+ +\()", text, re.MULTILINE)
-    return set(found) - KEYWORDS
+    cells = re.findall(r"^\s+(\w+) (?:#\(|\\?\S+ +\()", text, re.MULTILINE)
+    return set(cells) - KEYWORDS
 
 
 KEYWORDS = {
     "always", "assign", "begin", "case", "else", "end", "for", "function", "if", "initial", "input",
     "integer", "localparam", "module", "output", "parameter", "reg", "wire",
-}  # fmt: skip
+}
 
 
 def _library(target):
@@ -103,11 +109,11 @@ def _library(target):
 def _modules(text):
     """``{name: text}`` of the modules in ``text``, without timing, attributes and macros.
 
-    Macros of iCE40 cells give values to open pins, of which there are none, and to flip-flops at
-    power on, which the engine does not count on.
+    Macros of iCE40 cells give values to open pins, and there are none, and to flip-flops at power
+    on, which the engine does not rely on.
     """
     text = re.sub(r"//[^\n]*", "", text)
     text = re.sub(r"^\s*specify\b.*?^\s*endspecify\b", "", text, flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"`(?:ICE40_DEFAULT|SB_DFF_INIT)\w*(?:\([^)]*\))?", "", text)
     text = re.sub(r"\(\*(?!\s*\)).*?\*\)", "", text, flags=re.DOTALL)
-    return {found[1]: found[0] for found in MODULE.finditer(text)}
+    return {match[1]: match[0] for match in MODULE.finditer(text)}

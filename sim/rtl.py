@@ -1,15 +1,18 @@
 """Generated Verilog as a function of numpy arrays: hardware and driver in one object."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 
 from ecoformer.errors import EcoformerError
-from ecoformer.progress import SILENT
+from ecoformer.progress import SILENT, Progress
 from ecoformer.sim.build import build
 from ecoformer.sim.compiled import CompiledEngine, State
 from ecoformer.sim.job import TAIL_CYCLES, Job
 from ecoformer.sim.run import COUNTED, SimulationRun
+from ecoformer.spec.config import Config
+from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.programming import (
     POLL,
     SHADOW_FREE,
@@ -24,23 +27,22 @@ from ecoformer.spec.workload import Workload
 __all__ = ["Rtl"]
 
 CHUNK_CYCLES = 50_000
-"""Cycles between two looks at the progress and at Ctrl-C."""
+"""Cycles between two checks for progress and Ctrl-C."""
 PATIENCE = 1_000
-"""Looks at STATUS before the shadow set counts as stuck."""
+"""Reads of STATUS before the shadow set counts as stuck."""
 STAMPS = ("first_in", "last_in", "first_out", "last_out")
 ALL_FLAGS = sum(1 << flag for flag in Error)
 
 
 class Rtl:
-    """A simulated engine that is programmed once and then called like a function.
+    """A simulated engine, programmed once and then called like a function.
 
-    ``rtl(x, v)`` streams tokens and values through the hardware and returns its results, exactly
-    as they come out. The first use of a design compiles it; the build is kept by content. The
-    engine keeps its parameters from call to call and runs in this process.
+    ``rtl(x, v)`` streams tokens and values through the hardware and returns its results, bit for
+    bit. The first use of a design compiles it; the build is cached by content. The engine keeps
+    its parameters from call to call and runs in this process.
 
     Parameters
     ----------
-    config : Config
     verilog : Path or str
         Verilog file or text.
     image : ParameterImage
@@ -58,7 +60,15 @@ class Rtl:
         The hardware.
     """
 
-    def __init__(self, config, verilog, image, build_dir, *, progress=SILENT):
+    def __init__(
+        self,
+        config: Config,
+        verilog: str | Path,
+        image: ParameterImage,
+        build_dir: str | Path,
+        *,
+        progress: Progress = SILENT,
+    ):
         try:
             image.check(config)
         except ValueError as error:
@@ -69,13 +79,15 @@ class Rtl:
         self.engine = CompiledEngine(self._built.folder)
         self._ready = False
 
-    def __call__(self, x, v, sets=0):
+    def __call__(
+        self, x: np.ndarray, v: np.ndarray, sets: int | np.ndarray = 0
+    ) -> np.ndarray:
         """Attention of sequences of equal length.
 
         Parameters
         ----------
         x : int array [..., N, D]
-            Tokens, queries and keys in one; their codes ±1 [..., N, b] with ``hash = "codes"``.
+            Tokens, both queries and keys; their codes ±1 [..., N, b] with ``hash = "codes"``.
         v : int array [..., N, E]
             Values.
         sets : int or int array [...]
@@ -93,10 +105,10 @@ class Rtl:
         EcoformerError
             The engine answers with an error or not at all.
         """
-        c = self.config
+        c, elements = self.config, self.config.family.key_elements
         x, v, sets = _integers("x", x), _integers("v", v), _integers("sets", sets)
-        if x.ndim < 2 or x.shape[-1] != c.key_elements:
-            raise ValueError(f"x must have shape [..., N, {c.key_elements}], not {x.shape}")
+        if x.ndim < 2 or x.shape[-1] != elements:
+            raise ValueError(f"x must have shape [..., N, {elements}], not {x.shape}")
         shape = (*x.shape[:-1], c.value_dim)
         if v.shape != shape:
             raise ValueError(f"v must have shape {shape}, not {v.shape}")
@@ -107,13 +119,13 @@ class Rtl:
         workload = Workload(
             sets=sets.astype(np.int64),
             lengths=np.full(len(sets), length, dtype=np.int64),
-            tokens=x.reshape(-1, c.key_elements).astype(np.int64),
+            tokens=x.reshape(-1, elements).astype(np.int64),
             values=v.reshape(-1, c.value_dim).astype(np.int64),
         )
         workload.check(c)
         return np.concatenate(self.attend(workload)).reshape(shape)
 
-    def attend(self, workload):
+    def attend(self, workload: Workload) -> list[np.ndarray]:
         """Results of every sequence of a `Workload`, of any lengths: list of int64 [N, E].
 
         Raises
@@ -135,15 +147,18 @@ class Rtl:
             )
         return outputs
 
-    def stream(self, workload, *, stall=0.0, seed=0, faults=None, updates=None):
-        """Stream ``workload`` and record what happens, whatever it is.
+    def stream(
+        self,
+        workload: Workload,
+        *,
+        stall: float = 0.0,
+        seed: int = 0,
+        faults: dict[int, str] | None = None,
+        updates: dict[int, ParameterImage] | None = None,
+    ) -> SimulationRun:
+        """Stream ``workload`` and record what happens, be it wrong.
 
-        Parameters are those of `sim.simulate.simulate`.
-
-        Returns
-        -------
-        SimulationRun
-            Its counters are those of this call.
+        Parameters are those of `sim.simulate.simulate`. The counters are those of this call.
         """
         faults, updates = dict(faults or {}), dict(sorted((updates or {}).items()))
         job = Job.pack(self.config, self.image, workload, stall=stall, faults=faults)
@@ -156,36 +171,36 @@ class Rtl:
         engine.begin(
             job.beats, job.lasts, job.users, stall=stall, seed=seed, patience=job.patience,
             tail=TAIL_CYCLES, hold=next(iter(updates), None),
-        )  # fmt: skip
-        self._ready = False  # until the last packet has come out as it should
+        )
+        self._ready = False  # until the last packet has come out correctly
         state = self._load_updates(updates, total)
         if state is not State.SILENT:
             state = self._advance(total)
         run = self._record(faults, updates, before, time.monotonic() - start)
-        # A record that is not whole leaves an engine of unknown state; updates changed its sets.
-        whole = state is State.DONE and len(run.beats) == len(workload) and not run.extra_beats
-        self._ready = whole and not updates
+        # After an incomplete record the engine's state is unknown; updates changed its sets.
+        complete = state is State.DONE and len(run.beats) == len(workload) and not run.extra_beats
+        self._ready = complete and not updates
         self.run = run
         return run
 
-    def reset(self, cycles=5):
-        """Reset the engine and load every parameter set anew; its counters begin at zero."""
+    def reset(self, cycles: int = 5) -> None:
+        """Reset the engine and reload every parameter set; its counters restart at zero."""
         self._ready = False
         if not self.engine.reset(cycles):
             raise EcoformerError("engine: a beat is offered or taken in reset; run 'verify'")
         self._program(self.image)
         self._ready = True
 
-    def registers(self):
+    def registers(self) -> dict[str, int]:
         """Every readable register: dict name → value."""
         return {name: self._read(at) for name, at in readable_registers(self.config).items()}
 
-    def close(self):
-        """Free the engine; it must not be called any more."""
+    def close(self) -> None:
+        """Free the engine, which must not be used afterwards."""
         self.engine.close()
 
     def _load_updates(self, updates, total):
-        """Load each image while the packet before its own is on its way; then its own begins."""
+        """Load each image while the packet before its own is in flight; then its own begins."""
         later = [*list(updates)[1:], None]
         for (packet, image), following in zip(updates.items(), later):
             if self._advance(total, begun=packet) is not State.BEGUN:
@@ -198,7 +213,7 @@ class Rtl:
         state = State.RUNNING
         while state is State.RUNNING:
             state = self.engine.advance(CHUNK_CYCLES, begun=begun)
-            done = self.engine.received // self.config.output_beats
+            done = self.engine.received // self.config.wire.output_beats
             self.progress.update("simulate", min(total, done), total)
         return state
 

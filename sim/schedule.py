@@ -1,24 +1,28 @@
-"""The fewest cycles in which an engine can answer sequences: what throughput is held against."""
+"""The fewest cycles in which an engine can answer sequences: the bound to compare runs with."""
+
+from collections.abc import Iterable
 
 __all__ = ["bound"]
 
 
-def bound(lengths, banks, k, *, max_tokens=None):
+def bound(
+    lengths: Iterable[int], banks: int, k: int, *, max_tokens: int | None = None
+) -> int:
     """Cycles from the first key slot to the end of the last query slot, at best.
 
     The linear core works in slots of ``k`` cycles. A slot accumulates at most one token (a key) and
-    queries at most one, both in the order of the stream. Four rules tie them:
+    queries at most one, both in stream order. Four rules tie them:
 
     - a sequence is queried after all of its keys, from the next slot on;
     - one state is accumulated and ``banks - 1`` finished ones are kept, each until the slot of its
-      sequence's last query; the last key of another sequence may take its place in that slot;
-    - a code waits in a ring of ``max_tokens`` from its key to its query, and its place may be used
-      again in the slot that queries it;
+      sequence's last query; the last key of another sequence may replace it in that slot;
+    - a code waits in a ring of ``max_tokens`` from its key to its query, and its entry may be
+      reused in the slot that queries it;
     - nothing overtakes: keys, queries and states go in order.
 
-    Each rule only ever delays, and it never helps to wait longer than they ask. So letting every
-    key and every query happen in the first slot that they allow is optimal for all of them at once,
-    and this is what is counted here, sequence by sequence:
+    Each rule only delays, and waiting longer than the rules ask never helps. So the schedule in
+    which every key and every query takes the first slot that the rules allow is optimal for all of
+    them at once. It is counted here, sequence by sequence:
 
     - A key goes at ``max(previous key + 1, query of the token max_tokens before it)``, and a
       sequence's last one not before the last query of the sequence ``banks - 1`` before it.
@@ -33,7 +37,7 @@ def bound(lengths, banks, k, *, max_tokens=None):
     k : int
         ``cycles_per_token``.
     max_tokens : int
-        Places of the ring; the longest of ``lengths`` unless given.
+        Entries of the ring; the longest of ``lengths`` by default.
 
     Returns
     -------
@@ -41,8 +45,8 @@ def bound(lengths, banks, k, *, max_tokens=None):
     """
     lengths = list(lengths)
     ring = max(lengths, default=0) if max_tokens is None else max_tokens
-    queries = []  # slot of each token's query, one after the other
-    ends = []  # slot of each sequence's last query
+    queries: list[int] = []  # slot of each token's query, one after the other
+    ends: list[int] = []  # slot of each sequence's last query
     key = -1  # slot of the latest key
     for index, length in enumerate(lengths):
         for token in range(len(queries), len(queries) + length):

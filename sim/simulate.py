@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -12,11 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from ecoformer.errors import EcoformerError
-from ecoformer.progress import SILENT
-from ecoformer.sim.build import build, last_words, start_step
+from ecoformer.progress import SILENT, Progress
+from ecoformer.sim.build import Build, build, last_words, start_step
 from ecoformer.sim.job import Job, check_job
 from ecoformer.sim.rtl import Rtl
 from ecoformer.sim.run import COUNTED, SimulationRun
+from ecoformer.spec.config import Config
+from ecoformer.spec.parameters import ParameterImage
+from ecoformer.spec.workload import Workload
 
 __all__ = ["simulate", "start_bench"]
 
@@ -24,19 +28,29 @@ POLL_SECONDS = 0.02
 
 
 def simulate(
-    config, verilog, image, workload, *, stall=0.0, seed=0, simulator="verilator", waves=None,
-    faults=None, updates=None, trace=True, build_dir, progress=SILENT,
-):  # fmt: skip
+    config: Config,
+    verilog: str | Path,
+    image: ParameterImage,
+    workload: Workload,
+    *,
+    stall: float = 0.0,
+    seed: int = 0,
+    simulator: str = "verilator",
+    waves: str | Path | None = None,
+    faults: dict[int, str] | None = None,
+    updates: dict[int, ParameterImage] | None = None,
+    trace: bool = True,
+    build_dir: str | Path,
+    progress: Progress = SILENT,
+) -> SimulationRun:
     """Stream ``workload`` through the engine described by ``verilog``.
 
     Parameters
     ----------
-    config : Config
     verilog : Path or str
         Verilog file or text.
     image : ParameterImage
         Every set of it is loaded before the first packet.
-    workload : Workload
     stall : float
         Probability of a gap before an input beat and of back-pressure on an output beat.
     seed : int
@@ -46,52 +60,48 @@ def simulate(
     waves : Path
         File to record a waveform in: Verilator ``.fst`` or ``.vcd``, Icarus ``.fst``.
     faults : dict of int to str
-        Packets to spoil: ``truncated``, ``overlong`` or ``unknown_set``.
+        Fault by packet number: ``truncated``, ``overlong`` or ``unknown_set``.
     updates : dict of int to ParameterImage
-        Images to load during the run: every set of each is committed while the packet before the
-        named one is under way, and counts from the named one on.
+        Images to load during the run, by packet number: all sets of an image are committed while
+        the packet before is in flight, and apply from that packet on.
     trace : bool
-        Record the code of every token; ``compiled`` never does.
+        Record the key of every token; ``compiled`` never does.
     build_dir : Path
         Folder in which builds are kept from call to call.
     progress : Progress
         Stages ``build`` and ``simulate``.
 
-    Returns
-    -------
-    SimulationRun
-
     Raises
     ------
     EcoformerError
-        No simulator, a design it refuses, or a workload that does not fit.
+        No simulator, a design that it refuses, or a workload that does not fit.
     """
     faults, updates = dict(faults or {}), dict(sorted((updates or {}).items()))
     check_job(config, image, workload, stall=stall, faults=faults)  # before a minute of building
     _check_updates(config, image, workload, updates)
-    waves = _wave_file(waves, simulator)
+    wave_file = _wave_file(waves, simulator)
     if simulator == "compiled":
         with contextlib.closing(Rtl(config, verilog, image, build_dir, progress=progress)) as rtl:
             return rtl.stream(workload, stall=stall, seed=seed, faults=faults, updates=updates)
     job = Job.pack(config, image, workload, stall=stall, faults=faults)
     built = build(
         verilog, build_dir, simulator=simulator, progress=progress,
-        waves=waves.suffix[1:] if waves else None,
-    )  # fmt: skip
+        waves=wave_file.suffix[1:] if wave_file else None,
+    )
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=Path(build_dir).resolve()))
     _write_job(folder, config, image, job, updates)
     settings = {
         "stall": stall, "seed": seed, "patience": job.patience, "trace": trace,
         "updates": list(updates),
-    }  # fmt: skip
+    }
     (folder / "settings.json").write_text(json.dumps(settings))
     start = time.monotonic()
-    process = start_bench(folder, built, "ecoformer.sim.tb_engine", waves=waves is not None)
+    process = start_bench(folder, built, "ecoformer.sim.tb_engine", waves=wave_file is not None)
     _wait(process, folder, _reader(config, workload, progress))
     result = _read_result(folder, config)
     seconds = time.monotonic() - start
-    if waves:
-        shutil.move(folder / f"dump.{built.waves}", waves)
+    if wave_file:
+        shutil.move(folder / f"dump.{built.waves}", wave_file)
     shutil.rmtree(folder)
     return SimulationRun(
         config=config,
@@ -99,7 +109,7 @@ def simulate(
         updates=updates,
         seconds=seconds,
         simulator=f"{built.simulator.name} {built.simulator.version}",
-        waves=waves,
+        waves=wave_file,
         **(result if trace else {**result, "codes": None}),
     )
 
@@ -135,7 +145,9 @@ def _write_job(folder, config, image, job, updates):
         update.save(folder / f"update{packet}.safetensors", config)
 
 
-def start_bench(folder, built, module, *, waves=False):
+def start_bench(
+    folder: Path, built: Build, module: str, *, waves: bool = False
+) -> subprocess.Popen:
     """Start the cocotb bench ``module`` on a build, in ``folder``; returns the process."""
     arguments = {
         "test_module": module,
@@ -169,7 +181,7 @@ def _reader(config, workload, progress):
     def report(path):
         with contextlib.suppress(OSError, ValueError, IndexError):
             beats = int(path.read_text().split()[0])
-            progress.update("simulate", min(total, beats // config.output_beats), total)
+            progress.update("simulate", min(total, beats // config.wire.output_beats), total)
 
     return report
 
@@ -197,10 +209,7 @@ def _read_result(folder, config):
 
 
 def _keys(config, traced):
-    """Codes ±1 of traced tokens, or their elements where there is no hash."""
-    bits = np.unpackbits(traced, axis=1, bitorder="little")[:, : config.key_width].astype(np.int64)
-    if config.hash != "none":
-        return 2 * bits - 1
-    weights = 1 << np.arange(config.token_width)
-    weights[-1] *= -1  # two's complement
-    return bits.reshape(len(bits), config.head_dim, config.token_width) @ weights
+    """Keys of traced tokens as numbers, int64 [N, key_elements]."""
+    width = config.family.key_width
+    bits = np.unpackbits(traced, axis=1, bitorder="little")[:, :width]
+    return config.family.unpack_keys(bits.astype(np.int64))

@@ -1,7 +1,7 @@
 """The cocotb bench of an engine: programs it, streams a job through it, records what comes out.
 
-It runs inside the simulator; ``ECOFORMER_JOB`` names the folder of the job, in which `sim.simulate`
-left the files and finds ``result.npz``. The bench judges nothing: `sim.verify` does.
+It runs inside the simulator. ``ECOFORMER_JOB`` names the folder of the job: `sim.simulate` leaves
+the files there and finds ``result.npz``. The bench records, `sim.verify` judges.
 """
 
 import json
@@ -17,8 +17,9 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from ecoformer.sim.drivers import RegisterPort, StreamSink, StreamSource
+from ecoformer.sim.drivers import Handle, RegisterPort, StreamSink, StreamSource
 from ecoformer.sim.job import TAIL_CYCLES
+from ecoformer.sim.selection import selection
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.programming import (
@@ -37,11 +38,11 @@ PERIOD_NS = 10
 PROGRESS_SECONDS = 0.25
 ALL_FLAGS = sum(1 << flag for flag in Error)
 LOOK_CYCLES = 512
-"""Cycles between two looks at the clock on the wall."""
+"""Cycles between two looks at the wall clock."""
 
 
 @cocotb.test()
-async def run_job(dut):
+async def run_job(dut: Handle) -> None:
     """Run the job in the folder ``ECOFORMER_JOB``."""
     folder = Path(os.environ["ECOFORMER_JOB"])
     settings = json.loads((folder / "settings.json").read_text())
@@ -63,13 +64,11 @@ async def run_job(dut):
         for packet in settings["updates"]
     ]
     tasks = [cocotb.start_soon(update(port, config, source, updates))]
-    if not config.tuser_width:
-        source.selected = 0
-        tasks.append(cocotb.start_soon(select(port, source, users.tolist())))
+    tasks += selection(config).start(port, source, users.tolist())
     codes, cycles, busy, worked = await stream(
-        dut, source, sink, homes=homes(dut, config), trace=settings["trace"], packets=len(users),
-        patience=settings["patience"], progress=folder / "progress",
-    )  # fmt: skip
+        dut, source, sink, datapaths=find_datapaths(dut, config), trace=settings["trace"],
+        packets=len(users), patience=settings["patience"], progress=folder / "progress",
+    )
     for task in tasks:
         if task.done():
             task.result()  # surfaces a refused access
@@ -86,8 +85,8 @@ async def run_job(dut):
         last_in=np.array(source.last, dtype=np.int64),
         first_out=np.array(sink.first, dtype=np.int64),
         last_out=np.array(sink.last, dtype=np.int64),
-        codes=_bytes(sum(codes, []), -(-config.key_width // 8)),
-        traced=np.array([len(codes_of_one) for codes_of_one in codes], dtype=np.int64),
+        codes=_bytes(sum(codes, []), -(-config.family.key_width // 8)),
+        traced=np.array([len(codes_of_engine) for codes_of_engine in codes], dtype=np.int64),
         cycles=np.array(cycles),
         interrupts=np.array(interrupts),
         registers=np.array(json.dumps(registers)),
@@ -96,7 +95,7 @@ async def run_job(dut):
     )
 
 
-async def reset(dut, port):
+async def reset(dut: Handle, port: RegisterPort) -> None:
     """Start the clock and hold the engine in reset for a few cycles."""
     dut.aresetn.value = 0
     dut.s_axis_tvalid.value = 0
@@ -112,8 +111,8 @@ async def reset(dut, port):
     await ClockCycles(dut.aclk, 2)
 
 
-async def program(port, config, image):
-    """Load every set of ``image`` through the register port, the way a driver does."""
+async def program(port: RegisterPort, config: Config, image: ParameterImage) -> None:
+    """Load every set of ``image`` through the register port, as a driver does."""
     for word in register_writes(config, image):
         if word & POLL:
             await shadow_free(port)
@@ -121,10 +120,15 @@ async def program(port, config, image):
     await shadow_free(port)
 
 
-async def update(port, config, source, updates):
-    """Load each image while the packet before its own is on its way; only then its own begins.
+async def update(
+    port: RegisterPort,
+    config: Config,
+    source: StreamSource,
+    updates: list[tuple[int, ParameterImage]],
+) -> None:
+    """Load each image while the packet before its own is in flight; only then its own begins.
 
-    So the shadow fills and COMMIT comes while the set is in use, which must not be noticed.
+    So the shadow fills and COMMIT comes while the set is in use, which must not disturb it.
     """
     edge = RisingEdge(port.dut.aclk)
     for packet, image in updates:
@@ -135,18 +139,7 @@ async def update(port, config, source, updates):
     source.hold = None
 
 
-async def select(port, source, users):
-    """Write NEXT_SET for each packet as soon as the packet before has begun."""
-    edge, selected = RisingEdge(port.dut.aclk), 0
-    for packet, user in enumerate(users):
-        while len(source.first) < packet:
-            await edge
-        if user != selected:
-            await port.write(REGISTERS["NEXT_SET"].offset, user)
-        source.selected, selected = packet + 1, user
-
-
-async def interrupt(dut, port):
+async def interrupt(dut: Handle, port: RegisterPort) -> list[int]:
     """Level of ``irq``: with nothing enabled, with every flag enabled, with the flags cleared."""
     levels = []
     for register, data in (("IRQ_ENABLE", 0), ("IRQ_ENABLE", ALL_FLAGS), ("ERRORS", ALL_FLAGS)):
@@ -156,7 +149,7 @@ async def interrupt(dut, port):
     return levels
 
 
-async def shadow_free(port):
+async def shadow_free(port: RegisterPort) -> None:
     """Wait until the shadow set accepts words."""
     for _ in range(port.patience):
         if await port.read(STATUS) >> SHADOW_FREE & 1:
@@ -164,40 +157,51 @@ async def shadow_free(port):
     raise TimeoutError("STATUS bit 1 stays 0: the shadow set never becomes free")
 
 
-def homes(dut, config):
-    """Where the probes are of what every engine does; nowhere in a netlist."""
+def find_datapaths(dut: Handle, config: Config) -> list[Handle]:
+    """What holds the probes: the engine, or each of several workers; nothing in a netlist."""
     engine = getattr(dut, "engine", None)
-    if engine is None or config.engines == 1:
-        return [] if engine is None else [engine]
-    return [engine[f"worker_{i}"] for i in range(config.engines)]
+    if engine is None:
+        return []
+    workers = [getattr(engine, f"worker_{i}", None) for i in range(config.engines)]
+    return [engine] if None in workers else workers
 
 
-async def stream(dut, source, sink, *, homes, trace, packets, patience, progress):
+async def stream(
+    dut: Handle,
+    source: StreamSource,
+    sink: StreamSink,
+    *,
+    datapaths: list[Handle],
+    trace: bool,
+    packets: int,
+    patience: int,
+    progress: Path,
+) -> tuple[list[list[int]], int, int, list[Counter] | None]:
     """Send and receive until every packet is answered or nothing has moved for ``patience`` cycles.
 
     Returns
     -------
     codes : list of list of int
-        Of every engine, the codes of the tokens that left the hash unit; none without ``trace``.
+        For each engine, the keys of the tokens that left the hash unit; empty without ``trace``.
     cycles : int
         Cycles simulated, tail included.
     busy : int
         Cycles with a packet between its first input beat and its last output beat.
     worked : [Counter, Counter] or None
-        Cycles of all engines by the word of the probe that tells which units work: all of them, and
-        those of the steady part. None where the design has no such probe, as a netlist.
+        Cycles of all engines by the word of the probe that shows which units work: all of them, and
+        those of the steady part. None for a design without that probe, such as a netlist.
     """
-    codes, busy = [[] for _ in homes] if trace else [], 0
+    codes: list[list[int]] = [[] for _ in datapaths] if trace else []
     traced = [
-        (home.trace_valid, home.trace_code, into) for home, into in zip(homes, codes)
+        (path.trace_valid, path.trace_code, into) for path, into in zip(datapaths, codes)
     ]
-    probes = [home.trace_busy for home in homes if hasattr(home, "trace_busy")]
-    worked = [Counter(), Counter()] if probes else None
+    probes = [path.trace_busy for path in datapaths if hasattr(path, "trace_busy")]
+    worked: list[Counter[int]] = [Counter(), Counter()]
     edge = RisingEdge(dut.aclk)
     source.start()
     sink.start()
     take, give = sink.edge, source.edge
-    cycle, moved, end, reported = 0, 0, None, -math.inf
+    cycle, busy, moved, end, reported = 0, 0, 0, None, -math.inf
     while cycle != end:
         await edge
         busy += len(source.first) > sink.packet
@@ -221,16 +225,18 @@ async def stream(dut, source, sink, *, homes, trace, packets, patience, progress
             if time.monotonic() - reported > PROGRESS_SECONDS:
                 progress.write_text(f"{len(sink.beats)} {cycle}")
                 reported = time.monotonic()
-    return codes, cycle, busy, worked
+    return codes, cycle, busy, worked if probes else None
 
 
 def _unit_cycles(config, worked):
     """Cycles in which each unit worked: int64 [2, units]."""
     return np.array([
-        [sum(cycles for word, cycles in words.items() if word >> bit & 1)
-         for bit in range(len(units(config)))]
+        [
+            sum(cycles for word, cycles in words.items() if word >> bit & 1)
+            for bit in range(len(units(config)))
+        ]
         for words in worked
-    ])  # fmt: skip
+    ])
 
 
 def _numbers(beats):

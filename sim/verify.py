@@ -1,14 +1,22 @@
 """Bit-exact comparison of a simulation with the integer model; every difference is located."""
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
 from ecoformer.golden.integer.attention import attend
 from ecoformer.golden.integer.hashing import hash_tokens
 from ecoformer.sim.faults import COUNTERS, traced_tokens
+from ecoformer.sim.run import SimulationRun
+from ecoformer.sim.selection import selection
+from ecoformer.spec.config import Config
+from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.registers import Error, constants
 from ecoformer.spec.wire import pack_outputs
+from ecoformer.spec.workload import Workload
 
 __all__ = ["compare", "expected_outputs", "Report", "Mismatch"]
 
@@ -20,13 +28,13 @@ class Mismatch:
     Parameters
     ----------
     stage : str
-        ``hash`` where the code of the token already differs, ``attention`` where it does not,
-        ``output`` where codes were not traced, ``packet`` for a wrong frame (set, error flag,
-        beats), ``padding`` for unused bytes, ``register`` for a constant or a counter.
+        ``hash`` if the code of the token already differs, ``attention`` if it does not, ``output``
+        if codes were not traced, ``packet`` for a wrong frame (set, error flag, beats),
+        ``padding`` for unused bytes, ``register`` for a constant or a counter.
     sequence, token, lane : int or None
-        Where; None where it does not apply.
+        Where; None if it does not apply.
     got, want : int or None
-        None for what never came or should not have come.
+        None for a value that never came or was not expected.
     what : str
         The quantity that differs.
     """
@@ -39,18 +47,18 @@ class Mismatch:
     want: int | None
     what: str
 
-    def __str__(self):
-        place = " ".join(
+    def __str__(self) -> str:
+        where = " ".join(
             f"{name} {value}"
             for name in ("sequence", "token", "lane")
             if (value := getattr(self, name)) is not None
         )
-        return f"{place or 'run'}: {self.what} is {self.got}, not {self.want} (stage {self.stage})"
+        return f"{where or 'run'}: {self.what} is {self.got}, not {self.want} (stage {self.stage})"
 
 
 @dataclass
 class Report:
-    """Outcome of a comparison.
+    """Result of a comparison.
 
     Parameters
     ----------
@@ -62,14 +70,14 @@ class Report:
     sequences: int = 0
     words: int = 0
     codes: int = 0
-    mismatches: list = field(default_factory=list)
+    mismatches: list[Mismatch] = field(default_factory=list)
 
     @property
-    def ok(self):
-        """True if every bit agreed, and some did."""
+    def ok(self) -> bool:
+        """True if there was something to compare and every bit agreed."""
         return not self.mismatches and self.sequences > 0
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """The report as a dict for JSON."""
         return {
             "ok": self.ok,
@@ -80,7 +88,9 @@ class Report:
         }
 
 
-def expected_outputs(config, image, workload):
+def expected_outputs(
+    config: Config, image: ParameterImage, workload: Workload
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Results of the integer model per sequence: list of (int64 [N, E], guarded tokens)."""
     return [
         attend(config, image, index, tokens, values)
@@ -88,22 +98,17 @@ def expected_outputs(config, image, workload):
     ]
 
 
-def compare(config, image, workload, run):
+def compare(
+    config: Config, image: ParameterImage, workload: Workload, run: SimulationRun
+) -> Report:
     """Compare ``run`` with the integer model.
 
     Parameters
     ----------
-    config : Config
-    image : ParameterImage
     workload : Workload
-        What was streamed; faults are taken from ``run``.
-    run : SimulationRun
-
-    Returns
-    -------
-    Report
+        What was streamed; faults and updates are taken from ``run``.
     """
-    report = Report()
+    report, select = Report(), selection(config)
     images = _images(image, run.updates, len(workload))
     wrong_codes = _compare_codes(report, config, images, workload, run)
     guarded = tokens = 0
@@ -115,9 +120,9 @@ def compare(config, image, workload, run):
         if i >= len(outputs):
             _note(report, "packet", i, None, 1, "answer (1) or silence (None)")
             continue
-        asked = image.sets if fault == "unknown_set" else sequence[0]
-        if config.tuser_width and sets[i] != asked:
-            _note(report, "packet", i, sets[i], asked, "parameter set in tuser")
+        wanted = select.answered(image.sets if fault == "unknown_set" else sequence[0])
+        if sets[i] != wanted:
+            _note(report, "packet", i, sets[i], wanted, "parameter set in tuser")
         if errors[i] != (fault is not None):
             _note(report, "packet", i, errors[i], fault is not None, "error bit in tuser")
         if fault is not None:
@@ -125,20 +130,20 @@ def compare(config, image, workload, run):
             continue
         guarded, tokens = guarded + int(count), tokens + len(want)
         if not errors[i]:
-            # A wrong code spoils the sums of its whole sequence, not its own token alone.
-            spoilt = any(sequence == i for sequence, _ in wrong_codes)
-            stage = "hash" if spoilt else "output" if run.codes is None else "attention"
+            # A wrong code corrupts the sums of its whole sequence, not only its own token.
+            hashed_wrong = any(sequence == i for sequence, _ in wrong_codes)
+            stage = "hash" if hashed_wrong else "output" if run.codes is None else "attention"
             _compare_tokens(report, i, outputs[i], want, stage)
             _compare_padding(report, config, i, run.beats[i], outputs[i])
     if run.extra_beats or len(outputs) > len(workload):
         extra = run.extra_beats + sum(map(len, run.beats[len(workload) :]))
-        _note(report, "packet", None, extra, 0, "number of beats that nobody asked for")
+        _note(report, "packet", None, extra, 0, "number of unexpected beats")
     _compare_registers(report, config, run, guarded, tokens, len(workload) - len(run.faults))
     return report
 
 
 def _images(image, updates, count):
-    """Image in force for each packet; an update replaces the first sets and keeps the others."""
+    """Image in use for each packet; an update replaces the first sets and keeps the others."""
     images = []
     for i in range(count):
         if i in updates:
@@ -152,7 +157,7 @@ def _replaced(image, update):
     return type(image)(**{
         name: np.concatenate([updated[name], array[update.sets :]])
         for name, array in image.arrays().items()
-    })  # fmt: skip
+    })
 
 
 def _compare_codes(report, config, images, workload, run):
@@ -163,7 +168,7 @@ def _compare_codes(report, config, images, workload, run):
     for i, sequence in enumerate(workload.sequences()):
         tokens = traced_tokens(config, sequence, run.faults.get(i))
         want = hash_tokens(config, images[i], sequence[0], tokens)
-        engine = i % config.engines  # they take turns
+        engine = i % config.engines  # packets are dealt in turn
         got = run.codes[engine][at[engine] : at[engine] + len(want)]
         at[engine] += len(want)
         report.codes += len(got)
@@ -172,7 +177,7 @@ def _compare_codes(report, config, images, workload, run):
             _note(
                 report, "hash", i, got[token, bit], want[token, bit],
                 f"code bit {bit}", token=token,
-            )  # fmt: skip
+            )
     for got, want in zip(run.codes, at, strict=True):
         if len(got) != want:
             _note(report, "hash", None, len(got), want, "number of traced tokens")
@@ -187,7 +192,7 @@ def _compare_tokens(report, i, got, want, stage):
     for token, lane in zip(*np.nonzero(got[:count] != want[:count])):
         _note(
             report, stage, i, got[token, lane], want[token, lane], "output", token=token, lane=lane,
-        )  # fmt: skip
+        )
 
 
 def _compare_padding(report, config, i, beats, outputs):
@@ -199,7 +204,7 @@ def _compare_padding(report, config, i, beats, outputs):
         _note(
             report, "padding", i, beats[beat, byte], clean[beat, byte],
             f"byte {byte} of beat {beat}", token=beat // config.output_beats,
-        )  # fmt: skip
+        )
 
 
 def _compare_error(report, i, beats):
@@ -233,4 +238,4 @@ def _note(report, stage, sequence, got, want, what, *, token=None, lane=None):
     report.mismatches.append(Mismatch(
         stage=stage, sequence=sequence, token=plain(token), lane=plain(lane),
         got=plain(got), want=plain(want), what=what,
-    ))  # fmt: skip
+    ))

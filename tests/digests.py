@@ -20,7 +20,7 @@ from ecoformer.hw.emit.manifest import manifest
 from ecoformer.hw.emit.verilog import emit
 from ecoformer.presets import PRESETS
 from ecoformer.spec.config import Config
-from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.register_export import as_json, as_markdown, c_header, svd
 from tests.matrix import edge_configs, trial
 
@@ -50,7 +50,7 @@ def _vectors(config):
     """A random image as it is loaded, and what the integer model makes of random sequences."""
     image, workload = trial(config, np.random.default_rng(0), 4)
     for index in range(image.sets):
-        yield json.dumps(Layout(config).load_words(image, index))
+        yield json.dumps(MemoryMap(config).load_words(image, index))
     for index, tokens, values in workload.sequences():
         yield from (tokens, values, hash_tokens(config, image, index, tokens))
         yield from attend(config, image, index, tokens, values)

@@ -6,8 +6,9 @@ from itertools import combinations
 from allpairspy import AllPairs
 
 from ecoformer.sim.stimulus import random_image, random_workload
-from ecoformer.spec.config import CHOICES, GOALS, RANGES, Config
-from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.choices import CHOICES, ValueTerm
+from ecoformer.spec.config import GOALS, RANGES, Config
+from ecoformer.spec.memory_map import MemoryMap
 
 __all__ = ["edge_configs", "pair_configs", "random_config", "uncovered_pairs", "trial"]
 
@@ -36,7 +37,7 @@ SMALLEST = dict(
     head_dim=1, value_dim=1, code_bits=1, anchors=1, max_tokens=1, cycles_per_token=1_024,
     engines=1, parameter_sets=1, bus_bytes=512, output_width=4, output_fraction=0,
     offset_fraction=0,
-)  # fmt: skip
+)
 """What completes a pair of values: whatever the pair is, it is buildable if it can be."""
 
 LONGEST = 64
@@ -52,7 +53,7 @@ def edge_configs():
     base = dict(
         head_dim=6, value_dim=5, code_bits=7, anchors=5, max_tokens=24, cycles_per_token=16,
         parameter_sets=3, bus_bytes=8,
-    )  # fmt: skip
+    )
     configs = {}
     for name, prime in PRIMES.items():
         for value in (RANGES[name][0], prime, RANGES[name][1]):
@@ -66,14 +67,14 @@ def edge_configs():
             configs[f"{name}={value}"] = Config(**changed)
     for k in FOLDINGS:
         configs[f"cycles_per_token={k}"] = Config(**base | {"cycles_per_token": k, "bus_bytes": 16})
-    for term in CHOICES["value_term"][0]:  # a state of several columns of cells
+    for term in ValueTerm:  # a state of several columns of cells
         wide = {"cycles_per_token": 1, "code_bits": 13, "value_dim": 19, "bus_bytes": 64}
         configs[f"cycles_per_token=1, value_term={term}"] = Config(
             **base | wide | {"value_term": term}
         )
     configs["tuser_width=2"] = Config(**base | {"tuser_width": 2})  # just enough for 3 sets
-    for name, (values, _) in CHOICES.items():
-        for value in values:
+    for name, choices in CHOICES.items():
+        for value in choices.built():
             configs[f"{name}={value}"] = Config(**_paired(base | {name: value}))
     for tokens in (1, 2, 13, 100):
         configs[f"softmax, max_tokens={tokens}"] = Config(
@@ -150,10 +151,12 @@ def random_config(rng):
         sizes = {
             name: int(2 ** rng.uniform(0, 6.2)) for name in ("head_dim", "value_dim", "anchors")
         }
-        choices = {name: str(rng.choice(values)) for name, (values, _) in CHOICES.items()}
+        chosen = {
+            name: str(rng.choice(choices.built())) for name, choices in CHOICES.items()
+        }
         config = dict(
             sizes,
-            **choices,
+            **chosen,
             code_bits=int(rng.integers(1, 33)),
             token_width=int(rng.integers(4, 9)),
             value_width=int(rng.integers(4, 9)),
@@ -192,7 +195,7 @@ def trial(config, rng, sequences):
     image : ParameterImage
     workload : Workload
     """
-    words = len(Layout(config).load_words(random_image(config, rng, sets=1), 0))
+    words = len(MemoryMap(config).load_words(random_image(config, rng, sets=1), 0))
     sets = max(1, min(config.parameter_sets, 8, MOST_WORDS // words))
     folds = [*config.hash_folds.values(), config.state_fold]
     work = sum(fold.lanes * fold.steps for fold in folds) + config.cycles_per_token
@@ -202,7 +205,9 @@ def trial(config, rng, sequences):
 
 
 def _levels():
-    levels = OrderedDict((name, list(values)) for name, (values, _) in CHOICES.items())
+    levels = OrderedDict(
+        (name, list(choices.built())) for name, choices in CHOICES.items()
+    )
     for name, (low, high) in RANGES.items():
         if name == "cycles_per_token":
             levels[name] = list(PAIRED_FOLDINGS)

@@ -17,7 +17,7 @@ from ecoformer.cli.common import (
 )
 from ecoformer.cli.quality import quality_panels, show_quality
 from ecoformer.progress import show_progress
-from ecoformer.spec.config import read_table
+from ecoformer.spec.config_file import read_table
 
 __all__ = ["command", "convert"]
 

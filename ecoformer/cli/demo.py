@@ -19,7 +19,8 @@ from ecoformer.cli.generate import generate
 from ecoformer.cli.train import train
 from ecoformer.errors import EcoformerError
 from ecoformer.progress import show_progress
-from ecoformer.spec.config import Config, read_table
+from ecoformer.spec.config import Config
+from ecoformer.spec.config_file import read_table
 
 __all__ = ["command", "demo"]
 

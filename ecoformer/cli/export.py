@@ -13,7 +13,8 @@ from ecoformer.cli.common import (
     write_json,
 )
 from ecoformer.cli.quality import quality_panels, show_quality
-from ecoformer.spec.config import Config, read_table
+from ecoformer.spec.config import Config
+from ecoformer.spec.config_file import read_table
 
 __all__ = ["command", "export"]
 

@@ -15,7 +15,7 @@ from ecoformer.cli.common import (
     write_json,
 )
 from ecoformer.progress import show_progress
-from ecoformer.spec.config import read_table
+from ecoformer.spec.config_file import read_table
 
 __all__ = ["command", "train"]
 

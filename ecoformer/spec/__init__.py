@@ -1,1 +1,1 @@
-"""The contract all rooms share: configuration, widths, wire, registers; imports no other room."""
+"""The contract of all packages: configuration, widths, wire, registers; imports none of them."""

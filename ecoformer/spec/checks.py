@@ -1,11 +1,19 @@
-"""Range checks of hyper-parameters, with one wording for all of them."""
+"""Checks of fields and hyper-parameters, with one wording for all of them."""
 
+from collections.abc import Iterable
 from math import isfinite
+from typing import Any
 
 __all__ = ["check_number", "check_choice"]
 
 
-def check_number(name, value, kind, low, high=None):
+def check_number(
+    name: str,
+    value: Any,
+    kind: type[int] | type[float],
+    low: float,
+    high: float | None = None,
+) -> None:
     """Refuse a ``value`` that is not a ``kind`` between ``low`` and ``high``, both included.
 
     Parameters
@@ -13,9 +21,9 @@ def check_number(name, value, kind, low, high=None):
     name : str
         What the message calls it.
     kind : type
-        ``int``, or ``float``, which takes integers also. A bool is neither.
+        ``int``, or ``float``, which also takes integers. A bool is neither.
     low, high : number
-        Bounds; no upper one when ``high`` is None.
+        Bounds; no upper one if ``high`` is None.
 
     Raises
     ------
@@ -30,8 +38,9 @@ def check_number(name, value, kind, low, high=None):
         raise ValueError(f"{name} must be {rule}, not {value!r}")
 
 
-def check_choice(name, value, choices):
+def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
     """Refuse a ``value`` that is not one of the strings ``choices``; errors as above."""
+    choices = tuple(choices)
     rule = " or ".join(map(repr, choices))
     if not isinstance(value, str):
         raise TypeError(f"{name} must be {rule}, not {value!r}")

@@ -1,7 +1,10 @@
 """Folding: how a matrix-shaped unit of work is spread over k cycles."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+
+import numpy as np
 
 __all__ = ["Fold"]
 
@@ -10,10 +13,10 @@ __all__ = ["Fold"]
 class Fold:
     """Schedule of an ``inputs × outputs`` array of lanes over at most ``cycles`` steps.
 
-    The array is cut into blocks of ``input_lanes × output_lanes``; one block is worked on per
-    step. Steps run over the input blocks first, so an output block is complete every
-    ``input_steps`` steps. The cut with the fewest lanes is taken; of equals, the one with most
-    input lanes, because a wider adder tree is cheaper than more accumulators.
+    The array is cut into blocks of ``input_lanes × output_lanes``, one per step. Steps run over
+    the input blocks first, so a block of outputs is complete every ``input_steps`` steps. The cut
+    with the fewest lanes wins; of equals, the one with the most input lanes, because a wider adder
+    tree is cheaper than more accumulators.
 
     Parameters
     ----------
@@ -28,54 +31,65 @@ class Fold:
     cycles: int
 
     @cached_property
-    def _cut(self):
-        best = None
+    def _cut(self) -> tuple[int, int]:
+        """Input and output lanes of a block."""
+        return min(self._cuts(), key=lambda cut: (cut[0] * cut[1], cut[1]))
+
+    def _cuts(self) -> Iterator[tuple[int, int]]:
         for output_steps in range(1, min(self.outputs, self.cycles) + 1):
             output_lanes = _ceil_div(self.outputs, output_steps)
             input_steps = min(self.inputs, self.cycles // _ceil_div(self.outputs, output_lanes))
-            input_lanes = _ceil_div(self.inputs, input_steps)
-            cost = (input_lanes * output_lanes, output_lanes)
-            if best is None or cost < best[0]:
-                best = (cost, input_lanes, output_lanes)
-        return best[1:]
+            yield _ceil_div(self.inputs, input_steps), output_lanes
 
     @property
-    def input_lanes(self):
-        """Reduction elements consumed per step."""
+    def input_lanes(self) -> int:
+        """Reduction elements consumed in one step."""
         return self._cut[0]
 
     @property
-    def output_lanes(self):
-        """Results worked on per step."""
+    def output_lanes(self) -> int:
+        """Results worked on in one step."""
         return self._cut[1]
 
     @property
-    def lanes(self):
-        """Elements of the array that exist in hardware."""
+    def lanes(self) -> int:
+        """Lanes that exist in hardware."""
         return self.input_lanes * self.output_lanes
 
     @property
-    def input_steps(self):
+    def input_steps(self) -> int:
         """Steps until a block of results is complete."""
         return _ceil_div(self.inputs, self.input_lanes)
 
     @property
-    def output_steps(self):
+    def output_steps(self) -> int:
         """Blocks of results per token."""
         return _ceil_div(self.outputs, self.output_lanes)
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """Cycles per token in which the array works; at most ``cycles``."""
         return self.input_steps * self.output_steps
 
-    def block(self, step):
-        """Index ranges ``(inputs, outputs)`` of the block worked on in ``step``."""
+    def block(self, step: int) -> tuple[range, range]:
+        """Index ranges ``(inputs, outputs)`` of the block of ``step``."""
         output_step, input_step = divmod(step, self.input_steps)
         return (
             _span(input_step, self.input_lanes, self.inputs),
             _span(output_step, self.output_lanes, self.outputs),
         )
+
+    def rows(self, matrix: np.ndarray) -> np.ndarray:
+        """Elements of each step: int64 [steps, lanes] of a matrix [inputs, outputs].
+
+        Lane = output · input_lanes + input. Lanes beyond the edge hold 0.
+        """
+        rows = np.zeros((self.steps, self.output_lanes, self.input_lanes), dtype=np.int64)
+        for step in range(self.steps):
+            inputs, outputs = self.block(step)
+            block = matrix[inputs.start : inputs.stop, outputs.start : outputs.stop]
+            rows[step, : len(outputs), : len(inputs)] = block.T
+        return rows.reshape(self.steps, -1)
 
 
 def _span(index, lanes, extent):

@@ -1,24 +1,30 @@
-"""Where parameters live on the chip: memory regions, rows and the 32-bit words that load them.
+"""Parameter memories: regions, rows and the 32-bit words that load them.
 
-Rows follow the folding: one row holds what one step of the unit consumes, so the same parameter
+Rows follow the folding: a row holds what one step of the unit consumes, so the same parameter
 image loads into engines of any rate.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from ecoformer.spec.arithmetic import BIAS_WIDTH
-from ecoformer.spec.weights import WEIGHT_FORMATS
+from ecoformer.spec.choices import RegionCode
 
-__all__ = ["Layout", "Region", "WORD_BITS", "REGIONS"]
+if TYPE_CHECKING:
+    from ecoformer.spec.config import Config
+    from ecoformer.spec.parameters import ParameterImage
+
+__all__ = ["MemoryMap", "Region", "WORD_BITS", "REGIONS", "THRESHOLD_SLOT"]
 
 WORD_BITS = 32
 THRESHOLD_SLOT = 32
 """Bits a threshold occupies in its row; a whole word keeps software simple."""
-REGIONS = ("anchors", "bias", "projection", "threshold", "scalars")
-"""Every region in the order of their numbers; an engine has those that its hash family needs."""
+REGIONS = tuple(code.name.lower() for code in RegionCode)
+"""Every region in the order of their codes; an engine has those that its modes need."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +34,9 @@ class Region:
     Parameters
     ----------
     index : int
-        Number of the region in ``PARAM_ADDRESS``.
+        Its `RegionCode`.
     name : str
-        Array of the parameter image it holds.
+        Array of the parameter image that it holds.
     rows : int
         Rows per parameter set.
     lanes : int
@@ -45,23 +51,28 @@ class Region:
     lanes: int
     lane_bits: int
 
+    @classmethod
+    def of(cls, name: str, rows: int, lanes: int, lane_bits: int) -> Self:
+        """The region of that name, with the code that it has in every engine."""
+        return cls(int(RegionCode[name.upper()]), name, rows, lanes, lane_bits)
+
     @property
-    def address_bits(self):
+    def address_bits(self) -> int:
         """Bits of a row's number."""
         return (self.rows - 1).bit_length()
 
     @property
-    def words(self):
+    def words(self) -> int:
         """32-bit words per row."""
         return -(-self.lanes * self.lane_bits // WORD_BITS)
 
     @property
-    def row_bits(self):
+    def row_bits(self) -> int:
         """Bits per row, padded to whole words."""
         return self.words * WORD_BITS
 
 
-class Layout:
+class MemoryMap:
     """The parameter memories of an engine.
 
     Parameters
@@ -71,86 +82,33 @@ class Layout:
 
     ROW_SHIFT, REGION_SHIFT = 12, 28
 
-    def __init__(self, config):
+    def __init__(self, config: Config):
         self.config = config
 
     @property
-    def scalars(self):
-        """Words of the one row of per-set scalars."""
-        return {"rbf": ("shift", "offset"), "none": ("shift", "scale")}.get(
-            self.config.hash, ("offset",)
-        )
+    def scalars(self) -> tuple[str, ...]:
+        """Words of the single row of region ``scalars``: the hash's, then the attention's."""
+        return self.config.family.scalars + self.config.flow.scalars
 
     @cached_property
-    def regions(self):
-        """Every region that this engine has, by name, in the order of their numbers."""
-        c, weight = self.config, WEIGHT_FORMATS[self.config.weights].bits
-        shapes = {"scalars": (1, len(self.scalars), WORD_BITS)}
-        if c.is_hashed:
-            fold = c.projection_fold
-            shapes["projection"] = (fold.steps, fold.lanes, weight)
-            shapes["threshold"] = (fold.output_steps, fold.output_lanes, THRESHOLD_SLOT)
-        if c.hash == "rbf":
-            shapes["anchors"] = (c.dot_fold.steps, c.dot_fold.lanes, weight)
-            shapes["bias"] = (self.kernel_steps, self.kernel_lanes, BIAS_WIDTH)
-        return {
-            name: Region(index, name, *shapes[name])
-            for index, name in enumerate(REGIONS)
-            if name in shapes
-        }
+    def regions(self) -> dict[str, Region]:
+        """Every region of this engine by name, in the order of their codes."""
+        scalars = Region.of("scalars", 1, len(self.scalars), WORD_BITS)
+        regions = sorted([*self.config.family.regions, scalars], key=lambda region: region.index)
+        return {region.name: region for region in regions}
 
-    @property
-    def kernel_lanes(self):
-        """Kernel values looked up per cycle."""
-        fold = self.config.dot_fold
-        return -(-fold.output_lanes // fold.input_steps)
-
-    @property
-    def kernel_block_steps(self):
-        """Cycles in which the kernel table is read for one block of dot products."""
-        return -(-self.config.dot_fold.output_lanes // self.kernel_lanes)
-
-    @property
-    def kernel_steps(self):
-        """Cycles per token in which the kernel table is read."""
-        return self.config.dot_fold.output_steps * self.kernel_block_steps
-
-    @property
-    def kernel_places(self):
-        """Row and lane of every anchor in the kernel stage."""
-        places = []
-        for anchor in range(self.config.anchors):
-            block, position = divmod(anchor, self.config.dot_fold.output_lanes)
-            row, lane = divmod(position, self.kernel_lanes)
-            places.append((block * self.kernel_block_steps + row, lane))
-        return places
-
-    def address(self, region, row, word):
+    def address(self, region: Region, row: int, word: int) -> int:
         """Value of ``PARAM_ADDRESS`` that selects one word."""
         return region.index << self.REGION_SHIFT | row << self.ROW_SHIFT | word
 
-    def rows(self, image, index):
-        """What every row of parameter set ``index`` holds: dict region name → [rows, lanes].
-
-        Weights are encoded. Lanes beyond the edge of the array hold 0, so they add nothing.
-        """
-        c, encode = self.config, WEIGHT_FORMATS[self.config.weights].encode
-        rows = {"scalars": np.array([[getattr(image, name)[index] for name in self.scalars]])}
-        if c.is_hashed:
-            fold = c.projection_fold
-            threshold = np.zeros(fold.output_steps * fold.output_lanes, dtype=np.int64)
-            threshold[: c.code_bits] = image.threshold[index]
-            rows["projection"] = _blocks(fold, encode(image.projection[index].T))
-            rows["threshold"] = threshold.reshape(fold.output_steps, -1)
-        if c.hash == "rbf":
-            bias = np.zeros((self.kernel_steps, self.kernel_lanes), dtype=np.int64)
-            bias[tuple(np.transpose(self.kernel_places))] = image.bias[index]
-            rows["anchors"] = _blocks(c.dot_fold, encode(image.anchors[index].T))
-            rows["bias"] = bias
+    def rows(self, image: ParameterImage, index: int) -> dict[str, np.ndarray]:
+        """Content of every region for parameter set ``index``: name → int64 [rows, lanes]."""
+        rows = self.config.family.rows(image, index)
+        rows["scalars"] = np.array([[getattr(image, name)[index] for name in self.scalars]])
         return {name: rows[name] for name in self.regions}
 
-    def load_words(self, image, index):
-        """Register writes that load parameter set ``index``: list of (address, data) pairs."""
+    def load_words(self, image: ParameterImage, index: int) -> list[tuple[int, int]]:
+        """Register writes that load parameter set ``index``: (address, data) pairs."""
         writes = []
         for name, rows in self.rows(image, index).items():
             region = self.regions[name]
@@ -164,13 +122,3 @@ class Layout:
                     data = packed >> (word * WORD_BITS) & (1 << WORD_BITS) - 1
                     writes.append((self.address(region, row, word), data))
         return writes
-
-
-def _blocks(fold, matrix):
-    """Rows of a folded ``inputs × outputs`` matrix; lane = output · input_lanes + input."""
-    rows = np.zeros((fold.steps, fold.output_lanes, fold.input_lanes), dtype=np.int64)
-    for step in range(fold.steps):
-        inputs, outputs = fold.block(step)
-        block = matrix[inputs.start : inputs.stop, outputs.start : outputs.stop]
-        rows[step, : len(outputs), : len(inputs)] = block.T
-    return rows.reshape(fold.steps, -1)

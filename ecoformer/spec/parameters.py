@@ -1,9 +1,12 @@
 """The parameter image: everything the hardware needs per set, as integers, in one checked file."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -11,21 +14,27 @@ from safetensors.numpy import save
 
 from ecoformer.errors import EcoformerError
 from ecoformer.files import write_atomic
-from ecoformer.spec.arithmetic import BIAS_WIDTH, SCALE_WIDTH, SHIFT_WIDTH, Arithmetic
+from ecoformer.spec.weights import WEIGHT_FORMATS
 
-__all__ = ["ParameterImage", "FORMAT_VERSION"]
+if TYPE_CHECKING:
+    from ecoformer.spec.config import Config
+    from ecoformer.spec.families.base import Bounds
+
+__all__ = ["ParameterImage", "FORMAT_VERSION", "HOST_ARRAYS"]
 
 FORMAT_VERSION = 2
 
 HOST_ARRAYS = {"value_scale": np.float32, "token_scale": np.float32, "unit_tokens": np.int64}
-"""What the host beside the engine needs, one number per set, by its type; not on the chip."""
+"""What only the host needs, one number per set, and its type; not on the chip."""
+_ABSENT: Any = None
+"""Default of an array that need not be there."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParameterImage:
     """Integer parameters of ``sets`` heads, stacked along the first axis.
 
-    An array that the hash family of the engine does not use is None.
+    An array that neither the hash family nor the dataflow uses is None.
 
     Parameters
     ----------
@@ -39,7 +48,7 @@ class ParameterImage:
     scale : int64 array [sets]
         ``none``: see ``shift``.
     projection : int64 array [sets, b, m]
-        ``rbf``: rows of A, each scaled to weights. ``linear``: the matrix W [sets, b, D].
+        ``rbf``: rows of A, each scaled to weights. ``linear``: the matrix W, [sets, b, D].
     threshold : int64 array [sets, b]
         h_r = +1 where the projection on row r is ≥ threshold[r]; ``rbf`` holds the mean kernel
         vector μ here.
@@ -48,40 +57,40 @@ class ParameterImage:
     value_scale : float32 array [sets]
         For the host only: a value is ``v ≈ value_scale · v_int``.
     token_scale : float32 array [sets]
-        For the host only: a token is ``x ≈ token_scale · x_int``. 0, which None stands for, says
-        that every token is scaled to its own full range, as the hash does not see its length.
+        For the host only: a token is ``x ≈ token_scale · x_int``. 0, the default, scales every
+        token to its own full range, because the hash does not see its length.
     unit_tokens : int64 array [sets]
-        For the host only: 1 where the token is divided by its length first; None stands for 0.
+        For the host only: 1 where the token is first divided by its length; 0 by default.
     """
 
-    anchors: np.ndarray | None = None
-    bias: np.ndarray | None = None
-    shift: np.ndarray | None = None
-    scale: np.ndarray | None = None
-    projection: np.ndarray | None = None
-    threshold: np.ndarray | None = None
-    offset: np.ndarray | None = None
+    anchors: np.ndarray = _ABSENT
+    bias: np.ndarray = _ABSENT
+    shift: np.ndarray = _ABSENT
+    scale: np.ndarray = _ABSENT
+    projection: np.ndarray = _ABSENT
+    threshold: np.ndarray = _ABSENT
+    offset: np.ndarray = _ABSENT
     value_scale: np.ndarray
-    token_scale: np.ndarray | None = None
-    unit_tokens: np.ndarray | None = None
+    token_scale: np.ndarray = _ABSENT
+    unit_tokens: np.ndarray = _ABSENT
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, kind in HOST_ARRAYS.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, np.zeros(self.sets, dtype=kind))
 
     @property
-    def sets(self):
+    def sets(self) -> int:
         """Number of parameter sets in the image."""
         return len(self.value_scale)
 
-    def check(self, config):
+    def check(self, config: Config) -> None:
         """Refuse shapes and values that do not fit ``config``.
 
         Raises
         ------
         ValueError
-            Names the array and the rule it breaks.
+            Names the array and the rule that it breaks.
         """
         rules = _rules(config)
         if not 1 <= self.sets <= config.parameter_sets:
@@ -90,21 +99,21 @@ class ParameterImage:
             raise ValueError(
                 f"{', '.join(sorted(unused))} must be absent with hash = {config.hash!r}"
             )
-        for name, (shape, low, high) in rules.items():
-            array, want = getattr(self, name), (self.sets, *shape)
+        for name, bounds in rules.items():
+            array, want = getattr(self, name), (self.sets, *bounds.shape)
             if array is None:
                 raise ValueError(f"{name} must be there with hash = {config.hash!r}")
             if array.shape != want:
                 raise ValueError(f"{name} must have shape {want}, not {array.shape}")
             if array.dtype != np.int64:
                 raise ValueError(f"{name} must be int64, not {array.dtype}")
-            if array.size and (array.min() < low or array.max() > high):
+            if array.size and (array.min() < bounds.low or array.max() > bounds.high):
                 raise ValueError(
-                    f"{name} must be {low}…{high}, not {array.min()}…{array.max()}"
+                    f"{name} must be {bounds.low}…{bounds.high}, not {array.min()}…{array.max()}"
                 )
-        weights = Arithmetic(config).weights
-        for name in ("anchors", "projection"):
-            if name in rules and not weights.holds(getattr(self, name)):
+        weights = WEIGHT_FORMATS[config.weights]
+        for name, bounds in rules.items():
+            if bounds.are_weights and not weights.holds(getattr(self, name)):
                 raise ValueError(
                     f"{name} must hold {weights.rule} with weights = {weights.name!r}"
                 )
@@ -121,7 +130,7 @@ class ParameterImage:
         if not np.isin(self.unit_tokens, (0, 1)).all():
             raise ValueError(f"unit_tokens must be 0 or 1, not {self.unit_tokens}")
 
-    def save(self, path, config):
+    def save(self, path: str | Path, config: Config) -> None:
         """Write the image for ``config`` atomically; the checksum covers every array."""
         self.check(config)
         arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
@@ -134,8 +143,8 @@ class ParameterImage:
         write_atomic(path, _serialise(arrays, metadata))
 
     @classmethod
-    def load(cls, path, config):
-        """Read the image at ``path`` and check that it is whole and fits ``config``.
+    def load(cls, path: str | Path, config: Config) -> Self:
+        """Read the image at ``path``; check that it is intact and fits ``config``.
 
         Raises
         ------
@@ -172,31 +181,15 @@ class ParameterImage:
             ) from error
         return image
 
-    def arrays(self):
-        """The arrays that are there, by name."""
-        found = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: array for name, array in found.items() if array is not None}
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays that are present, by name."""
+        arrays = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: array for name, array in arrays.items() if array is not None}
 
 
-def _rules(config):
-    """Shape without sets, least and greatest element of every integer array that must be there."""
-    c, bits = config, Arithmetic(config)
-    weight = bits.weights.values[0], bits.weights.values[-1]
-    rules = {}
-    if c.hash != "none":
-        rules["offset"] = ((), 0, bits.max_offset)
-    if c.is_hashed:
-        fold = c.projection_fold
-        rules["projection"] = ((fold.outputs, fold.inputs), *weight)
-        rules["threshold"] = ((c.code_bits,), -bits.max_projection, bits.max_projection)
-    if c.hash in ("rbf", "none"):
-        rules["shift"] = ((), 0, 2**SHIFT_WIDTH - 1)
-    if c.hash == "none":
-        rules["scale"] = ((), 0, 2**SCALE_WIDTH - 1)
-    if c.hash == "rbf":
-        rules["anchors"] = ((c.anchors, c.head_dim), *weight)
-        rules["bias"] = ((c.anchors,), *_signed(BIAS_WIDTH))
-    return rules
+def _rules(config: Config) -> dict[str, Bounds]:
+    """Every integer array that must be there."""
+    return {**config.flow.parameters, **config.family.parameters}
 
 
 def _check_metadata(path, metadata, config):
@@ -219,7 +212,7 @@ def _check_metadata(path, metadata, config):
 
 
 def _serialise(arrays, metadata):
-    """Bytes of a safetensors file with its metadata in order: the library shuffles them."""
+    """Bytes of a safetensors file with its metadata in fixed order, which the library shuffles."""
     content = save(arrays, metadata)
     start, size = 8, int.from_bytes(content[:8], "little")
     header = {**json.loads(content[start : start + size]), "__metadata__": metadata}
@@ -235,6 +228,3 @@ def _checksum(arrays):
         digest.update(array.tobytes())
     return digest.hexdigest()
 
-
-def _signed(width):
-    return -(2 ** (width - 1)), 2 ** (width - 1) - 1

@@ -1,10 +1,16 @@
 """The register map for other tools: C header, CMSIS-SVD, JSON and Markdown of one engine."""
 
+from __future__ import annotations
+
 import json
 import xml.etree.ElementTree as xml
+from typing import TYPE_CHECKING
 
 from ecoformer import __version__
 from ecoformer.spec.registers import ADDRESS_WIDTH, Access, register_map, reset_values
+
+if TYPE_CHECKING:
+    from ecoformer.spec.config import Config
 
 __all__ = ["c_header", "svd", "as_json", "as_markdown"]
 
@@ -18,7 +24,7 @@ SVD_ACCESS = {
 }
 
 
-def c_header(config, name):
+def c_header(config: Config, name: str) -> str:
     """C99 and C++ header ``<name>.h``: offsets, constants, fields, enumerations, driver helpers.
 
     Parameters
@@ -51,16 +57,16 @@ def c_header(config, name):
         name=name, prefix=prefix, version=__version__, fingerprint=config.fingerprint,
         size=1 << ADDRESS_WIDTH, registers="\n".join(lines), enums="\n".join(enums),
         helpers=helpers.replace("@name@", name).replace("@NAME@", prefix),
-    )  # fmt: skip
+    )
 
 
-def svd(config, name):
+def svd(config: Config, name: str) -> str:
     """CMSIS-SVD 1.3 text ``<name>.svd`` of a device whose one peripheral is the engine at 0."""
     device = xml.Element("device", {
         "schemaVersion": "1.3",
         "xmlns:xs": "http://www.w3.org/2001/XMLSchema-instance",
         "xs:noNamespaceSchemaLocation": "CMSIS-SVD.xsd",
-    })  # fmt: skip
+    })
     about = f"EcoFormer attention engine, configuration {config.fingerprint[:16]}"
     _children(device, name=name, version=__version__, description=about, addressUnitBits=8)
     _children(device, width=32, size=32, resetValue="0x00000000", resetMask="0xffffffff")
@@ -69,7 +75,7 @@ def svd(config, name):
     _children(
         xml.SubElement(peripheral, "addressBlock"),
         offset="0x0", size=f"0x{1 << ADDRESS_WIDTH:x}", usage="registers",
-    )  # fmt: skip
+    )
     registers, reset = xml.SubElement(peripheral, "registers"), reset_values(config)
     for register in register_map(config).values():
         node = xml.SubElement(registers, "register")
@@ -77,7 +83,7 @@ def svd(config, name):
             node, name=register.name, description=register.text,
             addressOffset=f"0x{register.offset:02x}", access=SVD_ACCESS[register.access],
             resetValue=f"0x{reset.get(register.name, 0):08x}",
-        )  # fmt: skip
+        )
         if register.access is Access.FLAGS:
             _children(node, modifiedWriteValues="oneToClear")
         if register.fields:
@@ -86,7 +92,7 @@ def svd(config, name):
     return xml.tostring(device, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def as_json(config, name):
+def as_json(config: Config, name: str) -> str:
     """The map as JSON text."""
     reset = reset_values(config)
     registers = [
@@ -107,7 +113,7 @@ def as_json(config, name):
             ],
         }
         for register in register_map(config).values()
-    ]  # fmt: skip
+    ]
     about = {
         "name": name,
         "version": __version__,
@@ -118,7 +124,7 @@ def as_json(config, name):
     return json.dumps(about, indent=2) + "\n"
 
 
-def as_markdown(config, name):
+def as_markdown(config: Config, name: str) -> str:
     """The map as a Markdown page."""
     reset = reset_values(config)
     lines = [

@@ -1,16 +1,22 @@
 """The AXI4-Lite register map: one definition for hardware, drivers and documentation."""
 
+from __future__ import annotations
+
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ecoformer import __version__
-from ecoformer.spec.config import CHOICES
+from ecoformer.spec.choices import CHOICES
+
+if TYPE_CHECKING:
+    from ecoformer.spec.config import Config
 
 __all__ = [
     "Access", "Error", "Field", "Register", "REGISTERS", "ADDRESS_WIDTH", "IDENTITY", "constants",
     "register_map", "reset_values",
-]  # fmt: skip
+]
 
 ADDRESS_WIDTH = 8
 """Bits of the byte addresses on ``s_axil``."""
@@ -28,7 +34,7 @@ class Error(enum.IntEnum):
 
 
 class Access(enum.Enum):
-    """What a register does with reads and writes; every other access answers SLVERR."""
+    """How a register responds to reads and writes; every other access answers SLVERR."""
 
     CONSTANT = "read-only constant"
     STATUS = "read-only"
@@ -38,12 +44,12 @@ class Access(enum.Enum):
     STROBE = "write-only, acts on the write"
 
     @property
-    def readable(self):
+    def readable(self) -> bool:
         """Whether a read is answered OKAY."""
         return self is not Access.STROBE
 
     @property
-    def writable(self):
+    def writable(self) -> bool:
         """Whether a write may be answered OKAY."""
         return self in (Access.STORED, Access.FLAGS, Access.STROBE)
 
@@ -67,19 +73,19 @@ class Field:
     high: int
     low: int
     text: str
-    values: dict = None
+    values: dict[str, int] | None = None
 
     @property
-    def width(self):
+    def width(self) -> int:
         """Number of bits."""
         return self.high - self.low + 1
 
     @property
-    def mask(self):
+    def mask(self) -> int:
         """Its bits within the register."""
         return (1 << self.width) - 1 << self.low
 
-    def get(self, word):
+    def get(self, word: int) -> int:
         """The field's number in the register value ``word``."""
         return (word & self.mask) >> self.low
 
@@ -110,15 +116,15 @@ class Register:
     offset: int
     access: Access
     text: str
-    fields: tuple = ()
-    exists: Callable = _always
+    fields: tuple[Field, ...] = ()
+    exists: Callable[[Config], bool] = _always
 
     @property
-    def mask(self):
+    def mask(self) -> int:
         """Bits that exist."""
         return sum(field.mask for field in self.fields) if self.fields else 0xFFFFFFFF
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Field:
         """The field of that name."""
         return next(field for field in self.fields if field.name == name)
 
@@ -128,15 +134,9 @@ def _map(*rows):
     return {register.name: register for register in registers}
 
 
-NUMBERS = {"dataflow": {"bucketed": 2, "softmax": 3}}
-"""Numbers of values that are not in the order in which they came."""
-
-
 def _choice(name, high, low, text):
-    """Field that tells the value of an enumeration of the configuration; numbers never change."""
-    values = {value: number for number, value in enumerate(sum(CHOICES[name], ()))}
-    values |= NUMBERS.get(name, {})
-    return Field(name.upper(), high, low, text, values)
+    """Field that holds the register code of an enumerated field of the configuration."""
+    return Field(name.upper(), high, low, text, CHOICES[name].codes())
 
 
 def _flags(text):
@@ -258,19 +258,19 @@ REGISTERS = _map(
         (),
         lambda config: config.engines > 1,
     ),
-)  # fmt: skip
+)
 """Every register by name, in address order."""
 
 
-def register_map(config):
+def register_map(config: Config) -> dict[str, Register]:
     """The registers that an engine of ``config`` has: dict name → Register, in address order."""
     return {name: register for name, register in REGISTERS.items() if register.exists(config)}
 
 
-def constants(config):
+def constants(config: Config) -> dict[str, int]:
     """Values of the CONSTANT registers of an engine: dict name → 32-bit integer.
 
-    Their fields have the names of what they tell of the configuration.
+    A field holds the configuration field of the same name.
     """
     major, minor, patch = (int(part) for part in __version__.split("."))
     values = {
@@ -285,8 +285,8 @@ def constants(config):
     return values
 
 
-def reset_values(config):
-    """What every readable register of an engine holds after ``aresetn``: dict name → integer."""
+def reset_values(config: Config) -> dict[str, int]:
+    """Value of every readable register of an engine after ``aresetn``, by name."""
     values = {**constants(config), "STATUS": REGISTERS["STATUS"]["SHADOW_FREE"].mask}
     return {
         name: values.get(name, 0)

@@ -1,16 +1,71 @@
-"""Bytes on the AXI4-Stream ports: how tokens become beats and beats become results."""
+"""The AXI4-Stream ports: how tokens become beats and beats become results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-__all__ = ["pack_sequence", "unpack_sequence", "pack_outputs"]
+if TYPE_CHECKING:
+    from ecoformer.spec.config import Config
+
+__all__ = ["Wire", "pack_sequence", "unpack_sequence", "pack_outputs"]
 
 
-def pack_sequence(config, tokens, values):
+class Wire:
+    """Bytes and beats of one token on both ports.
+
+    Parameters
+    ----------
+    config : Config
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+
+    @property
+    def token_bytes(self) -> int:
+        """Bytes of one token on ``s_axis``: x or its code, then v, each element a whole byte."""
+        return self.config.family.key_bytes + self.config.value_dim
+
+    @property
+    def output_element_bytes(self) -> int:
+        """Bytes of one output element on ``m_axis``."""
+        return -(-self.config.output_width // 8)
+
+    @property
+    def input_beats(self) -> int:
+        """Beats of one token on ``s_axis``."""
+        return -(-self.token_bytes // self.config.bus_bytes)
+
+    @property
+    def output_beats(self) -> int:
+        """Beats of one token on ``m_axis``."""
+        return -(-self.config.value_dim * self.output_element_bytes // self.config.bus_bytes)
+
+    def check(self) -> None:
+        """Refuse a token's beats if they do not fit its cycles, for every engine (ValueError)."""
+        c, k = self.config, self.config.cycles_per_token
+        for what, beats in (("input", self.input_beats), ("output", self.output_beats)):
+            if beats > k:
+                raise ValueError(
+                    f"bus_bytes must carry a token's {what} in cycles_per_token = {k} beats, "
+                    f"not in {beats} beats of {c.bus_bytes} bytes"
+                )
+            if c.engines * beats > k:
+                raise ValueError(
+                    f"engines must be at most {k // beats}, because each asks for a token's "
+                    f"{what}, {beats} beats of {c.bus_bytes} bytes, every cycles_per_token = "
+                    f"{k} cycles, not {c.engines}"
+                )
+
+
+def pack_sequence(config: Config, tokens: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Beats of one input packet.
 
-    A token starts on a beat; its elements follow as x then v, each sign-extended to a byte, low
-    element first, zero-padded to whole beats. With ``hash = "codes"`` the code takes the place of
-    x: a bit per element, 1 for +1, least significant first, zero-padded to whole bytes.
+    A token starts on a new beat. Its elements follow, x then v, each sign-extended to a byte, low
+    element first, zero-padded to whole beats. With ``hash = "codes"`` the code replaces x: one bit
+    per element, 1 for +1, least significant first, zero-padded to whole bytes.
 
     Parameters
     ----------
@@ -22,24 +77,21 @@ def pack_sequence(config, tokens, values):
     -------
     uint8 array [N · input_beats, bus_bytes]
     """
-    if config.hash == "codes":
-        keys = np.packbits(np.asarray(tokens) > 0, axis=1, bitorder="little")
-    else:
-        keys = np.asarray(tokens).astype(np.int8).view(np.uint8)
-    fields = np.concatenate([keys, np.asarray(values).astype(np.int8).view(np.uint8)], axis=1)
-    return _to_beats(config, fields, config.input_beats)
+    values = np.asarray(values).astype(np.int8).view(np.uint8)
+    fields = np.concatenate([config.family.pack(tokens), values], axis=1)
+    return _to_beats(config, fields, config.wire.input_beats)
 
 
-def pack_outputs(config, outputs):
+def pack_outputs(config: Config, outputs: np.ndarray) -> np.ndarray:
     """Beats of one output packet of ``outputs`` (int array [N, E]); uint8 [beats, bus_bytes]."""
-    width = config.output_element_bytes
+    width = config.wire.output_element_bytes
     words = np.ascontiguousarray(outputs, dtype="<i8").view(np.uint8)
     words = words.reshape(len(outputs), config.value_dim, 8)[:, :, :width]
     words = words.reshape(len(outputs), config.value_dim * width)
-    return _to_beats(config, words, config.output_beats)
+    return _to_beats(config, words, config.wire.output_beats)
 
 
-def unpack_sequence(config, beats):
+def unpack_sequence(config: Config, beats: np.ndarray) -> np.ndarray:
     """Results of one output packet.
 
     Parameters
@@ -50,9 +102,9 @@ def unpack_sequence(config, beats):
     -------
     int64 array [N, E]
     """
-    width = config.output_element_bytes
-    count = len(beats) // config.output_beats
-    used = np.reshape(beats, (count, config.output_beats * config.bus_bytes))
+    width = config.wire.output_element_bytes
+    count = len(beats) // config.wire.output_beats
+    used = np.reshape(beats, (count, config.wire.output_beats * config.bus_bytes))
     used = used[:, : config.value_dim * width]
     used = used.reshape(count, config.value_dim, width).astype(np.int64)
     unsigned = (used << (8 * np.arange(width, dtype=np.int64))).sum(axis=2)

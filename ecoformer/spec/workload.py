@@ -1,27 +1,38 @@
 """The workload: the sequences that stream through an engine, in one checked file."""
 
+from __future__ import annotations
+
 import zipfile
 import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from ecoformer.errors import EcoformerError
 from ecoformer.files import rendered, write_atomic
+from ecoformer.spec.arithmetic import signed_range
 
-__all__ = ["Workload"]
+if TYPE_CHECKING:
+    from ecoformer.spec.config import Config
+
+__all__ = ["Workload", "Sequence"]
+
+Sequence = tuple[int, np.ndarray, np.ndarray]
+"""Parameter set, tokens [N, D] and values [N, E] of one packet."""
 
 UNREADABLE = (
     OSError, ValueError, TypeError, EOFError, KeyError, NotImplementedError, RuntimeError,
     zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""What numpy and zipfile raise on files that are damaged or no ``.npz`` at all."""
+)
+"""What numpy and zipfile raise on a file that is damaged or not an ``.npz``."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Workload:
-    """Sequences in the order in which they are sent, one packet each.
+    """Sequences in the order of sending, one packet each.
 
     Parameters
     ----------
@@ -30,7 +41,7 @@ class Workload:
     lengths : int64 array [S]
         Tokens of each sequence.
     tokens : int64 array [T, D]
-        Tokens of all sequences, one after the other; T is the sum of ``lengths``. With
+        Tokens of all sequences, concatenated; T is the sum of ``lengths``. With
         ``hash = "codes"`` their codes instead, ±1 [T, b].
     values : int64 array [T, E]
         Values of the same tokens.
@@ -41,17 +52,17 @@ class Workload:
     tokens: np.ndarray
     values: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.lengths)
 
-    def sequences(self):
+    def sequences(self) -> Iterator[Sequence]:
         """Yield ``(set, tokens [N, D], values [N, E])`` of every sequence."""
         ends = np.cumsum(self.lengths)
         for index, length, end in zip(self.sets, self.lengths, ends):
             yield int(index), self.tokens[end - length : end], self.values[end - length : end]
 
     @classmethod
-    def from_sequences(cls, sequences):
+    def from_sequences(cls, sequences: Iterable[Sequence]) -> Self:
         """Collect ``(set, tokens [N, D], values [N, E])`` triples; at least one."""
         sequences = list(sequences)
         if not sequences:
@@ -63,26 +74,26 @@ class Workload:
             values=np.concatenate([values for _, _, values in sequences]).astype(np.int64),
         )
 
-    def check(self, config):
+    def check(self, config: Config) -> None:
         """Refuse shapes and values that do not fit ``config``.
 
         Raises
         ------
         ValueError
-            Names the array and the rule it breaks.
+            Names the array and the rule that it breaks.
         """
         c, total = config, int(self.lengths.sum()) if self.lengths.ndim == 1 else 0
         shapes = {
             "lengths": (len(self.sets),),
             "sets": (len(self.lengths),),
-            "tokens": (total, c.key_elements),
+            "tokens": (total, c.family.key_elements),
             "values": (total, c.value_dim),
         }
         limits = {
             "lengths": (1, c.max_tokens),
             "sets": (0, c.parameter_sets - 1),
-            "tokens": (-1, 1) if c.hash == "codes" else _signed(c.token_width),
-            "values": _signed(c.value_width),
+            "tokens": c.family.token_range,
+            "values": signed_range(c.value_width),
         }
         for name, shape in shapes.items():
             array = getattr(self, name)
@@ -97,17 +108,16 @@ class Workload:
                 raise ValueError(
                     f"{name} must be {low}…{high}, not {array.min()}…{array.max()}"
                 )
-        if c.hash == "codes" and not self.tokens.all():
-            raise ValueError("tokens must be the codes -1 and 1, not 0")
+        c.family.check_tokens(self.tokens)
 
-    def save(self, path):
+    def save(self, path: str | Path) -> None:
         """Write the workload to the ``.npz`` file ``path`` atomically."""
         arrays = {f.name: getattr(self, f.name) for f in fields(self)}
         write_atomic(path, rendered(lambda file: np.savez_compressed(file, **arrays)))
 
     @classmethod
-    def load(cls, path, config):
-        """Read the workload at ``path`` and check that it is whole and fits ``config``.
+    def load(cls, path: str | Path, config: Config) -> Self:
+        """Read the workload at ``path``; check that it is intact and fits ``config``.
 
         Raises
         ------
@@ -139,6 +149,3 @@ class Workload:
             ) from error
         return workload
 
-
-def _signed(width):
-    return -(2 ** (width - 1)), 2 ** (width - 1) - 1

@@ -18,17 +18,10 @@ from ecoformer.golden.energy.shapes import (
     Linear,
     Norm,
 )
-from ecoformer.spec.arithmetic import (
-    BIAS_WIDTH,
-    KERNEL_INDEX_BITS,
-    KERNEL_WIDTH,
-    ROOT_FRACTION,
-    ROOT_INDEX_BITS,
-    Arithmetic,
-    signed_width,
-)
+from ecoformer.spec.arithmetic import BIAS_WIDTH, Arithmetic, signed_width
 from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import THRESHOLD_SLOT
+from ecoformer.spec.tables import KERNEL_INDEX_BITS, KERNEL_WIDTH, ROOT_FRACTION, ROOT_INDEX_BITS
 
 __all__ = ["DEFAULT_REUSE", "Honest"]
 

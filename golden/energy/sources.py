@@ -9,7 +9,8 @@ from ecoformer.errors import EcoformerError
 from ecoformer.golden.energy.named import NETWORKS
 from ecoformer.golden.energy.shapes import Network, Stage
 from ecoformer.presets import find_config
-from ecoformer.spec.config import TABLES, Config, read_table
+from ecoformer.spec.config import Config
+from ecoformer.spec.config_file import TABLES, read_table
 
 __all__ = ["Source", "find", "from_configuration", "from_model", "from_shapes"]
 

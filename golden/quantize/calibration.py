@@ -18,17 +18,10 @@ from ecoformer.golden.integer.hashing import trace_tokens
 from ecoformer.golden.quantize.host import quantise_tokens
 from ecoformer.golden.recording import Call
 from ecoformer.golden.weights import quantise_rows
-from ecoformer.spec.arithmetic import (
-    BIAS_WIDTH,
-    DOT_FRACTION,
-    KERNEL_FRACTION,
-    KERNEL_WIDTH,
-    ROOT_FRACTION,
-    SHIFT_WIDTH,
-    Arithmetic,
-)
+from ecoformer.spec.arithmetic import BIAS_WIDTH, SHIFT_WIDTH, Arithmetic
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import HOST_ARRAYS, ParameterImage
+from ecoformer.spec.tables import DOT_FRACTION, KERNEL_FRACTION, KERNEL_WIDTH, ROOT_FRACTION
 
 __all__ = ["calibrate", "check_attention", "check_layers", "code_disagreement", "set_numbers"]
 

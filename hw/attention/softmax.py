@@ -19,7 +19,8 @@ from ecoformer.hw.attention.sequences import Sequence, SequenceQueue
 from ecoformer.hw.hash.kernel import Table
 from ecoformer.hw.lib.pipeline import adder_tree, delay, register, tree_latency
 from ecoformer.hw.stream.payloads import core_signature, key_shape
-from ecoformer.spec.arithmetic import KERNEL_INDEX_BITS, KERNEL_WIDTH, Arithmetic, exponential_table
+from ecoformer.spec.arithmetic import Arithmetic
+from ecoformer.spec.tables import KERNEL_INDEX_BITS, KERNEL_WIDTH, exponential_table
 
 __all__ = ["Scan", "SoftmaxCore"]
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from ecoformer import __version__
 from ecoformer.hw.engine.top import Top
 from ecoformer.spec.arithmetic import Arithmetic
-from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.units import units
 
 __all__ = ["manifest"]
@@ -54,7 +54,7 @@ def manifest(config, name="ecoformer_engine"):
                 "lanes": region.lanes,
                 "lane_bits": region.lane_bits,
             }
-            for region in Layout(config).regions.values()
+            for region in MemoryMap(config).regions.values()
         ],
         "units": {unit: asdict(what) for unit, what in units(config).items()},
         "set_switch_cycles": SET_SWITCH_CYCLES,

@@ -20,7 +20,7 @@ from ecoformer.hw.parameters.memory import ParameterMemory
 from ecoformer.hw.stream.output import Collector, Words
 from ecoformer.hw.stream.payloads import Key, core_scalars
 from ecoformer.spec.arithmetic import SHIFT_WIDTH
-from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.units import units
 
 __all__ = ["Datapath", "core_class"]
@@ -60,7 +60,7 @@ class Datapath:
     def __init__(self, config):
         self.config = config
         self.slots = config.parameter_sets + 1
-        self.scalars = ParameterMemory(Layout(config).regions["scalars"], self.slots)
+        self.scalars = ParameterMemory(MemoryMap(config).regions["scalars"], self.slots)
         self.hashing = hash_unit(config, self.slots)
         waiting = (self.hashing.depth + WAITING,) if config.is_serial else ()
         self.core = core_class(config)(config, *waiting)
@@ -124,7 +124,7 @@ class Datapath:
         c, token = self.config, tokens.payload
         scalars, hashing, core = self.scalars, self.hashing, self.core
         start = Signal()
-        parameters = dict(zip(Layout(c).scalars, scalars.elements, strict=True))
+        parameters = dict(zip(MemoryMap(c).scalars, scalars.elements, strict=True))
         if not c.is_serial:
             m.d.comb += hashing.i.payload.x.eq(token.x)
         m.d.comb += [

@@ -10,7 +10,7 @@ from ecoformer.hw.engine.workers import Workers
 from ecoformer.hw.parameters.memory import IN_FLIGHT, ParameterWord, SlotTable, WriteDecoder
 from ecoformer.hw.stream.output import Beat, Sender
 from ecoformer.hw.stream.receiver import InputBeat, Receiver
-from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.registers import Error
 
 __all__ = ["Engine"]
@@ -95,7 +95,7 @@ class Engine(wiring.Component):
         connect(m, sender.o, flipped(self.o))
 
         m.submodules.decoder = decoder = WriteDecoder(
-            Layout(c), c.parameter_sets + 1, hops=int(c.is_full_rate)
+            MemoryMap(c), c.parameter_sets + 1, hops=int(c.is_full_rate)
         )
         connect(m, flipped(self.write), decoder.i)
         m.d.comb += decoder.slot.eq(slots.shadow)

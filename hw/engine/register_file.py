@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from ecoformer.hw.lib.counters import Counters
 from ecoformer.hw.lib.pipeline import below
 from ecoformer.hw.parameters.memory import ParameterWord
-from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.registers import (
     ADDRESS_WIDTH,
     REGISTERS,
@@ -151,9 +151,9 @@ class RegisterFile(wiring.Component):
             load.eq(accepted["PARAM_DATA"]),
             self.write.enable.eq(load),
             self.write.data.eq(bus.wdata),
-            self.write.word.eq(address[: Layout.ROW_SHIFT]),
-            self.write.row.eq(address[Layout.ROW_SHIFT : Layout.REGION_SHIFT]),
-            self.write.region.eq(address[Layout.REGION_SHIFT :]),
+            self.write.word.eq(address[: MemoryMap.ROW_SHIFT]),
+            self.write.row.eq(address[MemoryMap.ROW_SHIFT : MemoryMap.REGION_SHIFT]),
+            self.write.region.eq(address[MemoryMap.REGION_SHIFT :]),
             self.commit.eq(accepted["COMMIT"]),
             self.commit_set.eq(bus.wdata),
             self.soft_reset.eq(accepted["CONTROL"] & bus.wdata[soft_reset.low]),
@@ -167,7 +167,7 @@ class RegisterFile(wiring.Component):
                 with m.If(accepted[register.name]):
                     m.d.sync += stored.eq(written & register.mask)
         with m.If(load):
-            m.d.sync += address[: Layout.ROW_SHIFT].eq(address[: Layout.ROW_SHIFT] + 1)
+            m.d.sync += address[: MemoryMap.ROW_SHIFT].eq(address[: MemoryMap.ROW_SHIFT] + 1)
         clear = Mux(accepted["ERRORS"], bus.wdata & mask, 0)
         m.d.sync += errors.eq((errors & ~clear) | self.events.errors)
 

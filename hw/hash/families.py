@@ -22,7 +22,8 @@ from ecoformer.hw.lib.element_queue import ElementQueue
 from ecoformer.hw.lib.matrix_vector import MatrixVector
 from ecoformer.hw.lib.pipeline import Steps, adder_tree, block_of, delay, register, tree_latency
 from ecoformer.hw.parameters.memory import ParameterMemory
-from ecoformer.spec.arithmetic import KERNEL_WIDTH, SHIFT_WIDTH
+from ecoformer.spec.arithmetic import SHIFT_WIDTH
+from ecoformer.spec.tables import KERNEL_WIDTH
 
 __all__ = ["CodeInput", "KernelHash", "LinearHash", "hash_unit"]
 
@@ -100,9 +101,9 @@ class KernelHash(HashUnit):
 
     @property
     def pipeline_latency(self):
-        layout, dot = self.layout, self.config.dot_fold
+        family, dot = self.config.family, self.config.dot_fold
         dots = dot.steps + self.dot_lag + self.dots.latency
-        kernel = layout.kernel_block_steps + ParameterMemory.LATENCY + KernelLane.LATENCY + 1
+        kernel = family.kernel_block_steps + ParameterMemory.LATENCY + KernelLane.LATENCY + 1
         return dots + kernel + self.projection.latency
 
     def pipeline(self, m, start):
@@ -196,8 +197,8 @@ class KernelHash(HashUnit):
 
     def _kernel_stage(self, m, dots_done, root, exponent, shift, slot):
         """κ of the anchors, a few per cycle, handed to the projection."""
-        layout, fold = self.layout, self.config.dot_fold
-        lanes, block_steps = layout.kernel_lanes, layout.kernel_block_steps
+        family, fold = self.config.family, self.config.dot_fold
+        lanes, block_steps = family.kernel_lanes, family.kernel_block_steps
         bias = self.memory(m, "bias")
         m.submodules.kernel_steps = steps = Steps(block_steps, 1)
         m.d.comb += [steps.start.eq(dots_done), self.busy.kernel_values.eq(steps.active)]
@@ -209,7 +210,7 @@ class KernelHash(HashUnit):
         with m.Else():
             m.d.sync += waiting.eq(waiting >> lanes * self.bits.dot_width)
 
-        row = Signal(range(layout.kernel_steps))
+        row = Signal(range(family.kernel_steps))
         block = Signal(range(fold.output_steps))
         last_block = block == fold.output_steps - 1
         done = Signal()
@@ -252,7 +253,7 @@ class KernelHash(HashUnit):
                 Signal(KERNEL_WIDTH, name=f"collected_{j}", reset_less=True)
                 for j in range(self.config.anchors)
             )
-            for anchor, (home, lane) in enumerate(layout.kernel_places):
+            for anchor, (home, lane) in enumerate(family.kernel_slots):
                 with m.If(valid & (position == home)):
                     m.d.sync += collected[anchor].eq(kernels[lane])
             m.d.comb += self.projection.vector.eq(Cat(*collected))

@@ -5,15 +5,13 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.lib.pipeline import delay, register
-from ecoformer.spec.arithmetic import (
-    BIAS_WIDTH,
+from ecoformer.spec.arithmetic import BIAS_WIDTH, SHIFT_WIDTH, Arithmetic
+from ecoformer.spec.tables import (
     DOT_FRACTION,
     KERNEL_INDEX_BITS,
     KERNEL_WIDTH,
     ROOT_FRACTION,
     ROOT_INDEX_BITS,
-    SHIFT_WIDTH,
-    Arithmetic,
     exponential_table,
     reciprocal_root_table,
 )

@@ -12,7 +12,7 @@ from ecoformer.hw.lib.matrix_vector import MatrixVector
 from ecoformer.hw.lib.pipeline import Steps, block_of, delay, delays, register
 from ecoformer.hw.parameters.memory import ParameterMemory, ParameterWrite
 from ecoformer.spec.arithmetic import Arithmetic
-from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.memory_map import MemoryMap
 
 __all__ = ["Projection"]
 
@@ -131,7 +131,7 @@ class Projection(wiring.Component):
     def _part(self, m, index, first, vector, step, output_step, slot):
         """Bits of some rows."""
         rows, product = self.parts[index], self.products[index]
-        regions, lanes = Layout(self.config).regions, self.fold.input_lanes
+        regions, lanes = MemoryMap(self.config).regions, self.fold.input_lanes
         matrix, threshold = (
             ParameterMemory(regions[name], self.slots, range(rows.start * n, rows.stop * n))
             for name, n in (("projection", lanes), ("threshold", 1))

@@ -11,7 +11,7 @@ from ecoformer.hw.lib.element_queue import ElementWrite
 from ecoformer.hw.parameters.memory import ParameterMemory, ParameterWrite
 from ecoformer.hw.stream.payloads import Busy, key_shape
 from ecoformer.spec.arithmetic import Arithmetic
-from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.units import hash_units
 
 __all__ = ["HashUnit"]
@@ -48,7 +48,7 @@ class HashUnit(wiring.Component):
         self.config = config
         self.slots = slots
         self.bits = Arithmetic(config)
-        self.layout = Layout(config)
+        self.layout = MemoryMap(config)
         token = {"slot": ceil_log2(slots)}
         elements = {}
         if config.is_serial:

@@ -76,7 +76,7 @@ class WriteDecoder(wiring.Component):
 
     Parameters
     ----------
-    layout : ecoformer.layout.Layout
+    layout : MemoryMap
     slots : int
     hops : int
         Cycles more that a word is on its way.

@@ -17,7 +17,7 @@ import typer
 from ecoformer.cli import make_app
 from ecoformer.cli.generate import generate
 from ecoformer.sim.stimulus import random_image
-from ecoformer.spec.config import read_table
+from ecoformer.spec.config_file import read_table
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES, GENERATORS = ROOT / "examples", ROOT / "docs" / "_generators"

@@ -11,7 +11,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.hash.kernel import KernelLane
-from ecoformer.spec.arithmetic import DOT_FRACTION, KERNEL_INDEX_BITS, KERNEL_WIDTH, Arithmetic
+from ecoformer.spec.arithmetic import Arithmetic
+from ecoformer.spec.tables import DOT_FRACTION, KERNEL_INDEX_BITS, KERNEL_WIDTH
 from tests.formal.configs import NAMES, TINY, named
 from tests.formal.prover import Bench
 

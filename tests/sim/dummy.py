@@ -20,7 +20,7 @@ CONFIG = Config(
     head_dim=4, value_dim=2, code_bits=5, anchors=3, max_tokens=12, cycles_per_token=4,
     parameter_sets=3, bus_bytes=4, output_fraction=4,
     tuser_width=2,
-)  # fmt: skip
+)
 
 TEXT = """
 module dummy_probe (input aclk, input pulse, input [4:0] code,
@@ -138,7 +138,7 @@ def engine(**changes):
         "STATUS": "2", "TOKENS": "tokens", "SEQUENCES": "sequences", "MISALIGNED": "misaligned",
         "TOO_LONG": "too_long", "UNKNOWN_SET": "unknown", "ERRORS": "errors",
         "BUSY": "busy", "STARVED": "starved", "BLOCKED": "blocked",
-    }  # fmt: skip
+    }
     lines = [
         f"          8'd{REGISTERS[name].offset}: s_axil_rdata <= {value};"
         for name, value in reads.items()

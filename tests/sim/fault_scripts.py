@@ -25,7 +25,7 @@ from ecoformer.spec.wire import pack_outputs, pack_sequence
 
 __all__ = [
     "Packet", "Scene", "Outcome", "random_script", "run_scripts", "play", "judge", "packet_error",
-]  # fmt: skip
+]
 
 STALLS = (0.0, 0.0, 0.1, 0.4, 0.8)
 """Probabilities of a gap and of back-pressure that scenes draw from."""
@@ -37,7 +37,7 @@ RESET = None
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Packet:
-    """One packet on its way in.
+    """One packet to send.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def packet_error(config, beats, known):
 
 
 def random_script(config, rng, image):
-    """One to three scenes, of which all but the last end in a reset: list of Scene.
+    """One to three scenes, all but the last ending in a reset: list of Scene.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def play(rtl, scene):
         [packet.user for packet in scene.packets],
         stall=scene.gaps, pressure=scene.pressure, seed=scene.seed, tail=TAIL_CYCLES,
         patience=50 * ((c.max_tokens + 64) * c.cycles_per_token + c.transform_cycles) + 4096,
-    )  # fmt: skip
+    )
     state, acted, refused, cut = State.RUNNING, [], 0, False
     for sent, delay, address, data in scene.actions:
         while state is State.RUNNING and engine.sent < sent:
@@ -221,7 +221,7 @@ def judge(config, image, scene, result):
     rest = result["beats"][ends[-1] if ends else 0 :]
     for i, (got, user) in enumerate(zip(answers, result["users"].tolist(), strict=True)):
         if i >= len(expected):
-            outcome.mismatches.append(f"answer {i}: nobody asked for it")
+            outcome.mismatches.append(f"answer {i}: unexpected")
             continue
         want, wanted_user, error = expected[i]
         if user != wanted_user:

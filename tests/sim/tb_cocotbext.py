@@ -80,7 +80,7 @@ class Client:
         for channel in (
             self.source, self.sink, write.aw_channel, write.w_channel, write.b_channel,
             read.ar_channel, read.r_channel,
-        ):  # fmt: skip
+        ):
             channel.set_pause_generator(pauses(self.rng, probability))
 
     async def write(self, name, value):
@@ -165,7 +165,7 @@ async def packets_are_exact(dut, stall):
         assert users == {user}, f"packet {number}"
     await sending
     await ClockCycles(dut.aclk, 64)
-    assert client.sink.empty(), "an answer that nobody asked for"
+    assert client.sink.empty(), "an unexpected answer"
     good = len(client.workload)
     counts = {"SEQUENCES": good, "TOKENS": tokens, "MISALIGNED": len(packets) - good}
     for name, count in counts.items():
@@ -205,7 +205,7 @@ async def a_stopped_transfer_is_aborted(dut):
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(stall=[0.0, 0.5])
 async def every_address_answers(dut, stall):
-    """Reset values; SLVERR for what is not there and for writes to what is read-only."""
+    """Reset values; SLVERR for absent registers and for writes to read-only ones."""
     client = await started(dut)
     client.stall(stall)
     registers, reset = register_map(client.config), reset_values(client.config)
@@ -241,14 +241,14 @@ async def bytes_are_written_one_by_one(dut, stall):
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(late=["aw", "w", "b", "ar", "r", "none"])
 async def many_accesses_at_once_keep_their_order(dut, late):
-    """One channel slower than the others, in each way; without, as many as the slave can take."""
+    """One channel slower than the others; with none, as fast as the slave can take."""
     client = await started(dut)
     at, count = REGISTERS["PARAM_ADDRESS"].offset, 32
     write, read = client.registers.write_if, client.registers.read_if
     channels = {
         "aw": write.aw_channel, "w": write.w_channel, "b": write.b_channel, "ar": read.ar_channel,
         "r": read.r_channel,
-    }  # fmt: skip
+    }
     if late != "none":
         channels[late].set_pause_generator(pauses(client.rng, 0.7))
     begin = get_sim_time("ns")

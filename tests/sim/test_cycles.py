@@ -28,7 +28,7 @@ CONFIGS = {
             for k in (1, 2, 4, 1_024)
         ),
     )
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
@@ -70,7 +70,7 @@ def test_changing_the_set_costs_the_published_cycles(builds, name):
         run = simulate(
             config, emitted(config, name="ecoformer_engine"), image, workload, build_dir=builds,
             simulator="compiled",
-        )  # fmt: skip
+        )
         assert compare(config, image, workload, run).ok
         ends.append(run.stamps["last_out"])
     late = ends[0] - ends[1]

@@ -122,7 +122,7 @@ SMALL = {
         head_dim=3, value_dim=4, max_tokens=9, cycles_per_token=8, engines=2, parameter_sets=2,
         bus_bytes=4, hash="none", dataflow="softmax",
     ),
-}  # fmt: skip
+}
 LINEAR = {name: config for name, config in SMALL.items() if config.dataflow == "accumulate"}
 
 
@@ -136,7 +136,7 @@ def run(config, builds, workload, *, seed=0, simulator="icarus", sets=None, **op
     result = simulate(
         config, emitted(config, name="ecoformer_engine"), image, workload, build_dir=builds,
         simulator=simulator, seed=seed, **options,
-    )  # fmt: skip
+    )
     report = compare(config, image, workload, result)
     assert report.ok, "\n".join(map(str, report.mismatches[:10]))
     return result

@@ -123,7 +123,7 @@ def miss_a_busy_cycle(result):
         flip_a_bit, lose_an_answer, lose_the_last_answer, repeat_the_last_answer, change_tuser,
         count_too_few, miss_a_busy_cycle, refuse_a_write,
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_seen(played, change):
     assert not any(mismatches(played, lambda result: True))
     assert all(mismatches(played, change))
@@ -144,10 +144,10 @@ def test_silence_is_a_hang(played):
         (8, True, (6, Error.TOO_LONG)), (6, False, (0, Error.UNKNOWN_SET)),
         (9, False, (0, Error.UNKNOWN_SET)),
     ],
-)  # fmt: skip
+)
 def test_the_rules_of_the_contract(beats, known, error):
     config = Config(
         head_dim=2, value_dim=2, bus_bytes=2, max_tokens=3, cycles_per_token=4, code_bits=2,
         output_width=8,
-    )  # fmt: skip
+    )
     assert config.input_beats == 2 and packet_error(config, beats, known) == error

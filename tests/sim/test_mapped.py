@@ -9,7 +9,7 @@ from ecoformer.hw.synth.targets import TARGETS
 from ecoformer.sim.mapped import simulation_text, verify_mapped
 from ecoformer.sim.stimulus import random_image, random_workload
 from ecoformer.spec.config import Config
-from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.memory_map import MemoryMap
 from tests.emitted import emitted
 
 pytestmark = pytest.mark.synth
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.synth
 CONFIG = Config(
     head_dim=3, value_dim=2, code_bits=4, anchors=2, token_width=5, value_width=4, output_width=8,
     output_fraction=3, max_tokens=6, cycles_per_token=4, parameter_sets=40, bus_bytes=4,
-)  # fmt: skip
+)
 """Small, but with memories for so many sets that parameters lie in block RAM."""
 BLOCKS = {
     "ecp5": ("MULT18X18D", "DP16KD", "TRELLIS_DPR16X4"),
@@ -65,7 +65,7 @@ def test_memories_and_multipliers_become_blocks(mapped):
             assert units[name]["block RAM"] == 1, name
         # A row of a parameter memory is read as it lies there, without a bypass, and its register
         # is the block's; what is left are the registers of what is written.
-        memory = Layout(CONFIG).regions["anchors"]
+        memory = MemoryMap(CONFIG).regions["anchors"]
         assert units["anchors"]["FF"] <= 32 + memory.words + 16
         assert units["dots"]["DSP"] == CONFIG.dot_fold.lanes
 
@@ -97,7 +97,7 @@ def test_tables_in_block_ram_are_exact(builds, tmp_path):
     config = Config(
         value_dim=8, code_bits=7, hash="codes", value_width=4, output_width=8, max_tokens=6,
         cycles_per_token=16, parameter_sets=1, bus_bytes=4, dataflow="bucketed",
-    )  # fmt: skip
+    )
     figures = synthesise(emitted(config, "small"), "small", TARGETS["ecp5"], tmp_path)
     units = {unit["path"].split(".")[-1].split("$")[0]: unit for unit in figures["units"]}
     assert units["tables"]["block RAM"] and units["state"]["block RAM"]
@@ -112,7 +112,7 @@ def test_the_netlist_of_cells_in_rows_and_columns_is_exact(builds, tmp_path, mon
         head_dim=3, value_dim=9, code_bits=5, hash="linear", weights="ternary", value_width=4,
         token_width=4, output_width=8, output_fraction=3, max_tokens=6, cycles_per_token=1,
         parameter_sets=2, bus_bytes=16,
-    )  # fmt: skip
+    )
     figures = synthesise(
         emitted(config, "small"), "small", TARGETS["ecp5"], tmp_path, units=False
     )

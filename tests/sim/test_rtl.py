@@ -138,10 +138,10 @@ def test_numbers_out_of_range_and_floats_are_refused(rtl):
         rtl(x / 2, v)
 
 
-def test_an_engine_that_falls_silent_says_so_and_begins_anew(builds):
+def test_an_engine_that_falls_silent_is_reported_and_reset(builds):
     text = dummy.engine().replace("answering <= 1;", "answering <= sequences != 3;")
     rtl = Rtl(CONFIG, text, dummy.image(), builds)
-    for _ in range(2):  # the reset before the second call clears the counter that is in the way
+    for _ in range(2):  # the reset before the second call clears the counter that would interfere
         with pytest.raises(EcoformerError, match="^engine: 3 of 5 sequences are answered"):
             rtl.attend(dummy.workload(5))
     assert len(rtl.attend(dummy.workload(3))) == 3

@@ -71,7 +71,7 @@ def rtl(request, builds):
     config = Config(
         head_dim=2, value_dim=2, code_bits=4, anchors=2, max_tokens=256, cycles_per_token=k,
         state_banks=banks, parameter_sets=1, bus_bytes=4,
-    )  # fmt: skip
+    )
     return Rtl(config, emitted(config), random_image(config, np.random.default_rng(0)), builds)
 
 

@@ -12,7 +12,7 @@ CONFIGS = {
         head_dim=1, value_dim=1, code_bits=1, anchors=1, max_tokens=1, cycles_per_token=4,
         parameter_sets=1, bus_bytes=1, token_width=4, value_width=4,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)

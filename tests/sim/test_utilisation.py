@@ -15,7 +15,7 @@ KINDS = {
         "every cycle", "primes", "serial", "quadratic", "tables", "adders only", "own value",
         "codes of the host", "softmax", "three engines",
     )
-}  # fmt: skip
+}
 """An engine of every kind: those that differ in sizes alone count alike."""
 
 

@@ -90,12 +90,12 @@ def test_unused_bytes_must_be_zero(lit):
         **constants(config), "TOKENS": int(sequences.lengths.sum()), "SEQUENCES": 2,
         "DENOMINATOR": sum(int(guarded) for _, guarded in expected),
         "MISALIGNED": 0, "TOO_LONG": 0, "UNKNOWN_SET": 0, "ABORTED": 0,
-    }  # fmt: skip
+    }
     registers["ERRORS"] = (registers["DENOMINATOR"] > 0) << Error.DENOMINATOR
     run = SimulationRun(
         config=config, beats=beats, users=np.zeros(2, np.int64), stamps={}, extra_beats=0,
         codes=None, cycles=1, registers=registers, counted={}, seconds=1.0, simulator="none",
-    )  # fmt: skip
+    )
     found = compare(config, image, sequences, run)
     assert [(m.stage, m.sequence, m.token, m.got) for m in found.mismatches] == (
         [("padding", 1, 0, 9)] if lit else []

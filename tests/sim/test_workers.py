@@ -18,7 +18,7 @@ from tests.sim.fault_scripts import Packet, Scene, judge, play, random_script, r
 CONFIG = Config(
     head_dim=3, value_dim=2, code_bits=4, anchors=3, max_tokens=24, cycles_per_token=8, engines=2,
     parameter_sets=3, bus_bytes=4, tuser_width=2,
-)  # fmt: skip
+)
 SEVERAL = [
     CONFIG,
     replace(CONFIG, engines=3, value_dim=1, bus_bytes=2, output_width=8),  # a beat every cycle
@@ -96,7 +96,7 @@ def break_hash(text):
     return text.replace(".o__payload(trace_code)", ".o__payload(hashed)", 1).replace(
         "assign trace_valid", "wire [3:0] hashed;\n  assign trace_code = hashed ^ 4'h4;\n"
         "  assign trace_valid", 1,
-    )  # fmt: skip
+    )
 
 
 def break_results(text):
@@ -127,7 +127,7 @@ def test_what_one_engine_does_wrong_is_located_in_its_packets(spoil, stage, buil
     bad = run(CONFIG, builds, image, workload, text=broken, simulator="icarus", faults=faults)
     found = compare(CONFIG, image, workload, bad).mismatches
     places = {(m.sequence, m.token) for m in found if m.stage == stage}
-    # The 4th packet ends after one of its two tokens, of which the hash sees the first.
+    # The 4th packet ends in the second of its two tokens; the hash sees only the first.
     lengths = {1: 5, 5: 12} | ({3: 1} if stage == "hash" else {})
     assert places == {(i, token) for i, count in lengths.items() for token in range(count)}
     if stage == "hash":
@@ -138,7 +138,7 @@ def test_what_one_engine_does_wrong_is_located_in_its_packets(spoil, stage, buil
 @pytest.mark.parametrize(
     "config", [CONFIG, replace(CONFIG, engines=3, dataflow="xnor", tuser_width=0)],
     ids=["two", "three, quadratic"],
-)  # fmt: skip
+)
 def test_after_any_faults_the_next_packet_is_exact(config, builds):
     rng = np.random.default_rng(5)
     image = random_image(config, rng, sets=2)

@@ -5,21 +5,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecoformer.golden.integer.attention import accumulate, query
+from ecoformer.golden.integer.dataflows.linear import accumulate, query
 from ecoformer.golden.integer.hashing import trace_tokens
-from ecoformer.spec.arithmetic import (
+from ecoformer.spec.arithmetic import Arithmetic, signed_width
+from ecoformer.spec.config import Config
+from ecoformer.spec.parameters import ParameterImage
+from ecoformer.spec.tables import (
     KERNEL_FRACTION,
     KERNEL_INDEX_BITS,
     KERNEL_WIDTH,
     ROOT_FRACTION,
     ROOT_INDEX_BITS,
-    Arithmetic,
     exponential_table,
     reciprocal_root_table,
-    signed_width,
 )
-from ecoformer.spec.config import Config
-from ecoformer.spec.parameters import ParameterImage
 
 SHAPES = [
     Config(),
@@ -29,7 +28,7 @@ SHAPES = [
         head_dim=128, value_dim=2, code_bits=128, anchors=128, max_tokens=257, offset_fraction=8,
         token_width=4, value_width=5, output_width=24, output_fraction=12, cycles_per_token=64,
     ),
-]  # fmt: skip
+]
 
 
 def fits(numbers, width):

@@ -7,7 +7,7 @@ import pytest
 from ecoformer.sim.stimulus import random_image
 from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.config import Config
-from ecoformer.spec.memory_map import WORD_BITS, Layout
+from ecoformer.spec.memory_map import WORD_BITS, MemoryMap
 from ecoformer.spec.weights import WEIGHT_FORMATS
 
 SHAPES = [
@@ -34,7 +34,7 @@ def shown(config):
     )
 
 
-def rows_of(layout, writes):
+def rows_of(memory_map, writes):
     """What the parameter memories hold after ``writes``: name → [rows, lanes] of integers."""
     words = {}
     for address, word in writes:
@@ -42,7 +42,7 @@ def rows_of(layout, writes):
         assert address not in words, "written twice"
         words[address] = word
     memories = {}
-    for region in layout.regions.values():
+    for region in memory_map.regions.values():
         memory = np.zeros((region.rows, region.lanes), dtype=np.int64)
         for row in range(region.rows):
             packed = sum(
@@ -76,13 +76,13 @@ def unfold(fold, memory):
 
 @pytest.mark.parametrize("config", CONFIGS + FAMILIES, ids=shown)
 def test_load_words_hold_exactly_the_image(config):
-    layout, image = Layout(config), random_image(config, np.random.default_rng(1))
+    memory_map, image = MemoryMap(config), random_image(config, np.random.default_rng(1))
     form = WEIGHT_FORMATS[config.weights]
     for index in range(image.sets):
-        held = rows_of(layout, layout.load_words(image, index))
-        assert list(held) == list(layout.regions)
+        held = rows_of(memory_map, memory_map.load_words(image, index))
+        assert list(held) == list(memory_map.regions)
         assert held["scalars"].tolist() == [
-            [getattr(image, name)[index] for name in layout.scalars]
+            [getattr(image, name)[index] for name in memory_map.scalars]
         ]
         if config.hash == "codes":
             continue
@@ -96,34 +96,34 @@ def test_load_words_hold_exactly_the_image(config):
         codes = unfold(config.dot_fold, held["anchors"]) & (1 << form.bits) - 1
         np.testing.assert_array_equal(codes, form.encode(image.anchors[index]))
         bias = held["bias"].copy()
-        for anchor, place in enumerate(layout.kernel_places):
-            assert bias[place] == image.bias[index][anchor]
-            bias[place] = 0
+        for anchor, slot in enumerate(config.family.kernel_slots):
+            assert bias[slot] == image.bias[index][anchor]
+            bias[slot] = 0
         assert not bias.any()
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=shown)
-def test_every_anchor_has_its_own_place_when_its_dot_product_is_there(config):
-    layout, fold = Layout(config), config.dot_fold
-    assert len(set(layout.kernel_places)) == config.anchors
-    for anchor, (row, lane) in enumerate(layout.kernel_places):
-        assert row < layout.kernel_steps and lane < layout.kernel_lanes
-        assert row // layout.kernel_block_steps == anchor // fold.output_lanes
+def test_every_anchor_has_a_slot_of_its_own_once_its_dot_product_is_there(config):
+    fold = config.dot_fold
+    assert len(set(config.family.kernel_slots)) == config.anchors
+    for anchor, (row, lane) in enumerate(config.family.kernel_slots):
+        assert row < config.family.kernel_steps and lane < config.family.kernel_lanes
+        assert row // config.family.kernel_block_steps == anchor // fold.output_lanes
     # The kernels of a block are done before the next block of dot products comes.
-    assert layout.kernel_block_steps <= fold.input_steps
-    assert layout.kernel_steps <= config.cycles_per_token
+    assert config.family.kernel_block_steps <= fold.input_steps
+    assert config.family.kernel_steps <= config.cycles_per_token
 
 
 def test_regions_keep_their_numbers():
-    layout = Layout(Config())
-    assert {name: region.index for name, region in layout.regions.items()} == {
+    memory_map = MemoryMap(Config())
+    assert {name: region.index for name, region in memory_map.regions.items()} == {
         "anchors": 0, "bias": 1, "projection": 2, "threshold": 3, "scalars": 4,
-    }  # fmt: skip
-    assert layout.scalars == ("shift", "offset")
+    }
+    assert memory_map.scalars == ("shift", "offset")
     for hash, left in (("linear", {2, 3, 4}), ("codes", {4})):
-        layout = Layout(Config(hash=hash))
-        assert {region.index for region in layout.regions.values()} == left
-        assert layout.scalars == ("offset",)
+        memory_map = MemoryMap(Config(hash=hash))
+        assert {region.index for region in memory_map.regions.values()} == left
+        assert memory_map.scalars == ("offset",)
 
 
 @pytest.mark.parametrize(
@@ -137,11 +137,11 @@ def test_regions_keep_their_numbers():
 )
 def test_addresses_fit_their_fields(changes):
     config = Config(**{"bus_bytes": 512, **changes})
-    layout = Layout(config)
-    for region in layout.regions.values():
+    memory_map = MemoryMap(config)
+    for region in memory_map.regions.values():
         assert region.index < 16 and region.rows <= 1 << 16 and region.words <= 1 << 12
         assert region.row_bits == 32 * region.words >= region.lanes * region.lane_bits
-        last = layout.address(region, region.rows - 1, region.words - 1)
+        last = memory_map.address(region, region.rows - 1, region.words - 1)
         assert last >> 28 == region.index
         assert last >> 12 & 0xFFFF == region.rows - 1
         assert last & 0xFFF == region.words - 1
@@ -149,26 +149,26 @@ def test_addresses_fit_their_fields(changes):
 
 def test_a_threshold_fits_its_slot():
     config = Config(anchors=128, cycles_per_token=1_024)
-    region = Layout(config).regions["threshold"]
+    region = MemoryMap(config).regions["threshold"]
     assert Arithmetic(config).projection_width <= region.lane_bits
 
 
 def test_extreme_parameters_survive_packing():
     config = replace(CONFIGS[6], parameter_sets=1)
-    layout, image = Layout(config), random_image(config, np.random.default_rng(2), sets=1)
+    memory_map, image = MemoryMap(config), random_image(config, np.random.default_rng(2), sets=1)
     bits = Arithmetic(config)
     extremes = {
         "anchors": -128, "bias": -(1 << 15), "shift": 31, "projection": 127,
         "threshold": -bits.max_projection, "offset": bits.max_offset,
-    }  # fmt: skip
+    }
     image = replace(
         image, **{name: np.full_like(getattr(image, name), v) for name, v in extremes.items()}
     )
     image.check(config)
-    held = rows_of(layout, layout.load_words(image, 0))
+    held = rows_of(memory_map, memory_map.load_words(image, 0))
     for name in ("anchors", "projection"):
         fold = config.dot_fold if name == "anchors" else config.projection_fold
         assert (unfold(fold, held[name]) == extremes[name]).all()
-    assert {held["bias"][place] for place in layout.kernel_places} == {extremes["bias"]}
+    assert {held["bias"][slot] for slot in config.family.kernel_slots} == {extremes["bias"]}
     assert (held["threshold"].reshape(-1)[: config.code_bits] == extremes["threshold"]).all()
     assert held["scalars"].tolist() == [[31, bits.max_offset]]

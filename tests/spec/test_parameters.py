@@ -14,7 +14,7 @@ from ecoformer.spec.parameters import FORMAT_VERSION, HOST_ARRAYS, ParameterImag
 CONFIG = Config(
     head_dim=3, value_dim=2, code_bits=4, anchors=2, max_tokens=6, cycles_per_token=4,
     parameter_sets=3, bus_bytes=4,
-)  # fmt: skip
+)
 ALL = {f.name for f in fields(ParameterImage)}
 NAMES = sorted(ALL - {"scale"})  # of the kernelized hash
 
@@ -270,7 +270,7 @@ def test_host_rules_for_tokens_are_checked(image):
     "hash, unused",
     [("linear", "anchors, bias, shift"), ("codes", "anchors, bias, projection, shift, threshold"),
      ("none", "anchors, bias, offset, projection, threshold")],
-)  # fmt: skip
+)
 def test_a_family_has_its_own_arrays_and_no_others(image, hash, unused, tmp_path):
     config = replace(CONFIG, hash=hash, dataflow="softmax" if hash == "none" else "accumulate")
     own = random_image(config, np.random.default_rng(1))
@@ -292,7 +292,7 @@ def test_a_family_has_its_own_arrays_and_no_others(image, hash, unused, tmp_path
     "weights, bad, rule",
     [("pow2", 3, r"0 or ±2\^e with e = 0…6 with weights = 'pow2'"),
      ("ternary", 2, "-1…1, not -?\\d…2"), ("pow2", 128, "-64…64, not -?\\d+…128")],
-)  # fmt: skip
+)
 def test_weights_are_those_of_the_format(name, weights, bad, rule):
     config = replace(CONFIG, weights=weights)
     image = random_image(config, np.random.default_rng(2))

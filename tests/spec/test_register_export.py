@@ -117,7 +117,7 @@ def test_the_svd_tells_the_map(config, tmp_path):
     kinds = {
         (True, False): model.SVDAccessType.READ_ONLY, (True, True): model.SVDAccessType.READ_WRITE,
         (False, True): model.SVDAccessType.WRITE_ONLY,
-    }  # fmt: skip
+    }
     found = {register.name: register for register in peripheral.registers}
     assert list(found) == list(register_map(config))
     for name, register in register_map(config).items():
@@ -140,21 +140,21 @@ def test_the_svd_tells_the_map(config, tmp_path):
 
 @by_config
 def test_the_json_tells_the_map(config):
-    told = json.loads(as_json(config, NAME))
-    assert told["fingerprint"] == config.fingerprint and told["version"] == __version__
+    exported = json.loads(as_json(config, NAME))
+    assert exported["fingerprint"] == config.fingerprint and exported["version"] == __version__
     reset = reset_values(config)
     for got, (name, register) in zip(
-        told["registers"], register_map(config).items(), strict=True
+        exported["registers"], register_map(config).items(), strict=True
     ):
         assert (got["name"], got["offset"], got["text"]) == (name, register.offset, register.text)
         assert got["reset"] == reset.get(name)
         assert (got["readable"], got["writable"]) == (
             register.access.readable, register.access.writable,
-        )  # fmt: skip
+        )
         for field, want in zip(got["fields"], register.fields, strict=True):
             assert (field["name"], field["high"], field["low"], field["values"]) == (
                 want.name, want.high, want.low, want.values or {},
-            )  # fmt: skip
+            )
 
 
 @by_config

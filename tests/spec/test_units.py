@@ -2,7 +2,8 @@ from itertools import product
 
 import pytest
 
-from ecoformer.spec.config import CHOICES, Config
+from ecoformer.spec.choices import ValueTerm
+from ecoformer.spec.config import Config
 from ecoformer.spec.units import Unit, core_units, hash_units, units
 
 SIZES = dict(head_dim=32, value_dim=24, code_bits=16, anchors=25, bus_bytes=128, output_width=13)
@@ -19,7 +20,7 @@ def test_the_work_of_a_token_is_that_of_the_formulas(k):
         "projection_products": 16 * 25, "accumulate_lanes": 16 * 24, "code_sums": 16,
         "value_sums": 24, "query_lanes": 16 * 24, "similarity_lanes": 16,
         "offset_products": 24 + 1, "quotient_digits": 24 * 13,
-    }  # fmt: skip
+    }
     assert sum(unit.work for unit in hash_units(kernelized).values()) == 1_257
 
     linear = Config(**SIZES, cycles_per_token=k, hash="linear", value_term="own")
@@ -45,7 +46,7 @@ def test_quadratic_cores_work_on_a_pair_in_a_cycle():
 
 @pytest.mark.parametrize("hash, k", list(product(LINEAR, FOLDINGS)))
 def test_every_unit_has_the_lanes_for_its_work_in_k_cycles(hash, k):
-    for term in CHOICES["value_term"][0]:
+    for term in ValueTerm:
         config = Config(**SIZES, hash=hash, value_term=term, cycles_per_token=k)
         for name, unit in units(config).items():
             assert 0 < unit.steps <= k, name

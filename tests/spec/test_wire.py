@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,6 +7,11 @@ from hypothesis import strategies as st
 
 from ecoformer.spec.config import Config
 from ecoformer.spec.wire import pack_outputs, pack_sequence, unpack_sequence
+
+SMALL = dict(
+    head_dim=1, value_dim=1, code_bits=1, anchors=1, max_tokens=1, cycles_per_token=1_024,
+    parameter_sets=1, bus_bytes=1,
+)
 
 
 @st.composite
@@ -77,7 +84,7 @@ def test_a_token_starts_on_a_beat():
     assert beats.tolist() == [
         [1, 254, 3, 7], [248, 0, 0, 0],
         [4, 5, 250, 9], [10, 0, 0, 0],
-    ]  # fmt: skip
+    ]
     outputs = np.array([[-2048, 2047], [1, -1]])
     beats = pack_outputs(config, outputs)
     assert beats.tolist() == [[0x00, 0xF8, 0xFF, 0x07], [0x01, 0x00, 0xFF, 0xFF]]
@@ -88,3 +95,47 @@ def test_no_outputs_are_no_beats(width):
     config = Config(output_width=width)
     assert pack_outputs(config, np.zeros((0, 32), dtype=np.int64)).shape == (0, 8)
     assert unpack_sequence(config, np.zeros((0, 8), dtype=np.uint8)).shape == (0, 32)
+
+
+@pytest.mark.parametrize(
+    "what, changes, beats",
+    [
+        # 7 + 2 bytes on 2 need 5 beats; 5 elements of 3 bytes on 3 need 5.
+        ("input", dict(head_dim=7, value_dim=2, bus_bytes=2), 5),
+        ("output", dict(head_dim=1, value_dim=5, output_width=17, bus_bytes=3), 5),
+    ],
+)
+def test_a_tokens_beats_must_fit_its_cycles(what, changes, beats):
+    config = Config(**{**SMALL, "cycles_per_token": 8, **changes})
+    assert getattr(config, f"{what}_beats") == beats
+    with pytest.raises(ValueError) as caught:
+        replace(config, cycles_per_token=4)
+    assert str(caught.value) == (
+        f"bus_bytes must carry a token's {what} in cycles_per_token = 4 beats, "
+        f"not in {beats} beats of {changes['bus_bytes']} bytes"
+    )
+
+
+def test_the_ports_must_carry_what_all_engines_ask_for():
+    shape = {**SMALL, "head_dim": 3, "value_dim": 2, "cycles_per_token": 16, "output_width": 8}
+    config = Config(**shape, engines=3)
+    assert (config.input_beats, config.output_beats) == (5, 2)
+    with pytest.raises(ValueError) as caught:
+        replace(config, engines=4)
+    assert str(caught.value) == (
+        "engines must be at most 3, because each asks for a token's input, 5 beats of 1 bytes, "
+        "every cycles_per_token = 16 cycles, not 4"
+    )
+    with pytest.raises(ValueError, match=r"^engines must be at most 2, .* output, 6 beats of "):
+        replace(config, engines=3, output_width=24)
+
+
+@pytest.mark.parametrize("code_bits, size", [(1, 1), (8, 1), (9, 2), (128, 16)])
+def test_codes_travel_packed(code_bits, size):
+    config = Config(hash="codes", code_bits=code_bits, value_dim=3)
+    assert config.key_bytes == size and config.token_bytes == size + 3
+
+
+@pytest.mark.parametrize("width, size", [(4, 1), (8, 1), (9, 2), (16, 2), (17, 3), (24, 3)])
+def test_output_elements_are_whole_bytes(width, size):
+    assert Config(output_width=width).output_element_bytes == size

@@ -8,7 +8,7 @@ from ecoformer.spec.workload import Workload
 CONFIG = Config(
     head_dim=4, value_dim=2, code_bits=3, anchors=2, max_tokens=6, cycles_per_token=4,
     parameter_sets=3, bus_bytes=4, token_width=6, value_width=5,
-)  # fmt: skip
+)
 
 
 def make(**changes):
@@ -122,7 +122,7 @@ def test_codes_are_plus_or_minus_one():
     workload = make(tokens=codes)
     workload.check(config)
     for bad, rule in ((0, "tokens must be the codes -1 and 1, not 0"),
-                      (2, "tokens must be -1…1, not -1…2")):  # fmt: skip
+                      (2, "tokens must be -1…1, not -1…2")):
         workload.tokens[4, 1] = bad
         with pytest.raises(ValueError, match=f"^{rule}$"):
             workload.check(config)

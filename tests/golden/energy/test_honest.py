@@ -12,9 +12,9 @@ from ecoformer.golden.energy.report import crossover, measure, summary
 from ecoformer.golden.energy.shapes import Attention, Elementwise, Linear, Norm
 from ecoformer.golden.integer.attention import attend
 from ecoformer.sim.stimulus import random_image
-from ecoformer.spec.arithmetic import exponential_table, reciprocal_root_table
 from ecoformer.spec.config import Config
-from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.memory_map import MemoryMap
+from ecoformer.spec.tables import exponential_table, reciprocal_root_table
 
 SHAPES = {
     "one": (1, Config(head_dim=1, value_dim=1, code_bits=1, anchors=1, parameter_sets=1)),
@@ -217,7 +217,7 @@ def test_counts_are_those_of_the_engine_s_own_arithmetic(name, dataflow):
 
 def test_parameters_are_those_of_the_memories():
     config = Config(head_dim=32, value_dim=32, cycles_per_token=1, bus_bytes=64)
-    regions = Layout(config).regions
+    regions = MemoryMap(config).regions
     bits = sum(r.rows * r.lanes * r.lane_bits for n, r in regions.items() if n != "scalars")
     operations = Honest(16, 25).operations(attention("ecoformer", config, 7, heads=3))
     assert [o.count for o in operations if o.kind == "dram"] == [3 * bits]

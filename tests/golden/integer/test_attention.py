@@ -7,7 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ecoformer.golden.integer.attention import accumulate, attend, divide, query, similarity_sums
+from ecoformer.golden.integer.attention import attend, divide
+from ecoformer.golden.integer.dataflows.linear import accumulate, query
+from ecoformer.golden.integer.dataflows.pairwise import similarity_sums
 from ecoformer.golden.integer.hashing import hash_tokens
 from ecoformer.sim.stimulus import PATTERNS, random_image
 from ecoformer.spec.arithmetic import Arithmetic
@@ -25,7 +27,7 @@ SHAPES = {
         head_dim=3, value_dim=5, code_bits=7, anchors=2, max_tokens=13, offset_fraction=2,
         value_term="own",
     ),
-}  # fmt: skip
+}
 
 
 def draw(config, rng, pattern, count):
@@ -152,7 +154,7 @@ def test_quotients_saturate():
     config = replace(SHAPES["one"], output_width=8, output_fraction=0)
     for numerator, want in (
         (127, 127), (128, 127), (10**9, 127), (-128, -128), (-129, -128), (-(10**9), -128),
-    ):  # fmt: skip
+    ):
         assert divided(config, numerator, 1) == want
     assert divided(config, 2 * 127 + 1, 2) == 127 and divided(config, -2 * 128 - 1, 2) == -128
 
@@ -168,7 +170,7 @@ def test_widest_operands_do_not_overflow():
     config = Config(
         code_bits=128, value_dim=1, max_tokens=29_000, offset_fraction=8, output_fraction=12,
         output_width=24,
-    )  # fmt: skip
+    )
     bits = Arithmetic(config)
     assert bits.numerator_width + config.output_fraction + 1 <= 63
     weight = 3 * (config.code_bits << 8) * config.max_tokens

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -70,7 +72,7 @@ def test_weights_use_their_range(model, images):
 
 @pytest.mark.parametrize("fraction", [0, 3])
 def test_offset_is_in_fixed_point(model, images, fraction):
-    config = Config(**{**vars(CONFIG), "offset_fraction": fraction})
+    config = replace(CONFIG, offset_fraction=fraction)
     assert (calibrated(model, images, config).offset == 13 << fraction).all()
 
 
@@ -92,7 +94,7 @@ def test_softmax_is_refused():
     ],
 )
 def test_another_shape_is_refused(model, images, field, value):
-    config = Config(**{**vars(CONFIG), field: value})
+    config = replace(CONFIG, **{field: value})
     with pytest.raises(EcoformerError, match=rf"\[engine\] {field} must be .*, not {value};"):
         calibrated(model, images, config)
 
@@ -175,7 +177,7 @@ def test_separate_queries_are_refused_on_hardware():
 @pytest.mark.parametrize("field, value", [("hash", "rbf"), ("weights", "ternary")])
 def test_another_family_is_refused(field, value):
     layers, tape = family_layers(hash="linear")
-    config = Config(**{**vars(family_config(layers)), field: value})
+    config = replace(family_config(layers), **{field: value})
     with pytest.raises(EcoformerError, match=rf"\[engine\] {field} must be .*, not '{value}';"):
         calibrate(config, layers, tape)
 

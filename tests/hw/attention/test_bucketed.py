@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ecoformer.golden.integer.attention import accumulate
+from ecoformer.golden.integer.dataflows.linear import accumulate
 from ecoformer.hw.attention.bucketed import BucketedCore, BucketedState
 from tests.hw.attention.test_linear import draw, run, shape, shown
 from tests.hw.bench import simulate

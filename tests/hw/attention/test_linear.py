@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from ecoformer.golden.integer.attention import accumulate, query
+from ecoformer.golden.integer.dataflows.linear import accumulate, query
 from ecoformer.hw.engine.datapath import core_class
 from ecoformer.sim.stimulus import PATTERNS
 from ecoformer.spec.arithmetic import Arithmetic

@@ -3,7 +3,7 @@ import random
 import numpy as np
 import pytest
 
-from ecoformer.golden.integer.attention import softmax_sums
+from ecoformer.golden.integer.dataflows.softmax import softmax_sums
 from ecoformer.hw.attention.softmax import Scan, SoftmaxCore
 from ecoformer.sim.stimulus import PATTERNS, random_image
 from ecoformer.spec.config import Config

@@ -11,9 +11,8 @@ from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.emit.manifest import manifest
 from ecoformer.hw.emit.verilog import emit, to_verilog
-from ecoformer.spec.arithmetic import KERNEL_INDEX_BITS, ROOT_INDEX_BITS
 from ecoformer.spec.config import Config
-from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.tables import KERNEL_INDEX_BITS, ROOT_INDEX_BITS
 
 CONFIG = Config(
     head_dim=3, value_dim=2, code_bits=4, anchors=2, max_tokens=6, cycles_per_token=4,
@@ -96,7 +95,7 @@ def test_every_signal_has_a_name_of_its_own(texts, flow):
 @pytest.mark.parametrize("flow", DATAFLOWS)
 def test_tables_have_their_values_and_nothing_else_has_any(texts, flow):
     initial = re.findall(r"^ *(\S+) *\[\d+\] = \d+'h[0-9a-f]+;$", texts[flow], re.M)
-    lanes = 1 if flow == "softmax" else Layout(CONFIG).kernel_lanes
+    lanes = 1 if flow == "softmax" else CONFIG.family.kernel_lanes
     roots = 0 if flow == "softmax" else 1 << ROOT_INDEX_BITS
     assert len(initial) == roots + lanes * (1 << KERNEL_INDEX_BITS)
 

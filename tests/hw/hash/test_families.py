@@ -9,7 +9,7 @@ from ecoformer.hw.hash.families import hash_unit
 from ecoformer.hw.parameters.memory import ParameterMemory
 from ecoformer.sim.stimulus import PATTERNS, random_image
 from ecoformer.spec.config import Config
-from ecoformer.spec.memory_map import Layout
+from ecoformer.spec.memory_map import MemoryMap
 from tests.hw.bench import load, put, receive, simulate, watch
 
 
@@ -65,7 +65,7 @@ def draw(config, seed, count):
 
 async def feed(ctx, dut, image, slots, tokens, *, rng=None, stall=0.0):
     for slot in range(image.sets):
-        await load(ctx, dut.write, Layout(dut.config).load_words(image, slot), slot)
+        await load(ctx, dut.write, MemoryMap(dut.config).load_words(image, slot), slot)
     for slot, x in zip(slots, tokens, strict=True):
         while stall and rng.random() < stall:
             await ctx.tick()
@@ -166,7 +166,7 @@ def test_writes_to_one_slot_leave_the_others_alone():
         sum(1 << r for r, h in enumerate(hash_tokens(config, image, 0, np.array([x]))[0]) if h > 0)
         for x in tokens
     ]
-    layout = Layout(config)
+    layout = MemoryMap(config)
 
     async def source(ctx):
         await load(ctx, dut.write, layout.load_words(image, 0), 0)

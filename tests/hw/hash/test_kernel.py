@@ -3,13 +3,9 @@ import random
 import pytest
 
 from ecoformer.hw.hash.kernel import KernelLane, RootUnit
-from ecoformer.spec.arithmetic import (
-    KERNEL_INDEX_BITS,
-    Arithmetic,
-    exponential_table,
-    reciprocal_root_table,
-)
+from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.config import Config
+from ecoformer.spec.tables import KERNEL_INDEX_BITS, exponential_table, reciprocal_root_table
 from tests.hw.bench import simulate
 
 

@@ -1,0 +1,50 @@
+"""The memory of an engine whose depth depends on the longest sequence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ecoformer.spec.config import Config
+
+__all__ = ["Capacity", "BUFFER_BITS"]
+
+BUFFER_BITS = 3_833_856
+"""Block RAM of the default target, an ECP5 LFE5U-85F: 208 blocks of 18 kbit."""
+
+
+class Capacity:
+    """Buffers of tokens, values and results.
+
+    Parameters
+    ----------
+    config : Config
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+
+    @property
+    def waiting_tokens(self) -> int:
+        """Tokens, and results, that each of several engines buffers: a whole packet.
+
+        Packets come and go faster than one engine works. How much of a packet must wait depends
+        on the number of engines if all packets have one length; the worst case is all of it.
+        """
+        return self.config.max_tokens if self.config.engines > 1 else 0
+
+    @property
+    def buffer_bits(self) -> int:
+        """Bits of the buffers whose depth depends on ``max_tokens``, of all engines; no tags."""
+        c = self.config
+        token = c.family.key_elements * c.family.element_width + c.flow.value_bits
+        result = c.value_dim * c.output_width
+        return c.engines * (self.waiting_tokens * (token + result) + c.flow.buffer_bits)
+
+    def check(self) -> None:
+        """Refuse buffers larger than :data:`BUFFER_BITS` (ValueError)."""
+        if self.buffer_bits > BUFFER_BITS:
+            raise ValueError(
+                f"max_tokens must keep the token buffers within {BUFFER_BITS} bits, "
+                f"not {self.buffer_bits} at {self.config.max_tokens} tokens"
+            )

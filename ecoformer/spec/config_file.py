@@ -1,0 +1,67 @@
+"""Configuration files: one table of a TOML file as a checked dataclass."""
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ecoformer.errors import EcoformerError
+from ecoformer.presets import PRESETS, find_config
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+__all__ = ["read_table", "TABLES"]
+
+T = TypeVar("T", bound="DataclassInstance")
+
+TABLES = ("engine", "network", "training", "attention", "convert")
+"""Tables a configuration file may hold: hardware; a float network and how it is trained; the
+attention of a converted network and how it is converted."""
+
+
+def read_table(path: str | Path, table: str, cls: type[T], **given: Any) -> T:
+    """Build the dataclass ``cls`` from one table of a TOML file; an absent table means defaults.
+
+    ``path`` may also name a preset (`ecoformer.presets`). ``given`` are values of ``cls`` that
+    another table holds: this one must not repeat them.
+
+    Raises
+    ------
+    EcoformerError
+        Unreadable file, unknown table or key, wrong type or impossible value.
+    """
+    file = find_config(path)
+    try:
+        raw = tomllib.loads(file.read_text())
+    except OSError as error:
+        raise EcoformerError(
+            f"{file}: cannot read the configuration ({error.strerror}); give a TOML file or a "
+            f"preset ({', '.join(PRESETS)}) with -c"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EcoformerError(f"{file}: not a TOML file ({error}); correct it") from error
+    _refuse_unknown(file, "table", raw, TABLES)
+    values: dict[str, Any] = raw.get(table, {})
+    if not isinstance(values, dict):
+        raise EcoformerError(f"{file}: {table} must be a table [{table}], not {values!r}")
+    _refuse_unknown(file, f"key in [{table}]", values, [f.name for f in fields(cls)])
+    for name in given.keys() & values.keys():
+        raise EcoformerError(
+            f"{file}: [{table}] {name} is given in another table; give it once, there"
+        )
+    values = given | {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        raise EcoformerError(f"{file}: [{table}] {error}") from error
+
+
+def _refuse_unknown(file: Path, what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    if unknown := sorted(set(given) - set(known)):
+        raise EcoformerError(
+            f"{file}: unknown {what}: {', '.join(unknown)}; known: {', '.join(known)}"
+        )

@@ -1,0 +1,42 @@
+"""What every family returns: the codes, and the stages that they came through."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ecoformer.spec.parameters import ParameterImage
+
+__all__ = ["HashTrace", "project"]
+
+
+@dataclass(frozen=True)
+class HashTrace:
+    """Every stage of the hash, to locate a difference; None where a family has no such stage.
+
+    Parameters
+    ----------
+    codes : int64 [..., N, b]
+        ±1; or the tokens themselves, where there is no hash.
+    projection : int64 [..., N, b]
+        Σ_j A[r,j]·κ_j or Σ_d W[r,d]·x_d.
+    kernel : int64 [..., N, m]
+        κ_j, 0…511.
+    dots : int64 [..., N, m]
+        x·a_j.
+    norm : int64 [..., N]
+        ‖x‖².
+    """
+
+    codes: np.ndarray
+    projection: np.ndarray | None = None
+    kernel: np.ndarray | None = None
+    dots: np.ndarray | None = None
+    norm: np.ndarray | None = None
+
+
+def project(
+    image: ParameterImage, index: int, vector: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Codes ±1 [..., N, b] of vectors, +1 at ties, and their projections [..., N, b]."""
+    projection = vector @ image.projection[index].T
+    return np.where(projection >= image.threshold[index], 1, -1), projection

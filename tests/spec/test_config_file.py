@@ -1,0 +1,66 @@
+from dataclasses import dataclass
+
+import pytest
+
+from ecoformer.errors import EcoformerError
+from ecoformer.spec.config import Config
+from ecoformer.spec.config_file import read_table
+
+
+def write(path, text):
+    path.write_text(text)
+    return path
+
+
+def test_absent_keys_and_tables_mean_defaults(tmp_path):
+    assert Config.load(write(tmp_path / "empty.toml", "")) == Config()
+    text = "[training]\nanything = 1\n[engine]\nhead_dim = 16\n"
+    assert Config.load(write(tmp_path / "some.toml", text)) == Config(head_dim=16)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("[engine]\nheads = 3", "unknown key in [engine]: heads; known: head_dim, "),
+        ("[engine]\nb = 1\na = 2", "unknown key in [engine]: a, b; known: head_dim, "),
+        ("[motor]\nhead_dim = 3", "unknown table: motor; known: engine, network, training, "),
+        ("head_dim = 3", "unknown table: head_dim; known: engine, network, training, "),
+        ("engine = 3", "engine must be a table [engine], not 3"),
+        ("[[engine]]\nhead_dim = 3", "engine must be a table [engine], not "),
+        ("[engine]\nhead_dim = 3.0", "[engine] head_dim must be an integer, not 3.0"),
+        ("[engine]\nhead_dim = true", "[engine] head_dim must be an integer, not True"),
+        ("[engine]\nhead_dim = [3]", "[engine] head_dim must be an integer, not (3,)"),
+        ("[engine]\nhead_dim = 0", "[engine] head_dim must be 1…128, not 0"),
+        ("[engine]\nhash = 1", "[engine] hash must be 'rbf' or 'linear' or 'codes' or "),
+        ("[engine]\nmask = 'causal'", "[engine] mask must be 'full', not 'causal', which this"),
+        ("[engine]\nhead_dim = 1\nhead_dim = 2", "not a TOML file ("),
+        ("[engine\n", "not a TOML file ("),
+    ],
+)
+def test_bad_files_are_refused_with_file_and_reason(tmp_path, text, message):
+    path = write(tmp_path / "bad.toml", text)
+    with pytest.raises(EcoformerError) as caught:
+        Config.load(path)
+    assert str(caught.value).startswith(f"{path}: {message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_unreadable_files_are_refused(tmp_path):
+    with pytest.raises(EcoformerError, match=r"cannot read the configuration \(No such file"):
+        Config.load(tmp_path / "absent.toml")
+    with pytest.raises(EcoformerError, match=r"cannot read the configuration"):
+        Config.load(tmp_path)
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(EcoformerError, match=r"not a TOML file"):
+        Config.load(tmp_path / "binary.toml")
+
+
+def test_other_tables_are_read_into_their_own_classes(tmp_path):
+    @dataclass(frozen=True)
+    class Network:
+        stages: tuple = ()
+        heads: int = 1
+
+    path = write(tmp_path / "c.toml", "[network]\nstages = [2, 3]\n[engine]\nhead_dim = 8\n")
+    assert read_table(path, "network", Network) == Network(stages=(2, 3))
+    assert Config.load(path).head_dim == 8

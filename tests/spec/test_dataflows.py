@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from ecoformer.golden.integer.dataflows import DATAFLOWS as INTEGER_DATAFLOWS
+from ecoformer.golden.integer.dataflows.value_terms import VALUE_TERMS
+from ecoformer.spec.choices import Dataflow, Hash, ValueTerm
+from ecoformer.spec.config import Config
+from ecoformer.spec.dataflows import DATAFLOWS
+
+SIZES = dict(head_dim=9, code_bits=11, anchors=7, value_dim=8, max_tokens=33, bus_bytes=1)
+
+
+def config_of(flow, **changes):
+    hash = Hash.RBF if DATAFLOWS[flow].takes_codes else Hash.NONE
+    return Config(**{**SIZES, "cycles_per_token": 64, **changes, "hash": hash, "dataflow": flow})
+
+
+def test_every_dataflow_and_value_term_has_an_integer_model():
+    assert DATAFLOWS.keys() == INTEGER_DATAFLOWS.keys() == set(Dataflow)
+    assert VALUE_TERMS.keys() == set(ValueTerm)
+    for dataflow, flow in DATAFLOWS.items():
+        assert type(config_of(dataflow).flow) is flow
+
+
+@pytest.mark.parametrize("dataflow", Dataflow)
+def test_the_parts_of_a_flow_agree(dataflow):
+    flow = config_of(dataflow).flow
+    arrays = flow.draw(np.random.default_rng(0), 50)
+    assert arrays.keys() == flow.parameters.keys() == set(flow.scalars)
+    for name, bounds in flow.parameters.items():
+        assert arrays[name].shape == (50, *bounds.shape)
+        assert bounds.low <= arrays[name].min() and arrays[name].max() <= bounds.high
+    assert flow.units and flow.buffer_bits > 0 and flow.max_weight > 0
+    assert flow.state_fold.inputs == flow.state_rows and flow.row_width > 1
+
+
+def test_which_dataflow_has_what():
+    flows = {name: config_of(name).flow for name in Dataflow}
+    assert {name for name, flow in flows.items() if flow.is_slotted} == {"accumulate"}
+    assert {name for name, flow in flows.items() if flow.is_linear} == {"accumulate", "bucketed"}
+    assert {name for name, flow in flows.items() if flow.transform_cycles} == {"bucketed"}
+    assert {name: flow.state_rows for name, flow in flows.items()} == {
+        "accumulate": 11, "xnor": 11, "bucketed": 3, "softmax": 1,
+    }
+
+
+def test_only_sums_without_vectors_are_serial():
+    serial = dict(cycles_per_token=1_024)
+    assert config_of(Dataflow.ACCUMULATE, **serial).is_serial
+    for changes in (
+        dict(value_term="own"), dict(bus_bytes=2), dict(head_dim=7), dict(value_dim=7),
+        dict(engines=2), dict(cycles_per_token=32),
+    ):
+        assert not config_of(Dataflow.ACCUMULATE, **{**serial, **changes}).is_serial, changes
+    assert not config_of(Dataflow.BUCKETED, **serial).is_serial
+    assert not Config(**SIZES, **serial, hash="codes").is_serial
