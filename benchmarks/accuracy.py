@@ -15,7 +15,7 @@ from benchmarks.results.records import ROOT
 from benchmarks.results.section import LEARNING, arguments, begin
 from ecoformer.cli.train import train
 from ecoformer.golden.learn import data as datasets
-from ecoformer.golden.learn.train import TrainingConfig
+from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.networks.vit import load_model
 from ecoformer.golden.quantize.evaluation import export
 from ecoformer.presets import find_config

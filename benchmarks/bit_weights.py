@@ -17,9 +17,11 @@ from benchmarks.minilm import MODEL, tokenised
 from benchmarks.packages import download
 from benchmarks.results.section import LEARNING, arguments, begin
 from benchmarks.texts import sentiment
-from ecoformer.golden.attention import AttentionConfig, EcoFormerAttention, record
-from ecoformer.golden.convert.sites import fill_sites, find_sites
-from ecoformer.golden.learn.distill import Distilling, distil_layer, exact_outputs, start_hashes
+from ecoformer.golden.attention import EcoFormerAttention
+from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.learn.distill import DistillConfig, distil_layer, exact_outputs, start_hashes
+from ecoformer.golden.networks.sites import fill_sites, find_sites
+from ecoformer.golden.recording import record
 
 __all__ = ["main"]
 
@@ -39,7 +41,7 @@ def main() -> None:
     rows = []
     for bits in options.bits:
         config = AttentionConfig(hash="linear", code_bits=bits, queries="separate")
-        learning = Distilling(steps=options.steps, lr=options.lr)
+        learning = DistillConfig(steps=options.steps, lr=options.lr)
         losses = {name: [] for name in WEIGHTS}
         for seed in range(options.seeds):
             for number, (site, calls) in enumerate(layers):

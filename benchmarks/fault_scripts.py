@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from rich.progress import track
 
 from benchmarks.engines import FAULTY, MEASURED
 from benchmarks.results.section import SIMULATING, arguments, begin
 from ecoformer.hw.emit.verilog import emit
+from ecoformer.progress import show_progress
 from ecoformer.sim.stimulus import random_image
 from ecoformer.spec.registers import Error
 from tests.sim.fault_scripts import Outcome, random_script, run_scripts
@@ -35,10 +35,12 @@ def main() -> int:
         rng = np.random.default_rng([options.seed, number])
         image = random_image(config, rng, sets=max(1, config.parameter_sets - 1))
         outcomes[name], text = Outcome(), emit(config)
-        for start in track(range(0, each, BATCH), name):
-            count = min(BATCH, each - start)
-            scripts = [random_script(config, rng, image) for _ in range(count)]
-            outcomes[name].add(run_scripts(config, text, image, scripts, BUILDS))
+        with show_progress() as progress:
+            for start in range(0, each, BATCH):
+                count = min(BATCH, each - start)
+                scripts = [random_script(config, rng, image) for _ in range(count)]
+                outcomes[name].add(run_scripts(config, text, image, scripts, BUILDS))
+                progress.update(name, start + count, each)
     total = Outcome()
     for outcome in outcomes.values():
         total.add(outcome)

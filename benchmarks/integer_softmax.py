@@ -14,12 +14,12 @@ import torch
 
 from benchmarks.results.records import ROOT
 from benchmarks.results.section import LEARNING, arguments, begin
-from ecoformer.golden.attention import record
 from ecoformer.golden.integer.attention import divide
 from ecoformer.golden.integer.dataflows.softmax import softmax_sums
 from ecoformer.golden.learn import data as datasets
 from ecoformer.golden.learn.fit import predict
 from ecoformer.golden.networks.vit import load_model
+from ecoformer.golden.recording import record
 from ecoformer.spec.arithmetic import SCALE_WIDTH, SHIFT_WIDTH
 from ecoformer.spec.config import Config
 

@@ -12,15 +12,15 @@ import torch
 from benchmarks.plain_ksh import dense_labels, plain_ksh
 from benchmarks.results.section import LEARNING, arguments, begin
 from ecoformer.golden.hashing import KernelHash
-from ecoformer.golden.learn.ksh import HashLearning, learn_hash
+from ecoformer.golden.learn.ksh import KshConfig, learn_hash
 
 HEADS, HEAD_DIM, BITS, ANCHORS = 8, 32, 16, 25
 CLUSTERS = 40
-WHITENED = HashLearning(optimizer="whitened", iterations=25)
+WHITENED = KshConfig(optimizer="whitened", iterations=25)
 RUNS = {
-    "sgd": (HashLearning(optimizer="sgd"), HashLearning(optimizer="sgd")),
-    "adam": (HashLearning(optimizer="adam"), HashLearning(optimizer="adam")),
-    "whitened": (HashLearning(optimizer="adam"), WHITENED),
+    "sgd": (KshConfig(optimizer="sgd"), KshConfig(optimizer="sgd")),
+    "adam": (KshConfig(optimizer="adam"), KshConfig(optimizer="adam")),
+    "whitened": (KshConfig(optimizer="adam"), WHITENED),
 }
 """Settings of the plain loops, and ours."""
 
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="the median counts")
     run = begin(parser)
     options = run.options
-    learn_fast(clustered_tokens(64, 0), HashLearning(), 0)  # loads the libraries
+    learn_fast(clustered_tokens(64, 0), KshConfig(), 0)  # loads the libraries
     rows = []
     for tokens in options.tokens:
         x = clustered_tokens(tokens, options.seed)
@@ -72,7 +72,7 @@ def clustered_tokens(tokens: int, seed: int) -> torch.Tensor:
     return (x + 0.7 * torch.randn(x.shape, generator=generator))[None]
 
 
-def learn_fast(x: torch.Tensor, config: HashLearning, seed: int) -> tuple:
+def learn_fast(x: torch.Tensor, config: KshConfig, seed: int) -> tuple:
     """Signed loss [H], seconds, and the features and starting rows for the plain loops."""
     hash = KernelHash(HEADS, HEAD_DIM, BITS, ANCHORS)
     clock = time.perf_counter()

@@ -80,7 +80,8 @@ def measure(options: argparse.Namespace, arm: str, tokens: int) -> tuple[float, 
     """Seconds of one call, and megabytes the process grew by."""
     import torch
 
-    from ecoformer.golden.attention import AttentionConfig, EcoFormerAttention, SoftmaxAttention
+    from ecoformer.golden.attention import EcoFormerAttention, SoftmaxAttention
+    from ecoformer.golden.attention_config import AttentionConfig
 
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.results.section import SIMULATING, arguments, begin
-from ecoformer.cli.common import progress
 from ecoformer.hw.emit.verilog import emit
+from ecoformer.progress import show_progress
 from ecoformer.sim.faults import impossible_faults
 from ecoformer.sim.simulate import simulate
 from ecoformer.sim.verify import compare
@@ -54,12 +54,12 @@ def main() -> int:
         },
     }
     rows, failures, count = [], [], 0
-    with ProcessPoolExecutor(options.workers) as workers, progress() as report:
+    with ProcessPoolExecutor(options.workers) as workers, show_progress() as progress:
         for group, members in configs.items():
             started, totals = time.monotonic(), np.zeros(4, dtype=int)
             jobs = workers.map(partial(_check, options=options), members.items())
             for done, (counts, failed) in enumerate(jobs, 1):
-                report(group, done, len(members))
+                progress.update(group, done, len(members))
                 totals += counts
                 failures += [f"{group} {failure}" for failure in failed]
             count += len(members)

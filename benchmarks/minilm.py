@@ -19,13 +19,15 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from benchmarks.packages import download
-from benchmarks.progress import told_layer, told_step
 from benchmarks.results.records import ROOT
 from benchmarks.results.section import LEARNING, arguments, begin
 from benchmarks.texts import prose, sentiment, spliced, wide
-from ecoformer.golden.attention import AttentionConfig
-from ecoformer.golden.convert.convert import READOUTS, convert, embedding, everything, refine
-from ecoformer.golden.learn.distill import Distilling
+from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.convert.convert import convert
+from ecoformer.golden.convert.readouts import READOUTS, embedding
+from ecoformer.golden.convert.refine import everything, refine
+from ecoformer.golden.learn.distill import DistillConfig
+from ecoformer.progress import show_progress
 
 __all__ = ["MODEL", "main", "tokenised"]
 
@@ -166,16 +168,18 @@ def learn(
     attention = AttentionConfig(
         hash="linear", weights=run.weights, code_bits=run.bits, queries="separate"
     )
-    layer = Distilling(steps=options.layer_steps, lr=2 * options.lr)
+    layer = DistillConfig(steps=options.layer_steps, lr=2 * options.lr)
     folder = run.checkpoints()
-    converted = convert(
-        model, attention, batches[:12], layer, options.seed, told_layer, folder=folder
-    )
+    with show_progress() as progress:
+        converted = convert(
+            model, attention, batches[:12], layer, options.seed, progress, folder
+        )
     yield f"layer by layer, {options.layer_steps} steps each", converted
-    joint = Distilling(steps=run.steps, lr=options.lr, held_out=0.04)
-    refine(
-        converted, batches, joint, embedding, options.seed, reporter=told_step, folder=folder
-    )
+    joint = DistillConfig(steps=run.steps, lr=options.lr, held_out=0.04)
+    with show_progress() as progress:
+        refine(
+            converted, batches, joint, embedding, options.seed, progress=progress, folder=folder
+        )
     yield f"all hashes together, {run.steps} steps", converted
 
 
@@ -194,14 +198,14 @@ def tune(
         for batch in batches
     ]
     converted.to(device)
-    learning = Distilling(steps=steps, held_out=HELD_OUT / len(batches))
+    learning = DistillConfig(steps=steps, held_out=HELD_OUT / len(batches))
     hashes, others = everything(converted, 10 * lr, lr)
     words = {id(p) for p in converted.embeddings.parameters()}  # most of them are never seen
     others["params"] = [p for p in others["params"] if id(p) not in words]
-    with torch.autocast(device.type, torch.bfloat16):
+    with torch.autocast(device.type, torch.bfloat16), show_progress() as progress:
         refine(
             converted, batches, learning, READOUTS[options.tune_readout], options.seed,
-            [hashes, others], told_step, folder=folder, original=original.to(device),
+            [hashes, others], progress, folder=folder, original=original.to(device),
         )
     converted.to("cpu")
     original.to("cpu")

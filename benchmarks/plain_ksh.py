@@ -6,7 +6,7 @@ The reference of `ecoformer.golden.learn.ksh`: for results in its tests, for tim
 import torch
 
 from ecoformer.golden.hashing import sign
-from ecoformer.golden.learn.ksh import HashLearning
+from ecoformer.golden.learn.ksh import KshConfig
 from ecoformer.golden.weights import constrain
 
 __all__ = ["dense_labels", "plain_ksh"]
@@ -27,7 +27,7 @@ def dense_labels(similarity: torch.Tensor, pairs: int = 10) -> torch.Tensor:
 
 
 def plain_ksh(
-    features: torch.Tensor, similarity: torch.Tensor, start: torch.Tensor, config: HashLearning,
+    features: torch.Tensor, similarity: torch.Tensor, start: torch.Tensor, config: KshConfig,
     weights: str = "int8",
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows of A and the signed loss left at the end.
@@ -39,7 +39,7 @@ def plain_ksh(
     similarity : Tensor [H, N, N]
     start : Tensor [H, b, f]
         Where each row begins.
-    config : HashLearning
+    config : KshConfig
 
     Returns
     -------

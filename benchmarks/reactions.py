@@ -15,13 +15,18 @@ from transformers import AlbertForMaskedLM
 
 from benchmarks.atom_mapping import map_atoms, read_reactions, share_mapped
 from benchmarks.packages import download
-from benchmarks.progress import told_layer, told_step
 from benchmarks.results.records import ROOT
 from benchmarks.results.section import LEARNING, arguments, begin
-from ecoformer.golden.attention import AttentionConfig, cores_of, record
-from ecoformer.golden.convert.convert import READOUTS, convert, everything, refine, run_model
-from ecoformer.golden.convert.sites import fill_sites, find_sites
-from ecoformer.golden.learn.distill import Distilling
+from ecoformer.golden.attention import cores_of
+from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.convert.batches import run_model
+from ecoformer.golden.convert.convert import convert
+from ecoformer.golden.convert.readouts import READOUTS
+from ecoformer.golden.convert.refine import everything, refine
+from ecoformer.golden.learn.distill import DistillConfig
+from ecoformer.golden.networks.sites import fill_sites, find_sites
+from ecoformer.golden.recording import record
+from ecoformer.progress import show_progress
 
 __all__ = ["main"]
 
@@ -95,22 +100,20 @@ def learn(
     folder = KEPT / str(bits)
     folder.mkdir(parents=True, exist_ok=True)
     attention = AttentionConfig(hash="linear", code_bits=bits, queries="separate")
-    layer = Distilling(steps=options.layer_steps, lr=2 * options.lr)
-    network = convert(
-        model, attention, batches[:12], layer, options.seed, told_layer, folder=folder
-    )
+    layer = DistillConfig(steps=options.layer_steps, lr=2 * options.lr)
+    with show_progress() as progress:
+        network = convert(model, attention, batches[:12], layer, options.seed, progress, folder)
     yield f"layer by layer, {options.layer_steps} steps each", network
-    joint = Distilling(steps=options.steps, lr=options.lr, held_out=0.05)
-    refine(
-        network, batches, joint, READOUTS["layers"], options.seed, reporter=told_step, folder=folder
-    )
+    joint = DistillConfig(steps=options.steps, lr=options.lr, held_out=0.05)
+    read = READOUTS["layers"]
+    with show_progress() as progress:
+        refine(network, batches, joint, read, options.seed, progress=progress, folder=folder)
     yield f"all hashes together, {options.steps} steps", network
     (tuned := folder / "tuned").mkdir(exist_ok=True)
-    tuning = Distilling(steps=options.tune, held_out=0.05)
+    tuning = DistillConfig(steps=options.tune, held_out=0.05)
     weights = everything(network, 10 * options.tune_lr, options.tune_lr)
-    refine(
-        network, batches, tuning, READOUTS["layers"], options.seed, weights, told_step, folder=tuned
-    )
+    with show_progress() as progress:
+        refine(network, batches, tuning, read, options.seed, weights, progress, tuned)
     yield f"all weights, {options.tune} steps", network
 
 
@@ -170,11 +173,11 @@ def attention_weights(core: torch.nn.Module, call) -> torch.Tensor:
     """Weights [B, H, N, N] of the means that a layer puts out; none is negative."""
     if core.exact:
         scale = core.scale or call.q.shape[-1] ** -0.5
-        weights = (scale * call.q @ call.k.mT).masked_fill(~call.keys[:, None, None], -torch.inf)
-        return weights.softmax(-1)
+        logits = scale * call.q @ call.k.mT
+        return logits.masked_fill(~call.key_mask[:, None, None], -torch.inf).softmax(-1)
     queries, keys = core.codes(call.q, call.k)
     weights = (queries @ keys.mT + core.offset[:, None, None]).clamp_min(0)
-    weights = weights * call.keys[:, None, None]
+    weights = weights * call.key_mask[:, None, None]
     return weights / weights.sum(-1, keepdim=True).clamp_min(1e-9)
 
 

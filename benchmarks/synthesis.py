@@ -16,6 +16,7 @@ from ecoformer.errors import EcoformerError
 from ecoformer.hw.emit.verilog import emit
 from ecoformer.hw.synth.flow import place, synthesise
 from ecoformer.hw.synth.targets import TARGETS
+from ecoformer.progress import show_progress
 from ecoformer.spec.config import Config
 
 __all__ = ["main", "measure"]
@@ -73,30 +74,16 @@ def measure(
         if all(known.get(key) == value for key, value in inputs.items()):
             return known
     folder.mkdir(parents=True, exist_ok=True)
-    figures = synthesise(
-        verilog, TOP, TARGETS[target], folder, jobs=jobs, reporter=_reporter(preset)
-    )
-    if seeds:
-        try:
-            place(
-                figures, folder, **ECP5, seeds=seeds, jobs=jobs, reporter=_reporter(preset)
-            )
-        except EcoformerError as error:  # a preset may be too large for the device
-            figures.update(ECP5, seeds=seeds, refused=str(error))
+    with show_progress() as progress:
+        progress.line(f"{preset}, {target}")
+        figures = synthesise(verilog, TOP, TARGETS[target], folder, jobs=jobs, progress=progress)
+        if seeds:
+            try:
+                place(figures, folder, **ECP5, seeds=seeds, jobs=jobs, progress=progress)
+            except EcoformerError as error:  # a preset may be too large for the device
+                figures.update(ECP5, seeds=seeds, refused=str(error))
     record.write_text(json.dumps(figures, indent=2) + "\n")
     return figures
-
-
-def _reporter(preset):
-    """Reports each stage once."""
-    seen = set()
-
-    def report(*stage):
-        if stage not in seen:
-            seen.add(stage)
-            print(f"{preset}: {stage[0]}, {stage[1]} of {stage[2]}", flush=True)
-
-    return report
 
 
 def _row(preset, figures):

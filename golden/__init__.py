@@ -1,1 +1,5 @@
-"""The reference models: float models that learn (torch), the integer model (numpy)."""
+"""Reference models: float models that learn (torch) and the integer model (numpy).
+
+The packages import in this order: networks, learn, quantize, convert. Modules beside them, integer
+and quality import none of these.
+"""

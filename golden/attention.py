@@ -1,108 +1,49 @@
 """Softmax attention and EcoFormer attention, as functions and as modules."""
 
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from ecoformer.golden.hashing import KernelHash, LinearHash
-from ecoformer.spec.checks import check_choice, check_number
-from ecoformer.spec.weights import WEIGHT_FORMATS
+from ecoformer.golden.attention_config import VALUE_TERMS, AttentionConfig
+from ecoformer.golden.hashing import Hash
+from ecoformer.spec.checks import check_choice
 
 __all__ = [
-    "AttentionConfig",
     "Attention",
     "EcoFormerAttention",
     "SoftmaxAttention",
-    "Call",
     "cores_of",
-    "observed",
-    "record",
     "softmax_attention",
     "linear_attention",
     "quadratic_attention",
-    "FAMILIES",
-    "QUERIES",
-    "VALUE_TERMS",
 ]
 
-FAMILIES = ("rbf", "linear")
-"""Hash families that can be learned."""
-QUERIES = ("shared", "separate")
-"""Whether queries and keys are the same tokens and codes (paper), or have hashes of their own."""
-VALUE_TERMS = ("sum", "own")
-"""What the offset multiplies in the numerator: all values (paper) or v_i (released code)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttentionConfig:
-    """Shape of EcoFormer attention.
-
-    Parameters
-    ----------
-    code_bits : int
-        Bits b of a code.
-    hash : str
-        ``rbf``, the kernelized hash of the paper, or ``linear``.
-    weights : str
-        What the matrices of the hash may hold: ``int8``, ``pow2`` or ``ternary``.
-    anchors : int
-        Support samples m of the kernelized hash.
-    normalise : bool
-        Whether a linear hash sees tokens of unit length; ``rbf`` always does.
-    queries : str
-        ``shared`` (paper) or ``separate``.
-    value_term : str
-        ``sum`` (paper) or ``own`` (released code).
-    offset : float
-        Offset c of the attention weights; 0 stands for b + 1, the released choice, which keeps
-        every weight positive.
-
-    Raises
-    ------
-    TypeError, ValueError
-        A value of the wrong type or outside its range.
-    """
-
-    code_bits: int = 16
-    hash: str = "rbf"
-    weights: str = "int8"
-    anchors: int = 25
-    normalise: bool = False
-    queries: str = "shared"
-    value_term: str = "sum"
-    offset: float = 0.0
-
-    def __post_init__(self):
-        check_number("code_bits", self.code_bits, int, 1)
-        check_choice("hash", self.hash, FAMILIES)
-        check_choice("weights", self.weights, tuple(WEIGHT_FORMATS))
-        check_number("anchors", self.anchors, int, 1)
-        if not isinstance(self.normalise, bool):
-            raise TypeError(f"normalise must be true or false, not {self.normalise!r}")
-        check_choice("queries", self.queries, QUERIES)
-        check_choice("value_term", self.value_term, VALUE_TERMS)
-        check_number("offset", self.offset, float, 0, 2 * self.code_bits)
-
-    def make_hash(self, heads, head_dim):
-        """A hash of this family with random parameters."""
-        if self.hash == "rbf":
-            return KernelHash(heads, head_dim, self.code_bits, self.anchors, self.weights)
-        return LinearHash(heads, head_dim, self.code_bits, self.weights, self.normalise)
-
-
-def softmax_attention(q, k, v, keys=None, scale=None):
+def softmax_attention(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    key_mask: torch.Tensor | None = None,
+    scale: float | None = None,
+) -> torch.Tensor:
     """softmax(scale·q·kᵀ)·v, for q and k [B, H, N, D] and v [B, H, N, E].
 
-    ``keys`` (bool [B, N] or None) are the keys that count; ``scale`` is 1/√D when None.
+    ``key_mask`` (bool [B, N] or None) is true for keys that count; ``scale`` is 1/√D when None.
     """
-    mask = None if keys is None else keys[:, None, None, :]
+    mask = None if key_mask is None else key_mask[:, None, None, :]
     return scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
 
 
-def linear_attention(h, v, offset, value_term="sum", *, queries=None, keys=None):
+def linear_attention(
+    h: torch.Tensor,
+    v: torch.Tensor,
+    offset: float | torch.Tensor,
+    value_term: str = "sum",
+    *,
+    queries: torch.Tensor | None = None,
+    key_mask: torch.Tensor | None = None,
+) -> torch.Tensor:
     """EcoFormer attention in its linear form.
 
     ::
@@ -124,37 +65,45 @@ def linear_attention(h, v, offset, value_term="sum", *, queries=None, keys=None)
         ``sum`` or ``own``.
     queries : Tensor [B, H, M, b] or None
         Codes of the queries; those of the keys when None.
-    keys : bool Tensor [B, N] or None
-        Keys that count, as those do that are no padding; all when None.
+    key_mask : bool Tensor [B, N] or None
+        True for keys that count, false for padding; all count when None.
 
     Returns
     -------
     Tensor [B, H, M, E]
     """
     queries = h if queries is None else queries
-    h, v, count = _present(h, v, keys)
+    h, v, count = _masked(h, v, key_mask)
     state = h.mT @ v
     numerator = queries @ state + _per_head(offset) * _values(v, value_term)
     denominator = queries @ h.sum(-2, keepdim=True).mT + _per_head(offset) * count
     return _guarded_quotient(numerator, denominator)
 
 
-def quadratic_attention(h, v, offset, value_term="sum", *, queries=None, keys=None):
+def quadratic_attention(
+    h: torch.Tensor,
+    v: torch.Tensor,
+    offset: float | torch.Tensor,
+    value_term: str = "sum",
+    *,
+    queries: torch.Tensor | None = None,
+    key_mask: torch.Tensor | None = None,
+) -> torch.Tensor:
     """The same function as :func:`linear_attention` with its N × N weights written out."""
     queries = h if queries is None else queries
-    h, v, count = _present(h, v, keys)
+    h, v, count = _masked(h, v, key_mask)
     similarity = queries @ h.mT
     numerator = similarity @ v + _per_head(offset) * _values(v, value_term)
     denominator = similarity.sum(-1, keepdim=True) + _per_head(offset) * count
     return _guarded_quotient(numerator, denominator)
 
 
-def _present(h, v, keys):
-    """Codes and values with those of absent keys 0, and how many keys are there."""
-    if keys is None:
+def _masked(h, v, key_mask):
+    """Codes and values with those of padding set to 0, and the number of keys that count."""
+    if key_mask is None:
         return h, v, h.shape[-2]
-    there = keys[:, None, :, None].to(v.dtype)
-    return h * there, v * there, there.sum(-2, keepdim=True)
+    weight = key_mask[:, None, :, None].to(v.dtype)
+    return h * weight, v * weight, weight.sum(-2, keepdim=True)
 
 
 def _per_head(offset):
@@ -163,7 +112,11 @@ def _per_head(offset):
 
 def _values(v, value_term):
     check_choice("value_term", value_term, VALUE_TERMS)
-    return v.sum(-2, keepdim=True) if value_term == "sum" else v
+    return TERMS[value_term](v)
+
+
+TERMS = {"sum": lambda v: v.sum(-2, keepdim=True), "own": lambda v: v}
+"""What the offset multiplies, by ``value_term``."""
 
 
 def _guarded_quotient(numerator, denominator):
@@ -187,27 +140,33 @@ class SoftmaxAttention(nn.Module):
     Members
     -------
     observer : callable or None
-        Called as ``observer(layer, q, k, v, keys)`` before the attention.
+        Called as ``observer(layer, q, k, v, key_mask)`` before the attention.
     """
 
-    def __init__(self, heads, scale=None, layer=0):
+    def __init__(self, heads: int, scale: float | None = None, layer: int = 0):
         super().__init__()
         self.heads = heads
         self.scale = scale
         self.layer = layer
-        self.observer = None
+        self.observer: Callable[..., None] | None = None
 
-    def forward(self, q, k, v, keys=None):
+    def forward(
+        self,
+        q: torch.Tensor,
+        k: torch.Tensor,
+        v: torch.Tensor,
+        key_mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Outputs [B, H, M, E] of queries q [B, H, M, D], keys k [B, H, N, D], values [B, H, N, E].
 
-        ``keys`` (bool [B, N]) are the keys that count; all when None.
+        ``key_mask`` (bool [B, N]) is true for keys that count; all count when None.
         """
         if self.observer is not None:
-            self.observer(self.layer, q, k, v, keys)
-        return self._attend(q, k, v, keys)
+            self.observer(self.layer, q, k, v, key_mask)
+        return self._attend(q, k, v, key_mask)
 
-    def _attend(self, q, k, v, keys):
-        return softmax_attention(q, k, v, keys, self.scale)
+    def _attend(self, q, k, v, key_mask):
+        return softmax_attention(q, k, v, key_mask, self.scale)
 
 
 class EcoFormerAttention(SoftmaxAttention):
@@ -221,7 +180,7 @@ class EcoFormerAttention(SoftmaxAttention):
         Elements of a token D.
     config : AttentionConfig
     scale, layer
-        As in :class:`SoftmaxAttention`.
+        Same as :class:`SoftmaxAttention`.
 
     Members
     -------
@@ -232,34 +191,40 @@ class EcoFormerAttention(SoftmaxAttention):
     offset : Parameter [H]
         The offset c of each head; requires no gradient unless hash learning says so.
     exact : bool
-        Whether softmax attention is computed instead: what the layer did before it was replaced.
-    engine : callable or None
-        Replaces the float attention when set: ``engine(layer, q, k, v, keys) -> o`` with shapes as
-        in ``forward``. So an integer model or a simulation runs inside the network.
+        Whether softmax attention is computed instead, as before the layer was replaced.
+    override : callable or None
+        Replaces the float attention when set: ``override(layer, q, k, v, key_mask) -> o`` with
+        shapes as in ``forward``. So an integer model or a simulation runs inside the network.
     """
 
-    def __init__(self, heads, head_dim, config, scale=None, layer=0):
+    def __init__(
+        self,
+        heads: int,
+        head_dim: int,
+        config: AttentionConfig,
+        scale: float | None = None,
+        layer: int = 0,
+    ):
         super().__init__(heads, scale, layer)
         self.config = config
         self.hash = config.make_hash(heads, head_dim)
-        separate = config.queries == "separate"
-        self.query_hash = config.make_hash(heads, head_dim) if separate else None
+        self.query_hash = None if config.shares_queries else config.make_hash(heads, head_dim)
         offset = torch.full((heads,), float(config.offset or config.code_bits + 1))
         self.offset = nn.Parameter(offset, requires_grad=False)
         self.exact = False
-        self.engine = None
+        self.override: Callable[..., torch.Tensor] | None = None
 
     @property
-    def hashes(self):
+    def hashes(self) -> list[Hash]:
         """The hash of the keys, and that of separate queries."""
         return [self.hash] if self.query_hash is None else [self.hash, self.query_hash]
 
     @torch.no_grad()
-    def limit_offset(self):
+    def limit_offset(self) -> None:
         """Bring the offset back into 0…2b, what the hardware holds, after a step of training."""
         self.offset.clamp_(0, 2 * self.config.code_bits)
 
-    def codes(self, q, k):
+    def codes(self, q: torch.Tensor, k: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Codes of queries and keys; one and the same Tensor where they are shared."""
         if self.query_hash is not None:
             return self.query_hash(q), self.hash(k)
@@ -268,21 +233,18 @@ class EcoFormerAttention(SoftmaxAttention):
         h = self.hash(k)
         return h, h
 
-    def _attend(self, q, k, v, keys):
+    def _attend(self, q, k, v, key_mask):
         if self.exact:
-            return softmax_attention(q, k, v, keys, self.scale)
-        if self.engine is not None:
-            return self.engine(self.layer, q, k, v, keys)
+            return softmax_attention(q, k, v, key_mask, self.scale)
+        if self.override is not None:
+            return self.override(self.layer, q, k, v, key_mask)
         queries, h = self.codes(q, k)
         term = self.config.value_term
-        return linear_attention(h, v, self.offset, term, queries=queries, keys=keys)
+        return linear_attention(h, v, self.offset, term, queries=queries, key_mask=key_mask)
 
 
 class Attention(nn.Module):
-    """Multi-head attention of one block.
-
-    It has the projections ``to_q``, ``to_k``, ``to_v``; with shared queries one ``to_qk`` is in
-    the place of the first two.
+    """Multi-head attention of one block, with projections ``to_q``, ``to_k``, ``to_v``.
 
     Parameters
     ----------
@@ -290,36 +252,36 @@ class Attention(nn.Module):
         Elements of a token of the network.
     heads : int
         Heads H; D = E = width / heads.
-    config : AttentionConfig or None
-        EcoFormer attention; softmax when None.
     layer : int
         Number of this layer in its network, counted from 0.
 
     Members
     -------
     core : SoftmaxAttention or EcoFormerAttention
-        The attention between the projections.
+        The attention between the projections: softmax until it is replaced.
     """
 
-    def __init__(self, width, heads, config=None, layer=0):
+    def __init__(self, width: int, heads: int, layer: int = 0):
         super().__init__()
         if width % heads:
             raise ValueError(f"width must be a multiple of heads = {heads}, not {width}")
         self.heads = heads
-        self.shared = config is not None and config.queries == "shared"
+        self.shared = False
         self.to_v = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
-        if self.shared:
-            self.to_qk = nn.Linear(width, width)
-        else:
-            self.to_q = nn.Linear(width, width)
-            self.to_k = nn.Linear(width, width)
-        if config is None:
-            self.core = SoftmaxAttention(heads, layer=layer)
-        else:
-            self.core = EcoFormerAttention(heads, width // heads, config, layer=layer)
+        self.to_q = nn.Linear(width, width)
+        self.to_k = nn.Linear(width, width)
+        self.core = SoftmaxAttention(heads, layer=layer)
 
-    def forward(self, tokens):
+    def share_queries(self) -> None:
+        """Let queries be the keys: one projection ``to_qk``, which was ``to_q``, remains."""
+        core = self.core
+        self.to_qk = self.to_q
+        del self.to_q, self.to_k, self.core
+        self.core = core  # parameters stay in the order of use
+        self.shared = True
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Attended tokens [B, N, width] of ``tokens`` [B, N, width]."""
         v = self._split(self.to_v(tokens))
         if self.shared:
@@ -333,70 +295,7 @@ class Attention(nn.Module):
         return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, N, D]
 
 
-def cores_of(model):
+def cores_of(model: nn.Module) -> list[EcoFormerAttention]:
     """The EcoFormer attention of every layer of a converted network, in the order of use."""
-    found = [m for m in model.modules() if isinstance(m, EcoFormerAttention)]
-    return sorted(found, key=lambda core: core.layer)
-
-
-@dataclass(frozen=True)
-class Call:
-    """What one attention layer was given in one call.
-
-    Parameters
-    ----------
-    q : Tensor [B, H, M, D]
-        Queries; the very Tensor ``k`` where they are shared.
-    k : Tensor [B, H, N, D]
-        Keys.
-    v : Tensor [B, H, N, E]
-        Values.
-    keys : bool Tensor [B, N] or None
-        The keys that count; all when None.
-    """
-
-    q: torch.Tensor
-    k: torch.Tensor
-    v: torch.Tensor
-    keys: torch.Tensor | None = None
-
-    def present(self, head, tokens):
-        """The rows [n, …] of one head of ``tokens`` [B, H, N, …] that are no padding."""
-        rows = tokens[:, head]
-        return rows.flatten(0, 1) if self.keys is None else rows[self.keys]
-
-
-@torch.no_grad()
-def record(layers, run):
-    """What every one of ``layers`` is given while ``run()`` runs their network.
-
-    Returns
-    -------
-    list of list of Call
-        The calls of each layer, in order.
-    """
-    tape = {id(layer): [] for layer in layers}
-
-    def observers(layer):
-        return lambda number, *given: tape[id(layer)].append(Call(*given))
-
-    try:
-        for layer in layers:
-            layer.observer = observers(layer)
-        run()
-    finally:
-        for layer in layers:
-            layer.observer = None
-    return [tape[id(layer)] for layer in layers]
-
-
-@contextmanager
-def observed(layers, observer):
-    """Give every one of ``layers`` the ``observer``, and take it away at the end."""
-    for layer in layers:
-        layer.observer = observer
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.observer = None
+    cores = [m for m in model.modules() if isinstance(m, EcoFormerAttention)]
+    return sorted(cores, key=lambda core: core.layer)

@@ -5,32 +5,34 @@ kernel-based supervised hashing (Liu et al., CVPR 2012). Linear hashes: Charikar
 Estimation Techniques from Rounding Algorithms", STOC 2002, with learned rows.
 """
 
+from typing import Any, ClassVar
+
 import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from ecoformer.golden.weights import constrain, round_weights
+from ecoformer.golden.weights import ROUNDINGS, constrain, round_weights
 from ecoformer.spec.checks import check_choice, check_number
 from ecoformer.spec.weights import WEIGHT_FORMATS
 
-__all__ = ["Hash", "KernelHash", "LinearHash", "SignSTE", "check_tokens", "sign"]
+__all__ = ["HASHES", "Hash", "KernelHash", "LinearHash", "SignSTE", "check_tokens", "sign"]
 
 
 class SignSTE(torch.autograd.Function):
     """Sign to ±1 forward, a tie to +1; backward the gradient passes where ``|y| < 1``."""
 
     @staticmethod
-    def forward(ctx, y):
+    def forward(ctx: Any, y: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(y)
         return sign(y)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
         (y,) = ctx.saved_tensors
         return grad * (y.abs() < 1)
 
 
-def sign(y):
+def sign(y: torch.Tensor) -> torch.Tensor:
     """±1 of ``y``'s shape; a tie (0) is +1, as in hardware."""
     return torch.where(y >= 0, 1.0, -1.0)
 
@@ -68,7 +70,10 @@ class Hash(nn.Module):
         ``hash.requires_grad_()`` changes that.
     """
 
-    def __init__(self, heads, head_dim, code_bits, features, weights):
+    options: ClassVar[tuple[str, ...]] = ()
+    """Parameters of the constructor that only this family has."""
+
+    def __init__(self, heads: int, head_dim: int, code_bits: int, features: int, weights: str):
         super().__init__()
         shape = dict(heads=heads, head_dim=head_dim, code_bits=code_bits, anchors=features)
         for name, value in shape.items():
@@ -81,45 +86,45 @@ class Hash(nn.Module):
         self.projection = _fixed(torch.randn(heads, code_bits, features))
         self.threshold = _fixed(torch.zeros(heads, code_bits))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Codes ±1 [B, H, N, b] of the tokens ``x`` [B, H, N, D]."""
         return SignSTE.apply(self.project(x))
 
-    def project(self, x):
+    def project(self, x: torch.Tensor) -> torch.Tensor:
         """Values y [B, H, N, b], whose signs are the code bits; in full precision at any time."""
         with torch.autocast(x.device.type, enabled=False):
             features = self.features(x.to(self.threshold.dtype))
             return features @ self.rows.mT - self.threshold[:, None]
 
     @property
-    def rows(self):
+    def rows(self) -> torch.Tensor:
         """The matrix A as it is stored, [H, b, f]."""
         return constrain(self.projection, self.weights)
 
-    def features(self, x):
+    def features(self, x: torch.Tensor) -> torch.Tensor:
         """Features φ [B, H, N, f] of the tokens ``x``."""
         raise NotImplementedError
 
     @torch.no_grad()
-    def centre(self, x, keys=None):
+    def centre(self, x: torch.Tensor, key_mask: torch.Tensor | None = None) -> None:
         """Set the thresholds so that y averages to 0 over the tokens ``x``.
 
         Parameters
         ----------
         x : Tensor [B, H, N, D]
-        keys : bool Tensor [B, N] or None
-            Which tokens count; all when None.
+        key_mask : bool Tensor [B, N] or None
+            True for tokens that count; all count when None.
         """
-        self.threshold.copy_((self.rows @ _mean(self.features(x), keys)[..., None])[..., 0])
+        self.threshold.copy_((self.rows @ _mean(self.features(x), key_mask)[..., None])[..., 0])
 
     @torch.no_grad()
-    def rescale(self, x, keys=None):
+    def rescale(self, x: torch.Tensor, key_mask: torch.Tensor | None = None) -> None:
         """Scale rows and thresholds so that the mean square of every y over ``x`` is 1.
 
         Codes do not depend on the length of a row, but the window ``|y| < 1`` of the
         straight-through gradient does.
         """
-        length = _mean(self.project(x).square(), keys).sqrt().clamp_min(1e-12)  # [H, b]
+        length = _mean(self.project(x).square(), key_mask).sqrt().clamp_min(1e-12)  # [H, b]
         self.projection /= length[..., None]
         self.threshold /= length
 
@@ -144,7 +149,7 @@ class KernelHash(Hash):
     Parameters
     ----------
     heads, head_dim, code_bits, weights
-        As in :class:`Hash`. Once σ is frozen, ``pow2`` and ``ternary`` hold for anchors, too.
+        Same as :class:`Hash`. Once σ is frozen, ``pow2`` and ``ternary`` hold for anchors, too.
     anchors : int
         Support samples m of the kernel.
 
@@ -160,17 +165,22 @@ class KernelHash(Hash):
         inference too. Kept in the ``state_dict``.
     """
 
-    def __init__(self, heads, head_dim, code_bits, anchors, weights="int8"):
+    options = ("anchors",)
+
+    def __init__(
+        self, heads: int, head_dim: int, code_bits: int, anchors: int, weights: str = "int8"
+    ):
         super().__init__(heads, head_dim, code_bits, anchors, weights)
         self.anchors = _fixed(normalize(torch.randn(heads, anchors, head_dim), dim=-1))
         self.register_buffer("sigma", torch.ones(heads))
         self.register_buffer("frozen", torch.tensor(False))
 
     @property
-    def bandwidth(self):
+    def bandwidth(self) -> str:
+        """``frozen`` or ``per_sequence``."""
         return "frozen" if self.frozen else "per_sequence"
 
-    def features(self, x):
+    def features(self, x: torch.Tensor) -> torch.Tensor:
         """Kernel values κ [B, H, N, m] of the tokens ``x`` with the anchors."""
         self._check(x)
         if self.frozen:
@@ -183,14 +193,14 @@ class KernelHash(Hash):
         distance = self.distance(x)
         return torch.exp(-distance / (2 * distance.mean((-2, -1), keepdim=True)))
 
-    def distance(self, x):
+    def distance(self, x: torch.Tensor) -> torch.Tensor:
         """Squared distances ‖x̂ - a_j‖² [B, H, N, m]; a zero token is as far as a unit one."""
         self._check(x)
         cosine = normalize(x, dim=-1) @ self.anchors.mT
         return 1 + self.anchors.square().sum(-1)[:, None] - 2 * cosine
 
     @torch.no_grad()
-    def draw_anchors(self, x, generator):
+    def draw_anchors(self, x: torch.Tensor, generator: torch.Generator) -> None:
         """Take random unit tokens of ``x`` [H, N, D] for anchors; repeated when there are fewer."""
         tokens, count = x.shape[1], self.anchors.shape[1]
         rounds = -(-count // tokens)
@@ -198,15 +208,15 @@ class KernelHash(Hash):
             picks = [torch.randperm(tokens, generator=generator) for _ in range(rounds)]
             self.anchors[head] = own[torch.cat(picks)[:count]]
 
-    def stored_anchors(self):
+    def stored_anchors(self) -> torch.Tensor:
         """The anchors as the chip holds them; int8 anchors count as exact."""
-        if self.weights == "int8":
+        if ROUNDINGS[self.weights].is_fine:
             return self.anchors
         integers, scale = self.anchor_weights()
         return self.anchors + (integers / scale - self.anchors).detach()
 
     @torch.no_grad()
-    def anchor_weights(self):
+    def anchor_weights(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Stored anchors and their scale per head: ``a_j ≈ integers / scale``.
 
         The scale is 2^e/σ, so that the argument of the exponential follows from dot products by
@@ -218,11 +228,12 @@ class KernelHash(Hash):
         scale : Tensor [H, 1, 1]
         """
         sigma = self.sigma[:, None, None]
-        form = WEIGHT_FORMATS[self.weights]
+        rounding = ROUNDINGS[self.weights]
         largest = self.anchors.abs().amax((1, 2), keepdim=True).clamp_min(1e-12)
-        exponent = (form.values[-1] * sigma / largest).log2().floor()
+        exponent = (rounding.largest * sigma / largest).log2().floor()
         # A coarse format may fit better where its largest value saturates.
-        tries = [exponent] if self.weights == "int8" else [exponent + e for e in range(4)]
+        steps = 1 if rounding.is_fine else 4
+        tries = [exponent + step for step in range(steps)]
         scales = torch.stack([torch.exp2(e) / sigma for e in tries])
         rounded = round_weights(self.anchors * scales, self.weights)
         error = (rounded / scales - self.anchors).square().sum((2, 3))  # [tries, H]
@@ -231,7 +242,9 @@ class KernelHash(Hash):
         return rounded[best, heads], scales[best, heads]
 
     @torch.no_grad()
-    def freeze(self, sigma, x, keys=None):
+    def freeze(
+        self, sigma: torch.Tensor, x: torch.Tensor, key_mask: torch.Tensor | None = None
+    ) -> None:
         """Fix σ to ``sigma`` [H] and centre the thresholds on the calibration tokens ``x``.
 
         Raises
@@ -246,12 +259,12 @@ class KernelHash(Hash):
             raise ValueError(f"sigma must be positive, not {sigma.tolist()}")
         self.sigma.copy_(sigma)
         self.frozen.fill_(True)
-        self.centre(x, keys)
+        self.centre(x, key_mask)
 
     @torch.no_grad()
-    def calibrate(self, x, keys=None):
+    def calibrate(self, x: torch.Tensor, key_mask: torch.Tensor | None = None) -> None:
         """Freeze σ at the mean squared distance of ``x`` [B, H, N, D], per head; centre."""
-        self.freeze(_mean(self.distance(x), keys).mean(-1), x, keys)
+        self.freeze(_mean(self.distance(x), key_mask).mean(-1), x, key_mask)
 
 
 class LinearHash(Hash):
@@ -260,28 +273,41 @@ class LinearHash(Hash):
     Parameters
     ----------
     heads, head_dim, code_bits, weights
-        As in :class:`Hash`.
+        Same as :class:`Hash`.
     normalise : bool
         Whether a token is divided by its length first, which the host then does.
     """
 
-    def __init__(self, heads, head_dim, code_bits, weights="int8", normalise=False):
+    options = ("normalise",)
+
+    def __init__(
+        self,
+        heads: int,
+        head_dim: int,
+        code_bits: int,
+        weights: str = "int8",
+        normalise: bool = False,
+    ):
         super().__init__(heads, head_dim, code_bits, head_dim, weights)
         if not isinstance(normalise, bool):
             raise TypeError(f"normalise must be true or false, not {normalise!r}")
         self.normalise = normalise
 
-    def features(self, x):
+    def features(self, x: torch.Tensor) -> torch.Tensor:
         """The tokens [B, H, N, D], of unit length if ``normalise``; 0 stays 0."""
         self._check(x)
         return normalize(x, dim=-1) if self.normalise else x
 
-    def calibrate(self, x, keys=None):
+    def calibrate(self, x: torch.Tensor, key_mask: torch.Tensor | None = None) -> None:
         """Centre the thresholds on the tokens ``x``."""
-        self.centre(x, keys)
+        self.centre(x, key_mask)
 
 
-def check_tokens(x):
+HASHES: dict[str, type[Hash]] = {"rbf": KernelHash, "linear": LinearHash}
+"""Hash families that can be learned, by ``hash``."""
+
+
+def check_tokens(x: torch.Tensor) -> None:
     """Refuse tokens ``x`` [H, N, D] that no hash can be learned from.
 
     Raises
@@ -300,9 +326,9 @@ def _fixed(tensor):
     return nn.Parameter(tensor, requires_grad=False)
 
 
-def _mean(y, keys):
+def _mean(y, key_mask):
     """Mean [H, …] of ``y`` [B, H, N, …] over the tokens that count."""
-    if keys is None:
+    if key_mask is None:
         return y.mean((0, 2))
-    weight = keys.to(y.dtype)
+    weight = key_mask.to(y.dtype)
     return torch.einsum("bhnr,bn->hr", y, weight) / weight.sum()

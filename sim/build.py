@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,16 +21,15 @@ import cocotb
 
 from ecoformer.errors import EcoformerError
 from ecoformer.hw.emit.lint import waivers
+from ecoformer.progress import SILENT, Progress
 from ecoformer.sim.compiled import HARNESS, PROBE, compile_commands
 from ecoformer.sim.toolchain import Simulator, find_simulator
 
 __all__ = [
-    "Build", "Reporter", "build", "read_verilog", "start_step", "last_words", "WAVE_FORMATS",
+    "Build", "build", "read_verilog", "start_step", "last_words", "WAVE_FORMATS",
 ]
 
 WAVE_FORMATS = ("fst", "vcd")
-Reporter = Callable[[str, int, int], None]
-"""Called as ``reporter(stage, done, total)``."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def build(
     *,
     simulator: str = "verilator",
     waves: str | None = None,
-    reporter: Reporter | None = None,
+    progress: Progress = SILENT,
 ) -> Build:
     """Compile ``verilog``, or return an earlier build of the same text.
 
@@ -77,8 +75,8 @@ def build(
         One of `sim.toolchain.SIMULATORS`.
     waves : str
         ``fst`` or ``vcd``; builds with waves are slower.
-    reporter : callable
-        Called with stage ``build`` before and after compilation.
+    progress : Progress
+        Stage ``build``.
 
     Raises
     ------
@@ -102,11 +100,9 @@ def build(
     done = Build(build_dir / f"{simulator}-{key}", top, tool, waves)
     with _lock(build_dir / f"{simulator}-{key}.lock"):
         if not done.folder.is_dir():
-            if reporter:
-                reporter("build", 0, 1)
+            progress.update("build", 0, 1)
             _compile(text, done, runtime)
-            if reporter:
-                reporter("build", 1, 1)
+            progress.update("build", 1, 1)
     return done
 
 

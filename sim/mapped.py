@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from ecoformer.errors import EcoformerError
-from ecoformer.sim.build import Reporter
+from ecoformer.progress import SILENT, Progress
 from ecoformer.sim.run import SimulationRun
 from ecoformer.sim.simulate import simulate
 from ecoformer.sim.verify import Report, compare
@@ -41,7 +41,7 @@ def verify_mapped(
     stall: float = 0.0,
     seed: int = 0,
     simulator: str = "icarus",
-    reporter: Reporter | None = None,
+    progress: Progress = SILENT,
 ) -> tuple[SimulationRun, Report]:
     """Stream ``workload`` through a mapped netlist and compare with the integer model.
 
@@ -51,13 +51,13 @@ def verify_mapped(
         Verilog that Yosys wrote after mapping.
     target : str
         A key of :data:`hw.synth.targets.TARGETS`.
-    stall, seed, simulator, reporter
+    stall, seed, simulator, progress
         Same as for `sim.simulate.simulate`. Icarus knows X, the value of an uninitialised or
         colliding memory.
     """
     run = simulate(
         config, simulation_text(netlist, target), image, workload, stall=stall, seed=seed,
-        simulator=simulator, trace=False, build_dir=build_dir, reporter=reporter,
+        simulator=simulator, trace=False, build_dir=build_dir, progress=progress,
     )
     return run, compare(config, image, workload, run)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from ecoformer.errors import EcoformerError
-from ecoformer.sim.build import Reporter, build
+from ecoformer.progress import SILENT, Progress
+from ecoformer.sim.build import build
 from ecoformer.sim.compiled import CompiledEngine, State
 from ecoformer.sim.job import TAIL_CYCLES, Job
 from ecoformer.sim.run import COUNTED, SimulationRun
@@ -48,8 +49,8 @@ class Rtl:
         Every set of it is loaded.
     build_dir : Path
         Folder in which builds are kept.
-    reporter : callable
-        Called as ``reporter(stage, done, total)``; stages are ``build`` and ``simulate``.
+    progress : Progress
+        Stages ``build`` and ``simulate``.
 
     Members
     -------
@@ -66,15 +67,15 @@ class Rtl:
         image: ParameterImage,
         build_dir: str | Path,
         *,
-        reporter: Reporter | None = None,
+        progress: Progress = SILENT,
     ):
         try:
             image.check(config)
         except ValueError as error:
             raise EcoformerError(f"simulation: {error}; use matching files") from error
-        self.config, self.image, self.reporter = config, image, reporter
+        self.config, self.image, self.progress = config, image, progress
         self.run = None
-        self._built = build(verilog, build_dir, simulator="compiled", reporter=reporter)
+        self._built = build(verilog, build_dir, simulator="compiled", progress=progress)
         self.engine = CompiledEngine(self._built.folder)
         self._ready = False
 
@@ -212,9 +213,8 @@ class Rtl:
         state = State.RUNNING
         while state is State.RUNNING:
             state = self.engine.advance(CHUNK_CYCLES, begun=begun)
-            if self.reporter:
-                done = self.engine.received // self.config.wire.output_beats
-                self.reporter("simulate", min(total, done), total)
+            done = self.engine.received // self.config.wire.output_beats
+            self.progress.update("simulate", min(total, done), total)
         return state
 
     def _program(self, image):

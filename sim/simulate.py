@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from ecoformer.errors import EcoformerError
-from ecoformer.sim.build import Build, Reporter, build, last_words, start_step
+from ecoformer.progress import SILENT, Progress
+from ecoformer.sim.build import Build, build, last_words, start_step
 from ecoformer.sim.job import Job, check_job
 from ecoformer.sim.rtl import Rtl
 from ecoformer.sim.run import COUNTED, SimulationRun
@@ -40,7 +41,7 @@ def simulate(
     updates: dict[int, ParameterImage] | None = None,
     trace: bool = True,
     build_dir: str | Path,
-    reporter: Reporter | None = None,
+    progress: Progress = SILENT,
 ) -> SimulationRun:
     """Stream ``workload`` through the engine described by ``verilog``.
 
@@ -67,8 +68,8 @@ def simulate(
         Record the key of every token; ``compiled`` never does.
     build_dir : Path
         Folder in which builds are kept from call to call.
-    reporter : callable
-        Called as ``reporter(stage, done, total)``; stages are ``build`` and ``simulate``.
+    progress : Progress
+        Stages ``build`` and ``simulate``.
 
     Raises
     ------
@@ -80,11 +81,11 @@ def simulate(
     _check_updates(config, image, workload, updates)
     wave_file = _wave_file(waves, simulator)
     if simulator == "compiled":
-        with contextlib.closing(Rtl(config, verilog, image, build_dir, reporter=reporter)) as rtl:
+        with contextlib.closing(Rtl(config, verilog, image, build_dir, progress=progress)) as rtl:
             return rtl.stream(workload, stall=stall, seed=seed, faults=faults, updates=updates)
     job = Job.pack(config, image, workload, stall=stall, faults=faults)
     built = build(
-        verilog, build_dir, simulator=simulator, reporter=reporter,
+        verilog, build_dir, simulator=simulator, progress=progress,
         waves=wave_file.suffix[1:] if wave_file else None,
     )
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=Path(build_dir).resolve()))
@@ -96,7 +97,7 @@ def simulate(
     (folder / "settings.json").write_text(json.dumps(settings))
     start = time.monotonic()
     process = start_bench(folder, built, "ecoformer.sim.tb_engine", waves=wave_file is not None)
-    _wait(process, folder, _progress(config, workload, reporter))
+    _wait(process, folder, _reader(config, workload, progress))
     result = _read_result(folder, config)
     seconds = time.monotonic() - start
     if wave_file:
@@ -174,15 +175,13 @@ def _wait(process, folder, report):
             process.wait()
 
 
-def _progress(config, workload, reporter):
+def _reader(config, workload, progress):
     total = int(workload.lengths.sum())
-    if reporter is None:
-        return lambda path: None
 
     def report(path):
         with contextlib.suppress(OSError, ValueError, IndexError):
             beats = int(path.read_text().split()[0])
-            reporter("simulate", min(total, beats // config.wire.output_beats), total)
+            progress.update("simulate", min(total, beats // config.wire.output_beats), total)
 
     return report
 

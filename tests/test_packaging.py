@@ -18,7 +18,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PRODUCT = ("ecoformer", "golden", "hw", "sim")
 MAY_IMPORT = {
     "learn": ("golden/",),
-    "convert": ("golden/convert/", "ecoformer/cli/convert.py"),
+    "convert": (
+        "golden/convert/", "golden/networks/transformers_interface.py", "ecoformer/cli/convert.py",
+    ),
     "plot": ("golden/quality/plot.py", "golden/energy/plot.py"),
     "synth": ("hw/synth/",),
 }

@@ -25,8 +25,10 @@ TABLES = (
      "The vision transformer that `ecoformer train` trains."),
     ("training", "TrainingConfig", "How `ecoformer train` trains it."),
     ("attention", "AttentionConfig",
-     "The attention that `ecoformer convert` puts into a pretrained model."),
-    ("convert", "ConversionConfig",
+     "The attention that replaces softmax. What `[engine]` has too (`code_bits`, `hash`, "
+     "`weights`, `anchors`, `value_term`) is given there, and here only in a file without "
+     "`[engine]`."),
+    ("convert", "ConvertConfig",
      "How `ecoformer convert` learns its hash functions."),
 )
 

@@ -1,32 +1,24 @@
-"""What the verbs share: options, generated designs, tables and progress."""
+"""What the verbs share: options, generated designs, and tables."""
 
-import contextlib
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ecoformer import files
 from ecoformer.errors import EcoformerError
-from ecoformer.files import refuse_foreign, staged
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
 
 __all__ = [
     "ConfigOption", "Design", "DesignArgument", "JsonOption", "OtherSeedOption", "RestartOption",
-    "SeedOption", "SimulatorOption", "StallOption", "WorkloadOption", "import_room", "progress",
-    "refuse_foreign", "show_table", "staged", "write_json",
+    "SeedOption", "SimulatorOption", "StallOption", "WorkloadOption", "show_table", "write_json",
 ]
-
-LOG_SECONDS = 5
-"""Least time between two progress lines in a log; a tenth of a long stage's own time."""
 
 ConfigOption = Annotated[
     Path,
@@ -103,21 +95,6 @@ class Design:
         return self.folder / "build"
 
 
-def import_room(module: str, extra: str | None = None) -> Any:
-    """Import a module of another room; a missing package is the user's to install."""
-    try:
-        return __import__(module, fromlist=["_"])
-    except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] == "ecoformer":
-            raise EcoformerError(
-                f"{error.name}: not part of this installation; install ecoformer again"
-            ) from error
-        raise EcoformerError(
-            f"Python package {error.name}: not installed; pip install "
-            + (f"'ecoformer[{extra}]'" if extra else "ecoformer")
-        ) from error
-
-
 def write_json(path: Path | None, figures: object) -> None:
     """Write ``figures`` to the file of ``--json``, if there is one."""
     if path is not None:
@@ -132,36 +109,3 @@ def show_table(title: str, rows: Iterable[tuple[str, object]]) -> None:
     for name, value in rows:
         table.add_row(str(name), f"{value:,}" if isinstance(value, int) else str(value))
     Console().print(table)
-
-
-@contextlib.contextmanager
-def progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a ``reporter(stage, done, total)``: bars on a terminal, plain lines in a log."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _line_reporter(console)
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bars:
-        tasks = {}
-
-        def report(stage, done, total):
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        yield report
-
-
-def _line_reporter(console):
-    first, last = {}, {}
-
-    def report(stage, done, total):
-        now = time.monotonic()
-        elapsed = now - first.setdefault(stage, now)
-        if stage not in last or now - last[stage] > max(LOG_SECONDS, elapsed / 10):
-            last[stage] = now
-            console.print(f"{stage}: {done} of {total}" + (f", {elapsed:.0f} s" if elapsed else ""))
-
-    return report
-

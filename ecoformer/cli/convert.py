@@ -1,6 +1,5 @@
 """``ecoformer convert``: EcoFormer attention in a pretrained transformer, hashes learned."""
 
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -12,14 +11,12 @@ from ecoformer.cli.common import (
     JsonOption,
     OtherSeedOption,
     RestartOption,
-    import_room,
-    progress,
-    refuse_foreign,
     show_table,
     write_json,
 )
 from ecoformer.cli.quality import quality_panels, show_quality
-from ecoformer.spec.config import Config
+from ecoformer.files import refuse_foreign
+from ecoformer.progress import show_progress
 from ecoformer.spec.config_file import read_table
 
 __all__ = ["command", "convert"]
@@ -60,13 +57,13 @@ def command(
         bool, typer.Option("--report", help="The hash of every head: a table, and hashes.png.")
     ] = False,
     json_file: JsonOption = None,
-):  # fmt: skip
+) -> None:
     """Replace every softmax attention of a pretrained transformer and learn its hashes.
 
     No labels are needed, and no other weight changes unless tune_steps says so. The tables
     "attention" and "convert" of the configuration say how; with a table "engine" the parameter
     image is written, too, and the network measured with its attention in integers. An interrupted
-    run goes on where it stopped.
+    run resumes where it stopped.
     """
     figures = convert(
         model, config, data, output, seed=seed, resume=not restart, report=report, device=device
@@ -77,50 +74,58 @@ def command(
         ("attention layers", len(figures["losses"]["layers"])),
         ("batches, held out", f"{figures['batches']['held_out']} of "
                               f"{sum(figures['batches'].values())}"),
-        *((f"cosine with the original, {stage}", f"{found['cosine']:.4f}")
-          for stage, found in agreement.items()),
+        *((f"cosine with the original, {stage}", f"{alike['cosine']:.4f}")
+          for stage, alike in agreement.items()),
         ("warnings", sum(len(head["warnings"]) for head in figures["quality"])),
-    ])  # fmt: skip
+    ])
     if report:
         show_quality(figures["quality"], figures.get("code_disagreement"))
 
 
 def convert(
-    model_path, config_path, data, output, *, seed=None, resume=True, report=False, device="cpu"
-):
-    """Convert as the tables [attention] and [convert] say; returns the figures."""
-    import_room("transformers", "convert")
-    conversion = import_room("ecoformer.golden.convert.pretrained", "learn")
-    plot = import_room("ecoformer.golden.quality.plot", "plot") if report else None
-    attention = read_table(
-        config_path, "attention", import_room("ecoformer.golden.attention", "learn").AttentionConfig
+    model_path: Path,
+    config_path: Path,
+    data: Path,
+    output: Path,
+    *,
+    seed: int | None = None,
+    resume: bool = True,
+    report: bool = False,
+    device: str = "cpu",
+) -> dict:
+    """Convert as the configuration says; returns the figures."""
+    import transformers  # noqa: F401  missing is said before torch is loaded
+
+    from ecoformer.golden.attention_config import read_attention
+    from ecoformer.golden.convert.pretrained import (
+        check_device,
+        convert_pretrained,
+        load_pretrained,
+        read_batches,
     )
-    config = read_table(config_path, "convert", conversion.ConversionConfig)
+    from ecoformer.golden.convert.recipe import ConvertConfig
+
+    if report:
+        from ecoformer.golden.quality.plot import save_heat_maps
+    attention, engine = read_attention(config_path)
+    config = read_table(config_path, "convert", ConvertConfig)
     if seed is not None:
         config = replace(config, seed=seed)
-    engine = Config.load(config_path) if _has_engine(config_path) else None
-    conversion.check_device(device)
+    check_device(device)
     output = Path(output)
     refuse_foreign(output, MARK, "checkpoints")
-    model = conversion.load_pretrained(model_path)
-    batches = conversion.read_batches(data, model_path, config)
+    model = load_pretrained(model_path)
+    batches = read_batches(data, model_path, config)
     output.mkdir(parents=True, exist_ok=True)
     if not resume:
         for path in (output / "checkpoints").rglob("*.pt"):
             path.unlink()
-    with progress() as told:
-        figures = conversion.run_conversion(
-            model, batches, attention, config, output, engine, told, device
+    with show_progress() as progress:
+        figures = convert_pretrained(
+            model, batches, attention, config, output, engine, progress, device
         )
     if report:
         panels = quality_panels(figures["quality"], figures.get("code_disagreement"))
-        plot.save_heat_maps(output / "hashes.png", panels, f"Hashes of {figures['model']}")
+        save_heat_maps(output / "hashes.png", panels, f"Hashes of {figures['model']}")
     write_json(output / MARK, figures)
     return figures
-
-
-def _has_engine(path):
-    try:
-        return "engine" in tomllib.loads(Path(path).read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return True  # which then says what is wrong

@@ -11,8 +11,6 @@ import typer
 from ecoformer.cli.common import (
     ConfigOption,
     Design,
-    import_room,
-    progress,
     show_table,
     write_json,
 )
@@ -20,6 +18,7 @@ from ecoformer.cli.export import export
 from ecoformer.cli.generate import generate
 from ecoformer.cli.train import train
 from ecoformer.errors import EcoformerError
+from ecoformer.progress import show_progress
 from ecoformer.spec.config import Config
 from ecoformer.spec.config_file import read_table
 
@@ -39,11 +38,11 @@ def command(
         int,
         typer.Option("--images", min=0, metavar="N", help="Images through the RTL; 0: all."),
     ] = 0,
-):
+) -> None:
     """Train, quantise, generate, and run held-out images through the simulated RTL.
 
     Every layer and head of every image runs on the generated Verilog inside the network, and every
-    word is compared with the integer model. An interrupted training goes on where it stopped.
+    word is compared with the integer model. An interrupted training resumes.
     """
     figures = demo(config, output, images)
     show_table("EcoFormer attention, from images to verified hardware", _rows(figures))
@@ -52,7 +51,7 @@ def command(
         raise typer.Exit(1)
 
 
-def demo(config_path, output, images=0):
+def demo(config_path: Path, output: Path, images: int = 0) -> dict:
     """Run every step; returns the figures, which are in ``output/demo.json`` too."""
     started = time.monotonic()
     output = Path(output)
@@ -100,8 +99,8 @@ def demo(config_path, output, images=0):
 
 
 @dataclass
-class _Cycles:
-    """Engine in the network that also adds up cycles."""
+class _CountingEngine:
+    """An engine that also adds up cycles."""
 
     engine: object
     cycles: int = 0
@@ -121,26 +120,23 @@ class _Cycles:
 
 def _rtl_in_network(config_path, design, model_path, count, build_dir):
     """Predictions with every attention on the RTL, against the integer model, image by image."""
-    evaluation = import_room("ecoformer.golden.quantize.evaluation", "learn")
-    deployment = import_room("ecoformer.golden.quantize.inference", "learn")
-    model = import_room("ecoformer.golden.networks.vit", "learn").load_model(model_path)
+    from ecoformer.golden.networks.vit import load_model
+    from ecoformer.golden.quantize.evaluation import CheckedEngine, predict_in_integers
+    from ecoformer.golden.quantize.inference import IntegerEngine
+    from ecoformer.sim.rtl import Rtl
+
+    model = load_model(model_path)
     part = _held_out(config_path)
     if count:
         part = type(part)(part.images[:count], part.labels[:count])
     config, image = design.config, design.image
 
-    integer = evaluation.predict_hosted(
-        config, model, image, deployment.IntegerEngine(config, image), part
-    )
+    integer = predict_in_integers(config, model, image, IntegerEngine(config, image), part)
     total = len(part) * model.config.heads * model.config.depth
-    with progress() as reporter:
-        engine = _Cycles(
-            import_room("ecoformer.sim.rtl").Rtl(config, design.verilog, image, build_dir)
-        )
-        checked = evaluation.CheckedEngine(
-            config, image, engine, lambda done: reporter("sequences on the RTL", done, total)
-        )
-        predicted = evaluation.predict_hosted(config, model, image, checked, part)
+    with show_progress() as progress:
+        engine = _CountingEngine(Rtl(config, design.verilog, image, build_dir))
+        checked = CheckedEngine(config, image, engine, total, progress)
+        predicted = predict_in_integers(config, model, image, checked, part)
     return {
         "images": len(part),
         "accuracy": float((predicted == part.labels).double().mean()),
@@ -157,52 +153,52 @@ def _rtl_in_network(config_path, design, model_path, count, build_dir):
 
 def _bench(design, build_dir):
     """The recorded packets on the cocotb bench, codes traced, with stalls on both sides."""
-    simulate = import_room("ecoformer.sim.simulate").simulate
-    compare = import_room("ecoformer.sim.verify").compare
+    from ecoformer.sim.simulate import simulate
+    from ecoformer.sim.verify import compare
+
     workload = design.workload()
-    with progress() as reporter:
+    with show_progress() as progress:
         run = simulate(
             design.config, design.verilog, design.image, workload,
-            stall=STALL, build_dir=build_dir, reporter=reporter,
-        )  # fmt: skip
+            stall=STALL, build_dir=build_dir, progress=progress,
+        )
     return compare(design.config, design.image, workload, run).as_dict()
 
 
-def _training(config_path):
-    room = import_room("ecoformer.golden.learn.train", "learn")
-    return read_table(config_path, "training", room.TrainingConfig)
-
-
 def _held_out(config_path):
-    training = _training(config_path)
-    data = import_room("ecoformer.golden.learn.data", "learn")
-    return data.load(training.data, training.data_path or None, training.seed).held_out
+    from ecoformer.golden.learn.data import load
+    from ecoformer.golden.learn.recipe import TrainingConfig
+
+    training = read_table(config_path, "training", TrainingConfig)
+    return load(training.data, training.data_path or None, training.seed).held_out
 
 
 def _refuse_early(config_path):
     """Find what would stop a later step now, not after minutes of training."""
+    from ecoformer.golden.attention_config import read_attention
+    from ecoformer.golden.networks.vit import NetworkConfig
+    from ecoformer.golden.quantize.calibration import check_attention
+    from ecoformer.sim.toolchain import find_simulator
+
     config = Config.load(config_path)
-    network = read_table(
-        config_path, "network", import_room("ecoformer.golden.networks.vit", "learn").NetworkConfig
-    )
+    network = read_table(config_path, "network", NetworkConfig)
     if config.value_dim != network.head_dim:
         raise EcoformerError(
             f"{config_path}: [engine] value_dim must be width / heads = {network.head_dim} of "
             "[network]; correct the configuration"
         )
-    attention = _training(config_path).attention
-    if attention.queries == "separate":
+    attention, _ = read_attention(config_path)
+    if not attention.shares_queries:
         raise EcoformerError(
-            f"{config_path}: [training] queries must be 'shared': this version's engine hashes "
+            f"{config_path}: [attention] queries must be 'shared': this version's engine hashes "
             "queries and keys alike"
         )
-    import_room("ecoformer.golden.quantize.calibration", "learn").check_attention(
+    check_attention(
         config, attention, network.head_dim, network.depth * network.heads, network.tokens
     )
-    toolchain = import_room("ecoformer.sim.toolchain")
     with tempfile.TemporaryDirectory() as folder:
         for simulator in ("verilator", "compiled"):
-            toolchain.find_simulator(simulator, folder)
+            find_simulator(simulator, folder)
     _held_out(config_path)
 
 

@@ -10,14 +10,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ecoformer.cli.common import JsonOption, import_room, write_json
+from ecoformer.cli.common import JsonOption, write_json
 from ecoformer.errors import EcoformerError
 
 __all__ = ["command", "energy"]
 
 EPILOG = (
     "Example: ecoformer energy PVTv2-B0 --plot energy.png   Every network: ecoformer energy all   "
-    "An own one: ecoformer energy examples/deit-small.toml"
+    "Your own: ecoformer energy examples/deit-small.toml"
 )
 
 ALL = "all"
@@ -58,33 +58,42 @@ def command(
         Path | None, typer.Option("--plot", metavar="FILE", help="Bars (.png, .svg or .pdf).")
     ] = None,
     json_file: JsonOption = None,
-):  # fmt: skip
+) -> None:
     """Count the operations of a network and price them, with softmax and with EcoFormer attention.
 
     By the paper's accounting, and by an honest one of the engine's integers and memories.
     """
     if show:
-        print("\n".join(import_room("ecoformer.golden.energy.named").NETWORKS))
+        from ecoformer.golden.energy.named import NETWORKS
+
+        print("\n".join(NETWORKS))
         return
     if network is None:
         raise EcoformerError("no network given; 'ecoformer energy --list' names the known ones")
-    plotting = import_room("ecoformer.golden.energy.plot", "plot") if plot else None
+    if plot:
+        from ecoformer.golden.energy.plot import save_plot
     figures = energy(
         network, accounting=accounting, code_bits=code_bits, anchors=anchors,
         image_size=image_size, reuse=reuse,
-    )  # fmt: skip
+    )
     unit, scale = _unit(figures["networks"])
-    if plotting:
+    if plot:
         named = [(f["name"], f["accountings"]) for f in figures["networks"]]
-        plotting.save_plot(plot, named, unit, scale)
+        save_plot(plot, named, unit, scale)
     write_json(json_file, figures)
     show_figures = _show_one if len(figures["networks"]) == 1 else _show_many
     show_figures(figures["networks"], unit, scale)
 
 
 def energy(
-    network, *, accounting="both", code_bits=None, anchors=None, image_size=None, reuse=None
-):
+    network: str,
+    *,
+    accounting: str = "both",
+    code_bits: int | None = None,
+    anchors: int | None = None,
+    image_size: int | None = None,
+    reuse: int | None = None,
+) -> dict:
     """Figures of a network, or of all known ones, as JSON-ready values.
 
     Parameters
@@ -102,38 +111,32 @@ def energy(
         ``networks``: a list of dicts with name, sizes and, by name, the ``accountings`` of
         :func:`golden.energy.report.measure`.
     """
-    sources = import_room("ecoformer.golden.energy.sources")
+    from ecoformer.golden.energy import sources
+
     if accounting not in ACCOUNTINGS:
         raise EcoformerError(
             f"--accounting must be {', '.join(ACCOUNTINGS[:-1])} or {ACCOUNTINGS[-1]}, "
             f"not {accounting}"
         )
     given = {"--code-bits": code_bits, "--anchors": anchors, "--image-size": image_size,
-             "--reuse": reuse}  # fmt: skip
+             "--reuse": reuse}
     for option, value in given.items():
         if value is not None and value < 1:
             raise EcoformerError(f"{option} must be at least 1, not {value}")
     names = sources.NETWORKS if network.lower() == ALL else [network]
     return {
         "networks": [
-            _figures(_find(sources, name), accounting, code_bits, anchors, image_size, reuse)
+            _figures(sources.find(name), accounting, code_bits, anchors, image_size, reuse)
             for name in names
         ]
     }
 
 
-def _find(sources, name):
-    try:
-        return sources.find(name)
-    except ModuleNotFoundError as error:
-        raise EcoformerError(
-            f"{name}: needs the Python package {error.name}; pip install 'ecoformer[learn]'"
-        ) from error
-
-
 def _figures(source, accounting, code_bits, anchors, image_size, reuse):
-    report = import_room("ecoformer.golden.energy.report")
-    honest = import_room("ecoformer.golden.energy.honest")
+    from ecoformer.golden.energy.honest import DEFAULT_REUSE, Honest
+    from ecoformer.golden.energy.paper import Paper
+    from ecoformer.golden.energy.report import measure
+
     network = source.network
     b, m = code_bits or source.code_bits, anchors or source.anchors
     results = {}
@@ -143,12 +146,11 @@ def _figures(source, accounting, code_bits, anchors, image_size, reuse):
     except ValueError as error:
         raise EcoformerError(f"{network.name}: {error}") from error
     if accounting != "honest":
-        paper = import_room("ecoformer.golden.energy.paper").Paper(b, m)
-        results["paper"] = report.measure(network, paper)
+        results["paper"] = measure(network, Paper(b, m))
     if accounting != "paper":
         try:
-            priced = honest.Honest(b, m, source.engine, reuse or honest.DEFAULT_REUSE)
-            results["honest"] = report.measure(network, priced)
+            honest = Honest(b, m, source.engine, reuse or DEFAULT_REUSE)
+            results["honest"] = measure(network, honest)
         except ValueError as error:
             raise EcoformerError(
                 f"{network.name}: {error}; or leave the engine out with --accounting paper"
@@ -220,12 +222,12 @@ def _show_many(networks, unit, scale):
     _show_heading(console, networks[0], "")
     for name in networks[0]["accountings"]:
         table = Table(title=f"{name} accounting, operations in {unit.strip()}, energy in {unit}pJ",
-                      title_justify="left", box=SIMPLE_HEAD, padding=0)  # fmt: skip
+                      title_justify="left", box=SIMPLE_HEAD, padding=0)
         table.add_column("")
         for column in (
             "softmax\nMul", "\nAdd", "\nenergy", "EcoFormer\nMul", "\nAdd", "\nenergy",
             "\nsaved", "attention\nratio",
-        ):  # fmt: skip
+        ):
             table.add_column(column, justify="right")
         for figures in networks:
             result = figures["accountings"][name]
@@ -250,7 +252,7 @@ def _show_heading(console, figures, start):
     console.print(
         f"{start}{size}, b = {figures['code_bits']}, m = {figures['anchors']}; per {each}",
         highlight=False, style="bold",
-    )  # fmt: skip
+    )
 
 
 def _show_assumptions(console, result):

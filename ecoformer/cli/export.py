@@ -5,15 +5,9 @@ from typing import Annotated
 
 import typer
 
-from ecoformer.cli.common import (
-    ConfigOption,
-    JsonOption,
-    import_room,
-    show_table,
-    staged,
-    write_json,
-)
+from ecoformer.cli.common import ConfigOption, JsonOption, show_table, write_json
 from ecoformer.cli.quality import quality_panels, show_quality
+from ecoformer.files import staged
 from ecoformer.spec.config import Config
 from ecoformer.spec.config_file import read_table
 
@@ -36,7 +30,7 @@ def command(
         ),
     ] = False,
     json_file: JsonOption = None,
-):
+) -> None:
     """Quantise a trained network; write parameters.safetensors, workload.npz and export.json.
 
     With --report also what every hash keeps of the attention it replaces, and what is wrong with
@@ -54,29 +48,30 @@ def command(
             (f"  layer {layer}, by head", "  ".join(f"{rate:.2%}" for rate in heads))
             for layer, heads in enumerate(figures["code_disagreement"])
         ),
-    ])  # fmt: skip
+    ])
     if report:
         show_quality(figures["quality"], figures["code_disagreement"])
 
 
-def export(config_path, model_path, output, report=False):
+def export(config_path: Path, model_path: Path, output: Path, report: bool = False) -> dict:
     """Write the folder ``output``; returns its figures as a dict for JSON."""
-    plot = import_room("ecoformer.golden.quality.plot", "plot") if report else None
-    evaluation = import_room("ecoformer.golden.quantize.evaluation", "learn")
+    if report:
+        from ecoformer.golden.quality.plot import save_heat_maps
+    from ecoformer.golden.learn.data import load
+    from ecoformer.golden.learn.recipe import TrainingConfig
+    from ecoformer.golden.networks.vit import load_model
+    from ecoformer.golden.quantize.evaluation import export as export_network
+
     config = Config.load(config_path)
-    network = import_room("ecoformer.golden.networks.vit", "learn").load_model(model_path)
-    training = read_table(
-        config_path, "training", import_room("ecoformer.golden.learn.train", "learn").TrainingConfig
-    )
-    data = import_room("ecoformer.golden.learn.data", "learn").load(
-        training.data, training.data_path or None, training.seed
-    )
-    image, workload, figures = evaluation.export(config, network, data, report)
+    network = load_model(model_path)
+    training = read_table(config_path, "training", TrainingConfig)
+    data = load(training.data, training.data_path or None, training.seed)
+    image, workload, figures = export_network(config, network, data, report)
     with staged(output, MARK) as folder:
         image.save(folder / "parameters.safetensors", config)
         workload.save(folder / "workload.npz")
         if report:
             panels = quality_panels(figures["quality"], figures["code_disagreement"])
-            plot.save_heat_maps(folder / "hashes.png", panels, f"Hashes of {Path(model_path).name}")
+            save_heat_maps(folder / "hashes.png", panels, f"Hashes of {Path(model_path).name}")
         write_json(folder / MARK, figures)
     return figures

@@ -15,7 +15,9 @@ COLUMNS = {
 """Figures of a head that are plain numbers, and the heads of their columns."""
 
 
-def show_quality(heads, disagreement=None):
+def show_quality(
+    heads: list[dict], disagreement: list[list[float]] | None = None
+) -> None:
     """Print one row per head, then the warnings.
 
     Parameters
@@ -47,7 +49,9 @@ def show_quality(heads, disagreement=None):
             )
 
 
-def quality_panels(heads, disagreement=None):
+def quality_panels(
+    heads: list[dict], disagreement: list[list[float]] | None = None
+) -> dict[str, tuple]:
     """Panels for :func:`golden.quality.plot.save_heat_maps`."""
     layers = max(head["layer"] for head in heads) + 1
 

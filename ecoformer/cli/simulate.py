@@ -14,10 +14,10 @@ from ecoformer.cli.common import (
     SimulatorOption,
     StallOption,
     WorkloadOption,
-    progress,
     show_table,
     write_json,
 )
+from ecoformer.progress import show_progress
 
 __all__ = ["command"]
 
@@ -47,12 +47,12 @@ def command(
     from ecoformer.sim.simulate import simulate
 
     design = Design.load(directory)
-    with progress() as reporter:
+    with show_progress() as progress:
         run = simulate(
             design.config, design.verilog, design.image, design.workload(workload),
             stall=stall, seed=seed, simulator=simulator, build_dir=design.build_dir,
             waves=design.folder / f"waves.{waves}" if waves else None,
-            trace=False, reporter=reporter,
+            trace=False, progress=progress,
         )
     figures = run.summary()
     write_json(json_file, figures)

@@ -13,12 +13,12 @@ from ecoformer.cli.common import (
     DesignArgument,
     JsonOption,
     SimulatorOption,
-    progress,
     show_table,
     write_json,
 )
 from ecoformer.errors import EcoformerError
 from ecoformer.files import staged
+from ecoformer.progress import show_progress
 
 __all__ = ["command"]
 
@@ -85,25 +85,25 @@ def command(
     device, speed, placer_seeds = device or "85k", speed or 6, _seeds(seeds or "1")
     flow.check_device(device, speed, placer_seeds)
     output = output or design.folder / f"synth-{target}"
-    with staged(output, MARK) as folder, progress() as reporter:
+    with staged(output, MARK) as folder, show_progress() as progress:
         try:
             figures = {
                 "design": design.verilog.stem,
                 "fingerprint": design.config.fingerprint,
                 **flow.synthesise(
                     design.verilog.read_text(), design.verilog.stem, chosen, folder, jobs=jobs,
-                    reporter=reporter,
+                    progress=progress,
                 ),
             }
             if placing:
                 flow.place(
-                    figures, folder, device=device, speed=speed, seeds=placer_seeds,
-                    jobs=jobs,                    reporter=reporter,
+                    figures, folder, device=device, speed=speed, seeds=placer_seeds, jobs=jobs,
+                    progress=progress,
                 )
         except EcoformerError as error:
             raise EcoformerError(f"{error}; {_keep_logs(folder, output)}") from error
         if verify:
-            figures["verification"] = _verify(design, folder, target, simulator, reporter)
+            figures["verification"] = _verify(design, folder, target, simulator, progress)
         write_json(folder / MARK, figures)
     shutil.rmtree(_failed(output), ignore_errors=True)
     write_json(json_file, figures)
@@ -120,13 +120,13 @@ def _seeds(text):
     return numbers if "," in text else list(range(1, numbers[0] + 1))
 
 
-def _verify(design, folder, target, simulator, reporter):
+def _verify(design, folder, target, simulator, progress):
     """Compare the netlist with the integer model on the design's own vectors."""
     from ecoformer.sim.mapped import verify_mapped
 
     run, report = verify_mapped(
         design.config, design.image, design.workload(), folder / "netlist.v", target,
-        build_dir=design.build_dir, simulator=simulator, reporter=reporter,
+        build_dir=design.build_dir, simulator=simulator, progress=progress,
     )
     return {**report.as_dict(), "simulator": run.simulator, "cycles": run.cycles}
 

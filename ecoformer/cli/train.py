@@ -11,10 +11,10 @@ from ecoformer.cli.common import (
     JsonOption,
     OtherSeedOption,
     RestartOption,
-    import_room,
     show_table,
     write_json,
 )
+from ecoformer.progress import show_progress
 from ecoformer.spec.config_file import read_table
 
 __all__ = ["command", "train"]
@@ -43,10 +43,10 @@ def command(
         bool, typer.Option(help="Fine-tune the softmax network as long, for comparison.")
     ] = True,
     json_file: JsonOption = None,
-):  # fmt: skip
+) -> None:
     """Train a softmax vision transformer, swap in EcoFormer attention, fine-tune, and compare.
 
-    An interrupted run goes on where it stopped. Writes pretrained.pt, ecoformer.pt, softmax.pt and
+    An interrupted run resumes where it stopped. Writes pretrained.pt, ecoformer.pt, softmax.pt and
     metrics.json.
     """
     metrics = train(
@@ -60,18 +60,31 @@ def command(
         *((f"{name} accuracy", f"{scores[arm]:.2%}") for arm, name in arms),
         *((f"learning rate, {name}", metrics[arm]["learning_rate"]) for arm, name in arms),
         ("seconds", round(metrics["seconds"]["wall_of_last_call"])),
-    ])  # fmt: skip
+    ])
 
 
-def train(config_path, output, *, seed=None, resume=True, start=None, control=True):
-    """Train as the tables [network] and [training] say; returns the metrics."""
-    training_room = import_room("ecoformer.golden.learn.train", "learn")
-    network_room = import_room("ecoformer.golden.networks.vit", "learn")
-    network = read_table(config_path, "network", network_room.NetworkConfig)
-    training = read_table(config_path, "training", training_room.TrainingConfig)
+def train(
+    config_path: Path,
+    output: Path,
+    *,
+    seed: int | None = None,
+    resume: bool = True,
+    start: Path | None = None,
+    control: bool = True,
+) -> dict:
+    """Train as the configuration says; returns the metrics."""
+    from ecoformer.golden.attention_config import read_attention
+    from ecoformer.golden.learn.recipe import TrainingConfig
+    from ecoformer.golden.learn.train import train as train_networks
+    from ecoformer.golden.networks.vit import NetworkConfig, load_model
+
+    network = read_table(config_path, "network", NetworkConfig)
+    attention, _ = read_attention(config_path)
+    training = read_table(config_path, "training", TrainingConfig)
     if seed is not None:
         training = replace(training, seed=seed)
-    reporter = import_room("ecoformer.golden.learn.reporting", "learn").default_reporter()
-    if start is not None:
-        start = network_room.load_model(start)
-    return training_room.train(network, training, output, reporter, resume, start, control)
+    softmax = None if start is None else load_model(start)
+    with show_progress() as progress:
+        return train_networks(
+            network, attention, training, output, progress, resume, softmax, control
+        )

@@ -14,10 +14,10 @@ from ecoformer.cli.common import (
     SimulatorOption,
     StallOption,
     WorkloadOption,
-    progress,
     show_table,
     write_json,
 )
+from ecoformer.progress import show_progress
 from ecoformer.spec.workload import Workload
 
 __all__ = ["command"]
@@ -80,10 +80,10 @@ def _verify(design, workload, simulator, stall, seed):
     from ecoformer.sim.simulate import simulate
     from ecoformer.sim.verify import compare
 
-    with progress() as reporter:
+    with show_progress() as progress:
         run = simulate(
             design.config, design.verilog, design.image, workload, stall=stall, seed=seed,
-            simulator=simulator, build_dir=design.build_dir, reporter=reporter,
+            simulator=simulator, build_dir=design.build_dir, progress=progress,
         )
     return run, compare(design.config, design.image, workload, run)
 

@@ -21,10 +21,11 @@ TABLES = ("engine", "network", "training", "attention", "convert")
 attention of a converted network and how it is converted."""
 
 
-def read_table(path: str | Path, table: str, cls: type[T]) -> T:
+def read_table(path: str | Path, table: str, cls: type[T], **given: Any) -> T:
     """Build the dataclass ``cls`` from one table of a TOML file; an absent table means defaults.
 
-    ``path`` may also name a preset (`ecoformer.presets`).
+    ``path`` may also name a preset (`ecoformer.presets`). ``given`` are values of ``cls`` that
+    another table holds: this one must not repeat them.
 
     Raises
     ------
@@ -46,7 +47,11 @@ def read_table(path: str | Path, table: str, cls: type[T]) -> T:
     if not isinstance(values, dict):
         raise EcoformerError(f"{file}: {table} must be a table [{table}], not {values!r}")
     _refuse_unknown(file, f"key in [{table}]", values, [f.name for f in fields(cls)])
-    values = {
+    for name in given.keys() & values.keys():
+        raise EcoformerError(
+            f"{file}: [{table}] {name} is given in another table; give it once, there"
+        )
+    values = given | {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }
     try:

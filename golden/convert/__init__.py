@@ -1,1 +1,1 @@
-"""Pretrained transformers: where they attend, and EcoFormer attention learned in its place."""
+"""Pretrained transformers converted: EcoFormer attention in place of softmax, hashes learned."""

@@ -1,138 +1,46 @@
-"""A pretrained model from a folder to a converted one in a folder: data in, figures out.
+"""A pretrained model from a folder to a converted one in a folder.
 
-What :mod:`golden.convert.convert` does to a model in memory, with the reading, checking and
-writing around it. Text models take a file of sentences; any model takes a file of arrays.
+Reading, checking, measuring and writing around :mod:`golden.convert.convert`. Text models take a
+file of sentences; any model takes a file of arrays.
 """
 
 import warnings
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from ecoformer.errors import EcoformerError, first_line
-from ecoformer.golden.attention import cores_of, record
-from ecoformer.golden.convert.convert import (
-    READOUTS,
-    convert,
-    enough_batches,
-    everything,
-    refine,
-    run_model,
-    save_converted,
-)
-from ecoformer.golden.convert.sites import find_sites
-from ecoformer.golden.learn.distill import OBJECTIVES, Distilling
+from ecoformer.golden.attention import cores_of
+from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.convert.batches import run_model
+from ecoformer.golden.convert.convert import enough_batches, learn_layers, replace_attention
+from ecoformer.golden.convert.readouts import READOUTS
+from ecoformer.golden.convert.recipe import ConvertConfig
+from ecoformer.golden.convert.refine import everything, refine
+from ecoformer.golden.convert.saved import save_converted
+from ecoformer.golden.networks.sites import find_sites
 from ecoformer.golden.quality.measure import assess
 from ecoformer.golden.quantize.calibration import calibrate, check_attention, code_disagreement
-from ecoformer.golden.quantize.inference import HostedAttention, IntegerEngine, hosted
-from ecoformer.spec.checks import check_choice, check_number
+from ecoformer.golden.quantize.inference import (
+    EngineAttention,
+    IntegerEngine,
+    override_attention,
+)
+from ecoformer.golden.recording import record
+from ecoformer.progress import SILENT, Progress
+from ecoformer.spec.config import Config
 
-__all__ = ["ConversionConfig", "check_device", "load_pretrained", "read_batches", "run_conversion"]
+__all__ = ["check_device", "convert_pretrained", "load_pretrained", "read_batches"]
 
-SEEN_BATCHES = 4
+MEASURED_BATCHES = 4
 """Batches that set the scales of a parameter image, and held-out ones that hashes are judged on."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ConversionConfig:
-    """Hyper-parameters of a conversion.
-
-    Parameters
-    ----------
-    seed : int
-        Of hashes, and of the order of the batches.
-    batch : int
-        Sentences, or rows of the arrays, per batch.
-    length : int
-        Tokens at which a sentence is cut.
-    held_out : float
-        Share of the batches that only decides which step is kept, and measures.
-    objective : str
-        What one layer learns from, as in :class:`golden.learn.distill.Distilling`.
-    layer_batches : int
-        Batches that layers learn from, one layer after the other, at least two; 0 for as many as
-        held-out batches show to be enough.
-    layer_steps : int
-        Gradient steps per layer.
-    layer_lr : float
-        Their peak learning rate.
-    steps : int
-        Gradient steps of all hashes together, against the outputs of the model.
-    lr : float
-        Their peak learning rate.
-    tune_steps : int
-        Gradient steps of all weights afterwards; with 0 the model's own weights stay as they are.
-    tune_lr, tune_hash_lr : float
-        Peak learning rates of the model's own weights and of the hashes.
-    learn_offset : bool
-        Whether the offset of every head is learned.
-    readout : str
-        What of the output is to agree: ``tokens``, all of it, ``embedding``, its mean over the
-        tokens of a sentence, or ``layers``, what every layer says of every token.
-    tune_readout : str
-        The same for the training of all weights.
-
-    Raises
-    ------
-    TypeError, ValueError
-        A value of the wrong type or outside its range.
-    """
-
-    seed: int = 0
-    batch: int = 32
-    length: int = 128
-    held_out: float = 0.05
-    objective: str = "output"
-    layer_batches: int = 0
-    layer_steps: int = 60
-    layer_lr: float = 0.02
-    steps: int = 600
-    lr: float = 0.01
-    tune_steps: int = 0
-    tune_lr: float = 5e-4
-    tune_hash_lr: float = 5e-3
-    learn_offset: bool = True
-    readout: str = "tokens"
-    tune_readout: str = "layers"
-
-    def __post_init__(self):
-        check_number("seed", self.seed, int, 0)
-        check_number("batch", self.batch, int, 1)
-        check_number("length", self.length, int, 1)
-        check_choice("objective", self.objective, OBJECTIVES)
-        for name in ("readout", "tune_readout"):
-            check_choice(name, getattr(self, name), tuple(READOUTS))
-        if self.layer_batches != 0:
-            check_number("layer_batches", self.layer_batches, int, 2)
-        for name in ("layer_steps", "steps", "tune_steps"):
-            check_number(name, getattr(self, name), int, 0)
-        for name in ("layer_lr", "lr", "tune_lr", "tune_hash_lr"):
-            check_number(name, getattr(self, name), float, 0)
-        self.layerwise, self.together, self.tuning  # noqa: B018  check the rest now
-
-    @property
-    def layerwise(self):
-        """One layer after the other."""
-        return Distilling(
-            objective=self.objective, steps=self.layer_steps, lr=self.layer_lr,
-            learn_offset=self.learn_offset,
-        )  # fmt: skip
-
-    @property
-    def together(self):
-        """All hashes against the outputs of the model."""
-        return Distilling(steps=self.steps, lr=self.lr, held_out=self.held_out)
-
-    @property
-    def tuning(self):
-        """All weights against the outputs of the model."""
-        return Distilling(steps=self.tune_steps, held_out=self.held_out)
-
-
-def load_pretrained(folder):
+def load_pretrained(folder: str | Path) -> nn.Module:
     """The model in a folder that ``save_pretrained`` of ``transformers`` wrote, in evaluation mode.
 
     Its class is the one it was saved from.
@@ -161,7 +69,9 @@ def load_pretrained(folder):
             ) from error
 
 
-def read_batches(path, folder, config):
+def read_batches(
+    path: str | Path, folder: str | Path, config: ConvertConfig
+) -> list[dict]:
     """Calibration data as the model is called with it: list of dict, shuffled.
 
     Parameters
@@ -171,7 +81,7 @@ def read_batches(path, folder, config):
         names of the model's arguments, samples first.
     folder : Path
         Of the model.
-    config : ConversionConfig
+    config : ConvertConfig
         ``batch``, ``length`` and ``seed`` count.
 
     Raises
@@ -196,9 +106,16 @@ def read_batches(path, folder, config):
     return [batches[i] for i in order]
 
 
-def run_conversion(
-    model, batches, attention, config, folder, engine=None, told=None, device="cpu"
-):
+def convert_pretrained(
+    model: nn.Module,
+    batches: list[dict],
+    attention: AttentionConfig,
+    config: ConvertConfig,
+    folder: Path,
+    engine: Config | None = None,
+    progress: Progress = SILENT,
+    device: str = "cpu",
+) -> dict:
     """Convert ``model``, write ``converted.pt``, and measure it on held-out batches.
 
     Parameters
@@ -207,14 +124,13 @@ def run_conversion(
     batches : list of dict
         As :func:`read_batches` gives them.
     attention : AttentionConfig
-    config : ConversionConfig
+    config : ConvertConfig
     folder : Path
-        For the results, and checkpoints from which an interrupted run goes on.
-    engine : ecoformer.config.Config or None
+        For the results, and checkpoints from which an interrupted run resumes.
+    engine : ecoformer.spec.config.Config or None
         Also write the parameter image for this engine, ``parameters.safetensors``, and measure
         the network with its attention in integers.
-    told : callable or None
-        ``told(stage, done, total)``.
+    progress : Progress
     device : str
         Where all hashes together, and all weights, are trained.
 
@@ -229,55 +145,47 @@ def run_conversion(
     EcoformerError
         The attention cannot be replaced or does not fit the engine, or the learning failed.
     """
-    told = told or (lambda stage, done, total: None)
     checkpoints = Path(folder) / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
     sites = find_sites(model, lambda: run_model(model, batches[0]))
     if engine is not None:
-        sets = sum(site.heads for site in sites) * (1 + (attention.queries == "separate"))
+        sets = sum(site.heads for site in sites) * (1 if attention.shares_queries else 2)
         check_attention(engine, attention, sites[0].head_dim, sets, _longest(batches))
     read = READOUTS[config.readout]
     if any("layers" in name for name in (config.readout, config.tune_readout)):
         batches = [batch | {"output_hidden_states": True} for batch in batches]
     train, held_out = config.together.split(batches)
     with torch.no_grad():
-        wanted = [read(run_model(model, batch), batch) for batch in held_out]
-
-    layers = {}
-
-    def layer_learned(site, number, count, history):
-        layers[site.path] = history
-        told("layers learned", number + 1, count)
-
-    def stage(name):
-        return lambda step, steps, loss: told(name, step, steps)
+        originals = [read(run_model(model, batch), batch) for batch in held_out]
 
     def agreement():
-        return _agreement(converted, held_out, wanted, read)
+        return _agreement(converted, held_out, originals, read)
 
-    count, tried = config.layer_batches, []
+    tried: list[tuple[int, float]] = []
+    count = config.layer_batches
     if not count:
         count, tried = enough_batches(
-            model, attention, train, held_out[:SEEN_BATCHES], config.layerwise, config.seed,
-            lambda number, most: told("batches to learn layers from", number, most),
-        )  # fmt: skip
+            model, attention, train, held_out[:MEASURED_BATCHES], config.layerwise, config.seed,
+            progress,
+        )
     stages = {}
-    converted = convert(
-        model, attention, batches[:count], config.layerwise, config.seed, layer_learned, checkpoints
+    converted = replace_attention(model, attention, batches[0], config.seed)
+    layers = learn_layers(
+        converted, batches[:count], config.layerwise, config.seed, progress, checkpoints
     )
     stages["layer by layer"] = agreement()
     together = tuning = []
-    there = _moved(batches, device)
+    on_device = _moved(batches, device)
 
     def refined(*how, **named):
         try:
-            return refine(converted.to(device), there, *how, seed=config.seed, **named)
+            return refine(converted.to(device), on_device, *how, seed=config.seed, **named)
         finally:
             converted.to("cpu")
 
     if config.steps:
         together = refined(
-            config.together, read, reporter=stage("all hashes together"), folder=checkpoints
+            config.together, read, progress=progress, folder=checkpoints
         )
         stages["all hashes together"] = agreement()
     if config.tune_steps:
@@ -285,37 +193,37 @@ def run_conversion(
         tuning = refined(
             config.tuning, READOUTS[config.tune_readout],
             parameters=everything(converted, config.tune_hash_lr, config.tune_lr),
-            reporter=stage("all weights"), folder=tuned,
-        )  # fmt: skip
+            progress=progress, folder=tuned,
+        )
         stages["all weights"] = agreement()
     save_converted(converted, Path(folder) / "converted.pt")
 
     cores = cores_of(converted)
-    seen = _tape(converted, cores, held_out[:SEEN_BATCHES])
+    tape = _tape(converted, cores, held_out[:MEASURED_BATCHES])
     figures = {
         "model": type(model).__name__,
         "attention": asdict(attention),
         "conversion": asdict(config),
         "batches": {"train": len(train), "held_out": len(held_out), "layers": count},
         "batches_tried": [{"batches": number, "loss": loss} for number, loss in tried],
-        "losses": {"layers": layers, "together": together, "tuning": tuning},
+        "losses": {"layers": _by_site(sites, layers), "together": together, "tuning": tuning},
         "agreement": stages,
         "offsets": [core.offset.tolist() for core in cores],
-        "quality": [head.as_dict() for head in assess(cores, seen)],
+        "quality": [head.as_dict() for head in assess(cores, tape)],
     }
     if engine is not None:
-        image = calibrate(engine, cores, _tape(converted, cores, batches[:SEEN_BATCHES]))
+        image = calibrate(engine, cores, _tape(converted, cores, batches[:MEASURED_BATCHES]))
         image.save(Path(folder) / "parameters.safetensors", engine)
-        rates = code_disagreement(engine, cores, image, seen)
+        rates = code_disagreement(engine, cores, image, tape)
         figures["code_disagreement"] = [heads.tolist() for heads in rates]
-        host = HostedAttention(engine, image, cores, IntegerEngine(engine, image))
-        with hosted(cores, host):
+        integers = EngineAttention(engine, image, cores, IntegerEngine(engine, image))
+        with override_attention(cores, integers):
             stages["integers"] = agreement()
     return figures
 
 
-def check_device(device):
-    """Refuse what is neither the CPU nor a CUDA device of this machine."""
+def check_device(device: str) -> None:
+    """Refuse anything but the CPU or a CUDA device of this machine."""
     try:
         if torch.device(device).type not in ("cpu", "cuda"):
             raise RuntimeError("not supported")
@@ -332,16 +240,16 @@ def _moved(batches, device):
 
 
 @torch.no_grad()
-def _agreement(model, batches, wanted, read):
-    """How alike outputs are: squared error over the square, and mean cosine of rows."""
+def _agreement(model, batches, originals, read):
+    """Squared error of outputs over the square of the original's, and mean cosine of rows."""
     error = square = cosine = rows = 0
-    for batch, want in zip(batches, wanted, strict=True):
-        found = read(run_model(model, batch), batch)
-        error += (found - want).square().sum().item()
-        square += want.square().sum().item()
-        there = want.square().sum(-1) > 0  # rows of padding are 0
-        alike = torch.cosine_similarity(found, want, dim=-1)[there]
-        cosine, rows = cosine + alike.sum().item(), rows + alike.numel()
+    for batch, original in zip(batches, originals, strict=True):
+        output = read(run_model(model, batch), batch)
+        error += (output - original).square().sum().item()
+        square += original.square().sum().item()
+        mask = original.square().sum(-1) > 0  # rows of padding are 0
+        cosines = torch.cosine_similarity(output, original, dim=-1)[mask]
+        cosine, rows = cosine + cosines.sum().item(), rows + cosines.numel()
     return {"error": error / square, "cosine": cosine / rows}
 
 
@@ -350,8 +258,14 @@ def _tape(model, cores, batches):
     return record(cores, lambda: [run_model(model, batch) for batch in batches])
 
 
+def _by_site(sites, losses):
+    """Losses of every layer under its module's path; uses of one module after the first count."""
+    names = [site.path if not site.turn else f"{site.path}, use {site.turn + 1}" for site in sites]
+    return dict(zip(names, losses, strict=True))
+
+
 def _longest(batches):
-    """Tokens of the longest sentence; 1 where a batch is no text."""
+    """Tokens of the longest sentence; 1 where batches are not text."""
     texts = [batch["input_ids"].shape[1] for batch in batches if "input_ids" in batch]
     return max(texts, default=1)
 
@@ -370,13 +284,13 @@ def _read_text(path, folder, config):
             raise EcoformerError(
                 f"{folder}: no tokenizer ({first_line(error)}); give the model's inputs as .npz"
             ) from error
-    lines.sort(key=len)  # sentences of like length share a batch: little padding
+    lines.sort(key=len)  # sentences of similar length share a batch, for little padding
     return [
         dict(
             tokenizer(
                 lines[i : i + config.batch], padding=True, truncation=True,
                 max_length=config.length, return_tensors="pt",
-            )  # fmt: skip
+            )
         )
         for i in range(0, len(lines), config.batch)
     ]
@@ -402,7 +316,7 @@ def _read_arrays(path, folder, config):
 
 @contextmanager
 def _quiet(transformers):
-    """No progress bars and notes of transformers; what matters comes as an error."""
+    """Silence the progress bars and notes of transformers; what matters comes as an error."""
     level = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()

@@ -1,4 +1,4 @@
-"""Operations and energy of a network with softmax and with EcoFormer attention, from shapes alone.
+"""Operations and energy of softmax and EcoFormer attention, from a network's shape alone.
 
 Numbers only: no torch, except to read a network that this project trained.
 """

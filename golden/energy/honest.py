@@ -1,16 +1,23 @@
-"""The honest accounting: integers as wide as the generated engine has them, and all memory.
+"""The honest accounting: integers as wide as in the generated engine, and all memory.
 
 Both arms get the same arithmetic: 8-bit operands, sums as wide as they need, the same table for
 the exponential, the same divider. What decides is memory: an array reads a key, value or weight
-once for ``reuse`` tokens, but the engine reads state and parameters for every token, because that
-is what it does. The comparison moves with ``reuse``, so quote it.
+once for ``reuse`` tokens, whereas the engine reads state and parameters for every token, as the
+generated hardware does. The comparison moves with ``reuse``, so quote it.
 """
 
 from functools import lru_cache
 
 from ecoformer.golden.energy.operations import Operation
 from ecoformer.golden.energy.prices import DRAM, adder, multiplier, sram
-from ecoformer.golden.energy.shapes import Attention, Convolution, Elementwise, Linear, Norm
+from ecoformer.golden.energy.shapes import (
+    Attention,
+    Convolution,
+    Elementwise,
+    Layer,
+    Linear,
+    Norm,
+)
 from ecoformer.spec.arithmetic import BIAS_WIDTH, Arithmetic, signed_width
 from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import THRESHOLD_SLOT
@@ -21,6 +28,8 @@ __all__ = ["DEFAULT_REUSE", "Honest"]
 DEFAULT_REUSE = 16
 """Tokens (queries) that one read of a weight, key or value serves outside the engine."""
 
+COUNTED = ("rbf", "int8")
+"""Hash and weights that are counted."""
 ACTIVATION = 8
 """Bits of an activation between layers."""
 BIAS = 32
@@ -45,18 +54,24 @@ class Honest:
     Raises
     ------
     ValueError
-        For an engine whose hash or weights are others than ``rbf`` and ``int8``, and, when a layer
-        is counted, where no engine of its shape can be generated.
+        The engine's hash and weights are not ``rbf`` and ``int8``; or, when a layer is counted, no
+        engine of its shape can be generated.
     """
 
     name = "honest"
 
-    def __init__(self, code_bits, anchors, engine=None, reuse=DEFAULT_REUSE):
+    def __init__(
+        self,
+        code_bits: int,
+        anchors: int,
+        engine: Config | None = None,
+        reuse: int = DEFAULT_REUSE,
+    ):
         engine = engine or Config()
-        if engine.hash != "rbf" or engine.weights != "int8":
+        if (engine.hash, engine.weights) != COUNTED:
             raise ValueError(
                 f"hash and weights must be 'rbf' and 'int8', not {engine.hash!r} and "
-                f"{engine.weights!r}, which the honest accounting does not know"
+                f"{engine.weights!r}, which the honest accounting does not cover"
             )
         self.code_bits = code_bits
         self.anchors = anchors
@@ -78,7 +93,7 @@ class Honest:
             "not counted: clock, control, wires, leakage",
         )
 
-    def operations(self, layer):
+    def operations(self, layer: Layer) -> list[Operation]:
         """List of `Operation` of ``layer``."""
         return {
             Convolution: self._matrix,
@@ -120,7 +135,7 @@ class Honest:
 
     def _elementwise(self, layer):
         elements = layer.tokens * layer.width
-        if layer.what == "activation":  # by table, on the way out of the layer before
+        if layer.what == "activation":  # by table, at the output of the layer before it
             return [_move("table", elements * ACTIVATION, 1 << ACTIVATION)]
         return [_add("sum", elements, NORM), *_moved(2 * elements, elements)]
 
@@ -131,8 +146,8 @@ class Honest:
 
     def _attention(self, layer):
         config = _engine(self.engine, self.code_bits, self.anchors, layer.head_dim,
-                         layer.value_dim, layer.tokens)  # fmt: skip
-        return (self._softmax if layer.kind == "softmax" else self._ecoformer)(layer, config)
+                         layer.value_dim, layer.tokens)
+        return {"softmax": self._softmax, "ecoformer": self._ecoformer}[layer.kind](layer, config)
 
     def _softmax(self, layer, config):
         bits = Arithmetic(config)
@@ -155,7 +170,7 @@ class Honest:
             _move("queries", queries * x, queries * x / 8),
             _move("keys and values", keys * (x + v), N * (x + v) / 8),
             _outputs(queries * E, config),
-        ]  # fmt: skip
+        ]
 
     def _ecoformer(self, layer, config):
         bits = Arithmetic(config)
@@ -195,11 +210,11 @@ class Honest:
             _table("root table", n, ROOT_FRACTION + 1, ROOT_INDEX_BITS),
             _table("kernel table", n * m, KERNEL_WIDTH, KERNEL_INDEX_BITS),
             _move("code ring", 2 * n * b, ring / 8),
-            *(_tables if config.dataflow == "bucketed" else _state)(layer, config),
+            *STATES[config.dataflow](layer, config),
             _move("sums z and V", 3 * n * sums, sums / 8),
             _outputs(n * E, config),
             _load(layer.heads * sum(parameters.values())),
-        ]  # fmt: skip
+        ]
 
 
 def _state(layer, config):
@@ -231,6 +246,10 @@ def _tables(layer, config):
     ]
 
 
+STATES = {"accumulate": _state, "bucketed": _tables}
+"""What keeps the state costs, by dataflow; every other one is counted as ``accumulate``."""
+
+
 @lru_cache(maxsize=1024)
 def _engine(engine, code_bits, anchors, head_dim, value_dim, tokens):
     """The configuration that gives the widths; its rate is the slowest, which always fits."""
@@ -240,8 +259,8 @@ def _engine(engine, code_bits, anchors, head_dim, value_dim, tokens):
         token_width=engine.token_width, value_width=engine.value_width,
         output_width=engine.output_width, output_fraction=engine.output_fraction,
         offset_fraction=engine.offset_fraction, parameter_sets=engine.parameter_sets,
-        dataflow="bucketed" if engine.dataflow == "bucketed" else "accumulate",
-    )  # fmt: skip
+        dataflow=engine.dataflow if engine.dataflow in STATES else "accumulate",
+    )
 
 
 def _multiply(what, count, a, b):

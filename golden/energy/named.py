@@ -16,7 +16,7 @@ def _pvt_v2(name, widths, depths):
         for number, (width, depth, heads, ratio) in enumerate(
             zip(widths, depths, (1, 2, 5, 8), (8, 8, 4, 4))
         )
-    ))  # fmt: skip
+    ))
 
 
 def _twins_svt(name, widths, depths, heads):
@@ -28,7 +28,7 @@ def _twins_svt(name, widths, depths, heads):
             norm=number == 3, attention="softmax" if number == 3 else "ecoformer",
         )
         for number, (width, depth, head) in enumerate(zip(widths, depths, heads))
-    ))  # fmt: skip
+    ))
 
 
 _SMALL, _WIDE = (32, 64, 160, 256), (64, 128, 320, 512)

@@ -1,4 +1,4 @@
-"""What a layer costs is a list of operations, each with its count and its price."""
+"""One cost of a layer: a number of operations at a price."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ KINDS = ("multiplication", "addition", "memory", "dram")
 
 @dataclass(frozen=True)
 class Operation:
-    """So many operations of one kind at one price.
+    """A number of operations of one kind at one price.
 
     Parameters
     ----------
@@ -30,6 +30,6 @@ class Operation:
     picojoules: float
 
     @property
-    def energy(self):
+    def energy(self) -> float:
         """Picojoules of all of them."""
         return self.count * self.picojoules

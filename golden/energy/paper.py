@@ -2,7 +2,14 @@
 
 from ecoformer.golden.energy.operations import Operation
 from ecoformer.golden.energy.prices import FLOAT_ADDITION, FLOAT_MULTIPLICATION
-from ecoformer.golden.energy.shapes import Attention, Convolution, Elementwise, Linear, Norm
+from ecoformer.golden.energy.shapes import (
+    Attention,
+    Convolution,
+    Elementwise,
+    Layer,
+    Linear,
+    Norm,
+)
 
 __all__ = ["Paper"]
 
@@ -27,11 +34,11 @@ class Paper:
         "EcoFormer: squared distances count as additions only, the division as one multiplication",
     )
 
-    def __init__(self, code_bits, anchors):
+    def __init__(self, code_bits: int, anchors: int):
         self.code_bits = code_bits
         self.anchors = anchors
 
-    def operations(self, layer):
+    def operations(self, layer: Layer) -> list[Operation]:
         """List of `Operation` of ``layer``."""
         return {
             Convolution: self._convolution,
@@ -54,14 +61,19 @@ class Paper:
         return _each("norm", 2 * layer.tokens * layer.width)
 
     def _attention(self, layer):
-        N, D, E = layer.tokens, layer.head_dim, layer.value_dim
-        b, m, heads = self.code_bits, self.anchors, layer.heads
-        if layer.kind == "softmax":
-            return [
-                *_each("q·k", heads * N * N * D),
-                _multiplication("scale", heads * N * N),
-                *_each("weights·v", heads * N * N * E),
-            ]
+        return {"softmax": self._softmax, "ecoformer": self._ecoformer}[layer.kind](layer)
+
+    def _softmax(self, layer):
+        N, D, E, heads = layer.tokens, layer.head_dim, layer.value_dim, layer.heads
+        return [
+            *_each("q·k", heads * N * N * D),
+            _multiplication("scale", heads * N * N),
+            *_each("weights·v", heads * N * N * E),
+        ]
+
+    def _ecoformer(self, layer):
+        N, D, E, heads = layer.tokens, layer.head_dim, layer.value_dim, layer.heads
+        b, m = self.code_bits, self.anchors
         return [
             _addition("squared distances", heads * 2 * N * m * D),
             _multiplication("kernel", heads * 2 * N * m),

@@ -28,7 +28,9 @@ SUBTITLES = {
 }
 
 
-def save_plot(path, networks, unit, scale):
+def save_plot(
+    path: str | Path, networks: list[tuple[str, dict]], unit: str, scale: float
+) -> None:
     """Write stacked bars of energy by part of the network.
 
     Parameters
@@ -47,7 +49,7 @@ def save_plot(path, networks, unit, scale):
     style = {
         "font.size": 10, "axes.spines.top": False, "axes.spines.right": False,
         "svg.hashsalt": "ecoformer", "svg.fonttype": "none",
-    }  # fmt: skip
+    }
     with matplotlib.rc_context(style):
         figure = (_one if len(networks) == 1 else _many)(networks, unit, scale)
         dateless = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
@@ -73,7 +75,7 @@ def _one(networks, unit, scale):
                 text += f"   {_change(totals)}"
             axis.text(total, row, text, va="center", weight="bold")
         axis.set_title(f"{SUBTITLES[accounting]};  attention alone {_times(result)}",
-                       loc="left", fontsize=10)  # fmt: skip
+                       loc="left", fontsize=10)
         axis.set_yticks(range(len(ARMS)), LABELS.values())
         axis.invert_yaxis()
         axis.tick_params(axis="y", length=0)
@@ -87,7 +89,7 @@ def _many(networks, unit, scale):
     """Pairs of vertical bars, one panel per accounting."""
     accountings = list(networks[0][1])
     figure = Figure(figsize=(1.6 + 1.3 * len(networks), 0.8 + 3.2 * len(accountings)),
-                    layout="constrained")  # fmt: skip
+                    layout="constrained")
     axes = figure.subplots(len(accountings), squeeze=False)[:, 0]
     for axis, accounting in zip(axes, accountings):
         highest = 0
@@ -103,7 +105,7 @@ def _many(networks, unit, scale):
                     bottom += size
                 label = f"{total:.1f}" if arm == "softmax" else f"{_change(totals)}\n{total:.1f}"
                 axis.text(place + offset, total, label, ha="center", va="bottom", fontsize=9,
-                          weight="bold" if arm == "ecoformer" else "normal")  # fmt: skip
+                          weight="bold" if arm == "ecoformer" else "normal")
         axis.set_title(f"{SUBTITLES[accounting]}", loc="left", fontsize=10)
         axis.set_xticks(range(len(networks)), [name for name, _ in networks])
         axis.tick_params(axis="x", length=0)
@@ -118,7 +120,7 @@ def _finish(figure, axis, title):
     unique = dict(zip(labels, handles))
     figure.suptitle(title, x=0.01, ha="left", fontsize=13, weight="bold")
     figure.legend(unique.values(), unique.keys(), loc="outside lower left", ncols=len(PARTS),
-                  frameon=False)  # fmt: skip
+                  frameon=False)
 
 
 def _headline(accountings):

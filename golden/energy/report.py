@@ -1,16 +1,19 @@
 """Totals over the layers of a network, for softmax and EcoFormer side by side."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from ecoformer.golden.energy.operations import KINDS
-from ecoformer.golden.energy.shapes import ARMS, PARTS, Attention
+from ecoformer.golden.energy.honest import Honest
+from ecoformer.golden.energy.operations import KINDS, Operation
+from ecoformer.golden.energy.paper import Paper
+from ecoformer.golden.energy.shapes import ARMS, PARTS, Attention, Network
 
 __all__ = ["crossover", "measure", "summary"]
 
 MOST_TOKENS = 16_384  # any code fits the buffers of an engine up to there
 
 
-def measure(network, accounting):
+def measure(network: Network, accounting: Paper | Honest) -> dict:
     """Counts and energies of ``network`` under one accounting.
 
     Parameters
@@ -26,16 +29,16 @@ def measure(network, accounting):
         ``operations``; ``assumptions``; and ``cheaper_from_tokens``, see :func:`crossover`.
     """
     result = {arm: _arm(network.layers(arm), accounting) for arm in ARMS}
-    swapped = [
+    replaced = [
         layer for layer in network.layers("ecoformer")
         if isinstance(layer, Attention) and layer.kind == "ecoformer"
-    ]  # fmt: skip
-    result["cheaper_from_tokens"] = crossover(swapped[0], accounting) if swapped else None
+    ]
+    result["cheaper_from_tokens"] = crossover(replaced[0], accounting) if replaced else None
     result["assumptions"] = list(accounting.assumptions)
     return result
 
 
-def summary(operations):
+def summary(operations: Sequence[Operation]) -> dict[str, float]:
     """Totals of a list of `Operation`.
 
     Returns
@@ -56,7 +59,7 @@ def summary(operations):
     }
 
 
-def crossover(layer, accounting):
+def crossover(layer: Attention, accounting: Paper | Honest) -> int | None:
     """Fewest tokens at which EcoFormer attention of a layer's shape needs less energy than softmax.
 
     None if it never does, up to 16,384 tokens.

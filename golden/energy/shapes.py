@@ -4,17 +4,22 @@ The stage is the form of the built-in networks and of a user's shape file; every
 from the layers, and only from them.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, fields, replace
 
 from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = [
     "ARMS", "Attention", "Convolution", "Elementwise", "Linear", "Network", "Norm", "PARTS",
-    "Stage",
-]  # fmt: skip
+    "Layer", "Stage",
+]
 
 ARMS = ("softmax", "ecoformer")
 """The two networks that are compared."""
+
+PROJECTIONS = {"softmax": ("q_k_v", 3), "ecoformer": ("qk_v", 2)}
+"""Name and number of the projections before the attention of an arm."""
 
 PARTS = ("attention", "projections", "MLP", "other")
 """What a layer belongs to; ``other`` is embeddings, norms and the classifier."""
@@ -22,7 +27,7 @@ PARTS = ("attention", "projections", "MLP", "other")
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """What all layers have: a name, the part of the network, and tokens (output positions)."""
+    """Base of all layers: a name, the part of the network, and tokens (output positions)."""
 
     name: str
     part: str
@@ -40,17 +45,17 @@ class Convolution(Layer):
     groups: int = 1
 
     @property
-    def weights(self):
+    def weights(self) -> int:
         """Multiply-accumulates of one output position."""
         return self.kernel**2 * self.inputs // self.groups * self.outputs
 
     @property
-    def fan_in(self):
+    def fan_in(self) -> int:
         """Products in one sum."""
         return self.kernel**2 * self.inputs // self.groups
 
     @property
-    def input_elements(self):
+    def input_elements(self) -> int:
         """Elements of the input image, which is read once."""
         return self.tokens * self.stride**2 * self.inputs
 
@@ -63,17 +68,17 @@ class Linear(Layer):
     outputs: int
 
     @property
-    def weights(self):
+    def weights(self) -> int:
         """Multiply-accumulates of one token."""
         return self.inputs * self.outputs
 
     @property
-    def fan_in(self):
+    def fan_in(self) -> int:
         """Products in one sum."""
         return self.inputs
 
     @property
-    def input_elements(self):
+    def input_elements(self) -> int:
         """Elements of the input, which is read once."""
         return self.tokens * self.inputs
 
@@ -154,7 +159,7 @@ class Stage:
     norm: bool = False
     attention: str = "ecoformer"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("width", "heads", "stride"):
             check_number(name, getattr(self, name), int, 1)
         check_number("depth", self.depth, int, 0)
@@ -162,7 +167,7 @@ class Stage:
         check_number("mlp_ratio", self.mlp_ratio, float, 0)
         check_choice("attention", self.attention, ARMS)
         for f in fields(self):
-            if f.type is bool and not isinstance(getattr(self, f.name), bool):
+            if isinstance(f.default, bool) and not isinstance(getattr(self, f.name), bool):
                 raise TypeError(
                     f"{f.name} must be true or false, not {getattr(self, f.name)!r}"
                 )
@@ -174,11 +179,11 @@ class Stage:
             raise ValueError(f"patch must be given with stride = {self.stride}")
 
     @property
-    def hidden(self):
+    def hidden(self) -> int:
         """Hidden width of the MLP."""
         return int(self.width * self.mlp_ratio)
 
-    def side(self, side):
+    def side(self, side: int) -> int:
         """Tokens along one side behind the patch embedding of an image of ``side`` positions."""
         padding = (self.patch - 1) // 2 if self.patch > self.stride else 0
         return (side + 2 * padding - self.patch) // self.stride + 1 if self.patch else side
@@ -209,7 +214,7 @@ class Network:
     channels: int = 3
     classes: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, low in (("image_size", 0), ("tokens", 0), ("channels", 1), ("classes", 0)):
             check_number(name, getattr(self, name), int, low)
         if not self.stages:
@@ -229,13 +234,13 @@ class Network:
                     f"image_size must leave tokens for stage {number}, not be {self.image_size}"
                 )
 
-    def resized(self, image_size):
+    def resized(self, image_size: int) -> Network:
         """The same network on images of another size."""
         if self.tokens:
             raise ValueError(f"image_size must not be given for {self.name}, which has no images")
         return replace(self, image_size=image_size)
 
-    def layers(self, arm):
+    def layers(self, arm: str) -> list[Layer]:
         """Every counted layer of the ``arm`` of :data:`ARMS`, in order.
 
         The softmax network projects to q, k and v, the EcoFormer one to qk and v.
@@ -249,7 +254,7 @@ class Network:
             inputs = stage.width
         if self.classes:
             layers.append(Linear(name="classifier", part="other", tokens=1, inputs=inputs,
-                                 outputs=self.classes))  # fmt: skip
+                                 outputs=self.classes))
         return layers
 
     def _sides(self):
@@ -264,17 +269,17 @@ def _stage_layers(stage, name, tokens, inputs, arm):
     width = stage.width
     if stage.patch:
         yield Convolution(name=f"{name}.embedding", part="other", tokens=tokens, inputs=inputs,
-                          outputs=width, kernel=stage.patch, stride=stage.stride)  # fmt: skip
+                          outputs=width, kernel=stage.patch, stride=stage.stride)
         if stage.embedding_norm:
             yield Norm(name=f"{name}.embedding_norm", part="other", tokens=tokens, width=width)
     if not stage.depth:
         yield Elementwise(name=f"{name}.gelu", part="other", tokens=tokens, width=width,
-                          what="activation")  # fmt: skip
+                          what="activation")
     for block in range(1, stage.depth + 1):
         yield from _block_layers(stage, f"{name}.block{block}", tokens, arm)
         if stage.position_convolution and block == 1:
             yield Convolution(name=f"{name}.position", part="other", tokens=tokens, inputs=width,
-                              outputs=width, kernel=3, groups=width)  # fmt: skip
+                              outputs=width, kernel=3, groups=width)
     if stage.norm:
         yield Norm(name=f"{name}.norm", part="other", tokens=tokens, width=width)
 
@@ -282,26 +287,26 @@ def _stage_layers(stage, name, tokens, inputs, arm):
 def _block_layers(stage, name, tokens, arm):
     width, hidden = stage.width, stage.hidden
     kind = stage.attention if arm == "ecoformer" else "softmax"
-    projected = width * (2 if kind == "ecoformer" else 3)
+    projections, count = PROJECTIONS[kind]
     each = width // stage.heads
     yield Norm(name=f"{name}.norm1", part="other", tokens=tokens, width=width)
-    yield Linear(name=f"{name}.{'qk_v' if kind == 'ecoformer' else 'q_k_v'}", part="projections",
-                 tokens=tokens, inputs=width, outputs=projected)  # fmt: skip
+    yield Linear(name=f"{name}.{projections}", part="projections", tokens=tokens, inputs=width,
+                 outputs=count * width)
     yield Attention(name=f"{name}.attention", part="attention", tokens=tokens, heads=stage.heads,
-                    head_dim=each, value_dim=each, kind=kind)  # fmt: skip
+                    head_dim=each, value_dim=each, kind=kind)
     yield Linear(name=f"{name}.out", part="projections", tokens=tokens, inputs=width,
-                 outputs=width)  # fmt: skip
+                 outputs=width)
     yield Elementwise(name=f"{name}.add1", part="other", tokens=tokens, width=width,
-                      what="residual")  # fmt: skip
+                      what="residual")
     if not hidden:
         return
     yield Norm(name=f"{name}.norm2", part="other", tokens=tokens, width=width)
     yield Linear(name=f"{name}.mlp1", part="MLP", tokens=tokens, inputs=width, outputs=hidden)
     if stage.mlp_convolution:
         yield Convolution(name=f"{name}.mlp_convolution", part="MLP", tokens=tokens, inputs=hidden,
-                          outputs=hidden, kernel=3, groups=hidden)  # fmt: skip
+                          outputs=hidden, kernel=3, groups=hidden)
     yield Elementwise(name=f"{name}.gelu", part="MLP", tokens=tokens, width=hidden,
-                      what="activation")  # fmt: skip
+                      what="activation")
     yield Linear(name=f"{name}.mlp2", part="MLP", tokens=tokens, inputs=hidden, outputs=width)
     yield Elementwise(name=f"{name}.add2", part="other", tokens=tokens, width=width,
-                      what="residual")  # fmt: skip
+                      what="residual")

@@ -15,12 +15,12 @@ from ecoformer.spec.config_file import TABLES, read_table
 __all__ = ["Source", "find", "from_configuration", "from_model", "from_shapes"]
 
 CODE_BITS, ANCHORS = 16, 25
-"""The paper's b and m, where nothing else is said."""
+"""The paper's b and m, used where the origin gives none."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A network with what its origin says of its attention.
+    """A network, and what its origin says about its attention.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Source:
     engine: Config = Config()
 
 
-def find(name):
+def find(name: str | Path) -> Source:
     """The `Source` of a network's name or file.
 
     Parameters
@@ -49,7 +49,7 @@ def find(name):
     Raises
     ------
     EcoformerError
-        Unknown name, no such file, or a file that is none of these; says which.
+        Unknown name, no such file, or a file of another kind.
     """
     for known, network in NETWORKS.items():
         if known.lower() == str(name).lower():
@@ -66,7 +66,7 @@ def find(name):
     return readers[path.suffix](path)
 
 
-def from_shapes(path, raw):
+def from_shapes(path: str | Path, raw: dict) -> Source:
     """The `Source` of the content ``raw`` of a shape file: fields of `Network`, list of stages."""
     path = Path(path)
     _refuse_unknown(path, raw, Network, "")
@@ -84,17 +84,18 @@ def from_shapes(path, raw):
     return Source(_build(path, "", Network, values))
 
 
-def from_configuration(path):
-    """The `Source` of the tables [network] and [engine] of a configuration; needs torch."""
+def from_configuration(path: str | Path) -> Source:
+    """The `Source` of a network and its attention in a configuration; needs torch."""
+    from ecoformer.golden.attention_config import read_attention
     from ecoformer.golden.networks.vit import NetworkConfig
 
-    engine = Config.load(path)
+    attention, engine = read_attention(path)
     shape = read_table(path, "network", NetworkConfig)
     network = _vision_transformer(Path(path).stem, shape)
-    return Source(network, engine.code_bits, engine.anchors, engine)
+    return Source(network, attention.code_bits, attention.anchors, engine or Config())
 
 
-def from_model(path):
+def from_model(path: str | Path) -> Source:
     """The `Source` of a model file that ``train`` wrote; needs torch."""
     from ecoformer.golden.networks.vit import load_model
 
@@ -118,7 +119,7 @@ def _vision_transformer(name, shape):
             width=width, depth=shape.depth, heads=shape.heads, mlp_ratio=shape.mlp_ratio,
             patch=kernel, stride=stride, norm=True, mlp_convolution=shape.mlp_convolution,
         )),
-    )  # fmt: skip
+    )
 
 
 def _read_toml(path):

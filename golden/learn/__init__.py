@@ -1,1 +1,1 @@
-"""Learning: hashes from attention, networks from data, with checkpoints; no integers."""
+"""Learning hashes from attention and networks from data, with checkpoints; no integers."""

@@ -1,11 +1,12 @@
-"""Files from which an interrupted run goes on and ends with the same bytes."""
+"""Files from which an interrupted run resumes, to end with the same bytes."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 from ecoformer.errors import EcoformerError
 from ecoformer.files import write_atomic
-from ecoformer.golden.networks.vit import read_checked, torch_bytes
+from ecoformer.golden.files import read_checked, torch_bytes
 
 __all__ = ["Checkpoint"]
 
@@ -20,15 +21,15 @@ class Checkpoint:
         JSON-ready; a file of other settings is refused.
     """
 
-    def __init__(self, path, settings):
+    def __init__(self, path: str | Path, settings: dict):
         self.path = Path(path)
         self.settings = json.dumps(settings)
 
-    def save(self, **state):
+    def save(self, **state: Any) -> None:
         """Replace the file by ``state``: tensors, numbers, strings, and lists and dicts of them."""
         write_atomic(self.path, torch_bytes({"settings": self.settings, **state}))
 
-    def load(self):
+    def load(self) -> dict[str, Any] | None:
         """The state, or None when there is no file yet.
 
         Raises

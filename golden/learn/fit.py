@@ -1,21 +1,24 @@
-"""One training run of one network, from its last checkpoint on, and what the network then knows."""
+"""One training run of a network, resumed from its checkpoint, and the accuracy of the result."""
 
-import math
 import time
+from collections.abc import Callable
+from pathlib import Path
 from threading import Event
 
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy, pad
 
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import cores_of
 from ecoformer.golden.learn.checkpoint import Checkpoint
+from ecoformer.golden.learn.data import ImageData
+from ecoformer.golden.learn.loop import Loop
+from ecoformer.golden.learn.parallel import Stopped
+from ecoformer.golden.learn.recipe import TrainingConfig
+from ecoformer.progress import Progress
 
-__all__ = ["Fitter", "Stopped", "accuracy", "predict", "shift_images", "learning_rate"]
-
-
-class Stopped(Exception):
-    """The run ended early because another one failed; its checkpoint is up to date."""
+__all__ = ["Fitter", "accuracy", "predict", "shift_images"]
 
 
 class Fitter:
@@ -26,13 +29,13 @@ class Fitter:
     data : ImageData
         Trains on its ``train`` part and reports on its ``validation`` part.
     training : TrainingConfig
-        Hyper-parameters that all runs share.
+        Hyper-parameters shared by all runs.
     settings : dict
-        What checkpoints must have been made with.
+        Settings that checkpoints must have been made with.
     folder : Path
-        Where checkpoints are.
-    reporter : Reporter
-        Told of every step and epoch; several runs may call it at the same time.
+        Of the checkpoints.
+    progress : Progress
+        A stage per run, updated at every step, and a line per epoch.
 
     Members
     -------
@@ -40,21 +43,37 @@ class Fitter:
         When set, every run raises :class:`Stopped` at its next step.
     """
 
-    def __init__(self, data, training, settings, folder, reporter):
+    def __init__(
+        self,
+        data: ImageData,
+        training: TrainingConfig,
+        settings: dict,
+        folder: Path,
+        progress: Progress,
+    ):
         self.data = data
         self.training = training
         self.settings = settings
         self.folder = folder
-        self.reporter = reporter
+        self.progress = progress
         self.stop = Event()
 
-    def fit(self, name, model, epochs, lr, *, stream, before_epoch=None):
+    def fit(
+        self,
+        name: str,
+        model: nn.Module,
+        epochs: int,
+        lr: float,
+        *,
+        stream: int,
+        before_epoch: Callable[[nn.Module, int], None] | None = None,
+    ) -> list[dict]:
         """Train ``model`` in place up to ``epochs`` epochs.
 
         Parameters
         ----------
         name : str
-            What the run is called in reports, and its checkpoint file.
+            Stage of the run, and name of its checkpoint file.
         model : VisionTransformer
             Its starting point; the checkpoint, if there is one, replaces it.
         epochs : int
@@ -76,27 +95,13 @@ class Fitter:
         EcoformerError
             Damaged checkpoint or one of other settings; a loss that is not finite.
         """
-        optimizer = self._optimizer(model, lr)
         checkpoint = Checkpoint(self.folder / f"{name.replace(' ', '-')}.pt", self.settings)
-        history = self._restore(checkpoint, model, optimizer)
-        self.reporter.phase(name, epochs)
-        self.reporter.advance(name, len(history))
-        for epoch in range(len(history), epochs):
-            started = time.perf_counter()
-            if before_epoch is not None:
-                before_epoch(model, epoch)
-            loss = self._epoch(name, model, optimizer, epoch, epochs, lr, stream)
-            record = {"epoch": epoch + 1, "loss": loss, **self._validate(model)}
-            record["seconds"] = time.perf_counter() - started
-            history.append(record)
-            checkpoint.save(
-                model=model.state_dict(), optimizer=optimizer.state_dict(), history=history
-            )
-            self.reporter.line(
-                f"{name}: epoch {epoch + 1}/{epochs}, loss {loss:.4f}, validation "
-                f"{record['validation_accuracy']:.2%}, {record['seconds']:.1f} s"
-            )
-        self.reporter.end(name)
+        optimizer = self._optimizer(model, lr)
+        run = _Epochs(self, name, model, optimizer, epochs, stream, before_epoch)
+        try:
+            history = run.run(checkpoint, self.progress, name)
+        except FloatingPointError as error:
+            raise EcoformerError(f"training {name}: {error}") from error
         model.eval()
         return history
 
@@ -111,72 +116,85 @@ class Fitter:
             groups.append({"params": hashes, "weight_decay": 0.0})
         return torch.optim.AdamW(groups, lr, weight_decay=self.training.weight_decay, fused=True)
 
-    def _epoch(self, name, model, optimizer, epoch, epochs, lr, stream):
-        """One pass over the training images; returns the mean loss in nats."""
-        t, train = self.training, self.data.train
-        # Everything random follows from the number of the epoch: a checkpoint needs no generator.
-        generator = torch.Generator().manual_seed((t.seed * 2 + stream) * 100_003 + epoch)
-        parts = torch.randperm(len(train), generator=generator).split(t.batch)
-        total = 0.0
-        cores = cores_of(model) if self.training.train_hash else []
-        model.train()
-        for step, index in enumerate(parts):
-            if self.stop.is_set():
-                raise Stopped(name)
-            rate = learning_rate(
-                epoch + step / len(parts), epochs, t.warmup_epochs, 1 / len(parts), lr
-            )
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            images = shift_images(train.images[index], t.shift, generator)
-            loss = cross_entropy(
-                model(images), train.labels[index], label_smoothing=t.label_smoothing
-            )
-            value = loss.item()
-            if not math.isfinite(value):
-                raise EcoformerError(
-                    f"training {name}: the loss is {value} in epoch {epoch + 1}, step "
-                    f"{step + 1}; lower the learning rate"
-                )
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            for core in cores:
-                core.limit_offset()
-            total += value * len(index)
-            self.reporter.advance(name, 1 / len(parts))
-        return total / len(train)
 
-    def _validate(self, model):
-        part = self.data.validation
-        logits = _logits(model, part.images)
+class _Epochs(Loop):
+    """Epochs over the training images; an entry of the history per epoch."""
+
+    def __init__(self, fitter, name, model, optimizer, epochs, stream, before_epoch):
+        training, train = fitter.training, fitter.data.train
+        per_epoch = -(-len(train) // training.batch)
+        super().__init__(
+            optimizer, epochs * per_epoch, per_epoch, per_epoch, training.warmup_epochs
+        )
+        self.fitter = fitter
+        self.name = name
+        self.model = model
+        self.stream = stream
+        self.before_epoch = before_epoch
+        self.trained_cores = cores_of(model) if training.train_hash else []
+
+    def loss(self, step):
+        epoch, step = divmod(step, self.epoch)
+        if step == 0:
+            self._begin_epoch(epoch)
+        if self.fitter.stop.is_set():
+            raise Stopped(self.name)
+        training, train = self.fitter.training, self.fitter.data.train
+        index = self.parts[step]
+        images = shift_images(train.images[index], training.shift, self.generator)
+        return cross_entropy(
+            self.model(images), train.labels[index], label_smoothing=training.label_smoothing
+        )
+
+    def _begin_epoch(self, epoch):
+        self.started = time.perf_counter()
+        if self.before_epoch is not None:
+            self.before_epoch(self.model, epoch)
+        training, train = self.fitter.training, self.fitter.data.train
+        # Everything random follows from the number of the epoch: a checkpoint needs no generator.
+        seed = (training.seed * 2 + self.stream) * 100_003 + epoch
+        self.generator = torch.Generator().manual_seed(seed)
+        self.parts = torch.randperm(len(train), generator=self.generator).split(training.batch)
+        self.model.train()
+
+    def after_step(self):
+        for core in self.trained_cores:
+            core.limit_offset()
+
+    def evaluate(self, step, losses):
+        part = self.fitter.data.validation
+        mean = sum(loss * len(index) for loss, index in zip(losses, self.parts, strict=True))
+        mean /= len(self.fitter.data.train)
+        logits = _logits(self.model, part.images)
         return {
+            "epoch": step // self.epoch,
+            "loss": mean,
             "validation_accuracy": (logits.argmax(1) == part.labels).double().mean().item(),
             "validation_loss": cross_entropy(logits, part.labels).item(),
+            "seconds": time.perf_counter() - self.started,
         }
 
-    def _restore(self, checkpoint, model, optimizer):
-        """Load the checkpoint if there is one; returns its history."""
-        content = checkpoint.load()
-        if content is None:
-            return []
-        try:
-            model.load_state_dict(content["model"])
-            optimizer.load_state_dict(content["optimizer"])
-        except (RuntimeError, KeyError, ValueError) as error:
-            raise EcoformerError(
-                f"{checkpoint.path}: checkpoint of another version's network; train again with "
-                "--restart"
-            ) from error
-        return content["history"]
+    def describe(self, step, entry):
+        return (
+            f"epoch {entry['epoch']}/{self.steps // self.epoch}, loss {entry['loss']:.4f}, "
+            f"validation {entry['validation_accuracy']:.2%}, {entry['seconds']:.1f} s"
+        )
+
+    def state(self, finished):
+        return {"model": self.model.state_dict()}
+
+    def restore(self, state):
+        self.model.load_state_dict(state["model"])
 
 
-def predict(model, images, batch=250):
+def predict(model: nn.Module, images: torch.Tensor, batch: int = 250) -> torch.Tensor:
     """Labels [n], int64, that ``model`` gives uint8 ``images`` [n, channels, height, width]."""
     return _logits(model, images, batch).argmax(1)
 
 
-def accuracy(model, images, labels, batch=250):
+def accuracy(
+    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch: int = 250
+) -> float:
     """Fraction of ``images`` that ``model`` gives their ``labels``."""
     return (predict(model, images, batch) == labels).double().mean().item()
 
@@ -190,7 +208,9 @@ def _logits(model, images, batch=250):
     return logits
 
 
-def shift_images(images, distance, generator):
+def shift_images(
+    images: torch.Tensor, distance: int, generator: torch.Generator
+) -> torch.Tensor:
     """Move every image by up to ``distance`` pixels, zeros coming in from the border."""
     if distance == 0:
         return images
@@ -201,14 +221,3 @@ def shift_images(images, distance, generator):
     image = torch.arange(count)[:, None, None, None]
     channel = torch.arange(channels)[:, None, None]
     return pad(images, (distance,) * 4)[image, channel, rows, columns]
-
-
-def learning_rate(time, end, warmup, step, peak):
-    """Learning rate of the step that begins at ``time``, all times in epochs.
-
-    It grows linearly, by equal steps of length ``step``, to ``peak`` at the end of ``warmup``, and
-    falls along half a cosine to 0 at ``end``.
-    """
-    if time < warmup:
-        return peak * min(1.0, (time + step) / warmup)
-    return peak * 0.5 * (1 + math.cos(math.pi * (time - warmup) / max(step, end - warmup)))

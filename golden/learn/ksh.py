@@ -5,22 +5,24 @@ after Liu et al., "Supervised Hashing with Kernels", CVPR 2012, §3.2.
 """
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import NamedTuple
+from functools import cached_property
+from typing import Self
 
 import numpy as np
 import torch
 from scipy.linalg import eigh
 from scipy.sparse import csr_array
 
-from ecoformer.golden.attention import observed
-from ecoformer.golden.hashing import KernelHash, check_tokens
-from ecoformer.golden.weights import constrain
+from ecoformer.golden.hashing import Hash, KernelHash, check_tokens
+from ecoformer.golden.learn.optimizers import OPTIMIZERS
+from ecoformer.golden.networks.vit import VisionTransformer
+from ecoformer.golden.recording import observed
+from ecoformer.golden.separation import extremes
+from ecoformer.golden.weights import ROUNDINGS, constrain
 from ecoformer.spec.checks import check_choice, check_number
 
-__all__ = ["HashLearning", "PairLabels", "learn_hash", "learn_hashes", "extremes"]
+__all__ = ["KshConfig", "PairLabels", "learn_hash", "learn_hashes"]
 
 STARTS = ("random", "spectral")
 RIDGE = 1e-4
@@ -28,11 +30,11 @@ RIDGE = 1e-4
 WHITE_RIDGE = 1e-2
 """Of whitening, likewise: it bounds the coefficients that a step can make large."""
 ROWS_AT_ONCE = 2**22
-"""Similarities held at the same time while labels are found."""
+"""Similarities held at the same time while labels are derived."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class HashLearning:
+class KshConfig:
     """Hyper-parameters of hash learning.
 
     Parameters
@@ -54,7 +56,7 @@ class HashLearning:
     iterations: int = 100
     pairs: int = 10
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_choice("optimizer", self.optimizer, tuple(OPTIMIZERS))
         check_choice("start", self.start, STARTS)
         check_number("iterations", self.iterations, int, 0)
@@ -73,13 +75,13 @@ class PairLabels:
         Columns of +1 and -1 in each row.
     """
 
-    def __init__(self, top, bottom):
+    def __init__(self, top: torch.Tensor, bottom: torch.Tensor):
         heads, images, tokens, count = top.shape
         self.shape = heads, images, tokens
         size = heads * images * tokens
         block = torch.arange(0, size, tokens).view(heads, images, 1, 1)
         columns = (torch.cat([top, bottom], -1) + block).reshape(-1).int().numpy()
-        signs = np.repeat(np.float32([0.5, -0.5]), count)
+        signs = np.repeat(np.array([0.5, -0.5], np.float32), count)
         row_ends = np.arange(0, columns.size + 1, 2 * count, dtype=np.int32)
         half = csr_array((np.tile(signs, size), columns, row_ends), shape=(size, size))
         whole = (half + half.T).tocsr()
@@ -90,7 +92,7 @@ class PairLabels:
             self.matrix = torch.sparse_csr_tensor(*parts, whole.shape, check_invariants=True)
 
     @classmethod
-    def of_tokens(cls, x, pairs=10):
+    def of_tokens(cls, x: torch.Tensor, pairs: int = 10) -> Self:
         """Labels of the similarities x·xᵀ of tokens ``x`` [B, H, N, D]; never holds all of them."""
         x = x.transpose(0, 1)
         step = max(1, ROWS_AT_ONCE // (x.shape[0] * x.shape[1] * x.shape[2]))
@@ -98,24 +100,30 @@ class PairLabels:
         return cls(*(torch.cat(columns, 2) for columns in zip(*parts)))
 
     @classmethod
-    def of_similarity(cls, similarity, pairs=10):
+    def of_similarity(cls, similarity: torch.Tensor, pairs: int = 10) -> Self:
         """Labels of an attention map or its logits [B, H, N, N]; only the order in a row counts."""
         return cls(*extremes(similarity.transpose(0, 1), pairs))
 
-    def __matmul__(self, y):
+    def __matmul__(self, y: np.ndarray) -> np.ndarray:
         """L·y for a float32 array ``y`` [H, B, N, f]."""
         flat = y.reshape(-1, y.shape[-1]) if y.shape[-1] > 1 else y.ravel()  # a vector is quicker
         return (self.matrix @ torch.from_numpy(flat)).numpy().reshape(y.shape)
 
 
 @torch.no_grad()
-def learn_hash(hash, x, generator, config=None, similarity=None):
+def learn_hash(
+    hash: Hash,
+    x: torch.Tensor,
+    generator: torch.Generator,
+    config: KshConfig | None = None,
+    similarity: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Learn the projection, and anchors and σ, of ``hash`` from tokens and their similarity.
 
     Per head, for the bits r = 1…b in turn: minimise ``-(yᵀ S y) / (N b)``, averaged over images,
     with ``y = 2·sigmoid(φ a) - 1`` and centred features φ; keep the new ``a`` only where the loss
     of the signed code fell; then ``S ← S - y yᵀ``. S starts as b times the labels. S is never
-    written out: it is the sparse labels less a product of the codes found so far. Anchors are
+    written out: it is the sparse labels less a product of the codes learned so far. Anchors are
     random tokens of the first image. Rows of A end with a length that makes the mean square of y 1.
 
     Parameters
@@ -126,7 +134,7 @@ def learn_hash(hash, x, generator, config=None, similarity=None):
         Tokens.
     generator : torch.Generator
         Draws anchors and starting points; equal generators give equal hashes.
-    config : HashLearning or None
+    config : KshConfig or None
         Hyper-parameters; the defaults when None.
     similarity : Tensor [B, H, N, N] or None
         Attention map, or logits: only the order in a row counts; x·xᵀ when None.
@@ -141,7 +149,7 @@ def learn_hash(hash, x, generator, config=None, similarity=None):
     ValueError
         The tokens of a head are all equal, or not finite.
     """
-    config = config or HashLearning()
+    config = config or KshConfig()
     images, heads, tokens, _ = x.shape
     check_tokens(x.transpose(0, 1).flatten(1, 2))
     if isinstance(hash, KernelHash):
@@ -170,7 +178,7 @@ def learn_hash(hash, x, generator, config=None, similarity=None):
 class _Greedy:
     """One bit after the other against the labels, less what the bits before explain.
 
-    The arrays are small and the steps many, so this is numpy: a step costs what it computes.
+    The arrays are small and the steps many, so this is numpy, which has less overhead per step.
 
     Parameters
     ----------
@@ -190,16 +198,16 @@ class _Greedy:
         self.labels = labels
         self.bits = bits
         self.weights = weights
-        self.found = np.empty((heads, images, bits, tokens), np.float32)  # codes of the bits so far
+        self.codes = np.empty((heads, images, bits, tokens), np.float32)  # codes of the bits so far
         self.count = 0
         self.scale = np.float32(1 / (images * tokens * bits))
 
     def residual(self, y):
         """S·y for ``y`` [H, B, N, f]."""
-        found = self.found[:, :, : self.count]
+        codes = self.codes[:, :, : self.count]
         result = self.labels @ y
         result *= self.bits
-        result -= found.swapaxes(-1, -2) @ (found @ y)
+        result -= codes.swapaxes(-1, -2) @ (codes @ y)
         return result
 
     def descend(self, start, config):
@@ -252,14 +260,14 @@ class _Greedy:
     def keep_better(self, a, start):
         """Per head ``a`` where its signed code is better, else ``start``; the code joins S."""
         before, after = (np.where(self._project(w) >= 0, 1, -1).astype(np.float32)
-                         for w in (start, a))  # fmt: skip
+                         for w in (start, a))
         better = self._energy(after) > self._energy(before)  # [H]
-        self.found[:, :, self.count] = np.where(better[:, None, None], after, before)
+        self.codes[:, :, self.count] = np.where(better[:, None, None], after, before)
         self.count += 1
         return np.where(better[:, None], a, start)
 
     def _project(self, a):
-        if self.weights != "int8":  # which is fine enough to be rounded at the end
+        if not ROUNDINGS[self.weights].is_fine:
             a = constrain(torch.from_numpy(a), self.weights).numpy()
         return (a[:, None] @ self.columns).reshape(self.labels.shape)
 
@@ -267,72 +275,21 @@ class _Greedy:
         return (y * self.residual(y[..., None])[..., 0]).sum((1, 2))
 
 
-def _nesterov(a, lr=5e-4, momentum=0.9):
-    """Steps of SGD with Nesterov momentum on ``a``, in place."""
-    velocity = np.zeros_like(a)
-
-    def step(gradient):
-        nonlocal velocity
-        velocity = momentum * velocity + gradient
-        a[...] -= lr * (gradient + momentum * velocity)
-
-    return step
-
-
-def _adam(a, lr=0.05, weight_decay=1.0, beta1=0.9, beta2=0.999, epsilon=1e-8):
-    """Steps of AdamW on ``a``, in place."""
-    first, second, steps = np.zeros_like(a), np.zeros_like(a), 0
-
-    def step(gradient):
-        nonlocal first, second, steps
-        steps += 1
-        a[...] *= 1 - lr * weight_decay
-        first = beta1 * first + (1 - beta1) * gradient
-        second = beta2 * second + (1 - beta2) * gradient * gradient
-        size = np.sqrt(second / (1 - beta2**steps)) + epsilon
-        a[...] -= lr / (1 - beta1**steps) * first / size
-
-    return step
-
-
-class Optimizer(NamedTuple):
-    """How the row of one bit descends.
-
-    Parameters
-    ----------
-    steps : callable
-        Gives a function that takes a gradient and steps, for an array that it changes in place.
-    whitens : bool
-        Whether it steps in coordinates in which the features are uncorrelated: kernel values of
-        close anchors are nearly the same, and what tells tokens apart is their small differences.
-    """
-
-    steps: Callable
-    whitens: bool = False
-
-
-OPTIMIZERS = {
-    "sgd": Optimizer(_nesterov),
-    "adam": Optimizer(_adam),
-    "whitened": Optimizer(partial(_adam, lr=0.2, weight_decay=0.3), whitens=True),
-}
-"""Ways to descend.
-
-Decay keeps Adam from separating tokens that lie close together by large coefficients of opposite
-sign, whose bits would flip as soon as tokens and coefficients are rounded to int8.
-"""
-
-
 def _times(rows, matrices):
     """Each head's row times its matrix: [H, f] of [H, f] and [H, f, f]."""
     return (rows[:, None] @ matrices)[:, 0]
 
 
-def learn_hashes(model, images, seed=0, config=None):
+def learn_hashes(
+    model: VisionTransformer,
+    images: torch.Tensor,
+    seed: int = 0,
+    config: KshConfig | None = None,
+) -> list[torch.Tensor]:
     """Learn the hash of every EcoFormer layer of ``model`` in one forward pass of ``images``.
 
-    Each layer learns when the pass reaches it, so it sees tokens that come from layers replaced
-    already, and labels from the similarity x·xᵀ of the current model, as released.
+    Each layer learns when the pass reaches it, so its tokens come from layers already replaced, and
+    its labels from the similarity x·xᵀ of the current model, as released.
 
     Parameters
     ----------
@@ -342,7 +299,7 @@ def learn_hashes(model, images, seed=0, config=None):
         Training images.
     seed : int
         The same seed gives the same hashes.
-    config : HashLearning or None
+    config : KshConfig or None
         Hyper-parameters.
 
     Returns
@@ -354,20 +311,11 @@ def learn_hashes(model, images, seed=0, config=None):
     layers = model.attention_layers()
     curves = []
 
-    def observer(layer, q, k, v, keys):
-        if q is not k or keys is not None:
+    def observer(layer, q, k, v, key_mask):
+        if q is not k or key_mask is not None:
             raise ValueError("KSH needs shared queries and sequences of equal length")
         curves.append(learn_hash(layers[layer].hash, k, generator, config))
 
     with torch.no_grad(), observed(layers, observer):
         model(images)
     return curves
-
-
-def extremes(similarity, pairs):
-    """Columns of the largest and smallest entries of each row [..., N], at most N/2 of each."""
-    count = min(pairs, similarity.shape[-1] // 2)
-    return (
-        similarity.topk(count, sorted=False).indices,
-        similarity.topk(count, largest=False, sorted=False).indices,
-    )

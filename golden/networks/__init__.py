@@ -1,1 +1,1 @@
-"""Whole networks in float with a choice of attention; how they learn is not their business."""
+"""Float networks: our own, and where any network attends; no learning."""

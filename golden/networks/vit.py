@@ -1,18 +1,19 @@
 """A small vision transformer whose attention is softmax or EcoFormer, and its file."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch import nn
 
 from ecoformer.errors import EcoformerError, first_line
-from ecoformer.files import rendered, write_atomic
-from ecoformer.golden.attention import Attention, AttentionConfig
+from ecoformer.files import write_atomic
+from ecoformer.golden.attention import Attention, EcoFormerAttention, SoftmaxAttention, cores_of
+from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.files import read_checked, state_digest, torch_bytes
+from ecoformer.golden.networks.sites import Site, fill_sites
 from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = [
@@ -20,7 +21,6 @@ __all__ = [
     "PatchConvolution",
     "STEMS",
     "VisionTransformer",
-    "swap_attention",
     "save_model",
     "load_model",
 ]
@@ -76,7 +76,7 @@ class NetworkConfig:
     mlp_convolution: bool = False
     classes: int = 10
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if name not in ("stem", "mlp_convolution"):
                 check_number(name, value, int, 1)
@@ -95,17 +95,17 @@ class NetworkConfig:
             raise ValueError(f"heads must divide width = {self.width}, not be {self.heads}")
 
     @property
-    def tokens(self):
+    def tokens(self) -> int:
         """Tokens N of an image."""
         return (self.image_size // self.patch) ** 2
 
     @property
-    def head_dim(self):
+    def head_dim(self) -> int:
         """Elements D = E of a token in one head."""
         return self.width // self.heads
 
     @property
-    def stem_widths(self):
+    def stem_widths(self) -> list[int]:
         """Channels behind each convolution of the stem, the tokens' width last."""
         if self.stem == "patches":
             return [self.width]
@@ -116,18 +116,18 @@ class NetworkConfig:
 class Block(nn.Module):
     """Pre-norm transformer block: ``x + attention(norm(x))``, then ``x + mlp(norm(x))``."""
 
-    def __init__(self, config, attention, layer):
+    def __init__(self, config: NetworkConfig, layer: int):
         super().__init__()
         hidden = config.width * config.mlp_ratio
         between = [PatchConvolution(hidden)] if config.mlp_convolution else []
         self.norm1 = nn.LayerNorm(config.width)
-        self.attention = Attention(config.width, config.heads, attention, layer)
+        self.attention = Attention(config.width, config.heads, layer)
         self.norm2 = nn.LayerNorm(config.width)
         self.mlp = nn.Sequential(
             nn.Linear(config.width, hidden), *between, nn.GELU(), nn.Linear(hidden, config.width)
         )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x + self.attention(self.norm1(x))
         return x + self.mlp(self.norm2(x))
 
@@ -138,11 +138,11 @@ class PatchConvolution(nn.Module):
     Source: PVTv2, arXiv 2106.13797, §3.3.
     """
 
-    def __init__(self, width):
+    def __init__(self, width: int):
         super().__init__()
         self.convolution = nn.Conv2d(width, width, 3, padding=1, groups=width)
 
-    def forward(self, tokens):
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         side = round(tokens.shape[1] ** 0.5)
         image = tokens.transpose(1, 2).unflatten(2, (side, side))  # channels last, without a copy
         return self.convolution(image).flatten(2).transpose(1, 2)
@@ -159,23 +159,51 @@ class VisionTransformer(nn.Module):
         EcoFormer attention in every block; softmax when None.
     """
 
-    def __init__(self, config, attention=None):
+    def __init__(self, config: NetworkConfig, attention: AttentionConfig | None = None):
         super().__init__()
         self.config = config
-        self.attention_config = attention
         self.to_tokens = _stem(config)
         self.position = nn.Parameter(0.02 * torch.randn(config.tokens, config.width))
-        self.blocks = nn.Sequential(*(Block(config, attention, i) for i in range(config.depth)))
+        self.blocks = nn.Sequential(*(Block(config, i) for i in range(config.depth)))
         self.norm = nn.LayerNorm(config.width)
         self.classifier = nn.Linear(config.width, config.classes)
+        if attention is not None:
+            self.replace_attention(attention)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [B, classes] of uint8 ``images`` [B, channels, image_size, image_size]."""
         pixels = images.to(self.position.dtype) / 127.5 - 1
         x = self.to_tokens(pixels).flatten(2).transpose(1, 2) + self.position  # [B, N, width]
         return self.classifier(self.norm(self.blocks(x)).mean(1))
 
-    def attention_layers(self):
+    @property
+    def attention_config(self) -> AttentionConfig | None:
+        """Shape of the EcoFormer attention; None while attention is softmax."""
+        cores = cores_of(self)
+        return cores[0].config if cores else None
+
+    def replace_attention(self, attention: AttentionConfig) -> None:
+        """Put EcoFormer attention with random hashes in place of the softmax in every block.
+
+        With shared queries ``to_qk`` starts as ``to_q``; every other weight stays.
+        """
+        if self.attention_config is not None:
+            raise ValueError("model must have softmax attention, not EcoFormer attention")
+        if attention.shares_queries:
+            for block in self.blocks:
+                block.attention.share_queries()
+        fill_sites(self, self.sites, attention)
+
+    @property
+    def sites(self) -> list[Site]:
+        """Where this network attends, first block first."""
+        shape = {"heads": self.config.heads, "head_dim": self.config.head_dim}
+        return [
+            Site(path=f"blocks.{layer}.attention.core", kind="core", **shape)
+            for layer in range(self.config.depth)
+        ]
+
+    def attention_layers(self) -> list[SoftmaxAttention | EcoFormerAttention]:
         """The attention between the projections of every block, first block first."""
         return [block.attention.core for block in self.blocks]
 
@@ -191,33 +219,7 @@ def _stem(config):
     return nn.Sequential(*layers[:-1])
 
 
-def swap_attention(model, attention):
-    """A copy of the softmax network ``model`` with EcoFormer attention in every block.
-
-    With shared queries ``to_qk`` starts from the q rows; everything else is taken over. The hashes
-    are random until :mod:`golden.learn.ksh` or :mod:`golden.learn.distill` learns them.
-
-    Parameters
-    ----------
-    model : VisionTransformer
-        Softmax network; stays as it is.
-    attention : AttentionConfig
-        Shape of the new attention.
-    """
-    if model.attention_config is not None:
-        raise ValueError("model must have softmax attention, not EcoFormer attention")
-    swapped = VisionTransformer(model.config, attention)
-    state = swapped.state_dict()
-    for name, value in model.state_dict().items():
-        if attention.queries == "separate":
-            state[name] = value
-        elif ".to_k." not in name:
-            state[name.replace(".to_q.", ".to_qk.")] = value
-    swapped.load_state_dict(state)
-    return swapped
-
-
-def save_model(model, path):
+def save_model(model: VisionTransformer, path: Path) -> None:
     """Write ``model`` to ``path``: configuration as JSON, state_dict, checksum; atomic."""
     attention = model.attention_config
     config = {
@@ -229,7 +231,7 @@ def save_model(model, path):
     write_atomic(path, torch_bytes(content))
 
 
-def load_model(path):
+def load_model(path: str | Path) -> VisionTransformer:
     """The network of a file that :func:`save_model` wrote, in evaluation mode.
 
     Raises
@@ -255,29 +257,3 @@ def load_model(path):
     if not whole:
         raise EcoformerError(f"{path}: damaged model file (checksum differs); train again")
     return model.eval()
-
-
-def read_checked(path, what, verb="train"):
-    """Tensors and plain values of a torch file; EcoformerError when it cannot be read."""
-    if not Path(path).is_file():
-        raise EcoformerError(f"{path}: no such {what}; make one with '{verb}'")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
-        raise EcoformerError(
-            f"{path}: damaged {what} ({first_line(error)}); {verb} again"
-        ) from error
-
-
-def torch_bytes(content):
-    """What torch.save writes; on a path it would put the file's name into the bytes."""
-    return rendered(lambda file: torch.save(content, file))
-
-
-def state_digest(state):
-    """SHA-256 of names, types, shapes and bytes of a state_dict."""
-    digest = hashlib.sha256()
-    for name, tensor in state.items():
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -1,1 +1,1 @@
-"""How good hashes are: what they keep of the attention they replace, measured and drawn."""
+"""How much hashes keep of the attention they replace, measured and drawn."""

@@ -1,22 +1,22 @@
-"""How good the hash of every head is, measured on what its layer was given.
+"""Quality of the hash of every head, measured on the inputs of its layer.
 
-Nothing here changes a hash; the warnings say what a user would do about a bad one.
+Nothing here changes a hash; warnings say what to do about a bad one.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import torch
 
-from ecoformer.golden.attention import softmax_attention
-from ecoformer.golden.learn.ksh import extremes
+from ecoformer.golden.attention import EcoFormerAttention, softmax_attention
+from ecoformer.golden.recording import Call
+from ecoformer.golden.separation import separation
 
-__all__ = ["HeadQuality", "assess", "separation"]
+__all__ = ["HeadQuality", "assess"]
 
-PAIRS = 10
-"""Keys of a query that count as most and as least similar."""
 MOST_QUERIES = 128
-"""Queries of a sequence that are looked at, evenly spread: pairs are many."""
+"""Queries of a sequence that are examined, evenly spread, because there are many pairs."""
 CONSTANT = 0.01
 """Share of one sign below which a bit counts as constant."""
 TWINS = 0.99
@@ -37,9 +37,9 @@ class HeadQuality:
     output_error : float
         Squared error of the outputs against softmax attention, over the square of the latter.
     uniform_error : float
-        The same for attention that weighs all values alike: what a useless hash would do.
+        The same for attention with equal weights, which is what a useless hash gives.
     unanswered : float
-        Share of queries whose denominator is ≤ 0, which are answered 0.
+        Share of queries whose denominator is ≤ 0, whose output is 0.
     balance : tuple of float
         Share of +1 in every bit; with separate queries the bits of the keys, then theirs.
     entropy : float
@@ -47,7 +47,7 @@ class HeadQuality:
     codes : int
         Different codes of the keys.
     keys : int
-        Keys looked at.
+        Keys examined.
     twins : int
         Bits that equal another one, or its opposite.
     """
@@ -66,46 +66,48 @@ class HeadQuality:
     twins: int
 
     @property
-    def constant_bits(self):
+    def constant_bits(self) -> int:
         """How many bits hardly ever change."""
         return sum(not CONSTANT < share < 1 - CONSTANT for share in self.balance)
 
     @property
-    def warnings(self):
-        """What is wrong with this hash, and what helps: list of str."""
-        found = []
+    def warnings(self) -> list[str]:
+        """What is wrong with this hash, and what helps."""
+        warnings = []
         if self.codes == 1:
-            found.append("collapsed: every key has the same code; learn the hash again")
+            warnings.append("collapsed: every key has the same code; learn the hash again")
         elif self.constant_bits:
-            found.append(
+            warnings.append(
                 f"{self.constant_bits} of {len(self.balance)} bits are constant; learn the hash "
                 "again on more data"
             )
         if self.twins and self.codes > 1:
-            found.append(f"{self.twins} bits repeat another one; fewer code_bits would do")
+            warnings.append(f"{self.twins} bits repeat another one; fewer code_bits would do")
         if self.output_error >= self.uniform_error:
-            found.append("its output is no closer to softmax attention than a plain mean")
+            warnings.append("its output is no closer to softmax attention than a plain mean")
         if self.unanswered > 0:
-            found.append(
-                f"{self.unanswered:.1%} of the queries have a denominator ≤ 0 and are answered 0; "
+            warnings.append(
+                f"{self.unanswered:.1%} of the queries have a denominator ≤ 0 and the output 0; "
                 "a larger offset avoids it"
             )
-        return found
+        return warnings
 
-    def as_dict(self):
+    def as_dict(self) -> dict:
         """Plain values for JSON, with the warnings."""
         return {**asdict(self), "balance": list(self.balance), "warnings": self.warnings}
 
 
 @torch.no_grad()
-def assess(layers, tape):
+def assess(
+    layers: Sequence[EcoFormerAttention], tape: Sequence[Sequence[Call]]
+) -> list[HeadQuality]:
     """Quality of the hash of every head of every layer.
 
     Parameters
     ----------
     layers : list of EcoFormerAttention
     tape : list of list of Call
-        What each layer was given, by :func:`golden.attention.record`; at least one call each.
+        What each layer was given, by :func:`golden.recording.record`; at least one call each.
 
     Returns
     -------
@@ -117,42 +119,13 @@ def assess(layers, tape):
     ValueError
         No sequence has two tokens.
     """
-    found = []
+    qualities = []
     for layer, calls in zip(layers, tape, strict=True):
         sums = _Layer(layer)
         for call in calls:
             sums.add(call)
-        found += [sums.quality(head) for head in range(layer.heads)]
-    return found
-
-
-def separation(codes, similarity, pairs=PAIRS, queries=None):
-    """P(code similarity of a top pair > code similarity of a bottom pair), head by head.
-
-    Pairs are the keys most and least similar to a query.
-
-    A tie counts one half, so random codes score 0.5 and perfect ones 1.
-
-    Parameters
-    ----------
-    codes : Tensor [B, H, N, b]
-        Codes ±1 of the keys.
-    similarity : Tensor [B, H, M, N]
-        Attention map, or logits.
-    pairs : int
-        How many of a row are top, and how many bottom; at most N/2 are used.
-    queries : Tensor [B, H, M, b] or None
-        Codes of separate queries; those of the keys when None.
-
-    Returns
-    -------
-    Tensor [H]
-    """
-    top, bottom = extremes(similarity, pairs)
-    product = (codes if queries is None else queries) @ codes.mT
-    near, far = product.gather(-1, top), product.gather(-1, bottom)
-    margin = near[..., :, None] - far[..., None, :]
-    return (0.5 * (1 + margin.sign())).mean((0, 2, 3, 4))
+        qualities += [sums.quality(head) for head in range(layer.heads)]
+    return qualities
 
 
 class _Layer:
@@ -167,23 +140,26 @@ class _Layer:
 
     def add(self, call):
         queries, keys = self.layer.codes(call.q, call.k)
-        found = self.layer(call.q, call.k, call.v, call.keys)
-        wanted = softmax_attention(call.q, call.k, call.v, call.keys, self.layer.scale)
+        outputs = self.layer(call.q, call.k, call.v, call.key_mask)
+        exact = softmax_attention(call.q, call.k, call.v, call.key_mask, self.layer.scale)
         for image in range(len(call.k)):
-            there = slice(None) if call.keys is None else call.keys[image]
-            asking = there if call.q.shape[2] == call.k.shape[2] else slice(None)
-            h, h_q = keys[image][:, there], queries[image][:, asking]
-            self._outputs(found[image][:, asking], wanted[image][:, asking],
-                          call.v[image][:, there])  # fmt: skip
+            key_mask = slice(None) if call.key_mask is None else call.key_mask[image]
+            query_mask = key_mask if call.q.shape[2] == call.k.shape[2] else slice(None)
+            h, h_q = keys[image][:, key_mask], queries[image][:, query_mask]
+            self._outputs(
+                outputs[image][:, query_mask],
+                exact[image][:, query_mask],
+                call.v[image][:, key_mask],
+            )
             self._denominators(h, h_q)
-            self._pairs(call.q[image][:, asking], call.k[image][:, there], h_q, h)
+            self._pairs(call.q[image][:, query_mask], call.k[image][:, key_mask], h_q, h)
             for rows, codes in zip(self.codes, (h, h_q)):
                 rows.append(codes)
 
-    def _outputs(self, found, wanted, values):
-        self.error += (found - wanted).square().sum((1, 2))
-        self.uniform += (values.mean(1, keepdim=True) - wanted).square().sum((1, 2))
-        self.square += wanted.square().sum((1, 2))
+    def _outputs(self, outputs, exact, values):
+        self.error += (outputs - exact).square().sum((1, 2))
+        self.uniform += (values.mean(1, keepdim=True) - exact).square().sum((1, 2))
+        self.square += exact.square().sum((1, 2))
 
     def _denominators(self, h, h_q):
         agreement = (h_q @ h.sum(1)[..., None])[..., 0]  # [H, M]

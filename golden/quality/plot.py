@@ -11,8 +11,8 @@ from ecoformer.files import rendered, write_atomic
 __all__ = ["save_heat_maps"]
 
 
-def save_heat_maps(path, panels, title):
-    """Write one heat map per panel, layers downwards and heads to the right.
+def save_heat_maps(path: str | Path, panels: dict[str, tuple], title: str) -> None:
+    """Write one heat map per panel, layers down and heads across.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ def save_heat_maps(path, panels, title):
             _panel(axis, name, np.array(values, dtype=float), worst, best)
         axes[0].set_ylabel("layer")
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
-        options = dict(format=path.suffix[1:], dpi=150)
-        write_atomic(path, rendered(lambda file: figure.savefig(file, **options)))
+        suffix = path.suffix[1:]
+        write_atomic(path, rendered(lambda file: figure.savefig(file, format=suffix, dpi=150)))
 
 
 def _panel(axis, name, values, worst, best):

@@ -1,1 +1,1 @@
-"""From float to integers: calibration, the host's side, networks run on an engine."""
+"""From float to integers: calibration, the host's side, networks on an engine; no learning."""

@@ -1,20 +1,25 @@
 """From float hashes to the integers of a parameter image: scales, rounded weights, thresholds.
 
 Layers are :class:`golden.attention.EcoFormerAttention`; what they saw on calibration data, recorded
-by :func:`golden.attention.record`, sets the scales.
+by :func:`golden.recording.record`, sets the scales.
 """
 
+from collections.abc import Sequence
 from dataclasses import fields
 
 import numpy as np
 import torch
 
 from ecoformer.errors import EcoformerError
+from ecoformer.golden.attention import EcoFormerAttention
+from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.hashing import KernelHash
 from ecoformer.golden.integer.hashing import trace_tokens
 from ecoformer.golden.quantize.host import quantise_tokens
+from ecoformer.golden.recording import Call
 from ecoformer.golden.weights import quantise_rows
 from ecoformer.spec.arithmetic import BIAS_WIDTH, SHIFT_WIDTH, Arithmetic
+from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import HOST_ARRAYS, ParameterImage
 from ecoformer.spec.tables import DOT_FRACTION, KERNEL_FRACTION, KERNEL_WIDTH, ROOT_FRACTION
 
@@ -25,7 +30,7 @@ MOST_TOKENS = 2**15
 """Tokens of a head that the integer hash is run on."""
 
 
-def set_numbers(layers):
+def set_numbers(layers: Sequence[EcoFormerAttention]) -> list[np.ndarray]:
     """Parameter sets of every layer: list of int array [H, hashes of the layer].
 
     Sets are numbered layer by layer and head by head; with separate queries, the set of a head's
@@ -39,7 +44,9 @@ def set_numbers(layers):
     return numbers
 
 
-def check_layers(config, layers, tokens=1):
+def check_layers(
+    config: Config, layers: Sequence[EcoFormerAttention], tokens: int = 1
+) -> None:
     """Refuse attention that the engine of ``config`` cannot run.
 
     Parameters
@@ -69,7 +76,9 @@ def check_layers(config, layers, tokens=1):
     check_attention(config, attention, layers[0].hash.head_dim, sets, tokens)
 
 
-def check_attention(config, attention, head_dim, sets, tokens):
+def check_attention(
+    config: Config, attention: AttentionConfig, head_dim: int, sets: int, tokens: int
+) -> None:
     """Refuse attention of a shape that the engine of ``config`` does not have.
 
     Parameters
@@ -88,10 +97,8 @@ def check_attention(config, attention, head_dim, sets, tokens):
     EcoformerError
         Names the value of the configuration and what it must be.
     """
-    same = ["hash", "weights", "code_bits", "value_term"]
-    same += ["anchors"] if attention.hash == "rbf" else []
-    want = {name: getattr(attention, name) for name in same} | {"head_dim": head_dim}
-    rules = [(name, repr(value), getattr(config, name) == value) for name, value in want.items()]
+    shape = attention.in_hardware | {"head_dim": head_dim}
+    rules = [(name, repr(value), getattr(config, name) == value) for name, value in shape.items()]
     rules += [
         ("max_tokens", f"at least {tokens}", config.max_tokens >= tokens),
         ("parameter_sets", f"at least {sets}", config.parameter_sets >= sets),
@@ -105,7 +112,9 @@ def check_attention(config, attention, head_dim, sets, tokens):
 
 
 @torch.no_grad()
-def calibrate(config, layers, tape):
+def calibrate(
+    config: Config, layers: Sequence[EcoFormerAttention], tape: Sequence[Sequence[Call]]
+) -> ParameterImage:
     """Parameter image of every head of every layer.
 
     Parameters
@@ -141,15 +150,20 @@ def calibrate(config, layers, tape):
                 "offset": round(float(layer.offset[head]) * 2**config.offset_fraction),
                 "value_scale": _full_range(config.value_width, values),
             }
-            for place, hashing in enumerate(layer.hashes):
-                tokens = _tokens(calls, head, place)
+            for role, hashing in enumerate(layer.hashes):
+                tokens = _tokens(calls, head, role)
                 family = _kernel_set if isinstance(hashing, KernelHash) else _linear_set
                 sets.append(shared | family(config, hashing, head, tokens))
     return _stack(config, sets)
 
 
 @torch.no_grad()
-def code_disagreement(config, layers, image, tape):
+def code_disagreement(
+    config: Config,
+    layers: Sequence[EcoFormerAttention],
+    image: ParameterImage,
+    tape: Sequence[Sequence[Call]],
+) -> list[np.ndarray]:
     """Fraction of code bits per layer and head on which integer and float hash differ.
 
     Both see the same float tokens, those of the float network on ``tape``.
@@ -162,11 +176,11 @@ def code_disagreement(config, layers, image, tape):
     rates = []
     for layer, numbers, calls in zip(layers, set_numbers(layers), tape, strict=True):
         rates.append(np.zeros(layer.heads))
-        for head, place in np.ndindex(numbers.shape):
-            hashing, tokens = layer.hashes[place], _tokens(calls, head, place)
-            want = hashing(_for_all_heads(hashing, tokens))[0, head].numpy() > 0
-            found = _integer_codes(config, image, numbers[head, place], tokens.numpy())
-            rates[-1][head] += (found != want).mean() / numbers.shape[1]
+        for head, role in np.ndindex(numbers.shape):
+            hashing, tokens = layer.hashes[role], _tokens(calls, head, role)
+            float_codes = hashing(_for_all_heads(hashing, tokens))[0, head].numpy() > 0
+            codes = _integer_codes(config, image, numbers[head, role], tokens.numpy())
+            rates[-1][head] += (codes != float_codes).mean() / numbers.shape[1]
     return rates
 
 
@@ -176,9 +190,9 @@ def _integer_codes(config, image, index, tokens):
     return trace_tokens(config, image, index, integers).codes > 0
 
 
-def _tokens(calls, head, place):
-    """Tokens [n, D] of a head's keys (``place`` 0) or queries (1), without padding."""
-    parts = [call.present(head, (call.k, call.q)[place]) for call in calls]
+def _tokens(calls, head, role):
+    """Tokens [n, D] of a head's keys (``role`` 0) or queries (1), without padding."""
+    parts = [call.present(head, (call.k, call.q)[role]) for call in calls]
     return torch.cat(parts)[:MOST_TOKENS]
 
 
@@ -197,7 +211,7 @@ def _kernel_set(config, hashing, head, x):
             f"model: σ = {sigma:.3g} of head {head} is out of the range of the kernel table; "
             "the tokens have collapsed, train the hashes again"
         )
-    # The rounded anchors are the anchors now: their own length goes into the bias.
+    # From here on the rounded anchors count: the bias has their length.
     length = np.square(rounded / scale).sum(axis=1)
     bias = np.rint((1 + length) / (2 * sigma) * 2**KERNEL_FRACTION - 0.5)  # ⌊t⌋ is t - ½ on average
     if bias.max() >= 2 ** (BIAS_WIDTH - 1):
@@ -216,8 +230,8 @@ def _kernel_set(config, hashing, head, x):
     # The threshold moves by the mean error of the integer kernel.
     kernel = hashing.features(_for_all_heads(hashing, x))[0, head].numpy()
     tokens = quantise_tokens(config, x.numpy())
-    found = trace_tokens(config, _stack(config, [integers]), 0, tokens).kernel
-    error = (found - KERNEL_ONE * kernel).mean(axis=0)
+    integer_kernel = trace_tokens(config, _stack(config, [integers]), 0, tokens).kernel
+    error = (integer_kernel - KERNEL_ONE * kernel).mean(axis=0)
     threshold = KERNEL_ONE * hashing.threshold[head].double().numpy() / row_scale + rows @ error
     return integers | {"threshold": _threshold(config, np.rint(threshold))}
 
@@ -258,7 +272,7 @@ def _stack(config, sets):
     image = ParameterImage(**{
         name: np.stack([np.asarray((defaults | one)[name]) for one in sets]).astype(kind)
         for name, kind in kinds.items()
-    })  # fmt: skip
+    })
     try:
         image.check(config)
     except ValueError as error:

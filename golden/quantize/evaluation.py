@@ -1,14 +1,24 @@
-"""The trained network on the engine: what is exported, and how well each model of it does."""
+"""A trained network on the engine: what is exported, and how accurate it is in integers."""
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import torch
 
-from ecoformer.golden.attention import record
+from ecoformer.golden.learn.data import ImageData, Split
 from ecoformer.golden.learn.fit import predict
+from ecoformer.golden.networks.vit import VisionTransformer
 from ecoformer.golden.quality.measure import assess
 from ecoformer.golden.quantize.calibration import calibrate, code_disagreement
-from ecoformer.golden.quantize.inference import HostedAttention, IntegerEngine, hosted
+from ecoformer.golden.quantize.inference import EngineAttention, IntegerEngine, override_attention
+from ecoformer.golden.recording import record
+from ecoformer.progress import SILENT, Progress
+from ecoformer.spec.config import Config
+from ecoformer.spec.parameters import ParameterImage
+from ecoformer.spec.workload import Workload
 
-__all__ = ["CheckedEngine", "export", "predict_hosted", "recorded_workload"]
+__all__ = ["CheckedEngine", "export", "predict_in_integers", "recorded_workload"]
 
 CALIBRATION_IMAGES = 128
 """Training images that set value scales and thresholds."""
@@ -16,7 +26,9 @@ RECORDED_IMAGES = 1
 """Held-out images whose tokens become test vectors; plain Verilog simulators are slow."""
 
 
-def export(config, model, data, report=False):
+def export(
+    config: Config, model: VisionTransformer, data: ImageData, report: bool = False
+) -> tuple[ParameterImage, Workload, dict]:
     """Parameter image of ``model``, test vectors from real images, and the quality of both.
 
     Parameters
@@ -42,9 +54,10 @@ def export(config, model, data, report=False):
     layers, held_out = model.attention_layers(), data.held_out
     image = calibrate(config, layers, _tape(model, data.train))
     float_labels = predict(model, held_out.images)
-    integer_labels = predict_hosted(config, model, image, IntegerEngine(config, image), held_out)
-    seen = _tape(model, held_out)
-    rates = np.array(code_disagreement(config, layers, image, seen))
+    engine = IntegerEngine(config, image)
+    integer_labels = predict_in_integers(config, model, image, engine, held_out)
+    tape = _tape(model, held_out)
+    rates = np.array(code_disagreement(config, layers, image, tape))
     figures = {
         "held_out_images": len(held_out),
         "float_accuracy": _share(float_labels == held_out.labels),
@@ -54,26 +67,35 @@ def export(config, model, data, report=False):
         "mean_code_disagreement": float(rates.mean()),
     }
     if report:
-        figures["quality"] = [head.as_dict() for head in assess(layers, seen)]
+        figures["quality"] = [head.as_dict() for head in assess(layers, tape)]
     return image, recorded_workload(config, model, image, held_out), figures
 
 
-def predict_hosted(config, model, image, engine, part, observer=None):
+def predict_in_integers(
+    config: Config,
+    model: VisionTransformer,
+    image: ParameterImage,
+    engine: Any,
+    part: Split,
+    observer: Callable[[Workload, list[np.ndarray]], None] | None = None,
+) -> torch.Tensor:
     """Labels that ``model`` gives the images of ``part`` with its attention on ``engine``."""
     layers = model.attention_layers()
-    with hosted(layers, HostedAttention(config, image, layers, engine, observer)):
+    with override_attention(layers, EngineAttention(config, image, layers, engine, observer)):
         return predict(model, part.images)
 
 
-def recorded_workload(config, model, image, part):
+def recorded_workload(
+    config: Config, model: VisionTransformer, image: ParameterImage, part: Split
+) -> Workload:
     """The packets of every layer and head of the first images of ``part``."""
     layers = model.attention_layers()
-    host = HostedAttention(config, image, layers, None)
+    host = EngineAttention(config, image, layers, None)
     tape = record(layers, lambda: model(part.images[:RECORDED_IMAGES]))
     packets = [
         host.workload(layer.layer, call.k, call.v) for layer, (call,) in zip(layers, tape)
     ]
-    return type(packets[0]).from_sequences(
+    return Workload.from_sequences(
         sequence for workload in packets for sequence in workload.sequences()
     )
 
@@ -92,8 +114,10 @@ class CheckedEngine:
     image : ParameterImage
     engine : object
         With ``attend(workload)``.
-    reporter : callable or None
-        Called with the number of sequences done after every call.
+    total : int
+        Sequences that all calls together will have.
+    progress : Progress
+        Stage ``sequences``, updated after every call.
 
     Members
     -------
@@ -101,13 +125,21 @@ class CheckedEngine:
         Counted over all calls.
     """
 
-    def __init__(self, config, image, engine, reporter=None):
+    def __init__(
+        self,
+        config: Config,
+        image: ParameterImage,
+        engine: Any,
+        total: int = 0,
+        progress: Progress = SILENT,
+    ):
         self.engine = engine
         self.reference = IntegerEngine(config, image)
-        self.reporter = reporter
+        self.total = total
+        self.progress = progress
         self.words = self.mismatches = self.sequences = self.tokens = 0
 
-    def attend(self, workload):
+    def attend(self, workload: Workload) -> list[np.ndarray]:
         """Results of every sequence, as the checked engine gives them."""
         results = self.engine.attend(workload)
         expected = self.reference.attend(workload)
@@ -117,8 +149,7 @@ class CheckedEngine:
         )
         self.sequences += len(workload)
         self.tokens += int(workload.lengths.sum())
-        if self.reporter is not None:
-            self.reporter(self.sequences)
+        self.progress.update("sequences", self.sequences, self.total)
         return results
 
 

@@ -6,10 +6,14 @@ range; the tokens of a linear hash, and all values, share one scale per paramete
 
 import numpy as np
 
+from ecoformer.spec.config import Config
+
 __all__ = ["dequantise_outputs", "quantise_tokens", "quantise_values"]
 
 
-def quantise_tokens(config, x, scale=0.0, unit=False):
+def quantise_tokens(
+    config: Config, x: np.ndarray, scale: float = 0.0, unit: bool = False
+) -> np.ndarray:
     """Integers of float tokens ``x`` [..., D].
 
     Parameters
@@ -32,13 +36,13 @@ def quantise_tokens(config, x, scale=0.0, unit=False):
     return np.rint(x * scale).astype(np.int64)
 
 
-def quantise_values(config, v, scale):
+def quantise_values(config: Config, v: np.ndarray, scale: float | np.ndarray) -> np.ndarray:
     """Integers of float values ``v`` [..., E] in units of ``scale``, limited to their width."""
     limit = _limit(config.value_width)
     return np.clip(np.rint(v / scale), -limit - 1, limit).astype(np.int64)
 
 
-def dequantise_outputs(config, outputs, scale):
+def dequantise_outputs(config: Config, outputs: np.ndarray, scale: float) -> np.ndarray:
     """Float results of integer ``outputs`` [..., E] of values in units of ``scale``."""
     return outputs * (scale / 2.0**config.output_fraction)
 

@@ -1,19 +1,26 @@
-"""The network with its attention in integers: by the integer model, or by simulated hardware.
+"""A network with its attention in integers, by the integer model or by simulated hardware.
 
-A :class:`HostedAttention` takes the place of the float attention of every layer and does what the
-host does beside an accelerator: quantise, send a packet per head, and scale the results back.
+An :class:`EngineAttention` overrides the float attention of every layer and does what the host does
+beside an accelerator: quantise, send a packet per head, and scale the results back.
 """
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 
 from ecoformer.errors import EcoformerError
+from ecoformer.golden.attention import EcoFormerAttention
 from ecoformer.golden.integer.attention import attend
 from ecoformer.golden.quantize.calibration import set_numbers
 from ecoformer.golden.quantize.host import dequantise_outputs, quantise_tokens, quantise_values
+from ecoformer.spec.config import Config
+from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
 
-__all__ = ["HostedAttention", "IntegerEngine", "hosted"]
+__all__ = ["EngineAttention", "IntegerEngine", "override_attention"]
 
 
 class IntegerEngine:
@@ -25,15 +32,19 @@ class IntegerEngine:
     image : ParameterImage
     """
 
-    def __init__(self, config, image):
+    def __init__(self, config: Config, image: ParameterImage):
         self.config = config
         self.image = image
 
-    def attend(self, workload):
+    def attend(self, workload: Workload) -> list[np.ndarray]:
         """Results of every sequence: list of int64 [N, E]."""
         return self.attend_sequences(workload.sequences())
 
-    def attend_sequences(self, sequences, queries=None):
+    def attend_sequences(
+        self,
+        sequences: Iterable[tuple[int, np.ndarray, np.ndarray]],
+        queries: Sequence[tuple[int, np.ndarray]] | None = None,
+    ) -> list[np.ndarray]:
         """Results of every sequence: list of int64 [M, E].
 
         Parameters
@@ -44,31 +55,31 @@ class IntegerEngine:
             Parameter set and tokens of the separate queries of each sequence.
         """
         sequences = list(sequences)
-        outputs = [None] * len(sequences)
-        groups = {}
-        for place, (index, tokens, _) in enumerate(sequences):
-            asking = () if queries is None else (queries[place][0], len(queries[place][1]))
-            groups.setdefault((index, len(tokens), *asking), []).append(place)
-        for (index, *_), places in groups.items():  # equal shapes go through at once
-            tokens, values = (np.stack([sequences[i][part] for i in places]) for part in (1, 2))
-            asking = None
+        outputs: list[np.ndarray] = [np.empty(0)] * len(sequences)
+        groups: dict[tuple, list[int]] = {}
+        for number, (index, tokens, _) in enumerate(sequences):
+            shape = () if queries is None else (queries[number][0], len(queries[number][1]))
+            groups.setdefault((index, len(tokens), *shape), []).append(number)
+        for (index, *_), members in groups.items():  # sequences of equal shape run at once
+            tokens, values = (np.stack([sequences[i][part] for i in members]) for part in (1, 2))
+            separate = None
             if queries is not None:
-                asking = queries[places[0]][0], np.stack([queries[i][1] for i in places])
-            results, _ = attend(self.config, self.image, index, tokens, values, asking)
-            for place, result in zip(places, results, strict=True):
-                outputs[place] = result
+                separate = queries[members[0]][0], np.stack([queries[i][1] for i in members])
+            results, _ = attend(self.config, self.image, index, tokens, values, separate)
+            for number, result in zip(members, results, strict=True):
+                outputs[number] = result
         return outputs
 
 
-class HostedAttention:
-    """Attention of a network, run on an engine.
+class EngineAttention:
+    """The attention of a network, run on an engine.
 
     Parameters
     ----------
     config : Config
     image : ParameterImage
     layers : list of EcoFormerAttention
-        All layers of the network: they say which parameter sets belong to which layer.
+        All layers of the network: they determine which parameter sets belong to which layer.
     engine : object
         With ``attend(workload) -> list of int64 [N, E]``. Separate queries need an
         :class:`IntegerEngine`: no hardware takes them yet.
@@ -78,10 +89,17 @@ class HostedAttention:
     Raises
     ------
     EcoformerError
-        Separate queries on an engine that takes no separate ones.
+        The queries are separate and the engine does not take separate ones.
     """
 
-    def __init__(self, config, image, layers, engine, observer=None):
+    def __init__(
+        self,
+        config: Config,
+        image: ParameterImage,
+        layers: Sequence[EcoFormerAttention],
+        engine: Any,
+        observer: Callable[[Workload, list[np.ndarray]], None] | None = None,
+    ):
         self.config = config
         self.image = image
         self.numbers = {
@@ -96,38 +114,48 @@ class HostedAttention:
         self.engine = engine
         self.observer = observer
 
-    def __call__(self, layer, q, k, v, keys=None):
-        """Outputs [B, H, M, E] of one layer; shapes as in :class:`golden.attention.Call`.
+    def __call__(
+        self,
+        layer: int,
+        q: torch.Tensor,
+        k: torch.Tensor,
+        v: torch.Tensor,
+        key_mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Outputs [B, H, M, E] of one layer; shapes as in :class:`golden.recording.Call`.
 
         With shared queries the outputs of padding are 0.
         """
-        sequences = self._sequences(layer, k, v, keys)
-        answered = _present(k, keys)
+        sequences = self._sequences(layer, k, v, key_mask)
         if self.numbers[layer].shape[1] == 1:
             workload = Workload.from_sequences(sequences)
             outputs = self.engine.attend(workload)
             if self.observer is not None:
                 self.observer(workload, outputs)
-        else:
-            queries = self._tokens(layer, 1, q, None)
-            outputs = self.engine.attend_sequences(sequences, queries)
-            answered = _present(q, None)
-        return self._results(layer, outputs, answered, v.shape[-1])
+            return self._results(layer, outputs, _mask(k, key_mask), v.shape[-1])
+        queries = self._tokens(layer, 1, q, None)
+        outputs = self.engine.attend_sequences(sequences, queries)
+        return self._results(layer, outputs, _mask(q, None), v.shape[-1])
 
-    def workload(self, layer, k, v, keys=None):
+    def workload(
+        self, layer: int, k: torch.Tensor, v: torch.Tensor, key_mask: torch.Tensor | None = None
+    ) -> Workload:
         """The packets of one layer with shared queries, image by image and head by head."""
-        return Workload.from_sequences(self._sequences(layer, k, v, keys))
+        return Workload.from_sequences(self._sequences(layer, k, v, key_mask))
 
-    def _sequences(self, layer, k, v, keys):
-        tokens = self._tokens(layer, 0, k, keys)
+    def _sequences(self, layer, k, v, key_mask):
+        tokens = self._tokens(layer, 0, k, key_mask)
         scales = self.image.value_scale[self.numbers[layer][:, 0]][:, None, None]
         values = quantise_values(self.config, v.numpy(), scales)
-        values = [one[there] for image, there in zip(values, _present(k, keys)) for one in image]
-        return [(index, x, one) for (index, x), one in zip(tokens, values, strict=True)]
+        values = [rows[mask] for image, mask in zip(values, _mask(k, key_mask)) for rows in image]
+        return [(index, x, rows) for (index, x), rows in zip(tokens, values, strict=True)]
 
-    def _tokens(self, layer, place, x, keys):
-        """Parameter set and integer tokens of every image and head: list of (int, [n, D])."""
-        image, numbers = self.image, self.numbers[layer][:, place]
+    def _tokens(self, layer, role, x, mask):
+        """Parameter set and integer tokens of every image and head: list of (int, [n, D]).
+
+        ``role`` is 0 for keys, 1 for separate queries.
+        """
+        image, numbers = self.image, self.numbers[layer][:, role]
         heads = [
             quantise_tokens(
                 self.config, x[:, head].numpy(), image.token_scale[index], image.unit_tokens[index]
@@ -135,38 +163,35 @@ class HostedAttention:
             for head, index in enumerate(numbers)
         ]
         return [
-            (index, tokens[number][there])
-            for number, there in enumerate(_present(x, keys))
+            (index, tokens[number][rows])
+            for number, rows in enumerate(_mask(x, mask))
             for index, tokens in zip(numbers, heads)
         ]
 
-    def _results(self, layer, outputs, answered, width):
+    def _results(self, layer, outputs, mask, width):
         scales = self.image.value_scale[self.numbers[layer][:, 0]]
-        results = np.zeros((len(answered), len(scales), answered.shape[1], width), np.float32)
+        results = np.zeros((len(mask), len(scales), mask.shape[1], width), np.float32)
         outputs = iter(outputs)
-        for image, there in enumerate(answered):
+        for image, rows in enumerate(mask):
             for head, scale in enumerate(scales):
-                found = dequantise_outputs(self.config, next(outputs), scale)
-                results[image, head, there] = found
+                results[image, head, rows] = dequantise_outputs(self.config, next(outputs), scale)
         return torch.from_numpy(results)
 
 
-def _present(x, keys):
-    """Which tokens of each sequence are no padding: bool [B, N]."""
-    return np.ones((x.shape[0], x.shape[2]), dtype=bool) if keys is None else keys.numpy()
+@contextmanager
+def override_attention(
+    layers: Sequence[EcoFormerAttention], attention: Callable[..., torch.Tensor]
+) -> Iterator[None]:
+    """Let every one of ``layers`` attend with ``attention``, and in float again at the end."""
+    for layer in layers:
+        layer.override = attention
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.override = None
 
 
-class hosted:
-    """Context in which every attention layer of ``layers`` uses ``engine``."""
-
-    def __init__(self, layers, engine):
-        self.layers = layers
-        self.engine = engine
-
-    def __enter__(self):
-        for layer in self.layers:
-            layer.engine = self.engine
-
-    def __exit__(self, *error):
-        for layer in self.layers:
-            layer.engine = None
+def _mask(x, mask):
+    """Which tokens of each sequence are not padding: bool [B, N]."""
+    return np.ones((x.shape[0], x.shape[2]), dtype=bool) if mask is None else mask.numpy()

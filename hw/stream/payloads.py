@@ -25,9 +25,8 @@ def key_shape(config: Config) -> ShapeLike:
 
 def core_scalars(config: Config) -> dict[str, int]:
     """Scalar parameters of the attention core: dict of name → bits."""
-    if config.hash == "none":
-        return {"scale": SCALE_WIDTH, "shift": SHIFT_WIDTH}
-    return {"offset": Arithmetic(config).offset_width}
+    widths = {"offset": Arithmetic(config).offset_width, "scale": SCALE_WIDTH, "shift": SHIFT_WIDTH}
+    return {name: width for name, width in widths.items() if name in config.flow.scalars}
 
 
 class Tag(data.StructLayout):

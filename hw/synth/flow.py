@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median, median_low
 
@@ -15,6 +15,7 @@ from ecoformer.hw.synth.packing import pack_registers
 from ecoformer.hw.synth.targets import DEVICES, SPEEDS, Target
 from ecoformer.hw.synth.timing import load_report
 from ecoformer.hw.synth.tools import NEXTPNR, YOSYS, Step, run_steps
+from ecoformer.progress import SILENT, Progress
 
 __all__ = ["check_device", "place", "synthesise"]
 
@@ -48,7 +49,7 @@ def synthesise(
     *,
     units: bool = True,
     jobs: int | None = None,
-    reporter: Callable | None = None,
+    progress: Progress = SILENT,
 ) -> dict:
     """Map ``verilog`` to the cells of ``target``.
 
@@ -68,8 +69,7 @@ def synthesise(
         Also report the components, which doubles the work.
     jobs : int
         Concurrent processes; None for one per core.
-    reporter : callable
-        Called as ``reporter(stage, done, total)``.
+    progress : Progress
 
     Returns
     -------
@@ -91,8 +91,9 @@ def synthesise(
         Step(YOSYS, ("-p", f"read_verilog {source}; {script}"), log)
         for log, script in scripts.items()
     ]
-    version = YOSYS.version(reporter)
-    run_steps(folder, steps, jobs=jobs or os.cpu_count() or 1, report=_stage("synthesis", reporter))
+    version = YOSYS.version(progress)
+    jobs = jobs or os.cpu_count() or 1
+    run_steps(folder, steps, "synthesis", jobs=jobs, progress=progress)
     (folder / source).unlink()
     if target.packs:
         for name in ["netlist.json", "units.json"][: len(steps)]:
@@ -101,7 +102,7 @@ def synthesise(
     steps.append(
         Step(YOSYS, ("-p", f"read_json netlist.json; write_verilog -noattr {NETLIST}"), "write.log")
     )
-    run_steps(folder, steps[-1:], jobs=1)
+    run_steps(folder, steps[-1:], "netlist")
     (folder / steps[-1].log).unlink()
     cells = load_netlist(folder / "netlist.json", top).cells
     figures = {
@@ -153,7 +154,7 @@ def place(
     speed: int,
     seeds: Sequence[int],
     jobs: int | None = None,
-    reporter: Callable | None = None,
+    progress: Progress = SILENT,
 ) -> dict:
     """Place and route the netlist in ``folder`` once per seed; adds to ``figures``.
 
@@ -161,7 +162,7 @@ def place(
     frequency and critical path per seed; ``fmax_median_mhz``, ``fmax_best_mhz``; and
     ``critical_path`` of the run that has the median.
     """
-    version = NEXTPNR.version(reporter)
+    version = NEXTPNR.version(progress)
     steps = [
         Step(
             NEXTPNR,
@@ -171,9 +172,9 @@ def place(
         )
         for seed in seeds
     ]
-    stage = _stage("place and route", reporter)
     _rewrite(folder / "netlist.json", folder / PLACED, open_pins)
-    run_steps(folder, steps, jobs=jobs or os.cpu_count() or 1, report=stage)
+    jobs = jobs or os.cpu_count() or 1
+    run_steps(folder, steps, "place and route", jobs=jobs, progress=progress)
     (folder / PLACED).unlink()
     units = [unit["path"] for unit in figures.get("units", ())]
     runs = {seed: load_report(folder / f"seed-{seed}.json", units) for seed in seeds}
@@ -195,7 +196,3 @@ def place(
         critical_path=runs[middle]["critical_path"],
     )
     return figures
-
-
-def _stage(name, reporter):
-    return reporter and (lambda done, total: reporter(name, done, total))

@@ -9,11 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ecoformer.errors import EcoformerError
+from ecoformer.progress import SILENT, Progress
 
 __all__ = ["NEXTPNR", "YOSYS", "Step", "Tool", "run_steps"]
 
@@ -51,19 +51,21 @@ class Tool:
         program = f"from {script.module} import {script.attr} as run; run()"
         return [sys.executable, "-c", program, *map(str, arguments)]
 
-    def version(self, report: Callable | None = None) -> str:
-        """The tool's version; its first run compiles it, which is shown with ``report``."""
+    def version(self, progress: Progress = SILENT) -> str:
+        """The tool's version; its first run compiles it, which is a stage of ``progress``."""
         process = subprocess.Popen(
             self.argv("--version"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True,
         )
         assert process.stdout is not None and process.stderr is not None  # both are pipes
-        lines = []
+        lines, stage = [], f"compiling {self.command}, once, about a minute"
         for line in process.stderr:
             lines.append(line.strip())
-            if FIRST_RUN in line and report:
-                report(f"compiling {self.command}, once, about a minute", 0, 1)
+            if FIRST_RUN in line:
+                progress.update(stage, 0, 1)
         lines += process.stdout.read().splitlines()
+        if any(FIRST_RUN in line for line in lines):
+            progress.update(stage, 1, 1)
         if process.wait() or not lines:
             why = last_words(lines)
             raise EcoformerError(f"{self.command}: does not start ({why}); install it again")
@@ -95,7 +97,7 @@ class Step:
 
 
 def run_steps(
-    folder: Path, steps: list[Step], *, jobs: int = 1, report: Callable | None = None
+    folder: Path, steps: list[Step], stage: str, *, jobs: int = 1, progress: Progress = SILENT
 ) -> None:
     """Run the steps in ``folder``, ``jobs`` at a time, and wait for all of them.
 
@@ -104,9 +106,11 @@ def run_steps(
     folder : Path
     steps : list of Step
         They must not depend on each other.
+    stage : str
+        What ``progress`` calls them.
     jobs : int
-    report : callable
-        Called as ``report(done, total)`` several times a second.
+    progress : Progress
+        Updated several times a second.
 
     Raises
     ------
@@ -125,8 +129,7 @@ def run_steps(
                     del running[step]
                     _check(folder, step, process.returncode)
                     done += 1
-            if report:
-                report(done, len(steps))
+            progress.update(stage, done, len(steps))
             time.sleep(POLL_SECONDS if running else 0)
     finally:
         for process in running.values():

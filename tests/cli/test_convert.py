@@ -10,20 +10,15 @@ from ecoformer.cli.convert import convert
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import cores_of
 from ecoformer.golden.convert import pretrained
-from ecoformer.golden.convert.convert import load_converted
-from ecoformer.golden.convert.pretrained import ConversionConfig, load_pretrained, read_batches
+from ecoformer.golden.convert.pretrained import load_pretrained, read_batches
+from ecoformer.golden.convert.recipe import ConvertConfig
+from ecoformer.golden.convert.saved import load_converted
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 
 transformers = pytest.importorskip("transformers")
 
-TABLES = """
-[attention]
-hash = "linear"
-weights = "ternary"
-code_bits = 10
-queries = "separate"
-
+CONVERT = """
 [convert]
 batch = 4
 layer_batches = 3
@@ -31,16 +26,24 @@ layer_steps = 4
 steps = 40
 held_out = 0.3
 """
-ENGINE = """
-[engine]
+SHAPE = """
 hash = "linear"
 weights = "ternary"
 code_bits = 10
+"""
+SEPARATE = """
+queries = "separate"
+"""
+ENGINE = """
 head_dim = 6
 value_dim = 6
 max_tokens = 16
 parameter_sets = 16
 """
+FLOAT = "[attention]" + SHAPE + SEPARATE + CONVERT
+"""A configuration without an engine."""
+WHOLE = "[engine]" + SHAPE + ENGINE + "[attention]" + SEPARATE + CONVERT
+"""One with an engine, which has the shape."""
 WORDS = "the a cat dog tree house sees likes under over red small".split()
 
 
@@ -72,7 +75,7 @@ def sentences(tmp_path):
 @pytest.fixture
 def config(tmp_path):
     path = tmp_path / "tiny.toml"
-    path.write_text(ENGINE + TABLES)
+    path.write_text(WHOLE)
     return path
 
 
@@ -113,9 +116,7 @@ def test_command_converts_measures_and_writes(model_folder, sentences, config, t
 
 
 def test_held_out_batches_say_how_many_are_enough(model_folder, sentences, config, tmp_path):
-    config.write_text((ENGINE + TABLES).replace("layer_batches = 3\n", "").replace(
-        "batch = 4", "batch = 2"
-    ))  # fmt: skip
+    config.write_text(WHOLE.replace("layer_batches = 3\n", "").replace("batch = 4", "batch = 2"))
     figures = convert(model_folder, config, sentences, tmp_path / "out")
     tried = figures["batches_tried"]
     assert [one["batches"] for one in tried][:2] == [4, 8]
@@ -149,7 +150,7 @@ def test_interrupted_command_goes_on(model_folder, sentences, config, tmp_path, 
 
 def test_all_weights_are_trained_when_told(model_folder, sentences, config, tmp_path):
     sentences.write_text(6 * (sentences.read_text() + "\n"))  # so the held-out ones are known
-    config.write_text(TABLES + "tune_steps = 100\ntune_lr = 5e-4\nreadout = 'embedding'")
+    config.write_text(FLOAT + "tune_steps = 100\ntune_lr = 5e-4\nreadout = 'embedding'")
     figures = convert(model_folder, config, sentences, tmp_path / "out")
     stages = figures["agreement"]
     assert [*stages] == ["layer by layer", "all hashes together", "all weights"]
@@ -166,21 +167,21 @@ def test_arrays_calibrate_models_of_images(tmp_path, config):
     transformers.ViTForImageClassification(shape).save_pretrained(tmp_path / "vit")
     pixels = np.random.default_rng(0).normal(size=(24, 3, 16, 16)).astype(np.float32)
     np.savez(tmp_path / "images.npz", pixel_values=pixels)
-    config.write_text(TABLES.replace("steps = 40", "steps = 0"))
+    config.write_text(FLOAT.replace("steps = 40", "steps = 0"))
     figures = convert(tmp_path / "vit", config, tmp_path / "images.npz", tmp_path / "out")
     assert figures["model"] == "ViTForImageClassification"
     assert [*figures["agreement"]] == ["layer by layer"]
 
 
 def test_sentences_of_like_length_share_a_batch(model_folder, sentences):
-    batches = read_batches(sentences, model_folder, ConversionConfig(batch=4))
+    batches = read_batches(sentences, model_folder, ConvertConfig(batch=4))
     assert len(batches) == 6
     padding = sum((batch["attention_mask"] == 0).sum().item() for batch in batches)
     tokens = sum(batch["attention_mask"].sum().item() for batch in batches)
     words = sum(len(line.split()) for line in sentences.read_text().splitlines())
     assert tokens == words + 2 * 24  # every sentence is there, none twice
     assert padding < 0.25 * tokens
-    cut = read_batches(sentences, model_folder, ConversionConfig(batch=4, length=5))
+    cut = read_batches(sentences, model_folder, ConvertConfig(batch=4, length=5))
     assert max(batch["input_ids"].shape[1] for batch in cut) == 5
     lengths = [batch["input_ids"].shape[1] for batch in batches]
     assert lengths != sorted(lengths)
@@ -240,7 +241,8 @@ def test_causal_model_is_refused_by_name(sentences, config, tmp_path):
 @pytest.mark.parametrize(
     "old, new, message",
     [
-        ("code_bits = 10\nhead", "code_bits = 9\nhead", "[engine] code_bits must be 10"),
+        ("head_dim = 6", "head_dim = 7", "[engine] head_dim must be 6"),
+        ("queries", "code_bits = 9\nqueries", "[attention] code_bits is given in another table"),
         ("parameter_sets = 16", "parameter_sets = 15", "parameter_sets must be at least 16"),
         ("max_tokens = 16", "max_tokens = 4", "max_tokens must be at least 10"),
     ],
@@ -248,9 +250,24 @@ def test_causal_model_is_refused_by_name(sentences, config, tmp_path):
 def test_engine_that_does_not_fit_is_refused_before_learning(
     old, new, message, model_folder, sentences, config, tmp_path
 ):
-    config.write_text((ENGINE + TABLES).replace(old, new))
+    config.write_text(WHOLE.replace(old, new))
     refused((model_folder, config, sentences), message, tmp_path)
     assert not list((tmp_path / "out").rglob("*.pt"))
+
+
+def test_preset_without_an_engine_converts_without_one(model_folder, sentences, monkeypatch):
+    class Converting(Exception):
+        pass
+
+    def stop(*arguments):
+        engine = arguments[5]
+        assert engine is None
+        raise Converting
+
+    monkeypatch.setattr(pretrained, "convert_pretrained", stop)
+    monkeypatch.setattr(pretrained, "read_batches", lambda *arguments: [])
+    with pytest.raises(Converting):
+        convert(model_folder, "minilm", sentences, sentences.with_name("out"))
 
 
 def test_folder_of_others_is_left_alone(model_folder, sentences, config, tmp_path):
@@ -273,4 +290,4 @@ def test_folder_of_others_is_left_alone(model_folder, sentences, config, tmp_pat
 )
 def test_bad_config_is_refused(field, value, error, text):
     with pytest.raises(error, match=text):
-        ConversionConfig(**{field: value})
+        ConvertConfig(**{field: value})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ecoformer.golden.networks.vit import state_digest
+from ecoformer.golden.files import state_digest
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
@@ -35,8 +35,6 @@ depth = 2
 pretrain_epochs = 1
 tune_epochs = 1
 tune_lrs = [4e-3]
-code_bits = 5
-anchors = 7
 hash_iterations = 5
 """
 
@@ -136,8 +134,9 @@ def test_bad_training_table(config, tmp_path, verb):
         ("head_dim = 8", "", "[engine] head_dim must be 6 for this model, not 8"),
         ("value_dim = 8", "", "[engine] value_dim must be width / heads = 6"),
         ("parameter_sets = 3", "", "[engine] parameter_sets must be at least 4"),
-        ("", 'hash = "linear"', "[engine] hash must be 'linear' for this model, not 'rbf'"),
-        ("", 'queries = "separate"\nhash_learner = "output"', "queries must be 'shared'"),
+        ("", 'hash = "linear"', "unknown key in [training]: hash"),
+        ("", '[attention]\nhash = "linear"', "[attention] hash is given in another table"),
+        ("", '[attention]\nqueries = "separate"', "queries must be 'shared'"),
     ],
 )
 def test_engine_that_does_not_fit_is_refused_before_training(

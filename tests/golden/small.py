@@ -2,8 +2,9 @@
 
 import torch
 
-from ecoformer.golden.attention import AttentionConfig, record
+from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer
+from ecoformer.golden.recording import record
 from ecoformer.spec.config import Config
 
 NETWORK = NetworkConfig(image_size=16, patch=4, width=24, heads=3, depth=2)

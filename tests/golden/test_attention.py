@@ -3,17 +3,15 @@ import torch
 
 from ecoformer.golden.attention import (
     Attention,
-    AttentionConfig,
-    Call,
     EcoFormerAttention,
     SoftmaxAttention,
     linear_attention,
-    observed,
     quadratic_attention,
-    record,
     softmax_attention,
 )
+from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.hashing import sign
+from ecoformer.golden.recording import Call, observed, record
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +78,9 @@ def test_softmax_mode_matches_the_definition():
 
 @pytest.mark.parametrize("value_term", ["sum", "own"])
 def test_gradients_reach_the_shared_projection_through_the_hash(value_term):
-    layer = Attention(16, 2, AttentionConfig(value_term=value_term))
+    layer = Attention(16, 2)
+    layer.share_queries()
+    layer.core = EcoFormerAttention(2, 8, AttentionConfig(value_term=value_term))
     # With v cut off from the input's gradient, only the codes can carry it to to_qk.
     layer(torch.randn(3, 9, 16)).square().sum().backward()
     assert layer.to_qk.weight.grad.abs().sum() > 0
@@ -107,10 +107,10 @@ def test_engine_replaces_the_float_attention():
         calls.append((number, queries is tokens, values.shape, keys))
         return linear_attention(core.hash(tokens), values, core.offset)
 
-    core.engine = engine
+    core.override = engine
     assert torch.equal(core(k, k, v), expected)
     assert calls == [(7, True, (2, 3, 5, 4), None)]
-    core.engine = lambda number, q, k, v, keys: torch.zeros_like(v)
+    core.override = lambda number, q, k, v, keys: torch.zeros_like(v)
     assert (core(k, k, v) == 0).all()
 
 
@@ -144,7 +144,7 @@ def test_padding_counts_for_nothing(value_term):
         whole, short = k[:1], k[1:, :, :3]
         torch.testing.assert_close(o[:1], attention(whole, whole, v[:1]))
         torch.testing.assert_close(o[1:, :, :3], attention(short, short, v[1:, :, :3]))
-    quadratic = quadratic_attention(core.hash(k), v, core.offset, value_term, keys=keys)
+    quadratic = quadratic_attention(core.hash(k), v, core.offset, value_term, key_mask=keys)
     torch.testing.assert_close(quadratic[:, :, :3], o[:, :, :3])
 
 

@@ -4,22 +4,19 @@ import pytest
 
 from ecoformer.errors import EcoformerError
 from ecoformer.sim.build import build
+from tests.recorded_progress import RecordedProgress
 from tests.sim import dummy
 
 
 def test_the_same_text_is_built_once(tmp_path):
-    stages = []
-
-    def reporter(*stage):
-        stages.append(stage)
-
-    first = build(dummy.engine(), tmp_path, simulator="icarus", reporter=reporter)
+    progress = RecordedProgress()
+    first = build(dummy.engine(), tmp_path, simulator="icarus", progress=progress)
     program = first.folder / "sim.vvp"
     made = program.stat().st_mtime_ns
     (tmp_path / "engine.v").write_text(dummy.engine())
-    second = build(tmp_path / "engine.v", tmp_path, simulator="icarus", reporter=reporter)
+    second = build(tmp_path / "engine.v", tmp_path, simulator="icarus", progress=progress)
     assert second.folder == first.folder and program.stat().st_mtime_ns == made
-    assert stages == [("build", 0, 1), ("build", 1, 1)]
+    assert progress.updates == [("build", 0, 1), ("build", 1, 1)]
     assert first.top == "dummy_engine"
 
 

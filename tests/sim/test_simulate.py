@@ -5,6 +5,7 @@ from ecoformer.errors import EcoformerError
 from ecoformer.sim.simulate import simulate
 from ecoformer.sim.verify import compare
 from ecoformer.spec.registers import constants
+from tests.recorded_progress import RecordedProgress
 from tests.sim import dummy
 
 FAULTS = {1: "truncated", 4: "overlong", 5: "unknown_set"}
@@ -177,9 +178,9 @@ def test_a_workload_for_sets_that_are_not_loaded_is_refused(builds):
 
 
 def test_progress_is_reported(builds):
-    seen = []
-    run(builds, simulator="icarus", sequences=600, reporter=lambda *a: seen.append(a))
-    moving = [done for stage, done, _ in seen if stage == "simulate"]
+    progress = RecordedProgress()
+    run(builds, simulator="icarus", sequences=600, progress=progress)
+    moving = [done for stage, done, _ in progress.updates if stage == "simulate"]
     assert moving and moving == sorted(moving) and moving[-1] > 0
 
 

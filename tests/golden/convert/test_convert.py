@@ -6,32 +6,30 @@ import torch
 from torch import nn
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.attention import AttentionConfig, EcoFormerAttention, cores_of, record
-from ecoformer.golden.convert.convert import (
-    READOUTS,
-    convert,
-    embedding,
-    enough_batches,
-    everything,
-    load_converted,
-    readout,
-    refine,
-    run_model,
-    save_converted,
-)
-from ecoformer.golden.convert.sites import filled_sites, find_sites
+from ecoformer.golden.attention import EcoFormerAttention, cores_of
+from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.convert.batches import run_model
+from ecoformer.golden.convert.convert import convert, enough_batches
+from ecoformer.golden.convert.readouts import READOUTS, embedding, readout
+from ecoformer.golden.convert.refine import everything, refine
+from ecoformer.golden.convert.saved import load_converted, save_converted
+from ecoformer.golden.files import state_digest
 from ecoformer.golden.learn import distill
-from ecoformer.golden.learn.distill import Distilling
-from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer, state_digest
+from ecoformer.golden.learn.distill import DistillConfig
+from ecoformer.golden.networks.sites import filled_sites, find_sites
+from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer
+from ecoformer.golden.recording import record
+from ecoformer.progress import Progress
+from tests.recorded_progress import RecordedProgress
 
 transformers = pytest.importorskip("transformers")
 
 CONFIG = AttentionConfig(hash="linear", code_bits=16, queries="separate")
-QUICK = Distilling(steps=8)
+QUICK = DistillConfig(steps=8)
 SIZES = dict(
     hidden_size=24, num_hidden_layers=2, num_attention_heads=4, intermediate_size=32,
     initializer_range=0.3,  # large enough for attention to matter
-)  # fmt: skip
+)
 
 
 def make_text(count=3, seed=0):
@@ -41,13 +39,13 @@ def make_text(count=3, seed=0):
         {"input_ids": torch.randint(3, 50, (4, 10), generator=generator),
          "attention_mask": mask.long()}
         for _ in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def make_pixels(count=3, size=16):
     generator = torch.Generator().manual_seed(0)
     return [{"pixel_values": torch.randn(4, 3, size, size, generator=generator)}
-            for _ in range(count)]  # fmt: skip
+            for _ in range(count)]
 
 
 def bert():
@@ -104,10 +102,11 @@ def test_every_attention_is_replaced(family):
     model, batches = FAMILIES[family]()
     model.eval()
     before = answer(model, batches[0])
-    told = []
-    converted = convert(model, CONFIG, batches, QUICK, reporter=lambda *line: told.append(line))
+    progress = RecordedProgress()
+    converted = convert(model, CONFIG, batches, QUICK, progress=progress)
     cores = cores_of(converted)
-    assert len(cores) == len(told) == 2
+    assert len(cores) == len(progress.lines) == 2
+    assert progress.updates == [("layers", done, 2) for done in range(3)]
     assert all(not core.exact and core.heads == 4 for core in cores)
     after = answer(converted, batches[0])
     assert after.isfinite().all() and not torch.allclose(after, before, atol=1e-3)
@@ -153,7 +152,7 @@ def test_more_bits_answer_more_alike():
     errors = []
     for bits in (2, 64):
         config = AttentionConfig(hash="linear", code_bits=bits, queries="separate")
-        converted = convert(model, config, batches, Distilling(steps=40))
+        converted = convert(model, config, batches, DistillConfig(steps=40))
         errors.append((answer(converted, batches[-1]) - want).square().mean())
     assert errors[1] < 0.7 * errors[0]
 
@@ -161,20 +160,20 @@ def test_more_bits_answer_more_alike():
 def test_refining_agrees_better_and_trains_the_hashes_only():
     model, _ = bert()
     batches = 2 * make_text(4)  # random words teach nothing about others: the same are held out
-    converted = convert(model, CONFIG, batches, Distilling(steps=2))
+    converted = convert(model, CONFIG, batches, DistillConfig(steps=2))
     before = {name: p.clone() for name, p in converted.state_dict().items()}
-    history = refine(converted, batches, Distilling(steps=80, lr=5e-3))
+    history = refine(converted, batches, DistillConfig(steps=80, lr=5e-3))
     assert min(history) < 0.9 * history[0]
     for name, p in converted.state_dict().items():
         assert ".ecoformer." in name or torch.equal(p, before[name]), name
     assert not torch.equal(before[(name := "encoder.layer.0.attention.self.ecoformer.offset")],
-                           converted.state_dict()[name])  # fmt: skip
+                           converted.state_dict()[name])
     assert all(p.grad is None for p in converted.parameters())
     assert all(p.requires_grad != (".ecoformer." in name)
-               for name, p in converted.named_parameters())  # fmt: skip
+               for name, p in converted.named_parameters())
     before = {name: p.clone() for name, p in converted.state_dict().items()}
     tuned = refine(
-        converted, batches, Distilling(steps=40), parameters=everything(converted, 0.0, 1e-3)
+        converted, batches, DistillConfig(steps=40), parameters=everything(converted, 0.0, 1e-3)
     )
     assert min(tuned) < 0.9 * tuned[0]
     for name, p in converted.state_dict().items():  # each group at its own rate
@@ -189,14 +188,14 @@ def test_refining_goes_on_against_the_original_when_other_weights_have_changed(t
     with torch.no_grad():
         for layer in converted.encoder.layer:
             layer.output.dense.weight.mul_(1.5)
-    still = Distilling(steps=0)
+    still = DistillConfig(steps=0)
     (drifted,) = refine(converted, batches, still)
     (true,) = refine(converted, batches, still, original=model)
     _, held_out = still.split(batches)
     wanted = torch.stack([
         (answer(converted, batch) - target).square().sum() / target.square().sum()
         for batch in held_out for target in [answer(model, batch)]
-    ]).mean().item()  # fmt: skip
+    ]).mean().item()
     assert true == pytest.approx(wanted, rel=1e-4)
     assert drifted != pytest.approx(true, rel=1e-2)
     other = deepcopy(converted)
@@ -209,15 +208,16 @@ class Interrupted(Exception):
     pass
 
 
-def interrupt_after(calls):
-    left = [calls]
+class InterruptAfter(Progress):
+    """Interrupts the work, as a user would, after so many lines."""
 
-    def reporter(*line):
-        left[0] -= 1
-        if left[0] == 0:
+    def __init__(self, lines):
+        self.lines = lines
+
+    def line(self, text):
+        self.lines -= 1
+        if self.lines == 0:
             raise Interrupted
-
-    return reporter
 
 
 @pytest.mark.parametrize("family", ["bert", "own"])
@@ -225,7 +225,7 @@ def test_interrupted_conversion_goes_on_and_ends_with_the_same_bytes(
     family, tmp_path, monkeypatch
 ):
     model, batches = FAMILIES[family]()
-    done = {"layers": 0, "evaluations": 0}
+    done = {"layers": 0}
     distil_layer = distill.distil_layer
 
     def counted(*arguments):
@@ -234,27 +234,28 @@ def test_interrupted_conversion_goes_on_and_ends_with_the_same_bytes(
 
     monkeypatch.setattr(distill, "distil_layer", counted)
 
-    def learn(reporter, folder=None):
-        done.update(layers=0, evaluations=0)
+    def learn(progress, folder=None):
+        done["layers"] = 0
+        converted = convert(model, CONFIG, batches, QUICK, progress=progress, folder=folder)
+        refine(converted, batches, DistillConfig(steps=45), progress=progress, folder=folder)
+        return state_digest(converted.state_dict())
 
-        def refined(*line):
-            done["evaluations"] += 1
-            reporter(*line)
+    def work(progress):
+        steps = [line for line in progress.lines if "step" in line]
+        return {"layers": done["layers"], "evaluations": len(steps)}
 
-        converted = convert(model, CONFIG, batches, QUICK, reporter=reporter, folder=folder)
-        refine(converted, batches, Distilling(steps=45), reporter=refined, folder=folder)
-        return state_digest(converted.state_dict()), dict(done)
-
-    whole, work = learn(lambda *line: None)
-    assert work == {"layers": 2, "evaluations": 23}
+    progress = RecordedProgress()
+    whole = learn(progress)
+    assert work(progress) == {"layers": 2, "evaluations": 23}
     for calls in (1, 2, 3, 9, 25):
         folder = tmp_path / str(calls)
         folder.mkdir()
         with pytest.raises(Interrupted):
-            learn(interrupt_after(calls), folder)
-        digest, work = learn(lambda *line: None, folder)
-        assert digest == whole
-        assert work == {"layers": max(0, 2 - calls), "evaluations": 23 - max(0, calls - 2)}
+            learn(InterruptAfter(calls), folder)
+        progress = RecordedProgress()
+        assert learn(progress, folder) == whole
+        left = {"layers": max(0, 2 - calls), "evaluations": 23 - max(0, calls - 2)}
+        assert work(progress) == left
 
 
 def test_checkpoint_of_another_conversion_is_refused(tmp_path):
@@ -264,7 +265,7 @@ def test_checkpoint_of_another_conversion_is_refused(tmp_path):
     for arguments in (
         (other, CONFIG, batches, QUICK),
         (model, AttentionConfig(hash="linear", queries="separate"), batches[:2], QUICK),
-        (model, CONFIG, batches, Distilling(steps=9)),
+        (model, CONFIG, batches, DistillConfig(steps=9)),
         (model, CONFIG, batches, QUICK, 1),
     ):
         with pytest.raises(EcoformerError, match="layers.pt: checkpoint of other settings; give"):
@@ -327,7 +328,7 @@ def test_batches_are_enough_where_more_gain_nothing():
     model, batches = bert()
     model.eval()
     held_out = make_text(seed=1)
-    learning = Distilling(steps=40, held_out=0.25)
+    learning = DistillConfig(steps=40, held_out=0.25)
     # Sixteen times the same few: nothing to gain.
     count, tried = enough_batches(model, CONFIG, 16 * batches[:1], held_out, learning)
     assert (count, [number for number, _ in tried]) == (4, [4, 8])
@@ -335,12 +336,10 @@ def test_batches_are_enough_where_more_gain_nothing():
     assert enough_batches(model, CONFIG, 16 * batches[:1], held_out, learning) == (count, tried)
     # Then others: more are better, and there is an end.
     varied = 4 * batches[:1] + make_text(count=10, seed=2)
-    told = []
-    count, tried = enough_batches(
-        model, CONFIG, varied, held_out, learning, reporter=lambda *line: told.append(line)
-    )
+    progress = RecordedProgress()
+    count, tried = enough_batches(model, CONFIG, varied, held_out, learning, progress=progress)
     assert [number for number, _ in tried] == [4, 8, 14][: len(tried)]
-    assert told == [(number, 14) for number, _ in tried]
+    assert progress.updates == [("calibration batches", number, 14) for number, _ in tried]
     assert count == tried[-1][0] or tried[-1][1] > 0.99 * tried[-2][1]
     assert count > 4 and tried[1][1] < 0.99 * tried[0][1]
 

@@ -24,7 +24,7 @@ SHAPES = {
         Config(head_dim=5, value_dim=2, code_bits=6, anchors=3, parameter_sets=1,
                offset_fraction=3, output_width=9, output_fraction=4),
     ),
-}  # fmt: skip
+}
 
 
 class Meter:
@@ -105,7 +105,7 @@ class MeteredRows:
     def accumulate(self, h, v):
         for row, element in zip(self.S, v, strict=True):
             row[:] = [self.meter.add(s, element if r > 0 else -element)
-                      for s, r in zip(row, h, strict=True)]  # fmt: skip
+                      for s, r in zip(row, h, strict=True)]
 
     def finish(self):
         pass
@@ -195,7 +195,7 @@ def metered_attention(meter, config, image, tokens, values):
 
 def attention(kind, config, tokens, heads=1):
     return Attention(name="a", part="attention", tokens=tokens, heads=heads, kind=kind,
-                     head_dim=config.head_dim, value_dim=config.value_dim)  # fmt: skip
+                     head_dim=config.head_dim, value_dim=config.value_dim)
 
 
 @pytest.mark.parametrize("dataflow", ["accumulate", "bucketed"])
@@ -224,7 +224,7 @@ def test_parameters_are_those_of_the_memories():
     read = sum(
         o.count for o in operations
         if o.kind == "memory" and o.what in ("anchors", "bias", "projection", "thresholds")
-    )  # fmt: skip
+    )
     assert read == 3 * 7 * bits
 
 

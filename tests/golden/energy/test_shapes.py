@@ -55,7 +55,7 @@ def test_shared_projection_is_the_only_other_difference_between_the_arms():
     different = [
         (a, b) for a, b in zip(softmax, ecoformer, strict=True)
         if a != b and not isinstance(a, Attention)
-    ]  # fmt: skip
+    ]
     assert len(different) == 6  # blocks of stages 1 to 3
     for a, b in different:
         assert (a.outputs, b.outputs) == (3 * a.inputs, 2 * a.inputs)
@@ -71,7 +71,7 @@ def test_layers_are_named_once_and_belong_to_a_part():
     "patch, stride, side, tokens",
     [(7, 4, 224, 56), (7, 4, 225, 57), (3, 2, 56, 28), (4, 4, 224, 56), (4, 4, 227, 56),
      (1, 1, 9, 9), (0, 1, 9, 9)],
-)  # fmt: skip
+)
 def test_tokens_follow_from_patches(patch, stride, side, tokens):
     assert Stage(width=2, depth=1, heads=1, patch=patch, stride=stride).side(side) == tokens
 
@@ -80,14 +80,14 @@ def test_tokens_follow_from_patches(patch, stride, side, tokens):
 @pytest.mark.parametrize("convolution", [False, True], ids=["plain-mlp", "mlp-convolution"])
 def test_a_vision_transformer_counts_as_its_modules_do(convolution, patch, stem):
     torch = pytest.importorskip("torch")
-    from ecoformer.golden.attention import AttentionConfig
+    from ecoformer.golden.attention_config import AttentionConfig
     from ecoformer.golden.energy.sources import _vision_transformer
     from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer
 
     shape = NetworkConfig(
         image_size=12, channels=2, patch=patch, stem=stem, width=12, heads=3, depth=2,
         classes=7, mlp_convolution=convolution,
-    )  # fmt: skip
+    )
     for arm, attention in (("softmax", None), ("ecoformer", AttentionConfig(code_bits=5))):
         model = VisionTransformer(shape, attention)
         seen = {Linear: 0, Convolution: 0, Norm: 0}

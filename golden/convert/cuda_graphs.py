@@ -1,7 +1,9 @@
 """A loss and its gradient as CUDA graphs: a step of many small operations becomes two launches."""
 
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import MethodType
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,11 +15,11 @@ __all__ = ["GraphedLoss", "compiled"]
 
 
 @contextmanager
-def compiled(cores):
-    """The attention of ``cores`` as few kernels, none of which waits for the host, meanwhile."""
+def compiled(cores: Sequence[EcoFormerAttention]) -> Iterator[None]:
+    """Meanwhile the attention of ``cores`` is a few kernels, none of which waits for the host."""
     forward = torch.compile(EcoFormerAttention.forward, dynamic=True)
     for core in cores:
-        core.forward = MethodType(forward, core)
+        core.forward = MethodType(forward, core)  # type: ignore[method-assign]
     try:
         yield
     finally:
@@ -39,20 +41,20 @@ class GraphedLoss:
         ``loss(batch)`` gives a scalar. A batch is a Tensor, or a dict or tuple with Tensors.
     """
 
-    def __init__(self, model, loss):
+    def __init__(self, model: nn.Module, loss: Callable[[Any], torch.Tensor]):
         self.model = model
         self.loss = loss
-        self.recorded = {}
+        self.recorded: dict[tuple, Callable[..., torch.Tensor]] = {}
         self.pool = torch.cuda.graph_pool_handle()  # only one graph is ever in use
 
-    def __call__(self, batch):
+    def __call__(self, batch: Any) -> torch.Tensor:
         if not torch.is_grad_enabled():
             return self.loss(batch)
         leaves, form = tree_flatten(batch)
         tensors = [x for x in leaves if isinstance(x, torch.Tensor)]
         shape = tuple(
             (x.shape, x.dtype) if isinstance(x, torch.Tensor) else x for x in leaves
-        )  # fmt: skip
+        )
         if (form, shape) not in self.recorded:
             self.recorded[form, shape] = self._record(leaves, form)
         return self.recorded[form, shape](*tensors)
@@ -64,11 +66,11 @@ class GraphedLoss:
         with torch.autocast(
             kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind),
             cache_enabled=False,
-        ):  # fmt: skip
+        ):
             return torch.cuda.make_graphed_callables(
                 _Loss(self.model, self.loss, leaves, form), own, allow_unused_input=True,
                 pool=self.pool,
-            )  # fmt: skip
+            )
 
 
 class _Loss(nn.Module):
@@ -79,11 +81,11 @@ class _Loss(nn.Module):
         self.model = model
         self.loss = loss
         self.form = form
-        self.places = [i for i, x in enumerate(leaves) if isinstance(x, torch.Tensor)]
+        self.tensors = [i for i, x in enumerate(leaves) if isinstance(x, torch.Tensor)]
         self.others = [None if isinstance(x, torch.Tensor) else x for x in leaves]
 
     def forward(self, *tensors):
         leaves = list(self.others)
-        for place, tensor in zip(self.places, tensors, strict=True):
-            leaves[place] = tensor
+        for index, tensor in zip(self.tensors, tensors, strict=True):
+            leaves[index] = tensor
         return self.loss(tree_unflatten(leaves, self.form))

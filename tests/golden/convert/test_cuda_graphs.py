@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from ecoformer.golden.attention import AttentionConfig, cores_of
-from ecoformer.golden.convert.convert import convert, everything, refine
-from ecoformer.golden.learn.cuda_graphs import compiled
-from ecoformer.golden.learn.distill import Distilling
+from ecoformer.golden.attention import cores_of
+from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.convert.convert import convert
+from ecoformer.golden.convert.cuda_graphs import compiled
+from ecoformer.golden.convert.refine import everything, refine
+from ecoformer.golden.learn.distill import DistillConfig
 
 CONFIG = AttentionConfig(hash="linear", code_bits=8, queries="separate")
 
@@ -21,7 +23,7 @@ def pieces():
     layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, batch_first=True)
     model = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
     batches = [torch.randn(4, 8 + 4 * (i % 2), 16) for i in range(8)]
-    return convert(model, CONFIG, batches, Distilling(steps=3)), batches
+    return convert(model, CONFIG, batches, DistillConfig(steps=3)), batches
 
 
 def gradients(model, batch):
@@ -48,7 +50,7 @@ def test_compiled_attention_is_the_same(pieces):
 @pytest.mark.parametrize("whole", [False, True])
 def test_a_descent_on_a_gpu_is_that_of_a_cpu(pieces, whole):
     model, batches = pieces
-    learning = Distilling(steps=20, lr=1e-3)
+    learning = DistillConfig(steps=20, lr=1e-3)
 
     def descent(device):
         network = deepcopy(model).to(device)

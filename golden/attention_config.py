@@ -1,0 +1,116 @@
+"""The shape of float attention, and where a configuration file gives it."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ecoformer.errors import EcoformerError
+from ecoformer.golden.hashing import HASHES, Hash
+from ecoformer.presets import find_config
+from ecoformer.spec.checks import check_choice, check_number
+from ecoformer.spec.config import Config
+from ecoformer.spec.config_file import read_table
+from ecoformer.spec.weights import WEIGHT_FORMATS
+
+__all__ = ["AttentionConfig", "IN_HARDWARE", "QUERIES", "VALUE_TERMS", "read_attention"]
+
+IN_HARDWARE = ("code_bits", "hash", "weights", "anchors", "value_term")
+"""Fields that attention in hardware has too."""
+QUERIES = ("shared", "separate")
+"""Whether queries and keys are the same tokens and codes (paper), or have hashes of their own."""
+VALUE_TERMS = ("sum", "own")
+"""What the offset multiplies in the numerator: all values (paper) or v_i (released code)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionConfig:
+    """Shape of EcoFormer attention.
+
+    Parameters
+    ----------
+    code_bits : int
+        Bits b of a code.
+    hash : str
+        ``rbf``, the kernelized hash of the paper, or ``linear``.
+    weights : str
+        What the matrices of the hash may hold: ``int8``, ``pow2`` or ``ternary``.
+    anchors : int
+        Support samples m of the kernelized hash.
+    normalise : bool
+        Whether a linear hash sees tokens of unit length; ``rbf`` always does.
+    queries : str
+        ``shared`` (paper) or ``separate``.
+    value_term : str
+        ``sum`` (paper) or ``own`` (released code).
+    offset : float
+        Offset c of the attention weights; 0 stands for b + 1, the released choice, which keeps
+        every weight positive.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A value of the wrong type or outside its range.
+    """
+
+    code_bits: int = 16
+    hash: str = "rbf"
+    weights: str = "int8"
+    anchors: int = 25
+    normalise: bool = False
+    queries: str = "shared"
+    value_term: str = "sum"
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number("code_bits", self.code_bits, int, 1)
+        check_choice("hash", self.hash, tuple(HASHES))
+        check_choice("weights", self.weights, tuple(WEIGHT_FORMATS))
+        check_number("anchors", self.anchors, int, 1)
+        if not isinstance(self.normalise, bool):
+            raise TypeError(f"normalise must be true or false, not {self.normalise!r}")
+        check_choice("queries", self.queries, QUERIES)
+        check_choice("value_term", self.value_term, VALUE_TERMS)
+        check_number("offset", self.offset, float, 0, 2 * self.code_bits)
+
+    @property
+    def shares_queries(self) -> bool:
+        """Whether the queries of a head are its keys, with one hash for both."""
+        return self.queries == "shared"
+
+    @property
+    def in_hardware(self) -> dict[str, Any]:
+        """What an engine of this attention must have: values by name of the field."""
+        others = {name for family in HASHES.values() for name in family.options}
+        others -= set(HASHES[self.hash].options)
+        return {name: getattr(self, name) for name in IN_HARDWARE if name not in others}
+
+    def make_hash(self, heads: int, head_dim: int) -> Hash:
+        """A hash of this family with random parameters."""
+        family = HASHES[self.hash]
+        options = {name: getattr(self, name) for name in family.options}
+        return family(heads, head_dim, self.code_bits, weights=self.weights, **options)
+
+
+def read_attention(path: str | Path) -> tuple[AttentionConfig, Config | None]:
+    """Attention and engine of a configuration file or preset; the engine is None without [engine].
+
+    A fact stands in the file once: what hardware has (:data:`IN_HARDWARE`) in [engine], the rest
+    in [attention]. Without [engine], [attention] holds everything.
+
+    Raises
+    ------
+    EcoformerError
+        Unreadable file, impossible value, a value in both tables, or an engine whose hash is not
+        learned.
+    """
+    engine = Config.load(path)
+    if "engine" not in tomllib.loads(find_config(path).read_text()):
+        return read_table(path, "attention", AttentionConfig), None
+    if engine.hash not in HASHES:
+        raise EcoformerError(
+            f"{path}: [engine] hash must be {' or '.join(map(repr, HASHES))} to be learned, not "
+            f"{engine.hash!r}"
+        )
+    shape = {name: getattr(engine, name) for name in IN_HARDWARE}
+    return read_table(path, "attention", AttentionConfig, **shape), engine

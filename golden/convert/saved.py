@@ -1,0 +1,59 @@
+"""The file of a converted network."""
+
+import json
+from copy import deepcopy
+from dataclasses import asdict
+from pathlib import Path
+
+from torch import nn
+
+from ecoformer.errors import EcoformerError, first_line
+from ecoformer.files import write_atomic
+from ecoformer.golden.attention import cores_of
+from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.files import read_checked, state_digest, torch_bytes
+from ecoformer.golden.networks.sites import Site, fill_sites, filled_sites
+
+__all__ = ["load_converted", "save_converted"]
+
+
+def save_converted(model: nn.Module, path: Path) -> None:
+    """Write a converted network to ``path``, atomically: its sites, state_dict and checksum.
+
+    The file does not tell how to build the network: :func:`load_converted` takes the original.
+    """
+    sites = filled_sites(model)
+    if not sites:
+        raise EcoformerError(f"{type(model).__name__}: not converted; nothing to save")
+    attention = asdict(cores_of(model)[0].config)
+    description = {"attention": attention, "sites": [asdict(site) for site in sites]}
+    state = model.state_dict()
+    content = {"config": json.dumps(description), "state": state, "sha256": state_digest(state)}
+    write_atomic(path, torch_bytes(content))
+
+
+def load_converted(path: str | Path, model: nn.Module) -> nn.Module:
+    """A copy of the original ``model``, converted like the network in the file ``path``.
+
+    Raises
+    ------
+    EcoformerError
+        No such file, damaged, or the model is not the one that was converted.
+    """
+    path = Path(path)
+    content = read_checked(path, "converted model", "convert")
+    converted = deepcopy(model).eval()
+    try:
+        description = json.loads(content["config"])
+        sites = [Site(**site) for site in description["sites"]]
+        fill_sites(converted, sites, AttentionConfig(**description["attention"]))
+        whole = state_digest(content["state"]) == content["sha256"]
+        converted.load_state_dict(content["state"])
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise EcoformerError(
+            f"{path}: not a converted {type(model).__name__} ({first_line(error)}); convert it "
+            "again"
+        ) from error
+    if not whole:
+        raise EcoformerError(f"{path}: damaged model file (checksum differs); convert it again")
+    return converted

@@ -1,0 +1,155 @@
+"""The training loop: gradient steps on a schedule, evaluated and checkpointed at intervals."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from ecoformer.errors import EcoformerError
+from ecoformer.golden.learn.checkpoint import Checkpoint
+from ecoformer.progress import SILENT, Progress
+
+__all__ = ["Loop", "learning_rate"]
+
+
+class Loop:
+    """What a training run is made of; a subclass says what is minimised.
+
+    The learning rate of every group of the optimizer starts at its peak, after a linear warm-up,
+    and falls along half a cosine to 0.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Its learning rates are the peaks.
+    steps : int
+    every : int
+        Steps between two evaluations; the last step is evaluated in any case.
+    epoch : int
+        Steps of one epoch, the unit of ``warmup``.
+    warmup : float
+        Epochs of warm-up.
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        steps: int,
+        every: int,
+        epoch: int = 1,
+        warmup: float = 0.0,
+    ):
+        self.optimizer = optimizer
+        self.steps = steps
+        self.every = every
+        self.epoch = epoch
+        self.warmup = warmup
+
+    def loss(self, step: int) -> torch.Tensor:
+        """The scalar to be minimised in step ``step``, counted from 0."""
+        raise NotImplementedError
+
+    def after_step(self) -> None:
+        """Called after every step of the optimizer."""
+
+    def begin(self) -> list:
+        """The history before the first step."""
+        return []
+
+    def evaluate(self, step: int, losses: Sequence[float]) -> Any:
+        """An entry of the history after ``step`` steps; ``losses`` are those since the last."""
+        raise NotImplementedError
+
+    def describe(self, step: int, entry: Any) -> str:
+        """One line on ``entry``."""
+        raise NotImplementedError
+
+    def state(self, finished: bool) -> dict[str, Any]:
+        """Everything but optimizer and history that a run resumes from."""
+        raise NotImplementedError
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what :meth:`state` gave."""
+        raise NotImplementedError
+
+    def run(
+        self, checkpoint: Checkpoint | None = None, progress: Progress = SILENT, stage: str = ""
+    ) -> list:
+        """Make all steps, or those that the checkpoint does not hold; returns the history.
+
+        A resumed run ends with the same bits. The checkpoint is written after every evaluation.
+
+        Raises
+        ------
+        FloatingPointError
+            The loss is not finite.
+        EcoformerError
+            The checkpoint is damaged, of other settings, or of another version.
+        """
+        peaks = [group["lr"] for group in self.optimizer.param_groups]
+        saved = None if checkpoint is None else checkpoint.load()
+        first, history = (0, self.begin()) if saved is None else self._resume(checkpoint, saved)
+        progress.update(stage, first, self.steps)
+        losses = []
+        for step in range(first, self.steps):
+            self._schedule(step, peaks)
+            losses.append(self._step(step))
+            done = step + 1
+            if done % self.every == 0 or done == self.steps:
+                history.append(self.evaluate(done, losses))
+                losses = []
+                if checkpoint is not None:
+                    self._save(checkpoint, done, history)
+                progress.line(f"{stage}: {self.describe(done, history[-1])}")
+            progress.update(stage, done, self.steps)
+        return history
+
+    def _schedule(self, step, peaks):
+        epoch, step = divmod(step, self.epoch)
+        time, end = epoch + step / self.epoch, self.steps / self.epoch
+        for group, peak in zip(self.optimizer.param_groups, peaks):
+            group["lr"] = learning_rate(time, end, self.warmup, 1 / self.epoch, peak)
+
+    def _step(self, step):
+        self.optimizer.zero_grad()
+        loss = self.loss(step)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"the loss is {value} in step {step + 1}; lower the learning rate"
+            )
+        loss.backward()
+        self.optimizer.step()
+        torch.clear_autocast_cache()  # or the weights from before the step stay in use
+        self.after_step()
+        return value
+
+    def _save(self, checkpoint, done, history):
+        state = self.state(finished := done == self.steps)
+        if not finished:
+            state["optimizer"] = self.optimizer.state_dict()
+        checkpoint.save(step=done, history=history, **state)
+
+    def _resume(self, checkpoint, saved):
+        try:
+            self.restore(saved)
+            if saved["step"] < self.steps:
+                self.optimizer.load_state_dict(saved["optimizer"])
+            return saved["step"], saved["history"]
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise EcoformerError(
+                f"{checkpoint.path}: checkpoint of another version's network; train again with "
+                "--restart"
+            ) from error
+
+
+def learning_rate(time: float, end: float, warmup: float, step: float, peak: float) -> float:
+    """Learning rate of the step that begins at ``time``, all times in epochs.
+
+    It grows linearly, by equal steps of length ``step``, to ``peak`` at the end of ``warmup``, and
+    falls along half a cosine to 0 at ``end``.
+    """
+    if time < warmup:
+        return peak * min(1.0, (time + step) / warmup)
+    return peak * 0.5 * (1 + math.cos(math.pi * (time - warmup) / max(step, end - warmup)))

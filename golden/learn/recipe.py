@@ -1,0 +1,135 @@
+"""Hyper-parameters of a training run, as the table [training] of a configuration gives them."""
+
+from dataclasses import dataclass
+
+from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.learn import data as datasets
+from ecoformer.golden.learn.distill import OBJECTIVES, DistillConfig
+from ecoformer.golden.learn.ksh import KshConfig
+from ecoformer.spec.checks import check_choice, check_number
+
+__all__ = ["HASH_LEARNERS", "TrainingConfig"]
+
+HASH_LEARNERS = ("ksh", *OBJECTIVES)
+"""What hashes can be learned from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Hyper-parameters of a training run.
+
+    Parameters
+    ----------
+    data : str
+        ``mnist`` or ``fashion``.
+    data_path : str
+        Folder of the ``fashion`` files; empty for the default one.
+    seed : int
+        Of weights, order, augmentation, hashes and the validation part.
+    pretrain_epochs, tune_epochs : int
+        Length of step 1, and of each run of step 2.
+    warmup_epochs : float
+        Linear warm-up at the start of every run; then a cosine to 0.
+    pretrain_lr : float
+        Peak learning rate of step 1.
+    tune_lrs : tuple of float
+        Peak learning rates tried in step 2, by both arms.
+    batch : int
+        Images per step.
+    weight_decay : float
+        Of AdamW.
+    label_smoothing : float
+        Of the cross-entropy.
+    shift : int
+        Every training image is moved by up to this many pixels in both directions.
+    hash_learner : str
+        What hashes are learned from. ``ksh``: labels of similar and dissimilar tokens (paper);
+        ``output`` or ``attention``: what softmax attention does
+        (:class:`golden.learn.distill.DistillConfig`).
+    hash_optimizer, hash_start
+        Of ``ksh``, as in :class:`golden.learn.ksh.KshConfig`.
+    hash_iterations : int
+        Gradient steps, per bit with ``ksh``, else per layer.
+    hash_lr : float
+        Peak learning rate of ``output`` and ``attention``.
+    hash_images : int
+        Training images from which hashes are learned and calibrated; the other learners hold a
+        part of them out, to choose the best step.
+    hash_refresh : int
+        Hashes are learned again every so many epochs of step 2 (the paper's τ); 0: never.
+    train_hash : bool
+        Whether the task loss trains hashes and offsets, too; in the paper it does not.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A value of the wrong type or outside its range.
+    """
+
+    data: str = "mnist"
+    data_path: str = ""
+    seed: int = 0
+    pretrain_epochs: int = 14
+    tune_epochs: int = 20
+    warmup_epochs: float = 1.0
+    pretrain_lr: float = 2e-3
+    tune_lrs: tuple[float, ...] = (2e-3, 4e-3)
+    batch: int = 50
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.1
+    shift: int = 2
+    hash_learner: str = "ksh"
+    hash_optimizer: str = "adam"
+    hash_start: str = "random"
+    hash_iterations: int = 100
+    hash_lr: float = 0.02
+    hash_images: int = 64
+    hash_refresh: int = 0
+    train_hash: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("data", self.data, datasets.DATASETS)
+        if not isinstance(self.data_path, str):
+            raise TypeError(f"data_path must be a string, not {self.data_path!r}")
+        check_number("seed", self.seed, int, 0)
+        check_number("pretrain_epochs", self.pretrain_epochs, int, 1)
+        check_number("tune_epochs", self.tune_epochs, int, 1)
+        check_number("warmup_epochs", self.warmup_epochs, float, 0)
+        check_number("pretrain_lr", self.pretrain_lr, float, 0)
+        if not isinstance(self.tune_lrs, tuple) or not self.tune_lrs:
+            raise TypeError(f"tune_lrs must be a list of numbers, not {self.tune_lrs!r}")
+        for lr in self.tune_lrs:
+            check_number("each of tune_lrs", lr, float, 0)
+        if len({*self.tune_lrs}) < len(self.tune_lrs):
+            raise ValueError(f"tune_lrs must be different numbers, not {self.tune_lrs!r}")
+        check_number("batch", self.batch, int, 1)
+        check_number("weight_decay", self.weight_decay, float, 0)
+        check_number("label_smoothing", self.label_smoothing, float, 0, 1)
+        check_number("shift", self.shift, int, 0)
+        check_choice("hash_learner", self.hash_learner, HASH_LEARNERS)
+        check_number("hash_lr", self.hash_lr, float, 0)
+        check_number("hash_images", self.hash_images, int, 1)
+        check_number("hash_refresh", self.hash_refresh, int, 0)
+        if not isinstance(self.train_hash, bool):
+            raise TypeError(f"train_hash must be true or false, not {self.train_hash!r}")
+        self.hash_learning  # noqa: B018  check its fields now, not in step 2
+
+    @property
+    def hash_learning(self) -> KshConfig | DistillConfig:
+        """Hyper-parameters of the hash learner."""
+        if self.hash_learner == "ksh":
+            return KshConfig(
+                optimizer=self.hash_optimizer,
+                start=self.hash_start,
+                iterations=self.hash_iterations,
+            )
+        return DistillConfig(
+            objective=self.hash_learner, steps=self.hash_iterations, lr=self.hash_lr
+        )
+
+    def check_attention(self, attention: AttentionConfig) -> None:
+        """Refuse an ``attention`` that the hash learner cannot learn, with a ValueError."""
+        if self.hash_learner == "ksh" and not attention.shares_queries:
+            raise ValueError(
+                "hash_learner must be 'output' or 'attention' with queries = 'separate', not 'ksh'"
+            )

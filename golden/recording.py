@@ -1,0 +1,78 @@
+"""Inputs of attention layers, recorded while their network runs."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from ecoformer.golden.attention import SoftmaxAttention
+
+__all__ = ["Call", "observed", "record"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """Inputs of one call of an attention layer.
+
+    Parameters
+    ----------
+    q : Tensor [B, H, M, D]
+        Queries; the same Tensor as ``k`` where they are shared.
+    k : Tensor [B, H, N, D]
+        Keys.
+    v : Tensor [B, H, N, E]
+        Values.
+    key_mask : bool Tensor [B, N] or None
+        True for keys that count; all count when None.
+    """
+
+    q: torch.Tensor
+    k: torch.Tensor
+    v: torch.Tensor
+    key_mask: torch.Tensor | None = None
+
+    def present(self, head: int, tokens: torch.Tensor) -> torch.Tensor:
+        """The rows [n, …] of one head of ``tokens`` [B, H, N, …] that are not padding."""
+        rows = tokens[:, head]
+        return rows.flatten(0, 1) if self.key_mask is None else rows[self.key_mask]
+
+
+@torch.no_grad()
+def record(
+    layers: Sequence[SoftmaxAttention], run: Callable[[], object]
+) -> list[list[Call]]:
+    """Record the inputs of every one of ``layers`` while ``run()`` runs their network.
+
+    Returns
+    -------
+    list of list of Call
+        The calls of each layer, in order.
+    """
+    tape: dict[int, list[Call]] = {id(layer): [] for layer in layers}
+
+    def observers(layer):
+        return lambda number, *call: tape[id(layer)].append(Call(*call))
+
+    try:
+        for layer in layers:
+            layer.observer = observers(layer)
+        run()
+    finally:
+        for layer in layers:
+            layer.observer = None
+    return [tape[id(layer)] for layer in layers]
+
+
+@contextmanager
+def observed(
+    layers: Sequence[SoftmaxAttention], observer: Callable[..., None]
+) -> Iterator[None]:
+    """Set the ``observer`` of every one of ``layers``, and remove it at the end."""
+    for layer in layers:
+        layer.observer = observer
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.observer = None

@@ -1,0 +1,72 @@
+"""Where a configuration file gives the shape of attention."""
+
+import pytest
+
+from ecoformer.errors import EcoformerError
+from ecoformer.golden.attention_config import AttentionConfig, read_attention
+from ecoformer.presets import PRESETS
+from ecoformer.spec.config import Config
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text):
+        path = tmp_path / "own.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_engine_gives_the_shape_and_attention_the_rest(write):
+    path = write("""
+[engine]
+hash = "linear"
+weights = "ternary"
+code_bits = 10
+value_term = "own"
+cycles_per_token = 32
+[attention]
+queries = "separate"
+offset = 3.5
+""")
+    attention, engine = read_attention(path)
+    assert engine == Config.load(path) and engine.cycles_per_token == 32
+    assert attention == AttentionConfig(
+        hash="linear", weights="ternary", code_bits=10, value_term="own", queries="separate",
+        offset=3.5,
+    )
+
+
+def test_attention_gives_everything_without_an_engine(write):
+    attention, engine = read_attention(write("[attention]\nhash = 'linear'\ncode_bits = 10"))
+    assert engine is None
+    assert attention == AttentionConfig(hash="linear", code_bits=10)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_give_it_once(preset):
+    if preset == "softmax":
+        with pytest.raises(EcoformerError, match=r"\[engine\] hash must be 'rbf' or 'linear'"):
+            read_attention(preset)
+        return
+    attention, engine = read_attention(preset)
+    assert (engine is None) == (preset == "minilm")
+    assert engine is None or attention.hash == engine.hash
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("[engine]\n[attention]\ncode_bits = 16", "[attention] code_bits is given in another"),
+        ("[engine]\nhash = 'codes'", "[engine] hash must be 'rbf' or 'linear' to be learned, not"),
+        ("[engine]\ncode_bits = 4\n[attention]\noffset = 9", "[attention] offset must be 0…8, not"),
+        ("[attention]\ncode_bits = 0", "[attention] code_bits must be at least 1, not 0"),
+        ("[attention]\nlayers = 3", "unknown key in [attention]: layers"),
+        ("[engine]\ncode_bits = 0", "[engine] code_bits must be"),
+    ],
+)
+def test_contradictions_and_impossible_values_are_refused(text, message, write):
+    with pytest.raises(EcoformerError) as caught:
+        read_attention(write(text))
+    assert message in str(caught.value)
