@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is measured: each module is a command that writes its sections of ``docs/results``.
 
 To add one: take the arguments of `benchmarks.results.section.arguments`, start with ``begin`` and

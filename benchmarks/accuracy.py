@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Accuracy over several seeds: softmax control, EcoFormer in float and in integers.
 
 The first configuration trains the softmax network and its control; every further one, such as

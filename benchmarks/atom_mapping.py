@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Atom mapping from attention: which atom of the reactants each atom of a product was.
 
 Schwaller et al., "Extraction of organic chemistry grammar from unsupervised learning of chemical

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a weight for every bit of a code would gain: none, a power of two, or any number.
 
 Similarity h_q · h_k counts every bit once. With a weight w_r per head and bit r it is

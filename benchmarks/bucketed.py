@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tables against signed sums: cells of the attention core and energy of the state.
 
 Both cores give the same bits. Cells are those that Yosys maps, not placed; energy is that of the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The FPGA that figures are placed and routed for."""
 
 __all__ = ["ECP5"]

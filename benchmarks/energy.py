@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operations and energy of the paper's networks, from their shapes, beside the published figures.
 """
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engines measured beside the presets, by name.
 
 `tests.digests` watches these beside the presets, so a section knows whether the Verilog it was

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random fault scripts on small engines of every kind: nothing lost, nothing twice, nothing hangs.
 
 Bad packets, soft resets, COMMITs, stalls and ``aresetn`` at random cycles, on the compiled engines;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Time, size and memory of ``ecoformer generate``, up to the largest engines there are.
 
 The largest: every size and count at its end, the fewest cycles per token whose lanes are admitted,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What softmax attention loses in integers: networks of Fashion-MNIST, in float and as the engine.
 
 The networks are those that ``make bench-fashion`` keeps.

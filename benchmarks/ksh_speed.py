@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """KSH with sparse labels and all heads at once against plain loops on dense N × N labels.
 
 Same data, anchors, start and threads; both begin with tokens and end with rows of A. With ``sgd``

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Accumulate lanes by themselves: cells per bit of the accumulators, and clock frequency.
 
 A block is a `StateArray` with every lane at work in every cycle, as at full rate, and one finished

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Time and memory of EcoFormer attention in float beside torch's softmax attention, on the CPU.
 
 Every point runs in a process of its own, on one thread, forward only. Time is the least of several

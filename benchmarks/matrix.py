@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The whole tested matrix, bit by bit, under stalls: ends of ranges, pairs of values, random sizes.
 
 Every configuration runs at full rate and with gaps and back-pressure, with every kind of bad packet

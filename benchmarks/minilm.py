@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A pretrained sentence encoder with all 72 heads replaced: how alike its embeddings stay.
 
 all-MiniLM-L6-v2 (6 layers, 12 heads), calibrated on movie-review sentences without labels, tested

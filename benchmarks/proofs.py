@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every formal proof: what is claimed, of what, by which method, and whether it holds.
 
 Takes the options of pytest, such as ``-n 2``.

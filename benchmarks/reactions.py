@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A pretrained model of chemical reactions with every attention replaced.
 
 RXNMapper's ALBERT (one layer applied 12 times, 8 heads) was trained on reactions as text with

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Simulation speed of the demo engine on every simulator, as ratios within one run.
 
 The same workload runs several times on each, in turn, so that a change of the machine's speed hits

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """EcoFormer attention against softmax attention in hardware, simulated.
 
 Both engines come from the same generator, with the same pins, normaliser, table and banks. The

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which results are fresh, and which describe code or Verilog that has changed since."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cells and clock frequency of the presets on real FPGAs.
 
 It takes hours on two cores, so every finished preset is kept in build/synthesis and not run again

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """English sentences for calibration, from packages that carry them for their own tests."""
 
 import bz2

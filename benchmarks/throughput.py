@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cycles per token, against the best possible schedule, and how busy the accumulate lanes are.
 
 Of one engine with several banks, and of several engines behind one port; the compiled simulation.

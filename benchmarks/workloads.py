@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random sequences of given lengths, for the simulators."""
 
 from collections.abc import Iterable

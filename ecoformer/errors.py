@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one exception that is meant for users: something that they can fix."""
 
 __all__ = ["EcoformerError", "first_line"]

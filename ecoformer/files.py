@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writing files and folders: whole or not at all, and never over somebody else's."""
 
 import contextlib

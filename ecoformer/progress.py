@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The progress of long work: dropped, shown as a bar on a terminal, or written as lines to a log.
 
 Whatever takes long has a parameter ``progress``, which is :data:`SILENT` by default; the command

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reference models: float models that learn (torch) and the integer model (numpy).
 
 The packages import in this order: networks, learn, quantize, convert. Modules beside them, integer

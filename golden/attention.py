@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Softmax attention and EcoFormer attention, as functions and as modules."""
 
 from collections.abc import Callable

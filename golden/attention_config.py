@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shape of float attention, and where a configuration file gives it."""
 
 import tomllib

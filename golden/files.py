@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Torch files and digests of what is in them."""
 
 import hashlib

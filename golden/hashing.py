@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The hash functions in float: a token becomes a code of ±1 bits.
 
 Source: "EcoFormer: Energy-Saving Attention with Linear Complexity", arXiv 2209.09004, §3; after

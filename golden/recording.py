@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Inputs of attention layers, recorded while their network runs."""
 
 from collections.abc import Callable, Iterator, Sequence

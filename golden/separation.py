@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How well codes tell similar tokens from dissimilar ones."""
 
 import torch

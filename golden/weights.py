@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Float rows held to what the engine may store: int8, signed powers of two, or -1, 0 and 1.
 
 Gradients pass the rounding straight through, so a hash is trained under the constraint it will be

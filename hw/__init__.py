@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """The hardware: Amaranth components, the pin-level top, its Verilog, the FPGA flow; never torch."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compiled simulations of Verilog text, built once and kept by content."""
 
 import contextlib

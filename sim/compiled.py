@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fast path: a Verilated engine in a shared library, its pins driven by compiled C++.
 
 `CompiledEngine` is the hardware: registers, streams, cycles. `sim.rtl.Rtl` makes a function of it.

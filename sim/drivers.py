@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bus drivers of the bench: AXI4-Stream source and sink, and an AXI4-Lite master.
 
 Source and sink have no coroutine of their own: the bench calls ``edge`` of both at every clock

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bad packets: how a good sequence is corrupted, and how the engine must answer it."""
 
 import numpy as np

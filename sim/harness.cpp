@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A Verilated engine with its pins driven in C++; sim.compiled loads it as a shared library.
 //
 // The streams move in every cycle, also during a register access: it happens on live hardware, in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is streamed through an engine: checked, and packed into beats."""
 
 from __future__ import annotations

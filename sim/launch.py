@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One step of cocotb's runner in its own process: ``python -m ecoformer.sim.launch STEP.json``.
 
 The runner changes the environment and the working folder of its process, and ends it on failure.

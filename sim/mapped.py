@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Simulation of a mapped netlist: the cells that synthesis chose, with their behaviour.
 
 Behaviour comes from the simulation library that Yosys ships for the target; ``sim/cells`` has the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Generated Verilog as a function of numpy arrays: hardware and driver in one object."""
 
 import time

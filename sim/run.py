@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The record of a simulation: what came out, when, and what follows from it."""
 
 from __future__ import annotations

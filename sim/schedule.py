@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fewest cycles in which an engine can answer sequences: the bound to compare runs with."""
 
 from collections.abc import Iterable

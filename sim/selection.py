@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a packet gets its parameter set: with the pin ``s_axis_tuser``, or with register NEXT_SET.
 
 What the two kinds of engine ask of a bench is here and nowhere else.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cycle-level simulation of a workload on generated Verilog, from plain Python."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random parameters and sequences that reach the corners of the arithmetic."""
 
 from __future__ import annotations

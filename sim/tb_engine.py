@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cocotb bench of an engine: programs it, streams a job through it, records what comes out.
 
 It runs inside the simulator. ``ECOFORMER_JOB`` names the folder of the job: `sim.simulate` leaves

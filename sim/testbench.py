@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A self-checking testbench in plain Verilog with its vectors, for simulators without Python.
 
 The text keeps to IEEE 1364-2005, so it runs in Icarus, Verilator and any commercial simulator.

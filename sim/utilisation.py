@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How busy an engine is: share of cycles and of lanes, unit by unit."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bit-exact comparison of a simulation with the integer model; every difference is located."""
 
 from __future__ import annotations

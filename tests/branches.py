@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Counts branches on modes outside their owners: a mode is a class chosen once.
 
     python -m tests.branches            list every branch, and the number of each package

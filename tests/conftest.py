@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """For every test: simulations that are built once for all sessions, and skips for missing tools."""
 
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Digests of everything an engine is made of: nothing moves or is renamed without proof of it.
 
 ``python -m tests.digests`` compares with ``digests.json``, engine by engine and part by part;

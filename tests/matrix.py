@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tested matrix: the ends of every range, every pair of values, and random sizes."""
 
 from collections import OrderedDict

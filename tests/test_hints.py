@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every public function and method of the product says the types of its parameters and result."""
 
 import ast

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is installed: one top-level package, and extras with just what their code imports."""
 
 import ast

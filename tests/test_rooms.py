@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Imports between the rooms run one way, and what simulates needs no torch."""
 
 import ast

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pages of results: prose by hand, and tables between markers that are made of the records."""
 
 import re

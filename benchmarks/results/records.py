@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Records: one JSON file a section, with the figures and what they were measured on."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measuring: every benchmark begins on a clean tree and ends with sections that say so."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a section depends on, as digests that ignore prose.
 
 - Python modules: everything a benchmark imports from this repository, found from its source,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line: one module per verb, each with a ``command`` and an ``EPILOG`` for its help.
 
 To add a verb, write its module and register it in :func:`make_app`. Modules of verbs import torch,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the verbs share: options, generated designs, and tables."""
 
 from collections.abc import Iterable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ecoformer convert``: EcoFormer attention in a pretrained transformer, hashes learned."""
 
 from dataclasses import replace

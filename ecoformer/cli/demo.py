@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ecoformer demo``: everything once, small, on real images."""
 
 import tempfile

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ecoformer energy``: operations and energy of a network, softmax beside EcoFormer."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ecoformer export``: from a trained network to the parameter image and real test vectors."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ecoformer generate``: from a configuration to a folder with everything for an engine."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How verbs show what :mod:`golden.quality` found: a table of all heads, and warnings."""
 
 from rich.console import Console

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ecoformer simulate``: cycles, utilisation and waveforms of a generated design."""
 
 from typing import Annotated

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ecoformer synth``: cells, memories, multipliers, clock frequency and critical path."""
 
 import shutil

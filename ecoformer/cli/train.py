@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ecoformer train``: the float networks and their hash functions."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``ecoformer verify``: simulation against the integer model, bit by bit."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ready-made configurations, one TOML file each; data only, installed with the package."""
 
 from pathlib import Path
@@ -8,7 +9,7 @@ PRESETS = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.toml
 """Every preset's file, by its name."""
 
 
-def find_config(name):
+def find_config(name: str | Path) -> Path:
     """The configuration file that ``name`` means: a file of that path, or else a preset.
 
     Parameters

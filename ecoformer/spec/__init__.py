@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """The contract of all packages: configuration, widths, wire, registers; imports none of them."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every width of the datapath, derived once from the configuration.
 
 A width holds every value that an admitted input can produce, so sums never round and never

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The memory of an engine whose depth depends on the longest sequence."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks of fields and hyper-parameters, with one wording for all of them."""
 
 from collections.abc import Iterable

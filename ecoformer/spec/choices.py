@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Values of every enumerated field, and the numbers that stand for them in registers.
 
 A code is part of the register ABI: software reads it in METHOD, or writes it in PARAM_ADDRESS.

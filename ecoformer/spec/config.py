@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The configuration: one frozen, validated dataclass, read from the ``[engine]`` table of a TOML.
 
 Every other package asks this class for shapes. It holds fields and rules; what follows from them

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Configuration files: one table of a TOML file as a checked dataclass."""
 
 import tomllib

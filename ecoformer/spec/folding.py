@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Folding: how a matrix-shaped unit of work is spread over k cycles."""
 
 from collections.abc import Iterator

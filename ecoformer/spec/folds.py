@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a configuration is spread over its cycles per token."""
 
 from __future__ import annotations

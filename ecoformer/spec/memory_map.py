@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parameter memories: regions, rows and the 32-bit words that load them.
 
 Rows follow the folding: a row holds what one step of the unit consumes, so the same parameter

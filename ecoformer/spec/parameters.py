@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The parameter image: everything the hardware needs per set, as integers, in one checked file."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The register accesses that load a parameter image, the same for every bench and driver."""
 
 from __future__ import annotations

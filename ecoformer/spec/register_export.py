@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The register map for other tools: C header, CMSIS-SVD, JSON and Markdown of one engine."""
 
 from __future__ import annotations

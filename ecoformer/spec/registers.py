@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The AXI4-Lite register map: one definition for hardware, drivers and documentation."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tables of the datapath, built with integers only: the same on every machine."""
 
 from functools import cache

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The units of an engine: how much of each exists, and how much of that one token needs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What anchors and projections may hold, and the bits that stand for it on the chip."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The AXI4-Stream ports: how tokens become beats and beats become results."""
 
 from __future__ import annotations

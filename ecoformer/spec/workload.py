@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The workload: the sequences that stream through an engine, in one checked file."""
 
 from __future__ import annotations

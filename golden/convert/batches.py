@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches of calibration data, and the checkpoints of what is learned from them.
 
 A batch is a dict of keyword arguments, a tuple of arguments, or one argument.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Any transformer, converted: EcoFormer attention in place of softmax, its hashes learned.
 
 The network's own weights stay as they are. Hashes are learned layer by layer, each on what the

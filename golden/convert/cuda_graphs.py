@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A loss and its gradient as CUDA graphs: a step of many small operations becomes two launches."""
 
 from collections.abc import Callable, Iterator, Sequence

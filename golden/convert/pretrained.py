@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A pretrained model from a folder to a converted one in a folder.
 
 Reading, checking, measuring and writing around :mod:`golden.convert.convert`. Text models take a

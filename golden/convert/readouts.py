@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is compared of two models' outputs."""
 
 from typing import Any

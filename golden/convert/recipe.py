@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hyper-parameters of a conversion, as the table [convert] of a configuration gives them."""
 
 from dataclasses import dataclass

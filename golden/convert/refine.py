@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All hashes of a converted network, or all its weights, trained against the original's outputs."""
 
 from collections.abc import Callable, Sequence

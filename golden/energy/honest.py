@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The honest accounting: integers as wide as in the generated engine, and all memory.
 
 Both arms get the same arithmetic: 8-bit operands, sums as wide as they need, the same table for

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The networks of the paper, from their published shapes, and the figures published for them."""
 
 from ecoformer.golden.energy.shapes import Network, Stage

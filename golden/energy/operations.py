@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One cost of a layer: a number of operations at a price."""
 
 from dataclasses import dataclass

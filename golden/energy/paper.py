@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The paper's accounting: FP32 operations, no memory, squared distances without a product."""
 
 from ecoformer.golden.energy.operations import Operation

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One picture: where the energy goes, softmax beside EcoFormer."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Energy of single operations and memory accesses in a 45 nm process, in picojoules.
 
 All points are those of M. Horowitz, "Computing's energy problem (and what we can do about it)",

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Totals over the layers of a network, for softmax and EcoFormer side by side."""
 
 from collections.abc import Sequence

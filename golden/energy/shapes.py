@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A network as data: stages of transformer blocks, unrolled into the layers that are counted.
 
 The stage is the form of the built-in networks and of a user's shape file; every count is derived

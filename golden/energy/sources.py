@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a network comes from: its name, a shape file, a configuration, or a trained model."""
 
 import json

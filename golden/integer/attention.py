@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """EcoFormer attention in integers (paper section 3.3, equation 9).
 
     out = ⌊(2^(f+1)·num + den) / (2·den)⌋, saturated;  den ≤ 0: out = 0

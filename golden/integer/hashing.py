@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hash of tokens in integers, by the family of the configuration (`golden.integer.families`)."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tables of `spec.tables` as arrays."""
 
 import numpy as np

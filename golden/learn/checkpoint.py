@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files from which an interrupted run resumes, to end with the same bytes."""
 
 import json

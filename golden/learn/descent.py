@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gradient descent on calibration data that keeps the best step, head by head."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Learning hashes by gradient descent, against the attention or the output of softmax attention.
 
 Anchors, rows, thresholds and the offset of a layer are trained, straight through the signs and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One training run of a network, resumed from its checkpoint, and the accuracy of the result."""
 
 import time

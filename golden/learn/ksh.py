@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Learning the hash functions from attention maps: kernel-based supervised hashing (KSH).
 
 Source: arXiv 2209.09004, §3.2, in the form of its released code; greedy bits and the spectral start

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The training loop: gradient steps on a schedule, evaluated and checkpointed at intervals."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Optimizers of the row of one bit, on numpy arrays."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training in two steps, with a control that shows what the second step costs.
 
 1. A softmax network is trained from scratch.

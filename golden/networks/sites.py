@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a network computes attention, and EcoFormer attention put in its place.
 
 Three kinds of sites are known: :class:`golden.attention.SoftmaxAttention`,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """EcoFormer attention behind the attention interface of ``transformers``."""
 
 from collections.abc import Callable, Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small vision transformer whose attention is softmax or EcoFormer, and its file."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modules that hold EcoFormer attention where another module attended."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Quality of the hash of every head, measured on the inputs of its layer.
 
 Nothing here changes a hash; warnings say what to do about a bad one.

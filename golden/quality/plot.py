@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One picture of all hashes: heat maps over layers and heads."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From float hashes to the integers of a parameter image: scales, rounded weights, thresholds.
 
 Layers are :class:`golden.attention.EcoFormerAttention`; what they saw on calibration data, recorded

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A trained network on the engine: what is exported, and how accurate it is in integers."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Host side of the engine in numpy: float tokens and values to integers, results back to float.
 
 A kernelized hash does not see the length of x, so every token is scaled by itself to the full

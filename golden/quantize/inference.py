@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A network with its attention in integers, by the integer model or by simulated hardware.
 
 An :class:`EngineAttention` overrides the float attention of every layer and does what the host does

@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
 """The linear attention core that keeps S as it is: a row for every step, in memory or registers."""
 
 from ecoformer.hw.attention.linear import LinearCore

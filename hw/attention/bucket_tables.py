@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tables of the bucketed dataflow: sums by code, and their transform to the sums that queries add.
 
 The bits of a code are cut into groups of ``group_bits``. A group has a table for every value

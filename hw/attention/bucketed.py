@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
 """The linear attention core with tables: code bits are an address instead of signs."""
 
 from amaranth import *

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The contract that every attention core keeps."""
 
 from amaranth.lib import stream, wiring

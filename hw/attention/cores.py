@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every attention core, and which one a configuration gets."""
 
 from ecoformer.hw.attention.accumulate import AccumulateCore

@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
 """What the linear attention cores share: accumulate one sequence while another is queried.
 
 Time is cut into slots of k cycles. In each slot at most one token is accumulated (key pass) and at

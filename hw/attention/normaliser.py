@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
 """From the numerators and the denominator of a token to its quotients."""
 
 from itertools import groupby

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the quadratic attention cores share: one pair of tokens is weighted per cycle."""
 
 from amaranth import *

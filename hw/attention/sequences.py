@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sequences in flight and their banks, from a sequence's first key to its last query."""
 
 from amaranth import *

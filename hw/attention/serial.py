@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
 """The linear attention core of a serial engine, which gets values one element at a time."""
 
 from amaranth import *

@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
 """Softmax attention of the tokens themselves: the baseline for the linear core.
 
 It is built with the same care from the same parts: int8 products, the exponential table of the

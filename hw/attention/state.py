@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """State of sequences: accumulation of ±values by code signs, banks of finished states, sums."""
 
 from amaranth import *

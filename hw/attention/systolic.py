@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
 """The linear attention core that takes a token every cycle."""
 
 from amaranth import *

@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
 """State and query of an engine that takes a token every cycle: a systolic array.
 
 At full rate every lane works in every cycle, and control signals would have to reach all of them

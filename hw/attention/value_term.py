@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the offset multiplies in the numerators of a linear core."""
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
 """The quadratic attention core: XNOR-popcount similarities of every pair of codes.
 
 Far slower than the linear form and independent of it: equal results of both cross-check the whole

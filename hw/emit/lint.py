@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Messages of ``verilator --lint-only -Wall`` that do not apply to an engine, rule by rule."""
 
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
 """The manifest: what integrators and scripts need to know about a generated engine."""
 
 from dataclasses import asdict

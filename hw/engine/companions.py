@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Companions: the fields of a token that bypass the hash unit and wait for its code."""
 
 from amaranth import *

@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
 """The datapath: hash, attention, quotients and words of one packet after another."""
 
 from amaranth import *

@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
 """The engine: receive, hash, accumulate and query, normalise, send."""
 
 from amaranth import *

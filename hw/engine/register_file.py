@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The AXI4-Lite slave: the registers, and the strobes they send to the engine."""
 
 from functools import reduce

@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
 """The pin-level top: flat AXI pins that vendor tools infer."""
 
 from amaranth import *

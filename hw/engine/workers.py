@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
 """Several datapaths that work on packets at the same time."""
 
 from amaranth import *

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """No hash: the host sends codes, or tokens are compared as they are."""
 
 from amaranth import *

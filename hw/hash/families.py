@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
 """Every hash unit, and which one a configuration gets."""
 
 from ecoformer.hw.hash.codes import CodeInput

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kernel value of a dot product: reciprocal root of the norm, scaling, exponential table."""
 
 from amaranth import *

@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
 """The linear hash: a projection of the token itself."""
 
 from amaranth import *

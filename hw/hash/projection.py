@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
 """The projection that ends a hash: matrix times vector, compared with thresholds."""
 
 from amaranth import *

@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
 """The kernelized hash, in four folded stages.
 
 They work on consecutive tokens at the same time, on a fixed schedule:

@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
 """What all hash units share: ports, and credit for tokens so that nothing inside stalls."""
 
 from amaranth import *

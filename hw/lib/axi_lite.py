@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """AXI4-Lite: the pins of its five channels, and its responses."""
 
 from amaranth.lib import wiring

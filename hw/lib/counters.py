@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Event counters that share a memory and an adder, with a few bits of their own each."""
 
 from amaranth import *

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exact quotients, rounded half up and saturated: a pipeline of division digits.
 
     quotient = ⌊(2^f·num + ⌊den/2⌋) / den⌋, limited to w bits;  den ≤ 0: quotient = 0

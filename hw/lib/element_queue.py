@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Vectors that come and go element by element, kept in memory instead of in registers.
 
 Where every unit has a single lane and a beat is an element, nothing ever needs a whole vector, and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lanes cut into the rows and columns of a grid of cells."""
 
 __all__ = ["split_range"]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Building blocks of pipelines that never stall: delays, adder trees, block selection."""
 
 from functools import reduce

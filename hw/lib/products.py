@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Products with an encoded weight, a class for every weight format.
 
 Weights that are 0 or ±2^e take no multiplier: a product is the shifted element, inverted where the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A deep buffer in block RAM."""
 
 from amaranth.hdl import Module

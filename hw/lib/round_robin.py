@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Round robin: packets go to several units in turn, and their answers come in the same order.
 
 The turn alone keeps the order: packet n goes to unit n modulo their number, and answer n comes from

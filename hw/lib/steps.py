@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Steps of a folded unit: which block of inputs and which of outputs it works on."""
 
 from amaranth import *

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Constant tables in block RAM."""
 
 from collections.abc import Sequence

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parameter memories, the port that loads them, and slots that keep a set in use unaltered."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parameter memories: a row for every step of a unit, in every slot."""
 
 from amaranth import *

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Slots for parameter sets: one set is loaded while another is in use.
 
 There is one slot more than resident sets. Writes go to the spare slot, the shadow; COMMIT gives

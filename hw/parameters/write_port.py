@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The port that loads parameters, from the registers to every memory."""
 
 from amaranth import *

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Between the pins and the datapath: payloads, receiver, collector, sender; no arithmetic."""

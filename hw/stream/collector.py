@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From quotient blocks to words, in a buffer whose free entries grant launches."""
 
 from amaranth import *

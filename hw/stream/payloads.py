@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What travels between the units: hashed tokens, blocks of sums, blocks of quotients."""
 
 from amaranth import *

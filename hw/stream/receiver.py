@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From AXI4-Stream beats to tokens, and the detection of bad packets."""
 
 from amaranth import *

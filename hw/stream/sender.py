@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From words to AXI4-Stream beats."""
 
 from amaranth import *

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How vectors travel: whole, as fields of a payload, or serially, element by element beside it."""
 
 from amaranth import *

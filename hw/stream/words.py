@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Words of results: how a token's results are cut between the divider and the bus."""
 
 from math import lcm

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Logic of a mapped netlist moved into the carry cells of ECP5, which have room for it.
 
 A half of a CCU2C adds with a look-up table of four inputs, P(A, B, C, D): its sum is P ^ carry in,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Flip-flops of a mapped netlist copied where one would have to reach too many places.
 
 A signal that steers every lane of an array reaches thousands of cells, and the way to the farthest

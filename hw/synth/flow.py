@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The steps from Verilog to figures, and the record of them."""
 
 import hashlib

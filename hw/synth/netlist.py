@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mapped netlists as Yosys writes them in JSON: cells by type, and by component."""
 
 from __future__ import annotations

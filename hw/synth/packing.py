@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Registers of a mapped netlist moved into the blocks of ECP5, which have their own.
 
 Yosys maps a multiplication to a DSP block and a memory to a block RAM, and leaves the registers

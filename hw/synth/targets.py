@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FPGA families: how Yosys maps to them and what their cells are called."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """nextpnr's report on a placed and routed engine: cells, clock frequency, critical path."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Yosys and nextpnr as Python packages: found, run as processes of their own, checked."""
 
 import contextlib

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Behavioural models of the blocks for which Yosys ships ports but no behaviour, in the modes that
 // Yosys infers and no others: no output registers, no cascades, no error correction, one clock for
 // both ports. What real hardware leaves open is X here.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Lattice ECP5.
 
 // Multiplier, with the registers of its operands and of its product that are asked for.

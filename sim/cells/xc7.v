@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Xilinx 7 series. In mode SDP port A reads and port B writes; the widest words join the data pins
 // of both. Where both ports are READ_FIRST and have one clock, a collision reads the old byte.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 import pytest
 
 from benchmarks.results.sources import changes, closure, dependencies, file_digest, module_digest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """And-Inverter graphs: read from Yosys, cut to one question, and replayed."""
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is claimed of many components: stream handshakes, buffers and credit."""
 
 from typing import NamedTuple

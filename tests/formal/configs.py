@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Configurations that proofs are made for."""
 
 from dataclasses import replace

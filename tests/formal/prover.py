@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Proofs of hardware: Amaranth to And-Inverter graphs by Yosys, solved by the ABC within it.
 
 Registers start with any value at all and reset is high in the first cycle, so what is proved holds

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """No address leaves its memory: ring pointers and the rows of folded units, at every preset."""
 
 from dataclasses import replace

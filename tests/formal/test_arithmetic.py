@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """No sum overflows and every quotient is exact, at the widths of every preset."""
 
 import pytest

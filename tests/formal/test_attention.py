@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The linear core and its sequence queue: buffers, banks, ring, one launch per result."""
 
 from dataclasses import replace

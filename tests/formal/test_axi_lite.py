@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The AXI4-Lite slave: handshake of both responses, one response per request."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """No sum of the hash or of the query pass overflows, at the widths of every preset.
 
 A product is any number of its range, so the multipliers themselves are left out.

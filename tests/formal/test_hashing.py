@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The hash: handshake, a code for every token after its latency, room for every code."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Receiver: handshake for all time, and the order of tokens."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Collector and Sender: handshake, room for every token launched, order."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The slot table: a packet's slot is never the shadow, as long as the packet is in flight."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The prover itself: what is false is refuted with a readable counterexample, by every method."""
 
 import pytest

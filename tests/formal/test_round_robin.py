@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Splitter and joiner: handshake, one at a time, in turn; and the buffer behind the splitter."""
 
 import pytest

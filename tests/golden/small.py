@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small EcoFormer network with random weights and calibrated hashes, and its engine."""
 
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a configuration file gives the shape of attention."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Benches for Amaranth's own simulator: streams, stalls, a watchdog and waveforms."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Packages of the hardware import one another in one direction only."""
 
 import ast

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A stand-in engine of a few lines, exact for sequences whose values are all the same.
 
 If every value of a sequence is v and no denominator is guarded, attention returns ``v · 2^f``

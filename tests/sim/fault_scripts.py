@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random fault scripts: whatever can go wrong on the wire, and exactly what must come back.
 
 A script is a few scenes between resets. Into each go good packets and bad ones, in any order,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cocotb bench of an independent client: the bus drivers of cocotbext-axi, not this project's.
 
 ``ECOFORMER_JOB`` names a folder with ``config.toml``, ``parameters.safetensors`` and

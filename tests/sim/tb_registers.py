@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cocotb bench of the register port: answers, handshakes and side effects of every register.
 
 ``ECOFORMER_JOB`` names a folder with ``config.toml`` and ``parameters.safetensors``. The checks are

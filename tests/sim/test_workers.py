@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several engines behind one pair of ports; what one engine must do, they do, is in test_engine."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Dataflows: what each form of the attention core needs; one file per dataflow."""
 
 from ecoformer.spec.choices import Dataflow

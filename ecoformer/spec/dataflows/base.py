@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The contract of a dataflow: all that the rest of the specification asks about it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``dataflow = "bucketed"``: the state as tables that groups of code bits address."""
 
 from functools import cached_property

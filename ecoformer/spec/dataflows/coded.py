@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What all dataflows share whose attention weight is a similarity of codes plus an offset."""
 
 from __future__ import annotations

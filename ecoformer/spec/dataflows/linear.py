@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Dataflows linear in N: a state is accumulated, then queried by the codes that wait in a ring."""
 
 from __future__ import annotations

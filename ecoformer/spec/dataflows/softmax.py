@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``dataflow = "softmax"``: the attention that all others are compared with, on raw tokens."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``dataflow = "xnor"``: quadratic in N, one pair of tokens per cycle."""
 
 from ecoformer.spec.dataflows.coded import CodedFlow

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hash families: what each one needs of parameters, units, widths and wire; one file per family."""
 
 from ecoformer.spec.choices import Hash

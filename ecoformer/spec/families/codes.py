@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``hash = "codes"``: the host hashes and sends the codes."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``hash = "linear"``: h = sign(W·x - t), without a multiplier where the weights need none."""
 
 from ecoformer.spec.families.projected import ProjectedHash

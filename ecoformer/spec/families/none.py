@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``hash = "none"``: the tokens are compared themselves, for softmax attention."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What all families share that hash on the chip: a projection onto b bits, and b thresholds."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``hash = "rbf"``: the kernelized hash of the paper, on m Gaussian kernel values per token."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Dataflows in integers, one function and one file per form: numerators and denominators."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Linear attention by codes in integers.
 
     S = Σ_j h_j v_jᵀ    z = Σ_j h_j    V = Σ_j v_j, or the token's own value v_i

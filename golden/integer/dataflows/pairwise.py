@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The same attention from every pair of codes, quadratic in N: ``2·popcount(xnor) - b``."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Softmax attention on raw tokens in integers.
 
     s_ij = x_i·x_j                  u_ij = min(⌊(max_j s_ij - s_ij)·scale / 2^shift⌋, 2047)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the offset multiplies in the numerator, one class per ``value_term``."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hash families in integers, one function and one file per family: tokens in, `HashTrace` out."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """No hash on the chip: the tokens are the codes (``codes``), or are compared raw (``none``)."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The linear hash in integers.
 
     h_r = +1 where Σ_d W[r,d]·x_d ≥ threshold[r]   (ties are +1)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernelized hash in integers (paper section 3.2; Gaussian kernel of KSH).
 
     p_j = x·a_j                                   dot products with the scaled anchors

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every family returns: the codes, and the stages that they came through."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compiled attention, and training on a GPU, do what they do on a CPU as written."""
 
 from copy import deepcopy

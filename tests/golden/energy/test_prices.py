@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 import pytest
 
 from ecoformer.golden.energy.prices import SRAM, adder, multiplier, sram

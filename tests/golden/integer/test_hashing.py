@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 import ast
 from dataclasses import replace
 from fractions import Fraction

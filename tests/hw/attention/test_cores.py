@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
 """The contract of every attention core, and which one a configuration gets."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Logic into carry cells: netlists written by hand or drawn, judged by what they compute."""
 
 import copy

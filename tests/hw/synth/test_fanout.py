@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Flip-flops copied for their fan-out, on netlists written by hand."""
 
 import copy

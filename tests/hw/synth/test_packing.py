@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Registers into multipliers and memories, on netlists of one block written by hand."""
 
 import copy
