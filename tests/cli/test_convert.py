@@ -59,7 +59,7 @@ def model_folder(tmp_path_factory):
     config = transformers.BertConfig(
         vocab_size=len(vocabulary), max_position_embeddings=16, hidden_size=24,
         num_hidden_layers=2, num_attention_heads=4, intermediate_size=32, initializer_range=0.3,
-    )  # fmt: skip
+    )
     transformers.BertModel(config).save_pretrained(folder)
     return folder
 
@@ -88,7 +88,7 @@ def test_command_converts_measures_and_writes(model_folder, sentences, config, t
         [sys.executable, "-m", "ecoformer", "convert", model_folder, "-d", sentences,
          "-c", config, "-o", out, "--report", "--json", tmp_path / "figures.json"],
         capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    )
     assert reply.returncode == 0, reply.stderr
     assert "Traceback" not in reply.stderr and "Warning" not in reply.stderr
     figures = json.loads((out / "convert.json").read_text())
@@ -164,7 +164,7 @@ def test_arrays_calibrate_models_of_images(tmp_path, config):
     shape = transformers.ViTConfig(
         image_size=16, patch_size=4, hidden_size=24, num_hidden_layers=1, num_attention_heads=4,
         intermediate_size=32, initializer_range=0.3,
-    )  # fmt: skip
+    )
     transformers.ViTForImageClassification(shape).save_pretrained(tmp_path / "vit")
     pixels = np.random.default_rng(0).normal(size=(24, 3, 16, 16)).astype(np.float32)
     np.savez(tmp_path / "images.npz", pixel_values=pixels)

@@ -125,7 +125,7 @@ def test_named_networks_need_no_torch_and_no_matplotlib():
 
     def run(*arguments):
         return subprocess.run([sys.executable, "-c", program, "energy", *arguments],
-                              capture_output=True, text=True, check=False)  # fmt: skip
+                              capture_output=True, text=True, check=False)
 
     assert run("Twins-SVT-S").returncode == 0
     for arguments, words in (

@@ -45,7 +45,7 @@ def ecoformer(*arguments, **environment):
     return subprocess.run(
         [sys.executable, "-m", "ecoformer", *map(str, arguments)],
         capture_output=True, text=True, env={**os.environ, **environment}, check=False,
-    )  # fmt: skip
+    )
 
 
 def assert_refused(reply, *words):
@@ -91,7 +91,7 @@ def test_demo_runs_from_images_to_verified_hardware(config, tmp_path):
     # A second call finds the training done and ends with the same parameters.
     before = (out / "parameters" / "parameters.safetensors").read_bytes()
     again = ecoformer("export", "-c", config, "-m", out / "training" / "ecoformer.pt",
-                      "-o", out / "parameters")  # fmt: skip
+                      "-o", out / "parameters")
     assert again.returncode == 0, again.stderr
     assert (out / "parameters" / "parameters.safetensors").read_bytes() == before
 
@@ -104,7 +104,7 @@ def test_demo_runs_from_images_to_verified_hardware(config, tmp_path):
     assert_refused(
         ecoformer("export", "-c", config, "-m", out / "training" / "ecoformer.pt", "-o", out / "x"),
         "[engine] code_bits must be 5", "not 6",
-    )  # fmt: skip
+    )
     assert not (out / "x").exists()
 
 

@@ -44,7 +44,7 @@ def test_synth_maps_places_verifies_and_records(design, capsys):
     assert sorted(path.name for path in (design / "synth-ecp5").iterdir()) == [
         "netlist.json", "netlist.v", "seed-1.json", "seed-1.log", "seed-2.json", "seed-2.log",
         "synth.json", "synthesis.log", "units.log",
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.synth
