@@ -6,14 +6,17 @@ import hashlib
 import io
 import json
 import os
-import shutil
+import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from ecoformer.errors import EcoformerError
+__all__ = [
+    "UNBUILDABLE", "cache_folder", "checksum", "rendered", "write_atomic", "write_json",
+]
 
-__all__ = ["write_atomic", "write_json", "rendered", "checksum", "staged", "refuse_foreign"]
+UNBUILDABLE = re.compile(r"[^\w/.,:@%+=~-]")
+"""Characters in a path with which make or Verilator's makefiles do not build."""
 
 
 def write_atomic(path: str | os.PathLike, content: bytes | str, *, mode: int = 0o666) -> None:
@@ -68,45 +71,22 @@ def checksum(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@contextlib.contextmanager
-def staged(output: str | os.PathLike, mark: str) -> Iterator[Path]:
-    """Yield a folder that becomes ``output`` if the block succeeds and vanishes if it fails.
+def cache_folder(name: str) -> Path:
+    """Folder for what can be made again, by the rules of XDG; created if need be.
 
-    Parameters
-    ----------
-    output : path
-        Replaced if it holds the file ``mark``, that is, if an earlier run wrote it.
-    mark : str
-        Name of a file that every result of its kind holds.
-
-    Raises
-    ------
-    EcoformerError
-        ``output`` holds something else.
+    It is in the folder for temporary files if there is no home that can be written to, or if its
+    path has characters with which make does not build.
     """
-    output = Path(output).absolute()
-    refuse_foreign(output, mark)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
-    try:
-        os.chmod(partial, 0o777 & ~_umask())
-        yield partial
-        old = partial.with_name(partial.name + "-old")
-        if output.exists():
-            output.rename(old)
-        partial.rename(output)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def refuse_foreign(output: Path, *marks: str) -> None:
-    """Refuse to write into ``output`` if it is neither empty nor holds one of ``marks``."""
-    known = any((output / mark).exists() for mark in marks)
-    if output.exists() and not known and (not output.is_dir() or any(output.iterdir())):
-        raise EcoformerError(
-            f"{output}: exists and was not written by this command; choose another -o"
-        )
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = Path(home, "ecoformer", name)
+    if folder.is_absolute() and not UNBUILDABLE.search(str(folder)):
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            if os.access(folder, os.W_OK):
+                return folder
+    folder = Path(tempfile.gettempdir(), f"ecoformer-{os.getuid()}", name)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _umask():

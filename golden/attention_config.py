@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shape of float attention, and where a configuration file gives it."""
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.hashing import HASHES, Hash
-from ecoformer.presets import find_config
 from ecoformer.spec.checks import check_choice, check_number
 from ecoformer.spec.config import Config
-from ecoformer.spec.config_file import read_table
+from ecoformer.spec.config_file import read_table, read_toml
 from ecoformer.spec.weights import WEIGHT_FORMATS
 
 __all__ = ["AttentionConfig", "IN_HARDWARE", "QUERIES", "VALUE_TERMS", "read_attention"]
@@ -106,7 +104,7 @@ def read_attention(path: str | Path) -> tuple[AttentionConfig, Config | None]:
         learned.
     """
     engine = Config.load(path)
-    if "engine" not in tomllib.loads(find_config(path).read_text()):
+    if "engine" not in read_toml(path):
         return read_table(path, "attention", AttentionConfig), None
     if engine.hash not in HASHES:
         raise EcoformerError(

@@ -2,6 +2,7 @@
 """Torch files and digests of what is in them."""
 
 import hashlib
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -13,6 +14,10 @@ from ecoformer.errors import EcoformerError, first_line
 from ecoformer.files import rendered
 
 __all__ = ["read_checked", "state_digest", "torch_bytes"]
+
+MARK = b"ecoformer sha256"
+DIGEST = hashlib.sha256().digest_size
+TRAILER = len(MARK) + DIGEST
 
 
 def read_checked(path: str | Path, what: str, verb: str = "train") -> Any:
@@ -34,7 +39,11 @@ def read_checked(path: str | Path, what: str, verb: str = "train") -> Any:
     if not Path(path).is_file():
         raise EcoformerError(f"{path}: no such {what}; make one with '{verb}'")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        data = Path(path).read_bytes()
+        content, mark, digest = data[:-TRAILER], data[-TRAILER:-DIGEST], data[-DIGEST:]
+        if mark != MARK or hashlib.sha256(content).digest() != digest:
+            raise ValueError("checksum differs")
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (RuntimeError, UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
         raise EcoformerError(
             f"{path}: damaged {what} ({first_line(error)}); {verb} again"
@@ -42,8 +51,12 @@ def read_checked(path: str | Path, what: str, verb: str = "train") -> Any:
 
 
 def torch_bytes(content: Any) -> bytes:
-    """What torch.save writes; on a path it would put the file's name into the bytes."""
-    return rendered(lambda file: torch.save(content, file))
+    """A torch file with a checksum behind it, which `torch.load` skips and `read_checked` checks.
+
+    The same content gives the same bytes: on a path, torch would put the file's name into them.
+    """
+    data = rendered(lambda file: torch.save(content, file))
+    return data + MARK + hashlib.sha256(data).digest()
 
 
 def state_digest(state: Mapping[str, torch.Tensor]) -> str:

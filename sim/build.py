@@ -9,11 +9,11 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,20 @@ from typing import Any
 import cocotb
 
 from ecoformer.errors import EcoformerError
+from ecoformer.files import UNBUILDABLE
 from ecoformer.hw.emit.lint import waivers
+from ecoformer.processes import child, scratch
 from ecoformer.progress import SILENT, Progress
 from ecoformer.sim.compiled import HARNESS, PROBE, compile_commands
-from ecoformer.sim.toolchain import Simulator, find_simulator
+from ecoformer.sim.toolchain import Simulator, find_simulator, tool_environment
 
 __all__ = [
-    "Build", "build", "read_verilog", "start_step", "last_words", "WAVE_FORMATS",
+    "Build", "build", "read_verilog", "runner_step", "last_words", "WAVE_FORMATS",
 ]
 
 WAVE_FORMATS = ("fst", "vcd")
+KEPT_DAYS = 30
+"""A build that has not been used for as long is dropped."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,11 @@ def build(
     text = read_verilog(verilog)
     top = _top_module(text)
     build_dir = Path(build_dir).resolve()
+    if UNBUILDABLE.search(str(build_dir)):
+        raise EcoformerError(
+            f"{build_dir}: make does not build in a path with spaces, quotes, $ or the like; "
+            "choose another --build-dir"
+        )
     build_dir.mkdir(parents=True, exist_ok=True)
     if waves is not None and waves not in WAVE_FORMATS:
         raise EcoformerError(f"waves {waves!r}: no such format; choose fst or vcd")
@@ -96,12 +105,13 @@ def build(
         identity += map(shlex.join, compile_commands("", "", "", ()))
     runtime = build_dir / "toolchain" / f"{simulator}-{_digest(identity)}"
     if simulator == "compiled":
-        identity.append(HARNESS.read_text())
+        identity.append(HARNESS.read_text(encoding="utf-8"))
     key = _digest([*identity, text])
     done = Build(build_dir / f"{simulator}-{key}", top, tool, waves)
     with _lock(build_dir / f"{simulator}-{key}.lock"):
         if not done.folder.is_dir():
             progress.update("build", 0, 1)
+            _drop_unused(build_dir)
             _compile(text, done, runtime)
             progress.update("build", 1, 1)
     return done
@@ -113,38 +123,33 @@ def read_verilog(verilog: str | Path) -> str:
         return verilog
     path = Path(verilog)
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise EcoformerError(f"{path}: cannot read Verilog ({error}); run 'generate'") from error
 
 
-def start_step(
+@contextlib.contextmanager
+def runner_step(
     folder: Path, simulator: str, method: str, arguments: dict[str, Any], env: dict[str, str]
-) -> subprocess.Popen:
-    """Start one step of cocotb's runner in its own process group; returns the process."""
+) -> Iterator[subprocess.Popen]:
+    """One step of cocotb's runner as a process that ends with the block, at the latest."""
     step = folder / f"{method}.json"
-    step.write_text(json.dumps(
-        {"simulator": simulator, "method": method, "arguments": arguments}
-    ))
+    facts = {"simulator": simulator, "method": method, "arguments": arguments}
+    step.write_text(json.dumps(facts), encoding="utf-8")
     environment = {
-        **{name: value for name, value in os.environ.items() if name not in _INHERITED},
+        **tool_environment(),
         "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
         **env,
     }
-    with (folder / f"{method}.out").open("w") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", "ecoformer.sim.launch", str(step)],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
+    command = [sys.executable, "-m", "ecoformer.sim.launch", str(step)]
+    with (
+        (folder / f"{method}.out").open("w", encoding="utf-8") as output,
+        child(
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-
-
-_INHERITED = ("PYTEST_CURRENT_TEST", "WAVES", "GUI", "COCOTB_TEST_FILTER", "COCOTB_TESTCASE")
-"""Variables of a calling test or shell that would change the behaviour of cocotb's runner."""
+        ) as process,
+    ):
+        yield process
 
 
 def last_words(*logs: Path) -> str:
@@ -152,7 +157,7 @@ def last_words(*logs: Path) -> str:
     lines = []
     for log in logs:
         with contextlib.suppress(OSError):
-            lines += log.read_text(errors="replace").splitlines()
+            lines += log.read_text(errors="replace", encoding="utf-8").splitlines()
     lines = [line.strip() for line in lines if line.strip()]
     for line in lines:
         if re.search(r"error", line, re.IGNORECASE) and "Traceback" not in line:
@@ -161,16 +166,19 @@ def last_words(*logs: Path) -> str:
 
 
 def _compile(text, done, runtime):
-    partial = Path(tempfile.mkdtemp(prefix=done.folder.name + ".", dir=done.folder.parent))
+    with scratch(done.folder.parent, "partial-") as partial:
+        _compile_in(partial, text, done, runtime)
+
+
+def _compile_in(partial, text, done, runtime):
     source = partial / "design.v"
-    source.write_text(text)
-    source.with_suffix(".vlt").write_text(f"{waivers('design')}\n{PROBE}\n")
+    source.write_text(text, encoding="utf-8")
+    source.with_suffix(".vlt").write_text(f"{waivers('design')}\n{PROBE}\n", encoding="utf-8")
     for path in runtime.glob("*.o"):
         copy = shutil.copyfile(path, partial / path.name)
         os.utime(copy, (time.time() + 3600,) * 2)  # newer than its sources, for make
-    start = _start_compiled if done.simulator.name == "compiled" else _start_runner
-    process = start(partial, source, done)
-    with _ended(process):
+    step = _compiled_step if done.simulator.name == "compiled" else _build_step
+    with step(partial, source, done) as process:
         status = process.wait()
     if status:
         failed = done.folder.with_name(done.folder.name + ".failed")
@@ -186,22 +194,22 @@ def _compile(text, done, runtime):
     partial.rename(done.folder)
 
 
-def _start_compiled(partial, source, done):
+@contextlib.contextmanager
+def _compiled_step(partial, source, done):
     build_args = [*done.simulator.build_args, str(source.with_suffix(".vlt"))]
     commands = compile_commands(partial, source, done.top, build_args)
-    with (partial / "build.log").open("w") as log:
-        return subprocess.Popen(
-            " && ".join(map(shlex.join, commands)),
-            shell=True,
-            env={**os.environ, **done.simulator.env},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    with (
+        (partial / "build.log").open("w", encoding="utf-8") as log,
+        child(
+            ["sh", "-c", " && ".join(map(shlex.join, commands))],
+            env={**tool_environment(), **done.simulator.env},
+            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+        ) as process,
+    ):
+        yield process
 
 
-def _start_runner(partial, source, done):
+def _build_step(partial, source, done):
     sources, build_args = [str(source)], list(done.simulator.build_args)
     if done.waves and done.simulator.name == "icarus":
         sources.append(_write_dump(partial, done.top))
@@ -210,7 +218,7 @@ def _start_runner(partial, source, done):
         build_args.append(str(source.with_suffix(".vlt")))
         if done.waves == "fst":
             build_args.append("--trace-fst")
-    return start_step(
+    return runner_step(
         partial,
         done.simulator.name,
         "build",
@@ -234,7 +242,8 @@ def _write_dump(folder, top):
     path.write_text(
         "module ecoformer_dump;\n"
         f'  initial begin $dumpfile("dump.fst"); $dumpvars(0, {top}); end\n'
-        "endmodule\n"
+        "endmodule\n",
+        encoding="utf-8",
     )
     return str(path)
 
@@ -258,6 +267,15 @@ def _digest(texts):
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:20]
 
 
+def _drop_unused(build_dir):
+    """Drop what nobody has used for long: a lock is written at every use, and held during it."""
+    for path in build_dir.glob("*.lock"):
+        with contextlib.suppress(OSError), path.open("a", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if time.time() - path.stat().st_mtime > KEPT_DAYS * 86_400:
+                shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+
+
 def _drop_leftovers(folder):
     """Delete objects and generated C++, as large as the program; only the program runs."""
     for path in folder.iterdir():
@@ -276,18 +294,6 @@ def _top_module(text):
 
 @contextlib.contextmanager
 def _lock(path):
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-@contextlib.contextmanager
-def _ended(process):
-    """End ``process`` and its children with the block, if they still run."""
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            process.wait()

@@ -16,7 +16,7 @@ __all__ = ["main"]
 
 def main(path: str) -> None:
     """Run the step described in the JSON file ``path``: simulator, method and its arguments."""
-    step = json.loads(Path(path).read_text())
+    step = json.loads(Path(path).read_text(encoding="utf-8"))
     runner = get_runner(step["simulator"])
     arguments = step["arguments"]
     if "timescale" in arguments:

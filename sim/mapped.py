@@ -65,11 +65,11 @@ def verify_mapped(
 
 def simulation_text(netlist: str | Path, target: str) -> str:
     """Verilog of ``netlist``, text or file, and of every cell in it."""
-    text = netlist if isinstance(netlist, str) else Path(netlist).read_text()
+    text = netlist if isinstance(netlist, str) else Path(netlist).read_text(encoding="utf-8")
     known = _library(target)
     for path in (CELLS / "block_ram.v", CELLS / f"{target}.v"):
         if path.exists():
-            known |= _modules(path.read_text())
+            known |= _modules(path.read_text(encoding="utf-8"))
     parts, waiting = [text], [text]
     done: set[str] = set()
     while waiting:
@@ -103,7 +103,7 @@ def _library(target):
     share = Path(spec.submodule_search_locations[0]) / "share"
     modules = {}
     for name in LIBRARIES[target]:
-        modules.update(_modules((share / name).read_text()))
+        modules.update(_modules((share / name).read_text(encoding="utf-8")))
     return modules
 
 

@@ -3,19 +3,17 @@
 
 import contextlib
 import json
-import os
 import shutil
-import signal
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
 from ecoformer.errors import EcoformerError
+from ecoformer.processes import scratch
 from ecoformer.progress import SILENT, Progress
-from ecoformer.sim.build import Build, build, last_words, start_step
+from ecoformer.sim.build import Build, build, last_words, runner_step
 from ecoformer.sim.job import Job, check_job
 from ecoformer.sim.rtl import Rtl
 from ecoformer.sim.run import COUNTED, SimulationRun
@@ -23,7 +21,7 @@ from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
 
-__all__ = ["simulate", "start_bench"]
+__all__ = ["simulate", "bench"]
 
 POLL_SECONDS = 0.02
 
@@ -89,21 +87,20 @@ def simulate(
         verilog, build_dir, simulator=simulator, progress=progress,
         waves=wave_file.suffix[1:] if wave_file else None,
     )
-    folder = Path(tempfile.mkdtemp(prefix="run-", dir=Path(build_dir).resolve()))
-    _write_job(folder, config, image, job, updates)
     settings = {
         "stall": stall, "seed": seed, "patience": job.patience, "trace": trace,
         "updates": list(updates),
     }
-    (folder / "settings.json").write_text(json.dumps(settings))
-    start = time.monotonic()
-    process = start_bench(folder, built, "ecoformer.sim.tb_engine", waves=wave_file is not None)
-    _wait(process, folder, _reader(config, workload, progress))
-    result = _read_result(folder, config)
-    seconds = time.monotonic() - start
-    if wave_file:
-        shutil.move(folder / f"dump.{built.waves}", wave_file)
-    shutil.rmtree(folder)
+    with scratch(Path(build_dir).resolve(), "run-") as folder:
+        _write_job(folder, config, image, job, updates)
+        (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+        start = time.monotonic()
+        with bench(folder, built, "ecoformer.sim.tb_engine", waves=bool(wave_file)) as process:
+            _wait(process, folder, _reader(config, workload, progress))
+        result = _read_result(folder, config)
+        seconds = time.monotonic() - start
+        if wave_file:
+            shutil.move(folder / f"dump.{built.waves}", wave_file)
     return SimulationRun(
         config=config,
         faults=faults,
@@ -140,16 +137,16 @@ def _wave_file(waves, simulator):
 
 def _write_job(folder, config, image, job, updates):
     np.savez(folder / "packets.npz", beats=job.beats, lasts=job.lasts, users=job.users)
-    (folder / "config.toml").write_text(config.as_toml())
+    (folder / "config.toml").write_text(config.as_toml(), encoding="utf-8")
     image.save(folder / "parameters.safetensors", config)
     for packet, update in updates.items():
         update.save(folder / f"update{packet}.safetensors", config)
 
 
-def start_bench(
+def bench(
     folder: Path, built: Build, module: str, *, waves: bool = False
-) -> subprocess.Popen:
-    """Start the cocotb bench ``module`` on a build, in ``folder``; returns the process."""
+) -> contextlib.AbstractContextManager[subprocess.Popen]:
+    """The cocotb bench ``module`` on a build, in ``folder``; ends with the block, at the latest."""
     arguments = {
         "test_module": module,
         "hdl_toplevel": built.top,
@@ -161,19 +158,13 @@ def start_bench(
         "extra_env": {"ECOFORMER_JOB": str(folder), "COCOTB_LOG_LEVEL": "WARNING"},
         "waves": waves,
     }
-    return start_step(folder, built.simulator.name, "test", arguments, built.simulator.env)
+    return runner_step(folder, built.simulator.name, "test", arguments, built.simulator.env)
 
 
 def _wait(process, folder, report):
-    try:
-        while process.poll() is None:
-            time.sleep(POLL_SECONDS)
-            report(folder / "progress")
-    finally:
-        if process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
+    while process.poll() is None:
+        time.sleep(POLL_SECONDS)
+        report(folder / "progress")
 
 
 def _reader(config, workload, progress):
@@ -181,7 +172,7 @@ def _reader(config, workload, progress):
 
     def report(path):
         with contextlib.suppress(OSError, ValueError, IndexError):
-            beats = int(path.read_text().split()[0])
+            beats = int(path.read_text(encoding="utf-8").split()[0])
             progress.update("simulate", min(total, beats // config.wire.output_beats), total)
 
     return report
@@ -190,8 +181,11 @@ def _reader(config, workload, progress):
 def _read_result(folder, config):
     path = folder / "result.npz"
     if not path.is_file():
-        why = last_words(folder / "simulation.log", folder / "test.out")
-        raise EcoformerError(f"{folder / 'simulation.log'}: the simulation stopped: {why}")
+        failed = folder.with_name("failed-run")
+        shutil.rmtree(failed, ignore_errors=True)
+        folder.rename(failed)
+        why = last_words(failed / "simulation.log", failed / "test.out")
+        raise EcoformerError(f"{failed / 'simulation.log'}: the simulation stopped: {why}")
     with np.load(path) as file:
         result = {name: file[name] for name in file.files}
     ends = result["ends"].tolist()

@@ -46,7 +46,7 @@ LOOK_CYCLES = 512
 async def run_job(dut: Handle) -> None:
     """Run the job in the folder ``ECOFORMER_JOB``."""
     folder = Path(os.environ["ECOFORMER_JOB"])
-    settings = json.loads((folder / "settings.json").read_text())
+    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     config = Config.load(folder / "config.toml")
     image = ParameterImage.load(folder / "parameters.safetensors", config)
     with np.load(folder / "packets.npz") as packets:
@@ -226,7 +226,7 @@ async def stream(
             if cycle - moved > patience:
                 break
             if time.monotonic() - reported > PROGRESS_SECONDS:
-                progress.write_text(f"{len(sink.beats)} {cycle}")
+                progress.write_text(f"{len(sink.beats)} {cycle}", encoding="utf-8")
                 reported = time.monotonic()
     return codes, cycle, busy, worked if probes else None
 

@@ -60,7 +60,7 @@ def write_testbench(
         "expected.hex": _hex(answers, width + 2 + config.tuser_width),
     }
     for vector_file, numbers in lines.items():
-        (vectors / vector_file).write_text("\n".join(numbers) + "\n")
+        (vectors / vector_file).write_text("\n".join(numbers) + "\n", encoding="utf-8")
     with (vectors / "expected.npz").open("wb") as file:
         np.savez_compressed(file, outputs=np.concatenate(expected), lengths=workload.lengths)
     counts = {
@@ -70,7 +70,7 @@ def write_testbench(
     }
     longest = int(workload.lengths.max())
     text = testbench(config, name, counts, longest=longest, seed=seed)
-    (folder / "tb" / f"tb_{name}.v").write_text(text)
+    (folder / "tb" / f"tb_{name}.v").write_text(text, encoding="utf-8")
 
 
 def testbench(

@@ -17,7 +17,7 @@ from pathlib import Path
 from ecoformer.errors import EcoformerError
 from ecoformer.files import write_atomic
 
-__all__ = ["Simulator", "find_simulator", "SIMULATORS"]
+__all__ = ["Simulator", "find_simulator", "tool_environment", "SIMULATORS"]
 
 OLDEST = {"verilator": (5, 36), "icarus": (11, 0)}
 """Oldest versions that work with cocotb 2."""
@@ -90,6 +90,18 @@ def find_simulator(name: str, folder: str | Path) -> Simulator:
     return _find_icarus() if name == "icarus" else _find_verilator(name, Path(folder))
 
 
+FOREIGN = re.compile(
+    r"(COCOTB|GPI|PYGPI|VERILATOR|PYTEST)_|(MAKEFLAGS|MFLAGS|MAKELEVEL|MODULE|TOPLEVEL|TESTCASE|"
+    r"WAVES|GUI|SIM|PLUSARGS)$"
+)
+"""Variables of another set-up, or of a calling test, that would change what simulators do."""
+
+
+def tool_environment() -> dict[str, str]:
+    """This process's environment without the variables of another simulation set-up."""
+    return {name: value for name, value in os.environ.items() if not FOREIGN.match(name)}
+
+
 def _find_icarus():
     _require("iverilog", "vvp", package="Icarus Verilog (Debian: apt install iverilog)")
     version = _ask_version(["iverilog", "-V"], r"Icarus Verilog version (\S+)")
@@ -122,7 +134,7 @@ def _write_shim(folder, root):
     folder.mkdir(parents=True, exist_ok=True)
     shim = folder / "verilator"
     text = f'#!/bin/sh\nexport VERILATOR_ROOT="{root}"\nexec perl "{root}/bin/verilator" "$@"\n'
-    if not shim.is_file() or shim.read_text() != text:
+    if not shim.is_file() or shim.read_text(encoding="utf-8") != text:
         write_atomic(shim, text, mode=0o777)  # another process may be using the old one
     return folder
 

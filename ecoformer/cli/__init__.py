@@ -6,12 +6,18 @@ Amaranth, cocotb and every optional package inside their functions only: help co
 each verb starts with what it needs.
 """
 
+import contextlib
+import io
+import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from importlib.metadata import requires
 
 import typer
+from typer.exceptions import TyperException
 
 from ecoformer import __version__
 from ecoformer.cli import convert, demo, energy, export, generate, simulate, synth, train, verify
@@ -37,7 +43,6 @@ def make_app() -> typer.Typer:
         name="ecoformer",
         help=HELP,
         epilog=EPILOG,
-        no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,  # prints brackets, and wraps every paragraph
@@ -60,20 +65,71 @@ def make_app() -> typer.Typer:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; an error the user can fix is one line on stderr and exit code 2."""
+    """Run the command line and exit with its status.
+
+    0: done. 1: a comparison failed. 2: it cannot be done, for a reason that is one line on stderr.
+    128 + n: ended by signal n, after everything that the command had started.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without "×" is no reason to stop
     try:
-        make_app()(arguments)
+        with _signals_as_exceptions():
+            status = make_app()(arguments or ["--help"], standalone_mode=False) or 0
+        sys.stdout.flush()
+    except _Ended as end:
+        status = 128 + end.number
+    except (KeyboardInterrupt, typer.Abort):
+        status = 128 + signal.SIGINT
+    except TyperException as error:
+        status = _refuse(f"{error.format_message().rstrip('.')}. {_hint(error)}")
     except EcoformerError as error:
-        _refuse(error)
+        status = _refuse(error)
     except ModuleNotFoundError as error:
         extra = _extra_of(error.name)
         if extra is None:
             raise
-        _refuse(f"Python package {error.name}: not installed; pip install '{extra}'")
+        status = _refuse(f"Python package {error.name}: not installed; pip install '{extra}'")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more can be said
+        status = _refuse("standard output: closed by its reader before everything was printed")
     except OSError as error:
-        if error.filename is None:
-            raise
-        _refuse(f"{error.filename}: {error.strerror}; check the path and its permissions")
+        where = error.filename or "this machine"
+        status = _refuse(f"{where}: {error.strerror or error}; check path, permissions and space")
+    sys.exit(status)
+
+
+class _Ended(BaseException):
+    """A signal asks this process to end."""
+
+    def __init__(self, number):
+        self.number = number
+
+
+@contextlib.contextmanager
+def _signals_as_exceptions():
+    """Let SIGTERM and SIGHUP unwind the block, as SIGINT does, so that nothing is left behind."""
+    def end(number, _):
+        raise _Ended(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
+    for number in numbers:  # one that is ignored, as with nohup, stays so
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _hint(error):
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "ecoformer"
+    return f"See '{command} --help'."
 
 
 def _extra_of(module):
@@ -94,7 +150,7 @@ def _extra_of(module):
 
 def _refuse(why):
     print(f"ecoformer: {' '.join(str(why).split())}", file=sys.stderr)
-    sys.exit(2)
+    return 2
 
 
 def _show_version(wanted: bool):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the verbs share: options, generated designs, and tables."""
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,19 @@ from rich.table import Table
 
 from ecoformer import files
 from ecoformer.errors import EcoformerError
+from ecoformer.outputs import read_record
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
 
 __all__ = [
-    "ConfigOption", "Design", "DesignArgument", "JsonOption", "OtherSeedOption", "RestartOption",
-    "SeedOption", "SimulatorOption", "StallOption", "WorkloadOption", "show_table", "write_json",
+    "BuildDirOption", "ConfigOption", "Design", "DesignArgument", "JsonOption", "OtherSeedOption",
+    "RestartOption", "SeedOption", "SimulatorOption", "StallOption", "WorkloadOption",
+    "make_console", "show_table", "write_json",
 ]
+
+PIPE_COLUMNS = 200
+"""Width of tables where there is no terminal; they are only as wide as what they hold."""
 
 ConfigOption = Annotated[
     Path,
@@ -55,6 +61,12 @@ SimulatorOption = Annotated[
         "--simulator", metavar="NAME", help="verilator, icarus (models X) or compiled (fastest)."
     ),
 ]
+BuildDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--build-dir", metavar="DIR", help="Keep simulator builds here, not in the user's cache."
+    ),
+]
 JsonOption = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures as JSON.")
 ]
@@ -68,15 +80,17 @@ class Design:
     config: Config
     image: ParameterImage
     verilog: Path
+    builds: Path | None = None
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Design":
-        """Read the design in ``folder``; raises `EcoformerError` if there is none."""
+    def load(cls, folder: str | Path, builds: Path | None = None) -> "Design":
+        """Read the design in ``folder``; its Verilog may have been edited, the rest must be whole.
+
+        Raises `EcoformerError` if there is none, or if it is damaged.
+        """
         folder = Path(folder)
-        if not (folder / "manifest.json").is_file():
-            raise EcoformerError(
-                f"{folder}: no generated design; run 'ecoformer generate -o {folder}'"
-            )
+        whole = ("config.toml", "parameters.safetensors")
+        read_record(folder, "manifest.json", "generate", whole)
         config = Config.load(folder / "config.toml")
         image = ParameterImage.load(folder / "parameters.safetensors", config)
         verilog = sorted((folder / "rtl").glob("*.v"))
@@ -84,7 +98,7 @@ class Design:
             raise EcoformerError(
                 f"{folder / 'rtl'}: {len(verilog)} Verilog files, not 1; generate again"
             )
-        return cls(folder, config, image, verilog[0])
+        return cls(folder, config, image, verilog[0], builds)
 
     def workload(self, path: Path | None = None) -> Workload:
         """The workload at ``path``, or else the design's own."""
@@ -92,8 +106,8 @@ class Design:
 
     @property
     def build_dir(self) -> Path:
-        """Folder in which simulator builds of this design are kept."""
-        return self.folder / "build"
+        """Folder of simulator builds, which are kept by content: ``--build-dir``, or the cache."""
+        return self.builds or files.cache_folder("builds")
 
 
 def write_json(path: Path | None, figures: object) -> None:
@@ -109,4 +123,14 @@ def show_table(title: str, rows: Iterable[tuple[str, object]]) -> None:
     table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(str(name), f"{value:,}" if isinstance(value, int) else str(value))
-    Console().print(table)
+    make_console().print(table)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # `cli.main` ends the command; rich would exit with status 1
+
+
+def make_console() -> Console:
+    """Console on standard output: names are printed as they are, and a pipe cuts no figure."""
+    return _Console(markup=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)

@@ -16,7 +16,7 @@ from ecoformer.cli.common import (
     write_json,
 )
 from ecoformer.cli.quality import quality_panels, show_quality
-from ecoformer.files import refuse_foreign
+from ecoformer.outputs import OutputFolder
 from ecoformer.progress import show_progress
 from ecoformer.spec.config_file import read_table
 
@@ -105,6 +105,7 @@ def convert(
         read_batches,
     )
     from ecoformer.golden.convert.recipe import ConvertConfig
+    from ecoformer.golden.learn.checkpoint import drop_checkpoints
 
     if report:
         from ecoformer.golden.quality.plot import save_heat_maps
@@ -113,20 +114,21 @@ def convert(
     if seed is not None:
         config = replace(config, seed=seed)
     check_device(device)
-    output = Path(output)
-    refuse_foreign(output, MARK, "checkpoints")
+    checkpoints = Path(output) / "checkpoints"
+    names = ["converted.pt", *(["parameters.safetensors"] if engine is not None else []),
+             *(["hashes.png"] if report else [])]
+    results = OutputFolder(output, MARK, names)
     model = load_pretrained(model_path)
     batches = read_batches(data, model_path, config)
-    output.mkdir(parents=True, exist_ok=True)
     if not resume:
-        for path in (output / "checkpoints").rglob("*.pt"):
-            path.unlink()
-    with show_progress() as progress:
-        figures = convert_pretrained(
-            model, batches, attention, config, output, engine, progress, device
-        )
-    if report:
-        panels = quality_panels(figures["quality"], figures.get("code_disagreement"))
-        save_heat_maps(output / "hashes.png", panels, f"Hashes of {figures['model']}")
-    write_json(output / MARK, figures)
+        drop_checkpoints(checkpoints)
+    with results.writing() as folder:
+        with show_progress() as progress:
+            figures = convert_pretrained(
+                model, batches, attention, config, folder, checkpoints, engine, progress, device
+            )
+        if report:
+            panels = quality_panels(figures["quality"], figures.get("code_disagreement"))
+            save_heat_maps(folder / "hashes.png", panels, f"Hashes of {figures['model']}")
+        write_json(folder / MARK, figures)
     return figures

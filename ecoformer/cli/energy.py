@@ -6,12 +6,11 @@ from typing import Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ecoformer.cli.common import JsonOption, write_json
+from ecoformer.cli.common import JsonOption, make_console, write_json
 from ecoformer.errors import EcoformerError
 
 __all__ = ["command", "energy"]
@@ -182,7 +181,7 @@ def _unit(networks):
 
 def _show_one(networks, unit, scale):
     (figures,) = networks
-    console = Console()
+    console = make_console()
     _show_heading(console, figures, f"{figures['name']}, ")
     for name, result in figures["accountings"].items():
         table = Table(title=f"{name} accounting", title_justify="left")
@@ -219,7 +218,7 @@ def _rows(name, result, scope, unit, scale):
 
 
 def _show_many(networks, unit, scale):
-    console = Console()
+    console = make_console()
     _show_heading(console, networks[0], "")
     for name in networks[0]["accountings"]:
         table = Table(title=f"{name} accounting, operations in {unit.strip()}, energy in {unit}pJ",
@@ -258,7 +257,7 @@ def _show_heading(console, figures, start):
 
 def _show_assumptions(console, result):
     for line in result["assumptions"]:
-        console.print(Padding(Text(f"- {line}", style="dim"), (0, 0, 0, 2)))
+        console.print(Padding(Text(f"- {line}", style="dim"), (0, 0, 0, 2), expand=False))
     console.print()
 
 

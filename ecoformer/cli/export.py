@@ -8,7 +8,7 @@ import typer
 
 from ecoformer.cli.common import ConfigOption, JsonOption, show_table, write_json
 from ecoformer.cli.quality import quality_panels, show_quality
-from ecoformer.files import staged
+from ecoformer.outputs import OutputFolder
 from ecoformer.spec.config import Config
 from ecoformer.spec.config_file import read_table
 
@@ -67,8 +67,10 @@ def export(config_path: Path, model_path: Path, output: Path, report: bool = Fal
     network = load_model(model_path)
     training = read_table(config_path, "training", TrainingConfig)
     data = load(training.data, training.data_path or None, training.seed)
+    names = ["parameters.safetensors", "workload.npz", *(["hashes.png"] if report else [])]
+    folder_of_results = OutputFolder(output, MARK, names)
     image, workload, figures = export_network(config, network, data, report)
-    with staged(output, MARK) as folder:
+    with folder_of_results.writing() as folder:
         image.save(folder / "parameters.safetensors", config)
         workload.save(folder / "workload.npz")
         if report:

@@ -18,7 +18,8 @@ from ecoformer.cli.common import (
     write_json,
 )
 from ecoformer.errors import EcoformerError
-from ecoformer.files import checksum, staged
+from ecoformer.files import checksum
+from ecoformer.outputs import OutputFolder
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.register_export import as_json, as_markdown, c_header, svd
@@ -112,11 +113,15 @@ def generate(
     else:
         image, source = ParameterImage.load(parameters, config), {"source": "file"}
     sequences = _workload(config, image, workload, rng)
-    with staged(output, MARK) as folder:
+    files = [
+        f"rtl/{name}.v", f"lint/{name}.vlt", f"include/{name}.h", f"{name}.svd", f"tb/tb_{name}.v",
+        "registers.json", "registers.md", "config.toml", PARAMETERS,
+    ]
+    with OutputFolder(output, MARK, files).writing() as folder:
         (folder / "rtl").mkdir()
-        (folder / "rtl" / f"{name}.v").write_text(emit(config, name=name))
+        (folder / "rtl" / f"{name}.v").write_text(emit(config, name=name), encoding="utf-8")
         (folder / "lint").mkdir()
-        (folder / "lint" / f"{name}.vlt").write_text(waivers(name))
+        (folder / "lint" / f"{name}.vlt").write_text(waivers(name), encoding="utf-8")
         (folder / "include").mkdir()
         for path, form in (
             (f"include/{name}.h", c_header),
@@ -124,8 +129,8 @@ def generate(
             ("registers.json", as_json),
             ("registers.md", as_markdown),
         ):
-            (folder / path).write_text(form(config, name))
-        (folder / "config.toml").write_text(config.as_toml())
+            (folder / path).write_text(form(config, name), encoding="utf-8")
+        (folder / "config.toml").write_text(config.as_toml(), encoding="utf-8")
         if parameters is None:
             image.save(folder / PARAMETERS, config)
         else:
@@ -134,12 +139,8 @@ def generate(
         write_testbench(folder, config, image, sequences, name=name, seed=seed)
         sequences.save(folder / "vectors" / "workload.npz")
         facts = manifest(config, name) | {"parameters": source}
-        (folder / MARK).write_text(json.dumps(facts, indent=2) + "\n")
-        files = {
-            str(path.relative_to(folder)): path.stat().st_size
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        }
+        (folder / MARK).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        names = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     return {
         "name": name,
         "output": str(output),
@@ -149,7 +150,7 @@ def generate(
         "parameter_sets": image.sets,
         "sequences": len(sequences),
         "tokens": int(sequences.lengths.sum()),
-        "files": files,
+        "files": {str(name): (Path(output) / name).stat().st_size for name in sorted(names)},
     }
 
 

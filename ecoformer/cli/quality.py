@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How verbs show what :mod:`golden.quality` found: a table of all heads, and warnings."""
 
-from rich.console import Console
 from rich.table import Table
+
+from ecoformer.cli.common import make_console
 
 __all__ = ["quality_panels", "show_quality"]
 
@@ -41,7 +42,7 @@ def show_quality(
         if disagreement:
             row.append(f"{disagreement[head['layer']][head['head']]:.2%}")
         table.add_row(*row)
-    console = Console()
+    console = make_console()
     console.print(table)
     for head in heads:
         for text in head["warnings"]:

@@ -4,10 +4,10 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from ecoformer.cli.common import (
+    BuildDirOption,
     Design,
     DesignArgument,
     JsonOption,
@@ -15,6 +15,7 @@ from ecoformer.cli.common import (
     SimulatorOption,
     StallOption,
     WorkloadOption,
+    make_console,
     show_table,
     write_json,
 )
@@ -35,6 +36,7 @@ def command(
     ] = None,
     simulator: SimulatorOption = "verilator",
     seed: SeedOption = 0,
+    build_dir: BuildDirOption = None,
     json_file: JsonOption = None,
 ) -> None:
     """Simulate the generated Verilog cycle by cycle; report cycles, utilisation and counters.
@@ -47,7 +49,7 @@ def command(
     """
     from ecoformer.sim.simulate import simulate
 
-    design = Design.load(directory)
+    design = Design.load(directory, build_dir)
     with show_progress() as progress:
         run = simulate(
             design.config, design.verilog, design.image, design.workload(workload),
@@ -89,7 +91,7 @@ def _show_units(units):
         if name == "multipliers":
             table.add_section()
         table.add_row(name.replace("_", " "), *(_text(shares[column]) for column in columns))
-    Console().print(table)
+    make_console().print(table)
 
 
 def _text(value):

@@ -6,19 +6,20 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from ecoformer.cli.common import (
+    BuildDirOption,
     Design,
     DesignArgument,
     JsonOption,
     SimulatorOption,
+    make_console,
     show_table,
     write_json,
 )
 from ecoformer.errors import EcoformerError
-from ecoformer.files import staged
+from ecoformer.outputs import OutputFolder
 from ecoformer.progress import show_progress
 
 __all__ = ["command"]
@@ -67,6 +68,7 @@ def command(
         Path | None,
         typer.Option("-o", "--output", metavar="DIR", help="Folder to write [DIR/synth-TARGET]."),
     ] = None,
+    build_dir: BuildDirOption = None,
     json_file: JsonOption = None,
 ) -> None:
     """Synthesise the engine for an FPGA, place and route it, and report its cells and clock.
@@ -78,7 +80,7 @@ def command(
     from ecoformer.hw.synth.targets import find_target
 
     chosen = find_target(target)
-    design = Design.load(directory)
+    design = Design.load(directory, build_dir)
     placing = placing and chosen.placed
     if not placing and not device == speed == seeds is None:
         why = f"{chosen.title} is synthesised only" if not chosen.placed else "nothing is placed"
@@ -86,14 +88,14 @@ def command(
     device, speed, placer_seeds = device or "85k", speed or 6, _seeds(seeds or "1")
     flow.check_device(device, speed, placer_seeds)
     output = output or design.folder / f"synth-{target}"
-    with staged(output, MARK) as folder, show_progress() as progress:
+    with OutputFolder(output, MARK).writing() as folder, show_progress() as progress:
         try:
             figures = {
                 "design": design.verilog.stem,
                 "fingerprint": design.config.fingerprint,
                 **flow.synthesise(
-                    design.verilog.read_text(), design.verilog.stem, chosen, folder, jobs=jobs,
-                    progress=progress,
+                    design.verilog.read_text(encoding="utf-8"), design.verilog.stem, chosen,
+                    folder, jobs=jobs, progress=progress,
                 ),
             }
             if placing:
@@ -194,4 +196,4 @@ def _show_units(figures, target):
         ("flattened", figures["resources"]),
     ):
         table.add_row(name, *(f"{row[resource]:,}" for resource in target.resources))
-    Console().print(table)
+    make_console().print(table)

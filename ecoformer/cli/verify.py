@@ -8,6 +8,7 @@ import numpy as np
 import typer
 
 from ecoformer.cli.common import (
+    BuildDirOption,
     Design,
     DesignArgument,
     JsonOption,
@@ -44,6 +45,7 @@ def command(
         typer.Option("--fast", help="Compiled simulation; traces codes only after a mismatch."),
     ] = False,
     seed: SeedOption = 0,
+    build_dir: BuildDirOption = None,
     json_file: JsonOption = None,
 ) -> None:
     """Simulate the Verilog and compare it, bit by bit, with the integer model; exit 1 if different.
@@ -51,7 +53,7 @@ def command(
     Every mismatch is located: sequence, token, lane, and the first stage that went wrong. The
     first run compiles the design, which takes a minute or more; later runs start at once.
     """
-    design = Design.load(directory)
+    design = Design.load(directory, build_dir)
     sequences = _random(design, random, seed) if random else design.workload(workload)
     run, report = _verify(design, sequences, "compiled" if fast else simulator, stall, seed)
     traced = _trace(design, sequences, report, simulator, seed) if fast else None

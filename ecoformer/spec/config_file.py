@@ -13,7 +13,7 @@ from ecoformer.presets import PRESETS, find_config
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["read_table", "TABLES"]
+__all__ = ["read_table", "read_toml", "TABLES"]
 
 T = TypeVar("T", bound="DataclassInstance")
 
@@ -33,16 +33,7 @@ def read_table(path: str | Path, table: str, cls: type[T], **given: Any) -> T:
     EcoformerError
         Unreadable file, unknown table or key, wrong type or impossible value.
     """
-    file = find_config(path)
-    try:
-        raw = tomllib.loads(file.read_text())
-    except OSError as error:
-        raise EcoformerError(
-            f"{file}: cannot read the configuration ({error.strerror}); give a TOML file or a "
-            f"preset ({', '.join(PRESETS)}) with -c"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EcoformerError(f"{file}: not a TOML file ({error}); correct it") from error
+    file, raw = find_config(path), read_toml(path)
     _refuse_unknown(file, "table", raw, TABLES)
     values: dict[str, Any] = raw.get(table, {})
     if not isinstance(values, dict):
@@ -59,6 +50,28 @@ def read_table(path: str | Path, table: str, cls: type[T], **given: Any) -> T:
         return cls(**values)
     except (TypeError, ValueError) as error:
         raise EcoformerError(f"{file}: [{table}] {error}") from error
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Content of the TOML file, or of the preset, that ``path`` names.
+
+    UTF-8 whatever the locale, with or without a byte order mark.
+
+    Raises
+    ------
+    EcoformerError
+        It cannot be read, or is not TOML.
+    """
+    file = find_config(path)
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise EcoformerError(
+            f"{file}: cannot read the configuration ({error.strerror}); give a TOML file or a "
+            f"preset ({', '.join(PRESETS)}) with -c"
+        ) from error
+    except (ValueError, RecursionError) as error:  # also: numbers of 5,000 digits, deep nesting
+        raise EcoformerError(f"{file}: not a TOML file ({error}); correct it") from error
 
 
 def _refuse_unknown(file: Path, what: str, given: Iterable[str], known: Iterable[str]) -> None:

@@ -113,6 +113,7 @@ def convert_pretrained(
     attention: AttentionConfig,
     config: ConvertConfig,
     folder: Path,
+    checkpoints: Path,
     engine: Config | None = None,
     progress: Progress = SILENT,
     device: str = "cpu",
@@ -127,7 +128,9 @@ def convert_pretrained(
     attention : AttentionConfig
     config : ConvertConfig
     folder : Path
-        For the results, and checkpoints from which an interrupted run resumes.
+        For the results.
+    checkpoints : Path
+        Folder of the checkpoints from which an interrupted run resumes.
     engine : ecoformer.spec.config.Config or None
         Also write the parameter image for this engine, ``parameters.safetensors``, and measure
         the network with its attention in integers.
@@ -146,7 +149,7 @@ def convert_pretrained(
     EcoformerError
         The attention cannot be replaced or does not fit the engine, or the learning failed.
     """
-    checkpoints = Path(folder) / "checkpoints"
+    checkpoints = Path(checkpoints)
     checkpoints.mkdir(parents=True, exist_ok=True)
     sites = find_sites(model, lambda: run_model(model, batches[0]))
     if engine is not None:
@@ -275,7 +278,7 @@ def _read_text(path, folder, config):
     import transformers
 
     try:
-        lines = [line for line in path.read_text().splitlines() if line.strip()]
+        lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
         raise EcoformerError(f"{path}: not a text file ({first_line(error)})") from error
     with _quiet(transformers):

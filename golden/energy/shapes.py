@@ -16,6 +16,9 @@ __all__ = [
     "Layer", "Stage",
 ]
 
+LARGEST, DEEPEST = 1_000_000, 1_000
+"""Bounds of every size and of a depth; what is counted is unrolled layer by layer."""
+
 ARMS = ("softmax", "ecoformer")
 """The two networks that are compared."""
 
@@ -162,10 +165,10 @@ class Stage:
 
     def __post_init__(self) -> None:
         for name in ("width", "heads", "stride"):
-            check_number(name, getattr(self, name), int, 1)
-        check_number("depth", self.depth, int, 0)
-        check_number("patch", self.patch, int, 0)
-        check_number("mlp_ratio", self.mlp_ratio, float, 0)
+            check_number(name, getattr(self, name), int, 1, LARGEST)
+        check_number("depth", self.depth, int, 0, DEEPEST)
+        check_number("patch", self.patch, int, 0, LARGEST)
+        check_number("mlp_ratio", self.mlp_ratio, float, 0, LARGEST)
         check_choice("attention", self.attention, ARMS)
         for f in fields(self):
             if isinstance(f.default, bool) and not isinstance(getattr(self, f.name), bool):
@@ -217,7 +220,7 @@ class Network:
 
     def __post_init__(self) -> None:
         for name, low in (("image_size", 0), ("tokens", 0), ("channels", 1), ("classes", 0)):
-            check_number(name, getattr(self, name), int, low)
+            check_number(name, getattr(self, name), int, low, LARGEST)
         if not self.stages:
             raise ValueError("stages must hold at least one stage")
         if bool(self.image_size) == bool(self.tokens):

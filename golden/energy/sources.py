@@ -2,7 +2,6 @@
 """Where a network comes from: its name, a shape file, a configuration, or a trained model."""
 
 import json
-import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from ecoformer.golden.energy.named import NETWORKS
 from ecoformer.golden.energy.shapes import Network, Stage
 from ecoformer.presets import find_config
 from ecoformer.spec.config import Config
-from ecoformer.spec.config_file import TABLES, read_table
+from ecoformer.spec.config_file import TABLES, read_table, read_toml
 
 __all__ = ["Source", "find", "from_configuration", "from_model", "from_shapes"]
 
@@ -124,10 +123,7 @@ def _vision_transformer(name, shape):
 
 
 def _read_toml(path):
-    try:
-        raw = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EcoformerError(f"{path}: not a TOML file ({error}); correct it") from error
+    raw = read_toml(path)
     if "network" in raw:
         return from_configuration(path)
     if raw.keys() & set(TABLES):
@@ -137,8 +133,8 @@ def _read_toml(path):
 
 def _read_json(path):
     try:
-        raw = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raw = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         raise EcoformerError(f"{path}: not a JSON file ({error}); correct it") from error
     if not isinstance(raw, dict):
         raise EcoformerError(f"{path}: must hold an object with stages, not {type(raw).__name__}")

@@ -9,7 +9,18 @@ from ecoformer.errors import EcoformerError
 from ecoformer.files import write_atomic
 from ecoformer.golden.files import read_checked, torch_bytes
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "drop_checkpoints"]
+
+
+def drop_checkpoints(folder: str | Path) -> None:
+    """Delete the checkpoints in ``folder`` and below; other files of the same suffix stay."""
+    for path in Path(folder).rglob("*.pt"):
+        try:
+            content = read_checked(path, "checkpoint")
+        except EcoformerError:
+            continue
+        if isinstance(content, dict) and "settings" in content:
+            path.unlink()
 
 
 class Checkpoint:

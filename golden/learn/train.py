@@ -22,6 +22,7 @@ from ecoformer.files import write_json
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.files import state_digest
 from ecoformer.golden.learn import data as datasets
+from ecoformer.golden.learn.checkpoint import drop_checkpoints
 from ecoformer.golden.learn.distill import distil_layers, exact_outputs
 from ecoformer.golden.learn.fit import Fitter, accuracy
 from ecoformer.golden.learn.ksh import learn_hashes
@@ -159,8 +160,7 @@ class _Run:
         folder = out / "checkpoints"
         folder.mkdir(parents=True, exist_ok=True)
         if not resume:
-            for path in folder.glob("*.pt"):
-                path.unlink()
+            drop_checkpoints(folder)
         self.fitter = Fitter(self.data, training, self.settings, folder, progress)
 
     def pretrain(self):

@@ -26,6 +26,9 @@ __all__ = [
     "load_model",
 ]
 
+LARGEST, DEEPEST = 8_192, 1_000
+"""Bounds of every size and of the depth, checked before any memory is taken."""
+
 STEMS = ("patches", "convolutions")
 """How an image becomes tokens."""
 
@@ -80,7 +83,8 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if name not in ("stem", "mlp_convolution"):
-                check_number(name, value, int, 1)
+                check_number(name, value, int, 1, LARGEST)
+        check_number("depth", self.depth, int, 1, DEEPEST)
         if not isinstance(self.mlp_convolution, bool):
             raise TypeError(f"mlp_convolution must be true or false, not {self.mlp_convolution!r}")
         check_choice("stem", self.stem, STEMS)

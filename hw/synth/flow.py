@@ -81,7 +81,7 @@ def synthesise(
         ``across_units``: resources of the flat netlist beyond the sum of its components.
     """
     source = f"{top}.v"
-    (folder / source).write_text(verilog)
+    (folder / source).write_text(verilog, encoding="utf-8")
     scripts = {
         "synthesis.log": f"{target.flat} -top {top}; write_json netlist.json",
         "units.log": f"{target.kept} -top {top}; write_json units.json",
@@ -127,7 +127,7 @@ def _rewrite(source, target, *passes):
         if not is_library(module):
             for change in passes:
                 change(module)
-    target.write_text(json.dumps(netlist))
+    target.write_text(json.dumps(netlist), encoding="utf-8")
 
 
 def _units(target, tree, cells):

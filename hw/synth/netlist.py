@@ -49,7 +49,7 @@ class Unit:
 def read_json(path: Path, *keys: str) -> dict:
     """Object in the JSON file ``path``; raises `EcoformerError` unless it is whole and has keys."""
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise EcoformerError(
             f"{path.name}: not whole JSON ({error}); the tool that writes it stopped early"

@@ -4,9 +4,7 @@
 import contextlib
 import importlib.metadata
 import importlib.util
-import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -14,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecoformer.errors import EcoformerError
+from ecoformer.processes import child
 from ecoformer.progress import SILENT, Progress
 
 __all__ = ["NEXTPNR", "YOSYS", "Step", "Tool", "run_steps"]
@@ -120,11 +119,11 @@ def run_steps(
     """
     waiting, done = list(steps), 0
     running: dict[Step, subprocess.Popen] = {}
-    try:
+    with contextlib.ExitStack() as started:
         while waiting or running:
             while waiting and len(running) < jobs:
                 step = waiting.pop(0)
-                running[step] = _start(folder, step)
+                running[step] = started.enter_context(_process(folder, step))
             for step, process in list(running.items()):
                 if process.poll() is not None:
                     del running[step]
@@ -132,25 +131,23 @@ def run_steps(
                     done += 1
             progress.update(stage, done, len(steps))
             time.sleep(POLL_SECONDS if running else 0)
-    finally:
-        for process in running.values():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
 
 
-def _start(folder, step):
+@contextlib.contextmanager
+def _process(folder, step):
     argv = step.tool.argv(*step.arguments)
-    with (folder / step.log).open("w") as log:
-        return subprocess.Popen(
-            argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    with (
+        (folder / step.log).open("w", encoding="utf-8") as log,
+        child(
+            argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+        yield process
 
 
 def _check(folder, step, status):
     if status:
-        lines = (folder / step.log).read_text(errors="replace").splitlines()
+        lines = (folder / step.log).read_text(errors="replace", encoding="utf-8").splitlines()
         raise EcoformerError(
             f"{step.log}: {step.tool.command} stopped with status {status}: {last_words(lines)}"
         )

@@ -102,15 +102,25 @@ def test_the_generated_testbench_passes(hardware, inputs):
 
 def test_generate_replaces_its_own_folder_only(hardware, inputs, capsys):
     assert generate(inputs) == 0
-    (inputs / "engine" / "stale").touch()
-    assert generate(inputs) == 0
-    assert not (inputs / "engine" / "stale").exists()
+    (inputs / "engine" / "thesis.tex").touch()
+    assert generate(inputs, "--name", "other") == 0
+    files = contents(inputs / "engine")
+    assert {"thesis.tex", "rtl/other.v"} < set(files) and "rtl/ecoformer_engine.v" not in files
     (inputs / "mine").mkdir()
-    (inputs / "mine" / "thesis.tex").touch()
+    (inputs / "mine" / "manifest.json").write_text("{}")
     arguments = ("-c", inputs / "config.toml", "-p", inputs / "parameters.safetensors")
     assert ecoformer("generate", *arguments, "-o", inputs / "mine") == 2
-    assert "mine: exists and was not written by this command" in capsys.readouterr().err
-    assert (inputs / "mine" / "thesis.tex").exists()
+    message = "manifest.json: in the way, and not written by this command; move it"
+    assert message in capsys.readouterr().err
+    assert contents(inputs / "mine") == {"manifest.json": b"{}"}
+
+
+def test_a_damaged_design_is_named(hardware, inputs, capsys):
+    assert generate(inputs) == 0
+    with (inputs / "engine" / "config.toml").open("a") as file:
+        file.write("# edited")
+    assert ecoformer("verify", inputs / "engine") == 2
+    assert "config.toml: changed since it was written" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("present", [False, True], ids=["new", "replaced"])
@@ -245,7 +255,7 @@ def test_expected_outputs_are_those_of_the_integer_model(hardware, inputs):
 @pytest.mark.parametrize("verb", ["simulate", "verify"])
 def test_a_folder_without_a_design_is_refused(tmp_path, capsys, verb):
     assert ecoformer(verb, tmp_path) == 2
-    assert "no generated design; run 'ecoformer generate" in capsys.readouterr().err
+    assert "nothing that 'ecoformer generate' wrote" in capsys.readouterr().err
 
 
 def test_without_parameters_they_are_random_and_said_to_be(hardware, inputs, capsys):

@@ -273,8 +273,9 @@ def test_preset_without_an_engine_converts_without_one(model_folder, sentences, 
 
 def test_folder_of_others_is_left_alone(model_folder, sentences, config, tmp_path):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "thesis.tex").write_text("precious")
-    refused((model_folder, config, sentences), "exists and was not written by this", tmp_path)
+    (tmp_path / "out" / "converted.pt").write_text("precious")
+    why = "converted.pt: in the way, and not written by this command"
+    refused((model_folder, config, sentences), why, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,10 @@ module dummy_probe (input aclk, input pulse, input [4:0] code,
   always @(posedge aclk) begin trace_valid <= pulse; trace_code <= code; end
 endmodule
 
+module dummy_core (input aclk, input pulse, input [4:0] code);
+  dummy_probe datapath (.aclk(aclk), .pulse(pulse), .code(code));
+endmodule
+
 module dummy_engine (
   input aclk, input aresetn, output irq,
   input [31:0] s_axis_tdata, input s_axis_tvalid, output s_axis_tready, input s_axis_tlast,
@@ -67,7 +71,7 @@ module dummy_engine (
   assign m_axis_tdata = bad ? 32'd0 : {o1, o0};
   assign m_axis_tlast = bad | (sent + 8'd1 == count);
   assign m_axis_tuser = {bad, set};
-  dummy_probe engine (.aclk(aclk), .pulse(whole), .code(CODE));
+  dummy_core engine (.aclk(aclk), .pulse(whole), .code(CODE));
   always @(posedge aclk)
     if (!aresetn) begin
       half <= 0; answering <= 0; bad <= 0; set <= 0; count <= 0; sent <= 0; opening <= 1;

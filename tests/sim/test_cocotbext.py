@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ecoformer.sim.build import build, last_words
-from ecoformer.sim.simulate import start_bench
+from ecoformer.sim.simulate import bench
 from ecoformer.sim.stimulus import random_image, random_workload
 from tests.emitted import emitted
 from tests.sim.test_engine import SMALL
@@ -24,7 +24,8 @@ def test_an_independent_client_agrees(builds, tmp_path, name, simulator):
     image.save(tmp_path / "parameters.safetensors", config)
     random_workload(config, rng, 8).save(tmp_path / "workload.npz")
     built = build(emitted(config, name="ecoformer_engine"), builds, simulator=simulator)
-    start_bench(tmp_path, built, "tests.sim.tb_cocotbext").wait(timeout=200)
+    with bench(tmp_path, built, "tests.sim.tb_cocotbext") as process:
+        process.wait(timeout=200)
     log = tmp_path / "simulation.log"
     assert (tmp_path / "results.xml").is_file(), last_words(log, tmp_path / "test.out")
     cases = list(xml.parse(tmp_path / "results.xml").iter("testcase"))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ecoformer.sim.build import build, last_words
-from ecoformer.sim.simulate import start_bench
+from ecoformer.sim.simulate import bench
 from ecoformer.sim.stimulus import random_image
 from tests.emitted import emitted
 from tests.sim.test_engine import SMALL
@@ -18,7 +18,8 @@ def test_register_port(builds, tmp_path, name):
     image = random_image(config, np.random.default_rng(0))
     image.save(tmp_path / "parameters.safetensors", config)
     built = build(emitted(config, name="ecoformer_engine"), builds, simulator="icarus")
-    start_bench(tmp_path, built, "tests.sim.tb_registers").wait(timeout=120)
+    with bench(tmp_path, built, "tests.sim.tb_registers") as process:
+        process.wait(timeout=120)
     log = tmp_path / "simulation.log"
     assert (tmp_path / "results.xml").is_file(), last_words(log, tmp_path / "test.out")
     cases = list(xml.parse(tmp_path / "results.xml").iter("testcase"))

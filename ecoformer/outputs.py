@@ -1,0 +1,153 @@
+"""Folders that a verb writes: file by file, each whole, and never anything that is not its own."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from ecoformer.errors import EcoformerError
+from ecoformer.files import cache_folder, checksum, write_atomic, write_json
+from ecoformer.processes import scratch
+
+__all__ = ["OutputFolder", "read_record"]
+
+
+class OutputFolder:
+    """A folder whose record lists the files in it that belong to a verb.
+
+    The record is a JSON file with a key ``files``, name to SHA-256. What it lists, a later run
+    may replace or remove; whatever else lies in the folder stays as it is. A file that is in the
+    way and not listed is refused by name. The folder may be the current one, a symbolic link, a
+    mount point, or full of the user's files.
+
+    Parameters
+    ----------
+    path : path
+    record : str
+        Name of the record, which every finished folder of the verb holds.
+    names : iterable of str
+        Files that will be written, as far as they are known beforehand.
+
+    Raises
+    ------
+    EcoformerError
+        ``path`` or one of ``names`` cannot be written without harm to something foreign.
+        Nothing has been touched then.
+    """
+
+    def __init__(self, path: str | os.PathLike, record: str, names: Iterable[str] = ()) -> None:
+        self.path = Path(path)
+        self.record = record
+        self.own = self._own()
+        self._check_parents()
+        self._check((record, *names))
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Path]:
+        """Private folder to write into; what is there when the block ends well is published.
+
+        If the block fails, the output folder is as it was. Its record is the content of the file
+        of that name in the private folder, with ``files`` added.
+        """
+        with scratch(cache_folder("outputs"), "output-") as private:
+            yield private
+            self._publish(private)
+
+    def _publish(self, private: Path) -> None:
+        facts = json.loads((private / self.record).read_text(encoding="utf-8"))
+        files = {
+            path.relative_to(private).as_posix(): path
+            for path in sorted(private.rglob("*"))
+            if path.is_file() and path != private / self.record
+        }
+        self._check(files)
+        digests = {name: checksum(path) for name, path in files.items()}
+        self.path.mkdir(parents=True, exist_ok=True)
+        # An interrupted run leaves a record by which the next one knows what is its to replace.
+        write_json(self.path / self.record, {"complete": False, "files": self.own | digests})
+        for name, path in files.items():
+            target = self.path / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(target, path.read_bytes(), mode=path.stat().st_mode & 0o777 | 0o666)
+        for name in self.own.keys() - digests.keys():
+            self._remove(name)
+        write_json(self.path / self.record, {**facts, "files": digests})
+
+    def _own(self) -> dict[str, str]:
+        """Files that the record lists; nothing where there is no record of this verb's."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            files = json.loads((self.path / self.record).read_text(encoding="utf-8"))["files"]
+            if all(_is_inside(name) for name in files):
+                return {**files, self.record: ""}
+        return {}
+
+    def _check_parents(self) -> None:
+        for folder in (self.path, *self.path.absolute().parents):
+            if folder.exists() or folder.is_symlink():
+                if not folder.is_dir():
+                    raise EcoformerError(f"{folder}: not a folder; choose another -o")
+                if not os.access(folder, os.W_OK | os.X_OK):
+                    raise EcoformerError(f"{folder}: no permission to write; choose another -o")
+                return
+
+    def _check(self, names: Iterable[str]) -> None:
+        for name in names:
+            target = self.path / name
+            for folder in target.relative_to(self.path).parents:
+                blocking = self.path / folder
+                if blocking.exists() and not blocking.is_dir():
+                    raise EcoformerError(_in_the_way(blocking))
+            if target.is_dir() or (os.path.lexists(target) and name not in self.own):
+                raise EcoformerError(_in_the_way(target))
+
+    def _remove(self, name: str) -> None:
+        if name == self.record:
+            return
+        target = self.path / name
+        if target.is_file() or target.is_symlink():
+            target.unlink()
+        with contextlib.suppress(OSError):  # not empty: something foreign stays in it
+            for folder in target.relative_to(self.path).parents[:-1]:
+                (self.path / folder).rmdir()
+
+
+def read_record(
+    folder: str | os.PathLike, record: str, verb: str, whole: Iterable[str] = ()
+) -> dict:
+    """The record of a folder that ``verb`` wrote, after a check of the files ``whole``.
+
+    Raises
+    ------
+    EcoformerError
+        No record, an unfinished one, or one of ``whole`` is missing or has changed.
+    """
+    folder = Path(folder)
+    again = f"run 'ecoformer {verb}' again"
+    try:
+        facts = json.loads((folder / record).read_text(encoding="utf-8"))
+        files = dict(facts["files"])
+    except FileNotFoundError:
+        raise EcoformerError(
+            f"{folder}: nothing that 'ecoformer {verb}' wrote, no {record}; run it with -o {folder}"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EcoformerError(f"{folder / record}: damaged ({error}); {again}") from error
+    if not facts.get("complete", True):
+        raise EcoformerError(f"{folder}: unfinished, because the run was interrupted; {again}")
+    for name in whole:
+        path = folder / name
+        if not path.is_file():
+            raise EcoformerError(f"{path}: missing; {again}")
+        if checksum(path) != files.get(name):
+            raise EcoformerError(f"{path}: changed since it was written; {again}")
+    return facts
+
+
+def _is_inside(name):
+    parts = PurePosixPath(name).parts
+    return bool(parts) and ".." not in parts and not PurePosixPath(name).is_absolute()
+
+
+def _in_the_way(path):
+    return f"{path}: in the way, and not written by this command; move it or choose another -o"

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verbs as processes: signals, pipes, full disks, locales, paths and variables of other set-ups."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ecoformer.spec.workload import Workload
+from tests.cli.test_cli import generate, hardware, inputs  # noqa: F401  fixtures
+from tests.sim import dummy
+
+COMMAND = [sys.executable, "-m", "ecoformer"]
+
+
+def run(*arguments, **options):
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, encoding="utf-8",
+        **options,
+    )
+
+
+def one_line(process, *parts):
+    """Exit code 2 and a single line on stderr that holds ``parts``."""
+    lines = process.stderr.strip().splitlines()
+    assert process.returncode == 2 and len(lines) == 1, process.stderr
+    assert lines[0].startswith("ecoformer: ") and all(part in lines[0] for part in parts), lines
+
+
+@pytest.mark.parametrize(
+    "arguments, part",
+    [
+        (["generate"], "Missing option '-c'"),
+        (["nope"], "No such command 'nope'"),
+        (["energy", "PVTv2-B0", "--reuse", "x"], "--reuse"),
+        (["energy", "[red]x"], "[red]x: unknown network"),
+    ],
+)
+def test_a_usage_error_is_one_line(arguments, part):
+    one_line(run(*arguments), part)
+
+
+def test_a_closed_pipe_and_a_full_disk_are_one_line():
+    command = " ".join([*COMMAND, "energy", "all"])
+    closed = subprocess.run(
+        ["bash", "-c", f"{command} | true; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True, text=True,
+    )
+    one_line(closed, "closed by its reader")
+    full = subprocess.run(
+        ["bash", "-c", f"{command} > /dev/full"], capture_output=True, text=True
+    )
+    one_line(full, "No space left on device")
+
+
+def test_json_writes_to_a_device_and_leaves_it_one(tmp_path):
+    (tmp_path / "null").symlink_to("/dev/null")
+    assert run("energy", "PVTv2-B0", "--json", tmp_path / "null").returncode == 0
+    assert Path("/dev/null").is_char_device() and (tmp_path / "null").is_symlink()
+
+
+@pytest.mark.parametrize(
+    "text, part",
+    [
+        ("head_dim = 1" + "0" * 5000, "not a TOML file"),
+        ("head_dim = " + "[" * 5000, "not a TOML file"),
+        ("[network]\ndepth = 99999999999", "depth must be"),
+    ],
+    ids=["digits", "nesting", "depth"],
+)
+def test_numbers_and_nesting_beyond_a_parser(tmp_path, text, part):
+    (tmp_path / "c.toml").write_text(text if "network" in text else f"[engine]\n{text}")
+    one_line(run("energy", tmp_path / "c.toml", timeout=30), part)
+
+
+def test_files_are_utf_8_whatever_the_locale(tmp_path):
+    (tmp_path / "größe.toml").write_text("\ufeff# Größe ≥ 5\n[network]\nwidth = 64\n", "utf-8")
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    process = run("energy", tmp_path / "größe.toml", env=environment)
+    assert process.returncode == 0, process.stderr
+    environment["PYTHONIOENCODING"] = "ascii"
+    assert run("energy", tmp_path / "größe.toml", env=environment).returncode == 0
+
+
+@pytest.fixture
+def design(hardware, inputs):  # noqa: F811
+    """A stand-in engine with a long workload, in a folder whose name needs care."""
+    dummy.workload(6).save(inputs / "workload.npz")
+    assert generate(inputs) == 0
+    folder = inputs / "my $design's"
+    (inputs / "engine").rename(folder)
+    return folder
+
+
+@pytest.fixture
+def cache(builds):
+    """Builds of processes go where all builds of tests go, in folders of their own."""
+    return builds / "processes"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variable", ["COCOTB_USER_COVERAGE=1", "GPI_EXTRA=libother.so", ""])
+def test_simulate_in_any_folder_and_beside_other_set_ups(design, cache, variable):
+    name, _, value = variable.partition("=")
+    environment = {**os.environ, **({name: value} if name else {})}
+    process = run("simulate", design, "--build-dir", cache, env=environment)
+    assert process.returncode == 0, process.stderr
+    assert not (design / "build").exists()
+
+
+def test_a_build_folder_that_make_cannot_use_is_refused(design, tmp_path):
+    one_line(run("simulate", design, "--build-dir", tmp_path / "a b"), "make does not build")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_signal_ends_the_simulation_too(design, cache, number):
+    assert run("simulate", design, "--build-dir", cache).returncode == 0  # built
+    long = Workload.from_sequences([*dummy.workload(6).sequences()] * 4_000)
+    long.save(design / "long.npz")
+    process = subprocess.Popen(
+        [*COMMAND, "simulate", str(design), "-w", str(design / "long.npz"), "--build-dir", cache],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    started = wait_for(lambda: [r for r in cache.glob("run-*") if processes_in(r)])
+    process.send_signal(number)
+    assert process.wait(10) == (-number if number == signal.SIGKILL else 128 + number)
+    end = time.monotonic() + 2
+    while time.monotonic() < end and any(map(processes_in, started)):
+        time.sleep(0.05)
+    assert not any(map(processes_in, started))
+    assert run("simulate", design, "--build-dir", cache).returncode == 0
+    assert not list(cache.glob("run-*"))
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError("never came true")
+
+
+def processes_in(folder):
+    """Numbers of the processes whose working folder is ``folder``."""
+    numbers = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if Path(os.readlink(path / "cwd")) == folder:
+                numbers.append(int(path.name))
+        except OSError:
+            continue
+    return numbers

@@ -1,0 +1,78 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ecoformer.processes import child, scratch
+
+FAMILY = "sleep 300 & echo $! > child; sleep 300 & echo $! > other; wait"
+"""A command with children of its own, which say their numbers."""
+OWNER = """
+import sys
+from ecoformer.processes import child, scratch
+with scratch(".", "run-") as folder, child(["sh", "-c", sys.argv[1]]) as process:
+    process.wait()
+"""
+
+
+def pids(folder, seconds=20):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        texts = [p.read_text() for name in ("child", "other") if (p := folder / name).exists()]
+        if len(texts) == 2 and all(texts):
+            return [int(text) for text in texts]
+        time.sleep(0.02)
+    raise AssertionError("the command did not start")
+
+
+def lives(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+def test_leaving_the_block_ends_the_command_and_its_children(tmp_path):
+    with child(["sh", "-c", FAMILY], cwd=tmp_path) as process:
+        family = pids(tmp_path)
+        assert all(map(lives, family)) and process.poll() is None
+    assert not any(map(lives, family)) and process.poll() is not None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_whatever_ends_the_owner_ends_the_children_within_two_seconds(tmp_path, number):
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, FAMILY], cwd=tmp_path)
+    family = pids(tmp_path)
+    owner.send_signal(number)
+    owner.wait()
+    end = time.monotonic() + 2
+    while any(map(lives, family)) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not any(map(lives, family))
+
+
+def test_the_status_is_the_commands(tmp_path):
+    for command, status in (("exit 3", 3), ("kill -9 $$", 137), ("true", 0)):
+        with child(["sh", "-c", command]) as process:
+            assert process.wait() == status
+    with child(["no-such-program"], stderr=subprocess.PIPE, text=True) as process:
+        assert "no-such-program" in process.stderr.read() and process.wait() == 127
+
+
+def test_a_command_that_ends_takes_what_it_left_in_the_background(tmp_path):
+    with child(["sh", "-c", "sleep 300 & echo $! > child"], cwd=tmp_path) as process:
+        process.wait()
+        assert not lives(int((tmp_path / "child").read_text()))
+
+
+def test_scratch_folders_of_killed_owners_go_and_those_of_living_ones_stay(tmp_path):
+    with scratch(tmp_path, "run-") as mine:
+        (tmp_path / "run-dead").mkdir()
+        (tmp_path / "run-dead" / "file").write_text("")
+        with scratch(tmp_path, "run-") as second:
+            assert sorted(os.listdir(tmp_path)) == sorted([mine.name, second.name])
+    assert not os.listdir(tmp_path)
