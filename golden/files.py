@@ -41,7 +41,9 @@ def read_checked(path: str | Path, what: str, verb: str = "train") -> Any:
     try:
         data = Path(path).read_bytes()
         content, mark, digest = data[:-TRAILER], data[-TRAILER:-DIGEST], data[-DIGEST:]
-        if mark != MARK or hashlib.sha256(content).digest() != digest:
+        if mark != MARK:
+            raise ValueError("no checksum at its end: cut off, or written by something else")
+        if hashlib.sha256(content).digest() != digest:
             raise ValueError("checksum differs")
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (RuntimeError, UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:

@@ -5,17 +5,14 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ecoformer.errors import EcoformerError
 from ecoformer.presets import PRESETS, find_config
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 __all__ = ["read_table", "read_toml", "TABLES"]
 
-T = TypeVar("T", bound="DataclassInstance")
+T = TypeVar("T")
 
 TABLES = ("engine", "network", "training", "attention", "convert")
 """Tables a configuration file may hold: hardware; a float network and how it is trained; the
@@ -38,7 +35,7 @@ def read_table(path: str | Path, table: str, cls: type[T], **given: Any) -> T:
     values: dict[str, Any] = raw.get(table, {})
     if not isinstance(values, dict):
         raise EcoformerError(f"{file}: {table} must be a table [{table}], not {values!r}")
-    _refuse_unknown(file, f"key in [{table}]", values, [f.name for f in fields(cls)])
+    _refuse_unknown(file, f"key in [{table}]", values, [f.name for f in fields(cast(Any, cls))])
     for name in given.keys() & values.keys():
         raise EcoformerError(
             f"{file}: [{table}] {name} is given in another table; give it once, there"

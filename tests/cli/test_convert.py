@@ -92,6 +92,7 @@ def test_command_converts_measures_and_writes(model_folder, sentences, config, t
     assert reply.returncode == 0, reply.stderr
     assert "Traceback" not in reply.stderr and "Warning" not in reply.stderr
     figures = json.loads((out / "convert.json").read_text())
+    assert "converted.pt" in figures.pop("files")
     assert json.loads((tmp_path / "figures.json").read_text()) == figures
     stages = figures["agreement"]
     assert [*stages] == ["layer by layer", "all hashes together", "integers"]
@@ -261,7 +262,7 @@ def test_preset_without_an_engine_converts_without_one(model_folder, sentences, 
         pass
 
     def stop(*arguments):
-        engine = arguments[5]
+        engine = arguments[6]
         assert engine is None
         raise Converting
 
@@ -273,9 +274,10 @@ def test_preset_without_an_engine_converts_without_one(model_folder, sentences, 
 
 def test_folder_of_others_is_left_alone(model_folder, sentences, config, tmp_path):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "converted.pt").write_text("precious")
-    why = "converted.pt: in the way, and not written by this command"
+    (tmp_path / "out" / "convert.json").write_text("precious")
+    why = "convert.json: in the way, and not written by this command"
     refused((model_folder, config, sentences), why, tmp_path)
+    assert (tmp_path / "out" / "convert.json").read_text() == "precious"
 
 
 @pytest.mark.parametrize(

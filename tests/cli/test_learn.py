@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from ecoformer.golden.files import state_digest
+from ecoformer.golden.files import state_digest, torch_bytes
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
@@ -170,7 +170,7 @@ def test_export_reports_the_quality_of_every_hash(config, tmp_path):
     content = torch.load(model)
     content["state"]["blocks.1.attention.core.hash.threshold"][1] = 1e6
     content["sha256"] = state_digest(content["state"])
-    torch.save(content, model)
+    model.write_bytes(torch_bytes(content))
 
     out = tmp_path / "out"
     reply = ecoformer("export", "-c", config, "-m", model, "-o", out, "--report", COLUMNS="160")

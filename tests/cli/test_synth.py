@@ -4,6 +4,7 @@ import json
 import pytest
 
 from ecoformer.cli import main
+from ecoformer.files import checksum
 from tests.sim import dummy
 
 
@@ -15,9 +16,10 @@ def design(tmp_path):
         (folder / part).mkdir(parents=True)
     (folder / "rtl" / "dummy_engine.v").write_text(dummy.engine())
     (folder / "config.toml").write_text(dummy.CONFIG.as_toml())
-    (folder / "manifest.json").write_text("{}")
     dummy.image(sets=1).save(folder / "parameters.safetensors", dummy.CONFIG)
     dummy.workload(3, sets=1).save(folder / "vectors" / "workload.npz")
+    files = {name: checksum(folder / name) for name in ("config.toml", "parameters.safetensors")}
+    (folder / "manifest.json").write_text(json.dumps({"files": files}))
     return folder
 
 
@@ -34,7 +36,8 @@ def test_synth_maps_places_verifies_and_records(design, capsys):
     out = design.parent / "figures.json"
     assert synth(design, "--device", "25k", "--seeds", "2", "--verify", "--json", out) == 0
     figures = json.loads(out.read_text())
-    assert figures == json.loads((design / "synth-ecp5" / "synth.json").read_text())
+    record = json.loads((design / "synth-ecp5" / "synth.json").read_text())
+    assert {"netlist.json", "netlist.v"} < record.pop("files").keys() and figures == record
     assert figures["design"] == "dummy_engine" and figures["seeds"] == [1, 2]
     assert figures["fingerprint"] == dummy.CONFIG.fingerprint
     assert figures["verification"]["ok"] and figures["verification"]["words"] > 0
@@ -50,14 +53,15 @@ def test_synth_maps_places_verifies_and_records(design, capsys):
 @pytest.mark.synth
 def test_a_failed_synth_keeps_the_old_result_and_the_logs(design, capsys):
     (design / "synth-ecp5").mkdir()
-    (design / "synth-ecp5" / "synth.json").write_text("old")
+    old = '{"files": {}}'
+    (design / "synth-ecp5" / "synth.json").write_text(old)
     verilog = design / "rtl" / "dummy_engine.v"
     verilog.write_text(verilog.read_text().replace("endmodule", "endmodul"))
     assert synth(design, "--no-place") == 2
     out, err = capsys.readouterr()
     last = err.strip().splitlines()[-1]
     assert last.startswith("ecoformer: ") and "ERROR: " in last and "the logs are in" in last
-    assert (design / "synth-ecp5" / "synth.json").read_text() == "old"
+    assert (design / "synth-ecp5" / "synth.json").read_text() == old
     assert (design / "synth-ecp5-failed" / "synthesis.log").exists()
     assert not list(design.glob(".synth*"))
 

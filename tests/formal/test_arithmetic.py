@@ -192,7 +192,7 @@ def quotient(config, half=1):
     assert dut.interval == 1  # feeds forward only
     numerator, denominator = dut.i.payload.numerators[0], dut.i.payload.denominator
     valid, error = dut.i.valid, dut.i.payload.tag.error
-    limit = (config.code_bits << config.offset_fraction) + dut.bits.max_offset
+    limit = (config.code_bits << config.offset_fraction) + Arithmetic(config).max_offset
     limit *= config.max_tokens << (config.value_width - 1)
     bench.assume((numerator <= limit) & (numerator >= -limit))
     for stage in range(dut.latency):

@@ -14,7 +14,7 @@ from ecoformer.golden.convert.convert import convert, enough_batches
 from ecoformer.golden.convert.readouts import READOUTS, embedding, readout
 from ecoformer.golden.convert.refine import everything, refine
 from ecoformer.golden.convert.saved import load_converted, save_converted
-from ecoformer.golden.files import state_digest
+from ecoformer.golden.files import state_digest, torch_bytes
 from ecoformer.golden.learn import distill
 from ecoformer.golden.learn.distill import DistillConfig
 from ecoformer.golden.networks.sites import filled_sites, find_sites
@@ -450,10 +450,10 @@ def test_damaged_files_are_refused(tmp_path):
     save_converted(convert(model, CONFIG, batches, QUICK), path)
     content = torch.load(path)
     content["state"]["layers.0.norm1.weight"][0] += 1
-    torch.save(content, path)
+    path.write_bytes(torch_bytes(content))
     with pytest.raises(EcoformerError, match="damaged model file"):
         load_converted(path, model)
     content["config"] = json.dumps({"sites": []})
-    torch.save(content, path)
+    path.write_bytes(torch_bytes(content))
     with pytest.raises(EcoformerError, match="not a converted TransformerEncoder .'attention'."):
         load_converted(path, model)

@@ -10,6 +10,7 @@ import torch
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import cores_of, softmax_attention
 from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.files import torch_bytes
 from ecoformer.golden.learn import data, fit
 from ecoformer.golden.learn import train as training_module
 from ecoformer.golden.learn.data import ImageData, Split
@@ -261,7 +262,7 @@ def test_checkpoint_of_another_network_is_refused(tmp_path):
     (path,) = (tmp_path / "checkpoints").glob("*.pt")
     content = torch.load(path)
     content["model"]["spare"] = content["model"].pop("norm.weight")
-    torch.save(content, path)
+    path.write_bytes(torch_bytes(content))
     with pytest.raises(EcoformerError, match="another version's network; train again with"):
         train(NETWORK, ATTENTION, TRAINING, tmp_path)
 

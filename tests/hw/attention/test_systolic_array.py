@@ -1,10 +1,14 @@
+# amaranth: UnusedElaboratable=no
 # SPDX-License-Identifier: Apache-2.0
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ecoformer.hw.attention.systolic_array import SystolicArray, columns, is_systolic
+from ecoformer.hw.attention.cores import core_class
+from ecoformer.hw.attention.systolic import SystolicCore
+from ecoformer.hw.attention.systolic_array import SystolicArray
 from ecoformer.spec.config import Config
 from tests.hw.bench import simulate
 
@@ -83,8 +87,9 @@ def test_columns_have_the_sums_of_their_bank(inputs, outputs, banks, seed):
 
 def test_only_an_engine_without_folding_has_columns_of_cells():
     full = Config(head_dim=20, value_dim=20, cycles_per_token=1, bus_bytes=64, max_tokens=8)
-    assert is_systolic(full) and [len(lanes) for lanes in columns(full)] == [8, 8, 4]
+    assert core_class(full) is SystolicCore
+    assert SystolicCore(full).lags == [0] * 8 + [1] * 8 + [2] * 4
     for other in ({"cycles_per_token": 2}, {"dataflow": "xnor"}, {"dataflow": "bucketed"}):
-        config = Config(**{**full.__dict__, **other})
-        assert not is_systolic(config)
-        assert len(columns(config)) == 1
+        config = replace(full, **other)
+        assert core_class(config) is not SystolicCore
+        assert not any(core_class(config)(config).lags)
