@@ -48,8 +48,10 @@ def write_atomic(path: str | os.PathLike, content: bytes | str, *, mode: int = 0
             file.write(data)
         os.chmod(partial, mode & ~_umask())
         os.replace(partial, path)
-    except BaseException:
+    except BaseException as error:
         os.unlink(partial)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a full disk does not say which file
         raise
 
 

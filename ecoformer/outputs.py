@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Folders that a verb writes: file by file, each whole, and never anything that is not its own."""
 
 import contextlib
@@ -63,6 +64,17 @@ class OutputFolder:
         }
         self._check(files)
         digests = {name: checksum(path) for name, path in files.items()}
+        try:
+            self._write(facts, files, digests)
+        except OSError:
+            if not self.own:  # nothing of an earlier run to keep: leave nothing of this one either
+                for name in (*digests, self.record):
+                    self._remove(name)
+                with contextlib.suppress(OSError):
+                    self.path.rmdir()
+            raise
+
+    def _write(self, facts: dict, files: dict[str, Path], digests: dict[str, str]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         # An interrupted run leaves a record by which the next one knows what is its to replace.
         write_json(self.path / self.record, {"complete": False, "files": self.own | digests})
@@ -70,7 +82,7 @@ class OutputFolder:
             target = self.path / name
             target.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(target, path.read_bytes(), mode=path.stat().st_mode & 0o777 | 0o666)
-        for name in self.own.keys() - digests.keys():
+        for name in self.own.keys() - digests.keys() - {self.record}:
             self._remove(name)
         write_json(self.path / self.record, {**facts, "files": digests})
 
@@ -102,8 +114,6 @@ class OutputFolder:
                 raise EcoformerError(_in_the_way(target))
 
     def _remove(self, name: str) -> None:
-        if name == self.record:
-            return
         target = self.path / name
         if target.is_file() or target.is_symlink():
             target.unlink()

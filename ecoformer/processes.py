@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Child processes that end with this one, however it ends, and scratch folders likewise."""
 
 import contextlib
@@ -9,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ecoformer import supervisor
 
@@ -16,7 +18,7 @@ __all__ = ["child", "scratch"]
 
 
 @contextlib.contextmanager
-def child(command: Sequence[str], **options) -> Iterator[subprocess.Popen]:
+def child(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen]:
     """Run ``command`` in the block; when the block is left it has ended, with all it has started.
 
     It ends as well if this process is killed, within a second.

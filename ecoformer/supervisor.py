@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``python supervisor.py FD COMMAND…``: runs a command that does not outlive whoever holds FD.
 
 ``FD`` is the read end of a pipe. When its write end closes, because its owner wants so or has been

@@ -45,7 +45,7 @@ def test_a_pipe_is_written_to(tmp_path):
 
 def test_what_fails_leaves_nothing(tmp_path, monkeypatch):
     (tmp_path / "a").write_text("old")
-    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
     with pytest.raises(OSError, match="full"):
         write_atomic(tmp_path / "a", "new")
     assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_text() == "old"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 import json
 import os
 
@@ -78,6 +79,23 @@ def test_a_failing_run_leaves_nothing(tmp_path):
         with OutputFolder(tmp_path / "new" / "out", "manifest.json").writing():
             raise RuntimeError
     assert not os.listdir(tmp_path)
+
+
+def test_a_full_disk_leaves_nothing_of_a_new_folder_and_names_the_file(tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("mine")
+    replace, count = os.replace, iter(range(100))
+
+    def full(*paths):
+        if next(count) == 2:
+            raise OSError(28, "No space left on device")
+        replace(*paths)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError) as error:
+        write(tmp_path / "out", {"a": "1", "rtl/b": "1"})
+    assert error.value.filename == str(tmp_path / "out" / "rtl" / "b")
+    assert tree(tmp_path) == {"out/mine": "mine"} and not (tmp_path / "out" / "rtl").exists()
 
 
 def test_an_interrupted_publication_is_known_and_mended_by_the_next_run(tmp_path, monkeypatch):

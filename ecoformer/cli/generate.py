@@ -21,6 +21,7 @@ from ecoformer.errors import EcoformerError
 from ecoformer.files import checksum
 from ecoformer.outputs import OutputFolder
 from ecoformer.spec.config import Config
+from ecoformer.spec.names import check_module_name
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.register_export import as_json, as_markdown, c_header, svd
 from ecoformer.spec.workload import Workload
@@ -104,8 +105,10 @@ def generate(
     from ecoformer.sim.stimulus import random_image
     from ecoformer.sim.testbench import write_testbench
 
-    if not name.isidentifier() or not name.isascii():
-        raise EcoformerError(f"--name {name!r}: must be a Verilog identifier, like my_engine")
+    try:
+        check_module_name(name)
+    except ValueError as error:
+        raise EcoformerError(f"--name: {error}; choose another, like my_engine") from error
     config = Config.load(config_path)
     rng = np.random.default_rng(seed)
     if parameters is None:

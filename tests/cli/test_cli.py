@@ -165,7 +165,7 @@ def test_a_workload_for_missing_sets_is_refused(hardware, inputs, capsys):
 
 def test_a_name_that_is_no_identifier_is_refused(hardware, inputs, capsys):
     assert generate(inputs, "--name", "my engine") == 2
-    assert "must be a Verilog identifier" in capsys.readouterr().err
+    assert "--name: must" in capsys.readouterr().err
 
 
 @pytest.mark.icarus
