@@ -31,7 +31,9 @@ def test_random_configurations_are_exact_under_stalls(seed, builds):
     check(random_config(np.random.default_rng(seed)), seed, builds)
 
 
-@pytest.mark.parametrize("row", [3, 5, 10])
+@pytest.mark.parametrize(
+    "row", [10, *(pytest.param(row, marks=pytest.mark.full) for row in (3, 5))]
+)
 def test_rows_of_the_covering_array_are_exact_under_stalls(row, builds):
     check(PAIRS[row], row, builds)
 

@@ -116,7 +116,7 @@ def test_a_vision_transformer_counts_as_its_modules_do(convolution, patch, stem)
 @pytest.mark.parametrize(
     "values, why",
     [
-        ({"width": 0}, "width must be at least 1, not 0"),
+        ({"width": 0}, "width must be 1…1000000, not 0"),
         ({"heads": 3}, "heads must divide width = 8, not be 3"),
         ({"mlp_ratio": "4"}, "mlp_ratio must be a number, not '4'"),
         ({"attention": "linear"}, "attention must be 'softmax' or 'ecoformer', not 'linear'"),
