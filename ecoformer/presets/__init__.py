@@ -15,11 +15,11 @@ def find_config(name: str | Path) -> Path:
     Parameters
     ----------
     name : str or Path
-        ``k16`` is the preset; ``./k16`` and ``k16.toml`` are files.
+        ``k16`` is the preset, also beside a folder of that name; ``k16.toml`` is a file.
 
     Returns
     -------
     Path
     """
     path = Path(name)
-    return path if path.exists() else PRESETS.get(str(name), path)
+    return path if path.is_file() else PRESETS.get(str(name), path)
