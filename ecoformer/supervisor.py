@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python supervisor.py FD COMMAND…``: runs a command that does not outlive whoever holds FD.
+"""``python supervisor.py FD COMMAND…``: runs a command that ends with the process that owns FD.
 
 ``FD`` is the read end of a pipe. When its write end closes, because its owner wants so or has been
 killed, the command and everything that it has started ends. Needs nothing but the standard library.

@@ -70,7 +70,11 @@ def commands() -> str:
     app = typer.main.get_command(make_app())
     lines = ["# Command line", "", _prose(app.help or ""), "",
              "Errors that you can correct are one line on standard error and exit code 2; "
-             "`verify` and `synth --verify` exit with 1 where bits differ.", ""]
+             "`verify` and `synth --verify` exit with 1 where bits differ. A command that signal n "
+             "ends exits with 128 + n, and takes its simulators and builds with it.", "",
+             "A folder given with `-o` may hold other files. A command replaces and removes only "
+             "what an earlier run of it wrote, which its record in that folder lists; another file "
+             "in the way is refused by name before any work.", ""]
     for verb, command in app.commands.items():
         help_text = (command.help or "").strip()
         context = command.make_context(verb, [], resilient_parsing=True)
