@@ -103,6 +103,7 @@ def test_a_query_gets_the_signed_rows_of_its_group(config, seed):
 
 
 @pytest.mark.parametrize("config", SHAPES, ids=shown)
+@pytest.mark.slow
 def test_full_rate_begins_where_the_core_says(config):
     """And not before."""
     least = BucketedCore(config).full_rate_tokens

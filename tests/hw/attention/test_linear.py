@@ -124,7 +124,7 @@ def run(config, packets, *, rng=None, stall=0.0):
     return run_core(core_class(config)(config), tokens, expected, rng=rng, stall=stall)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("config", ALL, ids=shown)
 def test_blocks_equal_the_integer_model(config, seed):
     rng = random.Random(seed)
@@ -139,7 +139,7 @@ def test_blocks_equal_the_integer_model(config, seed):
         assert waits == [dut.latency + n - 1 for n in counts for _ in range(n)]
 
 
-@pytest.mark.parametrize("seed", [2, 3])
+@pytest.mark.parametrize("seed", [2, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("config", ALL, ids=shown)
 def test_blocks_equal_the_integer_model_with_stalls(config, seed):
     rng = random.Random(seed)
