@@ -89,6 +89,7 @@ class Rtl:
         ----------
         x : int array [..., N, D]
             Tokens, both queries and keys; their codes ±1 [..., N, b] with ``hash = "codes"``.
+            With separate queries q and k side by side, [..., N, 2D] or [..., N, 2b].
         v : int array [..., N, E]
             Values.
         sets : int or int array [...]
@@ -106,7 +107,7 @@ class Rtl:
         EcoformerError
             The engine answers with an error or not at all.
         """
-        c, elements = self.config, self.config.family.key_elements
+        c, elements = self.config, self.config.sides.elements
         x, v, sets = _integers("x", x), _integers("v", v), _integers("sets", sets)
         if x.ndim < 2 or x.shape[-1] != elements:
             raise ValueError(f"x must have shape [..., N, {elements}], not {x.shape}")

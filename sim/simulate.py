@@ -204,7 +204,6 @@ def _read_result(folder, config):
 
 
 def _keys(config, traced):
-    """Keys of traced tokens as numbers, int64 [N, key_elements]."""
-    width = config.family.key_width
-    bits = np.unpackbits(traced, axis=1, bitorder="little")[:, :width]
-    return config.family.unpack_keys(bits.astype(np.int64))
+    """Codes of traced tokens as numbers, int64 [N, b] for every side."""
+    bits = np.unpackbits(traced, axis=1, bitorder="little")[:, : config.sides.code_width]
+    return config.sides.unpack_codes(bits.astype(np.int64))

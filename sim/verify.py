@@ -177,7 +177,7 @@ def _compare_codes(report, config, images, workload, run):
             wrong.add((i, int(token)))
             _note(
                 report, "hash", i, got[token, bit], want[token, bit],
-                f"code bit {bit}", token=token,
+                config.sides.bit_name(int(bit)), token=token,
             )
     for got, want in zip(run.codes, at, strict=True):
         if len(got) != want:
