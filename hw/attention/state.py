@@ -87,13 +87,18 @@ class StateArray(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from an address to its row."""
+        return self.update_latency
+
+    @property
+    def update_latency(self) -> int:
+        """Cycles from an address to the update of its row."""
         return 1 if self.depth > 1 else self.registers
 
     def elaborate(self, platform) -> Module:
         m = Module()
 
         def late(value, name, **options):
-            return delay(m, value, self.latency, name=name, **options)
+            return delay(m, value, self.update_latency, name=name, **options)
 
         finish = late(self.accumulate & self.last, "finish")
         # A single row adds 0 in idle cycles, which saves an enable for every bit.
@@ -145,29 +150,29 @@ class StateArray(wiring.Component):
     def _memories(self, m, updated, accumulate, finish):
         address = register(m, self.address, name="write_address")
         write_bank = register(m, self.write_bank, name="write_bank")
-
-        attrs = {"ram_style": "block"} if self.serial else {}
-
-        def rows(name, depth, enable, bank_to_read, bank_to_write):
-            row = unsigned(self.row_layout.size)
-            m.submodules[name] = rows = memory.Memory(
-                shape=row, depth=depth, init=[], attrs=attrs
-            )
-            read = rows.read_port()
-            write = rows.write_port()
-            m.d.comb += [
-                read.addr.eq(Cat(self.address, bank_to_read)),
-                write.addr.eq(Cat(address, bank_to_write)),
-                write.data.eq(updated),
-                write.en.eq(enable),
-            ]
-            return read.data
-
         banks_depth = ((self.banks - 1) << len(self.address)) + self.depth
-        return (
-            rows("running", self.depth, accumulate, C(0, 0), C(0, 0)),
-            rows("finished", banks_depth, finish, self.read_bank, write_bank),
+        running = self._rows(m, "running", self.depth, updated, accumulate, address)
+        finished = self._rows(
+            m, "finished", banks_depth, updated, finish, Cat(address, write_bank),
+            Cat(self.address, self.read_bank),
         )
+        return running, finished
+
+    def _rows(self, m, name, depth, updated, enable, write_address, read_address=None):
+        """Add a memory of rows; returns the one read."""
+        m.submodules[name] = rows = memory.Memory(
+            shape=unsigned(self.row_layout.size), depth=depth, init=[],
+            attrs={"ram_style": "block"} if self.serial else {},
+        )
+        read = rows.read_port()
+        write = rows.write_port()
+        m.d.comb += [
+            read.addr.eq(self.address if read_address is None else read_address),
+            write.addr.eq(write_address),
+            write.data.eq(updated),
+            write.en.eq(enable),
+        ]
+        return read.data
 
 
 class SignedSum(wiring.Component):
