@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -38,7 +38,8 @@ from ecoformer.spec.registers import REGISTERS, Error
 from ecoformer.spec.units import units
 
 __all__ = [
-    "Access", "Bench", "CompiledBench", "Record", "VIOLATIONS", "play", "run_now", "scene_limits",
+    "Access", "Bench", "CompiledBench", "Record", "VIOLATIONS", "Violation", "play", "run_now",
+    "scene_limits", "split_answers",
 ]
 
 VIOLATIONS = (
@@ -51,7 +52,6 @@ VIOLATIONS = (
     "the answer on s_axil changes before it is taken",
     "s_axil_bvalid without a write",
     "s_axil_rvalid without a read",
-    "a pin is neither 0 nor 1",
 )
 """What must not happen at the pins in any cycle; the same numbers are in ``harness.cpp``."""
 ALL_FLAGS = sum(1 << flag for flag in Error)
@@ -60,6 +60,13 @@ CHUNK_CYCLES = 50_000
 STAMPS = ("first_in", "last_in", "first_out", "last_out")
 IRQ_CYCLES = 2
 """Cycles after which ``irq`` follows a register."""
+
+
+class Violation(NamedTuple):
+    """Something that happened at the pins in a cycle and must not."""
+
+    cycle: int
+    what: str
 
 
 @dataclass(frozen=True)
@@ -107,8 +114,9 @@ class Record:
         What ended the stream; RUNNING if the scene was cut.
     quiet : bool
         Whether no pin was active in the reset.
-    violations, interrupts : list of (int, int)
-        Cycle and number; cycle and new level.
+    violations : list of Violation
+    interrupts : list of (int, int)
+        Cycle and new level of ``irq``.
     accesses : list of Access
         In order, those of :class:`Load` among them only if they were refused.
     commits : list of Commit
@@ -138,7 +146,7 @@ class Record:
     cycles: int = 0
     state: State = State.RUNNING
     quiet: bool = True
-    violations: list[tuple[int, int]] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
     interrupts: list[tuple[int, int]] = field(default_factory=list)
     accesses: list[Access] = field(default_factory=list)
     commits: list[Commit] = field(default_factory=list)
@@ -404,7 +412,10 @@ class CompiledBench:
         record.stamps = {name: found[name] for name in STAMPS}
         record.codes = [unpack_keys(self.config, keys) for keys in self.engine.codes()] or None
         record.cycles = self.engine.cycles
-        record.violations = list(map(tuple, found["violations"].reshape(-1, 2).tolist()))
+        record.violations = [
+            Violation(cycle, VIOLATIONS[number])
+            for cycle, number in found["violations"].reshape(-1, 2).tolist()
+        ]
         record.interrupts = list(map(tuple, found["interrupts"].reshape(-1, 2).tolist()))
         record.counted = dict(zip(COUNTED, self.engine.counted(), strict=True))
         busy = self.engine.busy()

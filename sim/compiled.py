@@ -69,6 +69,8 @@ class State(enum.IntEnum):
     """More cycles have passed than the packets can take."""
     BABBLING = 5
     """More beats have come than the packets can be answered with."""
+    UNDEFINED = 6
+    """A pin was neither 0 nor 1; only in simulators that know X."""
 
 
 class CompiledEngine:

@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 
-from ecoformer.sim.bench import VIOLATIONS, Record
+from ecoformer.sim.bench import Record
 from ecoformer.sim.compiled import State
 from ecoformer.sim.contract import Answer, answers
 from ecoformer.sim.script import Read, Scene, Write
@@ -71,8 +71,8 @@ def judge(config: Config, scene: Scene, record: Record) -> tuple[Report, Counter
 def _judge_stream(report, config, scene, record, expected):
     if not record.quiet:
         report.note("handshake", 1, 0, "active in reset: a valid or ready pin")
-    for cycle, number in record.violations:
-        report.note("handshake", cycle, None, f"{VIOLATIONS[number]}: cycle")
+    for cycle, what in record.violations:
+        report.note("handshake", None, None, f"in cycle {cycle} {what}")
     if record.state in STATES:
         report.note("stream", len(record.beats), len(scene.packets), STATES[record.state])
     answered = len(record.beats)

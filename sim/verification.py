@@ -16,6 +16,7 @@ import numpy as np
 from ecoformer.progress import SILENT, Progress
 from ecoformer.sim.bench import CompiledBench, Record, play, run_now
 from ecoformer.sim.build import build
+from ecoformer.sim.cocotb_player import play_in_simulator
 from ecoformer.sim.compiled import CompiledEngine
 from ecoformer.sim.judge import judge
 from ecoformer.sim.plan import WORKLOAD, Phase
@@ -25,10 +26,6 @@ from ecoformer.sim.verify import Report
 from ecoformer.spec.config import Config
 
 __all__ = ["PhaseReport", "Verification", "verify"]
-
-MOST_MISMATCHES = 1_000
-"""Mismatches after which a phase is not gone on with: the engine is broken."""
-
 
 @dataclass(kw_only=True)
 class PhaseReport(Report):
@@ -159,18 +156,20 @@ def verify(
     """
     built = build(verilog, build_dir, simulator=simulator, progress=progress)
     result = Verification(f"{built.simulator.name} {built.simulator.version}")
-    with _player(config, built, seed) as play_scenes:
-        for phase in plan:
-            _verify_phase(result, config, phase, play_scenes, progress)
+    phases = list(plan)
+    with _player(config, built, seed, build_dir) as play_scenes:
+        records = play_scenes([scene for phase in phases for scene in phase.scenes])
+        for phase in phases:
+            _verify_phase(result, config, phase, records, progress)
     return result
 
 
-def _verify_phase(result, config, phase, play_scenes, progress):
+def _verify_phase(result, config, phase, records, progress):
     report = PhaseReport(name=phase.name, about=phase.about, left_out=phase.left_out)
     start, scenes = time.monotonic(), phase.scenes
     numbers = Counter(scene.name for scene in scenes)
     seen: Counter[str] = Counter()
-    for scene, record in zip(scenes, play_scenes(scenes), strict=False):
+    for scene, record in zip(scenes, records):
         judged, happened = judge(config, scene, record)
         seen[scene.name] += 1
         name = f"{scene.name} {seen[scene.name]}" if numbers[scene.name] > 1 else scene.name
@@ -183,8 +182,6 @@ def _verify_phase(result, config, phase, play_scenes, progress):
             replace(mismatch, phase=phase.name, scene=name) for mismatch in judged.mismatches
         ]
         progress.update(phase.name, report.scenes, len(scenes))
-        if len(report.mismatches) > MOST_MISMATCHES:
-            break
     report.seconds = time.monotonic() - start
     result.phases.append(report)
     if phase.name == WORKLOAD:
@@ -201,8 +198,17 @@ def _as_run(config, record, seconds, simulator):
 
 
 @contextlib.contextmanager
-def _player(config, built, seed) -> Iterator:
+def _player(config, built, seed, build_dir) -> Iterator:
     """A function that plays scenes: iterable of Scene → iterator of Record."""
+    if built.simulator.name == "compiled":
+        with _compiled_player(config, built, seed) as play_scenes:
+            yield play_scenes
+    else:
+        yield lambda scenes: play_in_simulator(config, built, scenes, build_dir)
+
+
+@contextlib.contextmanager
+def _compiled_player(config, built, seed):
     with contextlib.closing(CompiledEngine(built.folder, seed)) as engine:
         bench = CompiledBench(config, engine)
 

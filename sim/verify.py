@@ -62,6 +62,8 @@ class Mismatch:
             for name in ("phase", "scene", "sequence", "token", "lane")
             if (value := getattr(self, name)) is not None
         )
+        if self.got is None and self.want is None:
+            return f"{where or 'run'}: {self.what} (stage {self.stage})"
         return f"{where or 'run'}: {self.what} is {self.got}, not {self.want} (stage {self.stage})"
 
 

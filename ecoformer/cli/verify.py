@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``ecoformer verify``: simulated Verilog against the integer model and the contract of its pins."""
+"""``ecoformer verify``: simulated Verilog against the integer model and the whole contract."""
 
 from typing import Annotated
 
