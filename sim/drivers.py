@@ -173,7 +173,6 @@ class StreamSink:
         self._ready = True
         self.ready.value = 1
 
-
     def edge(self, cycle: int) -> bool:
         """Take the beat of this edge, if any; choose the next ``tready``. True if taken."""
         offered = bool(self.valid.value)

@@ -84,6 +84,8 @@ def quiet_cycles(config: Config, beats: int, gaps: float, pressure: float) -> in
 def _packet_cycles(config, beats, gaps, pressure):
     tokens, k = _tokens(config, beats), config.cycles_per_token
     received = max(tokens * k, beats / (1 - gaps))  # beats beyond the last token are discarded
+    if beats > config.max_tokens * config.input_beats:
+        return received  # too long, and answered by one beat
     output = config.output_beats / (1 - pressure)
     return received + tokens * max(_query_cycles(config, tokens), output)
 

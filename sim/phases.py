@@ -71,10 +71,12 @@ class Draw:
     ----------
     config : Config
     rng : numpy.random.Generator
+    room : float
+        Cycles that a random packet may take.
     """
 
-    def __init__(self, config: Config, rng: np.random.Generator):
-        self.config, self.rng = config, rng
+    def __init__(self, config: Config, rng: np.random.Generator, room: float):
+        self.config, self.rng, self.room = config, rng, room
         self._patterns = cycle(PATTERNS.values())
 
     def image(self, *, sets: int | None = None) -> ParameterImage:
@@ -90,6 +92,12 @@ class Draw:
         """Tokens of a packet: few, and sometimes as many as there may be."""
         longest = self.config.max_tokens
         return int(self.rng.integers(1, min(SHORT, longest) + 1))
+
+    @property
+    def affordable(self) -> int:
+        """Tokens of the longest packet that a random scene may hold."""
+        slow = self.config.cycles_per_token * 2
+        return int(np.clip(self.room // slow, 1, self.config.max_tokens))
 
     def stalls(self) -> dict[str, float]:
         """Gaps and back-pressure."""
@@ -137,7 +145,7 @@ class Draw:
             user = int(rng.choice(beyond))
         if choice == 0:
             return self.packet(user)
-        if choice == 2:
+        if choice == 2 and self.affordable == c.max_tokens:
             return self.too_long(user, beats=int(rng.integers(1, 3 * c.input_beats + 1)))
         length = self.length()
         return self.packet(user, length, beats=int(rng.integers(1, length * c.input_beats + 1)))
@@ -275,7 +283,7 @@ def _lengths(draw):
         ("one token", (1, 1, 1)),
         ("few tokens", (1, 2, 3, 2, 1)),
         ("longest", (longest,)),
-        ("longest among short", (1, longest, 1, longest, longest, 1)),
+        ("longest among short", (1, longest, longest, 1)),
     ):
         packets = [draw.packet(i % image.sets, min(n, longest)) for i, n in enumerate(lengths)]
         yield Scene(name=name, image=image, packets=tuple(packets))
@@ -285,10 +293,9 @@ def _lengths(draw):
 
 
 def _random_lengths(draw):
-    longest = draw.config.max_tokens
     while True:
         image = draw.image()
-        lengths = draw.rng.integers(1, longest + 1, 6)
+        lengths = draw.rng.integers(1, draw.affordable + 1, 6)
         packets = tuple(
             draw.packet(int(draw.rng.integers(image.sets)), int(n)) for n in lengths
         )
@@ -322,8 +329,9 @@ def _extremes(draw):
             for i, pattern in enumerate(EXTREMES)
         ]
         yield Scene(name=f"{name} parameters", image=image, packets=tuple(packets))
-    packets = tuple(draw.packet(0, longest, pattern=pattern) for pattern in EXTREMES)
-    yield Scene(name="longest", image=draw.image(), packets=packets)
+    for pattern in EXTREMES:
+        packet = draw.packet(0, longest, pattern=pattern)
+        yield Scene(name="longest", image=draw.image(), packets=(packet,))
 
 
 def _extreme_image(draw, level):
@@ -593,7 +601,7 @@ def _scripts(draw):
         packets = [
             draw.bad(image) if rng.random() < 0.4
             else draw.packet(
-                int(rng.integers(image.sets)), c.max_tokens if rng.random() < 0.05 else None
+                int(rng.integers(image.sets)), draw.affordable if rng.random() < 0.05 else None
             )
             for _ in range(rng.integers(3, 9))
         ]

@@ -24,8 +24,14 @@ WORKLOAD = "workload"
 """The phase of the design's own image and sequences."""
 NAMES = (WORKLOAD, *PHASES)
 """Every phase, in order."""
-CYCLES = {"compiled": 8_000_000, "verilator": 400_000, "icarus": 60_000}
+CYCLES = {"compiled": 40_000_000, "verilator": 600_000, "icarus": 100_000}
 """Cycles of the other phases together on an engine of few lanes, by simulator."""
+DIRECTED = 0.7
+"""Share of the cycles that directed scenes may take."""
+LARGEST = 0.3
+"""Share of what is left for them that one directed scene may take."""
+PACKETS = 400
+"""Packets of average size that the random scenes of a phase should hold, at least."""
 FEW_LANES = 500
 """Lanes that do not slow a simulator down; with twice as many, a cycle takes twice as long."""
 MOST_SCENES = 20
@@ -86,11 +92,21 @@ def make_plan(
     lanes = config.engines * sum(unit.lanes for unit in units(config).values())
     cycles = CYCLES[simulator] / max(1, lanes / FEW_LANES)
     shares = sum(kind.share for kind in PHASES.values())
+    # Every phase is drawn, so that each is the same whichever others are asked for.
+    draws, directed, left = {}, {}, DIRECTED * cycles
+    for name, kind in PHASES.items():
+        rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        draws[name] = Draw(config, rng, cycles * kind.share / shares / PACKETS)
+        directed[name], left = _directed(kind, draws[name], left)
+    left += (1 - DIRECTED + rounds - 1) * cycles
     for name, kind in PHASES.items():
         if name in phases:
-            rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-            share = cycles * kind.share / shares
-            yield _phase(name, kind, Draw(config, rng), share, rounds)
+            scenes, left_out = directed[name]
+            most = rounds * kind.share * MOST_SCENES
+            scenes += _random(kind, draws[name], left * kind.share / shares, most)
+            yield Phase(
+                name=name, about=kind.about, scenes=tuple(scenes), left_out=tuple(left_out)
+            )
 
 
 def _workload(config, image, workload, stall, seed):
@@ -101,26 +117,28 @@ def _workload(config, image, workload, stall, seed):
     return Phase(name=WORKLOAD, about="the design's parameters and sequences", scenes=(scene,))
 
 
-def _phase(name, kind: PhaseKind, draw: Draw, share: float, rounds: int) -> Phase:
-    """The directed scenes that fit into the phase's share of the cycles, then random ones.
-
-    A directed scene may take a quarter of the share even if the ones before have left less.
-    """
-    scenes, left_out, left = [], [], share
+def _directed(kind: PhaseKind, draw: Draw, left: float):
+    """Directed scenes that fit, names of the others, and the cycles that are left."""
+    scenes, left_out = [], []
     for scene in kind.directed(draw):
         cost = _cost(draw.config, scene)
-        if cost <= max(left, share / 4):
+        if cost <= LARGEST * left:
             scenes.append(scene)
             left -= cost
         else:
             left_out.append(f"{scene.name} ({cost:,.0f} cycles)")
-    left = max(left, 0) + (rounds - 1) * share
-    for _, scene in zip(range(rounds * kind.share * MOST_SCENES), kind.random(draw)):
+    return (scenes, left_out), left
+
+
+def _random(kind: PhaseKind, draw: Draw, left: float, most: int):
+    """Random scenes of ``left`` cycles together, at most ``most``."""
+    scenes = []
+    for _, scene in zip(range(most), kind.random(draw)):
         left -= _cost(draw.config, scene)
         if left < 0:
             break
         scenes.append(scene)
-    return Phase(name=name, about=kind.about, scenes=tuple(scenes), left_out=tuple(left_out))
+    return scenes
 
 
 def _cost(config, scene):
