@@ -495,14 +495,15 @@ def _aborts(draw):
                 name=f"of a bad packet, after beat {sent}", image=image, packets=packets,
                 events=(Gate(beat), Await(beat, 3), abort(), Gate(None)),
             )
-    yield Scene(
-        name="interrupt of ABORTED", image=image, packets=(draw.packet(0, length), draw.packet()),
-        events=(
-            Write(address=ENABLE, data=1 << Error.ABORTED),
-            *((Gate(1), Await(1, 3), Level(False), abort(), Gate(None), Drain(), Level(True))
-              if total > 1 else ()),
-        ),
-    )
+    if total > 1:
+        yield Scene(
+            name="interrupt of ABORTED", image=image,
+            packets=(draw.packet(0, length), draw.packet()),
+            events=(
+                Gate(1), Write(address=ENABLE, data=1 << Error.ABORTED), Await(1, 3), Level(False),
+                abort(), Gate(None), Drain(), Level(True),
+            ),
+        )
 
 
 def _random_aborts(draw):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,17 @@ from typing import Any
 import numpy as np
 
 from ecoformer.progress import SILENT, Progress
-from ecoformer.sim.bench import CompiledBench, Record, play, run_now
+from ecoformer.sim.bench import CompiledBench, play, run_now
 from ecoformer.sim.build import build
 from ecoformer.sim.cocotb_player import play_in_simulator
 from ecoformer.sim.compiled import CompiledEngine
 from ecoformer.sim.judge import judge
 from ecoformer.sim.plan import WORKLOAD, Phase
 from ecoformer.sim.run import SimulationRun
-from ecoformer.sim.script import Scene
 from ecoformer.sim.verify import Report
 from ecoformer.spec.config import Config
 
-__all__ = ["PhaseReport", "Verification", "verify"]
+__all__ = ["PhaseReport", "Verification", "verify", "verify_on"]
 
 @dataclass(kw_only=True)
 class PhaseReport(Report):
@@ -129,6 +128,7 @@ def verify(
     *,
     simulator: str = "compiled",
     seed: int = 0,
+    first: bool = False,
     build_dir: str | Path,
     progress: Progress = SILENT,
 ) -> Verification:
@@ -144,6 +144,8 @@ def verify(
         One of `sim.toolchain.SIMULATORS`.
     seed : int
         Of the bits with which registers start, where the simulator chooses them.
+    first : bool
+        Whether to stop after the first scene with a mismatch.
     build_dir : Path
         Folder in which builds are kept.
     progress : Progress
@@ -155,16 +157,43 @@ def verify(
         No simulator, or a design that it refuses. A design that is wrong is no exception.
     """
     built = build(verilog, build_dir, simulator=simulator, progress=progress)
-    result = Verification(f"{built.simulator.name} {built.simulator.version}")
+    name = f"{built.simulator.name} {built.simulator.version}"
     phases = list(plan)
-    with _player(config, built, seed, build_dir) as play_scenes:
-        records = play_scenes([scene for phase in phases for scene in phase.scenes])
-        for phase in phases:
-            _verify_phase(result, config, phase, records, progress)
+    scenes = [scene for phase in phases for scene in phase.scenes]
+    if simulator != "compiled":
+        records = play_in_simulator(config, built, scenes, build_dir)
+        with contextlib.closing(records):
+            return _verify(config, phases, records, first, name, progress)
+    with contextlib.closing(CompiledEngine(built.folder, seed)) as engine:
+        records = _play_compiled(config, engine, scenes)
+        return _verify(config, phases, records, first, name, progress)
+
+
+def verify_on(
+    engine: CompiledEngine, config: Config, plan: Iterable[Phase], *, first: bool = False
+) -> Verification:
+    """Same as :func:`verify`, on an engine that is compiled already."""
+    phases = list(plan)
+    records = _play_compiled(config, engine, [s for phase in phases for s in phase.scenes])
+    return _verify(config, phases, records, first, "compiled", SILENT)
+
+
+def _play_compiled(config, engine, scenes):
+    bench = CompiledBench(config, engine)
+    for scene in scenes:
+        yield run_now(play(bench, config, scene))
+
+
+def _verify(config, phases, records, first, simulator, progress):
+    result = Verification(simulator)
+    for phase in phases:
+        _verify_phase(result, config, phase, records, first, progress)
+        if first and result.mismatches:
+            break
     return result
 
 
-def _verify_phase(result, config, phase, records, progress):
+def _verify_phase(result, config, phase, records, first, progress):
     report = PhaseReport(name=phase.name, about=phase.about, left_out=phase.left_out)
     start, scenes = time.monotonic(), phase.scenes
     numbers = Counter(scene.name for scene in scenes)
@@ -182,6 +211,8 @@ def _verify_phase(result, config, phase, records, progress):
             replace(mismatch, phase=phase.name, scene=name) for mismatch in judged.mismatches
         ]
         progress.update(phase.name, report.scenes, len(scenes))
+        if first and report.mismatches:
+            break
     report.seconds = time.monotonic() - start
     result.phases.append(report)
     if phase.name == WORKLOAD:
@@ -195,25 +226,3 @@ def _as_run(config, record, seconds, simulator):
         cycles=record.cycles, registers=record.registers, counted=record.counted,
         busy=record.busy, seconds=seconds, simulator=simulator,
     )
-
-
-@contextlib.contextmanager
-def _player(config, built, seed, build_dir) -> Iterator:
-    """A function that plays scenes: iterable of Scene → iterator of Record."""
-    if built.simulator.name == "compiled":
-        with _compiled_player(config, built, seed) as play_scenes:
-            yield play_scenes
-    else:
-        yield lambda scenes: play_in_simulator(config, built, scenes, build_dir)
-
-
-@contextlib.contextmanager
-def _compiled_player(config, built, seed):
-    with contextlib.closing(CompiledEngine(built.folder, seed)) as engine:
-        bench = CompiledBench(config, engine)
-
-        def play_scenes(scenes: Iterable[Scene]) -> Iterator[Record]:
-            for scene in scenes:
-                yield run_now(play(bench, config, scene))
-
-        yield play_scenes
