@@ -199,7 +199,7 @@ def _registers(draw):
     c = draw.config
     yield Scene(name="after reset", events=(*_reset_values(c), Drain()), reset_cycles=1)
     yield Scene(name="access", events=(*_read_only(c), *_stored(c), *_refused(c)))
-    yield Scene(name="parameter port", events=tuple(_parameter_port(c)))
+    yield Scene(name="parameter port", events=(*_parameter_port(c), *_all_ones(c)))
     yield Scene(
         name="reset clears", events=(*_reset_values(c), *_read_only(c, delays=(0,))),
         reset_cycles=1,
@@ -243,6 +243,12 @@ def _stored(config):
             yield Read(address=register.offset, want=held, mask=0xFFFFFFFF)
         yield Write(address=register.offset | 3, data=0)  # bits 1:0 of an address are ignored
         yield Read(address=register.offset | 1, want=0, mask=0xFFFFFFFF)
+
+
+def _all_ones(config):
+    for register in register_map(config).values():
+        if register.access is Access.STORED:
+            yield Write(address=register.offset, data=0xFFFFFFFF)
 
 
 def _refused(config):

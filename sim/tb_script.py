@@ -76,6 +76,7 @@ class CocotbBench:
     async def reset(self, cycles: int) -> bool:
         dut = self.dut
         self._stop()
+        self._begin((), (), (), 0.0, 0.0, 0)  # nothing was streamed yet if the script ends early
         dut.aresetn.value = 0
         for name in ("s_axis_tvalid", "s_axis_tlast", "s_axis_tdata", "m_axis_tready"):
             getattr(dut, name).value = 0
@@ -96,16 +97,21 @@ class CocotbBench:
             time, response = await self.port.try_write(
                 event.address, event.data, strobe=event.strobe, delays=event.delays
             )
-        except ValueError:  # a pin is X
-            return -1, None
+        except ValueError:
+            return self._undefined_access(), None
         return self._cycle(time), response
 
     async def read(self, address: int, delay: int) -> tuple[int, int | None, int]:
         try:
             time, response, data = await self.port.try_read(address, delay=delay)
-        except ValueError:  # a pin is X
-            return -1, None, 0
+        except ValueError:
+            return self._undefined_access(), None, 0
         return self._cycle(time), response, data
+
+    def _undefined_access(self):
+        """Note that a pin was X as a register was accessed; no cycle in which that was taken."""
+        self._violated(f"{self._undefined() or 'a pin'} is neither 0 nor 1")
+        return -1
 
     def _cycle(self, time):
         return round((time - self._started) / PERIOD_NS) - 1
@@ -115,21 +121,9 @@ class CocotbBench:
         packets = [packet.beats for packet in scene.packets]
         lasts = np.cumsum([len(packet) for packet in packets], dtype=np.int64) - 1
         users = [packet.user for packet in scene.packets]
-        rng = random.Random(scene.seed)
-        self.source = StreamSource(
-            self.dut, beat_numbers(np.concatenate([none, *packets])), lasts.tolist(), users,
-            stall=scene.gaps, rng=rng,
-        )
-        self.sink = StreamSink(self.dut, stall=scene.pressure, rng=rng)
+        beats = beat_numbers(np.concatenate([none, *packets]))
+        self._begin(beats, lasts.tolist(), users, scene.gaps, scene.pressure, scene.seed)
         self.limits, self.packets = limits, len(packets)
-        self.state, self.cycle, self.busy, self.end = State.RUNNING, 0, 0, None
-        self.moved = 0
-        self.taken: list[int] = []
-        self.violations: list[Violation] = []
-        self.interrupts: list[tuple[int, int]] = []
-        self.codes: list[list[int]] = [[] for _ in self.datapaths]
-        self.worked: list[Counter[int]] = [Counter(), Counter()]
-        self._level = 0
         self._watch = _Watch(self.dut, self._violated)
         self._started = get_sim_time("ns")
         self.source.start()
@@ -138,6 +132,19 @@ class CocotbBench:
             *selection(self.config).start(self.port, self.source, users),
             cocotb.start_soon(self._stream()),
         ]
+
+    def _begin(self, beats, lasts, users, gaps, pressure, seed):
+        rng = random.Random(seed)
+        self.source = StreamSource(self.dut, beats, lasts, users, stall=gaps, rng=rng)
+        self.sink = StreamSink(self.dut, stall=pressure, rng=rng)
+        self.state, self.cycle, self.busy, self.end = State.RUNNING, 0, 0, None
+        self.moved = 0
+        self.taken: list[int] = []
+        self.violations: list[Violation] = []
+        self.interrupts: list[tuple[int, int]] = []
+        self.codes: list[list[int]] = [[] for _ in self.datapaths]
+        self.worked: list[Counter[int]] = [Counter(), Counter()]
+        self._level = 0
 
     def gate(self, beat: int | None) -> None:
         self.source.gate = beat

@@ -80,3 +80,34 @@ def test_every_fault_is_found(engine, whole, name):
     found = "\n".join(map(str, result.mismatches))
     assert FOUND.get(name, "") in found, found
     assert all(mismatch.phase and mismatch.scene for mismatch in result.mismatches)
+
+
+@pytest.mark.icarus
+def test_the_bench_within_a_simulator_plays_the_same_scripts(builds):
+    result = verify(
+        CONFIG, broken("irq", "irq_"), plan(simulator="icarus", cycles=20_000),
+        simulator="icarus", build_dir=builds,
+    )
+    assert result.ok, "\n".join(map(str, result.mismatches[:10]))
+    assert all(phase.scenes for phase in result.phases)
+
+
+@pytest.mark.icarus
+@pytest.mark.parametrize(
+    "hook, wrong, found",
+    [
+        ("data", "o__payload[15:0] ^ {16{beats == 5'd3 ? 1'bx : 1'b0}}", "m_axis_tdata is neither"),
+        ("bresp", "stalled ? bresp : 2'bxx", "s_axil_bresp is neither"),
+        ("ready", "1'b0", "nothing moves any more"),
+        ("valid", "aresetn", "more beats come than"),
+        ("valid", "o__valid & aresetn & ~stalled", "m_axis_tvalid falls"),
+    ],
+    ids=["X in data", "X in a response", "stuck", "babbling", "withdrawn"],
+)
+def test_what_a_simulator_sees_is_a_mismatch_and_ends(builds, hook, wrong, found):
+    result = verify(
+        CONFIG, broken(hook, wrong), plan(simulator="icarus", phases=("workload",), stall=0.3),
+        simulator="icarus", build_dir=builds,
+    )
+    assert not result.ok
+    assert found in "\n".join(map(str, result.mismatches))
