@@ -140,7 +140,7 @@ class Record:
     beats: list[np.ndarray] = field(default_factory=list)
     rest: np.ndarray | None = None
     users: list[int] = field(default_factory=list)
-    taken: np.ndarray | None = None
+    taken: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     stamps: dict[str, np.ndarray] = field(default_factory=dict)
     codes: list[np.ndarray] | None = None
     cycles: int = 0
@@ -205,8 +205,9 @@ async def play(bench: Bench, config: Config, scene: Scene) -> Record:
     limits = scene_limits(config, scene)
     player = _Player(bench, config, record, polls=max(16, limits.cycles // 8))
     try:
-        for index in range(scene.sets):
-            await player.load(Load(image=scene.image, source=index, index=index))
+        if scene.image is not None:
+            for index in range(scene.image.sets):
+                await player.load(Load(image=scene.image, source=index, index=index))
         record.commits.clear()  # these are the scene's from the first packet on
         bench.begin(scene, limits)
         for event in scene.events:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pickle
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from ecoformer.errors import EcoformerError
@@ -24,7 +24,7 @@ POLL_SECONDS = 0.02
 
 def play_in_simulator(
     config: Config, built: Build, scenes: Sequence[Scene], build_dir: str | Path
-) -> Iterator[Record]:
+) -> Generator[Record, None, None]:
     """Play ``scenes`` on a build for cocotb; yields the record of each as it is done.
 
     Raises

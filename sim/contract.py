@@ -33,7 +33,7 @@ class Answer:
     ----------
     config : Config
     image : ParameterImage or None
-        Holds the set that the packet uses; None if there is no such set.
+        Holds the set that the packet uses; None if there is no such set, and then no token is used.
     index : int
         That set within ``image``.
     tag : int
@@ -54,9 +54,15 @@ class Answer:
     error: Error | None
     cause: float = 0
 
+    @property
+    def _loaded(self) -> ParameterImage:
+        if self.image is None:
+            raise ValueError("A packet without a set has neither codes nor results")
+        return self.image
+
     @cached_property
     def _attended(self) -> tuple[np.ndarray, int]:
-        outputs, guarded = attend(self.config, self.image, self.index, self.tokens, self.values)
+        outputs, guarded = attend(self.config, self._loaded, self.index, self.tokens, self.values)
         return outputs, int(guarded)
 
     @property
@@ -72,7 +78,7 @@ class Answer:
     @property
     def codes(self) -> np.ndarray:
         """Keys of the tokens, at least one, that are hashed: int64 [n, key_elements]."""
-        return hash_tokens(self.config, self.image, self.index, self.tokens)
+        return hash_tokens(self.config, self._loaded, self.index, self.tokens)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

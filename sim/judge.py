@@ -61,10 +61,10 @@ def judge(config: Config, scene: Scene, record: Record) -> tuple[Report, Counter
         if cleared:
             want["ERRORS"] = _flags(record, expected, cleared)
         compare_registers(report, want, record.registers)
-        for what, got, wanted in record.flags:
+        for what, value, wanted in record.flags:
             report.registers += 1
-            if got != wanted:
-                report.note("register", got, wanted, what)
+            if value != wanted:
+                report.note("register", value, wanted, what)
     return report, happened
 
 

@@ -29,6 +29,7 @@ from ecoformer.sim.script import (
     abort,
     poll,
 )
+from ecoformer.sim.selection import selection
 from ecoformer.sim.stimulus import PATTERNS, random_image
 from ecoformer.spec.arithmetic import signed_range
 from ecoformer.spec.config import Config
@@ -153,7 +154,7 @@ class Draw:
     def unknown_sets(self, image: ParameterImage) -> list[int]:
         """Sets that a packet can ask for and that are not loaded: the first, and the last."""
         c = self.config
-        last = (1 << (c.tuser_width or 32)) - 1
+        last = (1 << selection(c).vector_bits) - 1
         return [] if impossible_faults(c, image.sets).get("unknown_set") else [image.sets, last]
 
     def _dirt(self, beats):
@@ -567,7 +568,7 @@ def _updates(draw):
         some = draw.image(sets=new)
         packets = (draw.packet(new), draw.packet(0), draw.packet(new), draw.packet(0))
         at = len(packets[0].beats)
-        if new in range(1 << (c.tuser_width or 32)):
+        if selection(c).reaches(new):
             yield Scene(
                 name="a set is loaded for the first time", image=some, packets=packets,
                 events=(

@@ -67,7 +67,7 @@ def make_plan(
     rounds: int = 1,
     phases: Collection[str] = NAMES,
     simulator: str = "compiled",
-    cycles: int | None = None,
+    cycles: float | None = None,
     stall: float = 0.0,
     seed: int = 0,
 ) -> Iterator[Phase]:
@@ -83,7 +83,7 @@ def make_plan(
         Of :data:`NAMES`.
     simulator : str
         One of `sim.toolchain.SIMULATORS`; a slow one gets fewer cycles.
-    cycles : int
+    cycles : float
         Cycles of all phases but the first; what the simulator plays in a minute or so by default.
     stall : float
         Probability of gaps and back-pressure of the first phase.
@@ -93,7 +93,8 @@ def make_plan(
     if WORKLOAD in phases:
         yield _workload(config, image, workload, stall, seed)
     lanes = config.engines * sum(unit.lanes for unit in units(config).values())
-    cycles = cycles or CYCLES[simulator] / max(1, lanes / FEW_LANES)
+    if cycles is None:
+        cycles = CYCLES[simulator] / max(1, lanes / FEW_LANES)
     shares = sum(kind.share for kind in PHASES.values())
     # Every phase is drawn, so that each is the same whichever others are asked for.
     draws, directed, left = {}, {}, DIRECTED * cycles

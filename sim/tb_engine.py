@@ -12,6 +12,7 @@ import random
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -79,6 +80,7 @@ async def run_job(dut: Handle) -> None:
             task.cancel()  # only an engine that fell silent ends the stream before its packets
     registers = {name: await port.read(at) for name, at in readable_registers(config).items()}
     interrupts = await interrupt(dut, port)
+    shown: dict[str, Any] = {} if worked is None else {"busy": unit_cycles(config, worked)}
     np.savez(
         folder / "result.npz",
         beats=beat_bytes(sink.beats, config.bus_bytes),
@@ -94,7 +96,7 @@ async def run_job(dut: Handle) -> None:
         interrupts=np.array(interrupts),
         registers=np.array(json.dumps(registers)),
         counted=np.array([busy, source.starved, sink.blocked]),
-        **({} if worked is None else {"busy": unit_cycles(config, worked)}),
+        **shown,
     )
 
 
