@@ -24,7 +24,7 @@ WORKLOAD = "workload"
 """The phase of the design's own image and sequences."""
 NAMES = (WORKLOAD, *PHASES)
 """Every phase, in order."""
-CYCLES = {"compiled": 40_000_000, "verilator": 600_000, "icarus": 100_000}
+CYCLES = {"compiled": 60_000_000, "verilator": 600_000, "icarus": 100_000}
 """Cycles of the other phases together on an engine of few lanes, by simulator."""
 DIRECTED = 0.7
 """Share of the cycles that directed scenes may take."""
