@@ -256,6 +256,10 @@ class CompiledEngine:
         probed = self._library.engine_units(self._handle, counts.ctypes.data)
         return counts if probed else None
 
+    def write_coverage(self, path: str | Path) -> None:
+        """Write what a build with coverage has exercised, in Verilator's format."""
+        self._library.engine_write_coverage(self._handle, str(path).encode())
+
     def _record(self, which, dtype):
         return _array(self._library.engine_record(self._handle, which), dtype)
 
@@ -297,6 +301,7 @@ def _load(path):
         ("count", None, engine, pointer),
         ("units", ctypes.c_int, engine, pointer),
         ("record", _Span, engine, ctypes.c_int),
+        ("write_coverage", None, engine, ctypes.c_char_p),
         ("datapaths", ctypes.c_int, engine),
         ("code_bytes", natural, engine),
         ("codes", _Span, engine, ctypes.c_int),

@@ -12,6 +12,9 @@
 
 #include "Vengine.h"
 #include "verilated.h"
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 #include "verilated_sym_props.h"
 
 namespace {
@@ -307,6 +310,12 @@ public:
 
     std::size_t code_bytes() const { return probes.empty() ? 0 : probes[0].code.size; }
 
+    void write_coverage(const char* path) {
+#if VM_COVERAGE
+        context.coveragep()->write(path);
+#endif
+    }
+
 private:
     struct Stalled {  // what was offered and not taken in the cycle before
         bool result = false, response = false, answer = false, within = false;
@@ -568,6 +577,11 @@ EXPORT void engine_count(Engine* engine, int64_t* counts) {
 // which the second packet was being answered or later, and others still came in. Returns whether
 // the design tells.
 EXPORT int engine_units(Engine* engine, int64_t* counts) { return engine->count_units(counts); }
+
+// What a build with coverage has exercised, as Verilator writes it.
+EXPORT void engine_write_coverage(Engine* engine, const char* path) {
+    engine->write_coverage(path);
+}
 
 // A record of the stream; the memory is valid until the next call that moves the engine.
 EXPORT Span engine_record(Engine* engine, int which) {

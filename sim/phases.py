@@ -52,6 +52,8 @@ STALLS = (0.0, 0.0, 0.1, 0.4, 0.8, 0.95)
 DELAYS = ((0, 0, 0), (3, 0, 0), (0, 3, 0), (0, 0, 3), (2, 0, 2), (0, 2, 1))
 """Cycles before address, data and acceptance of the response, in every order that matters."""
 WORDS = (0x12345678, 0xFFFFFFFF, 0x00000000, 0xA5A5A5A5)
+THOUSANDS = 8_400
+"""Packets that wrap a count of twelve bits twice."""
 RESIDENT = 3
 """Sets that scenes load, at most."""
 SHORT = 5
@@ -242,8 +244,9 @@ def _stored(config):
             mask = sum(0xFF << 8 * byte for byte in range(4) if strobe >> byte & 1)
             held = (held & ~mask | value & mask) & register.mask
             yield Read(address=register.offset, want=held, mask=0xFFFFFFFF)
-        yield Write(address=register.offset | 3, data=0)  # bits 1:0 of an address are ignored
-        yield Read(address=register.offset | 1, want=0, mask=0xFFFFFFFF)
+        for ignored in (1, 2, 3):  # bits 1:0 of an address
+            yield Write(address=register.offset | ignored, data=register.mask)
+            yield Read(address=register.offset | ignored, want=register.mask, mask=0xFFFFFFFF)
 
 
 def _all_ones(config):
@@ -443,10 +446,12 @@ def _faults(draw):
         packets += [bad]
     yield Scene(name="one after the other", image=image, packets=(*packets, draw.packet()))
     for kind, bad in _first_of_each(draw, image):
+        good = draw.packet()
         yield Scene(
-            name=f"interrupt of {kind.name}", image=image, packets=(draw.packet(), bad),
+            name=f"interrupt of {kind.name}", image=image, packets=(good, bad),
             events=(
-                Write(address=ENABLE, data=1 << kind), Level(False), Drain(), Level(True),
+                Gate(len(good.beats)), Write(address=ENABLE, data=1 << kind), Level(False),
+                Gate(None), Drain(), Level(True),
                 Read(address=ERRORS, want=1 << kind, mask=0b1111),
                 Write(address=ERRORS, data=0b1111 & ~(1 << kind)), Level(True),
                 Write(address=ERRORS, data=1 << kind, strobe=0b1110), Level(True),
@@ -577,6 +582,25 @@ def _updates(draw):
             )
     packets = (draw.packet(0), draw.packet(c.parameter_sets - 1))
     yield Scene(name="no set is loaded", packets=packets)
+    yield _thousands(draw)
+
+
+def _thousands(draw):
+    """So many packets that every count of them wraps, and updates around it."""
+    c, image = draw.config, draw.image()
+    short = draw.cut_off(tokens=1) if c.input_beats > 1 else draw.packet(0, 1)
+    packets = [short] * THOUSANDS
+    for at in range(0, THOUSANDS, THOUSANDS // 8):
+        packets[at] = draw.packet(int(draw.rng.integers(image.sets)), 1)
+    ends = np.cumsum([len(packet.beats) for packet in packets])
+    events: list[Event] = []
+    for at in (THOUSANDS // 3, THOUSANDS // 2, THOUSANDS - 2):
+        load = Load(image=draw.image(sets=1), source=0, index=0)
+        events += [Await(int(ends[at])), load]
+    return Scene(
+        name="thousands of packets", image=image, packets=(*packets, draw.packet(), draw.packet()),
+        events=tuple(events),
+    )
 
 
 def _random_updates(draw):
