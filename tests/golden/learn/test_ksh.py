@@ -242,7 +242,7 @@ def test_layers_learn_in_one_pass_and_see_replaced_inputs():
     curves = learn_hashes(model, images, seed=1, config=KshConfig(iterations=5))
     assert [curve.shape for curve in curves] == [(4, 6, 2)] * 2
     for layer, (call,) in zip(model.attention_layers(), make_tape(model, images), strict=True):
-        assert layer.hash.bandwidth == "frozen"
+        assert layer.hash.frozen
         assert layer.observer is None
         # Only tokens that passed the finished layers before can be the calibration tokens.
         mean = layer.hash.project(call.k).mean((0, 2))

@@ -88,7 +88,7 @@ def test_run_learns_and_writes_its_results(finished, tiny_data):
         assert model.attention_config == mode
         score = accuracy(model, held_out.images, held_out.labels, batch=7)
         assert score == metrics["held_out_accuracy"][name]
-    assert {layer.hash.bandwidth for layer in model.attention_layers()} == {"frozen"}
+    assert all(layer.hash.frozen for layer in model.attention_layers())
 
 
 SEPARATE = {"hash": "linear", "normalise": True, "queries": "separate"}
