@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.hashing import BANDWIDTHS, HASHES, TIES, Hash
+from ecoformer.golden.hashing import BANDWIDTHS, HASHES, TIES, Hash, KernelHash
 from ecoformer.golden.weights import FLOAT, ROUNDINGS
 from ecoformer.spec.checks import check_choice, check_number
 from ecoformer.spec.config import Config
@@ -98,6 +98,11 @@ class AttentionConfig:
         return self.queries == "shared"
 
     @property
+    def has_kernel(self) -> bool:
+        """Whether the hash sees similarities with anchors."""
+        return issubclass(HASHES[self.hash], KernelHash)
+
+    @property
     def in_hardware(self) -> dict[str, Any]:
         """What an engine of this attention must have: values by name of the field."""
         others = {name for family in HASHES.values() for name in family.options}
@@ -113,9 +118,9 @@ class AttentionConfig:
     def make_hash(self, heads: int, head_dim: int) -> Hash:
         """A hash of this family with random parameters."""
         family = HASHES[self.hash]
-        options = {name: getattr(self, name) for name in family.options}
-        shape = {"weights": self.weights, "tie": self.tie}
-        return family(heads, head_dim, self.code_bits, **shape, **options)
+        names = ("weights", "tie", *family.options)
+        options: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return family(heads, head_dim, self.code_bits, **options)
 
 
 RELEASED = AttentionConfig(

@@ -190,7 +190,7 @@ class GreedyBits:
         What rows are rounded to.
     """
 
-    def __init__(self, features, labels, bits, weights):
+    def __init__(self, features: np.ndarray, labels: PairLabels, bits: int, weights: str):
         heads, images, tokens = labels.shape
         self.columns = np.ascontiguousarray(features.swapaxes(1, 2))
         self.features = np.ascontiguousarray(features)
@@ -201,7 +201,7 @@ class GreedyBits:
         self.count = 0
         self.scale = np.float32(1 / (images * tokens * bits))
 
-    def residual(self, y):
+    def residual(self, y: np.ndarray) -> np.ndarray:
         """S·y for ``y`` [H, B, N, f]."""
         codes = self.codes[:, :, : self.count]
         result = self.labels @ y
@@ -209,7 +209,9 @@ class GreedyBits:
         result -= codes.swapaxes(-1, -2) @ (codes @ y)
         return result
 
-    def descend(self, start, config):
+    def descend(
+        self, start: np.ndarray, config: KshConfig
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The row a [H, f] after gradient descent from ``start``, and its loss curve."""
         optimizer = OPTIMIZERS[config.optimizer]
         to, back = self.whitening if optimizer.whitens else (None, None)
@@ -229,7 +231,7 @@ class GreedyBits:
         return a, curve
 
     @cached_property
-    def whitening(self):
+    def whitening(self) -> tuple[np.ndarray, ...]:
         """Roots C^(1/2) and C^(-1/2) [H, f, f] of the features' covariance.
 
         With u = C^(1/2) a, the variance of φa is ‖u‖².
@@ -243,7 +245,7 @@ class GreedyBits:
             for scale in (roots, 1 / roots)
         )
 
-    def spectral(self):
+    def spectral(self) -> np.ndarray:
         """Leading eigenvector of φᵀSφ a = λ φᵀφ a, scaled to a mean square of φa of 1: [H, f]."""
         _, count, size = self.features.shape
         pulled = self.residual(self.features.reshape(*self.labels.shape, size))
@@ -254,9 +256,9 @@ class GreedyBits:
             quadratic = columns @ pull.reshape(count, size)
             quadratic = (quadratic + quadratic.T) / 2
             rows.append(eigh(quadratic, gram, subset_by_index=[size - 1, size - 1])[1][:, 0])
-        return np.float32(count**0.5) * np.float32(rows)
+        return np.float32(count**0.5) * np.asarray(rows, np.float32)
 
-    def keep_better(self, a, start):
+    def keep_better(self, a: np.ndarray, start: np.ndarray) -> np.ndarray:
         """Per head ``a`` where its signed code is better, else ``start``; the code joins S."""
         before, after = (self.signs(self._project(w)).astype(np.float32) for w in (start, a))
         better = self.improved(self._energy(before), self._energy(after))  # [H]
@@ -264,11 +266,11 @@ class GreedyBits:
         self.count += 1
         return np.where(better[:, None], a, start)
 
-    def signs(self, y):
+    def signs(self, y: np.ndarray) -> np.ndarray:
         """Code bits of the values ``y``."""
         return np.where(y >= 0, 1, -1)
 
-    def improved(self, before, after):
+    def improved(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """Which heads [H] keep their new row, by yᵀSy of the old and of the new code [H]."""
         return after > before
 

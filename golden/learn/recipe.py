@@ -137,7 +137,7 @@ class TrainingConfig:
                 "hash_learner must be 'output' or 'attention' with queries = 'separate', not "
                 f"{self.hash_learner!r}"
             )
-        if self.hash_learner == "released" and attention.hash != "rbf":
+        if self.hash_learner == "released" and not attention.has_kernel:
             raise ValueError(
                 f"hash_learner must not be 'released' with hash = {attention.hash!r}: the released "
                 "code has kernelized hashes only"
