@@ -97,7 +97,11 @@ class PyramidConfig:
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Self:
         """The configuration of plain values, as JSON holds them: lists stand for tuples."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**fields)
 
     @property
     def stride(self) -> int:

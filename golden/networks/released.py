@@ -124,11 +124,13 @@ def shape_of(state: State) -> PyramidConfig:
     if any(heads):
         head_dim = next(len(weight) // h for weight, h in zip(weights, heads) if h)
         heads = [len(weight) // head_dim for weight in weights]
-    elif known is None:
+    elif known is not None:
+        heads = list(known.heads)
+    else:
         raise ValueError("its heads cannot be told: widths of no published network")
     config = PyramidConfig(
         family=family, widths=tuple(map(len, weights)), depths=tuple(depths),
-        heads=tuple(heads) if any(heads) else known.heads, mlp_ratios=tuple(ratios),
+        heads=tuple(heads), mlp_ratios=tuple(ratios),
         attention=tuple(attention), channels=weights[0].shape[1],
         classes=len(state["head.weight"]),
     )
