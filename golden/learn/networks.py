@@ -1,16 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The hashes of every layer of a network, learned by KSH in one pass."""
+"""The hashes of every layer of a network, learned or drawn in one pass."""
 
 import torch
 
+from ecoformer.golden.hashing import Hash, KernelHash
 from ecoformer.golden.learn.ksh import KshConfig, learn_hash
 from ecoformer.golden.learn.released_ksh import learn_released
 from ecoformer.golden.networks.vit import VisionTransformer
 from ecoformer.golden.recording import observed
 
-__all__ = ["LEARNERS", "learn_hashes"]
+__all__ = ["LEARNERS", "draw_hash", "learn_hashes"]
 
-LEARNERS = {"ksh": learn_hash, "released": learn_released}
+@torch.no_grad()
+def draw_hash(
+    hash: Hash, x: torch.Tensor, generator: torch.Generator, config: KshConfig | None = None
+) -> torch.Tensor:
+    """Draw the rows of ``hash`` at random and calibrate it on ``x``; what learning must beat.
+
+    ``config`` says nothing to it. The curve that it returns, [b, 1, H], is 0.
+    """
+    if isinstance(hash, KernelHash):
+        hash.draw_anchors(x[0], generator)
+    hash.projection.copy_(torch.randn(hash.projection.shape, generator=generator))
+    hash.calibrate(x)
+    hash.rescale(x)
+    return torch.zeros(hash.code_bits, 1, hash.heads)
+
+
+LEARNERS = {"ksh": learn_hash, "released": learn_released, "random": draw_hash}
 """Learns one hash from its tokens, by name."""
 
 

@@ -16,7 +16,7 @@ from ecoformer.golden.learn import train as training_module
 from ecoformer.golden.learn.data import ImageData, Split
 from ecoformer.golden.learn.fit import accuracy, predict, shift_images
 from ecoformer.golden.learn.loop import learning_rate
-from ecoformer.golden.learn.networks import learn_hashes
+from ecoformer.golden.learn.networks import draw_hash, learn_hashes
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.learn.train import train
 from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer, load_model
@@ -349,7 +349,7 @@ def test_learning_rate_schedule():
 @pytest.mark.parametrize(
     "field, value, error, text",
     [
-        ("data", "cifar", ValueError, "^data must be 'mnist' or 'fashion', not 'cifar'$"),
+        ("data", "cifar", ValueError, "^data must be 'mnist' or 'fashion' or 'recall'"),
         ("data_path", 3, TypeError, "^data_path must be a string, not 3$"),
         ("batch", 0, ValueError, "^batch must be at least 1, not 0$"),
         ("tune_lrs", (), TypeError, r"^tune_lrs must be a list of numbers, not \(\)$"),
@@ -391,3 +391,45 @@ def test_layers_learn_as_released():
     for layer, start in zip(model.attention_layers(), before):
         kept = (layer.hash.projection == start).all(-1)
         assert (kept == kept[:1]).all()  # one decision for all heads
+
+
+def test_limit_and_controls_are_trained_beside_and_go_on_after_an_interruption(tmp_path):
+    training = replace(
+        TRAINING, limit_epochs=2, controls=("mean", "none"), hash_learner="random", limit_lr=1e-2
+    )
+    metrics = train(NETWORK, ATTENTION, training, tmp_path / "whole", control=False)
+    scores = metrics["held_out_accuracy"]
+    assert list(scores) == [
+        "pretrained", "limit", "mean", "none", "ecoformer_after_swap", "ecoformer"
+    ]
+    assert len(metrics["limit"]["history"]) == 2
+    assert {name: len(history) for name, history in metrics["controls"].items()} == {
+        "mean": 3, "none": 3
+    }
+    assert scores["limit"] > 0.6
+    with pytest.raises(KeyboardInterrupt):
+        train(NETWORK, ATTENTION, training, tmp_path / "broken", StopAfter(6), control=False)
+    train(NETWORK, ATTENTION, training, tmp_path / "broken", control=False)
+    name = "ecoformer.pt"
+    assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_learners_from_softmax_do_not_follow_the_limit(tmp_path):
+    training = replace(TRAINING, limit_epochs=1, hash_learner="output")
+    with pytest.raises(EcoformerError, match="hash_learner must be 'ksh' or .* with limit_epochs"):
+        train(NETWORK, ATTENTION, training, tmp_path)
+    with pytest.raises(ValueError, match="^each of controls must be 'mean' or 'none', not 'all'"):
+        replace(TRAINING, controls=("all",))
+
+
+def test_drawn_hashes_are_calibrated_and_seeded():
+    x = torch.randn(2, 2, 9, 4)
+    drawn = []
+    for seed in (1, 1, 2):
+        drawn.append(ATTENTION.make_hash(2, 4))
+        draw_hash(drawn[-1], x, torch.Generator().manual_seed(seed))
+    assert torch.equal(drawn[0](x), drawn[1](x)) and not torch.equal(drawn[0](x), drawn[2](x))
+    assert drawn[0].frozen
+    y = drawn[0].project(x)
+    assert y.mean((0, 2)).abs().max() < 1e-4
+    torch.testing.assert_close(y.square().mean((0, 2)), torch.ones(2, 4), rtol=0.01, atol=0)
