@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.energy.named import NETWORKS
+from ecoformer.golden.energy.named import NETWORKS, PyramidNetwork
 from ecoformer.golden.energy.shapes import Network, Stage
 from ecoformer.presets import find_config
 from ecoformer.spec.config import Config
@@ -24,14 +24,14 @@ class Source:
 
     Parameters
     ----------
-    network : Network
+    network : Network or PyramidNetwork
     code_bits, anchors : int
         Bits b of a code and support samples m of the hash.
     engine : Config
         Gives widths to the honest accounting.
     """
 
-    network: Network
+    network: Network | PyramidNetwork
     code_bits: int = CODE_BITS
     anchors: int = ANCHORS
     engine: Config = Config()

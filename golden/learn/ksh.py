@@ -17,13 +17,11 @@ from scipy.sparse import csr_array
 
 from ecoformer.golden.hashing import Hash, KernelHash, check_tokens
 from ecoformer.golden.learn.optimizers import OPTIMIZERS
-from ecoformer.golden.networks.vit import VisionTransformer
-from ecoformer.golden.recording import observed
 from ecoformer.golden.separation import extremes
 from ecoformer.golden.weights import ROUNDINGS, constrain
 from ecoformer.spec.checks import check_choice, check_number
 
-__all__ = ["KshConfig", "PairLabels", "learn_hash", "learn_hashes"]
+__all__ = ["GreedyBits", "KshConfig", "PairLabels", "learn_hash"]
 
 STARTS = ("random", "spectral")
 RIDGE = 1e-4
@@ -164,7 +162,7 @@ def learn_hash(
     else:
         labels = PairLabels.of_similarity(similarity, config.pairs)
 
-    learner = _Greedy(flat.numpy(), labels, hash.code_bits, hash.weights)
+    learner = GreedyBits(flat.numpy(), labels, hash.code_bits, hash.weights)
     start = torch.randn(heads, hash.code_bits, flat.shape[-1], generator=generator).numpy()
     curve = np.empty((hash.code_bits, config.iterations + 1, heads), np.float32)
     for r in range(hash.code_bits):
@@ -176,7 +174,7 @@ def learn_hash(
     return torch.from_numpy(curve)
 
 
-class _Greedy:
+class GreedyBits:
     """One bit after the other against the labels, less what the bits before explain.
 
     The arrays are small and the steps many, so this is numpy, which has less overhead per step.
@@ -260,12 +258,19 @@ class _Greedy:
 
     def keep_better(self, a, start):
         """Per head ``a`` where its signed code is better, else ``start``; the code joins S."""
-        before, after = (np.where(self._project(w) >= 0, 1, -1).astype(np.float32)
-                         for w in (start, a))
-        better = self._energy(after) > self._energy(before)  # [H]
+        before, after = (self.signs(self._project(w)).astype(np.float32) for w in (start, a))
+        better = self.improved(self._energy(before), self._energy(after))  # [H]
         self.codes[:, :, self.count] = np.where(better[:, None, None], after, before)
         self.count += 1
         return np.where(better[:, None], a, start)
+
+    def signs(self, y):
+        """Code bits of the values ``y``."""
+        return np.where(y >= 0, 1, -1)
+
+    def improved(self, before, after):
+        """Which heads [H] keep their new row, by yᵀSy of the old and of the new code [H]."""
+        return after > before
 
     def _project(self, a):
         if not ROUNDINGS[self.weights].is_fine:
@@ -279,44 +284,3 @@ class _Greedy:
 def _times(rows, matrices):
     """Each head's row times its matrix: [H, f] of [H, f] and [H, f, f]."""
     return (rows[:, None] @ matrices)[:, 0]
-
-
-def learn_hashes(
-    model: VisionTransformer,
-    images: torch.Tensor,
-    seed: int = 0,
-    config: KshConfig | None = None,
-) -> list[torch.Tensor]:
-    """Learn the hash of every EcoFormer layer of ``model`` in one forward pass of ``images``.
-
-    Each layer learns when the pass reaches it, so its tokens come from layers already replaced, and
-    its labels from the similarity x·xᵀ of the current model, as released.
-
-    Parameters
-    ----------
-    model : VisionTransformer
-        Changed in place; with shared queries.
-    images : uint8 Tensor [B, channels, height, width]
-        Training images.
-    seed : int
-        The same seed gives the same hashes.
-    config : KshConfig or None
-        Hyper-parameters.
-
-    Returns
-    -------
-    list of Tensor [b, iterations + 1, H]
-        Loss curves, one per layer.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    layers = model.attention_layers()
-    curves = []
-
-    def observer(layer, q, k, v, key_mask):
-        if q is not k or key_mask is not None:
-            raise ValueError("KSH needs shared queries and sequences of equal length")
-        curves.append(learn_hash(layers[layer].hash, k, generator, config))
-
-    with torch.no_grad(), observed(layers, observer):
-        model(images)
-    return curves

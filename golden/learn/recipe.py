@@ -7,11 +7,12 @@ from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.learn import data as datasets
 from ecoformer.golden.learn.distill import OBJECTIVES, DistillConfig
 from ecoformer.golden.learn.ksh import KshConfig
+from ecoformer.golden.learn.networks import LEARNERS
 from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = ["HASH_LEARNERS", "TrainingConfig"]
 
-HASH_LEARNERS = ("ksh", *OBJECTIVES)
+HASH_LEARNERS = (*LEARNERS, *OBJECTIVES)
 """What hashes can be learned from."""
 
 
@@ -45,12 +46,13 @@ class TrainingConfig:
         Every training image is moved by up to this many pixels in both directions.
     hash_learner : str
         What hashes are learned from. ``ksh``: labels of similar and dissimilar tokens (paper);
+        ``released``: the same in every detail as the released code, kernelized hashes only;
         ``output`` or ``attention``: what softmax attention does
         (:class:`golden.learn.distill.DistillConfig`).
     hash_optimizer, hash_start
         Of ``ksh``, as in :class:`golden.learn.ksh.KshConfig`.
     hash_iterations : int
-        Gradient steps, per bit with ``ksh``, else per layer.
+        Gradient steps, per bit with ``ksh`` and ``released``, else per layer.
     hash_lr : float
         Peak learning rate of ``output`` and ``attention``.
     hash_images : int
@@ -118,7 +120,7 @@ class TrainingConfig:
     @property
     def hash_learning(self) -> KshConfig | DistillConfig:
         """Hyper-parameters of the hash learner."""
-        if self.hash_learner == "ksh":
+        if self.hash_learner in LEARNERS:
             return KshConfig(
                 optimizer=self.hash_optimizer,
                 start=self.hash_start,
@@ -130,7 +132,13 @@ class TrainingConfig:
 
     def check_attention(self, attention: AttentionConfig) -> None:
         """Refuse an ``attention`` that the hash learner cannot learn, with a ValueError."""
-        if self.hash_learner == "ksh" and not attention.shares_queries:
+        if self.hash_learner in LEARNERS and not attention.shares_queries:
             raise ValueError(
-                "hash_learner must be 'output' or 'attention' with queries = 'separate', not 'ksh'"
+                "hash_learner must be 'output' or 'attention' with queries = 'separate', not "
+                f"{self.hash_learner!r}"
+            )
+        if self.hash_learner == "released" and attention.hash != "rbf":
+            raise ValueError(
+                f"hash_learner must not be 'released' with hash = {attention.hash!r}: the released "
+                "code has kernelized hashes only"
             )

@@ -25,7 +25,7 @@ from ecoformer.golden.learn import data as datasets
 from ecoformer.golden.learn.checkpoint import drop_checkpoints
 from ecoformer.golden.learn.distill import distil_layers, exact_outputs
 from ecoformer.golden.learn.fit import Fitter, accuracy
-from ecoformer.golden.learn.ksh import learn_hashes
+from ecoformer.golden.learn.networks import LEARNERS, learn_hashes
 from ecoformer.golden.learn.parallel import one_thread, run_parallel
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer, save_model
@@ -185,7 +185,8 @@ class _Run:
         curves = self.learn_hashes(converted, model)
         report = {
             "learner": t.hash_learner,
-            # By layer. ksh: [bit][iteration], mean over heads, every tenth; else held-out losses.
+            # By layer. ksh and released: [bit][iteration], mean over heads, every tenth;
+            # else held-out losses.
             "loss_curves": curves,
             "separation_after_swap": self.separation(converted),
             "seconds": time.perf_counter() - started,
@@ -204,8 +205,8 @@ class _Run:
         generator = torch.Generator().manual_seed(t.seed)
         chosen = torch.randperm(len(self.data.train), generator=generator)[: t.hash_images]
         images = self.data.train.images[chosen]
-        if t.hash_learner == "ksh":
-            curves = learn_hashes(model, images, t.seed, t.hash_learning)
+        if t.hash_learner in LEARNERS:
+            curves = learn_hashes(model, images, t.seed, t.hash_learning, t.hash_learner)
             return [curve.mean(2)[:, ::10].tolist() for curve in curves]
 
         batches = images.split(LEARNING_BATCH)

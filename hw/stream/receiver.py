@@ -203,20 +203,14 @@ def receiver_class(config: Config) -> type[Receiver]:
 
 
 def _elements(bits, config):
-    """Bits of every vector of a token, by name.
+    """Bits of every vector of a token, by name."""
+    def field(first, count, width, pitch):
+        places = range(8 * first, 8 * first + count * pitch, pitch)
+        return Cat(bits[place : place + width] for place in places)
 
-    On the wire an element takes whole bytes, a code is packed.
-    """
-    def field(first, count, width):
-        return Cat(bits[8 * i : 8 * i + width] for i in range(first, first + count))
-
-    def key(first):
-        if config.hash == "codes":
-            return bits[8 * first :][: config.code_bits]
-        return field(first, config.head_dim, config.token_width)
-
-    vectors = [side.vector for side in config.sides.all]
+    family, vectors = config.family, [side.vector for side in config.sides.all]
+    key = family.key_elements, family.element_width, family.element_pitch
     return {
-        **{name: key(number * config.key_bytes) for number, name in enumerate(vectors)},
-        "v": field(config.sides.bytes, config.value_dim, config.value_width),
+        **{name: field(i * family.key_bytes, *key) for i, name in enumerate(vectors)},
+        "v": field(config.sides.bytes, config.value_dim, config.value_width, 8),
     }

@@ -16,6 +16,7 @@ from ecoformer.golden.learn import train as training_module
 from ecoformer.golden.learn.data import ImageData, Split
 from ecoformer.golden.learn.fit import accuracy, predict, shift_images
 from ecoformer.golden.learn.loop import learning_rate
+from ecoformer.golden.learn.networks import learn_hashes
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.learn.train import train
 from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer, load_model
@@ -88,7 +89,7 @@ def test_run_learns_and_writes_its_results(finished, tiny_data):
         assert model.attention_config == mode
         score = accuracy(model, held_out.images, held_out.labels, batch=7)
         assert score == metrics["held_out_accuracy"][name]
-    assert {layer.hash.bandwidth for layer in model.attention_layers()} == {"frozen"}
+    assert all(layer.hash.frozen for layer in model.attention_layers())
 
 
 SEPARATE = {"hash": "linear", "normalise": True, "queries": "separate"}
@@ -356,7 +357,7 @@ def test_learning_rate_schedule():
         ("tune_lrs", ("a",), TypeError, "^each of tune_lrs must be a number, not 'a'$"),
         ("tune_lrs", (0.1, 0.1), ValueError, r"^tune_lrs must be different numbers, not \(0.1, "),
         ("label_smoothing", 1.5, ValueError, "^label_smoothing must be 0…1, not 1.5$"),
-        ("hash_learner", "x", ValueError, "^hash_learner must be 'ksh' or 'output' or"),
+        ("hash_learner", "x", ValueError, "^hash_learner must be 'ksh' or 'released' or"),
         ("train_hash", 1, TypeError, "^train_hash must be true or false, not 1$"),
         ("hash_refresh", -1, ValueError, "^hash_refresh must be at least 0, not -1$"),
         ("hash_optimizer", "x", ValueError, "^optimizer must be 'sgd' or 'adam' or 'whi"),
@@ -371,3 +372,22 @@ def test_learner_that_does_not_know_separate_queries_is_refused(tmp_path):
     separate = replace(ATTENTION, queries="separate")
     with pytest.raises(EcoformerError, match=r"^\[training\] hash_learner must be 'output'"):
         train(NETWORK, separate, TRAINING, tmp_path)
+
+
+def test_what_the_released_learner_does_not_know_is_refused(tmp_path):
+    training = replace(TRAINING, hash_learner="released")
+    with pytest.raises(EcoformerError, match="must not be 'released' with hash = 'linear': the re"):
+        train(NETWORK, replace(ATTENTION, hash="linear"), training, tmp_path)
+
+
+def test_layers_learn_as_released():
+    images = torch.randint(0, 256, (3, 1, 28, 28), dtype=torch.uint8)
+    model = VisionTransformer(NetworkConfig(depth=2), AttentionConfig(code_bits=3, anchors=5))
+    before = [layer.hash.projection.clone() for layer in model.attention_layers()]
+    settings = TrainingConfig(hash_learner="released", hash_iterations=30).hash_learning
+    curves = learn_hashes(model.eval(), images, 0, settings, "released")
+    assert [tuple(curve.shape) for curve in curves] == [(3, 31, 2)] * 2
+    assert all(layer.hash.frozen for layer in model.attention_layers())
+    for layer, start in zip(model.attention_layers(), before):
+        kept = (layer.hash.projection == start).all(-1)
+        assert (kept == kept[:1]).all()  # one decision for all heads

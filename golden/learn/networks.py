@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hashes of every layer of a network, learned by KSH in one pass."""
+
+import torch
+
+from ecoformer.golden.learn.ksh import KshConfig, learn_hash
+from ecoformer.golden.learn.released_ksh import learn_released
+from ecoformer.golden.networks.vit import VisionTransformer
+from ecoformer.golden.recording import observed
+
+__all__ = ["LEARNERS", "learn_hashes"]
+
+LEARNERS = {"ksh": learn_hash, "released": learn_released}
+"""Learns one hash from its tokens, by name."""
+
+
+def learn_hashes(
+    model: VisionTransformer,
+    images: torch.Tensor,
+    seed: int = 0,
+    config: KshConfig | None = None,
+    learner: str = "ksh",
+) -> list[torch.Tensor]:
+    """Learn the hash of every EcoFormer layer of ``model`` in one forward pass of ``images``.
+
+    Each layer learns when the pass reaches it, so its tokens come from layers already replaced, and
+    its labels from the similarity of the tokens of the current model.
+
+    Parameters
+    ----------
+    model : VisionTransformer
+        Changed in place; with shared queries.
+    images : uint8 Tensor [B, channels, height, width]
+        Training images.
+    seed : int
+        The same seed gives the same hashes.
+    config : KshConfig or None
+        Hyper-parameters.
+    learner : str
+        A key of :data:`LEARNERS`.
+
+    Returns
+    -------
+    list of Tensor [b, iterations + 1, H]
+        Loss curves, one per layer.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    learn = LEARNERS[learner]
+    layers = model.attention_layers()
+    curves = []
+
+    def observer(layer, q, k, v, key_mask):
+        if q is not k or key_mask is not None:
+            raise ValueError("KSH needs shared queries and sequences of equal length")
+        curves.append(learn(layers[layer].hash, k, generator, config))
+
+    with torch.no_grad(), observed(layers, observer):
+        model(images)
+    return curves
