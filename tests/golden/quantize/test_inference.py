@@ -14,6 +14,7 @@ from ecoformer.golden.quantize.evaluation import (
     recorded_workload,
 )
 from ecoformer.golden.quantize.inference import EngineAttention, IntegerEngine, override_attention
+from ecoformer.golden.recording import Call
 from tests.golden.small import CONFIG, make_images, make_model, make_tape
 
 
@@ -55,7 +56,8 @@ def test_engine_groups_sequences_without_changing_them(model, images, image):
 
 def test_packets_go_image_by_image_and_head_by_head(model, image):
     x = torch.randn(2, 3, 16, 8, generator=torch.Generator().manual_seed(1))
-    workload = EngineAttention(CONFIG, image, model.attention_layers(), None).workload(1, x, x)
+    host = EngineAttention(CONFIG, image, model.attention_layers(), None)
+    workload = host.workload(1, Call(x, x, x))
     assert workload.sets.tolist() == [3, 4, 5, 3, 4, 5]
     assert (workload.lengths == 16).all()
 
