@@ -203,7 +203,7 @@ async def play(bench: Bench, config: Config, scene: Scene) -> Record:
     record = Record()
     record.quiet = await bench.reset(scene.reset_cycles)
     limits = scene_limits(config, scene)
-    player = _Player(bench, config, record, polls=max(16, limits.cycles // 8))
+    player = _Player(bench, config, record, polls=limits.polls)
     try:
         if scene.image is not None:
             for index in range(scene.image.sets):

@@ -84,7 +84,7 @@ class Verification:
         Name and version.
     phases : list of PhaseReport
     run : SimulationRun or None
-        Of the design's own sequences, if they are in the plan.
+        Of the design's own sequences, if they are in the plan and were not cut short.
     """
 
     simulator: str = ""
