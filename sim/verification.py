@@ -52,6 +52,11 @@ class PhaseReport(Report):
     seconds: float = 0.0
 
     @property
+    def ok(self) -> bool:
+        """True if something was played and every bit agreed."""
+        return not self.mismatches and self.scenes > 0
+
+    @property
     def faults(self) -> int:
         """Bad and aborted packets."""
         return sum(self.happened.values()) - self.happened["load"] - self.happened["reset"]
