@@ -119,6 +119,17 @@ class CompiledEngine:
         answer = self._library.engine_write(self._handle, address, data, strobe, *delays)
         return None if answer < 0 else answer
 
+    def write_words(self, words: np.ndarray) -> tuple[int, int | None]:
+        """Write ``words``, uint64 with the address above 32 bits, until one is not answered OKAY.
+
+        Returns how many were, and the response to the last one; None without any.
+        """
+        words, written = np.ascontiguousarray(words, np.uint64), ctypes.c_int64()
+        response = self._library.engine_write_words(
+            self._handle, words.ctypes.data, len(words), ctypes.byref(written)
+        )
+        return written.value, None if response < 0 else response
+
     def read(self, address: int, *, delay: int = 0) -> tuple[int, int] | None:
         """Read a register; returns (response, data), None if there is no answer.
 
@@ -286,6 +297,7 @@ def _load(path):
         ("close", None, engine),
         ("reset", ctypes.c_int, engine, number),
         ("write", number, engine, word, word, word, number, number, number),
+        ("write_words", number, engine, pointer, number, pointer),
         ("read", number, engine, word, number),
         ("accepted", number, engine),
         ("begin", None, engine, pointer, natural, pointer, pointer, number, number, word, natural,

@@ -213,6 +213,15 @@ public:
         return response;
     }
 
+    // Writes ``count`` words, each below its address, until one is not answered OKAY.
+    // Returns the response to the last.
+    int64_t write_words(const uint64_t* words, int64_t count, int64_t& written) {
+        int64_t response = 0;
+        for (written = 0; written < count && !response; written += !response)
+            response = write(words[written] >> 32, uint32_t(words[written]), 0xf, {});
+        return response;
+    }
+
     // ``delay`` cycles pass before the answer is accepted.
     int64_t read(uint32_t address, int64_t delay) {
         dut.s_axil_araddr = address;
@@ -524,6 +533,13 @@ EXPORT int engine_reset(Engine* engine, int64_t cycles) { return engine->reset(c
 EXPORT int64_t engine_write(Engine* engine, uint32_t address, uint32_t data, uint32_t strobe,
                             int64_t of_address, int64_t of_data, int64_t of_response) {
     return engine->write(address, data, strobe, {of_address, of_data, of_response});
+}
+
+// Writes words that lie below their addresses, until one is not answered OKAY; returns the response
+// to the last one, or -1 without any, and how many were answered OKAY.
+EXPORT int64_t engine_write_words(Engine* engine, const uint64_t* words, int64_t count,
+                                  int64_t* written) {
+    return engine->write_words(words, count, *written);
 }
 
 // Response above 32 bits of data, or -1 without an answer.

@@ -56,6 +56,8 @@ THOUSANDS = 8_400
 """Packets that wrap a count of twelve bits twice."""
 RESIDENT = 3
 """Sets that scenes load, at most."""
+IMAGES = 6
+"""Random images of a phase with the same number of sets."""
 SHORT = 5
 """Tokens of most packets, at most."""
 ERRORS, ENABLE, STATUS, CONTROL, COMMIT, PARAM_DATA, PARAM_ADDRESS = (
@@ -80,12 +82,21 @@ class Draw:
 
     def __init__(self, config: Config, rng: np.random.Generator, room: float):
         self.config, self.rng, self.room = config, rng, room
+        self._images: dict[int, list[ParameterImage]] = {}
         self._patterns = cycle(PATTERNS.values())
 
-    def image(self, *, sets: int | None = None) -> ParameterImage:
-        """A random image; of as many sets as scenes load by default."""
+    def fresh(self, *, sets: int | None = None) -> ParameterImage:
+        """A new random image; of as many sets as scenes load by default."""
         most = min(self.config.parameter_sets, RESIDENT)
         return random_image(self.config, self.rng, sets=most if sets is None else sets)
+
+    def image(self, *, sets: int | None = None) -> ParameterImage:
+        """Same, or one of the first few again, which takes no time."""
+        known = self._images.setdefault(sets or 0, [])
+        if len(known) < IMAGES:
+            known.append(self.fresh(sets=sets))
+            return known[-1]
+        return known[int(self.rng.integers(len(known)))]
 
     def some(self) -> ParameterImage:
         """An image that leaves a set of the engine unloaded, if it holds more than one."""
@@ -359,7 +370,7 @@ def _extreme_image(draw, level):
 
 def _images(draw):
     while True:
-        image = draw.image()
+        image = draw.fresh()
         packets = tuple(
             draw.packet(int(draw.rng.integers(image.sets)), pattern=PATTERNS[pattern])
             for pattern in (*PATTERNS, "random", "random")
