@@ -160,6 +160,7 @@ def test_missing_simulator_is_refused_before_training(config, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.slow
 def test_export_reports_the_quality_of_every_hash(config, tmp_path):
     pytest.importorskip("matplotlib")
     trained = ecoformer("train", "-c", config, "-o", tmp_path / "run")
