@@ -96,9 +96,14 @@ def from_configuration(path: str | Path) -> Source:
 
 
 def from_model(path: str | Path) -> Source:
-    """The `Source` of a model file that ``train`` wrote; needs torch."""
+    """The `Source` of a model file that ``train`` or ``import`` wrote; needs torch."""
+    from ecoformer.golden.networks.pyramid_file import holds_pyramid, load_pyramid
     from ecoformer.golden.networks.vit import load_model
 
+    if holds_pyramid(path):
+        pyramid = load_pyramid(path)
+        network = PyramidNetwork(name=Path(path).stem, config=pyramid.config)
+        return Source(network, pyramid.ecoformer.code_bits, pyramid.ecoformer.anchors)
     model = load_model(path)
     network = _vision_transformer(Path(path).stem, model.config)
     attention = model.attention_config

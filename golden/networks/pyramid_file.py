@@ -12,7 +12,7 @@ from ecoformer.golden.files import read_checked, state_digest, torch_bytes
 from ecoformer.golden.networks.pyramid import Pyramid, make_pyramid
 from ecoformer.golden.networks.pyramid_config import PyramidConfig
 
-__all__ = ["load_pyramid", "save_pyramid"]
+__all__ = ["holds_pyramid", "load_pyramid", "save_pyramid"]
 
 
 def save_pyramid(model: Pyramid, path: Path) -> None:
@@ -21,6 +21,21 @@ def save_pyramid(model: Pyramid, path: Path) -> None:
     state = model.state_dict()
     content = {"config": json.dumps(config), "state": state, "sha256": state_digest(state)}
     write_atomic(path, torch_bytes(content))
+
+
+def holds_pyramid(path: str | Path) -> bool:
+    """Whether a whole file of ours holds such a network, and not a vision transformer.
+
+    Raises
+    ------
+    EcoformerError
+        No such file, or damaged.
+    """
+    content = read_checked(path, "network file", "import")
+    try:
+        return "pyramid" in json.loads(content["config"])
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def load_pyramid(path: str | Path) -> Pyramid:
