@@ -13,9 +13,9 @@ FAST := not slow and not full and not prove
 LINKS := build/types/ecoformer
 
 .PHONY: help demo check test test-full docs lint types digests prove system-packages clean \
-	bench bench-throughput bench-faults bench-accuracy bench-attention bench-bucketed \
+	bench bench-throughput bench-coverage bench-faults bench-accuracy bench-attention bench-bucketed \
 	bench-energy bench-fashion bench-generate bench-ksh bench-lanes bench-minilm \
-	bench-reactions bench-softmax bench-synth results-status
+	bench-reactions bench-released bench-softmax bench-synth results-status
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 24
@@ -89,6 +89,9 @@ bench-ksh: $(VENV)/installed  ## hash learning against plain loops
 bench-minilm: $(VENV)/installed  ## a pretrained sentence encoder, converted; an hour
 	$(BIN)/python -m benchmarks.minilm
 
+bench-released: $(VENV)/installed  ## PVTv2-B0 with every head on the RTL; minutes
+	$(BIN)/python -m benchmarks.pyramids
+
 bench-reactions: $(VENV)/installed  ## a pretrained model of reactions, converted; an hour
 	$(BIN)/python -m pip install -q -c constraints.txt rdkit
 	$(BIN)/python -m benchmarks.reactions
@@ -98,6 +101,9 @@ bench-synth: $(VENV)/installed  ## cells and clock frequency of the presets; hou
 
 bench-faults: $(VENV)/installed  ## random fault scripts on the wire
 	$(BIN)/python -m benchmarks.fault_scripts --scripts $(SCRIPTS)
+
+bench-coverage: $(VENV)/installed  ## lines, branches and bits that verify exercises
+	$(BIN)/python -m benchmarks.coverage
 
 # Every bench target writes its sections of docs/results; MARK=1 marks there what is stale.
 results-status: $(VENV)/installed  ## which sections of docs/results are fresh, and which are stale

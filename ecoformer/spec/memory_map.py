@@ -108,6 +108,11 @@ class MemoryMap:
         """Codes up to the highest of a region."""
         return 1 + max(region.index for region in self.regions.values())
 
+    @property
+    def set_words(self) -> int:
+        """Register writes that load a set: its words, addresses of its rows, COMMIT; at most."""
+        return 1 + sum(region.rows * (region.words + 1) for region in self.regions.values())
+
     def address(self, region: Region, row: int, word: int) -> int:
         """Value of ``PARAM_ADDRESS`` that selects one word."""
         return region.index << self.REGION_SHIFT | row << self.ROW_SHIFT | word

@@ -60,6 +60,7 @@ def check_layers(
     if not layers or any(not hasattr(layer, "hash") for layer in layers):
         raise EcoformerError("model: it has softmax attention; train one with EcoFormer attention")
     for layer in layers:
+        _check_hardware(layer.config)
         for hashing in layer.hashes:
             if isinstance(hashing, KernelHash) and not hashing.frozen:
                 raise EcoformerError(
@@ -93,6 +94,7 @@ def check_attention(
     EcoformerError
         Names the value of the configuration and what it must be.
     """
+    _check_hardware(attention)
     shape = attention.in_hardware | {"head_dim": head_dim}
     rules = [(name, repr(value), getattr(config, name) == value) for name, value in shape.items()]
     rules += [
@@ -105,6 +107,13 @@ def check_attention(
                 f"[engine] {name} must be {rule} for this model, not {getattr(config, name)!r}; "
                 "correct the configuration"
             )
+
+
+def _check_hardware(attention):
+    try:
+        attention.check_hardware()
+    except ValueError as error:
+        raise EcoformerError(f"[attention] {error}; choose another for this export") from error
 
 
 @torch.no_grad()

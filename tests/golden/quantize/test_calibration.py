@@ -86,6 +86,16 @@ def test_sigma_per_sequence_is_refused(images):
         check_layers(CONFIG, make_model(images, frozen=False).attention_layers())
 
 
+@pytest.mark.parametrize(
+    "values", [{"weights": "float"}, {"tie": "zero"}, {"bandwidth": "per-sequence"}]
+)
+def test_what_only_float_attention_has_is_refused_with_the_reason(values):
+    (name, value), = values.items()
+    attention = AttentionConfig(code_bits=12, anchors=9, **values)
+    with pytest.raises(EcoformerError, match=rf"\[attention\] {name} must not be '{value}' for ha"):
+        check_layers(CONFIG, VisionTransformer(NETWORK, attention).attention_layers())
+
+
 def test_softmax_is_refused():
     with pytest.raises(EcoformerError, match="softmax attention"):
         check_layers(CONFIG, VisionTransformer(NETWORK).attention_layers())
