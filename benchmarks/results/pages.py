@@ -11,7 +11,7 @@ __all__ = ["as_markdown", "render", "rendered_pages", "state"]
 
 ORDER = (
     "matrix", "fault-scripts", "coverage", "proofs", "throughput", "softmax", "synthesis",
-    "generation", "simulation-speed", "accuracy", "conversion", "hash-learning",
+    "generation", "simulation-speed", "accuracy", "conversion", "released", "hash-learning",
     "attention-on-cpu", "energy",
 )
 """Pages of the index: is it right, how fast, how large, how accurate, what it saves."""
