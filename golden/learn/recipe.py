@@ -174,5 +174,5 @@ class TrainingConfig:
         if self.hash_learner == "released" and tokens < attention.anchors:
             raise ValueError(
                 f"hash_learner must not be 'released' with {attention.anchors} anchors and "
-                f"{tokens} tokens: the released code takes different tokens of one image for anchors"
+                f"{tokens} tokens: in the released code anchors are different tokens of one image"
             )
