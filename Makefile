@@ -13,7 +13,7 @@ FAST := not slow and not full and not prove
 LINKS := build/types/ecoformer
 
 .PHONY: help demo check test test-full docs lint types digests prove system-packages clean \
-	bench bench-throughput bench-faults bench-accuracy bench-attention bench-bucketed \
+	bench bench-throughput bench-coverage bench-faults bench-accuracy bench-attention bench-bucketed \
 	bench-energy bench-fashion bench-generate bench-ksh bench-lanes bench-minilm \
 	bench-reactions bench-recall bench-released bench-softmax bench-synth results-status
 
@@ -104,6 +104,9 @@ bench-synth: $(VENV)/installed  ## cells and clock frequency of the presets; hou
 
 bench-faults: $(VENV)/installed  ## random fault scripts on the wire
 	$(BIN)/python -m benchmarks.fault_scripts --scripts $(SCRIPTS)
+
+bench-coverage: $(VENV)/installed  ## lines, branches and bits that verify exercises
+	$(BIN)/python -m benchmarks.coverage
 
 # Every bench target writes its sections of docs/results; MARK=1 marks there what is stale.
 results-status: $(VENV)/installed  ## which sections of docs/results are fresh, and which are stale

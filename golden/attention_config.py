@@ -17,7 +17,7 @@ __all__ = [
     "read_attention",
 ]
 
-IN_HARDWARE = ("code_bits", "hash", "weights", "anchors", "value_term")
+IN_HARDWARE = ("code_bits", "hash", "weights", "anchors", "value_term", "queries")
 """Fields that attention in hardware has too."""
 QUERIES = ("shared", "separate")
 """Whether queries and keys are the same tokens and codes (paper), or have hashes of their own."""

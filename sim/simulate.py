@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,10 @@ from ecoformer.errors import EcoformerError
 from ecoformer.processes import scratch
 from ecoformer.progress import SILENT, Progress
 from ecoformer.sim.build import Build, build, last_words, runner_step
-from ecoformer.sim.job import Job, check_job
+from ecoformer.sim.job import Job, accesses, check_job
 from ecoformer.sim.rtl import Rtl
 from ecoformer.sim.run import COUNTED, SimulationRun
+from ecoformer.sim.traces import unpack_codes
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
@@ -82,13 +84,15 @@ def simulate(
     if simulator == "compiled":
         with contextlib.closing(Rtl(config, verilog, image, build_dir, progress=progress)) as rtl:
             return rtl.stream(workload, stall=stall, seed=seed, faults=faults, updates=updates)
-    job = Job.pack(config, image, workload, stall=stall, faults=faults)
+    job = Job.pack(
+        config, image, workload, stall=stall, faults=faults, accesses=accesses(config, updates)
+    )
     built = build(
         verilog, build_dir, simulator=simulator, progress=progress,
         waves=wave_file.suffix[1:] if wave_file else None,
     )
     settings = {
-        "stall": stall, "seed": seed, "patience": job.patience, "trace": trace,
+        "stall": stall, "seed": seed, "limits": asdict(job.limits), "trace": trace,
         "updates": list(updates),
     }
     with scratch(Path(build_dir).resolve(), "run-") as folder:
@@ -194,17 +198,10 @@ def _read_result(folder, config):
         "users": result["users"],
         "stamps": {name: result[name] for name in ("first_in", "last_in", "first_out", "last_out")},
         "extra_beats": len(result["beats"]) - (ends[-1] if ends else 0),
-        "codes": np.split(_keys(config, result["codes"]), np.cumsum(result["traced"])[:-1]),
+        "codes": np.split(unpack_codes(config, result["codes"]), np.cumsum(result["traced"])[:-1]),
         "cycles": int(result["cycles"]),
         "interrupts": result.get("interrupts"),
         "registers": json.loads(str(result["registers"])),
         "busy": result.get("busy"),
         "counted": dict(zip(COUNTED, result["counted"].tolist(), strict=True)),
     }
-
-
-def _keys(config, traced):
-    """Keys of traced tokens as numbers, int64 [N, key_elements]."""
-    width = config.family.key_width
-    bits = np.unpackbits(traced, axis=1, bitorder="little")[:, :width]
-    return config.family.unpack_keys(bits.astype(np.int64))

@@ -12,6 +12,7 @@ import random
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -20,6 +21,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from ecoformer.sim.drivers import Handle, RegisterPort, StreamSink, StreamSource
 from ecoformer.sim.job import TAIL_CYCLES
+from ecoformer.sim.limits import LEAST_POLLS, Limits
 from ecoformer.sim.selection import selection
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
@@ -33,7 +35,9 @@ from ecoformer.spec.programming import (
 from ecoformer.spec.registers import REGISTERS, Error
 from ecoformer.spec.units import units
 
-__all__ = ["run_job", "program"]
+__all__ = [
+    "beat_bytes", "beat_numbers", "find_datapaths", "program", "run_job", "unit_cycles",
+]
 
 PERIOD_NS = 10
 PROGRESS_SECONDS = 0.25
@@ -53,8 +57,9 @@ async def run_job(dut: Handle) -> None:
         beats, lasts, users = (packets[name] for name in ("beats", "lasts", "users"))
 
     rng, stall = random.Random(settings["seed"]), settings["stall"]
+    limits = Limits(**settings["limits"])
     source = StreamSource(
-        dut, _numbers(beats), lasts.tolist(), users.tolist(), stall=stall, rng=rng
+        dut, beat_numbers(beats), lasts.tolist(), users.tolist(), stall=stall, rng=rng
     )
     sink = StreamSink(dut, stall=stall, rng=rng)
     port = RegisterPort(dut)
@@ -64,11 +69,11 @@ async def run_job(dut: Handle) -> None:
         (packet, ParameterImage.load(folder / f"update{packet}.safetensors", config))
         for packet in settings["updates"]
     ]
-    tasks = [cocotb.start_soon(update(port, config, source, updates))]
+    tasks = [cocotb.start_soon(update(port, config, source, updates, limits.polls))]
     tasks += selection(config).start(port, source, users.tolist())
     codes, cycles, busy, worked = await stream(
         dut, source, sink, datapaths=find_datapaths(dut, config), trace=settings["trace"],
-        packets=len(users), patience=settings["patience"], progress=folder / "progress",
+        packets=len(users), limits=limits, progress=folder / "progress",
     )
     for task in tasks:
         if task.done():
@@ -77,22 +82,23 @@ async def run_job(dut: Handle) -> None:
             task.cancel()  # only an engine that fell silent ends the stream before its packets
     registers = {name: await port.read(at) for name, at in readable_registers(config).items()}
     interrupts = await interrupt(dut, port)
+    shown: dict[str, Any] = {} if worked is None else {"busy": unit_cycles(config, worked)}
     np.savez(
         folder / "result.npz",
-        beats=_bytes(sink.beats, config.bus_bytes),
+        beats=beat_bytes(sink.beats, config.bus_bytes),
         ends=np.array(sink.ends, dtype=np.int64),
         users=np.array(sink.users, dtype=np.int64),
         first_in=np.array(source.first, dtype=np.int64),
         last_in=np.array(source.last, dtype=np.int64),
         first_out=np.array(sink.first, dtype=np.int64),
         last_out=np.array(sink.last, dtype=np.int64),
-        codes=_bytes(sum(codes, []), -(-config.family.key_width // 8)),
+        codes=beat_bytes(sum(codes, []), -(-config.sides.code_width // 8)),
         traced=np.array([len(codes_of_engine) for codes_of_engine in codes], dtype=np.int64),
         cycles=np.array(cycles),
         interrupts=np.array(interrupts),
         registers=np.array(json.dumps(registers)),
         counted=np.array([busy, source.starved, sink.blocked]),
-        **({} if worked is None else {"busy": _unit_cycles(config, worked)}),
+        **shown,
     )
 
 
@@ -112,13 +118,18 @@ async def reset(dut: Handle, port: RegisterPort) -> None:
     await ClockCycles(dut.aclk, 2)
 
 
-async def program(port: RegisterPort, config: Config, image: ParameterImage) -> None:
-    """Load every set of ``image`` through the register port, as a driver does."""
+async def program(
+    port: RegisterPort, config: Config, image: ParameterImage, polls: int = LEAST_POLLS
+) -> None:
+    """Load every set of ``image`` through the register port, as a driver does.
+
+    ``polls`` is how often STATUS is read before the shadow counts as stuck.
+    """
     for word in register_writes(config, image):
         if word & POLL:
-            await shadow_free(port)
+            await shadow_free(port, polls)
         await port.write(word >> 32 & 0xFF, word & 0xFFFFFFFF)
-    await shadow_free(port)
+    await shadow_free(port, polls)
 
 
 async def update(
@@ -126,6 +137,7 @@ async def update(
     config: Config,
     source: StreamSource,
     updates: list[tuple[int, ParameterImage]],
+    polls: int,
 ) -> None:
     """Load each image while the packet before its own is in flight; only then its own begins.
 
@@ -136,7 +148,7 @@ async def update(
         source.hold = packet
         while len(source.first) < packet:
             await edge
-        await program(port, config, image)
+        await program(port, config, image, polls)
     source.hold = None
 
 
@@ -150,9 +162,9 @@ async def interrupt(dut: Handle, port: RegisterPort) -> list[int]:
     return levels
 
 
-async def shadow_free(port: RegisterPort) -> None:
-    """Wait until the shadow set accepts words."""
-    for _ in range(port.patience):
+async def shadow_free(port: RegisterPort, polls: int) -> None:
+    """Wait until the shadow set accepts words, for ``polls`` reads of STATUS at most."""
+    for _ in range(polls):
         if await port.read(STATUS) >> SHADOW_FREE & 1:
             return
     raise TimeoutError("STATUS bit 1 stays 0: the shadow set never becomes free")
@@ -177,10 +189,10 @@ async def stream(
     datapaths: list[Handle],
     trace: bool,
     packets: int,
-    patience: int,
+    limits: Limits,
     progress: Path,
 ) -> tuple[list[list[int]], int, int, list[Counter] | None]:
-    """Send and receive until every packet is answered or nothing has moved for ``patience`` cycles.
+    """Send and receive until every packet is answered or one of ``limits`` is exceeded.
 
     Returns
     -------
@@ -205,7 +217,7 @@ async def stream(
     sink.start()
     take, give = sink.edge, source.edge
     cycle, busy, moved, end, reported = 0, 0, 0, None, -math.inf
-    while cycle != end:
+    while cycle != end and cycle < limits.cycles and len(sink.beats) <= limits.beats:
         await edge
         busy += len(source.first) > sink.packet
         steady = len(sink.first) > 1 and source.packet < packets
@@ -223,7 +235,7 @@ async def stream(
         if end is None and (sink.packet >= packets and source.packet >= packets):
             end = cycle + TAIL_CYCLES
         if cycle % LOOK_CYCLES == 0:
-            if cycle - moved > patience:
+            if cycle - moved > limits.patience:
                 break
             if time.monotonic() - reported > PROGRESS_SECONDS:
                 progress.write_text(f"{len(sink.beats)} {cycle}", encoding="utf-8")
@@ -231,7 +243,7 @@ async def stream(
     return codes, cycle, busy, worked if probes else None
 
 
-def _unit_cycles(config, worked):
+def unit_cycles(config: Config, worked: list[Counter]) -> np.ndarray:
     """Cycles in which each unit worked: int64 [2, units]."""
     return np.array([
         [
@@ -242,7 +254,7 @@ def _unit_cycles(config, worked):
     ])
 
 
-def _numbers(beats):
+def beat_numbers(beats: np.ndarray) -> list[int]:
     """``tdata`` of every beat: byte 0 is the low byte."""
     raw, width = beats.tobytes(), beats.shape[1]
     return [
@@ -250,7 +262,7 @@ def _numbers(beats):
     ]
 
 
-def _bytes(numbers, width):
-    """Inverse of :func:`_numbers`: uint8 [beats, width]."""
+def beat_bytes(numbers: list[int], width: int) -> np.ndarray:
+    """Inverse of :func:`beat_numbers`: uint8 [beats, width]."""
     raw = b"".join(number.to_bytes(width, "little") for number in numbers)
     return np.frombuffer(raw, dtype=np.uint8).reshape(-1, width)

@@ -117,7 +117,7 @@ def export_pyramid(
     sequences = [
         sequence
         for core, (call, *_) in zip(model.cores, tape)
-        for sequence in host.workload(core.layer, call.k[:1], call.v[:1]).sequences()
+        for sequence in host.workload(core.layer, _first(call)).sequences()
     ]
     figures = {
         "calibration_images": len(images),
@@ -128,6 +128,10 @@ def export_pyramid(
         },
     }
     return config, image, Workload.from_sequences(sequences), figures
+
+
+def _first(call):
+    return Call(call.q[:1], call.k[:1], call.v[:1])
 
 
 def _integer_logits(config, model, image, images):

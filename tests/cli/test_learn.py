@@ -76,8 +76,9 @@ def test_demo_runs_from_images_to_verified_hardware(config, tmp_path):
     assert rtl["words"] == 50 * 4 * 12 * 2
     assert rtl["mismatching_words"] == 0
     assert rtl["predictions_that_differ"] == 0
-    assert figures["bench"]["ok"]
-    assert figures["bench"]["words"] == 4 * 12 * 2
+    assert figures["verification"]["ok"]
+    workload = figures["verification"]["phases"][0]
+    assert workload["phase"] == "workload" and workload["words"] == 4 * 12 * 2
 
     # Everything that a user carries to a tool is there, and readable.
     engine = Config.load(out / "engine" / "config.toml")
@@ -137,7 +138,7 @@ def test_bad_training_table(config, tmp_path, verb):
         ("parameter_sets = 3", "", "[engine] parameter_sets must be at least 4"),
         ("", 'hash = "linear"', "unknown key in [training]: hash"),
         ("", '[attention]\nhash = "linear"', "[attention] hash is given in another table"),
-        ("", '[attention]\nqueries = "separate"', "queries must be 'shared'"),
+        ("", '[attention]\nqueries = "separate"', "[attention] queries is given in another table"),
     ],
 )
 def test_engine_that_does_not_fit_is_refused_before_training(

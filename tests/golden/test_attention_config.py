@@ -28,8 +28,8 @@ weights = "ternary"
 code_bits = 10
 value_term = "own"
 cycles_per_token = 32
-[attention]
 queries = "separate"
+[attention]
 offset = 3.5
 """)
     attention, engine = read_attention(path)

@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -100,13 +101,10 @@ def pyramid(performer, kind, shape):
         "sr_ratios": (8, 4, 2, 1),
     }
     if kind == "pvt_v2":
-        from pvt_v2 import PyramidVisionTransformerV2
-
-        model = PyramidVisionTransformerV2(**options)
+        model = import_module("pvt_v2").PyramidVisionTransformerV2(**options)
     else:
-        from gvt import ALTGVT, EcoBlock
-
-        model = ALTGVT(**options, block_cls=EcoBlock, wss=(7, 7, 7, 7))
+        gvt = import_module("gvt")
+        model = gvt.ALTGVT(**options, block_cls=gvt.EcoBlock, wss=(7, 7, 7, 7))
     fill(model.state_dict())
     codes = []
     for module in model.modules():
@@ -126,8 +124,7 @@ def main() -> None:
         *_, folder, _, kind = sys.argv
         stand_in()
         sys.path.insert(0, folder)
-        import performer
-
+        performer = import_module("performer")
         found = {kind: pyramid(performer, kind, PYRAMIDS[kind])}
         if kind == "pvt_v2":
             found |= {"attention": dict(attention(performer)), "ksh": learning(performer)}
