@@ -151,8 +151,11 @@ class TrainingConfig:
             objective=self.hash_learner, steps=self.hash_iterations, lr=self.hash_lr
         )
 
-    def check_attention(self, attention: AttentionConfig) -> None:
-        """Refuse an ``attention`` that the hash learner cannot learn, with a ValueError."""
+    def check_attention(self, attention: AttentionConfig, tokens: int) -> None:
+        """Refuse, with a ValueError, an ``attention`` that the hash learner cannot learn.
+
+        ``tokens`` are those of a sequence.
+        """
         if self.hash_learner in LEARNERS and not attention.shares_queries:
             raise ValueError(
                 "hash_learner must be 'output' or 'attention' with queries = 'separate', not "
@@ -167,4 +170,9 @@ class TrainingConfig:
             raise ValueError(
                 f"hash_learner must not be 'released' with hash = {attention.hash!r}: the released "
                 "code has kernelized hashes only"
+            )
+        if self.hash_learner == "released" and tokens < attention.anchors:
+            raise ValueError(
+                f"hash_learner must not be 'released' with {attention.anchors} anchors and "
+                f"{tokens} tokens: in the released code anchors are different tokens of one image"
             )

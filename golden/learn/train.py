@@ -164,7 +164,7 @@ class _Run:
                 "training": asdict(training),
             })
         )
-        _check_learner(attention, training)
+        _check_learner(attention, training, network.tokens)
         if start is not None:
             _check_start(network, start)
             self.settings["start"] = state_digest(start.state_dict())
@@ -330,9 +330,9 @@ def _merit(record):
     return record["validation_accuracy"], -record["validation_loss"]
 
 
-def _check_learner(attention, training):
+def _check_learner(attention, training, tokens):
     try:
-        training.check_attention(attention)
+        training.check_attention(attention, tokens)
     except ValueError as error:
         raise EcoformerError(f"[training] {error}; correct the configuration") from error
 

@@ -378,6 +378,8 @@ def test_what_the_released_learner_does_not_know_is_refused(tmp_path):
     training = replace(TRAINING, hash_learner="released")
     with pytest.raises(EcoformerError, match="must not be 'released' with hash = 'linear': the re"):
         train(NETWORK, replace(ATTENTION, hash="linear"), training, tmp_path)
+    with pytest.raises(EcoformerError, match="must not be 'released' with 5 anchors and 4 tokens"):
+        train(NETWORK, replace(ATTENTION, anchors=5), training, tmp_path)
 
 
 def test_layers_learn_as_released():
