@@ -29,8 +29,8 @@ __all__ = ["DEFAULT_REUSE", "Honest"]
 DEFAULT_REUSE = 16
 """Tokens (queries) that one read of a weight, key or value serves outside the engine."""
 
-COUNTED = ("rbf", "int8")
-"""Hash and weights that are counted."""
+COUNTED = {"hash": "rbf", "weights": "int8", "queries": "shared"}
+"""Modes of the engine that are counted."""
 ACTIVATION = 8
 """Bits of an activation between layers."""
 BIAS = 32
@@ -55,8 +55,8 @@ class Honest:
     Raises
     ------
     ValueError
-        The engine's hash and weights are not ``rbf`` and ``int8``; or, when a layer is counted, no
-        engine of its shape can be generated.
+        The engine's modes are not those of :data:`COUNTED`; or, when a layer is counted, no engine
+        of its shape can be generated.
     """
 
     name = "honest"
@@ -69,11 +69,12 @@ class Honest:
         reuse: int = DEFAULT_REUSE,
     ):
         engine = engine or Config()
-        if (engine.hash, engine.weights) != COUNTED:
-            raise ValueError(
-                f"hash and weights must be 'rbf' and 'int8', not {engine.hash!r} and "
-                f"{engine.weights!r}, which the honest accounting does not cover"
-            )
+        for name, mode in COUNTED.items():
+            if (found := getattr(engine, name)) != mode:
+                raise ValueError(
+                    f"{name} must be {mode!r}, not {found!r}, which the honest accounting does not "
+                    "cover"
+                )
         self.code_bits = code_bits
         self.anchors = anchors
         self.engine = engine

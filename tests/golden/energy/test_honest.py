@@ -304,8 +304,10 @@ def test_what_no_engine_can_be_is_refused():
         Honest(16, 25).operations(replace(attention("ecoformer", Config(), 5), head_dim=129))
 
 
-def test_an_engine_with_another_hash_is_refused():
-    engine = Config()
-    object.__setattr__(engine, "hash", "linear")
-    with pytest.raises(ValueError, match="hash and weights must be 'rbf' and 'int8', not 'linear'"):
-        Honest(16, 25, engine)
+@pytest.mark.parametrize(
+    "name, value, counted",
+    [("hash", "linear", "rbf"), ("weights", "pow2", "int8"), ("queries", "separate", "shared")],
+)
+def test_an_engine_of_other_modes_is_refused(name, value, counted):
+    with pytest.raises(ValueError, match=f"^{name} must be '{counted}', not '{value}', which the"):
+        Honest(16, 25, Config(**{name: value}))
