@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.hashing import HASHES, Hash
+from ecoformer.golden.hashing import HASHES, LARGEST, Hash
 from ecoformer.spec.checks import check_choice, check_number
 from ecoformer.spec.config import Config
 from ecoformer.spec.config_file import read_table, read_toml
@@ -62,10 +62,10 @@ class AttentionConfig:
     offset: float = 0.0
 
     def __post_init__(self) -> None:
-        check_number("code_bits", self.code_bits, int, 1)
+        check_number("code_bits", self.code_bits, int, 1, LARGEST)
         check_choice("hash", self.hash, tuple(HASHES))
         check_choice("weights", self.weights, tuple(WEIGHT_FORMATS))
-        check_number("anchors", self.anchors, int, 1)
+        check_number("anchors", self.anchors, int, 1, LARGEST)
         if not isinstance(self.normalise, bool):
             raise TypeError(f"normalise must be true or false, not {self.normalise!r}")
         check_choice("queries", self.queries, QUERIES)

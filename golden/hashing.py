@@ -16,7 +16,12 @@ from ecoformer.golden.weights import ROUNDINGS, constrain, round_weights
 from ecoformer.spec.checks import check_choice, check_number
 from ecoformer.spec.weights import WEIGHT_FORMATS
 
-__all__ = ["HASHES", "Hash", "KernelHash", "LinearHash", "SignSTE", "check_tokens", "sign"]
+__all__ = [
+    "HASHES", "LARGEST", "Hash", "KernelHash", "LinearHash", "SignSTE", "check_tokens", "sign",
+]
+
+LARGEST = 8_192
+"""Of heads, head dimension, code bits and anchors."""
 
 
 class SignSTE(torch.autograd.Function):
@@ -78,7 +83,7 @@ class Hash(nn.Module):
         super().__init__()
         shape = dict(heads=heads, head_dim=head_dim, code_bits=code_bits, anchors=features)
         for name, value in shape.items():
-            check_number(name, value, int, 1)
+            check_number(name, value, int, 1, LARGEST)
         check_choice("weights", weights, tuple(WEIGHT_FORMATS))
         self.heads = heads
         self.head_dim = head_dim

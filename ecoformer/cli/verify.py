@@ -19,6 +19,7 @@ from ecoformer.cli.common import (
     show_table,
     write_json,
 )
+from ecoformer.cli.guard import Range
 from ecoformer.progress import show_progress
 from ecoformer.spec.workload import Workload
 
@@ -35,8 +36,9 @@ def command(
     random: Annotated[
         int,
         typer.Option(
-            "--random", min=0, metavar="N", help="Stream N random sequences, not the design's."
+            "--random", metavar="N", help="Stream N random sequences, not the design's."
         ),
+        Range(0, 1_000_000),
     ] = 0,
     stall: StallOption = 0.0,
     simulator: SimulatorOption = "verilator",

@@ -13,7 +13,7 @@ from ecoformer.errors import EcoformerError, first_line
 from ecoformer.files import write_atomic
 from ecoformer.golden.attention import Attention, EcoFormerAttention, SoftmaxAttention, cores_of
 from ecoformer.golden.attention_config import AttentionConfig
-from ecoformer.golden.files import read_checked, state_digest, torch_bytes
+from ecoformer.golden.files import check_state, read_checked, state_digest, torch_bytes
 from ecoformer.golden.networks.sites import Site, fill_sites
 from ecoformer.spec.checks import check_choice, check_number
 
@@ -26,8 +26,8 @@ __all__ = [
     "load_model",
 ]
 
-LARGEST, DEEPEST = 8_192, 1_000
-"""Bounds of every size and of the depth, checked before any memory is taken."""
+LARGEST, DEEPEST, MOST_WEIGHTS = 8_192, 1_000, 100_000_000
+"""Bounds of every size, of the depth and of both, checked before any memory is taken."""
 
 STEMS = ("patches", "convolutions")
 """How an image becomes tokens."""
@@ -83,11 +83,16 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if name not in ("stem", "mlp_convolution"):
-                check_number(name, value, int, 1, LARGEST)
-        check_number("depth", self.depth, int, 1, DEEPEST)
+                check_number(name, value, int, 1, DEEPEST if name == "depth" else LARGEST)
         if not isinstance(self.mlp_convolution, bool):
             raise TypeError(f"mlp_convolution must be true or false, not {self.mlp_convolution!r}")
         check_choice("stem", self.stem, STEMS)
+        weights = self.depth * self.width**2 * (4 + 2 * self.mlp_ratio)
+        if weights > MOST_WEIGHTS:
+            raise ValueError(
+                f"depth, width and mlp_ratio must make at most {MOST_WEIGHTS:,} weights, not "
+                f"{weights:,}"
+            )
         if self.stem == "convolutions" and (self.patch < 2 or self.patch.bit_count() != 1):
             raise ValueError(
                 f"patch must be 2, 4, 8, … with stem = 'convolutions', not {self.patch}"
@@ -249,10 +254,13 @@ def load_model(path: str | Path) -> VisionTransformer:
     try:
         config = json.loads(content["config"])
         attention = config["attention"]
-        model = VisionTransformer(
+        shape = (
             NetworkConfig(**config["network"]),
             None if attention is None else AttentionConfig(**attention),
         )
+        with torch.device("meta"):  # takes no memory
+            check_state(content["state"], VisionTransformer(*shape).state_dict())
+        model = VisionTransformer(*shape)
         model.load_state_dict(content["state"])
         whole = state_digest(content["state"]) == content["sha256"]
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecoformer.errors import EcoformerError
+from ecoformer.logs import reason, reason_in
 from ecoformer.processes import child
 from ecoformer.progress import SILENT, Progress
 
@@ -67,7 +68,7 @@ class Tool:
         if any(FIRST_RUN in line for line in lines):
             progress.update(stage, 1, 1)
         if process.wait() or not lines:
-            why = last_words(lines)
+            why = reason_in(lines) or "it says nothing"
             raise EcoformerError(f"{self.command}: does not start ({why}); install it again")
         return next((line for line in lines if "ersion" in line or "Yosys" in line), lines[-1])
 
@@ -147,14 +148,5 @@ def _process(folder, step):
 
 def _check(folder, step, status):
     if status:
-        lines = (folder / step.log).read_text(errors="replace", encoding="utf-8").splitlines()
-        raise EcoformerError(
-            f"{step.log}: {step.tool.command} stopped with status {status}: {last_words(lines)}"
-        )
-
-
-def last_words(lines: list[str]) -> str:
-    """The most telling line: the last error, or else the last line."""
-    lines = [line.strip() for line in lines if line.strip()]
-    errors = [line for line in lines if "ERROR" in line]
-    return (errors or lines or ["no message"])[-1][:300]
+        why = reason(status, folder / step.log)
+        raise EcoformerError(f"{step.tool.command} stopped: {why}; the log is {step.log}")

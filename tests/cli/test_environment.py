@@ -126,7 +126,7 @@ def test_a_signal_ends_the_simulation_too(design, cache, number):
         [*COMMAND, "simulate", str(design), "-w", str(design / "long.npz"), "--build-dir", cache],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )
-    started = wait_for(lambda: [r for r in cache.glob("run-*") if processes_in(r)])
+    started = wait_for(lambda: [r for r in cache.glob("ecoformer-run-*") if processes_in(r)])
     process.send_signal(number)
     assert process.wait(10) == (-number if number == signal.SIGKILL else 128 + number)
     end = time.monotonic() + 2
@@ -134,7 +134,7 @@ def test_a_signal_ends_the_simulation_too(design, cache, number):
         time.sleep(0.05)
     assert not any(map(processes_in, started))
     assert run("simulate", design, "--build-dir", cache).returncode == 0
-    assert not list(cache.glob("run-*"))
+    assert not list(cache.glob("ecoformer-run-*"))
 
 
 def wait_for(condition, seconds=60):

@@ -41,7 +41,7 @@ def test_processes_share_a_build(tmp_path):
 @pytest.mark.icarus
 def test_a_design_that_does_not_compile_is_one_line(tmp_path):
     text = dummy.engine().replace("assign irq = |", "assign irq = nonsense + |")
-    with pytest.raises(EcoformerError, match="build.log: icarus does not build the design: ") as e:
+    with pytest.raises(EcoformerError, match=r"build the design: .*:\d+: error: .*nonsense") as e:
         build(text, tmp_path, simulator="icarus")
     assert "\n" not in str(e.value)
     assert not list(tmp_path.glob("icarus-*[0-9a-f]/sim.vvp"))

@@ -4,7 +4,8 @@ import xml.etree.ElementTree as xml
 import numpy as np
 import pytest
 
-from ecoformer.sim.build import build, last_words
+from ecoformer.logs import reason
+from ecoformer.sim.build import build
 from ecoformer.sim.simulate import bench
 from ecoformer.sim.stimulus import random_image
 from tests.emitted import emitted
@@ -21,7 +22,7 @@ def test_register_port(builds, tmp_path, name):
     with bench(tmp_path, built, "tests.sim.tb_registers") as process:
         process.wait(timeout=120)
     log = tmp_path / "simulation.log"
-    assert (tmp_path / "results.xml").is_file(), last_words(log, tmp_path / "test.out")
+    assert (tmp_path / "results.xml").is_file(), reason(1, log, tmp_path / "test.out")
     cases = list(xml.parse(tmp_path / "results.xml").iter("testcase"))
     failed = [
         f"{case.get('name')}: {failure.get('error_msg') or failure.get('message')}"
