@@ -21,8 +21,8 @@ import numpy as np
 from ecoformer.errors import first_line
 
 __all__ = [
-    "LARGEST", "LARGEST_TEXT", "parse_json", "read_arrays", "read_bytes", "read_text", "sealed",
-    "unsealed",
+    "LARGEST", "LARGEST_TEXT", "SEAL_BYTES", "parse_json", "read_arrays", "read_bytes", "read_text",
+    "sealed", "unsealed",
 ]
 
 LARGEST = 1 << 30
@@ -52,7 +52,7 @@ def read_bytes(path: str | os.PathLike, largest: int = LARGEST) -> bytes:
             raise ValueError("not a regular file")
         if facts.st_size > largest:
             raise ValueError(f"{facts.st_size:,} bytes, more than {largest:,}")
-        return file.read(largest)
+        return file.read(facts.st_size)
 
 
 def read_text(path: str | os.PathLike, largest: int = LARGEST_TEXT) -> str:

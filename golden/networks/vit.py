@@ -87,12 +87,6 @@ class NetworkConfig:
         if not isinstance(self.mlp_convolution, bool):
             raise TypeError(f"mlp_convolution must be true or false, not {self.mlp_convolution!r}")
         check_choice("stem", self.stem, STEMS)
-        weights = self.depth * self.width**2 * (4 + 2 * self.mlp_ratio)
-        if weights > MOST_WEIGHTS:
-            raise ValueError(
-                f"depth, width and mlp_ratio must make at most {MOST_WEIGHTS:,} weights, not "
-                f"{weights:,}"
-            )
         if self.stem == "convolutions" and (self.patch < 2 or self.patch.bit_count() != 1):
             raise ValueError(
                 f"patch must be 2, 4, 8, … with stem = 'convolutions', not {self.patch}"
@@ -103,6 +97,20 @@ class NetworkConfig:
             )
         if self.width % self.heads:
             raise ValueError(f"heads must divide width = {self.width}, not be {self.heads}")
+        if self.weights > MOST_WEIGHTS:
+            raise ValueError(
+                f"width, depth and the other sizes must make at most {MOST_WEIGHTS:,} weights, "
+                f"not {self.weights:,}"
+            )
+
+    @property
+    def weights(self) -> int:
+        """Weights of all matrices and kernels; biases and norms are left out."""
+        hidden = self.width * self.mlp_ratio
+        block = 4 * self.width**2 + 2 * self.width * hidden + 9 * hidden * self.mlp_convolution
+        kernel = (2 * self.patch - 1) ** 2 if self.stem == "patches" else 9
+        stem = sum(kernel * a * b for a, b in pairwise((self.channels, *self.stem_widths)))
+        return stem + self.width * (self.tokens + self.classes) + self.depth * block
 
     @property
     def tokens(self) -> int:
@@ -258,9 +266,9 @@ def load_model(path: str | Path) -> VisionTransformer:
             NetworkConfig(**config["network"]),
             None if attention is None else AttentionConfig(**attention),
         )
-        with torch.device("meta"):  # takes no memory
-            check_state(content["state"], VisionTransformer(*shape).state_dict())
+        _check_hashes(*shape)
         model = VisionTransformer(*shape)
+        check_state(content["state"], model.state_dict())
         model.load_state_dict(content["state"])
         whole = state_digest(content["state"]) == content["sha256"]
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
@@ -270,3 +278,13 @@ def load_model(path: str | Path) -> VisionTransformer:
     if not whole:
         raise EcoformerError(f"{path}: damaged model file (checksum differs); train again")
     return model.eval()
+
+
+def _check_hashes(network, attention):
+    """Refuse hashes whose weights would take too much memory, before it is taken."""
+    if attention is None:
+        return
+    features = max(attention.anchors, network.head_dim)
+    weights = network.depth * network.heads * features * (attention.code_bits + network.head_dim)
+    if weights > MOST_WEIGHTS:
+        raise ValueError(f"hashes must have at most {MOST_WEIGHTS:,} weights, not {weights:,}")

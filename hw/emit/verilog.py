@@ -5,11 +5,13 @@ import gc
 import re
 from contextlib import contextmanager
 
-from amaranth._toolchain.yosys import find_yosys
+from amaranth._toolchain.yosys import YosysError, find_yosys
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
+from ecoformer.errors import EcoformerError
 from ecoformer.hw.engine.top import Top
+from ecoformer.logs import reason_in
 from ecoformer.spec.config import Config
 
 __all__ = ["emit", "to_verilog"]
@@ -55,9 +57,12 @@ def to_verilog(component: wiring.Component, name: str) -> str:
     with _no_collector(), _no_zeros():
         design = rtlil.convert(component, name=name, emit_src=False)
     yosys = find_yosys(lambda version: version >= OLDEST_YOSYS)
-    return _without_brackets(
-        yosys.run(["-q", "-"], SCRIPT.format(design=design), ignore_warnings=True)
-    )
+    try:
+        text = yosys.run(["-q", "-"], SCRIPT.format(design=design), ignore_warnings=True)
+    except YosysError as error:
+        why = reason_in(str(error).splitlines())
+        raise EcoformerError(f"yosys stopped: {why}; check memory and its installation") from error
+    return _without_brackets(text)
 
 
 @contextmanager
