@@ -7,6 +7,7 @@ CONFIG ?= demo
 OUT ?= demo
 WORKERS ?= 2
 SCRIPTS ?= 1000
+KILLS ?= 100
 # Neighbours stay in one worker, so that what a module's tests share is made once.
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
 FAST := not slow and not full and not prove
@@ -14,7 +15,7 @@ LINKS := build/types/ecoformer
 
 .PHONY: help demo check test test-full docs lint types digests prove system-packages clean \
 	bench bench-throughput bench-faults bench-accuracy bench-attention bench-bucketed \
-	bench-energy bench-fashion bench-generate bench-ksh bench-lanes bench-minilm \
+	bench-damage bench-kills bench-energy bench-fashion bench-generate bench-ksh bench-lanes bench-minilm \
 	bench-reactions bench-softmax bench-synth results-status
 
 help:
@@ -98,6 +99,12 @@ bench-synth: $(VENV)/installed  ## cells and clock frequency of the presets; hou
 
 bench-faults: $(VENV)/installed  ## random fault scripts on the wire
 	$(BIN)/python -m benchmarks.fault_scripts --scripts $(SCRIPTS)
+
+bench-damage: $(VENV)/installed  ## damaged files of every kind against the command line; an hour
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.damage
+
+bench-kills: $(VENV)/installed  ## long commands, killed at random moments; hours
+	$(BIN)/python -m benchmarks.kills --count $(KILLS)
 
 # Every bench target writes its sections of docs/results; MARK=1 marks there what is stale.
 results-status: $(VENV)/installed  ## which sections of docs/results are fresh, and which are stale

@@ -28,7 +28,7 @@ from benchmarks.results.section import LEARNING, arguments, begin
 from ecoformer.inputs import SEAL_BYTES
 from ecoformer.progress import show_progress
 
-__all__ = ["Kind", "Outcome", "attack", "kinds", "main", "run"]
+__all__ = ["Kind", "Outcome", "attack", "kinds", "main", "run", "sentences"]
 
 SECONDS, MEGABYTES = 30, 2_048
 """Most that a run may take, beyond what the process has before it."""
@@ -275,7 +275,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
     checkpoint = _copy(folder / "checkpoint", {"config.toml": text / "config.toml",
                                                name.name: name})
     shutil.rmtree(text / "run")
-    sentences = _sentences(folder / "sentences")
+    texts = sentences(folder / "sentences")
     trained = (flip_bit, *BYTES, tensors_of(SEAL_BYTES))
     (checkpoint / "out" / "checkpoints").mkdir(parents=True)
     (checkpoint / "out" / "checkpoints" / name.name).symlink_to(f"../../{name.name}")
@@ -303,7 +303,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
         "checkpoint": resume,
         "checkpoint, one bit": Kind(resume.path, resume.commands, (flip_bit,), is_sealed=True),
         "sentences": Kind(
-            sentences / "s.txt",
+            texts / "s.txt",
             [["convert", "bert", "-d", "s.txt", "-c", "config.toml", "-o", "OUT"]],
             TEXT, "convert.json", is_text=True),
     }
@@ -329,7 +329,7 @@ def _as_json(text):
     return json.dumps(tomllib.loads(text), indent=1)
 
 
-def _sentences(folder):
+def sentences(folder: Path) -> Path:
     """A tiny BERT with its tokenizer, a configuration, and sentences."""
     rng = random.Random(0)
     lines = [" ".join(rng.choices(WORDS, k=rng.randint(2, 8))) for _ in range(40)]

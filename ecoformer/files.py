@@ -2,12 +2,14 @@
 """Writing files and folders: whole or not at all, and never over somebody else's."""
 
 import contextlib
+import fcntl
 import hashlib
 import io
 import json
 import os
 import re
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,8 @@ __all__ = [
     "UNBUILDABLE", "cache_folder", "checksum", "rendered", "write_atomic", "write_json",
 ]
 
+PARTIAL = ".ecoformer-partial"
+"""End of the names of files that are being written."""
 UNBUILDABLE = re.compile(r"[^\w/.,:@%+=~-]")
 """Characters in a path with which make or Verilator's makefiles do not build."""
 
@@ -42,17 +46,36 @@ def write_atomic(path: str | os.PathLike, content: bytes | str, *, mode: int = 0
     if path.exists() and not path.is_file():  # a folder raises here
         path.write_bytes(data)
         return
-    handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    _sweep(path)
+    handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PARTIAL, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # as long as this process lives
             file.write(data)
-        os.chmod(partial, mode & ~_umask())
-        os.replace(partial, path)
+            file.flush()
+            os.chmod(partial, mode & ~_umask())
+            os.replace(partial, path)
     except BaseException as error:
         os.unlink(partial)
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(path)  # a full disk does not say which file
         raise
+
+
+def _sweep(path):
+    """Remove what killed processes have left of ``path``: partial files that nobody holds."""
+    start = f".{path.name}."
+    with contextlib.suppress(OSError):
+        for left in os.listdir(path.parent):
+            if left.startswith(start) and left.endswith(PARTIAL):
+                _remove_dead(path.parent / left)
+
+
+def _remove_dead(left):
+    with contextlib.suppress(OSError), open(left, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if time.time() - os.fstat(file.fileno()).st_mtime > 1:  # or its owner is about to lock it
+            os.unlink(left)
 
 
 def write_json(path: str | os.PathLike, figures: object) -> None:
