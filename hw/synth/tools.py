@@ -54,20 +54,21 @@ class Tool:
 
     def version(self, progress: Progress = SILENT) -> str:
         """The tool's version; its first run compiles it, which is a stage of ``progress``."""
-        process = subprocess.Popen(
+        lines, stage = [], f"compiling {self.command}, once, about a minute"
+        with child(
             self.argv("--version"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True,
-        )
-        assert process.stdout is not None and process.stderr is not None  # both are pipes
-        lines, stage = [], f"compiling {self.command}, once, about a minute"
-        for line in process.stderr:
-            lines.append(line.strip())
-            if FIRST_RUN in line:
-                progress.update(stage, 0, 1)
-        lines += process.stdout.read().splitlines()
-        if any(FIRST_RUN in line for line in lines):
-            progress.update(stage, 1, 1)
-        if process.wait() or not lines:
+        ) as process:
+            assert process.stdout is not None and process.stderr is not None  # both are pipes
+            for line in process.stderr:
+                lines.append(line.strip())
+                if FIRST_RUN in line:
+                    progress.update(stage, 0, 1)
+            lines += process.stdout.read().splitlines()
+            if any(FIRST_RUN in line for line in lines):
+                progress.update(stage, 1, 1)
+            status = process.wait()
+        if status or not lines:
             why = reason_in(lines) or "it says nothing"
             raise EcoformerError(f"{self.command}: does not start ({why}); install it again")
         return next((line for line in lines if "ersion" in line or "Yosys" in line), lines[-1])
