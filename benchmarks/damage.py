@@ -9,6 +9,7 @@ else is a fault.
 
 import gc
 import hashlib
+import multiprocessing
 import os
 import random
 import re
@@ -19,19 +20,21 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from benchmarks.mutations import BYTES, TEXT, Mutation, arrays_of, flip_bit, image_of, tensors_of
 from benchmarks.results.section import LEARNING, arguments, begin
-from ecoformer.inputs import SEAL_BYTES
 from ecoformer.progress import show_progress
 
 __all__ = ["Kind", "Outcome", "attack", "kinds", "main", "run", "sentences"]
 
 SECONDS, MEGABYTES = 30, 2_048
 """Most that a run may take, beyond what the process has before it."""
+BATCH = 25
+"""Mutations of a job."""
 FAULTS = ("tracebacks", "other content", "beyond limits")
 
 ENGINE = """\
@@ -134,6 +137,14 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
 
 
+    def add(self, other: "Outcome") -> None:
+        """Take over what came of more runs."""
+        self.counts += other.counts
+        self.seconds = max(self.seconds, other.seconds)
+        self.megabytes = max(self.megabytes, other.megabytes)
+        self.faults += other.faults
+
+
 @dataclass(frozen=True)
 class Run:
     """One command: exit status, 128 + n after signal n; messages; results; cost."""
@@ -197,13 +208,11 @@ def _child(command, folder, output, errors):
         os._exit(status)
 
 
-def attack(
-    kind: Kind, count: int, seed: int, report: Callable[[int], None] = lambda done: None
-) -> Outcome:
-    """``count`` mutations of a kind's file, each read once."""
+def attack(kind: Kind, numbers: range, seed: int) -> Outcome:
+    """The mutations ``numbers`` of a kind's file, each read once."""
     whole, outcome = kind.path.read_bytes(), Outcome()
     references: dict[int, str] = {}
-    for number in range(count):
+    for number in numbers:
         rng = random.Random(f"{seed} {kind.path.name} {number}")
         bad = whole
         while bad == whole:
@@ -225,7 +234,6 @@ def attack(
             kept.write_bytes(bad)
             last = (found.errors.strip().splitlines() or [""])[-1]
             outcome.faults.append(f"{kept}: {verdict}: status {found.status}: {last[:200]}")
-        report(number + 1)
     return outcome
 
 
@@ -276,7 +284,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
                                                name.name: name})
     shutil.rmtree(text / "run")
     texts = sentences(folder / "sentences")
-    trained = (flip_bit, *BYTES, tensors_of(SEAL_BYTES))
+    trained = (flip_bit, *BYTES, tensors_of)
     (checkpoint / "out" / "checkpoints").mkdir(parents=True)
     (checkpoint / "out" / "checkpoints" / name.name).symlink_to(f"../../{name.name}")
     resume = Kind(checkpoint / name.name, [["train", "-c", "config.toml", "-o", "OUT"]], trained,
@@ -298,7 +306,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
             (*BYTES, image_of), "vectors/*.hex"),
         "workload": Kind(
             workload / "w.npz", [["generate", "-c", "config.toml", "-w", "w.npz", "-o", "OUT"]],
-            (*BYTES, arrays_of(SEAL_BYTES)), "vectors/*.hex"),
+            (*BYTES, arrays_of), "vectors/*.hex"),
         "model": Kind(model / "model.pt", [["energy", "model.pt"]], trained, is_sealed=True),
         "checkpoint": resume,
         "checkpoint, one bit": Kind(resume.path, resume.commands, (flip_bit,), is_sealed=True),
@@ -387,22 +395,30 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=500, help="mutations of each kind")
     parser.add_argument("--bits", type=int, default=300, help="single bits of a checkpoint")
     parser.add_argument("--only", default="", help="only kinds whose name contains this")
+    parser.add_argument("--workers", type=int, default=2, help="runs at the same time")
     measurement = begin(parser)
     options = measurement.options
     os.environ["OMP_NUM_THREADS"] = "1"
     _preload()
-    outcomes = {}
-    with tempfile.TemporaryDirectory() as folder, show_progress() as progress:
+    outcomes: dict[str, Outcome] = {}
+    fork = multiprocessing.get_context("fork")  # with everything imported
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(options.workers, fork) as workers,
+        show_progress() as progress,
+    ):
         for name, kind in kinds(Path(folder)).items():
             if options.only not in name:
                 continue
             count = options.bits if "one bit" in name else options.count
-            outcomes[name] = attack(
-                kind, count, options.seed,
-                lambda done, name=name, count=count: progress.update(name, done, count),
-            )
-            for fault in outcomes[name].faults:
-                progress.line(fault)
+            parts = [range(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
+            outcomes[name] = Outcome()
+            jobs = workers.map(partial(attack, kind, seed=options.seed), parts)
+            for part, outcome in zip(parts, jobs):
+                outcomes[name].add(outcome)
+                progress.update(name, part.stop, count)
+                for fault in outcome.faults:
+                    progress.line(fault)
     verdicts = ("refused", "harmless", "as written", *FAULTS)
     total = {verdict: sum(o.counts[verdict] for o in outcomes.values()) for verdict in verdicts}
     faults = sum(total[verdict] for verdict in FAULTS)

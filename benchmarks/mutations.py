@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ecoformer.inputs import SEAL_BYTES
+
 __all__ = ["BYTES", "TEXT", "Mutation", "arrays_of", "flip_bit", "image_of", "tensors_of"]
 
 Mutation = Callable[[bytes, random.Random], bytes]
@@ -118,15 +120,13 @@ def _altered(arrays, rng):
     return arrays
 
 
-def arrays_of(seal: int) -> Mutation:
-    """Changes an array of an ``.npz`` file, whose last ``seal`` bytes stay."""
-    def mutate(data: bytes, rng: random.Random) -> bytes:
-        with np.load(io.BytesIO(data)) as file:
-            arrays = _altered({name: file[name] for name in file.files}, rng)
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)
-        return buffer.getvalue() + data[len(data) - seal :]
-    return mutate
+def arrays_of(data: bytes, rng: random.Random) -> bytes:
+    """Changes an array of a sealed ``.npz`` file, whose seal stays."""
+    with np.load(io.BytesIO(data)) as file:
+        arrays = _altered({name: file[name] for name in file.files}, rng)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue() + data[-SEAL_BYTES:]
 
 
 def image_of(data: bytes, rng: random.Random) -> bytes:
@@ -141,29 +141,26 @@ def image_of(data: bytes, rng: random.Random) -> bytes:
     return save(arrays, metadata)
 
 
-def tensors_of(seal: int) -> Mutation:
-    """Changes a tensor somewhere in a torch file, whose last ``seal`` bytes stay."""
-    def mutate(data: bytes, rng: random.Random) -> bytes:
-        import torch
+def tensors_of(data: bytes, rng: random.Random) -> bytes:
+    """Changes a tensor somewhere in a sealed torch file, whose seal stays."""
+    import torch
 
-        content = torch.load(io.BytesIO(data), weights_only=True)
-        places = list(_tensors(content))
-        holder, key = rng.choice(places)
-        kind = rng.randrange(4)
-        if kind == 0 and isinstance(holder, dict):
-            del holder[key]
-        elif kind == 1:
-            holder[key] = holder[key].reshape(-1)[:-1].clone()
-        elif holder[key].is_floating_point():
-            changed = holder[key].clone()
-            changed.reshape(-1)[0] = rng.choice((float("nan"), float("inf"), -1e30, 1.0))
-            holder[key] = changed
-        else:
-            holder[key] = holder[key] + 1
-        buffer = io.BytesIO()
-        torch.save(content, buffer)
-        return buffer.getvalue() + data[len(data) - seal :]
-    return mutate
+    content = torch.load(io.BytesIO(data), weights_only=True)
+    holder, key = rng.choice(list(_tensors(content)))
+    kind = rng.randrange(4)
+    if kind == 0 and isinstance(holder, dict):
+        del holder[key]
+    elif kind == 1:
+        holder[key] = holder[key].reshape(-1)[:-1].clone()
+    elif holder[key].is_floating_point():
+        changed = holder[key].clone()
+        changed.reshape(-1)[0] = rng.choice((float("nan"), float("inf"), -1e30, 1.0))
+        holder[key] = changed
+    else:
+        holder[key] = holder[key] + 1
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue() + data[-SEAL_BYTES:]
 
 
 def _tensors(content):

@@ -20,12 +20,15 @@ from ecoformer.cli.common import (
     write_json,
 )
 from ecoformer.cli.guard import Range
+from ecoformer.errors import EcoformerError
 from ecoformer.progress import show_progress
 from ecoformer.spec.workload import Workload
 
 __all__ = ["command"]
 
 EPILOG = "Example: ecoformer verify engine --random 20 --stall 0.3 --json verify.json"
+MOST_BYTES = 1 << 29
+"""Of random sequences, which are held in memory."""
 SHOWN = 20
 """Mismatches printed; the JSON file holds them all."""
 
@@ -119,5 +122,11 @@ def _finding(traced):
 def _random(design, sequences, seed):
     from ecoformer.sim.stimulus import random_workload
 
-    rng = np.random.default_rng(seed)
+    config, rng = design.config, np.random.default_rng(seed)
+    bytes_each = 8 * config.max_tokens * (config.family.key_elements + config.value_dim)
+    if sequences > (most := max(1, MOST_BYTES // bytes_each)):
+        raise EcoformerError(
+            f"--random must be at most {most:,} for sequences of up to {config.max_tokens:,} "
+            f"tokens, not {sequences:,}; verify in several runs with other seeds"
+        )
     return random_workload(design.config, rng, sequences, sets=design.image.sets)
