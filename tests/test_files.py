@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import fcntl
 import os
 import stat
 import threading
@@ -51,3 +52,15 @@ def test_what_fails_leaves_nothing(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_text() == "old"
     with pytest.raises(OSError):
         write_atomic(tmp_path, "a folder is no file")
+
+
+def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path):
+    mine = [".a.backup", ".b.12345678.ecoformer-partial", "a.ecoformer-partial"]
+    dead, held = ".a.00000000.ecoformer-partial", ".a.11111111.ecoformer-partial"
+    for name in (*mine, dead, held):
+        (tmp_path / name).write_text("")
+        os.utime(tmp_path / name, (0, 0))
+    with (tmp_path / held).open() as owner:
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        write_atomic(tmp_path / "a", "new")
+        assert sorted(os.listdir(tmp_path)) == sorted([*mine, held, "a"])

@@ -14,6 +14,7 @@ from ecoformer.golden.attention import cores_of
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.files import check_state, read_checked, state_digest, torch_bytes
 from ecoformer.golden.networks.sites import Site, fill_sites, filled_sites
+from ecoformer.inputs import parse_json
 
 __all__ = ["load_converted", "save_converted"]
 
@@ -45,7 +46,7 @@ def load_converted(path: str | Path, model: nn.Module) -> nn.Module:
     content = read_checked(path, "converted model", "convert")
     converted = deepcopy(model).eval()
     try:
-        description = json.loads(content["config"])
+        description = parse_json(content["config"])
         sites = [Site(**site) for site in description["sites"]]
         fill_sites(converted, sites, AttentionConfig(**description["attention"]))
         whole = state_digest(content["state"]) == content["sha256"]

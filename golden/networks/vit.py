@@ -15,6 +15,7 @@ from ecoformer.golden.attention import Attention, EcoFormerAttention, SoftmaxAtt
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.files import check_state, read_checked, state_digest, torch_bytes
 from ecoformer.golden.networks.sites import Site, fill_sites
+from ecoformer.inputs import parse_json
 from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = [
@@ -260,7 +261,7 @@ def load_model(path: str | Path) -> VisionTransformer:
     path = Path(path)
     content = read_checked(path, "model file")
     try:
-        config = json.loads(content["config"])
+        config = parse_json(content["config"])
         attention = config["attention"]
         shape = (
             NetworkConfig(**config["network"]),
