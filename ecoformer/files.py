@@ -6,15 +6,18 @@ import fcntl
 import hashlib
 import io
 import json
+import math
 import os
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 __all__ = [
-    "UNBUILDABLE", "cache_folder", "checksum", "rendered", "write_atomic", "write_json",
+    "UNBUILDABLE", "cache_folder", "checksum", "move_atomic", "rendered", "write_atomic",
+    "write_json",
 ]
 
 PARTIAL = ".ecoformer-partial"
@@ -79,8 +82,33 @@ def _remove_dead(left):
 
 
 def write_json(path: str | os.PathLike, figures: object) -> None:
-    """Write ``figures`` as indented JSON, atomically."""
-    write_atomic(path, json.dumps(figures, indent=2) + "\n")
+    """Write ``figures`` as indented JSON, atomically; what is not finite is null, as JSON wants."""
+    write_atomic(path, json.dumps(_finite(figures), indent=2, allow_nan=False) + "\n")
+
+
+def move_atomic(source: str | os.PathLike, path: str | os.PathLike) -> None:
+    """Move the large file ``source`` to ``path``, which holds all of it or what it held before."""
+    path = Path(os.path.realpath(path))
+    _sweep(path)
+    handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PARTIAL, dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file, open(source, "rb") as whole:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            shutil.copyfileobj(whole, file, 1 << 20)
+            os.chmod(partial, 0o666 & ~_umask())
+            os.replace(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise
+    os.unlink(source)
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def rendered(render: Callable[[io.BytesIO], object]) -> bytes:

@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -48,6 +49,8 @@ def check_file(
         raise EcoformerError(f"{path}: a folder, not a file; choose another name")
     if real.exists() and not os.access(real, os.W_OK):
         raise EcoformerError(f"{path}: no permission to write; choose another name")
+    if record := _record_of(real):
+        raise EcoformerError(f"{path}: belongs to the results of {record}; choose another name")
     if real.exists() and not real.is_file():
         return  # a device or a pipe is written to where it is
     if real.parent.is_dir():
@@ -55,6 +58,11 @@ def check_file(
             raise EcoformerError(f"{path}: no permission to write into its folder")
     elif not any(real.parent == Path(os.path.realpath(folder)) for folder in made):
         raise EcoformerError(f"{path}: its folder {path.parent} does not exist; make it first")
+
+
+DIGEST = re.compile("[0-9a-f]{64}")
+DEEPEST, LARGEST_RECORD = 3, 1 << 20
+"""Folders between a file and its record, and most bytes of one that is looked at."""
 
 
 class OutputFolder:
@@ -186,6 +194,18 @@ def read_record(
         if checksum(path) != files.get(name):
             raise EcoformerError(f"{path}: changed since it was written; {again}")
     return facts
+
+
+def _record_of(path):
+    """The record that lists the file ``path``, or is it; None if it belongs to no results."""
+    for folder in list(path.parents)[:DEEPEST]:
+        for record in folder.glob("*.json"):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+                files = parse_json(read_bytes(record, LARGEST_RECORD))["files"]
+                is_record = any(DIGEST.fullmatch(digest) for digest in files.values())
+                if is_record and path in (record, *(folder / name for name in files)):
+                    return record
+    return None
 
 
 def _is_inside(name):

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ecoformer.errors import EcoformerError
+from ecoformer.files import move_atomic
 from ecoformer.logs import reason
+from ecoformer.outputs import check_file
 from ecoformer.processes import scratch
 from ecoformer.progress import SILENT, Progress
 from ecoformer.sim.build import Build, build, runner_step
@@ -101,7 +103,7 @@ def simulate(
         result = _read_result(folder, config, process.returncode)
         seconds = time.monotonic() - start
         if wave_file:
-            shutil.move(folder / f"dump.{built.waves}", wave_file)
+            move_atomic(folder / f"dump.{built.waves}", wave_file)
     return SimulationRun(
         config=config,
         faults=faults,
@@ -132,7 +134,7 @@ def _wave_file(waves, simulator):
         raise EcoformerError(
             f"{waves}: {simulator} records {known}; change the name or the simulator"
         )
-    waves.parent.mkdir(parents=True, exist_ok=True)
+    check_file(waves)
     return waves
 
 

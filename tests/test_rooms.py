@@ -15,7 +15,8 @@ FOLDERS = {"ecoformer.hw": "hw", "ecoformer.golden": "golden", "ecoformer.sim": 
 """Packages that lie elsewhere than their name says."""
 SPEC = {
     "ecoformer", "ecoformer.errors", "ecoformer.files", "ecoformer.inputs", "ecoformer.logs",
-    "ecoformer.presets", "ecoformer.processes", "ecoformer.progress", "ecoformer.spec",
+    "ecoformer.outputs", "ecoformer.presets", "ecoformer.processes", "ecoformer.progress",
+    "ecoformer.spec",
 }
 MAY_IMPORT = {
     "ecoformer/spec": SPEC,

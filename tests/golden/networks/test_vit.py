@@ -192,7 +192,7 @@ def test_other_torch_files_are_refused(content, tmp_path):
         ("patch", 5, ValueError, "^patch must divide image_size = 28, not be 5$"),
         ("heads", 3, ValueError, "^heads must divide width = 64, not be 3$"),
         ("stem", "pool", ValueError, "^stem must be 'patches' or 'convolutions', not 'pool'$"),
-        ("depth", 0, ValueError, "^depth must be 1…8192, not 0$"),
+        ("depth", 0, ValueError, "^depth must be 1…1000, not 0$"),
         ("mlp_convolution", 1, TypeError, "^mlp_convolution must be true or false, not 1$"),
         ("width", 64.0, TypeError, "^width must be an integer, not 64.0$"),
     ],
