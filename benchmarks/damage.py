@@ -238,17 +238,19 @@ def attack(kind: Kind, numbers: range, seed: int) -> Outcome:
 
 
 def _results(kind, which, content, folder):
-    """The run with a file of this ``content``, and a digest of what it wrote."""
+    """The run with a file of this ``content``, and a digest of what it wrote, or else printed."""
     source = kind.path.parent
     shutil.copytree(source, folder, symlinks=True)
     (folder / kind.path.name).write_bytes(content)
     out = folder / "out"
     command = [str(out) if word == "OUT" else word for word in kind.commands[which]]
     found = run(command, folder)
-    digest = hashlib.sha256(f"{found.status}{found.output}".replace(str(out), "").encode())
-    for path in sorted(out.glob(kind.results)):
-        if path.is_file():
-            digest.update(path.name.encode() + path.read_bytes())
+    written = [path for path in sorted(out.glob(kind.results)) if path.is_file()]
+    digest = hashlib.sha256(str(found.status).encode())
+    for path in written:
+        digest.update(path.name.encode() + path.read_bytes())
+    if not written:
+        digest.update(found.output.encode())
     return found, digest.hexdigest()
 
 

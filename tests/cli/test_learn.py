@@ -194,6 +194,7 @@ def test_a_refused_training_leaves_nothing_and_drops_nothing(config, tmp_path):
     assert tree(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_export_reports_the_quality_of_every_hash(config, tmp_path):
     pytest.importorskip("matplotlib")
     trained = ecoformer("train", "-c", config, "-o", tmp_path / "run")
