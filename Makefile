@@ -7,15 +7,16 @@ CONFIG ?= demo
 OUT ?= demo
 WORKERS ?= 2
 SCRIPTS ?= 1000
+KILLS ?= 100
 # Neighbours stay in one worker, so that what a module's tests share is made once.
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
 FAST := not slow and not full and not prove
 LINKS := build/types/ecoformer
 
 .PHONY: help demo check test test-full docs lint types digests prove system-packages clean \
-	bench bench-throughput bench-coverage bench-faults bench-accuracy bench-attention bench-bucketed \
-	bench-energy bench-fashion bench-generate bench-ksh bench-lanes bench-minilm \
-	bench-reactions bench-recall bench-released bench-softmax bench-synth results-status
+	bench bench-throughput bench-coverage bench-faults bench-accuracy bench-attention \
+	bench-bucketed bench-damage bench-energy bench-fashion bench-generate bench-kills bench-ksh \
+	bench-lanes bench-minilm bench-reactions bench-released bench-softmax bench-synth results-status
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 24
@@ -107,6 +108,12 @@ bench-faults: $(VENV)/installed  ## random fault scripts on the wire
 
 bench-coverage: $(VENV)/installed  ## lines, branches and bits that verify exercises
 	$(BIN)/python -m benchmarks.coverage
+
+bench-damage: $(VENV)/installed  ## damaged files of every kind against the command line; an hour
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.damage
+
+bench-kills: $(VENV)/installed  ## long commands, killed at random moments; hours
+	$(BIN)/python -m benchmarks.kills --count $(KILLS)
 
 # Every bench target writes its sections of docs/results; MARK=1 marks there what is stale.
 results-status: $(VENV)/installed  ## which sections of docs/results are fresh, and which are stale
