@@ -17,7 +17,7 @@ __all__ = ["command", "import_checkpoint"]
 EPILOG = (
     "Example: ecoformer import pvt_v2_b0.pth -d images.npz -o imported\n\n"
     "Then: ecoformer generate -c imported/engine.toml -p imported/parameters.safetensors "
-    "-o engine   and: ecoformer verify engine -w imported/workload.npz --fast\n\n"
+    "-o engine   and: ecoformer verify engine -w imported/workload.npz --quick\n\n"
     "The rate is free: cycles_per_token in engine.toml changes no result."
 )
 MARK = "import.json"
