@@ -37,11 +37,6 @@ class Selection:
     def __init__(self, config: Config):
         self.config = config
 
-    @property
-    def vector_bits(self) -> int:
-        """Bits of a set number in the vectors of the Verilog testbench."""
-        raise NotImplementedError
-
     def reaches(self, index: int) -> bool:
         """Whether a packet can ask for set ``index`` at all."""
         raise NotImplementedError
@@ -63,15 +58,7 @@ class TuserPin(Selection):
         "REG": "  reg [USER-1:0] s_axis_tuser;\n",
         "CLEAR": "      s_axis_tuser <= {USER{1'b0}};\n",
         "BEAT": "{s_axis_tuser, s_axis_tlast, s_axis_tdata}",
-        "BITS": "",
-        "SET": "",
-        "IF_SELECTED": "",
-        "SELECT": "",
     }
-
-    @property
-    def vector_bits(self) -> int:
-        return self.config.tuser_width
 
     def reaches(self, index: int) -> bool:
         return not index >> self.config.tuser_width
@@ -86,32 +73,7 @@ class TuserPin(Selection):
 class NextSet(Selection):
     """Register NEXT_SET holds the set of the packets that begin after the write."""
 
-    testbench = {
-        "PIN": "",
-        "REG": "",
-        "CLEAR": "",
-        "BEAT": "{s_axis_tlast, s_axis_tdata}",
-        "BITS": "[DATA:0]",
-        "SET": """\
-  reg [USER-1:0] next_set;
-  wire [USER-1:0] wanted = inputs[sent] >> (DATA + 1);
-""",
-        "IF_SELECTED": " && wanted == next_set",
-        "SELECT": """\
-    next_set = {USER{1'b0}};
-    forever begin
-      @(negedge aclk);
-      if (!s_axis_tvalid && sent < INPUTS && wanted != next_set) begin
-        write(8'd@NEXT_SET@, wanted);
-        next_set = wanted;
-      end
-    end
-""",
-    }
-
-    @property
-    def vector_bits(self) -> int:
-        return 32
+    testbench = {"PIN": "", "REG": "", "CLEAR": "", "BEAT": "{s_axis_tlast, s_axis_tdata}"}
 
     def reaches(self, index: int) -> bool:
         return True
