@@ -2,8 +2,7 @@
 """The fast path: a Verilated engine in a shared library, its pins driven by compiled C++.
 
 `CompiledEngine` is the hardware: registers, streams, cycles. `sim.rtl.Rtl` makes a function of it.
-A public probe tells which units work; codes are not traced, because that would cost much of the
-speed.
+Public probes tell which units work, and the key of every token that is hashed.
 """
 
 from __future__ import annotations
@@ -22,15 +21,21 @@ __all__ = ["CompiledEngine", "State", "compile_commands", "HARNESS", "LIBRARY", 
 
 HARNESS = Path(__file__).with_name("harness.cpp")
 LIBRARY = "engine.so"
-PROBE = 'public_flat_rd -module "*" -var "trace_busy"'
-"""Line of a Verilator control file that shows the probe of the units to the harness."""
+PROBE = "\n".join(
+    f'public_flat_rd -module "*" -var "trace_{name}"' for name in ("busy", "valid", "code")
+)
+"""Lines of a Verilator control file that show the probes to the harness."""
+NEVER = np.iinfo(np.int64).max
 MAX_UNITS = 32
 """Units that the harness counts; the same constant is in ``harness.cpp``."""
 RECORDS = {
     "beats": np.uint8, "ends": np.int64, "users": np.int64, "first_in": np.int64,
     "last_in": np.int64, "first_out": np.int64, "last_out": np.int64, "taken": np.int64,
+    "violations": np.int64, "interrupts": np.int64,
 }
-"""What the harness records of a stream, in its order; ``taken``: the cycle of every input beat."""
+"""What the harness records of a stream, in its order. ``taken``: the cycle of every input beat;
+``violations``: cycle and number of each, `sim.bench.VIOLATIONS`; ``interrupts``: cycle and new
+level of ``irq``."""
 
 
 def compile_commands(
@@ -59,7 +64,13 @@ class State(enum.IntEnum):
     SILENT = 2
     """Nothing has moved for too long."""
     BEGUN = 3
-    """The requested packets have begun."""
+    """The requested packets have begun, or the requested beats were taken."""
+    OVERDUE = 4
+    """More cycles have passed than the packets can take."""
+    BABBLING = 5
+    """More beats have come than the packets can be answered with."""
+    UNDEFINED = 6
+    """A pin was neither 0 nor 1; only in simulators that know X."""
 
 
 class CompiledEngine:
@@ -71,11 +82,13 @@ class CompiledEngine:
     ----------
     folder : Path
         Folder of the build.
+    seed : int
+        Of the random bits with which registers and memories start, unless they have initial values.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, seed: int = 1):
         self._library = _load(folder / LIBRARY)
-        self._handle = self._library.engine_open()
+        self._handle = self._library.engine_open(seed % (1 << 30) + 1)  # 0 would be a random seed
         self._arrays: tuple[np.ndarray, ...] = ()
         self._close = weakref.finalize(self, self._library.engine_close, self._handle)
 
@@ -86,19 +99,38 @@ class CompiledEngine:
     def reset(self, cycles: int = 5) -> bool:
         """Assert ``aresetn``; everything in flight and every parameter is lost.
 
-        Returns whether no beat was offered or taken meanwhile.
+        Returns whether no beat, response or answer was offered and no beat taken meanwhile.
         """
         return bool(self._library.engine_reset(self._handle, cycles))
 
-    def write(self, address: int, data: int) -> int | None:
-        """Write a register; returns its response, None if there is none."""
-        answer = self._library.engine_write(self._handle, address, data)
+    def write(
+        self,
+        address: int,
+        data: int,
+        *,
+        strobe: int = 0xF,
+        delays: tuple[int, int, int] = (0, 0, 0),
+    ) -> int | None:
+        """Write a register; returns its response, None if there is none.
+
+        ``delays`` are the cycles to wait before address and data are offered and before a response
+        is accepted.
+        """
+        answer = self._library.engine_write(self._handle, address, data, strobe, *delays)
         return None if answer < 0 else answer
 
-    def read(self, address: int) -> tuple[int, int] | None:
-        """Read a register; returns (response, data), None if there is no answer."""
-        answer = self._library.engine_read(self._handle, address)
+    def read(self, address: int, *, delay: int = 0) -> tuple[int, int] | None:
+        """Read a register; returns (response, data), None if there is no answer.
+
+        ``delay`` cycles pass before an answer is accepted.
+        """
+        answer = self._library.engine_read(self._handle, address, delay)
         return None if answer < 0 else (answer >> 32, answer & 0xFFFFFFFF)
+
+    @property
+    def accepted(self) -> int:
+        """Cycle since :meth:`begin` in which the latest access was taken."""
+        return self._library.engine_accepted(self._handle)
 
     def begin(
         self,
@@ -110,6 +142,8 @@ class CompiledEngine:
         seed: int,
         patience: int,
         tail: int,
+        limit: int = NEVER,
+        most_beats: int = NEVER,
         hold: int | None = None,
         pressure: float | None = None,
     ) -> None:
@@ -127,6 +161,10 @@ class CompiledEngine:
             Cycles without a beat after which the engine counts as silent.
         tail : int
             Cycles to keep listening after the last packet.
+        limit : int
+            Cycles after which the engine counts as overdue.
+        most_beats : int
+            Beats to receive; with one more, the engine counts as babbling.
         hold : int
             Packet that must not begin yet.
         pressure : float
@@ -141,17 +179,34 @@ class CompiledEngine:
         self._library.engine_begin(
             self._handle, beats.ctypes.data, beats.shape[1], lasts.ctypes.data, users.ctypes.data,
             len(users), _packet(hold), REGISTERS["NEXT_SET"].offset, round(stall * 2**32),
-            round(pressure * 2**32), seed, patience, tail,
+            round(pressure * 2**32), seed, patience, tail, limit, most_beats,
         )
 
     def hold(self, packet: int | None) -> None:
         """Choose another packet that must not begin yet; None lets every one begin."""
         self._library.engine_hold(self._handle, _packet(packet))
 
-    def advance(self, cycles: int, *, begun: int | None = None) -> State:
-        """Go on for ``cycles`` cycles, until ``begun`` packets have begun, or to the end."""
-        begun = np.iinfo(np.int64).max if begun is None else begun
-        return State(self._library.engine_advance(self._handle, cycles, begun))
+    def gate(self, beat: int | None) -> None:
+        """Choose a beat that must not be offered yet; None lets every one be."""
+        self._library.engine_gate(self._handle, _packet(beat))
+
+    def press(self, pressure: float) -> None:
+        """Change the probability of back-pressure; at 1 no result is taken."""
+        self._library.engine_press(self._handle, round(pressure * 2**32))
+
+    def idle(self, cycles: int) -> None:
+        """Let ``cycles`` cycles pass, whatever happens; at the end of a stream as well."""
+        self._library.engine_idle(self._handle, cycles)
+
+    def advance(
+        self, cycles: int, *, begun: int | None = None, sent: int | None = None
+    ) -> State:
+        """Go on for ``cycles`` cycles, or to the end.
+
+        Stops earlier when ``begun`` packets have begun or ``sent`` beats were taken.
+        """
+        targets = (NEVER if target is None else target for target in (begun, sent))
+        return State(self._library.engine_advance(self._handle, cycles, *targets))
 
     @property
     def cycles(self) -> int:
@@ -174,6 +229,18 @@ class CompiledEngine:
             name: self._record(which, dtype) for which, (name, dtype) in enumerate(RECORDS.items())
         }
 
+    def codes(self) -> list[np.ndarray]:
+        """Per datapath, the key of every token hashed since :meth:`begin`: uint8 [tokens, bytes].
+
+        Empty for a design without probes.
+        """
+        library, handle = self._library, self._handle
+        size = library.engine_code_bytes(handle)
+        return [
+            _array(library.engine_codes(handle, i), np.uint8).reshape(-1, size)
+            for i in range(library.engine_datapaths(handle))
+        ]
+
     def counted(self) -> list[int]:
         """Cycles since :meth:`begin` that `sim.run.COUNTED` counts, as seen at the pins."""
         counts = np.zeros(3, dtype=np.int64)
@@ -190,13 +257,16 @@ class CompiledEngine:
         return counts if probed else None
 
     def _record(self, which, dtype):
-        span = self._library.engine_record(self._handle, which)
-        raw = ctypes.string_at(span.data, span.bytes) if span.bytes else b""
-        return np.frombuffer(raw, dtype)
+        return _array(self._library.engine_record(self._handle, which), dtype)
 
 
 class _Span(ctypes.Structure):
     _fields_ = (("data", ctypes.c_void_p), ("bytes", ctypes.c_uint64))
+
+
+def _array(span, dtype):
+    raw = ctypes.string_at(span.data, span.bytes) if span.bytes else b""
+    return np.frombuffer(raw, dtype)
 
 
 def _packet(index):
@@ -208,21 +278,28 @@ def _load(path):
     engine, pointer, number = ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64
     word, natural = ctypes.c_uint32, ctypes.c_uint64
     for name, result, *arguments in (
-        ("open", engine),
+        ("open", engine, ctypes.c_int),
         ("close", None, engine),
         ("reset", ctypes.c_int, engine, number),
-        ("write", number, engine, word, word),
-        ("read", number, engine, word),
+        ("write", number, engine, word, word, word, number, number, number),
+        ("read", number, engine, word, number),
+        ("accepted", number, engine),
         ("begin", None, engine, pointer, natural, pointer, pointer, number, number, word, natural,
-         natural, natural, number, number),
+         natural, natural, number, number, number, number),
         ("hold", None, engine, number),
-        ("advance", ctypes.c_int, engine, number, number),
+        ("gate", None, engine, number),
+        ("press", None, engine, natural),
+        ("idle", None, engine, number),
+        ("advance", ctypes.c_int, engine, number, number, number),
         ("cycles", number, engine),
         ("sent", number, engine),
         ("received", number, engine),
         ("count", None, engine, pointer),
         ("units", ctypes.c_int, engine, pointer),
         ("record", _Span, engine, ctypes.c_int),
+        ("datapaths", ctypes.c_int, engine),
+        ("code_bytes", natural, engine),
+        ("codes", _Span, engine, ctypes.c_int),
     ):
         function = getattr(library, f"engine_{name}")
         function.restype, function.argtypes = result, arguments

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cocotb.triggers import Lock, RisingEdge
+from cocotb.utils import get_sim_time
 
 __all__ = ["Handle", "StreamSource", "StreamSink", "RegisterPort", "RegisterError"]
 
@@ -36,6 +37,8 @@ class StreamSource:
     -------
     hold : int or None
         Packet that must not begin yet.
+    gate : int or None
+        Beat that must not be offered yet.
     selected : int or None
         Number of packets whose parameter set is selected; the others must not begin yet. None: all.
     starved : int
@@ -62,6 +65,7 @@ class StreamSource:
         self.beats, self.lasts, self.users = beats, [*lasts, -1], [*users, 0]
         self.stall, self.rng = stall, rng
         self.hold: int | None = None
+        self.gate: int | None = None
         self.selected: int | None = None
         self.first: list[int] = []
         self.last: list[int] = []
@@ -72,7 +76,8 @@ class StreamSource:
     def start(self) -> None:
         """Offer the first beat."""
         self.valid.value = 0
-        self._offer()
+        if self.beats:
+            self._offer()
 
     def edge(self, cycle: int) -> bool:
         """Record whether the engine took a beat at this edge; offer the next. True if taken."""
@@ -102,7 +107,7 @@ class StreamSource:
             self.packet == self.hold
             or (self.selected is not None and self.packet >= self.selected)
         )
-        if held or (self.stall and self.rng.random() < self.stall):
+        if held or self._sent == self.gate or (self.stall and self.rng.random() < self.stall):
             if self._offered:
                 self._offered = False
                 self.valid.value = 0
@@ -133,7 +138,7 @@ class StreamSink:
     Parameters
     ----------
     stall : float
-        Probability that a cycle does not accept a beat.
+        Probability that a cycle does not accept a beat; may change from cycle to cycle.
 
     Members
     -------
@@ -184,11 +189,10 @@ class StreamSink:
                 self.last.append(cycle)
                 self.packet += 1
                 self._opening = True
-        if self.stall:
-            ready = self.rng.random() >= self.stall
-            if ready != self._ready:
-                self._ready = ready
-                self.ready.value = int(ready)
+        ready = not self.stall or self.rng.random() >= self.stall
+        if ready != self._ready:
+            self._ready = ready
+            self.ready.value = int(ready)
         return taken
 
 
@@ -225,21 +229,50 @@ class RegisterPort:
         ``delays`` are the cycles to wait before address and data are offered and before a response
         is accepted.
         """
-        async with self._turn:
-            await self._write(address, data, delays)
+        _, response = await self.try_write(address, data, delays=delays)
+        self._check("write to", address, response)
 
     async def read(self, address: int, *, delay: int = 0) -> int:
         """The 32-bit word at ``address``; raises `RegisterError` unless answered OKAY.
 
         ``delay`` cycles pass before an answer is accepted.
         """
+        _, response, data = await self.try_read(address, delay=delay)
+        self._check("read of", address, response)
+        return data
+
+    async def try_write(
+        self,
+        address: int,
+        data: int,
+        *,
+        strobe: int = 0xF,
+        delays: tuple[int, int, int] = (0, 0, 0),
+    ) -> tuple[float, int | None]:
+        """Write the bytes ``strobe`` of a word.
+
+        Returns
+        -------
+        float
+            Time in ns of the edge at which it was taken.
+        int or None
+            Response; None without one.
+        """
+        async with self._turn:
+            return await self._write(address, data, strobe, delays)
+
+    async def try_read(
+        self, address: int, *, delay: int = 0
+    ) -> tuple[float, int | None, int]:
+        """Read a word: time in ns of the edge at which it was taken, response or None, data."""
         async with self._turn:
             return await self._read(address, delay)
 
-    async def _write(self, address, data, delays):
-        dut = self.dut
+    async def _write(self, address, data, strobe, delays):
+        dut, taken = self.dut, 0.0
         dut.s_axil_awaddr.value = address
         dut.s_axil_wdata.value = data
+        dut.s_axil_wstrb.value = strobe
         offer = {"aw": delays[0], "w": delays[1]}
         dut.s_axil_bready.value = int(delays[2] == 0)
         answered = None
@@ -251,41 +284,47 @@ class RegisterPort:
             for channel, start in list(offer.items()):
                 if start <= cycle and getattr(dut, f"s_axil_{channel}ready").value:
                     del offer[channel]
+                    taken = get_sim_time("ns")
                     getattr(dut, f"s_axil_{channel}valid").value = 0
             if dut.s_axil_bvalid.value:
                 answered = cycle if answered is None else answered
                 if cycle >= answered + delays[2]:
-                    self._check("write", address, dut.s_axil_bresp)
-                    return
+                    return taken, int(dut.s_axil_bresp.value)
                 if cycle + 1 == answered + delays[2]:
                     dut.s_axil_bready.value = 1
             elif answered is not None:
-                raise RegisterError(f"response to a write to register {address:#x} is withdrawn")
-        raise RegisterError(f"write to register {address:#x} is not answered")
+                break  # withdrawn
+        dut.s_axil_awvalid.value = 0
+        dut.s_axil_wvalid.value = 0
+        dut.s_axil_bready.value = 1
+        return taken, None
 
     async def _read(self, address, delay):
-        dut = self.dut
+        dut, taken = self.dut, 0.0
         dut.s_axil_araddr.value = address
         dut.s_axil_arvalid.value = 1
         dut.s_axil_rready.value = int(delay == 0)
-        accepted, answered = False, None
+        answered = None
         for cycle in range(self.patience):
             await self._edge
-            if not accepted and dut.s_axil_arready.value:
-                accepted = True
+            if not taken and dut.s_axil_arready.value:
+                taken = get_sim_time("ns")
                 dut.s_axil_arvalid.value = 0
             if dut.s_axil_rvalid.value:
                 answered = cycle if answered is None else answered
                 if cycle >= answered + delay:
-                    self._check("read", address, dut.s_axil_rresp)
-                    return int(dut.s_axil_rdata.value)
+                    return taken, int(dut.s_axil_rresp.value), int(dut.s_axil_rdata.value)
                 if cycle + 1 == answered + delay:
                     dut.s_axil_rready.value = 1
             elif answered is not None:
-                raise RegisterError(f"answer to a read of register {address:#x} is withdrawn")
-        raise RegisterError(f"read of register {address:#x} is not answered")
+                break  # withdrawn
+        dut.s_axil_arvalid.value = 0
+        dut.s_axil_rready.value = 1
+        return taken, None, 0
 
     @staticmethod
     def _check(what, address, response):
-        if int(response.value):
-            raise RegisterError(f"{what} of register {address:#x} is answered {response.value}")
+        if response is None:
+            raise RegisterError(f"{what} register {address:#x} is not answered")
+        if response:
+            raise RegisterError(f"{what} register {address:#x} is answered {response:02b}")

@@ -43,30 +43,38 @@ uint32_t* user_pin(T&, long) {
 #define TEXT(word) #word
 #define SCOPE(top) "TOP." TEXT(top) ".engine.datapath"
 
-// What trace_busy says: a bit per unit that works. Nothing where there is no such probe.
-class Probe {
-public:
-    Probe(VerilatedContext& context, const std::string& datapath) {
-        const VerilatedScope* scope = context.scopeFind(datapath.c_str());
-        const VerilatedVar* probe = scope ? scope->varFind("trace_busy") : nullptr;
-        if (!probe) return;
-        word = static_cast<const uint8_t*>(probe->datap());
-        size = probe->entSize();
-    }
-
-    bool there() const { return word; }
-    uint32_t read() const {
-        uint32_t units = 0;
-        if (word) std::memcpy(&units, word, size);
-        return units;
-    }
-
-private:
+// A signal within the design, shown by the control file of the build. Nothing where it is missing.
+struct Signal {
     const uint8_t* word = nullptr;
     std::size_t size = 0;
+
+    Signal(VerilatedContext& context, const std::string& datapath, const char* name) {
+        const VerilatedScope* scope = context.scopeFind(datapath.c_str());
+        const VerilatedVar* found = scope ? scope->varFind(name) : nullptr;
+        if (!found) return;
+        word = static_cast<const uint8_t*>(found->datap());
+        size = found->totalSize();
+    }
 };
 
-// The probe of the datapath, or of each worker's.
+// The probes of a datapath: a bit per unit that works; each token's key as it is hashed.
+struct Probe {
+    Signal busy, valid, code;
+
+    Probe(VerilatedContext& context, const std::string& datapath)
+        : busy(context, datapath, "trace_busy"),
+          valid(context, datapath, "trace_valid"),
+          code(context, datapath, "trace_code") {}
+
+    bool there() const { return busy.word; }
+    uint32_t working() const {
+        uint32_t units = 0;
+        std::memcpy(&units, busy.word, busy.size);
+        return units;
+    }
+};
+
+// The probes of the datapath, or of each worker's.
 std::vector<Probe> find_probes(VerilatedContext& context) {
     const std::string datapath = SCOPE(ENGINE_TOP);
     std::vector<Probe> found{Probe(context, datapath)};
@@ -97,6 +105,7 @@ struct Source {
     std::size_t width = 0;  // bytes per beat
     const int64_t *lasts = nullptr, *users = nullptr;  // each packet's last beat, and its set
     int64_t packets = 0, hold = -1;                    // packet that must not begin yet
+    int64_t gate = -1;                                 // beat that must not be offered yet
     int64_t sent = 0, sent_packets = 0;
     uint32_t next_set = 0;  // address of the register
     bool offered = false, opening = true;
@@ -112,11 +121,19 @@ struct Sink {
     std::vector<int64_t> ends, users, first, last;
 };
 
+// What must not happen at the pins in any cycle; the same numbers are in sim.bench.
+enum Violation {
+    RESULT_WITHDRAWN, RESULT_CHANGED, USER_CHANGED, RESPONSE_WITHDRAWN, RESPONSE_CHANGED,
+    ANSWER_WITHDRAWN, ANSWER_CHANGED, RESPONSE_UNASKED, ANSWER_UNASKED
+};
+constexpr std::size_t MOST_VIOLATIONS = 64;
+
 class Engine {
 public:
-    enum State { RUNNING, DONE, SILENT, BEGUN };  // same as in sim.compiled
+    enum State { RUNNING, DONE, SILENT, BEGUN, OVERDUE, BABBLING };  // same as in sim.compiled
 
-    Engine() { reset(5); }
+    // Registers and memories without an initial value start with random bits.
+    explicit Engine(int seed) : dut{randomised(context, seed)} { reset(5); }
     ~Engine() {
         dut.final();
         // Scopes deregister from the context that the thread used last, which may be gone already.
@@ -128,8 +145,9 @@ public:
         source = {};
         sink = {};
         random = {};
-        writing = selecting = owed = false;
-        selected = 0;
+        streaming = writing = selecting = owed = false;
+        selected = responses = answers = 0;
+        stalled = {};
         dut.aresetn = 0;
         dut.s_axis_tlast = dut.m_axis_tready = 0;
         if (auto* user = user_pin(dut, 0)) *user = 0;
@@ -143,59 +161,98 @@ public:
         bool quiet = true;
         for (int64_t i = 0; i < cycles + 2; ++i) {
             dut.aresetn = i >= cycles;
-            tick([&] { quiet &= dut.aresetn || !(dut.m_axis_tvalid || dut.s_axis_tready); });
+            tick([&] {
+                if (dut.aresetn) return;
+                quiet &= !(dut.m_axis_tvalid || dut.s_axis_tready);
+                quiet &= !(dut.s_axil_bvalid || dut.s_axil_rvalid);
+            });
         }
         return quiet;
     }
 
-    int64_t write(uint32_t address, uint32_t data) {
+    // Cycles to wait before address and data are offered, and before the response is accepted.
+    struct Delays {
+        int64_t address = 0, data = 0, response = 0;
+    };
+
+    int64_t write(uint32_t address, uint32_t data, uint32_t strobe, const Delays& delays) {
         writing = true;
         selecting = false;
-        offer_write(address, data);
-        int64_t response = NO_ANSWER;
-        for (int i = 0; i < PATIENCE && response == NO_ANSWER; ++i) {
-            bool address_taken, data_taken;
+        for (int i = 0; i < PATIENCE && owed; ++i) {  // the response to a write of NEXT_SET
+            dut.s_axil_awvalid = dut.s_axil_wvalid = 0;
+            tick([] {});
+        }
+        dut.s_axil_awaddr = address;
+        dut.s_axil_wdata = data;
+        dut.s_axil_wstrb = strobe;
+        dut.s_axil_awvalid = dut.s_axil_wvalid = 0;
+        bool address_taken = false, data_taken = false;
+        int64_t response = NO_ANSWER, answered = -1;
+        accepted = -1;
+        for (int64_t i = 0; i < PATIENCE && response == NO_ANSWER; ++i) {
+            dut.s_axil_awvalid = !address_taken && i >= delays.address;
+            dut.s_axil_wvalid = !data_taken && i >= delays.data;
+            dut.s_axil_bready = answered < 0 ? delays.response == 0
+                                             : i >= answered + delays.response;
             tick([&] {
-                address_taken = dut.s_axil_awready;
-                data_taken = dut.s_axil_wready;
-                if (dut.s_axil_bvalid && !owed) response = dut.s_axil_bresp;
+                address_taken |= dut.s_axil_awvalid && dut.s_axil_awready;
+                data_taken |= dut.s_axil_wvalid && dut.s_axil_wready;
+                if (accepted < 0 && address_taken && data_taken) accepted = cycle;
+                if (!dut.s_axil_bvalid) return;
+                if (answered < 0) answered = i;
+                if (dut.s_axil_bready) response = dut.s_axil_bresp;
             });
-            if (address_taken) dut.s_axil_awvalid = 0;
-            if (data_taken) dut.s_axil_wvalid = 0;
         }
         dut.s_axil_awvalid = dut.s_axil_wvalid = 0;
+        dut.s_axil_wstrb = 0xf;
+        dut.s_axil_bready = 1;
         writing = false;
         return response;
     }
 
-    int64_t read(uint32_t address) {
+    // ``delay`` cycles pass before the answer is accepted.
+    int64_t read(uint32_t address, int64_t delay) {
         dut.s_axil_araddr = address;
-        dut.s_axil_arvalid = 1;
-        for (int i = 0; i < PATIENCE; ++i) {
-            bool taken;
-            int64_t answer = NO_ANSWER;
+        bool taken = false;
+        int64_t answer = NO_ANSWER, answered = -1;
+        for (int64_t i = 0; i < PATIENCE && answer == NO_ANSWER; ++i) {
+            dut.s_axil_arvalid = !taken;
+            dut.s_axil_rready = answered < 0 ? delay == 0 : i >= answered + delay;
             tick([&] {
-                taken = dut.s_axil_arready;
-                if (dut.s_axil_rvalid)
+                if (dut.s_axil_arvalid && dut.s_axil_arready) {
+                    taken = true;
+                    accepted = cycle;
+                }
+                if (!dut.s_axil_rvalid) return;
+                if (answered < 0) answered = i;
+                if (dut.s_axil_rready)
                     answer = int64_t(dut.s_axil_rresp) << 32 | uint32_t(dut.s_axil_rdata);
             });
-            if (taken) dut.s_axil_arvalid = 0;
-            if (answer != NO_ANSWER) return answer;
         }
         dut.s_axil_arvalid = 0;
-        return NO_ANSWER;
+        dut.s_axil_rready = 1;
+        return answer;
     }
 
-    void begin(const Source& packets, const Random& gaps, int64_t quiet, int64_t listen) {
+    // At most ``most`` beats are received within ``within`` cycles.
+    void begin(const Source& packets, const Random& gaps, int64_t quiet, int64_t listen,
+               int64_t within, int64_t most) {
         source = packets;
         sink = {};
         random = gaps;
         patience = quiet;
         tail = listen;
+        limit = within;
+        most_beats = most;
         cycle = moved = busy = starved = blocked = 0;
         units = {};
+        violations.clear();
+        interrupts.clear();
+        codes.assign(probes.size(), {});
+        irq = dut.irq;
+        if (irq) interrupts = {-1, 1};
         end = -1;
-        dut.m_axis_tready = 1;
+        dut.m_axis_tready = streaming = true;
         select();
         offer();
     }
@@ -205,16 +262,34 @@ public:
         moved = cycle;
     }
 
-    State advance(int64_t cycles, int64_t begun) {
-        for (; cycles > 0; --cycles) {
+    void gate(int64_t beat) {
+        source.gate = beat;
+        moved = cycle;
+    }
+
+    void press(uint64_t pressure) {
+        random.pressure = pressure;
+        moved = cycle;
+    }
+
+    // Lets some cycles pass, whatever happens.
+    void idle(int64_t cycles) {
+        for (; cycles > 0; --cycles) tick([] {});
+    }
+
+    // Stops earlier when ``begun`` packets have begun, or ``sent`` beats were taken.
+    State advance(int64_t cycles, int64_t begun, int64_t sent) {
+        for (;; --cycles) {
+            if (sink.received > most_beats) return BABBLING;
             if (end >= 0 && cycle >= end) return DONE;
-            if (int64_t(source.first.size()) >= begun) return BEGUN;
+            if (cycle >= limit) return OVERDUE;
+            if (int64_t(source.first.size()) >= begun || source.sent >= sent) return BEGUN;
+            if (cycles <= 0) return RUNNING;
             tick([] {});
             if (end < 0 && source.done() && int64_t(sink.ends.size()) >= source.packets)
                 end = cycle + tail;
             if (end < 0 && cycle - moved > patience) return SILENT;
         }
-        return RUNNING;
     }
 
     std::vector<int64_t> counted() const { return {busy, starved, blocked}; }
@@ -226,13 +301,28 @@ public:
     Source source;
     Sink sink;
     int64_t cycle = 0;
+    int64_t accepted = -1;  // cycle in which the latest access was taken
+    std::vector<int64_t> violations, interrupts;  // cycle and number; cycle and new level of irq
+    std::vector<std::vector<uint8_t>> codes;      // keys of the tokens of each datapath
+
+    std::size_t code_bytes() const { return probes.empty() ? 0 : probes[0].code.size; }
 
 private:
+    struct Stalled {  // what was offered and not taken in the cycle before
+        bool result = false, response = false, answer = false, within = false;
+        std::vector<uint8_t> data;
+        uint64_t frame = 0, user = 0, registers = 0, status = 0;
+    };
+
     VerilatedContext context;
-    Vengine dut{&context};
+    Vengine dut;
     const std::vector<Probe> probes = find_probes(context);
     Random random;
-    int64_t moved = 0, end = -1, patience = 0, tail = 0;
+    Stalled stalled;
+    int64_t moved = 0, end = -1, patience = 0, tail = 0, limit = 0, most_beats = 0;
+    int64_t responses = 0, answers = 0;  // owed by the engine
+    bool irq = false;
+    bool streaming = false;   // results are accepted
     int64_t busy = 0, starved = 0, blocked = 0;  // like the counters of these names
     std::array<std::array<int64_t, MAX_UNITS>, 2> units = {};  // working cycles: all, steady part
     bool writing = false;     // a register write of the caller is in progress
@@ -240,12 +330,20 @@ private:
     bool owed = false;        // its response is pending
     int64_t selected = 0;     // value of NEXT_SET
 
+    static VerilatedContext* randomised(VerilatedContext& context, int seed) {
+        context.randReset(2);
+        context.randSeed(seed);
+        return &context;
+    }
+
     // One clock cycle. ``sample`` reads the outputs just before the edge.
     template <class Sample>
     void tick(Sample sample) {
         dut.aclk = 0;
         dut.eval();
         sample();
+        if (dut.aresetn) check();
+        else stalled = {};
         if (dut.s_axil_bvalid) owed = false;
         if (selecting && dut.s_axil_awready) {
             selected = dut.s_axil_wdata;
@@ -257,26 +355,86 @@ private:
         starved += !source.opening && !source.offered;
         blocked += dut.m_axis_tvalid && !dut.m_axis_tready;
         const bool steady = sink.first.size() > 1 && !source.done();
-        for (const Probe& probe : probes)
-            for (uint32_t word = probe.read(); word; word &= word - 1) {
+        for (std::size_t i = 0; i < probes.size(); ++i) {
+            const Probe& probe = probes[i];
+            for (uint32_t word = probe.working(); word; word &= word - 1) {
                 const int unit = __builtin_ctz(word);
                 ++units[0][unit];
                 units[1][unit] += steady;
             }
+            if (i < codes.size() && probe.valid.word && *probe.valid.word)
+                codes[i].insert(codes[i].end(), probe.code.word,
+                                probe.code.word + probe.code.size);
+        }
         if (given) receive();
         dut.aclk = 1;
         dut.eval();
         if (taken) sent();
         select();
         if (taken || !source.offered) offer();
-        if (random.pressure) dut.m_axis_tready = !random.stalls(random.pressure);
+        dut.m_axis_tready = streaming && !random.stalls(random.pressure);
         if (taken || given) moved = cycle;
         ++cycle;
     }
 
+    // Compares the pins with those of the cycle before, and answers with what was asked.
+    void check() {
+        const uint8_t* data = bytes(dut.m_axis_tdata);
+        const uint64_t user = dut.m_axis_tuser, frame = user << 1 | dut.m_axis_tlast;
+        if (stalled.result) {
+            if (!dut.m_axis_tvalid) violated(RESULT_WITHDRAWN);
+            else if (frame != stalled.frame ||
+                     std::memcmp(data, stalled.data.data(), stalled.data.size()))
+                violated(RESULT_CHANGED);
+        }
+        if (dut.m_axis_tvalid && stalled.within && user != stalled.user) violated(USER_CHANGED);
+        stalled.result = dut.m_axis_tvalid && !dut.m_axis_tready;
+        if (stalled.result) {
+            stalled.frame = frame;
+            stalled.data.assign(data, data + source.width);
+        }
+        if (dut.m_axis_tvalid && dut.m_axis_tready) {
+            stalled.within = !dut.m_axis_tlast;
+            stalled.user = user;
+        }
+
+        const uint64_t status = dut.s_axil_bresp;
+        if (stalled.response) {
+            if (!dut.s_axil_bvalid) violated(RESPONSE_WITHDRAWN);
+            else if (status != stalled.status) violated(RESPONSE_CHANGED);
+        }
+        if (dut.s_axil_bvalid && !responses) violated(RESPONSE_UNASKED);
+        stalled.response = dut.s_axil_bvalid && !dut.s_axil_bready;
+        stalled.status = status;
+        responses += dut.s_axil_awvalid && dut.s_axil_awready;
+        responses -= responses && dut.s_axil_bvalid && dut.s_axil_bready;
+
+        const uint64_t registers = uint64_t(dut.s_axil_rresp) << 32 | uint32_t(dut.s_axil_rdata);
+        if (stalled.answer) {
+            if (!dut.s_axil_rvalid) violated(ANSWER_WITHDRAWN);
+            else if (registers != stalled.registers) violated(ANSWER_CHANGED);
+        }
+        if (dut.s_axil_rvalid && !answers) violated(ANSWER_UNASKED);
+        stalled.answer = dut.s_axil_rvalid && !dut.s_axil_rready;
+        stalled.registers = registers;
+        answers += dut.s_axil_arvalid && dut.s_axil_arready;
+        answers -= answers && dut.s_axil_rvalid && dut.s_axil_rready;
+
+        if (dut.irq != irq) {
+            irq = dut.irq;
+            interrupts.insert(interrupts.end(), {cycle, irq});
+        }
+    }
+
+    void violated(Violation what) {
+        if (violations.size() < 2 * MOST_VIOLATIONS)
+            violations.insert(violations.end(), {cycle, what});
+    }
+
     void offer() {
         auto& s = source;
-        s.offered = !s.done() && !(s.opening && held()) && !random.stalls(random.gaps);
+        s.offered = !s.done() && s.sent != s.gate && !(s.opening && held()) &&
+                    !random.stalls(random.gaps);
         dut.s_axis_tvalid = s.offered;
         if (!s.offered) return;
         std::memcpy(bytes(dut.s_axis_tdata), s.beats + s.sent * s.width, s.width);
@@ -347,25 +505,31 @@ Span span(const std::vector<T>& items) {
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
-EXPORT Engine* engine_open() { return new Engine; }
+EXPORT Engine* engine_open(int seed) { return new Engine(seed); }
 EXPORT void engine_close(Engine* engine) { delete engine; }
 
-// Low for some cycles; whether no beat was offered or taken meanwhile.
+// Low for some cycles; whether no beat, response or answer was offered or taken meanwhile.
 EXPORT int engine_reset(Engine* engine, int64_t cycles) { return engine->reset(cycles); }
 
-// Response of the write, or -1 without an answer.
-EXPORT int64_t engine_write(Engine* engine, uint32_t address, uint32_t data) {
-    return engine->write(address, data);
+// Response of the write, or -1 without an answer. The delays are of address, data and response.
+EXPORT int64_t engine_write(Engine* engine, uint32_t address, uint32_t data, uint32_t strobe,
+                            int64_t of_address, int64_t of_data, int64_t of_response) {
+    return engine->write(address, data, strobe, {of_address, of_data, of_response});
 }
 
 // Response above 32 bits of data, or -1 without an answer.
-EXPORT int64_t engine_read(Engine* engine, uint32_t address) { return engine->read(address); }
+EXPORT int64_t engine_read(Engine* engine, uint32_t address, int64_t delay) {
+    return engine->read(address, delay);
+}
+
+// Cycle in which the latest access was taken.
+EXPORT int64_t engine_accepted(Engine* engine) { return engine->accepted; }
 
 // Streams ``packets`` packets from now on. ``gaps`` and ``pressure`` are probabilities times 2^32.
 EXPORT void engine_begin(Engine* engine, const uint8_t* beats, uint64_t width,
                          const int64_t* lasts, const int64_t* users, int64_t packets, int64_t hold,
                          uint32_t next_set, uint64_t gaps, uint64_t pressure, uint64_t seed,
-                         int64_t patience, int64_t tail) {
+                         int64_t patience, int64_t tail, int64_t limit, int64_t most_beats) {
     Source source;
     source.beats = beats;
     source.width = width;
@@ -374,14 +538,20 @@ EXPORT void engine_begin(Engine* engine, const uint8_t* beats, uint64_t width,
     source.packets = packets;
     source.hold = hold;
     source.next_set = next_set;
-    engine->begin(source, Random{seed * 2 + 1, gaps, pressure}, patience, tail);
+    const Random random{seed * 2 + 1, gaps, pressure};
+    engine->begin(source, random, patience, tail, limit, most_beats);
 }
 
 EXPORT void engine_hold(Engine* engine, int64_t packet) { engine->hold(packet); }
+EXPORT void engine_gate(Engine* engine, int64_t beat) { engine->gate(beat); }
+EXPORT void engine_press(Engine* engine, uint64_t pressure) { engine->press(pressure); }
 
-// Goes on for some cycles, or until packet number ``begun`` - 1 has begun, or to the end.
-EXPORT int engine_advance(Engine* engine, int64_t cycles, int64_t begun) {
-    return engine->advance(cycles, begun);
+EXPORT void engine_idle(Engine* engine, int64_t cycles) { engine->idle(cycles); }
+
+// Goes on for some cycles, or until packet number ``begun`` - 1 has begun, or until ``sent`` beats
+// were taken, or to the end.
+EXPORT int engine_advance(Engine* engine, int64_t cycles, int64_t begun, int64_t sent) {
+    return engine->advance(cycles, begun, sent);
 }
 
 EXPORT int64_t engine_cycles(Engine* engine) { return engine->cycle; }
@@ -410,6 +580,13 @@ EXPORT Span engine_record(Engine* engine, int which) {
         case 5: return span(engine->sink.first);
         case 6: return span(engine->sink.last);
         case 7: return span(engine->source.taken);
+        case 8: return span(engine->violations);
+        case 9: return span(engine->interrupts);
         default: return {nullptr, 0};
     }
 }
+
+// The keys of the tokens that each datapath hashed, and the bytes of one of them.
+EXPORT int engine_datapaths(Engine* engine) { return int(engine->codes.size()); }
+EXPORT uint64_t engine_code_bytes(Engine* engine) { return engine->code_bytes(); }
+EXPORT Span engine_codes(Engine* engine, int which) { return span(engine->codes[which]); }

@@ -12,6 +12,7 @@ from ecoformer.sim.build import build
 from ecoformer.sim.compiled import CompiledEngine, State
 from ecoformer.sim.job import TAIL_CYCLES, Job
 from ecoformer.sim.run import COUNTED, SimulationRun
+from ecoformer.sim.traces import unpack_keys
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.programming import (
@@ -260,7 +261,7 @@ class Rtl:
             users=record["users"],
             stamps={name: record[name] for name in STAMPS},
             extra_beats=len(beats) - (ends[-1] if ends else 0),
-            codes=None,
+            codes=[unpack_keys(self.config, keys) for keys in self.engine.codes()] or None,
             cycles=cycles,
             registers=registers,
             counted=counted,

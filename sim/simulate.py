@@ -17,6 +17,7 @@ from ecoformer.sim.build import Build, build, last_words, runner_step
 from ecoformer.sim.job import Job, check_job
 from ecoformer.sim.rtl import Rtl
 from ecoformer.sim.run import COUNTED, SimulationRun
+from ecoformer.sim.traces import unpack_keys
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
@@ -194,17 +195,10 @@ def _read_result(folder, config):
         "users": result["users"],
         "stamps": {name: result[name] for name in ("first_in", "last_in", "first_out", "last_out")},
         "extra_beats": len(result["beats"]) - (ends[-1] if ends else 0),
-        "codes": np.split(_keys(config, result["codes"]), np.cumsum(result["traced"])[:-1]),
+        "codes": np.split(unpack_keys(config, result["codes"]), np.cumsum(result["traced"])[:-1]),
         "cycles": int(result["cycles"]),
         "interrupts": result.get("interrupts"),
         "registers": json.loads(str(result["registers"])),
         "busy": result.get("busy"),
         "counted": dict(zip(COUNTED, result["counted"].tolist(), strict=True)),
     }
-
-
-def _keys(config, traced):
-    """Keys of traced tokens as numbers, int64 [N, key_elements]."""
-    width = config.family.key_width
-    bits = np.unpackbits(traced, axis=1, bitorder="little")[:, :width]
-    return config.family.unpack_keys(bits.astype(np.int64))

@@ -12,6 +12,7 @@ import random
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -33,7 +34,9 @@ from ecoformer.spec.programming import (
 from ecoformer.spec.registers import REGISTERS, Error
 from ecoformer.spec.units import units
 
-__all__ = ["run_job", "program"]
+__all__ = [
+    "beat_bytes", "beat_numbers", "find_datapaths", "program", "run_job", "unit_cycles",
+]
 
 PERIOD_NS = 10
 PROGRESS_SECONDS = 0.25
@@ -54,7 +57,7 @@ async def run_job(dut: Handle) -> None:
 
     rng, stall = random.Random(settings["seed"]), settings["stall"]
     source = StreamSource(
-        dut, _numbers(beats), lasts.tolist(), users.tolist(), stall=stall, rng=rng
+        dut, beat_numbers(beats), lasts.tolist(), users.tolist(), stall=stall, rng=rng
     )
     sink = StreamSink(dut, stall=stall, rng=rng)
     port = RegisterPort(dut)
@@ -77,22 +80,23 @@ async def run_job(dut: Handle) -> None:
             task.cancel()  # only an engine that fell silent ends the stream before its packets
     registers = {name: await port.read(at) for name, at in readable_registers(config).items()}
     interrupts = await interrupt(dut, port)
+    shown: dict[str, Any] = {} if worked is None else {"busy": unit_cycles(config, worked)}
     np.savez(
         folder / "result.npz",
-        beats=_bytes(sink.beats, config.bus_bytes),
+        beats=beat_bytes(sink.beats, config.bus_bytes),
         ends=np.array(sink.ends, dtype=np.int64),
         users=np.array(sink.users, dtype=np.int64),
         first_in=np.array(source.first, dtype=np.int64),
         last_in=np.array(source.last, dtype=np.int64),
         first_out=np.array(sink.first, dtype=np.int64),
         last_out=np.array(sink.last, dtype=np.int64),
-        codes=_bytes(sum(codes, []), -(-config.family.key_width // 8)),
+        codes=beat_bytes(sum(codes, []), -(-config.family.key_width // 8)),
         traced=np.array([len(codes_of_engine) for codes_of_engine in codes], dtype=np.int64),
         cycles=np.array(cycles),
         interrupts=np.array(interrupts),
         registers=np.array(json.dumps(registers)),
         counted=np.array([busy, source.starved, sink.blocked]),
-        **({} if worked is None else {"busy": _unit_cycles(config, worked)}),
+        **shown,
     )
 
 
@@ -231,7 +235,7 @@ async def stream(
     return codes, cycle, busy, worked if probes else None
 
 
-def _unit_cycles(config, worked):
+def unit_cycles(config: Config, worked: list[Counter]) -> np.ndarray:
     """Cycles in which each unit worked: int64 [2, units]."""
     return np.array([
         [
@@ -242,7 +246,7 @@ def _unit_cycles(config, worked):
     ])
 
 
-def _numbers(beats):
+def beat_numbers(beats: np.ndarray) -> list[int]:
     """``tdata`` of every beat: byte 0 is the low byte."""
     raw, width = beats.tobytes(), beats.shape[1]
     return [
@@ -250,7 +254,7 @@ def _numbers(beats):
     ]
 
 
-def _bytes(numbers, width):
-    """Inverse of :func:`_numbers`: uint8 [beats, width]."""
+def beat_bytes(numbers: list[int], width: int) -> np.ndarray:
+    """Inverse of :func:`beat_numbers`: uint8 [beats, width]."""
     raw = b"".join(number.to_bytes(width, "little") for number in numbers)
     return np.frombuffer(raw, dtype=np.uint8).reshape(-1, width)

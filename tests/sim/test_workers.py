@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several engines behind one pair of ports; what one engine must do, they do, is in test_engine."""
 
+import contextlib
 import re
 from dataclasses import replace
 
@@ -8,14 +9,18 @@ import numpy as np
 import pytest
 
 from ecoformer.hw.emit.manifest import manifest
-from ecoformer.sim.rtl import Rtl
+from ecoformer.sim.bench import CompiledBench, play, run_now
+from ecoformer.sim.build import build
+from ecoformer.sim.compiled import CompiledEngine
+from ecoformer.sim.judge import judge
+from ecoformer.sim.plan import make_plan
+from ecoformer.sim.script import Packet, Scene
 from ecoformer.sim.simulate import simulate
 from ecoformer.sim.stimulus import random_image, random_workload
+from ecoformer.sim.verification import verify
 from ecoformer.sim.verify import compare
 from ecoformer.spec.config import Config
-from ecoformer.spec.wire import pack_sequence
 from tests.emitted import emitted
-from tests.sim.fault_scripts import Packet, Scene, judge, play, random_script, run_scripts
 
 CONFIG = Config(
     head_dim=3, value_dim=2, code_bits=4, anchors=3, max_tokens=24, cycles_per_token=8, engines=2,
@@ -141,14 +146,13 @@ def test_what_one_engine_does_wrong_is_located_in_its_packets(module, spoil, sta
 )
 def test_after_any_faults_the_next_packet_is_exact(config, builds):
     rng = np.random.default_rng(5)
-    image = random_image(config, rng, sets=2)
-    scripts = [random_script(config, rng, image) for _ in range(40)]
-    outcome = run_scripts(
-        config, emitted(config, name="ecoformer_engine"), image, scripts, builds
-    )
-    assert not outcome.mismatches and not outcome.hangs
-    kinds = ["MISALIGNED", "TOO_LONG", "UNKNOWN_SET", "ABORTED", "reset", "reload"]
-    assert outcome.exact > 80 and all(outcome.faults[kind] > 3 for kind in kinds), outcome.faults
+    image, workload = random_image(config, rng, sets=2), of_lengths(config, rng, [1])
+    plan = make_plan(config, image, workload, phases=("scripts",))
+    result = verify(config, emitted(config, name="ecoformer_engine"), plan, build_dir=builds)
+    assert result.ok, "\n".join(map(str, result.mismatches[:10]))
+    (phase,) = result.phases
+    kinds = ["MISALIGNED", "TOO_LONG", "UNKNOWN_SET", "ABORTED", "reset", "load"]
+    assert phase.words > 80 and all(phase.happened[kind] > 3 for kind in kinds), phase.happened
 
 
 def test_more_packets_are_in_flight_than_one_engine_could_hold(builds):
@@ -157,17 +161,13 @@ def test_more_packets_are_in_flight_than_one_engine_could_hold(builds):
     rng = np.random.default_rng(6)
     image = random_image(config, rng)
     workload = of_lengths(config, rng, [1] * 4300, sets=1)
-    packets = [
-        Packet(user=user, tokens=tokens, values=values, beats=pack_sequence(config, tokens, values))
-        for user, tokens, values in workload.sequences()
-    ]
-    scene = Scene(
-        packets=packets, reset_cycles=2, gaps=0.0, pressure=0.99, seed=0, actions=[], reload=image
-    )
-    rtl = Rtl(config, emitted(config, name="ecoformer_engine"), image, builds)
-    result = play(rtl, scene)
-    rtl.close()
-    flight = [(t, 1) for t in result["first_in"]] + [(t, -1) for t in result["last_out"]]
+    packets = tuple(Packet.of(config, *sequence) for sequence in workload.sequences())
+    scene = Scene(name="many", image=image, packets=packets, pressure=0.99)
+    built = build(emitted(config, name="ecoformer_engine"), builds, simulator="compiled")
+    with contextlib.closing(CompiledEngine(built.folder)) as engine:
+        record = run_now(play(CompiledBench(config, engine), config, scene))
+    flight = [(t, 1) for t in record.stamps["first_in"]]
+    flight += [(t, -1) for t in record.stamps["last_out"]]
     assert max(np.cumsum([step for _, step in sorted(flight)])) > 4096
-    outcome = judge(config, image, scene, result)
-    assert not outcome.mismatches and outcome.exact == len(packets)
+    report, _ = judge(config, scene, record)
+    assert not report.mismatches and report.words == len(packets) * config.value_dim

@@ -1,0 +1,439 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Playing scripts on an engine: what every bench can do, and the record that it leaves.
+
+The script is interpreted in one place, :func:`play`; a bench moves pins. `CompiledBench` runs in
+this process, `sim.tb_script` within a simulator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ecoformer.sim.compiled import CompiledEngine, State
+from ecoformer.sim.contract import Commit
+from ecoformer.sim.job import TAIL_CYCLES
+from ecoformer.sim.limits import Limits
+from ecoformer.sim.run import COUNTED
+from ecoformer.sim.script import (
+    Await,
+    Drain,
+    Event,
+    Gate,
+    Level,
+    Load,
+    Press,
+    Read,
+    Scene,
+    Write,
+    poll,
+)
+from ecoformer.sim.traces import unpack_keys
+from ecoformer.spec.config import Config
+from ecoformer.spec.programming import POLL, readable_registers, register_writes
+from ecoformer.spec.registers import REGISTERS, Error
+from ecoformer.spec.units import units
+
+__all__ = [
+    "Access", "Bench", "CompiledBench", "Record", "VIOLATIONS", "Violation", "play", "run_now",
+    "scene_limits", "split_answers",
+]
+
+VIOLATIONS = (
+    "m_axis_tvalid falls before the beat is taken",
+    "the beat on m_axis changes before it is taken",
+    "m_axis_tuser changes within a packet",
+    "s_axil_bvalid falls before the response is taken",
+    "s_axil_bresp changes before the response is taken",
+    "s_axil_rvalid falls before the answer is taken",
+    "the answer on s_axil changes before it is taken",
+    "s_axil_bvalid without a write",
+    "s_axil_rvalid without a read",
+)
+"""What must not happen at the pins in any cycle; the same numbers are in ``harness.cpp``."""
+ALL_FLAGS = sum(1 << flag for flag in Error)
+CHUNK_CYCLES = 50_000
+"""Cycles between two checks for Ctrl-C."""
+STAMPS = ("first_in", "last_in", "first_out", "last_out")
+IRQ_CYCLES = 2
+"""Cycles after which ``irq`` follows a register."""
+
+
+class Violation(NamedTuple):
+    """Something that happened at the pins in a cycle and must not."""
+
+    cycle: int
+    what: str
+
+
+@dataclass(frozen=True)
+class Access:
+    """What came of a register access.
+
+    Parameters
+    ----------
+    event : Event
+        A `Write` or a `Read`.
+    cycle : int
+        In which it was taken.
+    response : int or None
+        ``bresp`` or ``rresp``; None without an answer.
+    data : int
+        ``rdata``.
+    """
+
+    event: Write | Read
+    cycle: int
+    response: int | None
+    data: int = 0
+
+
+@dataclass(kw_only=True, eq=False)
+class Record:
+    """What happened in a scene.
+
+    Parameters
+    ----------
+    beats : list of uint8 [n, bus_bytes]
+        Every answered packet.
+    rest : uint8 [n, bus_bytes]
+        Beats after the last complete answer.
+    users : list of int
+        ``m_axis_tuser`` of each answer.
+    taken : int64 array
+        Cycle in which each input beat was taken.
+    stamps : dict of str to int64 array
+        As those of `sim.run.SimulationRun`.
+    codes : list of int64 [tokens, key_elements], or None
+        Per engine, the key of every token that was hashed.
+    cycles : int
+    state : State
+        What ended the stream; RUNNING if the scene was cut.
+    quiet : bool
+        Whether no pin was active in the reset.
+    violations : list of Violation
+    interrupts : list of (int, int)
+        Cycle and new level of ``irq``.
+    accesses : list of Access
+        In order, those of :class:`Load` among them only if they were refused.
+    commits : list of Commit
+        Sets that were loaded after the first packet might begin.
+    levels : list of (Level, bool)
+        What ``irq`` was.
+    registers : dict of str to int
+        After the last answer; empty if the scene was cut.
+    flags : list of (str, int, int)
+        What was looked at, got and wanted, as every flag was enabled and cleared afterwards.
+    counted : dict of str to int
+        `sim.run.COUNTED` as the bench counted them.
+    aborts : list of int
+        Cycles of the soft resets.
+    busy : int64 array [2, units] or None
+        As that of `sim.run.SimulationRun`.
+    settled : int
+        Accesses before the registers were read.
+    """
+
+    beats: list[np.ndarray] = field(default_factory=list)
+    rest: np.ndarray | None = None
+    users: list[int] = field(default_factory=list)
+    taken: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    stamps: dict[str, np.ndarray] = field(default_factory=dict)
+    codes: list[np.ndarray] | None = None
+    cycles: int = 0
+    state: State = State.RUNNING
+    quiet: bool = True
+    violations: list[Violation] = field(default_factory=list)
+    interrupts: list[tuple[int, int]] = field(default_factory=list)
+    accesses: list[Access] = field(default_factory=list)
+    commits: list[Commit] = field(default_factory=list)
+    levels: list[tuple[Level, bool]] = field(default_factory=list)
+    registers: dict[str, int] = field(default_factory=dict)
+    flags: list[tuple[str, int, int]] = field(default_factory=list)
+    counted: dict[str, int] = field(default_factory=dict)
+    aborts: list[int] = field(default_factory=list)
+    busy: np.ndarray | None = None
+    settled: int = 0
+
+
+class Bench(Protocol):
+    """The pins of an engine. Cycles count from :meth:`begin`; a stream goes on during accesses."""
+
+    async def reset(self, cycles: int) -> bool:
+        """Reset; returns whether nothing was active meanwhile."""
+
+    async def write(self, event: Write) -> tuple[int, int | None]:
+        """Write a register: cycle and response, None without one."""
+
+    async def read(self, address: int, delay: int) -> tuple[int, int | None, int]:
+        """Read a register: cycle, response, None without one, and data."""
+
+    def begin(self, scene: Scene, limits: Limits) -> None:
+        """Start the stream of a scene."""
+
+    def gate(self, beat: int | None) -> None:
+        """Offer no beat from ``beat`` on."""
+
+    def press(self, pressure: float) -> None:
+        """Change the probability of back-pressure."""
+
+    async def advance(self, sent: int | None = None) -> State:
+        """Go on until ``sent`` beats were taken, or else to the end of the stream."""
+
+    async def idle(self, cycles: int) -> None:
+        """Let ``cycles`` cycles pass."""
+
+    @property
+    def irq(self) -> bool:
+        """Level of the interrupt."""
+
+    def collect(self, record: Record) -> None:
+        """Fill in what was recorded of the stream."""
+
+
+class _Stopped(Exception):
+    """The engine no longer answers, or the stream has ended otherwise than well."""
+
+
+async def play(bench: Bench, config: Config, scene: Scene) -> Record:
+    """Let ``scene`` happen on ``bench``; returns its record, whatever the engine does."""
+    record = Record()
+    record.quiet = await bench.reset(scene.reset_cycles)
+    limits = scene_limits(config, scene)
+    player = _Player(bench, config, record, polls=max(16, limits.cycles // 8))
+    try:
+        if scene.image is not None:
+            for index in range(scene.image.sets):
+                await player.load(Load(image=scene.image, source=index, index=index))
+        record.commits.clear()  # these are the scene's from the first packet on
+        bench.begin(scene, limits)
+        for event in scene.events:
+            await player.happen(event)
+        if not scene.cut:
+            await player.happen(Drain())
+            await player.look_around()
+    except _Stopped:
+        pass
+    bench.collect(record)
+    return record
+
+
+def scene_limits(config: Config, scene: Scene) -> Limits:
+    """Bounds of the stream of ``scene``, register accesses and waits included."""
+    words, waits, pressures = 64, 0, [scene.pressure]
+    for event in scene.events:
+        if isinstance(event, Load):
+            words += sum(1 for _ in _words(config, event)) + 16
+        elif isinstance(event, (Write, Read)):
+            words += 2
+        elif isinstance(event, Await):
+            waits += event.cycles
+        elif isinstance(event, Press) and event.pressure < 1:
+            pressures.append(event.pressure)
+    limits = Limits.of(
+        config, [len(packet.beats) for packet in scene.packets], scene.gaps, max(pressures), words
+    )
+    return Limits(limits.cycles + waits, limits.patience + waits, limits.beats)
+
+
+class _Player:
+    """Makes events happen, one after the other, and notes what came of them."""
+
+    def __init__(self, bench, config, record, *, polls):
+        self.bench, self.config, self.record, self.polls = bench, config, record, polls
+
+    async def happen(self, event: Event) -> None:
+        bench = self.bench
+        match event:
+            case Await():
+                await self.advance(event.sent)
+                await bench.idle(event.cycles)
+            case Drain():
+                await self.advance()
+            case Gate():
+                bench.gate(event.beat)
+            case Press():
+                bench.press(event.pressure)
+            case Write():
+                await self.write(event)
+            case Read():
+                await self.read(event)
+            case Load():
+                await self.load(event)
+            case Level():
+                await bench.idle(IRQ_CYCLES)
+                self.record.levels.append((event, bench.irq))
+
+    async def advance(self, sent=None):
+        state = await self.bench.advance(sent)
+        self.record.state = state
+        if state not in (State.BEGUN, State.DONE):
+            raise _Stopped
+
+    async def write(self, event):
+        cycle, response = await self.bench.write(event)
+        self.record.accesses.append(Access(event, cycle, response))
+        if response is None:
+            raise _Stopped
+        control = REGISTERS["CONTROL"]
+        if event.address == control.offset and not response:
+            if event.data & control["SOFT_RESET"].mask:
+                self.record.aborts.append(cycle)
+
+    async def read(self, event):
+        for _ in range(self.polls if event.until else 1):
+            cycle, response, data = await self.bench.read(event.address, event.delay)
+            if response is None or (data ^ event.want) & event.mask == 0:
+                break
+        self.record.accesses.append(Access(event, cycle, response, data))
+        if response is None or (event.until and (data ^ event.want) & event.mask):
+            raise _Stopped
+
+    async def load(self, event):
+        await self.read(poll())
+        commit = None
+        for commit in _words(self.config, event):
+            cycle, response = await self.bench.write(commit)
+            if response:
+                self.record.accesses.append(Access(commit, cycle, response))
+            elif response is None:
+                self.record.accesses.append(Access(commit, cycle, response))
+                raise _Stopped
+        if not response:
+            self.record.commits.append(
+                Commit(cycle=cycle, image=event.image, source=event.source, index=event.index)
+            )
+
+    async def look_around(self):
+        """Read every register; enable every flag alone, clear every flag alone, and look at irq."""
+        bench, record = self.bench, self.record
+        record.settled = len(record.accesses)
+        for name, address in readable_registers(self.config).items():
+            record.registers[name] = await self._value(address)
+        errors, enable = REGISTERS["ERRORS"].offset, REGISTERS["IRQ_ENABLE"].offset
+        flags = record.registers["ERRORS"]
+
+        async def level(what, enabled):
+            await self.write(Write(address=enable, data=enabled))
+            await bench.idle(IRQ_CYCLES)
+            record.flags.append((f"irq with {what}", int(bench.irq), int(bool(flags & enabled))))
+
+        await level("nothing enabled", 0)
+        for flag in Error:
+            await level(f"{flag.name} enabled", 1 << flag)
+        for flag in Error:
+            if flags >> flag & 1:
+                await self.write(Write(address=errors, data=1 << flag))
+                flags &= ~(1 << flag)
+                got = await self._value(errors)
+                record.flags.append((f"ERRORS after {flag.name} is cleared", got, flags))
+        await level("every flag enabled, all cleared", ALL_FLAGS)
+
+    async def _value(self, address):
+        cycle, response, data = await self.bench.read(address, 0)
+        if response != 0:
+            self.record.accesses.append(Access(Read(address=address), cycle, response, data))
+        if response is None:
+            raise _Stopped
+        return data
+
+
+def _words(config, event):
+    """The register writes that load a set, COMMIT the last."""
+    single = type(event.image)(**{
+        name: array[event.source : event.source + 1]
+        for name, array in event.image.arrays().items()
+    })
+    *words, commit = register_writes(config, single)
+    for word in words:
+        word &= ~POLL
+        yield Write(address=word >> 32 & 0xFF, data=word & 0xFFFFFFFF)
+    yield Write(address=commit >> 32 & 0xFF, data=event.index)
+
+
+class CompiledBench:
+    """Bench of a compiled engine, in this process; nothing is ever waited for."""
+
+    def __init__(self, config: Config, engine: CompiledEngine):
+        self.config, self.engine = config, engine
+
+    async def reset(self, cycles: int) -> bool:
+        return self.engine.reset(cycles)
+
+    async def write(self, event: Write) -> tuple[int, int | None]:
+        response = self.engine.write(
+            event.address, event.data, strobe=event.strobe, delays=event.delays
+        )
+        return self.engine.accepted, response
+
+    async def read(self, address: int, delay: int) -> tuple[int, int | None, int]:
+        answer = self.engine.read(address, delay=delay)
+        response, data = (None, 0) if answer is None else answer
+        return self.engine.accepted, response, data
+
+    def begin(self, scene: Scene, limits: Limits) -> None:
+        beats = [packet.beats for packet in scene.packets]
+        none = np.zeros((0, self.config.bus_bytes), np.uint8)
+        self.engine.begin(
+            np.concatenate([none, *beats]),
+            np.cumsum([len(packet) for packet in beats], dtype=np.int64) - 1,
+            np.array([packet.user for packet in scene.packets], np.int64),
+            stall=scene.gaps, pressure=scene.pressure, seed=scene.seed, tail=TAIL_CYCLES,
+            patience=limits.patience, limit=limits.cycles, most_beats=limits.beats,
+        )
+
+    def gate(self, beat: int | None) -> None:
+        self.engine.gate(beat)
+
+    def press(self, pressure: float) -> None:
+        self.engine.press(pressure)
+
+    async def idle(self, cycles: int) -> None:
+        self.engine.idle(cycles)
+
+    async def advance(self, sent: int | None = None) -> State:
+        state = State.RUNNING
+        while state is State.RUNNING:
+            state = self.engine.advance(CHUNK_CYCLES, sent=sent)
+        return state
+
+    @property
+    def irq(self) -> bool:
+        levels = self.engine.records()["interrupts"]
+        return bool(len(levels) and levels[-1])
+
+    def collect(self, record: Record) -> None:
+        found = self.engine.records()
+        split_answers(record, found["beats"].reshape(-1, self.config.bus_bytes), found["ends"])
+        record.users = found["users"].tolist()
+        record.taken = found["taken"]
+        record.stamps = {name: found[name] for name in STAMPS}
+        record.codes = [unpack_keys(self.config, keys) for keys in self.engine.codes()] or None
+        record.cycles = self.engine.cycles
+        record.violations = [
+            Violation(cycle, VIOLATIONS[number])
+            for cycle, number in found["violations"].reshape(-1, 2).tolist()
+        ]
+        record.interrupts = list(map(tuple, found["interrupts"].reshape(-1, 2).tolist()))
+        record.counted = dict(zip(COUNTED, self.engine.counted(), strict=True))
+        busy = self.engine.busy()
+        record.busy = None if busy is None else busy[:, : len(units(self.config))]
+
+
+def split_answers(record: Record, beats: np.ndarray, ends: np.ndarray) -> None:
+    """Put the answers, which end before the beats ``ends``, into ``record``."""
+    ends = ends.tolist()
+    record.beats = [beats[a:b] for a, b in zip([0, *ends], ends)]
+    record.rest = beats[ends[-1] if ends else 0 :]
+
+
+def run_now(coroutine: Coroutine[Any, Any, Record]) -> Record:
+    """Result of a coroutine that waits for nothing, as on a `CompiledBench`."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    raise RuntimeError("A bench in this process must not wait")

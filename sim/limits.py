@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long an engine may take, and how much it may say: what ends a bench in any case."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ecoformer.spec.config import Config
+
+__all__ = ["Limits", "quiet_cycles", "usual_cycles"]
+
+ACCESS_CYCLES = 16
+"""Cycles of a register access without delays, at most."""
+RARE = 40
+"""A stall of more than RARE / (1 - p) cycles happens with a probability below 10^-17."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds that no working engine exceeds.
+
+    Parameters
+    ----------
+    cycles : int
+        From the first cycle to the last answer.
+    patience : int
+        Without a beat.
+    beats : int
+        Results.
+    """
+
+    cycles: int
+    patience: int
+    beats: int
+
+    @classmethod
+    def of(
+        cls,
+        config: Config,
+        lengths: Iterable[int],
+        gaps: float,
+        pressure: float,
+        accesses: int = 0,
+    ) -> Limits:
+        """Limits for packets of ``lengths`` beats and a number of register accesses.
+
+        Parameters
+        ----------
+        gaps, pressure : float
+            Probability of a cycle without an input beat, and of one that accepts no output beat.
+        """
+        lengths = list(lengths)
+        longest = max(lengths, default=0)
+        patience = quiet_cycles(config, longest, gaps, pressure)
+        alone = usual_cycles(config, lengths, gaps, pressure) + len(lengths) * _overhead(config)
+        return cls(
+            cycles=int(2 * alone) + patience + ACCESS_CYCLES * accesses,
+            patience=patience,
+            beats=sum(_answer_beats(config, length) for length in lengths),
+        )
+
+
+def usual_cycles(
+    config: Config, lengths: Iterable[int], gaps: float, pressure: float
+) -> float:
+    """Mean cycles that packets of ``lengths`` beats take one after the other, without latency.
+
+    A packet of N tokens takes N·k cycles to hash and accumulate and as many to be queried; each of
+    its queries takes N cycles in a quadratic core. A beat takes 1 / (1 - p) cycles if it is stalled
+    with probability p.
+    """
+    return sum(_packet_cycles(config, length, gaps, pressure) for length in lengths)
+
+
+def quiet_cycles(config: Config, beats: int, gaps: float, pressure: float) -> int:
+    """Cycles that may pass without a beat while packets of at most ``beats`` are in flight."""
+    k, tokens = config.cycles_per_token, _tokens(config, beats)
+    silent = tokens * k + tokens * _query_cycles(config, tokens) + _overhead(config)
+    return silent + math.ceil(RARE / (1 - gaps)) + math.ceil(RARE / (1 - pressure))
+
+
+def _packet_cycles(config, beats, gaps, pressure):
+    tokens, k = _tokens(config, beats), config.cycles_per_token
+    received = max(tokens * k, beats / (1 - gaps))  # beats beyond the last token are discarded
+    if beats > config.max_tokens * config.input_beats:
+        return received  # too long, and answered by one beat
+    output = config.output_beats / (1 - pressure)
+    return received + tokens * max(_query_cycles(config, tokens), output)
+
+
+def _answer_beats(config, beats):
+    return max(1, _tokens(config, beats) * config.output_beats)
+
+
+def _tokens(config, beats):
+    return min(-(-beats // config.input_beats), config.max_tokens)
+
+
+def _query_cycles(config, tokens):
+    return config.cycles_per_token if config.flow.is_linear else max(
+        config.cycles_per_token, tokens + 16
+    )
+
+
+def _overhead(config):
+    """Cycles of the pipeline, and of the transform of a table."""
+    return 64 * config.cycles_per_token + 2 * config.flow.transform_cycles + 256

@@ -1,0 +1,679 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The phases of a verification: for each side of the contract, the scenes that test it.
+
+A phase has directed scenes, which reach its corners for certain, and random ones without end; the
+plan takes as many as it can afford.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import cycle, product
+
+import numpy as np
+
+from ecoformer.sim.faults import impossible_faults
+from ecoformer.sim.script import (
+    Await,
+    Drain,
+    Event,
+    Gate,
+    Level,
+    Load,
+    Packet,
+    Press,
+    Read,
+    Scene,
+    Write,
+    abort,
+    poll,
+)
+from ecoformer.sim.selection import selection
+from ecoformer.sim.stimulus import PATTERNS, random_image
+from ecoformer.spec.arithmetic import signed_range
+from ecoformer.spec.config import Config
+from ecoformer.spec.memory_map import MemoryMap
+from ecoformer.spec.parameters import ParameterImage
+from ecoformer.spec.registers import (
+    ADDRESS_WIDTH,
+    REGISTERS,
+    Access,
+    Error,
+    constants,
+    register_map,
+    reset_values,
+)
+
+__all__ = ["PHASES", "Draw", "PhaseKind"]
+
+STALLS = (0.0, 0.0, 0.1, 0.4, 0.8, 0.95)
+"""Probabilities of a gap and of back-pressure that random scenes draw from."""
+DELAYS = ((0, 0, 0), (3, 0, 0), (0, 3, 0), (0, 0, 3), (2, 0, 2), (0, 2, 1))
+"""Cycles before address, data and acceptance of the response, in every order that matters."""
+WORDS = (0x12345678, 0xFFFFFFFF, 0x00000000, 0xA5A5A5A5)
+RESIDENT = 3
+"""Sets that scenes load, at most."""
+SHORT = 5
+"""Tokens of most packets, at most."""
+ERRORS, ENABLE, STATUS, CONTROL, COMMIT, PARAM_DATA, PARAM_ADDRESS = (
+    REGISTERS[name].offset for name in (
+        "ERRORS", "IRQ_ENABLE", "STATUS", "CONTROL", "COMMIT", "PARAM_DATA", "PARAM_ADDRESS"
+    )
+)
+FREE = REGISTERS["STATUS"]["SHADOW_FREE"].mask
+IN_FLIGHT = REGISTERS["STATUS"]["BUSY"].mask
+
+
+class Draw:
+    """Random packets and images for one phase.
+
+    Parameters
+    ----------
+    config : Config
+    rng : numpy.random.Generator
+    room : float
+        Cycles that a random packet may take.
+    """
+
+    def __init__(self, config: Config, rng: np.random.Generator, room: float):
+        self.config, self.rng, self.room = config, rng, room
+        self._patterns = cycle(PATTERNS.values())
+
+    def image(self, *, sets: int | None = None) -> ParameterImage:
+        """A random image; of as many sets as scenes load by default."""
+        most = min(self.config.parameter_sets, RESIDENT)
+        return random_image(self.config, self.rng, sets=most if sets is None else sets)
+
+    def some(self) -> ParameterImage:
+        """An image that leaves a set of the engine unloaded, if it holds more than one."""
+        return self.image(sets=max(1, min(self.config.parameter_sets - 1, RESIDENT - 1)))
+
+    def length(self) -> int:
+        """Tokens of a packet: few, and sometimes as many as there may be."""
+        longest = self.config.max_tokens
+        return int(self.rng.integers(1, min(SHORT, longest) + 1))
+
+    @property
+    def affordable(self) -> int:
+        """Tokens of the longest packet that a random scene may hold."""
+        slow = self.config.cycles_per_token * 2
+        return int(np.clip(self.room // slow, 1, self.config.max_tokens))
+
+    def stalls(self) -> dict[str, float]:
+        """Gaps and back-pressure."""
+        gaps, pressure = self.rng.choice(STALLS, 2)
+        return {"gaps": float(gaps), "pressure": float(pressure)}
+
+    def seed(self) -> int:
+        """A seed of stalls."""
+        return int(self.rng.integers(1 << 30))
+
+    def packet(
+        self,
+        user: int = 0,
+        length: int | None = None,
+        *,
+        beats: int | None = None,
+        pattern: Callable | None = None,
+    ) -> Packet:
+        """A packet of ``length`` tokens; with other ``beats`` it is cut off or goes on."""
+        c, length = self.config, self.length() if length is None else length
+        pattern = next(self._patterns) if pattern is None else pattern
+        numbers = pattern(self.rng, (length, c.family.key_elements), c.token_width)
+        values = pattern(self.rng, (length, c.value_dim), c.value_width)
+        packet = Packet.of(c, user, c.family.tokens_from(numbers), values, beats=beats)
+        return replace(packet, beats=packet.beats ^ self._dirt(len(packet.beats)))
+
+    def cut_off(self, user: int = 0, *, beats: int = 1, tokens: int = 2) -> Packet:
+        """A packet whose last token has only ``beats`` beats."""
+        tokens = min(tokens, self.config.max_tokens)
+        return self.packet(user, tokens, beats=(tokens - 1) * self.config.input_beats + beats)
+
+    def too_long(self, user: int = 0, *, beats: int = 1) -> Packet:
+        """A packet of ``beats`` beats more than there may be."""
+        c = self.config
+        return self.packet(
+            user, min(c.max_tokens, SHORT), beats=c.max_tokens * c.input_beats + beats
+        )
+
+    def bad(self, image: ParameterImage) -> Packet:
+        """A packet with a wrong set, a wrong number of beats, or both."""
+        c, rng = self.config, self.rng
+        user, choice = int(rng.integers(image.sets)), rng.integers(4)
+        beyond = self.unknown_sets(image)
+        if choice <= 1 and beyond:
+            user = int(rng.choice(beyond))
+        if choice == 0:
+            return self.packet(user)
+        if choice == 2 and self.affordable == c.max_tokens:
+            return self.too_long(user, beats=int(rng.integers(1, 3 * c.input_beats + 1)))
+        length = self.length()
+        return self.packet(user, length, beats=int(rng.integers(1, length * c.input_beats + 1)))
+
+    def unknown_sets(self, image: ParameterImage) -> list[int]:
+        """Sets that a packet can ask for and that are not loaded: the first, and the last."""
+        c = self.config
+        last = (1 << selection(c).vector_bits) - 1
+        return [] if impossible_faults(c, image.sets).get("unknown_set") else [image.sets, last]
+
+    def _dirt(self, beats):
+        """Random bits where the engine ignores them: uint8 [beats, bus_bytes]."""
+        c = self.config
+        family = c.family
+        if family.element_width == 1:
+            keys = np.packbits(np.ones(family.key_elements, np.uint8), bitorder="little")
+        else:
+            keys = np.full(family.key_bytes, (1 << family.element_width) - 1, np.uint8)
+        values = np.full(c.value_dim, (1 << c.value_width) - 1, np.uint8)
+        used = np.zeros(c.input_beats * c.bus_bytes, np.uint8)
+        used[: c.token_bytes] = np.concatenate([keys, values])
+        used = np.tile(used.reshape(c.input_beats, c.bus_bytes), (-(-beats // c.input_beats), 1))
+        random = self.rng.integers(0, 256, (beats, c.bus_bytes), dtype=np.uint8)
+        return random & ~used[:beats]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseKind:
+    """One side of the contract.
+
+    Parameters
+    ----------
+    about : str
+        What is tested, in a few words.
+    share : int
+        Of the cycles of a plan.
+    directed, random : callable
+        Scenes for a `Draw`: those that must be there, and others without end.
+    """
+
+    about: str
+    share: int
+    directed: Callable[[Draw], Iterator[Scene]]
+    random: Callable[[Draw], Iterator[Scene]] = lambda draw: iter(())
+
+
+# -- registers -------------------------------------------------------------------------------------
+
+
+def _registers(draw):
+    c = draw.config
+    yield Scene(name="after reset", events=(*_reset_values(c), Drain()), reset_cycles=1)
+    yield Scene(name="access", events=(*_read_only(c), *_stored(c), *_refused(c)))
+    yield Scene(name="parameter port", events=(*_parameter_port(c), *_all_ones(c)))
+    yield Scene(
+        name="reset clears", events=(*_reset_values(c), *_read_only(c, delays=(0,))),
+        reset_cycles=1,
+    )
+
+
+def _reset_values(config):
+    for name, value in reset_values(config).items():
+        yield Read(address=REGISTERS[name].offset, want=value, mask=0xFFFFFFFF)
+
+
+def _read_only(config, delays=(0, 1, 4)):
+    values = constants(config)
+    for delay in delays:
+        for name, value in values.items():
+            yield Read(
+                address=REGISTERS[name].offset, want=value, mask=0xFFFFFFFF, delay=delay
+            )
+    for name, value in reset_values(config).items():
+        register = REGISTERS[name]
+        if not register.access.writable:
+            yield Write(address=register.offset, data=value ^ 0xFFFFFFFF, refused=True)
+            yield Read(address=register.offset, want=value, mask=0xFFFFFFFF)
+
+
+def _stored(config):
+    for register in register_map(config).values():
+        if register.access is not Access.STORED:
+            continue
+        held = 0
+        for delays, value in zip(cycle(DELAYS), [*WORDS * 3, *(1 << bit for bit in range(32)), 0]):
+            yield Write(address=register.offset, data=value, delays=delays)
+            held = value & register.mask
+            yield Read(
+                address=register.offset, want=held, mask=0xFFFFFFFF, delay=delays[0]
+            )
+        for strobe, value in product(range(16), (0xFFFFFFFF, 0x5A0FF0A5, 0)):
+            yield Write(address=register.offset, data=value, strobe=strobe)
+            mask = sum(0xFF << 8 * byte for byte in range(4) if strobe >> byte & 1)
+            held = (held & ~mask | value & mask) & register.mask
+            yield Read(address=register.offset, want=held, mask=0xFFFFFFFF)
+        yield Write(address=register.offset | 3, data=0)  # bits 1:0 of an address are ignored
+        yield Read(address=register.offset | 1, want=0, mask=0xFFFFFFFF)
+
+
+def _all_ones(config):
+    for register in register_map(config).values():
+        if register.access is Access.STORED:
+            yield Write(address=register.offset, data=0xFFFFFFFF)
+
+
+def _refused(config):
+    registers = register_map(config)
+    known = {register.offset for register in registers.values()}
+    for address in range(0, 1 << ADDRESS_WIDTH, 4):
+        if address not in known:
+            yield Read(address=address, refused=True)
+            yield Write(address=address, data=0xFFFFFFFF, refused=True)
+    for register in registers.values():
+        if register.access is Access.STROBE:
+            yield Read(address=register.offset, refused=True)
+            for strobe in range(15):
+                yield Write(address=register.offset, data=0, strobe=strobe, refused=True)
+    for index in (config.parameter_sets, 1 << 31, 0xFFFFFFFF):
+        yield Write(address=COMMIT, data=index, refused=True)
+    yield Read(address=STATUS, want=FREE, mask=0xFFFFFFFF)
+
+
+def _parameter_port(config):
+    """The word number counts up, wraps, and leaves row and region alone."""
+    last = (1 << MemoryMap.ROW_SHIFT) - 1
+    for row in (0, 0xFFFFF):
+        above = row << MemoryMap.ROW_SHIFT & 0xFFFFFFFF
+        for word, following in ((0, 1), (1, 2), (last, 0)):
+            yield Write(address=PARAM_ADDRESS, data=above | word)
+            yield Write(address=PARAM_DATA, data=0xFFFFFFFF)
+            yield Read(address=PARAM_ADDRESS, want=above | following, mask=0xFFFFFFFF)
+
+
+# -- packets ---------------------------------------------------------------------------------------
+
+
+def _lengths(draw):
+    c, image = draw.config, draw.image()
+    longest = c.max_tokens
+    for name, lengths in (
+        ("one token", (1, 1, 1)),
+        ("few tokens", (1, 2, 3, 2, 1)),
+        ("longest", (longest,)),
+        ("longest among short", (1, longest, longest, 1)),
+    ):
+        packets = [draw.packet(i % image.sets, min(n, longest)) for i, n in enumerate(lengths)]
+        yield Scene(name=name, image=image, packets=tuple(packets))
+    for beats in (1, c.input_beats):
+        packets = (draw.packet(), draw.too_long(beats=beats), draw.packet())
+        yield Scene(name=f"too long by {beats}", image=image, packets=packets)
+
+
+def _random_lengths(draw):
+    while True:
+        image = draw.image()
+        lengths = draw.rng.integers(1, draw.affordable + 1, 6)
+        packets = tuple(
+            draw.packet(int(draw.rng.integers(image.sets)), int(n)) for n in lengths
+        )
+        yield Scene(name="lengths", image=image, packets=packets, seed=draw.seed())
+
+
+def _constant(level):
+    def draw(rng, shape, width):
+        low, high = signed_range(width)
+        return np.full(shape, {"low": low, "high": high, "zero": 0}[level], dtype=np.int64)
+
+    return draw
+
+
+def _checkered(rng, shape, width):
+    low, high = signed_range(width)
+    return np.where(np.indices(shape).sum(axis=0) % 2, low, high)
+
+
+EXTREMES = (_constant("low"), _constant("high"), _constant("zero"), _checkered)
+
+
+def _extremes(draw):
+    longest = draw.config.max_tokens
+    images = [("random", draw.image())]
+    images += [(level, _extreme_image(draw, level)) for level in ("low", "high", "zero")]
+    for name, image in images:
+        packets = [
+            draw.packet(i % image.sets, min(n, longest), pattern=pattern)
+            for n in (1, 4)
+            for i, pattern in enumerate(EXTREMES)
+        ]
+        yield Scene(name=f"{name} parameters", image=image, packets=tuple(packets))
+    for pattern in EXTREMES:
+        packet = draw.packet(0, longest, pattern=pattern)
+        yield Scene(name="longest", image=draw.image(), packets=(packet,))
+
+
+def _extreme_image(draw, level):
+    """Every parameter at an end of its range, or the one nearest to zero."""
+    c, image = draw.config, draw.image(sets=1)
+    arrays = image.arrays()
+    for name, bounds in {**c.flow.parameters, **c.family.parameters}.items():
+        wanted = {"low": bounds.low, "high": bounds.high, "zero": 0}[level]
+        if bounds.are_weights:
+            values = np.array(c.family.weights.values)
+            wanted = values[np.argmin(np.abs(values - wanted))]
+        arrays[name] = np.full_like(arrays[name], np.clip(wanted, bounds.low, bounds.high))
+    return type(image)(**arrays)
+
+
+def _images(draw):
+    while True:
+        image = draw.image()
+        packets = tuple(
+            draw.packet(int(draw.rng.integers(image.sets)), pattern=PATTERNS[pattern])
+            for pattern in (*PATTERNS, "random", "random")
+        )
+        yield Scene(
+            name="image", image=image, packets=packets, seed=draw.seed(), **draw.stalls()
+        )
+
+
+def _every_set(draw):
+    """Every set of the engine, once in order and once backwards."""
+    sets = draw.config.parameter_sets
+    image = draw.image(sets=sets)
+    order = [*range(sets), *reversed(range(sets))]
+    packets = tuple(draw.packet(index, 1) for index in order)
+    yield Scene(name="every set", image=image, packets=packets)
+
+
+def _stalls(draw):
+    image = draw.image()
+    for gaps, pressure in ((0.95, 0.0), (0.0, 0.95), (0.95, 0.95), (0.5, 0.5), (0.2, 0.8)):
+        packets = tuple(draw.packet(i % image.sets) for i in range(8))
+        yield Scene(
+            name=f"gaps {gaps}, pressure {pressure}", image=image, packets=packets,
+            gaps=gaps, pressure=pressure, seed=draw.seed(),
+        )
+    packets = tuple(draw.packet(i % image.sets) for i in range(6))
+    total = sum(len(packet.beats) for packet in packets)
+    yield Scene(  # long waits at either side
+        name="stopped", image=image, packets=packets,
+        events=(
+            Press(1.0), Gate(total // 2), Await(min(total // 2, draw.config.input_beats), 200),
+            Press(0.0), Await(total // 2, 300), Gate(None),
+        ),
+    )
+    longest = tuple(draw.packet(i % image.sets, draw.config.max_tokens) for i in range(2))
+    yield Scene(
+        name="longest under stalls", image=image, packets=longest, gaps=0.95, pressure=0.95,
+        seed=draw.seed(),
+    )
+
+
+def _random_stalls(draw):
+    while True:
+        image = draw.image()
+        packets = tuple(draw.packet(int(draw.rng.integers(image.sets))) for _ in range(8))
+        yield Scene(
+            name="stalls", image=image, packets=packets, seed=draw.seed(),
+            gaps=float(draw.rng.choice(STALLS)), pressure=float(draw.rng.choice(STALLS)),
+        )
+
+
+# -- errors ----------------------------------------------------------------------------------------
+
+
+def _bad_packets(draw, image):
+    """One of every kind, by name."""
+    c = draw.config
+    for beats in range(1, c.input_beats):
+        if beats in (1, 2, c.input_beats - 1):
+            yield f"tlast on beat {beats} of a token", draw.cut_off(beats=beats)
+            yield f"tlast on beat {beats} of the first token", draw.cut_off(beats=beats, tokens=1)
+    if c.input_beats > 1:
+        # The last token that there may be is cut off: not too long, but misplaced.
+        last = c.max_tokens * c.input_beats - 1
+        yield "tlast within the last token", draw.packet(beats=last, length=min(2, c.max_tokens))
+    for user in draw.unknown_sets(image):
+        yield f"set {user} is not loaded", draw.packet(user)
+        yield f"set {user} is not loaded, one token", draw.packet(user, 1)
+        if c.input_beats > 1:
+            yield f"set {user}, and misplaced", draw.cut_off(user)
+    for beats in (1, c.input_beats, 2 * c.input_beats + 1):
+        yield f"too long by {beats}", draw.too_long(beats=beats)
+    for user in draw.unknown_sets(image)[:1]:
+        yield f"set {user}, and too long", draw.too_long(user)
+
+
+def _faults(draw):
+    image = draw.some()
+    for name, bad in _bad_packets(draw, image):
+        yield Scene(name=name, image=image, packets=(draw.packet(), bad, draw.packet()))
+    packets = [draw.packet()]
+    for _, bad in _bad_packets(draw, image):
+        packets += [bad]
+    yield Scene(name="one after the other", image=image, packets=(*packets, draw.packet()))
+    for kind, bad in _first_of_each(draw, image):
+        yield Scene(
+            name=f"interrupt of {kind.name}", image=image, packets=(draw.packet(), bad),
+            events=(
+                Write(address=ENABLE, data=1 << kind), Level(False), Drain(), Level(True),
+                Read(address=ERRORS, want=1 << kind, mask=0b1111),
+                Write(address=ERRORS, data=0b1111 & ~(1 << kind)), Level(True),
+                Write(address=ERRORS, data=1 << kind, strobe=0b1110), Level(True),
+                Write(address=ENABLE, data=0b1111 & ~(1 << kind)), Level(False),
+                Write(address=ENABLE, data=1 << kind), Level(True),
+                Write(address=ERRORS, data=1 << kind), Level(False),
+                Read(address=ERRORS, want=0, mask=0b1111),
+                Read(address=REGISTERS[kind.name].offset, want=1, mask=0xFFFFFFFF),
+            ),
+        )
+
+
+def _first_of_each(draw, image):
+    if draw.config.input_beats > 1:
+        yield Error.MISALIGNED, draw.cut_off()
+    yield Error.TOO_LONG, draw.too_long()
+    for user in draw.unknown_sets(image)[:1]:
+        yield Error.UNKNOWN_SET, draw.packet(user)
+
+
+def _random_faults(draw):
+    while True:
+        image = draw.some()
+        packets = [
+            draw.bad(image) if draw.rng.random() < 0.5
+            else draw.packet(int(draw.rng.integers(image.sets)))
+            for _ in range(8)
+        ]
+        yield Scene(
+            name="bad and good", image=image, packets=(*packets, draw.packet()),
+            seed=draw.seed(), **draw.stalls(),
+        )
+
+
+def _aborts(draw):
+    c, image = draw.config, draw.image()
+    length = min(3, c.max_tokens)
+    total = length * c.input_beats
+    for sent in sorted({0, 1, 2, c.input_beats, total - 1, total}):
+        if 0 <= sent <= total:
+            packets = (draw.packet(), draw.packet(0, length), draw.packet())
+            at = len(packets[0].beats) + sent
+            yield Scene(
+                name=f"after beat {sent} of {total}", image=image, packets=packets,
+                events=(Gate(at), Await(at, 3), abort(), Await(at, 3), abort(), Gate(None)),
+            )
+    packets = (draw.packet(0, length), draw.too_long(), draw.packet())
+    at = len(packets[0].beats) + c.max_tokens * c.input_beats
+    for sent in (1, at - len(packets[0].beats), at - len(packets[0].beats) + 1):
+        beat = len(packets[0].beats) + sent
+        if beat < len(packets[0].beats) + len(packets[1].beats):
+            yield Scene(
+                name=f"of a bad packet, after beat {sent}", image=image, packets=packets,
+                events=(Gate(beat), Await(beat, 3), abort(), Gate(None)),
+            )
+    if total > 1:
+        yield Scene(
+            name="interrupt of ABORTED", image=image,
+            packets=(draw.packet(0, length), draw.packet()),
+            events=(
+                Gate(1), Write(address=ENABLE, data=1 << Error.ABORTED), Await(1, 3), Level(False),
+                abort(), Gate(None), Drain(), Level(True),
+            ),
+        )
+
+
+def _random_aborts(draw):
+    while True:
+        image = draw.image()
+        packets = tuple(draw.packet(int(draw.rng.integers(image.sets))) for _ in range(6))
+        total = sum(len(packet.beats) for packet in packets)
+        sent = sorted(int(n) for n in draw.rng.integers(0, total + 1, 4))
+        events = [event for n in sent for event in (Await(n, _delay(draw)), abort())]
+        yield Scene(
+            name="aborts", image=image, packets=packets, events=tuple(events), seed=draw.seed(),
+            **draw.stalls(),
+        )
+
+
+def _delay(draw, most=3):
+    """Cycles: mostly few, sometimes enough to reach behind the last beat of a packet."""
+    rng = draw.rng
+    return int(rng.integers(most * draw.config.cycles_per_token + 1)) if rng.random() < 0.5 else 0
+
+
+# -- parameters ------------------------------------------------------------------------------------
+
+
+def _updates(draw):
+    c, image, other = draw.config, draw.image(), draw.image(sets=1)
+    load = Load(image=other, source=0, index=0)
+    length = min(3, c.max_tokens)
+    first = draw.packet(0, length)
+    begun = len(first.beats)
+    if begun > 1:
+        busy = (
+            *(Write(address=address, data=0, refused=True) for address in (PARAM_DATA, COMMIT)),
+            Read(address=STATUS, want=IN_FLIGHT, mask=IN_FLIGHT | FREE),
+        )
+        yield Scene(
+            name="busy shadow", image=image, packets=(first, draw.packet(), draw.packet()),
+            events=(
+                Gate(1), Await(1, 2), load, *busy, Gate(begun), Await(begun), Press(1.0), *busy,
+                Await(begun, 2 * c.cycles_per_token), *busy, Press(0.0), Gate(None), poll(),
+                Write(address=PARAM_ADDRESS, data=0), Write(address=PARAM_DATA, data=0),
+            ),
+        )
+    packets = tuple(draw.packet(0, length) for _ in range(4))
+    events: list[Event] = []
+    at = 0
+    for i, packet in enumerate(packets[:-1]):  # each packet meets another set than the one before
+        at += len(packet.beats)
+        events += [Gate(at), Await(at), Load(image=draw.image(sets=1), source=0, index=0)]
+        events += [Gate(at + len(packets[i + 1].beats)), Await(at + 1)]
+    yield Scene(name="one after the other", image=image, packets=packets,
+                events=(*events, Gate(None)))
+    if c.parameter_sets > 1:
+        new = min(c.parameter_sets - 1, RESIDENT)
+        some = draw.image(sets=new)
+        packets = (draw.packet(new), draw.packet(0), draw.packet(new), draw.packet(0))
+        at = len(packets[0].beats)
+        if selection(c).reaches(new):
+            yield Scene(
+                name="a set is loaded for the first time", image=some, packets=packets,
+                events=(
+                    Gate(at), Await(at), Load(image=other, source=0, index=new), Gate(None),
+                ),
+            )
+    packets = (draw.packet(0), draw.packet(c.parameter_sets - 1))
+    yield Scene(name="no set is loaded", packets=packets)
+
+
+def _random_updates(draw):
+    c = draw.config
+    while True:
+        image = draw.image()
+        packets = tuple(draw.packet(int(draw.rng.integers(image.sets))) for _ in range(8))
+        total = sum(len(packet.beats) for packet in packets)
+        events: list[Event] = []
+        for sent in sorted(int(n) for n in draw.rng.integers(0, total + 1, 3)):
+            index = int(draw.rng.integers(min(image.sets + 1, c.parameter_sets)))
+            events += [
+                Await(sent, _delay(draw)),
+                Load(image=draw.image(sets=1), source=0, index=index),
+            ]
+        yield Scene(
+            name="updates", image=image, packets=packets, events=tuple(events), seed=draw.seed(),
+            **draw.stalls(),
+        )
+
+
+# -- everything at once ----------------------------------------------------------------------------
+
+
+def _scripts(draw):
+    """Whatever can go wrong, in any order; resets cut scenes off."""
+    c, rng = draw.config, draw.rng
+    while True:
+        image = draw.some()
+        packets = [
+            draw.bad(image) if rng.random() < 0.4
+            else draw.packet(
+                int(rng.integers(image.sets)), draw.affordable if rng.random() < 0.05 else None
+            )
+            for _ in range(rng.integers(3, 9))
+        ]
+        packets.append(draw.packet(int(rng.integers(image.sets))))
+        total = sum(len(packet.beats) for packet in packets)
+        actions: list[tuple[int, Event]] = []
+        for _ in range(rng.integers(0, 4)):
+            actions.append((int(rng.integers(total + 1)), abort()))
+        for _ in range(rng.integers(0, 3)):
+            index = int(rng.integers(min(image.sets + 1, c.parameter_sets)))
+            load = Load(image=draw.image(sets=1), source=0, index=index)
+            actions.append((int(rng.integers(total + 1)), load))
+        for register in (ENABLE, ERRORS):
+            if rng.random() < 0.5:
+                write = Write(address=register, data=int(rng.integers(32)))
+                actions.append((int(rng.integers(total + 1)), write))
+        events: list[Event] = []
+        for sent, action in sorted(actions, key=lambda action: action[0]):
+            events += [Await(sent, _delay(draw)), action]
+        cut = bool(rng.random() < 0.4)
+        if cut:
+            sent = int(rng.integers(total + 1))
+            events = [event for event in events if not isinstance(event, Await)
+                      or event.sent <= sent]
+            events.append(Await(sent, _delay(draw, 60)))
+        yield Scene(
+            name="script", image=image, packets=tuple(packets), events=tuple(events),
+            seed=draw.seed(), reset_cycles=int(rng.integers(1, 4)), cut=cut, **draw.stalls(),
+        )
+
+
+PHASES = {
+    "registers": PhaseKind(
+        about="reset values, access, strobes, refusals, delays", share=1, directed=_registers,
+    ),
+    "lengths": PhaseKind(
+        about="one token to max_tokens, and one more", share=6, directed=_lengths,
+        random=_random_lengths,
+    ),
+    "extremes": PhaseKind(
+        about="all lowest, highest, zero: data and parameters", share=3, directed=_extremes,
+    ),
+    "images": PhaseKind(
+        about="random parameters, every set", share=4, directed=_every_set, random=_images,
+    ),
+    "stalls": PhaseKind(
+        about="gaps and back-pressure from 0 to 0.95", share=5, directed=_stalls,
+        random=_random_stalls,
+    ),
+    "faults": PhaseKind(
+        about="bad packets of every kind, their flags and interrupts", share=5,
+        directed=_faults, random=_random_faults,
+    ),
+    "aborts": PhaseKind(
+        about="soft resets at every place of a packet", share=3, directed=_aborts,
+        random=_random_aborts,
+    ),
+    "updates": PhaseKind(
+        about="parameter sets loaded under load", share=4, directed=_updates,
+        random=_random_updates,
+    ),
+    "scripts": PhaseKind(
+        about="all of it in any order, with resets", share=6, directed=lambda draw: iter(()),
+        random=_scripts,
+    ),
+}
+"""Every phase but the design's own workload, in order."""

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scripts of a bench: what happens at the pins of an engine from one reset to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ecoformer.spec.config import Config
+from ecoformer.spec.parameters import ParameterImage
+from ecoformer.spec.registers import REGISTERS, Register
+from ecoformer.spec.wire import pack_sequence
+
+__all__ = [
+    "Packet", "Event", "Await", "Drain", "Gate", "Press", "Write", "Read", "Load", "Level", "Scene",
+    "abort", "poll",
+]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Packet:
+    """One packet to send, good or bad.
+
+    Parameters
+    ----------
+    user : int
+        Parameter set it asks for.
+    tokens, values : int64 array [N, D], [N, E]
+        Its whole tokens.
+    beats : uint8 array [n, bus_bytes]
+        As many as there are; a bad packet may end within a token, or be too long.
+    """
+
+    user: int
+    tokens: np.ndarray
+    values: np.ndarray
+    beats: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        config: Config,
+        user: int,
+        tokens: np.ndarray,
+        values: np.ndarray,
+        *,
+        beats: int | None = None,
+    ) -> Packet:
+        """The packet of a sequence.
+
+        Parameters
+        ----------
+        beats : int
+            Beats of the packet, if it is to have others than its tokens: it is cut off, or goes on
+            with the same tokens from the first.
+        """
+        every = config.input_beats
+        count = len(tokens) * every if beats is None else beats
+        again = np.arange(-(-count // every)) % len(tokens)
+        tokens, values = tokens[again], values[again]
+        whole = count // every
+        return cls(
+            user=user, tokens=tokens[:whole], values=values[:whole],
+            beats=pack_sequence(config, tokens, values)[:count],
+        )
+
+
+class Event:
+    """Something that the bench does or waits for; events happen one after the other."""
+
+
+@dataclass(frozen=True)
+class Await(Event):
+    """Wait until ``sent`` beats were taken, and then ``cycles`` more."""
+
+    sent: int = 0
+    cycles: int = 0
+
+
+@dataclass(frozen=True)
+class Drain(Event):
+    """Wait until every packet is answered."""
+
+
+@dataclass(frozen=True)
+class Gate(Event):
+    """Offer no beat from number ``beat`` on; None opens the gate."""
+
+    beat: int | None
+
+
+@dataclass(frozen=True)
+class Press(Event):
+    """Change the probability of back-pressure; at 1 no result is taken."""
+
+    pressure: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Write(Event):
+    """Write a register.
+
+    Parameters
+    ----------
+    address, data : int
+    strobe : int
+        Bytes that are written.
+    delays : (int, int, int)
+        Cycles before address and data are offered, and before the response is accepted.
+    refused : bool or None
+        Whether SLVERR must answer; None if either may.
+    """
+
+    address: int
+    data: int
+    strobe: int = 0xF
+    delays: tuple[int, int, int] = (0, 0, 0)
+    refused: bool | None = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read(Event):
+    """Read a register.
+
+    Parameters
+    ----------
+    address : int
+    delay : int
+        Cycles before the answer is accepted.
+    want, mask : int
+        What the bits of ``mask`` must be. With ``until`` the read is repeated until they are.
+    refused : bool
+        Whether SLVERR must answer.
+    """
+
+    address: int
+    delay: int = 0
+    want: int = 0
+    mask: int = 0
+    refused: bool = False
+    until: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Load(Event):
+    """Load a parameter set as a driver does: wait for the shadow, write its words, commit.
+
+    Parameters
+    ----------
+    image : ParameterImage
+    source : int
+        Set of ``image`` that is loaded.
+    index : int
+        Set of the engine that it becomes.
+    """
+
+    image: ParameterImage
+    source: int
+    index: int
+
+
+@dataclass(frozen=True)
+class Level(Event):
+    """``irq`` must be ``high``, two cycles later."""
+
+    high: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scene:
+    """What happens to an engine from one reset to the next.
+
+    Parameters
+    ----------
+    name : str
+        For reports.
+    image : ParameterImage or None
+        Every set of it is loaded after the reset, before the first packet.
+    packets : tuple of Packet
+    events : tuple of Event
+    gaps, pressure : float
+        Probability of a cycle without an input beat, and of one that accepts no output beat.
+    seed : int
+        Of the stalls.
+    reset_cycles : int
+        Cycles that ``aresetn`` is low before.
+    cut : bool
+        Whether the reset of the next scene comes right after the last event. Else every packet is
+        answered, and every register is read, before.
+    """
+
+    name: str
+    image: ParameterImage | None = None
+    packets: tuple[Packet, ...] = ()
+    events: tuple[Event, ...] = ()
+    gaps: float = 0.0
+    pressure: float = 0.0
+    seed: int = 0
+    reset_cycles: int = 2
+    cut: bool = False
+
+    @property
+    def sets(self) -> int:
+        """Sets that are loaded after the reset."""
+        return self.image.sets if self.image else 0
+
+
+def abort() -> Write:
+    """A soft reset."""
+    control: Register = REGISTERS["CONTROL"]
+    return Write(address=control.offset, data=control["SOFT_RESET"].mask)
+
+
+def poll() -> Read:
+    """Wait until the shadow is free."""
+    status: Register = REGISTERS["STATUS"]
+    free = status["SHADOW_FREE"].mask
+    return Read(address=status.offset, want=free, mask=free, until=True)

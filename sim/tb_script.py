@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cocotb bench that plays scripts; it runs within the simulator.
+
+``ECOFORMER_JOB`` names the folder of the job: `sim.verification` leaves ``scenes.pickle`` there and
+finds ``<number>.pickle``, the record of each scene, as it is played.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+from collections import Counter
+from pathlib import Path
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.task import Task
+from cocotb.triggers import ClockCycles, RisingEdge
+from cocotb.utils import get_sim_time
+
+from ecoformer.files import write_atomic
+from ecoformer.sim.bench import VIOLATIONS, Record, Violation, play, split_answers
+from ecoformer.sim.compiled import State
+from ecoformer.sim.drivers import Handle, RegisterPort, StreamSink, StreamSource
+from ecoformer.sim.job import TAIL_CYCLES
+from ecoformer.sim.limits import Limits
+from ecoformer.sim.run import COUNTED
+from ecoformer.sim.script import Scene, Write
+from ecoformer.sim.selection import selection
+from ecoformer.sim.tb_engine import PERIOD_NS, beat_bytes, beat_numbers, find_datapaths, unit_cycles
+from ecoformer.sim.traces import unpack_keys
+from ecoformer.spec.config import Config
+
+__all__ = ["CocotbBench", "play_scenes"]
+
+OUTPUTS = (
+    "irq", "s_axis_tready", "m_axis_tdata", "m_axis_tvalid", "m_axis_tlast", "m_axis_tuser",
+    "s_axil_awready", "s_axil_wready", "s_axil_bresp", "s_axil_bvalid", "s_axil_arready",
+    "s_axil_rdata", "s_axil_rresp", "s_axil_rvalid",
+)
+"""Every output pin; each must be 0 or 1 in every cycle after reset, valid or not."""
+ACTIVE = ("m_axis_tvalid", "s_axis_tready", "s_axil_bvalid", "s_axil_rvalid")
+"""Output pins that are low in reset."""
+MOST_VIOLATIONS = 64
+
+
+@cocotb.test()
+async def play_scenes(dut: Handle) -> None:
+    """Play the scenes in the folder ``ECOFORMER_JOB``."""
+    folder = Path(os.environ["ECOFORMER_JOB"])
+    config, scenes = pickle.loads((folder / "scenes.pickle").read_bytes())
+    bench = CocotbBench(dut, config)
+    for number, scene in enumerate(scenes):
+        record = await play(bench, config, scene)
+        write_atomic(folder / f"{number}.pickle", pickle.dumps(record))
+
+
+class CocotbBench:
+    """Bench within a simulator; see `sim.bench.Bench`."""
+
+    def __init__(self, dut: Handle, config: Config):
+        self.dut, self.config = dut, config
+        self.edge = RisingEdge(dut.aclk)
+        self.port = _Port(dut)
+        self.datapaths = find_datapaths(dut, config)
+        self.knows_x = "Icarus" in cocotb.SIM_NAME
+        self.outputs = [getattr(dut, name) for name in OUTPUTS]
+        self.active = [getattr(dut, name) for name in ACTIVE]
+        self._tasks: list[Task] = []
+        self._started = 0.0
+        self.port.start()
+        Clock(dut.aclk, PERIOD_NS, unit="ns").start()
+
+    async def reset(self, cycles: int) -> bool:
+        dut = self.dut
+        self._stop()
+        self._begin((), (), (), 0.0, 0.0, 0)  # nothing was streamed yet if the script ends early
+        dut.aresetn.value = 0
+        for name in ("s_axis_tvalid", "s_axis_tlast", "s_axis_tdata", "m_axis_tready"):
+            getattr(dut, name).value = 0
+        if hasattr(dut, "s_axis_tuser"):
+            dut.s_axis_tuser.value = 0
+        self.port.start()
+        await self.edge
+        quiet = True
+        for _ in range(cycles):
+            await self.edge
+            quiet &= all(str(pin.value) == "0" for pin in self.active)
+        dut.aresetn.value = 1
+        await ClockCycles(dut.aclk, 2)
+        return quiet
+
+    async def write(self, event: Write) -> tuple[int, int | None]:
+        try:
+            time, response = await self.port.try_write(
+                event.address, event.data, strobe=event.strobe, delays=event.delays
+            )
+        except ValueError:
+            return self._undefined_access(), None
+        return self._cycle(time), response
+
+    async def read(self, address: int, delay: int) -> tuple[int, int | None, int]:
+        try:
+            time, response, data = await self.port.try_read(address, delay=delay)
+        except ValueError:
+            return self._undefined_access(), None, 0
+        return self._cycle(time), response, data
+
+    def _undefined_access(self):
+        """Note that a pin was X as a register was accessed; no cycle in which that was taken."""
+        self._violated(f"{self._undefined() or 'a pin'} is neither 0 nor 1")
+        return -1
+
+    def _cycle(self, time):
+        return round((time - self._started) / PERIOD_NS) - 1
+
+    def begin(self, scene: Scene, limits: Limits) -> None:
+        none = np.zeros((0, self.config.bus_bytes), np.uint8)
+        packets = [packet.beats for packet in scene.packets]
+        lasts = np.cumsum([len(packet) for packet in packets], dtype=np.int64) - 1
+        users = [packet.user for packet in scene.packets]
+        beats = beat_numbers(np.concatenate([none, *packets]))
+        self._begin(beats, lasts.tolist(), users, scene.gaps, scene.pressure, scene.seed)
+        self.limits, self.packets = limits, len(packets)
+        self._watch = _Watch(self.dut, self._violated)
+        self._started = get_sim_time("ns")
+        self.source.start()
+        self.sink.start()
+        self._tasks = [
+            *selection(self.config).start(self.port, self.source, users),
+            cocotb.start_soon(self._stream()),
+        ]
+
+    def _begin(self, beats, lasts, users, gaps, pressure, seed):
+        rng = random.Random(seed)
+        self.source = StreamSource(self.dut, beats, lasts, users, stall=gaps, rng=rng)
+        self.sink = StreamSink(self.dut, stall=pressure, rng=rng)
+        self.state, self.cycle, self.busy, self.end = State.RUNNING, 0, 0, None
+        self.moved = 0
+        self.taken: list[int] = []
+        self.violations: list[Violation] = []
+        self.interrupts: list[tuple[int, int]] = []
+        self.codes: list[list[int]] = [[] for _ in self.datapaths]
+        self.worked: list[Counter[int]] = [Counter(), Counter()]
+        self._level = 0
+
+    def gate(self, beat: int | None) -> None:
+        self.source.gate = beat
+        self.moved = self.cycle
+
+    def press(self, pressure: float) -> None:
+        self.sink.stall = pressure
+        self.moved = self.cycle
+
+    async def advance(self, sent: int | None = None) -> State:
+        while self.state is State.RUNNING:
+            if sent is not None and len(self.taken) >= sent:
+                return State.BEGUN
+            await self.edge
+        return self.state
+
+    async def idle(self, cycles: int) -> None:
+        if cycles:
+            await ClockCycles(self.dut.aclk, cycles)
+
+    @property
+    def irq(self) -> bool:
+        return str(self.dut.irq.value) == "1"
+
+    def collect(self, record: Record) -> None:
+        self._stop()
+        c = self.config
+        beats = beat_bytes(self.sink.beats, c.bus_bytes)
+        split_answers(record, beats, np.array(self.sink.ends, np.int64))
+        record.users = self.sink.users
+        record.taken = np.array(self.taken, np.int64)
+        stamps = (self.source.first, self.source.last, self.sink.first, self.sink.last)
+        names = ("first_in", "last_in", "first_out", "last_out")
+        record.stamps = {name: np.array(s, np.int64) for name, s in zip(names, stamps)}
+        key_bytes = -(-c.family.key_width // 8)
+        record.codes = [unpack_keys(c, beat_bytes(keys, key_bytes)) for keys in self.codes] or None
+        record.cycles = self.cycle
+        record.violations, record.interrupts = self.violations, self.interrupts
+        counted = (self.busy, self.source.starved, self.sink.blocked)
+        record.counted = dict(zip(COUNTED, counted, strict=True))
+        record.busy = unit_cycles(c, self.worked) if self.datapaths else None
+
+    def _stop(self):
+        for task in self._tasks:
+            task.cancel()
+        self._tasks = []
+
+    def _violated(self, what):
+        if len(self.violations) < MOST_VIOLATIONS:
+            self.violations.append(Violation(self.cycle, what))
+
+    async def _stream(self):
+        """What happens at every edge; ends only with the scene."""
+        probes = [path.trace_busy for path in self.datapaths if hasattr(path, "trace_busy")]
+        traced = [
+            (path.trace_valid, path.trace_code, into)
+            for path, into in zip(self.datapaths, self.codes)
+        ]
+        source, sink = self.source, self.sink
+        while True:
+            await self.edge
+            cycle = self.cycle
+            if self.knows_x and (unknown := self._undefined()):
+                self._violated(f"{unknown} is neither 0 nor 1")
+                self.state = State.UNDEFINED
+                return
+            self._watch.look()
+            if (level := int(self.dut.irq.value)) != self._level:
+                self._level = level
+                self.interrupts.append((cycle, level))
+            self.busy += len(source.first) > sink.packet
+            steady = len(sink.first) > 1 and source.packet < self.packets
+            for probe in probes:
+                word = int(probe.value)
+                self.worked[0][word] += 1
+                self.worked[1][word] += steady
+            given = sink.edge(cycle)
+            if source.edge(cycle):
+                self.taken.append(cycle)
+                self.moved = cycle
+            if given:
+                self.moved = cycle
+            for valid, code, into in traced:
+                if valid.value:
+                    into.append(int(code.value))
+            self.cycle = cycle = cycle + 1
+            if self.state is State.RUNNING:
+                self._decide(cycle)
+
+    def _decide(self, cycle):
+        if len(self.sink.beats) > self.limits.beats:
+            self.state = State.BABBLING
+        elif self.end is None and self.sink.packet >= self.packets <= self.source.packet:
+            self.end = cycle + TAIL_CYCLES
+        elif self.end is not None and cycle >= self.end:
+            self.state = State.DONE
+        elif cycle >= self.limits.cycles:
+            self.state = State.OVERDUE
+        elif self.end is None and cycle - self.moved > self.limits.patience:
+            self.state = State.SILENT
+
+    def _undefined(self):
+        """Name of an output pin that is neither 0 nor 1."""
+        for name, pin in zip(OUTPUTS, self.outputs):
+            if not pin.value.is_resolvable:
+                return name
+        return None
+
+
+class _Port(RegisterPort):
+    """A port that goes on after a refusal: what the engine does is recorded, not judged."""
+
+    async def write(self, address, data, *, delays=(0, 0, 0)):
+        await self.try_write(address, data, delays=delays)
+
+
+class _Watch:
+    """Compares the pins with those of the cycle before, and answers with what was asked."""
+
+    def __init__(self, dut, violated):
+        self.dut, self.violated = dut, violated
+        self.within = None
+        self.result = self.response = self.answer = None
+        self.responses = self.answers = 0
+        self.pins = {name: getattr(dut, name) for name in (
+            "m_axis_tvalid", "m_axis_tready", "s_axil_bvalid", "s_axil_rvalid", "s_axil_awvalid",
+            "s_axil_awready", "s_axil_arvalid", "s_axil_arready", "s_axil_bready", "s_axil_rready",
+        )}
+
+    def look(self):
+        pins = self.pins
+        if self.result is not None or pins["m_axis_tvalid"].value:
+            self._look_at_results()
+        if self.response is not None or pins["s_axil_bvalid"].value:
+            self.response, self.responses = self._look_at(
+                "b", ("s_axil_bresp",), self.response, self.responses, 3
+            )
+        if self.answer is not None or pins["s_axil_rvalid"].value:
+            self.answer, self.answers = self._look_at(
+                "r", ("s_axil_rresp", "s_axil_rdata"), self.answer, self.answers, 5
+            )
+        if pins["s_axil_awvalid"].value and pins["s_axil_awready"].value:
+            self.responses += 1
+        if pins["s_axil_arvalid"].value and pins["s_axil_arready"].value:
+            self.answers += 1
+
+    def _look_at_results(self):
+        dut = self.dut
+        if not dut.m_axis_tvalid.value:
+            self.violated(VIOLATIONS[0])
+            self.result = None
+            return
+        user, last = int(dut.m_axis_tuser.value), int(dut.m_axis_tlast.value)
+        offered = (user, last, int(dut.m_axis_tdata.value))
+        if self.result not in (None, offered):
+            self.violated(VIOLATIONS[1])
+        if self.within not in (None, user):
+            self.violated(VIOLATIONS[2])
+        if dut.m_axis_tready.value:
+            self.within = None if last else user
+            self.result = None
+        else:
+            self.result = offered
+
+    def _look_at(self, channel, names, before, owed, first):
+        """Check a response or an answer; returns what stays offered, and how many are owed."""
+        if not self.pins[f"s_axil_{channel}valid"].value:
+            self.violated(VIOLATIONS[first])
+            return None, owed
+        offered = tuple(int(getattr(self.dut, name).value) for name in names)
+        if before not in (None, offered):
+            self.violated(VIOLATIONS[first + 1])
+        if not owed:
+            self.violated(VIOLATIONS[7 if channel == "b" else 8])
+        if self.pins[f"s_axil_{channel}ready"].value:
+            return None, max(0, owed - 1)
+        return offered, owed
