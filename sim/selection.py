@@ -37,6 +37,11 @@ class Selection:
     def __init__(self, config: Config):
         self.config = config
 
+    @property
+    def vector_bits(self) -> int:
+        """Bits of a set number that a packet can ask for."""
+        raise NotImplementedError
+
     def reaches(self, index: int) -> bool:
         """Whether a packet can ask for set ``index`` at all."""
         raise NotImplementedError
@@ -60,6 +65,10 @@ class TuserPin(Selection):
         "BEAT": "{s_axis_tuser, s_axis_tlast, s_axis_tdata}",
     }
 
+    @property
+    def vector_bits(self) -> int:
+        return self.config.tuser_width
+
     def reaches(self, index: int) -> bool:
         return not index >> self.config.tuser_width
 
@@ -74,6 +83,10 @@ class NextSet(Selection):
     """Register NEXT_SET holds the set of the packets that begin after the write."""
 
     testbench = {"PIN": "", "REG": "", "CLEAR": "", "BEAT": "{s_axis_tlast, s_axis_tdata}"}
+
+    @property
+    def vector_bits(self) -> int:
+        return 32
 
     def reaches(self, index: int) -> bool:
         return True
