@@ -14,7 +14,7 @@ LINKS := build/types/ecoformer
 
 .PHONY: help demo check test test-full docs lint types digests prove system-packages clean \
 	bench bench-throughput bench-faults bench-accuracy bench-attention bench-bucketed \
-	bench-energy bench-fashion bench-generate bench-ksh bench-lanes bench-minilm \
+	bench-energy bench-fashion bench-generate bench-ksh bench-lanes bench-minilm bench-mutants \
 	bench-reactions bench-softmax bench-synth results-status
 
 help:
@@ -98,6 +98,9 @@ bench-synth: $(VENV)/installed  ## cells and clock frequency of the presets; hou
 
 bench-faults: $(VENV)/installed  ## random fault scripts on the wire
 	$(BIN)/python -m benchmarks.fault_scripts --scripts $(SCRIPTS)
+
+bench-mutants: $(VENV)/installed system-packages  ## faults in netlists that must be noticed; hours
+	$(BIN)/python -m benchmarks.mutants --workers $(WORKERS)
 
 # Every bench target writes its sections of docs/results; MARK=1 marks there what is stale.
 results-status: $(VENV)/installed  ## which sections of docs/results are fresh, and which are stale
