@@ -57,13 +57,15 @@ SCRIPT = """\
 backup
 read_aiger {name}.aig
 strash
+{reduce}
+write_aiger {name}.reduced
 {solve}
 write_status {name}.status
 restore
 """
 """ABC works on files here; the pass wants a design of its own nevertheless."""
-PROVE = "scorr\npdr -T {seconds}"
-SEARCH = "bmc3 -T {seconds}"
+PROVE = {"reduce": "scorr", "solve": "pdr -T {seconds}"}
+SEARCH = {"reduce": "", "solve": "bmc3 -T {seconds}"}
 """In a module: are they the same? At the pins, where a proof takes too long: do they differ?"""
 MOST_GATES = 10_000
 """Larger modules are compared by structure alone."""
@@ -190,10 +192,9 @@ class Copies:
                 continue
             name = f"miter_{number}"
             (self.folder / f"{name}.aig").write_bytes(miter)
-            solve = (SEARCH if self.is_engine else PROVE).format(seconds=seconds)
-            script = SCRIPT.format(name=name, solve=solve)
+            script = SCRIPT.format(name=name, **(SEARCH if self.is_engine else PROVE))
+            script = script.format(seconds=seconds)
             (self.folder / f"{name}.abc").write_text(script, encoding="utf-8")
-            (self.folder / f"{name}.status").unlink(missing_ok=True)
             open_ones.append(number)
         if open_ones:
             (self.folder / "gate.il").write_text(GATE, encoding="utf-8")
@@ -201,9 +202,9 @@ class Copies:
             (self.folder / "solve.ys").write_text(script, encoding="utf-8")
             run_steps(self.folder, [Step(YOSYS, ("-q", "solve.ys"), "solve.log")], "proofs")
         for number in open_ones:
-            answers[number] = _answer(self.folder / f"miter_{number}.status")
-            for suffix in ("aig", "abc"):
-                (self.folder / f"miter_{number}.{suffix}").unlink()
+            answers[number] = _answer(self.folder / f"miter_{number}")
+            for path in self.folder.glob(f"miter_{number}.*"):
+                path.unlink()
         return answers
 
     def _miter(self, number):
@@ -347,10 +348,12 @@ def _aiger(net, bad, following):
 
 
 def _answer(path: Path) -> Answer:
-    """What ABC has written."""
-    if not path.is_file():
-        return Answer.UNDECIDED
-    word = path.read_text(encoding="utf-8").split()[0]
+    """What ABC has written: nothing about an output that it has found constant."""
+    reduced = path.with_suffix(".reduced").read_bytes().split(b"\n")
+    latches = int(reduced[0].split()[3])
+    if reduced[1 + latches] == b"0":
+        return Answer.EQUIVALENT
+    word = path.with_suffix(".status").read_text(encoding="utf-8").split()[0]
     return {"snl_UNSAT": Answer.EQUIVALENT, "snl_SAT": Answer.DIFFERENT}.get(
         word, Answer.UNDECIDED
     )

@@ -38,8 +38,10 @@ write_rtlil original.il
 """
 """Without what nothing reads and copies of the same cell, in which a fault would have no effect."""
 DRAW = "mutate -list {drawn} -seed {seed} {spread} -o drawn.txt\n"
-FIXED = re.compile(r" -port \\?RD_(EN|CLK|ARST|SRST) ")
-"""Pins of memories that must be constant: registers follow their read ports, so these have none."""
+LEFT_OUT = re.compile(r" -port \\?(?:\w*CLK|a?clk|RD_(?:EN|ARST|SRST)) ")
+"""Pins left out: clocks, which proofs know nothing of, and those of memories that must be constant,
+because registers follow the read ports and these have none.
+"""
 INSERT = """\
 read_rtlil original.il
 script mutants.txt
@@ -139,7 +141,7 @@ def mutate(verilog: str, top: str, count: int, seed: int, folder: Path) -> Mutat
         (folder / "engine.v").write_text(verilog, encoding="utf-8")
         _yosys(folder, "draw", draw)
         drawn = (folder / "drawn.txt").read_text(encoding="utf-8").splitlines()
-        drawn = [line for line in drawn if not FIXED.search(line)][:count]
+        drawn = [line for line in drawn if not LEFT_OUT.search(line)][:count]
         (folder / "mutants.txt").write_text("".join(
             line.replace("mutate ", f"mutate -ctrl {SWITCH} {NUMBER_BITS} {number} ", 1) + "\n"
             for number, line in enumerate(drawn, 1)
