@@ -37,6 +37,8 @@ TRIES = 20
 """Random images to choose from."""
 LONGEST_OVERLONG = 64
 """Engines for more tokens than this are not sent a packet that is too long."""
+SLACK = 64
+"""Cycles of a token beyond its slots and, where every key is met by every query, the sequence."""
 REGISTER_CYCLES = 64
 """A register access takes fewer."""
 OKAY, SLVERR = 0, 2
@@ -292,7 +294,7 @@ class Stimulus:
         """Beats to send: ``tuser`` counts on the first one only, and is something else later."""
         c, self._begun = self.config, len(self.inputs)
         tokens = len(packed) // c.wire.input_beats + 1
-        self.limit += tokens * (2 * c.cycles_per_token + tokens + STALLS)
+        self.limit += tokens * (2 * c.cycles_per_token + tokens + SLACK)
         self.limit += (64 * c.cycles_per_token + c.flow.transform_cycles) * c.engines
         first, later = (user, user ^ 1) if c.tuser_width else (0, 0)
         self._put(self.inputs, first, packed[:1])
