@@ -13,7 +13,7 @@ FAST := not slow and not full and not prove
 LINKS := build/types/ecoformer
 
 .PHONY: help demo check test test-full docs lint types digests prove system-packages clean \
-	bench bench-throughput bench-faults bench-accuracy bench-attention bench-bucketed \
+	bench bench-throughput bench-coverage bench-faults bench-accuracy bench-attention bench-bucketed \
 	bench-energy bench-fashion bench-generate bench-ksh bench-lanes bench-minilm bench-mutants \
 	bench-reactions bench-softmax bench-synth results-status
 
@@ -101,6 +101,9 @@ bench-faults: $(VENV)/installed  ## random fault scripts on the wire
 
 bench-mutants: $(VENV)/installed system-packages  ## faults in netlists that must be noticed; hours
 	$(BIN)/python -m benchmarks.mutants --workers $(WORKERS)
+
+bench-coverage: $(VENV)/installed  ## lines, branches and bits that verify exercises
+	$(BIN)/python -m benchmarks.coverage
 
 # Every bench target writes its sections of docs/results; MARK=1 marks there what is stale.
 results-status: $(VENV)/installed  ## which sections of docs/results are fresh, and which are stale

@@ -13,11 +13,13 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from benchmarks.mutation import equivalence
 from benchmarks.mutation.equivalence import Answer, decide
 from benchmarks.mutation.killers import PASSED, SLOW, TOP, Testbench, Verification
 from benchmarks.mutation.netlist import Mutant, Mutated, mutate
 from benchmarks.results.records import ROOT
 from benchmarks.results.section import SIMULATING, arguments, begin
+from benchmarks.results.sources import module_digest
 from ecoformer.hw.emit.verilog import emit
 from ecoformer.progress import LineProgress
 from ecoformer.spec.config import Config
@@ -132,6 +134,7 @@ def _campaign(name: str, options: Namespace, commit: str) -> list[tuple[Mutant, 
     folder = FOLDER / name.replace(", ", "-").replace(" ", "-")
     design = mutate(emit(config, TOP), TOP, count, options.seed, folder)
     record = _Record(folder / f"{commit}{'-trial' if options.dry_run else ''}.jsonl")
+    proofs = _Record(folder / f"proofs-{module_digest(Path(equivalence.__file__))}.jsonl")
     verification = Verification(config, design, seed=options.seed)
     testbench = Testbench(config, design, "verilator", seed=options.seed)
     for why in (verification.judge(0, seconds=options.seconds)[0], testbench.judge(0)):
@@ -155,14 +158,15 @@ def _campaign(name: str, options: Namespace, commit: str) -> list[tuple[Mutant, 
     stage("verify", "verify", every, verify)
     alive = [n for n in every if record["verify", n][0] in (PASSED, SLOW)]
     unproved = [
-        n for n in alive if record["testbench", n] == PASSED and ("equivalence", n) not in record
+        n for n in alive if record["testbench", n] == PASSED and ("proof", n) not in proofs
     ]
     for start in range(0, len(unproved), BATCH):
         batch = unproved[start : start + BATCH]
         for number, answer in _proofs(design, batch).items():
-            record.get("equivalence", number, partial(str, answer))
+            proofs.get("proof", number, partial(str, answer))
         progress.update(f"{name}: proofs", start + len(batch), len(unproved))
-    alive = [n for n in alive if record.found.get(("equivalence", n)) != Answer.EQUIVALENT.value]
+    record.found |= proofs.found
+    alive = [n for n in alive if record.found.get(("proof", n)) != Answer.EQUIVALENT.value]
     stage("verify, rest", "rest", [n for n in alive if record["verify", n][0] == SLOW], rest)
     alive = [n for n in alive if _open(_result(record, n))]
     if alive:
@@ -191,7 +195,7 @@ def _result(record, number):
     return {
         "verify": record.found.get(("rest", number), verify),
         "testbench": record["testbench", number],
-        "equivalence": record.found.get(("equivalence", number), Answer.DIFFERENT.value),
+        "equivalence": record.found.get(("proof", number), Answer.DIFFERENT.value),
         "more": next((why for why in killers if why not in (PASSED, SLOW)), PASSED),
     }
 

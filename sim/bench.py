@@ -16,7 +16,7 @@ import numpy as np
 from ecoformer.sim.compiled import CompiledEngine, State
 from ecoformer.sim.contract import Commit
 from ecoformer.sim.job import TAIL_CYCLES
-from ecoformer.sim.limits import Limits
+from ecoformer.sim.limits import LEAST_POLLS, Limits
 from ecoformer.sim.run import COUNTED
 from ecoformer.sim.script import (
     Await,
@@ -33,13 +33,15 @@ from ecoformer.sim.script import (
 )
 from ecoformer.sim.traces import unpack_keys
 from ecoformer.spec.config import Config
+from ecoformer.spec.memory_map import MemoryMap
+from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.programming import POLL, readable_registers, register_writes
 from ecoformer.spec.registers import REGISTERS, Error
 from ecoformer.spec.units import units
 
 __all__ = [
-    "Access", "Bench", "CompiledBench", "Record", "VIOLATIONS", "Violation", "play", "run_now",
-    "scene_limits", "split_answers",
+    "Access", "Bench", "CompiledBench", "LoadWords", "Record", "VIOLATIONS", "Violation", "play",
+    "run_now", "scene_limits", "split_answers",
 ]
 
 VIOLATIONS = (
@@ -160,13 +162,23 @@ class Record:
 
 
 class Bench(Protocol):
-    """The pins of an engine. Cycles count from :meth:`begin`; a stream goes on during accesses."""
+    """The pins of an engine. Cycles count from :meth:`begin`; a stream goes on during accesses.
+
+    Members
+    -------
+    words : LoadWords
+    """
+
+    words: LoadWords
 
     async def reset(self, cycles: int) -> bool:
         """Reset; returns whether nothing was active meanwhile."""
 
     async def write(self, event: Write) -> tuple[int, int | None]:
         """Write a register: cycle and response, None without one."""
+
+    async def write_words(self, words: np.ndarray) -> tuple[int, int, int | None]:
+        """Write until one is not answered OKAY: how many were; cycle and response of the last."""
 
     async def read(self, address: int, delay: int) -> tuple[int, int | None, int]:
         """Read a register: cycle, response, None without one, and data."""
@@ -203,7 +215,7 @@ async def play(bench: Bench, config: Config, scene: Scene) -> Record:
     record = Record()
     record.quiet = await bench.reset(scene.reset_cycles)
     limits = scene_limits(config, scene)
-    player = _Player(bench, config, record, polls=max(16, limits.cycles // 8))
+    player = _Player(bench, config, record, polls=limits.polls)
     try:
         if scene.image is not None:
             for index in range(scene.image.sets):
@@ -226,7 +238,7 @@ def scene_limits(config: Config, scene: Scene) -> Limits:
     words, waits, pressures = 64, 0, [scene.pressure]
     for event in scene.events:
         if isinstance(event, Load):
-            words += sum(1 for _ in _words(config, event)) + 16
+            words += MemoryMap(config).set_words + LEAST_POLLS
         elif isinstance(event, (Write, Read)):
             words += 2
         elif isinstance(event, Await):
@@ -294,18 +306,17 @@ class _Player:
 
     async def load(self, event):
         await self.read(poll())
-        commit = None
-        for commit in _words(self.config, event):
-            cycle, response = await self.bench.write(commit)
-            if response:
-                self.record.accesses.append(Access(commit, cycle, response))
-            elif response is None:
-                self.record.accesses.append(Access(commit, cycle, response))
-                raise _Stopped
-        if not response:
+        words = self.bench.words.of(event.image, event.source, event.index)
+        written, cycle, response = await self.bench.write_words(words)
+        if response == 0:
             self.record.commits.append(
                 Commit(cycle=cycle, image=event.image, source=event.source, index=event.index)
             )
+            return
+        address, data = divmod(int(words[min(written, len(words) - 1)]), 1 << 32)
+        self.record.accesses.append(Access(Write(address=address, data=data), cycle, response))
+        if response is None:
+            raise _Stopped
 
     async def look_around(self):
         """Read every register; enable every flag alone, clear every flag alone, and look at irq."""
@@ -341,17 +352,28 @@ class _Player:
         return data
 
 
-def _words(config, event):
-    """The register writes that load a set, COMMIT the last."""
-    single = type(event.image)(**{
-        name: array[event.source : event.source + 1]
-        for name, array in event.image.arrays().items()
-    })
-    *words, commit = register_writes(config, single)
-    for word in words:
-        word &= ~POLL
-        yield Write(address=word >> 32 & 0xFF, data=word & 0xFFFFFFFF)
-    yield Write(address=commit >> 32 & 0xFF, data=event.index)
+class LoadWords:
+    """Register writes that load parameter sets, each made once."""
+
+    def __init__(self, config: Config):
+        self.config = config
+        self._known: dict[tuple[int, int], tuple[ParameterImage, np.ndarray]] = {}
+
+    def of(self, image: ParameterImage, source: int, index: int) -> np.ndarray:
+        """The words that make set ``source`` of ``image`` set ``index``, COMMIT the last.
+
+        uint64, the address above 32 bits of data.
+        """
+        key = id(image), source
+        if key not in self._known:
+            single = type(image)(**{
+                name: array[source : source + 1] for name, array in image.arrays().items()
+            })
+            writes = [word & ~POLL for word in register_writes(self.config, single)]
+            self._known[key] = image, np.array(writes, np.uint64)  # the image keeps its number
+        words = self._known[key][1].copy()
+        words[-1] |= np.uint64(index)
+        return words
 
 
 class CompiledBench:
@@ -359,6 +381,7 @@ class CompiledBench:
 
     def __init__(self, config: Config, engine: CompiledEngine):
         self.config, self.engine = config, engine
+        self.words = LoadWords(config)
 
     async def reset(self, cycles: int) -> bool:
         return self.engine.reset(cycles)
@@ -368,6 +391,10 @@ class CompiledBench:
             event.address, event.data, strobe=event.strobe, delays=event.delays
         )
         return self.engine.accepted, response
+
+    async def write_words(self, words: np.ndarray) -> tuple[int, int, int | None]:
+        written, response = self.engine.write_words(words)
+        return written, self.engine.accepted, response
 
     async def read(self, address: int, delay: int) -> tuple[int, int | None, int]:
         answer = self.engine.read(address, delay=delay)

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 WAVE_FORMATS = ("fst", "vcd")
+COVERAGE = ("--coverage-line", "--coverage-toggle")
 KEPT_DAYS = 30
 """A build that has not been used for as long is dropped."""
 
@@ -64,6 +65,7 @@ def build(
     *,
     simulator: str = "verilator",
     waves: str | None = None,
+    coverage: bool = False,
     progress: Progress = SILENT,
 ) -> Build:
     """Compile ``verilog``, or return an earlier build of the same text.
@@ -80,6 +82,8 @@ def build(
         One of `sim.toolchain.SIMULATORS`.
     waves : str
         ``fst`` or ``vcd``; builds with waves are slower.
+    coverage : bool
+        Whether a ``compiled`` simulation counts what lines and bits it exercises.
     progress : Progress
         Stage ``build``.
 
@@ -100,6 +104,8 @@ def build(
     if waves is not None and waves not in WAVE_FORMATS:
         raise EcoformerError(f"waves {waves!r}: no such format; choose fst or vcd")
     tool = find_simulator(simulator, build_dir / "toolchain")
+    if coverage:
+        tool = replace(tool, build_args=(*tool.build_args, *COVERAGE))
     identity = [tool.identity, cocotb.__version__, sys.version, str(waves)]
     if simulator == "compiled":
         identity += map(shlex.join, compile_commands("", "", "", ()))

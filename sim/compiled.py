@@ -119,6 +119,17 @@ class CompiledEngine:
         answer = self._library.engine_write(self._handle, address, data, strobe, *delays)
         return None if answer < 0 else answer
 
+    def write_words(self, words: np.ndarray) -> tuple[int, int | None]:
+        """Write ``words``, uint64 with the address above 32 bits, until one is not answered OKAY.
+
+        Returns how many were, and the response to the last one; None without any.
+        """
+        words, written = np.ascontiguousarray(words, np.uint64), ctypes.c_int64()
+        response = self._library.engine_write_words(
+            self._handle, words.ctypes.data, len(words), ctypes.byref(written)
+        )
+        return written.value, None if response < 0 else response
+
     def read(self, address: int, *, delay: int = 0) -> tuple[int, int] | None:
         """Read a register; returns (response, data), None if there is no answer.
 
@@ -256,6 +267,10 @@ class CompiledEngine:
         probed = self._library.engine_units(self._handle, counts.ctypes.data)
         return counts if probed else None
 
+    def write_coverage(self, path: str | Path) -> None:
+        """Write what a build with coverage has exercised, in Verilator's format."""
+        self._library.engine_write_coverage(self._handle, str(path).encode())
+
     def _record(self, which, dtype):
         return _array(self._library.engine_record(self._handle, which), dtype)
 
@@ -282,6 +297,7 @@ def _load(path):
         ("close", None, engine),
         ("reset", ctypes.c_int, engine, number),
         ("write", number, engine, word, word, word, number, number, number),
+        ("write_words", number, engine, pointer, number, pointer),
         ("read", number, engine, word, number),
         ("accepted", number, engine),
         ("begin", None, engine, pointer, natural, pointer, pointer, number, number, word, natural,
@@ -297,6 +313,7 @@ def _load(path):
         ("count", None, engine, pointer),
         ("units", ctypes.c_int, engine, pointer),
         ("record", _Span, engine, ctypes.c_int),
+        ("write_coverage", None, engine, ctypes.c_char_p),
         ("datapaths", ctypes.c_int, engine),
         ("code_bytes", natural, engine),
         ("codes", _Span, engine, ctypes.c_int),

@@ -12,6 +12,9 @@
 
 #include "Vengine.h"
 #include "verilated.h"
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 #include "verilated_sym_props.h"
 
 namespace {
@@ -210,6 +213,15 @@ public:
         return response;
     }
 
+    // Writes ``count`` words, each below its address, until one is not answered OKAY.
+    // Returns the response to the last.
+    int64_t write_words(const uint64_t* words, int64_t count, int64_t& written) {
+        int64_t response = 0;
+        for (written = 0; written < count && !response; written += !response)
+            response = write(words[written] >> 32, uint32_t(words[written]), 0xf, {});
+        return response;
+    }
+
     // ``delay`` cycles pass before the answer is accepted.
     int64_t read(uint32_t address, int64_t delay) {
         dut.s_axil_araddr = address;
@@ -306,6 +318,12 @@ public:
     std::vector<std::vector<uint8_t>> codes;      // keys of the tokens of each datapath
 
     std::size_t code_bytes() const { return probes.empty() ? 0 : probes[0].code.size; }
+
+    void write_coverage(const char* path) {
+#if VM_COVERAGE
+        context.coveragep()->write(path);
+#endif
+    }
 
 private:
     struct Stalled {  // what was offered and not taken in the cycle before
@@ -517,6 +535,13 @@ EXPORT int64_t engine_write(Engine* engine, uint32_t address, uint32_t data, uin
     return engine->write(address, data, strobe, {of_address, of_data, of_response});
 }
 
+// Writes words that lie below their addresses, until one is not answered OKAY; returns the response
+// to the last one, or -1 without any, and how many were answered OKAY.
+EXPORT int64_t engine_write_words(Engine* engine, const uint64_t* words, int64_t count,
+                                  int64_t* written) {
+    return engine->write_words(words, count, *written);
+}
+
 // Response above 32 bits of data, or -1 without an answer.
 EXPORT int64_t engine_read(Engine* engine, uint32_t address, int64_t delay) {
     return engine->read(address, delay);
@@ -568,6 +593,11 @@ EXPORT void engine_count(Engine* engine, int64_t* counts) {
 // which the second packet was being answered or later, and others still came in. Returns whether
 // the design tells.
 EXPORT int engine_units(Engine* engine, int64_t* counts) { return engine->count_units(counts); }
+
+// What a build with coverage has exercised, as Verilator writes it.
+EXPORT void engine_write_coverage(Engine* engine, const char* path) {
+    engine->write_coverage(path);
+}
 
 // A record of the stream; the memory is valid until the next call that moves the engine.
 EXPORT Span engine_record(Engine* engine, int which) {

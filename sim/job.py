@@ -9,11 +9,13 @@ import numpy as np
 
 from ecoformer.errors import EcoformerError
 from ecoformer.sim.faults import check_faults, packet
+from ecoformer.sim.limits import Limits
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
+from ecoformer.spec.programming import register_writes
 from ecoformer.spec.workload import Workload
 
-__all__ = ["Job", "TAIL_CYCLES", "check_job"]
+__all__ = ["Job", "TAIL_CYCLES", "accesses", "check_job"]
 
 TAIL_CYCLES = 64
 """Cycles to keep listening after the last packet, for unexpected beats."""
@@ -29,14 +31,14 @@ class Job:
         Every beat of every packet.
     lasts, users : int64 array [packets]
         Index of each packet's last beat, and its ``tuser``.
-    patience : int
-        Cycles without a beat after which the engine counts as silent.
+    limits : Limits
+        What ends the stream of an engine that does not answer as it should.
     """
 
     beats: np.ndarray
     lasts: np.ndarray
     users: np.ndarray
-    patience: int
+    limits: Limits
 
     @classmethod
     def pack(
@@ -47,8 +49,14 @@ class Job:
         *,
         stall: float = 0.0,
         faults: dict[int, str] | None = None,
+        accesses: int = 0,
     ) -> Job:
         """The packets of ``workload``, some of them corrupted on purpose.
+
+        Parameters
+        ----------
+        accesses : int
+            Register accesses while they stream.
 
         Raises
         ------
@@ -62,13 +70,11 @@ class Job:
             for i, sequence in enumerate(workload.sequences())
         ]
         lengths = np.array([len(beats) for beats, _ in packets], dtype=np.int64)
-        longest, k = -(-int(lengths.max()) // config.wire.input_beats), config.cycles_per_token
-        quiet = (2 * longest + 64) * k + 2 * config.flow.transform_cycles + 4096
         return cls(
             beats=np.concatenate([beats for beats, _ in packets]),
             lasts=np.cumsum(lengths) - 1,
             users=np.array([user for _, user in packets], dtype=np.int64),
-            patience=int(quiet / (1 - stall) ** 2),
+            limits=Limits.of(config, lengths.tolist(), stall, stall, accesses),
         )
 
 
@@ -94,3 +100,8 @@ def check_job(
             f"{image.sets}; export more sets"
         )
     check_faults(config, image, workload, faults)
+
+
+def accesses(config: Config, updates: dict[int, ParameterImage]) -> int:
+    """Register accesses that load ``updates``."""
+    return sum(1 for image in updates.values() for _ in register_writes(config, image))

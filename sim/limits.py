@@ -9,10 +9,14 @@ from dataclasses import dataclass
 
 from ecoformer.spec.config import Config
 
-__all__ = ["Limits", "quiet_cycles", "usual_cycles"]
+__all__ = ["LEAST_POLLS", "Limits", "quiet_cycles", "usual_cycles"]
 
 ACCESS_CYCLES = 16
 """Cycles of a register access without delays, at most."""
+READ_CYCLES = 8
+"""Cycles of a read, at least."""
+LEAST_POLLS = 16
+"""Reads of STATUS before the shadow of an engine at rest counts as stuck."""
 RARE = 40
 """A stall of more than RARE / (1 - p) cycles happens with a probability below 10^-17."""
 
@@ -34,6 +38,11 @@ class Limits:
     cycles: int
     patience: int
     beats: int
+
+    @property
+    def polls(self) -> int:
+        """Reads of STATUS after which the shadow counts as stuck."""
+        return max(LEAST_POLLS, self.cycles // READ_CYCLES)
 
     @classmethod
     def of(

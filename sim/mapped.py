@@ -12,9 +12,8 @@ from pathlib import Path
 
 from ecoformer.errors import EcoformerError
 from ecoformer.progress import SILENT, Progress
-from ecoformer.sim.run import SimulationRun
-from ecoformer.sim.simulate import simulate
-from ecoformer.sim.verify import Report, compare
+from ecoformer.sim.plan import WORKLOAD, make_plan
+from ecoformer.sim.verification import Verification, verify
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
@@ -43,7 +42,7 @@ def verify_mapped(
     seed: int = 0,
     simulator: str = "icarus",
     progress: Progress = SILENT,
-) -> tuple[SimulationRun, Report]:
+) -> Verification:
     """Stream ``workload`` through a mapped netlist and compare with the integer model.
 
     Parameters
@@ -56,11 +55,13 @@ def verify_mapped(
         Same as for `sim.simulate.simulate`. Icarus knows X, the value of an uninitialised or
         colliding memory.
     """
-    run = simulate(
-        config, simulation_text(netlist, target), image, workload, stall=stall, seed=seed,
-        simulator=simulator, trace=False, build_dir=build_dir, progress=progress,
+    plan = make_plan(
+        config, image, workload, phases=(WORKLOAD,), simulator=simulator, stall=stall, seed=seed
     )
-    return run, compare(config, image, workload, run)
+    return verify(
+        config, simulation_text(netlist, target), plan, simulator=simulator, seed=seed,
+        build_dir=build_dir, progress=progress,
+    )
 
 
 def simulation_text(netlist: str | Path, target: str) -> str:

@@ -52,8 +52,12 @@ STALLS = (0.0, 0.0, 0.1, 0.4, 0.8, 0.95)
 DELAYS = ((0, 0, 0), (3, 0, 0), (0, 3, 0), (0, 0, 3), (2, 0, 2), (0, 2, 1))
 """Cycles before address, data and acceptance of the response, in every order that matters."""
 WORDS = (0x12345678, 0xFFFFFFFF, 0x00000000, 0xA5A5A5A5)
+THOUSANDS = 8_400
+"""Packets that wrap a count of twelve bits twice."""
 RESIDENT = 3
 """Sets that scenes load, at most."""
+IMAGES = 6
+"""Random images of a phase with the same number of sets."""
 SHORT = 5
 """Tokens of most packets, at most."""
 ERRORS, ENABLE, STATUS, CONTROL, COMMIT, PARAM_DATA, PARAM_ADDRESS = (
@@ -78,12 +82,21 @@ class Draw:
 
     def __init__(self, config: Config, rng: np.random.Generator, room: float):
         self.config, self.rng, self.room = config, rng, room
+        self._images: dict[int, list[ParameterImage]] = {}
         self._patterns = cycle(PATTERNS.values())
 
-    def image(self, *, sets: int | None = None) -> ParameterImage:
-        """A random image; of as many sets as scenes load by default."""
+    def fresh(self, *, sets: int | None = None) -> ParameterImage:
+        """A new random image; of as many sets as scenes load by default."""
         most = min(self.config.parameter_sets, RESIDENT)
         return random_image(self.config, self.rng, sets=most if sets is None else sets)
+
+    def image(self, *, sets: int | None = None) -> ParameterImage:
+        """Same, or one of the first few again, which takes no time."""
+        known = self._images.setdefault(sets or 0, [])
+        if len(known) < IMAGES:
+            known.append(self.fresh(sets=sets))
+            return known[-1]
+        return known[int(self.rng.integers(len(known)))]
 
     def some(self) -> ParameterImage:
         """An image that leaves a set of the engine unloaded, if it holds more than one."""
@@ -230,20 +243,21 @@ def _stored(config):
     for register in register_map(config).values():
         if register.access is not Access.STORED:
             continue
-        held = 0
         for delays, value in zip(cycle(DELAYS), [*WORDS * 3, *(1 << bit for bit in range(32)), 0]):
             yield Write(address=register.offset, data=value, delays=delays)
-            held = value & register.mask
-            yield Read(
-                address=register.offset, want=held, mask=0xFFFFFFFF, delay=delays[0]
-            )
-        for strobe, value in product(range(16), (0xFFFFFFFF, 0x5A0FF0A5, 0)):
+            want = value & register.mask
+            yield Read(address=register.offset, want=want, mask=0xFFFFFFFF, delay=delays[0])
+        # Bytes that are not written keep ones as well as zeros.
+        for strobe, held in product(range(16), (0xFFFFFFFF, 0x5A0FF0A5, 0)):
+            value = held ^ 0xFFFFFFFF
+            yield Write(address=register.offset, data=held)
             yield Write(address=register.offset, data=value, strobe=strobe)
             mask = sum(0xFF << 8 * byte for byte in range(4) if strobe >> byte & 1)
-            held = (held & ~mask | value & mask) & register.mask
-            yield Read(address=register.offset, want=held, mask=0xFFFFFFFF)
-        yield Write(address=register.offset | 3, data=0)  # bits 1:0 of an address are ignored
-        yield Read(address=register.offset | 1, want=0, mask=0xFFFFFFFF)
+            want = (held & ~mask | value & mask) & register.mask
+            yield Read(address=register.offset, want=want, mask=0xFFFFFFFF)
+        for ignored in (1, 2, 3):  # bits 1:0 of an address
+            yield Write(address=register.offset | ignored, data=register.mask)
+            yield Read(address=register.offset | ignored, want=register.mask, mask=0xFFFFFFFF)
 
 
 def _all_ones(config):
@@ -356,7 +370,7 @@ def _extreme_image(draw, level):
 
 def _images(draw):
     while True:
-        image = draw.image()
+        image = draw.fresh()
         packets = tuple(
             draw.packet(int(draw.rng.integers(image.sets)), pattern=PATTERNS[pattern])
             for pattern in (*PATTERNS, "random", "random")
@@ -443,10 +457,12 @@ def _faults(draw):
         packets += [bad]
     yield Scene(name="one after the other", image=image, packets=(*packets, draw.packet()))
     for kind, bad in _first_of_each(draw, image):
+        good = draw.packet()
         yield Scene(
-            name=f"interrupt of {kind.name}", image=image, packets=(draw.packet(), bad),
+            name=f"interrupt of {kind.name}", image=image, packets=(good, bad),
             events=(
-                Write(address=ENABLE, data=1 << kind), Level(False), Drain(), Level(True),
+                Gate(len(good.beats)), Write(address=ENABLE, data=1 << kind), Level(False),
+                Gate(None), Drain(), Level(True),
                 Read(address=ERRORS, want=1 << kind, mask=0b1111),
                 Write(address=ERRORS, data=0b1111 & ~(1 << kind)), Level(True),
                 Write(address=ERRORS, data=1 << kind, strobe=0b1110), Level(True),
@@ -577,6 +593,25 @@ def _updates(draw):
             )
     packets = (draw.packet(0), draw.packet(c.parameter_sets - 1))
     yield Scene(name="no set is loaded", packets=packets)
+    yield _thousands(draw)
+
+
+def _thousands(draw):
+    """So many packets that every count of them wraps, and updates around it."""
+    c, image = draw.config, draw.image()
+    short = draw.cut_off(tokens=1) if c.input_beats > 1 else draw.packet(0, 1)
+    packets = [short] * THOUSANDS
+    for at in range(0, THOUSANDS, THOUSANDS // 8):
+        packets[at] = draw.packet(int(draw.rng.integers(image.sets)), 1)
+    ends = np.cumsum([len(packet.beats) for packet in packets])
+    events: list[Event] = []
+    for at in (THOUSANDS // 3, THOUSANDS // 2, THOUSANDS - 2):
+        load = Load(image=draw.image(sets=1), source=0, index=0)
+        events += [Await(int(ends[at])), load]
+    return Scene(
+        name="thousands of packets", image=image, packets=(*packets, draw.packet(), draw.packet()),
+        events=tuple(events),
+    )
 
 
 def _random_updates(draw):

@@ -150,6 +150,5 @@ def _cost(config, scene):
     beats = [len(packet.beats) for packet in scene.packets]
     loads = scene.sets + sum(isinstance(event, Load) for event in scene.events)
     accesses = sum(isinstance(event, (Read, Write)) for event in scene.events)
-    words = sum(region.rows * region.words for region in MemoryMap(config).regions.values())
     streamed = usual_cycles(config, beats, scene.gaps, scene.pressure)
-    return streamed + ACCESS_CYCLES * (loads * words + accesses)
+    return streamed + ACCESS_CYCLES * (loads * MemoryMap(config).set_words + accesses)

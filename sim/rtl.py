@@ -10,7 +10,8 @@ from ecoformer.errors import EcoformerError
 from ecoformer.progress import SILENT, Progress
 from ecoformer.sim.build import build
 from ecoformer.sim.compiled import CompiledEngine, State
-from ecoformer.sim.job import TAIL_CYCLES, Job
+from ecoformer.sim.job import TAIL_CYCLES, Job, accesses
+from ecoformer.sim.limits import LEAST_POLLS
 from ecoformer.sim.run import COUNTED, SimulationRun
 from ecoformer.sim.traces import unpack_keys
 from ecoformer.spec.config import Config
@@ -30,8 +31,6 @@ __all__ = ["Rtl"]
 
 CHUNK_CYCLES = 50_000
 """Cycles between two checks for progress and Ctrl-C."""
-PATIENCE = 1_000
-"""Reads of STATUS before the shadow set counts as stuck."""
 STAMPS = ("first_in", "last_in", "first_out", "last_out")
 ALL_FLAGS = sum(1 << flag for flag in Error)
 
@@ -77,6 +76,7 @@ class Rtl:
             raise EcoformerError(f"simulation: {error}; use matching files") from error
         self.config, self.image, self.progress = config, image, progress
         self.run = None
+        self._polls = LEAST_POLLS
         self._built = build(verilog, build_dir, simulator="compiled", progress=progress)
         self.engine = CompiledEngine(self._built.folder)
         self._ready = False
@@ -163,7 +163,10 @@ class Rtl:
         Parameters are those of `sim.simulate.simulate`. The counters are those of this call.
         """
         faults, updates = dict(faults or {}), dict(sorted((updates or {}).items()))
-        job = Job.pack(self.config, self.image, workload, stall=stall, faults=faults)
+        job = Job.pack(
+            self.config, self.image, workload, stall=stall, faults=faults,
+            accesses=accesses(self.config, updates),
+        )
         start = time.monotonic()
         if not self._ready:
             self.reset()
@@ -171,12 +174,14 @@ class Rtl:
         before = self.registers()
         engine, total = self.engine, int(workload.lengths.sum())
         engine.begin(
-            job.beats, job.lasts, job.users, stall=stall, seed=seed, patience=job.patience,
-            tail=TAIL_CYCLES, hold=next(iter(updates), None),
+            job.beats, job.lasts, job.users, stall=stall, seed=seed, tail=TAIL_CYCLES,
+            hold=next(iter(updates), None), patience=job.limits.patience, limit=job.limits.cycles,
+            most_beats=job.limits.beats,
         )
+        self._polls = job.limits.polls
         self._ready = False  # until the last packet has come out correctly
         state = self._load_updates(updates, total)
-        if state is not State.SILENT:
+        if state is State.RUNNING:
             state = self._advance(total)
         run = self._record(faults, updates, before, time.monotonic() - start)
         # After an incomplete record the engine's state is unknown; updates changed its sets.
@@ -205,8 +210,8 @@ class Rtl:
         """Load each image while the packet before its own is in flight; then its own begins."""
         later = [*list(updates)[1:], None]
         for (packet, image), following in zip(updates.items(), later):
-            if self._advance(total, begun=packet) is not State.BEGUN:
-                return State.SILENT
+            if (state := self._advance(total, begun=packet)) is not State.BEGUN:
+                return state
             self._program(image)
             self.engine.hold(following)
         return State.RUNNING
@@ -227,7 +232,7 @@ class Rtl:
         self._wait_until_free()
 
     def _wait_until_free(self):
-        for _ in range(PATIENCE):
+        for _ in range(self._polls):
             if self._read(STATUS) >> SHADOW_FREE & 1:
                 return
         raise EcoformerError(

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from ecoformer.errors import EcoformerError
 from ecoformer.processes import scratch
 from ecoformer.progress import SILENT, Progress
 from ecoformer.sim.build import Build, build, last_words, runner_step
-from ecoformer.sim.job import Job, check_job
+from ecoformer.sim.job import Job, accesses, check_job
 from ecoformer.sim.rtl import Rtl
 from ecoformer.sim.run import COUNTED, SimulationRun
 from ecoformer.sim.traces import unpack_keys
@@ -83,13 +84,15 @@ def simulate(
     if simulator == "compiled":
         with contextlib.closing(Rtl(config, verilog, image, build_dir, progress=progress)) as rtl:
             return rtl.stream(workload, stall=stall, seed=seed, faults=faults, updates=updates)
-    job = Job.pack(config, image, workload, stall=stall, faults=faults)
+    job = Job.pack(
+        config, image, workload, stall=stall, faults=faults, accesses=accesses(config, updates)
+    )
     built = build(
         verilog, build_dir, simulator=simulator, progress=progress,
         waves=wave_file.suffix[1:] if wave_file else None,
     )
     settings = {
-        "stall": stall, "seed": seed, "patience": job.patience, "trace": trace,
+        "stall": stall, "seed": seed, "limits": asdict(job.limits), "trace": trace,
         "updates": list(updates),
     }
     with scratch(Path(build_dir).resolve(), "run-") as folder:

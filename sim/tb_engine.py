@@ -21,6 +21,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from ecoformer.sim.drivers import Handle, RegisterPort, StreamSink, StreamSource
 from ecoformer.sim.job import TAIL_CYCLES
+from ecoformer.sim.limits import LEAST_POLLS, Limits
 from ecoformer.sim.selection import selection
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
@@ -56,6 +57,7 @@ async def run_job(dut: Handle) -> None:
         beats, lasts, users = (packets[name] for name in ("beats", "lasts", "users"))
 
     rng, stall = random.Random(settings["seed"]), settings["stall"]
+    limits = Limits(**settings["limits"])
     source = StreamSource(
         dut, beat_numbers(beats), lasts.tolist(), users.tolist(), stall=stall, rng=rng
     )
@@ -67,11 +69,11 @@ async def run_job(dut: Handle) -> None:
         (packet, ParameterImage.load(folder / f"update{packet}.safetensors", config))
         for packet in settings["updates"]
     ]
-    tasks = [cocotb.start_soon(update(port, config, source, updates))]
+    tasks = [cocotb.start_soon(update(port, config, source, updates, limits.polls))]
     tasks += selection(config).start(port, source, users.tolist())
     codes, cycles, busy, worked = await stream(
         dut, source, sink, datapaths=find_datapaths(dut, config), trace=settings["trace"],
-        packets=len(users), patience=settings["patience"], progress=folder / "progress",
+        packets=len(users), limits=limits, progress=folder / "progress",
     )
     for task in tasks:
         if task.done():
@@ -116,13 +118,18 @@ async def reset(dut: Handle, port: RegisterPort) -> None:
     await ClockCycles(dut.aclk, 2)
 
 
-async def program(port: RegisterPort, config: Config, image: ParameterImage) -> None:
-    """Load every set of ``image`` through the register port, as a driver does."""
+async def program(
+    port: RegisterPort, config: Config, image: ParameterImage, polls: int = LEAST_POLLS
+) -> None:
+    """Load every set of ``image`` through the register port, as a driver does.
+
+    ``polls`` is how often STATUS is read before the shadow counts as stuck.
+    """
     for word in register_writes(config, image):
         if word & POLL:
-            await shadow_free(port)
+            await shadow_free(port, polls)
         await port.write(word >> 32 & 0xFF, word & 0xFFFFFFFF)
-    await shadow_free(port)
+    await shadow_free(port, polls)
 
 
 async def update(
@@ -130,6 +137,7 @@ async def update(
     config: Config,
     source: StreamSource,
     updates: list[tuple[int, ParameterImage]],
+    polls: int,
 ) -> None:
     """Load each image while the packet before its own is in flight; only then its own begins.
 
@@ -140,7 +148,7 @@ async def update(
         source.hold = packet
         while len(source.first) < packet:
             await edge
-        await program(port, config, image)
+        await program(port, config, image, polls)
     source.hold = None
 
 
@@ -154,9 +162,9 @@ async def interrupt(dut: Handle, port: RegisterPort) -> list[int]:
     return levels
 
 
-async def shadow_free(port: RegisterPort) -> None:
-    """Wait until the shadow set accepts words."""
-    for _ in range(port.patience):
+async def shadow_free(port: RegisterPort, polls: int) -> None:
+    """Wait until the shadow set accepts words, for ``polls`` reads of STATUS at most."""
+    for _ in range(polls):
         if await port.read(STATUS) >> SHADOW_FREE & 1:
             return
     raise TimeoutError("STATUS bit 1 stays 0: the shadow set never becomes free")
@@ -181,10 +189,10 @@ async def stream(
     datapaths: list[Handle],
     trace: bool,
     packets: int,
-    patience: int,
+    limits: Limits,
     progress: Path,
 ) -> tuple[list[list[int]], int, int, list[Counter] | None]:
-    """Send and receive until every packet is answered or nothing has moved for ``patience`` cycles.
+    """Send and receive until every packet is answered or one of ``limits`` is exceeded.
 
     Returns
     -------
@@ -209,7 +217,7 @@ async def stream(
     sink.start()
     take, give = sink.edge, source.edge
     cycle, busy, moved, end, reported = 0, 0, 0, None, -math.inf
-    while cycle != end:
+    while cycle != end and cycle < limits.cycles and len(sink.beats) <= limits.beats:
         await edge
         busy += len(source.first) > sink.packet
         steady = len(sink.first) > 1 and source.packet < packets
@@ -227,7 +235,7 @@ async def stream(
         if end is None and (sink.packet >= packets and source.packet >= packets):
             end = cycle + TAIL_CYCLES
         if cycle % LOOK_CYCLES == 0:
-            if cycle - moved > patience:
+            if cycle - moved > limits.patience:
                 break
             if time.monotonic() - reported > PROGRESS_SECONDS:
                 progress.write_text(f"{len(sink.beats)} {cycle}", encoding="utf-8")

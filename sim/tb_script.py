@@ -21,7 +21,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from cocotb.utils import get_sim_time
 
 from ecoformer.files import write_atomic
-from ecoformer.sim.bench import VIOLATIONS, Record, Violation, play, split_answers
+from ecoformer.sim.bench import VIOLATIONS, LoadWords, Record, Violation, play, split_answers
 from ecoformer.sim.compiled import State
 from ecoformer.sim.drivers import Handle, RegisterPort, StreamSink, StreamSource
 from ecoformer.sim.job import TAIL_CYCLES
@@ -64,6 +64,7 @@ class CocotbBench:
         self.dut, self.config = dut, config
         self.edge = RisingEdge(dut.aclk)
         self.port = _Port(dut)
+        self.words = LoadWords(config)
         self.datapaths = find_datapaths(dut, config)
         self.knows_x = "Icarus" in cocotb.SIM_NAME
         self.outputs = [getattr(dut, name) for name in OUTPUTS]
@@ -100,6 +101,13 @@ class CocotbBench:
         except ValueError:
             return self._undefined_access(), None
         return self._cycle(time), response
+
+    async def write_words(self, words: np.ndarray) -> tuple[int, int, int | None]:
+        for written, word in enumerate(words.tolist()):
+            cycle, response = await self.write(Write(address=word >> 32, data=word & 0xFFFFFFFF))
+            if response != 0:
+                return written, cycle, response
+        return len(words), cycle, response
 
     async def read(self, address: int, delay: int) -> tuple[int, int | None, int]:
         try:

@@ -52,6 +52,11 @@ class PhaseReport(Report):
     seconds: float = 0.0
 
     @property
+    def ok(self) -> bool:
+        """True if something was played and every bit agreed."""
+        return not self.mismatches and self.scenes > 0
+
+    @property
     def faults(self) -> int:
         """Bad and aborted packets."""
         return sum(self.happened.values()) - self.happened["load"] - self.happened["reset"]
@@ -84,7 +89,7 @@ class Verification:
         Name and version.
     phases : list of PhaseReport
     run : SimulationRun or None
-        Of the design's own sequences, if they are in the plan.
+        Of the design's own sequences, if they are in the plan and were not cut short.
     """
 
     simulator: str = ""

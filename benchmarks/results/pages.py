@@ -10,8 +10,8 @@ from ecoformer.files import write_atomic
 __all__ = ["as_markdown", "render", "rendered_pages", "state"]
 
 ORDER = (
-    "matrix", "fault-scripts", "mutants", "proofs", "throughput", "softmax", "synthesis",
-    "generation", "simulation-speed", "accuracy", "conversion", "hash-learning",
+    "matrix", "fault-scripts", "coverage", "mutants", "proofs", "throughput", "softmax",
+    "synthesis", "generation", "simulation-speed", "accuracy", "conversion", "hash-learning",
     "attention-on-cpu", "energy",
 )
 """Pages of the index: is it right, how fast, how large, how accurate, what it saves."""

@@ -127,11 +127,12 @@ def _verify(design, folder, target, simulator, progress):
     """Compare the netlist with the integer model on the design's own vectors."""
     from ecoformer.sim.mapped import verify_mapped
 
-    run, report = verify_mapped(
+    result = verify_mapped(
         design.config, design.image, design.workload(), folder / "netlist.v", target,
         build_dir=design.build_dir, simulator=simulator, progress=progress,
     )
-    return {**report.as_dict(), "simulator": run.simulator, "cycles": run.cycles}
+    figures = result.as_dict()
+    return {name: value for name, value in figures.items() if name not in ("phases", "simulation")}
 
 
 def _failed(output):

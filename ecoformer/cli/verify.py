@@ -107,11 +107,20 @@ def command(
         print(mismatch)
     if len(result.mismatches) > SHOWN:
         print(f"… and {len(result.mismatches) - SHOWN} more; --json FILE holds them all")
+    if not any(played.scenes for played in result.phases):
+        raise EcoformerError(
+            f"--phase {phases[0]}: no scene of it is short enough for simulator {simulator}; "
+            "choose compiled, or add --full"
+        )
     if not result.ok:
-        first = result.mismatches[0].phase if result.mismatches else phases[0]
-        print(f"The first phase that differs, again: ecoformer verify {directory} "
-              f"--phase {first} --seed {seed}{' --full' if full else ''}"
-              f"{'' if simulator == 'compiled' else f' --simulator {simulator}'}")
+        options = {
+            "--phase": result.mismatches[0].phase, "--seed": seed, "--full": full and "",
+            "-w": workload, "--random": random or None, "--stall": stall or None,
+            "--simulator": None if simulator == "compiled" else simulator,
+        }
+        again = [f"{name} {value}".strip() for name, value in options.items()
+                 if value is not None and value is not False]
+        print("The first phase that differs, again:", "ecoformer verify", directory, *again)
         raise typer.Exit(1)
 
 

@@ -98,6 +98,11 @@ class MemoryMap:
         regions = sorted([*self.config.family.regions, scalars], key=lambda region: region.index)
         return {region.name: region for region in regions}
 
+    @property
+    def set_words(self) -> int:
+        """Register writes that load a set: its words, addresses of its rows, COMMIT; at most."""
+        return 1 + sum(region.rows * (region.words + 1) for region in self.regions.values())
+
     def address(self, region: Region, row: int, word: int) -> int:
         """Value of ``PARAM_ADDRESS`` that selects one word."""
         return region.index << self.REGION_SHIFT | row << self.ROW_SHIFT | word

@@ -76,8 +76,9 @@ def test_demo_runs_from_images_to_verified_hardware(config, tmp_path):
     assert rtl["words"] == 50 * 4 * 12 * 2
     assert rtl["mismatching_words"] == 0
     assert rtl["predictions_that_differ"] == 0
-    assert figures["bench"]["ok"]
-    assert figures["bench"]["words"] == 4 * 12 * 2
+    assert figures["verification"]["ok"]
+    workload = figures["verification"]["phases"][0]
+    assert workload["phase"] == "workload" and workload["words"] == 4 * 12 * 2
 
     # Everything that a user carries to a tool is there, and readable.
     engine = Config.load(out / "engine" / "config.toml")
@@ -160,6 +161,7 @@ def test_missing_simulator_is_refused_before_training(config, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.slow
 def test_export_reports_the_quality_of_every_hash(config, tmp_path):
     pytest.importorskip("matplotlib")
     trained = ecoformer("train", "-c", config, "-o", tmp_path / "run")

@@ -49,12 +49,12 @@ def verify(builds, target, netlist, **options):
 def test_the_netlist_is_exact_at_full_rate_and_with_stalls(mapped, builds):
     target, netlist, _ = mapped
     for stall in (0.0, 0.4):
-        run, report = verify(builds, target, netlist, stall=stall)
-        assert report.ok, "\n".join(map(str, report.mismatches[:10]))
-        assert report.words == 12 * CONFIG.value_dim
+        result = verify(builds, target, netlist, stall=stall)
+        assert result.ok, "\n".join(map(str, result.mismatches[:10]))
+        assert result.total("words") == 12 * CONFIG.value_dim
         if not stall:
-            assert run.cycles_per_token == CONFIG.cycles_per_token
-        assert run.units is None  # a netlist has no probes, perhaps their names
+            assert result.run.cycles_per_token == CONFIG.cycles_per_token
+        assert result.run.units is None  # a netlist has no probes, perhaps their names
 
 
 def test_memories_and_multipliers_become_blocks(mapped):
@@ -86,10 +86,10 @@ def check_short_sequences(builds, config, path):
     workload = random_workload(config, rng, 6, lengths=(1, 6), sets=sets)
     netlist = path.read_text()
     for stall in (0.0, 0.4):
-        _, report = verify_mapped(
+        result = verify_mapped(
             config, image, workload, netlist, "ecp5", build_dir=builds, stall=stall
         )
-        assert report.ok, "\n".join(map(str, report.mismatches[:10]))
+        assert result.ok, "\n".join(map(str, result.mismatches[:10]))
 
 
 @pytest.mark.icarus
@@ -127,11 +127,11 @@ def test_a_wrong_cell_is_seen(mapped, builds):
     target, netlist, _ = mapped
     wrong, count = re.subn(r"\.SIGNEDA\(1'h1\)", ".SIGNEDA(1'h0)", netlist)
     assert count
-    assert not verify(builds, target, wrong)[1].ok
+    assert not verify(builds, target, wrong).ok
     register = '.REG_OUTPUT_CLK("CLK0")'
     late, count = re.subn(re.escape(register), register.replace("CLK0", "NONE"), netlist)
     assert count
-    assert not verify(builds, target, late)[1].ok
+    assert not verify(builds, target, late).ok
 
 
 def test_a_cell_without_behaviour_is_refused():

@@ -88,7 +88,10 @@ def test_a_run_begins_at_zero(builds):
     np.testing.assert_array_equal(first.busy, second.busy)
 
 
-@by_name(SMALL)
+@pytest.mark.parametrize("config", [
+    pytest.param(config, id=name, marks=() if name in KINDS else pytest.mark.slow)
+    for name, config in SMALL.items()
+])
 def test_multipliers_are_those_of_the_verilog(config):
     """A lane that multiplies is a product in the text; whatever is not one is not counted."""
     text = emitted(config, name="ecoformer_engine")

@@ -55,7 +55,13 @@ def lint(folder, text, control):
     return reply.stderr
 
 
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+QUICK = ("k=1", "one of everything", "linear", "softmax")
+
+
+@pytest.mark.parametrize("config", [
+    pytest.param(config, id=name, marks=() if name in QUICK else pytest.mark.slow)
+    for name, config in CONFIGS.items()
+])
 def test_nothing_is_left_to_say(config, tmp_path):
     config = Config.load(config) if not isinstance(config, Config) else config
     assert lint(tmp_path, emitted(config, "engine"), waivers("engine")) == ""

@@ -91,7 +91,7 @@ def scalars(dut, image):
     return bench
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("config", CONFIGS, ids=shown)
 def test_hash_at_full_rate(config, seed):
     dut, count = hash_unit(config, config.parameter_sets + 1), 24
@@ -117,7 +117,7 @@ def test_hash_at_full_rate(config, seed):
     assert [t for (t,) in offered] == [t + dut.latency for (t,) in taken]
 
 
-@pytest.mark.parametrize("seed", [2, 3])
+@pytest.mark.parametrize("seed", [2, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("config", CONFIGS, ids=shown)
 def test_hash_with_stalls(config, seed):
     dut, count = hash_unit(config, config.parameter_sets + 1), 20
