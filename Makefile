@@ -15,7 +15,7 @@ LINKS := build/types/ecoformer
 .PHONY: help demo check test test-full docs lint types digests prove system-packages clean \
 	bench bench-throughput bench-coverage bench-faults bench-accuracy bench-attention bench-bucketed \
 	bench-energy bench-fashion bench-generate bench-ksh bench-lanes bench-minilm bench-mutants \
-	bench-reactions bench-softmax bench-synth results-status
+	bench-reactions bench-released bench-softmax bench-synth results-status
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 24
@@ -88,6 +88,9 @@ bench-ksh: $(VENV)/installed  ## hash learning against plain loops
 
 bench-minilm: $(VENV)/installed  ## a pretrained sentence encoder, converted; an hour
 	$(BIN)/python -m benchmarks.minilm
+
+bench-released: $(VENV)/installed  ## PVTv2-B0 with every head on the RTL; minutes
+	$(BIN)/python -m benchmarks.pyramids
 
 bench-reactions: $(VENV)/installed  ## a pretrained model of reactions, converted; an hour
 	$(BIN)/python -m pip install -q -c constraints.txt rdkit

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operations and energy of the paper's networks, from their shapes, beside the published figures.
+"""Operations and energy of the paper's networks, from their modules, beside the published figures.
 """
 
 from benchmarks.results.section import arguments, begin

@@ -19,6 +19,7 @@ __all__ = [
     "softmax_attention",
     "linear_attention",
     "quadratic_attention",
+    "similarity_attention",
 ]
 
 def softmax_attention(
@@ -91,9 +92,20 @@ def quadratic_attention(
     key_mask: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The same function as :func:`linear_attention` with its N × N weights written out."""
-    queries = h if queries is None else queries
-    h, v, count = _masked(h, v, key_mask)
-    similarity = queries @ h.mT
+    similarity = (h if queries is None else queries) @ h.mT
+    return similarity_attention(similarity, v, offset, value_term, key_mask)
+
+
+def similarity_attention(
+    similarity: torch.Tensor,
+    v: torch.Tensor,
+    offset: float | torch.Tensor,
+    value_term: str = "sum",
+    key_mask: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """The same function for any ``similarity`` [B, H, M, N] of queries and keys."""
+    columns, v, count = _masked(similarity.mT, v, key_mask)
+    similarity = columns.mT
     numerator = similarity @ v + _per_head(offset) * _values(v, value_term)
     denominator = similarity.sum(-1, keepdim=True) + _per_head(offset) * count
     return _guarded_quotient(numerator, denominator)
@@ -276,6 +288,8 @@ class Attention(nn.Module):
 
     def share_queries(self) -> None:
         """Let queries be the keys: one projection ``to_qk``, which was ``to_q``, remains."""
+        if self.shared:
+            return
         core = self.core
         self.to_qk = self.to_q
         del self.to_q, self.to_k, self.core

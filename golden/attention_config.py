@@ -6,20 +6,29 @@ from pathlib import Path
 from typing import Any
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.hashing import HASHES, Hash
+from ecoformer.golden.hashing import BANDWIDTHS, HASHES, TIES, Hash, KernelHash
+from ecoformer.golden.weights import FLOAT, ROUNDINGS
 from ecoformer.spec.checks import check_choice, check_number
 from ecoformer.spec.config import Config
 from ecoformer.spec.config_file import read_table, read_toml
-from ecoformer.spec.weights import WEIGHT_FORMATS
 
-__all__ = ["AttentionConfig", "IN_HARDWARE", "QUERIES", "VALUE_TERMS", "read_attention"]
+__all__ = [
+    "AttentionConfig", "IN_HARDWARE", "NO_HARDWARE", "QUERIES", "RELEASED", "VALUE_TERMS",
+    "read_attention",
+]
 
-IN_HARDWARE = ("code_bits", "hash", "weights", "anchors", "value_term")
+IN_HARDWARE = ("code_bits", "hash", "weights", "anchors", "value_term", "queries")
 """Fields that attention in hardware has too."""
 QUERIES = ("shared", "separate")
 """Whether queries and keys are the same tokens and codes (paper), or have hashes of their own."""
 VALUE_TERMS = ("sum", "own")
 """What the offset multiplies in the numerator: all values (paper) or v_i (released code)."""
+NO_HARDWARE = {
+    ("weights", FLOAT): "an engine stores int8, pow2 or ternary weights",
+    ("tie", "zero"): "a code bit of an engine is -1 or +1, and a tie is +1",
+    ("bandwidth", "per-sequence"): "an engine hashes a token before it has seen the whole sequence",
+}
+"""What only float attention has, by field and value, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +42,8 @@ class AttentionConfig:
     hash : str
         ``rbf``, the kernelized hash of the paper, or ``linear``.
     weights : str
-        What the matrices of the hash may hold: ``int8``, ``pow2`` or ``ternary``.
+        What the matrices of the hash may hold: ``int8``, ``pow2`` or ``ternary``; or ``float``,
+        nothing rounded, which is never exported.
     anchors : int
         Support samples m of the kernelized hash.
     normalise : bool
@@ -45,6 +55,12 @@ class AttentionConfig:
     offset : float
         Offset c of the attention weights; 0 stands for b + 1, the released choice, which keeps
         every weight positive.
+    tie : str
+        Code bit where a projection is exactly 0: ``positive`` (hardware) or ``zero`` (released
+        code).
+    bandwidth : str
+        σ of the kernelized hash: ``calibrated`` once per head (hardware), or ``per-sequence``, at
+        inference too (released code).
 
     Raises
     ------
@@ -60,22 +76,31 @@ class AttentionConfig:
     queries: str = "shared"
     value_term: str = "sum"
     offset: float = 0.0
+    tie: str = "positive"
+    bandwidth: str = "calibrated"
 
     def __post_init__(self) -> None:
         check_number("code_bits", self.code_bits, int, 1)
         check_choice("hash", self.hash, tuple(HASHES))
-        check_choice("weights", self.weights, tuple(WEIGHT_FORMATS))
+        check_choice("weights", self.weights, tuple(ROUNDINGS))
         check_number("anchors", self.anchors, int, 1)
         if not isinstance(self.normalise, bool):
             raise TypeError(f"normalise must be true or false, not {self.normalise!r}")
         check_choice("queries", self.queries, QUERIES)
         check_choice("value_term", self.value_term, VALUE_TERMS)
         check_number("offset", self.offset, float, 0, 2 * self.code_bits)
+        check_choice("tie", self.tie, tuple(TIES))
+        check_choice("bandwidth", self.bandwidth, BANDWIDTHS)
 
     @property
     def shares_queries(self) -> bool:
         """Whether the queries of a head are its keys, with one hash for both."""
         return self.queries == "shared"
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether the hash sees similarities with anchors."""
+        return issubclass(HASHES[self.hash], KernelHash)
 
     @property
     def in_hardware(self) -> dict[str, Any]:
@@ -84,11 +109,24 @@ class AttentionConfig:
         others -= set(HASHES[self.hash].options)
         return {name: getattr(self, name) for name in IN_HARDWARE if name not in others}
 
+    def check_hardware(self) -> None:
+        """Refuse, with a ValueError that says why, what no engine has."""
+        for (name, value), why in NO_HARDWARE.items():
+            if getattr(self, name) == value:
+                raise ValueError(f"{name} must not be {value!r} for hardware: {why}")
+
     def make_hash(self, heads: int, head_dim: int) -> Hash:
         """A hash of this family with random parameters."""
         family = HASHES[self.hash]
-        options = {name: getattr(self, name) for name in family.options}
-        return family(heads, head_dim, self.code_bits, weights=self.weights, **options)
+        names = ("weights", "tie", *family.options)
+        options: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return family(heads, head_dim, self.code_bits, **options)
+
+
+RELEASED = AttentionConfig(
+    weights=FLOAT, value_term="own", tie="zero", bandwidth="per-sequence"
+)
+"""EcoFormer attention exactly as the released code computes it."""
 
 
 def read_attention(path: str | Path) -> tuple[AttentionConfig, Config | None]:
@@ -101,7 +139,7 @@ def read_attention(path: str | Path) -> tuple[AttentionConfig, Config | None]:
     ------
     EcoformerError
         Unreadable file, impossible value, a value in both tables, or an engine whose hash is not
-        learned.
+        learned or with attention that no engine has.
     """
     engine = Config.load(path)
     if "engine" not in read_toml(path):
@@ -112,4 +150,9 @@ def read_attention(path: str | Path) -> tuple[AttentionConfig, Config | None]:
             f"{engine.hash!r}"
         )
     shape = {name: getattr(engine, name) for name in IN_HARDWARE}
-    return read_table(path, "attention", AttentionConfig, **shape), engine
+    attention = read_table(path, "attention", AttentionConfig, **shape)
+    try:
+        attention.check_hardware()
+    except ValueError as error:
+        raise EcoformerError(f"{path}: [attention] {error}; leave [engine] out") from error
+    return attention, engine

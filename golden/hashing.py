@@ -14,28 +14,38 @@ from torch.nn.functional import normalize
 
 from ecoformer.golden.weights import ROUNDINGS, constrain, round_weights
 from ecoformer.spec.checks import check_choice, check_number
-from ecoformer.spec.weights import WEIGHT_FORMATS
 
-__all__ = ["HASHES", "Hash", "KernelHash", "LinearHash", "SignSTE", "check_tokens", "sign"]
+__all__ = [
+    "BANDWIDTHS", "HASHES", "TIES", "Hash", "KernelHash", "LinearHash", "SignSTE", "check_tokens",
+    "sign",
+]
 
 
-class SignSTE(torch.autograd.Function):
-    """Sign to ±1 forward, a tie to +1; backward the gradient passes where ``|y| < 1``."""
-
-    @staticmethod
-    def forward(ctx: Any, y: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(y)
-        return sign(y)
-
-    @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
-        (y,) = ctx.saved_tensors
-        return grad * (y.abs() < 1)
+BANDWIDTHS = ("calibrated", "per-sequence")
+"""Whether σ of a kernelized hash is fixed (hardware) or that of the sequence at hand (released)."""
 
 
 def sign(y: torch.Tensor) -> torch.Tensor:
     """±1 of ``y``'s shape; a tie (0) is +1, as in hardware."""
     return torch.where(y >= 0, 1.0, -1.0)
+
+
+TIES = {"positive": sign, "zero": torch.sign}
+"""The bit of a value y, by what a tie (y = 0) becomes: +1 (hardware) or 0 (released code)."""
+
+
+class SignSTE(torch.autograd.Function):
+    """Sign to ±1 forward, a tie as ``tie`` says; backward the gradient passes where ``|y| < 1``."""
+
+    @staticmethod
+    def forward(ctx: Any, y: torch.Tensor, tie: str = "positive") -> torch.Tensor:
+        ctx.save_for_backward(y)
+        return TIES[tie](y)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (y,) = ctx.saved_tensors
+        return grad * (y.abs() < 1), None
 
 
 class Hash(nn.Module):
@@ -60,7 +70,9 @@ class Hash(nn.Module):
     features : int
         Features f of a token.
     weights : str
-        What A may hold on the chip: ``int8``, ``pow2`` or ``ternary``.
+        What A may hold on the chip: ``int8``, ``pow2`` or ``ternary``; or ``float``, for no chip.
+    tie : str
+        A key of :data:`TIES`: the bit where y is exactly 0.
 
     Members
     -------
@@ -74,22 +86,32 @@ class Hash(nn.Module):
     options: ClassVar[tuple[str, ...]] = ()
     """Parameters of the constructor that only this family has."""
 
-    def __init__(self, heads: int, head_dim: int, code_bits: int, features: int, weights: str):
+    def __init__(
+        self,
+        heads: int,
+        head_dim: int,
+        code_bits: int,
+        features: int,
+        weights: str,
+        tie: str = "positive",
+    ):
         super().__init__()
         shape = dict(heads=heads, head_dim=head_dim, code_bits=code_bits, anchors=features)
         for name, value in shape.items():
             check_number(name, value, int, 1)
-        check_choice("weights", weights, tuple(WEIGHT_FORMATS))
+        check_choice("weights", weights, tuple(ROUNDINGS))
+        check_choice("tie", tie, tuple(TIES))
         self.heads = heads
         self.head_dim = head_dim
         self.code_bits = code_bits
         self.weights = weights
+        self.tie = tie
         self.projection = _fixed(torch.randn(heads, code_bits, features))
         self.threshold = _fixed(torch.zeros(heads, code_bits))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Codes ±1 [B, H, N, b] of the tokens ``x`` [B, H, N, D]."""
-        return SignSTE.apply(self.project(x))
+        """Codes ±1 [B, H, N, b] of the tokens ``x`` [B, H, N, D]; 0 for ties with ``zero``."""
+        return SignSTE.apply(self.project(x), self.tie)
 
     def project(self, x: torch.Tensor) -> torch.Tensor:
         """Values y [B, H, N, b], whose signs are the code bits; in full precision at any time."""
@@ -149,10 +171,14 @@ class KernelHash(Hash):
 
     Parameters
     ----------
-    heads, head_dim, code_bits, weights
+    heads, head_dim, code_bits, weights, tie
         Same as :class:`Hash`. Once σ is frozen, ``pow2`` and ``ternary`` hold for anchors, too.
     anchors : int
         Support samples m of the kernel.
+    bandwidth : str
+        ``calibrated``: σ of a head is frozen by :meth:`calibrate` (hardware). ``per-sequence``: it
+        stays the mean squared distance over all tokens × anchors of the image and head at hand, at
+        inference too, as in the released code.
 
     Members
     -------
@@ -160,26 +186,28 @@ class KernelHash(Hash):
         The a_j, unit tokens.
     sigma : buffer [H]
         Bandwidth σ, a mean squared distance.
-    bandwidth : str
-        ``frozen``: ``sigma`` is used (hardware). ``per_sequence``: as in the released code, σ is
-        the mean squared distance over all tokens × anchors of the image and head at hand, at
-        inference too. Kept in the ``state_dict``.
+    frozen : buffer
+        Whether ``sigma`` is used; until then σ is that of the sequence at hand.
     """
 
-    options = ("anchors",)
+    options = ("anchors", "bandwidth")
 
     def __init__(
-        self, heads: int, head_dim: int, code_bits: int, anchors: int, weights: str = "int8"
+        self,
+        heads: int,
+        head_dim: int,
+        code_bits: int,
+        anchors: int,
+        weights: str = "int8",
+        tie: str = "positive",
+        bandwidth: str = "calibrated",
     ):
-        super().__init__(heads, head_dim, code_bits, anchors, weights)
+        super().__init__(heads, head_dim, code_bits, anchors, weights, tie)
+        check_choice("bandwidth", bandwidth, BANDWIDTHS)
+        self.bandwidth = bandwidth
         self.anchors = _fixed(normalize(torch.randn(heads, anchors, head_dim), dim=-1))
         self.register_buffer("sigma", torch.ones(heads))
         self.register_buffer("frozen", torch.tensor(False))
-
-    @property
-    def bandwidth(self) -> str:
-        """``frozen`` or ``per_sequence``."""
-        return "frozen" if self.frozen else "per_sequence"
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Kernel values κ [B, H, N, m] of the tokens ``x`` with the anchors."""
@@ -191,6 +219,10 @@ class KernelHash(Hash):
             cosine = normalize(x, dim=-1) @ (anchors * scale[..., None]).mT
             bias = (1 + anchors.square().sum(-1)) * scale / 2
             return torch.exp(cosine - bias[:, None])
+        return self.sequence_features(x)
+
+    def sequence_features(self, x: torch.Tensor) -> torch.Tensor:
+        """The same with σ of each sequence and head, frozen or not."""
         distance = self.distance(x)
         return torch.exp(-distance / (2 * distance.mean((-2, -1), keepdim=True)))
 
@@ -251,8 +283,10 @@ class KernelHash(Hash):
         Raises
         ------
         ValueError
-            ``sigma`` has another shape or is not positive.
+            ``sigma`` has another shape or is not positive, or σ is to stay that of the sequence.
         """
+        if self.bandwidth == "per-sequence":
+            raise ValueError("bandwidth must be 'calibrated' to freeze σ, not 'per-sequence'")
         sigma = torch.as_tensor(sigma, dtype=self.sigma.dtype)
         if sigma.shape != self.sigma.shape:
             raise ValueError(f"sigma must have shape [{self.heads}], not {list(sigma.shape)}")
@@ -264,8 +298,14 @@ class KernelHash(Hash):
 
     @torch.no_grad()
     def calibrate(self, x: torch.Tensor, key_mask: torch.Tensor | None = None) -> None:
-        """Freeze σ at the mean squared distance of ``x`` [B, H, N, D], per head; centre."""
-        self.freeze(_mean(self.distance(x), key_mask).mean(-1), x, key_mask)
+        """Freeze σ at the mean squared distance of ``x`` [B, H, N, D], per head; centre.
+
+        With ``bandwidth = "per-sequence"`` only centre.
+        """
+        if self.bandwidth == "per-sequence":
+            self.centre(x, key_mask)
+        else:
+            self.freeze(_mean(self.distance(x), key_mask).mean(-1), x, key_mask)
 
 
 class LinearHash(Hash):
@@ -273,7 +313,7 @@ class LinearHash(Hash):
 
     Parameters
     ----------
-    heads, head_dim, code_bits, weights
+    heads, head_dim, code_bits, weights, tie
         Same as :class:`Hash`.
     normalise : bool
         Whether a token is divided by its length first, which the host then does.
@@ -287,9 +327,10 @@ class LinearHash(Hash):
         head_dim: int,
         code_bits: int,
         weights: str = "int8",
+        tie: str = "positive",
         normalise: bool = False,
     ):
-        super().__init__(heads, head_dim, code_bits, head_dim, weights)
+        super().__init__(heads, head_dim, code_bits, head_dim, weights, tie)
         if not isinstance(normalise, bool):
             raise TypeError(f"normalise must be true or false, not {normalise!r}")
         self.normalise = normalise

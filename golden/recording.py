@@ -33,6 +33,16 @@ class Call:
     v: torch.Tensor
     key_mask: torch.Tensor | None = None
 
+    @property
+    def is_of_itself(self) -> bool:
+        """Whether there are as many queries as keys, as in self-attention."""
+        return self.q.shape[2] == self.k.shape[2]
+
+    @property
+    def vectors(self) -> dict[str, torch.Tensor]:
+        """What is hashed, by the name that the engine has for it (`spec.sides`)."""
+        return {"x": self.k, "q": self.q, "k": self.k}
+
     def present(self, head: int, tokens: torch.Tensor) -> torch.Tensor:
         """The rows [n, …] of one head of ``tokens`` [B, H, N, …] that are not padding."""
         rows = tokens[:, head]

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Float rows held to what the engine may store: int8, signed powers of two, or -1, 0 and 1.
 
+``float`` rounds nothing: it is what the paper's own networks compute with, and no engine stores it.
+
 Gradients pass the rounding straight through, so a hash is trained under the constraint it will be
 exported with. Ternary thresholds after Li and Liu, "Ternary Weight Networks", arXiv 1605.04711.
 """
@@ -12,7 +14,10 @@ import torch
 from ecoformer.spec.choices import Weights
 from ecoformer.spec.weights import WEIGHT_FORMATS
 
-__all__ = ["ROUNDINGS", "Rounding", "constrain", "quantise_rows", "round_weights"]
+__all__ = ["FLOAT", "ROUNDINGS", "Rounding", "constrain", "quantise_rows", "round_weights"]
+
+FLOAT = "float"
+"""The ``weights`` that are not rounded, and that no hardware has."""
 
 TERNARY_THRESHOLD = 0.7
 """Ternary weights are 0 below this share of the row's mean magnitude (the paper's rule)."""
@@ -54,6 +59,23 @@ class FineRounding(Rounding):
     is_fine = True
 
 
+class NoRounding(Rounding):
+    """Rows as they are."""
+
+    is_fine = True
+
+    def __init__(self) -> None:
+        self.largest = 1
+
+    def nearest(self, values: torch.Tensor) -> torch.Tensor:
+        """The ``values`` themselves."""
+        return values
+
+    def quantise(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The ``rows`` themselves, and 1."""
+        return rows, torch.ones_like(rows[..., :1])
+
+
 class PowerRounding(Rounding):
     """Rounding to 0 and ±2^e."""
 
@@ -78,6 +100,7 @@ ROUNDINGS: dict[str, Rounding] = {
     "int8": FineRounding("int8"),
     "pow2": PowerRounding("pow2"),
     "ternary": TernaryRounding("ternary"),
+    FLOAT: NoRounding(),
 }
 """Rounding of every ``weights``."""
 

@@ -31,7 +31,7 @@ from ecoformer.sim.script import (
     Write,
     poll,
 )
-from ecoformer.sim.traces import unpack_keys
+from ecoformer.sim.traces import unpack_codes
 from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.parameters import ParameterImage
@@ -109,7 +109,7 @@ class Record:
         Cycle in which each input beat was taken.
     stamps : dict of str to int64 array
         As those of `sim.run.SimulationRun`.
-    codes : list of int64 [tokens, key_elements], or None
+    codes : list of int64 [tokens, b] for every side, or None
         Per engine, the key of every token that was hashed.
     cycles : int
     state : State
@@ -438,7 +438,7 @@ class CompiledBench:
         record.users = found["users"].tolist()
         record.taken = found["taken"]
         record.stamps = {name: found[name] for name in STAMPS}
-        record.codes = [unpack_keys(self.config, keys) for keys in self.engine.codes()] or None
+        record.codes = [unpack_codes(self.config, keys) for keys in self.engine.codes()] or None
         record.cycles = self.engine.cycles
         record.violations = [
             Violation(cycle, VIOLATIONS[number])

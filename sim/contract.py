@@ -77,7 +77,7 @@ class Answer:
 
     @property
     def codes(self) -> np.ndarray:
-        """Keys of the tokens, at least one, that are hashed: int64 [n, key_elements]."""
+        """Codes of the tokens, at least one, that are hashed: int64 [n, b] for every side."""
         return hash_tokens(self.config, self._loaded, self.index, self.tokens)
 
 

@@ -135,7 +135,7 @@ class Draw:
         """A packet of ``length`` tokens; with other ``beats`` it is cut off or goes on."""
         c, length = self.config, self.length() if length is None else length
         pattern = next(self._patterns) if pattern is None else pattern
-        numbers = pattern(self.rng, (length, c.family.key_elements), c.token_width)
+        numbers = pattern(self.rng, (length, c.sides.elements), c.token_width)
         values = pattern(self.rng, (length, c.value_dim), c.value_width)
         packet = Packet.of(c, user, c.family.tokens_from(numbers), values, beats=beats)
         return replace(packet, beats=packet.beats ^ self._dirt(len(packet.beats)))
@@ -182,7 +182,7 @@ class Draw:
             keys = np.full(family.key_bytes, (1 << family.element_width) - 1, np.uint8)
         values = np.full(c.value_dim, (1 << c.value_width) - 1, np.uint8)
         used = np.zeros(c.input_beats * c.bus_bytes, np.uint8)
-        used[: c.token_bytes] = np.concatenate([keys, values])
+        used[: c.token_bytes] = np.concatenate([*[keys] * len(c.sides.all), values])
         used = np.tile(used.reshape(c.input_beats, c.bus_bytes), (-(-beats // c.input_beats), 1))
         random = self.rng.integers(0, 256, (beats, c.bus_bytes), dtype=np.uint8)
         return random & ~used[:beats]
@@ -361,7 +361,7 @@ def _extreme_image(draw, level):
     """Every parameter at an end of its range, or the one nearest to zero."""
     c, image = draw.config, draw.image(sets=1)
     arrays = image.arrays()
-    for name, bounds in {**c.flow.parameters, **c.family.parameters}.items():
+    for name, bounds in {**c.flow.parameters, **c.sides.named(c.family.parameters)}.items():
         wanted = {"low": bounds.low, "high": bounds.high, "zero": 0}[level]
         if bounds.are_weights:
             values = np.array(c.family.weights.values)

@@ -13,7 +13,7 @@ from ecoformer.sim.compiled import CompiledEngine, State
 from ecoformer.sim.job import TAIL_CYCLES, Job, accesses
 from ecoformer.sim.limits import LEAST_POLLS
 from ecoformer.sim.run import COUNTED, SimulationRun
-from ecoformer.sim.traces import unpack_keys
+from ecoformer.sim.traces import unpack_codes
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.programming import (
@@ -90,6 +90,7 @@ class Rtl:
         ----------
         x : int array [..., N, D]
             Tokens, both queries and keys; their codes ±1 [..., N, b] with ``hash = "codes"``.
+            With separate queries q and k side by side, [..., N, 2D] or [..., N, 2b].
         v : int array [..., N, E]
             Values.
         sets : int or int array [...]
@@ -107,7 +108,7 @@ class Rtl:
         EcoformerError
             The engine answers with an error or not at all.
         """
-        c, elements = self.config, self.config.family.key_elements
+        c, elements = self.config, self.config.sides.elements
         x, v, sets = _integers("x", x), _integers("v", v), _integers("sets", sets)
         if x.ndim < 2 or x.shape[-1] != elements:
             raise ValueError(f"x must have shape [..., N, {elements}], not {x.shape}")
@@ -266,7 +267,7 @@ class Rtl:
             users=record["users"],
             stamps={name: record[name] for name in STAMPS},
             extra_beats=len(beats) - (ends[-1] if ends else 0),
-            codes=[unpack_keys(self.config, keys) for keys in self.engine.codes()] or None,
+            codes=[unpack_codes(self.config, keys) for keys in self.engine.codes()] or None,
             cycles=cycles,
             registers=registers,
             counted=counted,

@@ -40,7 +40,8 @@ class SimulationRun:
     extra_beats : int
         Beats after the last complete packet.
     codes : list of int64 [tokens, b], or None
-        Per engine, the key of every token that left its hash unit, in order, if traced.
+        Per engine, the code of every token that left its hash unit, in order, if traced; with
+        separate queries those of q and of k side by side.
     cycles : int
         Cycles simulated after programming.
     registers : dict of str to int

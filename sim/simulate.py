@@ -18,7 +18,7 @@ from ecoformer.sim.build import Build, build, last_words, runner_step
 from ecoformer.sim.job import Job, accesses, check_job
 from ecoformer.sim.rtl import Rtl
 from ecoformer.sim.run import COUNTED, SimulationRun
-from ecoformer.sim.traces import unpack_keys
+from ecoformer.sim.traces import unpack_codes
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
@@ -198,7 +198,7 @@ def _read_result(folder, config):
         "users": result["users"],
         "stamps": {name: result[name] for name in ("first_in", "last_in", "first_out", "last_out")},
         "extra_beats": len(result["beats"]) - (ends[-1] if ends else 0),
-        "codes": np.split(unpack_keys(config, result["codes"]), np.cumsum(result["traced"])[:-1]),
+        "codes": np.split(unpack_codes(config, result["codes"]), np.cumsum(result["traced"])[:-1]),
         "cycles": int(result["cycles"]),
         "interrupts": result.get("interrupts"),
         "registers": json.loads(str(result["registers"])),

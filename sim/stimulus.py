@@ -35,15 +35,18 @@ def random_image(
     """
     sets = config.parameter_sets if sets is None else sets
     arrays = config.flow.draw(rng, sets)
-    arrays |= config.family.draw(rng, sets)
-    image = ParameterImage(**arrays, value_scale=np.ones(sets, dtype=np.float32))
-    if image.threshold is not None:
-        _centre_thresholds(config, image, rng)
+    for side in config.sides.all:
+        own = config.family.draw(rng, sets)
+        arrays |= {side.prefix + name: array for name, array in own.items()}
+    image = ParameterImage.of(config, **arrays, value_scale=np.ones(sets, dtype=np.float32))
+    for side in config.sides.all:
+        _centre_thresholds(config, image.side(side), rng)
     return image
 
 
 def _centre_thresholds(config, image, rng):
-    for index in range(image.sets):
+    """Change the thresholds of an image of one side in place, if it has any."""
+    for index in range(image.sets if image.threshold is not None else 0):
         tokens = _random(rng, (BALANCE, config.head_dim), config.token_width)
         trace = trace_tokens(config, image, index, tokens)
         middle = np.sort(trace.projection, axis=0)[BALANCE // 2]
@@ -76,13 +79,13 @@ def random_workload(
     low, high = _span(lengths, config.max_tokens)
     sets = config.parameter_sets if sets is None else sets
     patterns = list(PATTERNS) if patterns is None else list(patterns)
-    family, drawn = config.family, []
+    elements, drawn = config.sides.elements, []
     for i in range(sequences):
         count = int(rng.integers(low, high + 1))
         pattern = PATTERNS[patterns[i % len(patterns)]]
-        numbers = pattern(rng, (count, family.key_elements), config.token_width)
+        numbers = pattern(rng, (count, elements), config.token_width)
         values = pattern(rng, (count, config.value_dim), config.value_width)
-        drawn.append((int(rng.integers(sets)), family.tokens_from(numbers), values))
+        drawn.append((int(rng.integers(sets)), config.family.tokens_from(numbers), values))
     return Workload.from_sequences(drawn)
 
 

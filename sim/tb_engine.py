@@ -92,7 +92,7 @@ async def run_job(dut: Handle) -> None:
         last_in=np.array(source.last, dtype=np.int64),
         first_out=np.array(sink.first, dtype=np.int64),
         last_out=np.array(sink.last, dtype=np.int64),
-        codes=beat_bytes(sum(codes, []), -(-config.family.key_width // 8)),
+        codes=beat_bytes(sum(codes, []), -(-config.sides.code_width // 8)),
         traced=np.array([len(codes_of_engine) for codes_of_engine in codes], dtype=np.int64),
         cycles=np.array(cycles),
         interrupts=np.array(interrupts),

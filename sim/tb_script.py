@@ -30,7 +30,7 @@ from ecoformer.sim.run import COUNTED
 from ecoformer.sim.script import Scene, Write
 from ecoformer.sim.selection import selection
 from ecoformer.sim.tb_engine import PERIOD_NS, beat_bytes, beat_numbers, find_datapaths, unit_cycles
-from ecoformer.sim.traces import unpack_keys
+from ecoformer.sim.traces import unpack_codes
 from ecoformer.spec.config import Config
 
 __all__ = ["CocotbBench", "play_scenes"]
@@ -187,8 +187,8 @@ class CocotbBench:
         stamps = (self.source.first, self.source.last, self.sink.first, self.sink.last)
         names = ("first_in", "last_in", "first_out", "last_out")
         record.stamps = {name: np.array(s, np.int64) for name, s in zip(names, stamps)}
-        key_bytes = -(-c.family.key_width // 8)
-        record.codes = [unpack_keys(c, beat_bytes(keys, key_bytes)) for keys in self.codes] or None
+        size = -(-c.sides.code_width // 8)
+        record.codes = [unpack_codes(c, beat_bytes(codes, size)) for codes in self.codes] or None
         record.cycles = self.cycle
         record.violations, record.interrupts = self.violations, self.interrupts
         counted = (self.busy, self.source.starved, self.sink.blocked)

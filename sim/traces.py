@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys as an engine's probe shows them, and as numbers."""
+"""Codes as an engine's probe shows them, and as numbers."""
 
 import numpy as np
 
 from ecoformer.spec.config import Config
 
-__all__ = ["unpack_keys"]
+__all__ = ["unpack_codes"]
 
 
-def unpack_keys(config: Config, traced: np.ndarray) -> np.ndarray:
-    """Keys of traced tokens as numbers, int64 [N, key_elements], from their bytes uint8 [N, n]."""
-    bits = np.unpackbits(traced, axis=1, bitorder="little")[:, : config.family.key_width]
-    return config.family.unpack_keys(bits.astype(np.int64))
+def unpack_codes(config: Config, traced: np.ndarray) -> np.ndarray:
+    """Codes of traced tokens as numbers, from their bytes uint8 [N, n].
+
+    Returns
+    -------
+    int64 [N, b]
+        Without a hash [N, D]; with separate queries those of q and of k side by side.
+    """
+    bits = np.unpackbits(traced, axis=1, bitorder="little")[:, : config.sides.code_width]
+    return config.sides.unpack_codes(bits.astype(np.int64))

@@ -174,7 +174,7 @@ def compare_answers(
         Every beat of each answer.
     users : list of int
         ``m_axis_tuser`` of each answer.
-    codes : list of int64 [tokens, key_elements], or None
+    codes : list of int64 [tokens, b] for every side, or None
         Per engine, the keys of the tokens of all packets.
     """
     wrong_codes = set() if codes is None else _compare_codes(report, config, expected, codes)
@@ -281,8 +281,8 @@ def _compare_codes(report, config, expected, codes):
         for token, bit in zip(*np.nonzero(got != want[: len(got)])):
             wrong.add((i, int(token)))
             report.note(
-                "hash", got[token, bit], want[token, bit], f"code bit {bit}", sequence=i,
-                token=token,
+                "hash", got[token, bit], want[token, bit], config.sides.bit_name(int(bit)),
+                sequence=i, token=token,
             )
     for got, want in zip(codes, at, strict=True):
         if len(got) != want:

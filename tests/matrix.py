@@ -7,7 +7,7 @@ from itertools import combinations
 from allpairspy import AllPairs
 
 from ecoformer.sim.stimulus import random_image, random_workload
-from ecoformer.spec.choices import CHOICES, ValueTerm
+from ecoformer.spec.choices import CHOICES, Queries, ValueTerm
 from ecoformer.spec.config import GOALS, RANGES, Config
 from ecoformer.spec.memory_map import MemoryMap
 
@@ -94,6 +94,17 @@ def edge_configs():
             **base
             | {"dataflow": "bucketed", "code_bits": bits, "cycles_per_token": k, "bus_bytes": 16}
         )
+    for name, changes in {
+        "k=1": {"cycles_per_token": 1, "bus_bytes": 32},
+        "k=1, codes": {"cycles_per_token": 1, "bus_bytes": 16, "hash": "codes"},
+        "linear": {"hash": "linear", "weights": "ternary", "value_term": "own"},
+        "serial": {"head_dim": 9, "value_dim": 8, "cycles_per_token": 128, "bus_bytes": 1},
+        "bucketed": {"dataflow": "bucketed"},
+        "xnor": {"dataflow": "xnor"},
+        "softmax": {"dataflow": "softmax", "hash": "none"},
+        "engines=2": {"engines": 2, "bus_bytes": 16, "tuser_width": 0},
+    }.items():
+        configs[f"queries=separate, {name}"] = Config(**base | changes | {"queries": "separate"})
     for bits, tokens in ((1, 3), (13, 100), (30, 50)):
         configs[f"own, code_bits={bits}, max_tokens={tokens}"] = Config(
             **base | {"value_term": "own", "code_bits": bits, "max_tokens": tokens}
@@ -153,7 +164,9 @@ def random_config(rng):
             name: int(2 ** rng.uniform(0, 6.2)) for name in ("head_dim", "value_dim", "anchors")
         }
         chosen = {
-            name: str(rng.choice(choices.built())) for name, choices in CHOICES.items()
+            name: str(rng.choice(choices.built()))
+            for name, choices in CHOICES.items()
+            if name != "queries"  # last, after what older seeds draw
         }
         config = dict(
             sizes,
@@ -174,6 +187,7 @@ def random_config(rng):
         )
         if rng.random() < 0.8:
             config["dataflow"] = "accumulate"
+        config["queries"] = str(rng.choice(Queries.built()))
         try:
             config = Config(**config)
         except ValueError:

@@ -20,7 +20,18 @@ import typer
 from typer.exceptions import TyperException
 
 from ecoformer import __version__
-from ecoformer.cli import convert, demo, energy, export, generate, simulate, synth, train, verify
+from ecoformer.cli import (
+    convert,
+    demo,
+    energy,
+    export,
+    generate,
+    import_,
+    simulate,
+    synth,
+    train,
+    verify,
+)
 from ecoformer.errors import EcoformerError
 
 __all__ = ["main", "make_app"]
@@ -28,8 +39,8 @@ __all__ = ["main", "make_app"]
 HELP = (
     "Generates, simulates and verifies hardware for EcoFormer attention.\n\n"
     "From a configuration to verified Verilog: generate, verify. Cost: simulate (cycles), "
-    "synth (cells and clock), energy. Networks: convert a pretrained transformer, or train and "
-    "export one."
+    "synth (cells and clock), energy. Networks: convert a pretrained transformer, import a "
+    "released EcoFormer, or train and export one."
 )
 EPILOG = (
     "Start here: ecoformer generate -c smallest -o engine\n\n"
@@ -56,6 +67,7 @@ def make_app() -> typer.Typer:
         ("synth", synth, "Cells, clock frequency and critical path."),
         ("energy", energy, "Operations and energy of whole networks."),
         ("convert", convert, "EcoFormer attention in a pretrained transformer."),
+        ("import", import_, "A checkpoint of the released code, ready for hardware."),
         ("train", train, "Train a vision transformer with EcoFormer attention."),
         ("export", export, "Quantise a trained network into parameters."),
         ("demo", demo, "All of it once, on real images."),

@@ -62,9 +62,10 @@ def command(
     """Replace every softmax attention of a pretrained transformer and learn its hashes.
 
     No labels are needed, and no other weight changes unless tune_steps says so. The tables
-    "attention" and "convert" of the configuration say how; with a table "engine" the parameter
-    image is written, too, and the network measured with its attention in integers. An interrupted
-    run resumes where it stopped.
+    "attention" and "convert" of the configuration say how. With a table "engine" the network is
+    also measured with its attention in integers, and parameters.safetensors and workload.npz, the
+    packets of a held-out sample, are written for 'generate'. An interrupted run resumes where it
+    stopped.
     """
     figures = convert(
         model, config, data, output, seed=seed, resume=not restart, report=report, device=device
@@ -115,7 +116,8 @@ def convert(
         config = replace(config, seed=seed)
     check_device(device)
     checkpoints = Path(output) / "checkpoints"
-    names = ["converted.pt", *(["parameters.safetensors"] if engine is not None else []),
+    exported = ["parameters.safetensors", "workload.npz"]
+    names = ["converted.pt", *(exported if engine is not None else []),
              *(["hashes.png"] if report else [])]
     results = OutputFolder(output, MARK, names)
     model = load_pretrained(model_path)

@@ -187,11 +187,6 @@ def _refuse_early(config_path):
             "[network]; correct the configuration"
         )
     attention, _ = read_attention(config_path)
-    if not attention.shares_queries:
-        raise EcoformerError(
-            f"{config_path}: [attention] queries must be 'shared': this version's engine hashes "
-            "queries and keys alike"
-        )
     check_attention(
         config, attention, network.head_dim, network.depth * network.heads, network.tokens
     )

@@ -22,6 +22,7 @@ from ecoformer.files import checksum
 from ecoformer.outputs import OutputFolder
 from ecoformer.spec.config import Config
 from ecoformer.spec.names import check_module_name
+from ecoformer.spec.parameter_export import as_binary, as_c
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.register_export import as_json, as_markdown, c_header, svd
 from ecoformer.spec.workload import Workload
@@ -117,8 +118,9 @@ def generate(
         image, source = ParameterImage.load(parameters, config), {"source": "file"}
     sequences = _workload(config, image, workload, rng)
     files = [
-        f"rtl/{name}.v", f"lint/{name}.vlt", f"include/{name}.h", f"{name}.svd", f"tb/tb_{name}.v",
-        "registers.json", "registers.md", "config.toml", PARAMETERS,
+        f"rtl/{name}.v", f"lint/{name}.vlt", f"include/{name}.h", f"include/{name}_parameters.h",
+        f"{name}.svd", f"tb/tb_{name}.v", "registers.json", "registers.md", "config.toml",
+        PARAMETERS, "parameters.bin",
     ]
     with OutputFolder(output, MARK, files).writing() as folder:
         (folder / "rtl").mkdir()
@@ -139,6 +141,10 @@ def generate(
         else:
             shutil.copyfile(parameters, folder / PARAMETERS)
         source["sha256"] = checksum(folder / PARAMETERS)
+        (folder / "parameters.bin").write_bytes(as_binary(config, image))
+        (folder / "include" / f"{name}_parameters.h").write_text(
+            as_c(config, image, name), encoding="utf-8"
+        )
         write_testbench(folder, config, image, sequences, name=name, seed=seed)
         sequences.save(folder / "vectors" / "workload.npz")
         facts = manifest(config, name) | {"parameters": source}

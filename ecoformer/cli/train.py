@@ -21,6 +21,9 @@ from ecoformer.spec.config_file import read_table
 __all__ = ["command", "train"]
 
 ARMS = {"softmax": "softmax", "ecoformer": "EcoFormer"}
+OTHERS = {
+    "limit": "limit of many bits,", "mean": "mean of values,", "none": "no attention,",
+}
 
 EPILOG = "Example: ecoformer train -c demo -o run   Then: ecoformer export --help"
 
@@ -59,6 +62,8 @@ def command(
     show_table(f"Training in {output}", [
         ("held-out images", metrics["images"]["held_out"]),
         *((f"{name} accuracy", f"{scores[arm]:.2%}") for arm, name in arms),
+        *((f"{name} accuracy", f"{scores[arm]:.2%}")
+          for arm, name in OTHERS.items() if arm in scores),
         *((f"learning rate, {name}", metrics[arm]["learning_rate"]) for arm, name in arms),
         ("seconds", round(metrics["seconds"]["wall_of_last_call"])),
     ])

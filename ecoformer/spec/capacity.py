@@ -38,7 +38,7 @@ class Capacity:
     def buffer_bits(self) -> int:
         """Bits of the buffers whose depth depends on ``max_tokens``, of all engines; no tags."""
         c = self.config
-        token = c.family.key_elements * c.family.element_width + c.flow.value_bits
+        token = c.sides.bits + c.flow.value_bits
         result = c.value_dim * c.output_width
         return c.engines * (self.waiting_tokens * (token + result) + c.flow.buffer_bits)
 

@@ -10,7 +10,10 @@ from typing import Any, Self
 
 from ecoformer.spec.checks import check_choice
 
-__all__ = ["Choice", "Hash", "Weights", "ValueTerm", "Mask", "Dataflow", "CHOICES", "RegionCode"]
+__all__ = [
+    "Choice", "Hash", "Weights", "ValueTerm", "Mask", "Dataflow", "Queries", "CHOICES",
+    "RegionCode",
+]
 
 
 class Choice(enum.StrEnum):
@@ -107,21 +110,37 @@ class Dataflow(Choice):
     SOFTMAX = "softmax", 3
 
 
+class Queries(Choice):
+    """What a token brings to ask with (`spec.sides`)."""
+
+    SHARED = "shared", 0
+    SEPARATE = "separate", 1
+    CROSS = "cross", 2, "which this version does not build"
+
+
 CHOICES: dict[str, type[Choice]] = {
     "hash": Hash,
     "weights": Weights,
     "value_term": ValueTerm,
     "mask": Mask,
     "dataflow": Dataflow,
+    "queries": Queries,
 }
 """Enumeration of every enumerated field of `Config`."""
 
 
 class RegionCode(enum.IntEnum):
-    """Number of each parameter memory in PARAM_ADDRESS, by the array of the image it holds."""
+    """Number of each parameter memory in PARAM_ADDRESS, by the array of the image it holds.
+
+    Memories of separate queries have the numbers of those of the keys, and bit 3.
+    """
 
     ANCHORS = 0
     BIAS = 1
     PROJECTION = 2
     THRESHOLD = 3
     SCALARS = 4
+    QUERY_ANCHORS = 8
+    QUERY_BIAS = 9
+    QUERY_PROJECTION = 10
+    QUERY_THRESHOLD = 11

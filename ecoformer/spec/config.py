@@ -17,11 +17,12 @@ from typing import Any, Self
 
 from ecoformer.spec.capacity import Capacity
 from ecoformer.spec.checks import check_number
-from ecoformer.spec.choices import CHOICES, Dataflow, Hash, Mask, ValueTerm, Weights
+from ecoformer.spec.choices import CHOICES, Dataflow, Hash, Mask, Queries, ValueTerm, Weights
 from ecoformer.spec.config_file import read_table
 from ecoformer.spec.dataflows import DATAFLOWS, Flow
 from ecoformer.spec.families import FAMILIES, Family
 from ecoformer.spec.folds import Folds
+from ecoformer.spec.sides import Sides
 from ecoformer.spec.wire import Wire
 
 __all__ = ["Config", "RANGES", "BIT_DEFINING", "ADDED", "GOALS"]
@@ -55,10 +56,11 @@ _DERIVED: Any = None
 BIT_DEFINING = (
     "head_dim", "value_dim", "code_bits", "hash", "weights", "anchors", "token_width",
     "value_width", "output_width", "output_fraction", "offset_fraction", "value_term", "mask",
+    "queries",
 )
 """Fields on which the result bits depend; rate, banks and bus do not change a single bit."""
 
-ADDED = {"engines": 1}
+ADDED = {"engines": 1, "queries": Queries.SHARED}
 """Fields that came later, and the value with which an engine is the one it was without them."""
 
 GOALS = ("target_tokens_per_second", "clock_mhz")
@@ -77,7 +79,7 @@ class Config:
     Parameters
     ----------
     head_dim, value_dim : int
-        Elements per token (D, shared query and key) and per value (E), 1…128.
+        Elements per query and per key (D), and per value (E), 1…128.
     code_bits : int
         Length b of the binary code, 1…128.
     hash : Hash
@@ -89,7 +91,7 @@ class Config:
     anchors : int
         Support samples m of the kernel, 1…128; only ``rbf`` has them.
     token_width, value_width : int
-        Signed bits of one element of x and of v, 4…8.
+        Signed bits of one element of x, or of q and k, and of v, 4…8.
     output_width, output_fraction : int
         Signed bits of one output element, 4…24, and how many of them are fraction, 0…12.
     offset_fraction : int
@@ -99,6 +101,9 @@ class Config:
         token's ``own`` value (released code).
     mask : Mask
         ``full``: every token attends to every token of its sequence.
+    queries : Queries
+        ``shared`` (paper): one vector of a token, x, is query and key. ``separate``: a token has a
+        vector q and a vector k, hashed in the same k cycles with parameters of their own.
     dataflow : Dataflow
         ``accumulate`` (linear in N), ``bucketed`` (the same with tables that groups of code bits
         address) or ``xnor`` (quadratic: one pair of tokens per cycle).
@@ -131,6 +136,8 @@ class Config:
     -------
     family : Family
         What the hash needs.
+    sides : Sides
+        Queries and keys.
     flow : Flow
         What the attention core needs.
     folds : Folds
@@ -159,6 +166,7 @@ class Config:
     offset_fraction: int = 0
     value_term: ValueTerm = ValueTerm.SUM
     mask: Mask = Mask.FULL
+    queries: Queries = Queries.SHARED
     dataflow: Dataflow = Dataflow.ACCUMULATE
     max_tokens: int = 1_024
     cycles_per_token: int = _DERIVED
@@ -228,6 +236,11 @@ class Config:
         return FAMILIES[self.hash](self)
 
     @cached_property
+    def sides(self) -> Sides:
+        """Queries and keys."""
+        return Sides(self)
+
+    @cached_property
     def flow(self) -> Flow:
         """What the attention core needs."""
         return DATAFLOWS[self.dataflow](self)
@@ -274,8 +287,7 @@ class Config:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of every field but the :data:`GOALS`: which engine this is."""
-        named = asdict(self).items()
-        return _digest({n: v for n, v in named if n not in GOALS and ADDED.get(n) != v})
+        return _digest({n: v for n, v in asdict(self).items() if n not in GOALS})
 
     @property
     def bits_fingerprint(self) -> str:
@@ -300,5 +312,6 @@ class Config:
 
 
 def _digest(values):
+    values = {name: value for name, value in values.items() if ADDED.get(name) != value}
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from ecoformer.spec.config import Config
     from ecoformer.spec.parameters import ParameterImage
 
-__all__ = ["MemoryMap", "Region", "WORD_BITS", "REGIONS", "THRESHOLD_SLOT"]
+__all__ = ["MemoryMap", "Region", "WORD_BITS", "SIDE_CODES", "THRESHOLD_SLOT"]
 
 WORD_BITS = 32
 THRESHOLD_SLOT = 32
 """Bits a threshold occupies in its row; a whole word keeps software simple."""
-REGIONS = tuple(code.name.lower() for code in RegionCode)
-"""Every region in the order of their codes; an engine has those that its modes need."""
+SIDE_CODES = 1 + RegionCode.SCALARS
+"""Codes of the regions of one side, and of the scalars."""
 
 
 @dataclass(frozen=True)
@@ -89,14 +89,24 @@ class MemoryMap:
     @property
     def scalars(self) -> tuple[str, ...]:
         """Words of the single row of region ``scalars``: the hash's, then the attention's."""
-        return self.config.family.scalars + self.config.flow.scalars
+        hashing = self.config.sides.named(dict.fromkeys(self.config.family.scalars))
+        return (*hashing, *self.config.flow.scalars)
 
     @cached_property
     def regions(self) -> dict[str, Region]:
         """Every region of this engine by name, in the order of their codes."""
-        scalars = Region.of("scalars", 1, len(self.scalars), WORD_BITS)
-        regions = sorted([*self.config.family.regions, scalars], key=lambda region: region.index)
-        return {region.name: region for region in regions}
+        hashing = {region.name: region for region in self.config.family.regions}
+        regions = [Region.of("scalars", 1, len(self.scalars), WORD_BITS)]
+        regions += [
+            Region.of(name, region.rows, region.lanes, region.lane_bits)
+            for name, region in self.config.sides.named(hashing).items()
+        ]
+        return {region.name: region for region in sorted(regions, key=lambda r: r.index)}
+
+    @property
+    def codes(self) -> int:
+        """Codes up to the highest of a region."""
+        return 1 + max(region.index for region in self.regions.values())
 
     @property
     def set_words(self) -> int:
@@ -109,8 +119,10 @@ class MemoryMap:
 
     def rows(self, image: ParameterImage, index: int) -> dict[str, np.ndarray]:
         """Content of every region for parameter set ``index``: name → int64 [rows, lanes]."""
-        rows = self.config.family.rows(image, index)
-        rows["scalars"] = np.array([[getattr(image, name)[index] for name in self.scalars]])
+        rows = {"scalars": np.array([[getattr(image, name)[index] for name in self.scalars]])}
+        for side in self.config.sides.all:
+            own = self.config.family.rows(image.side(side), index)
+            rows |= {side.prefix + name: content for name, content in own.items()}
         return {name: rows[name] for name in self.regions}
 
     def load_words(self, image: ParameterImage, index: int) -> list[tuple[int, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,13 +20,20 @@ from ecoformer.spec.weights import WEIGHT_FORMATS
 if TYPE_CHECKING:
     from ecoformer.spec.config import Config
     from ecoformer.spec.families.base import Bounds
+    from ecoformer.spec.sides import Side
 
-__all__ = ["ParameterImage", "FORMAT_VERSION", "HOST_ARRAYS"]
+__all__ = ["ParameterImage", "FORMAT_VERSION", "HOST_ARRAYS", "SIDE_ARRAYS", "host_arrays"]
 
 FORMAT_VERSION = 2
 
-HOST_ARRAYS = {"value_scale": np.float32, "token_scale": np.float32, "unit_tokens": np.int64}
+HOST_ARRAYS: dict[str, type] = {
+    "value_scale": np.float32, "token_scale": np.float32, "unit_tokens": np.int64
+}
 """What only the host needs, one number per set, and its type; not on the chip."""
+SIDE_ARRAYS = (
+    "anchors", "bias", "shift", "projection", "threshold", "token_scale", "unit_tokens"
+)
+"""Arrays that separate queries have of their own, by names that begin with ``query_``."""
 _ABSENT: Any = None
 """Default of an array that need not be there."""
 
@@ -35,7 +42,8 @@ _ABSENT: Any = None
 class ParameterImage:
     """Integer parameters of ``sets`` heads, stacked along the first axis.
 
-    An array that neither the hash family nor the dataflow uses is None.
+    An array that neither the hash family nor the dataflow uses is None. Of :data:`SIDE_ARRAYS`
+    separate queries have a second one each, ``query_anchors`` for instance.
 
     Parameters
     ----------
@@ -74,16 +82,38 @@ class ParameterImage:
     value_scale: np.ndarray
     token_scale: np.ndarray = _ABSENT
     unit_tokens: np.ndarray = _ABSENT
+    query_anchors: np.ndarray = _ABSENT
+    query_bias: np.ndarray = _ABSENT
+    query_shift: np.ndarray = _ABSENT
+    query_projection: np.ndarray = _ABSENT
+    query_threshold: np.ndarray = _ABSENT
+    query_token_scale: np.ndarray = _ABSENT
+    query_unit_tokens: np.ndarray = _ABSENT
 
     def __post_init__(self) -> None:
         for name, kind in HOST_ARRAYS.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, np.zeros(self.sets, dtype=kind))
 
+    @classmethod
+    def of(cls, config: Config, **arrays: np.ndarray) -> Self:
+        """An image for ``config`` of these arrays; what only the host needs is 0 if left out."""
+        sets = len(arrays["value_scale"])
+        host: dict[str, np.ndarray] = {
+            name: np.zeros(sets, dtype=kind) for name, kind in host_arrays(config).items()
+        }
+        return cls(**host | arrays)
+
     @property
     def sets(self) -> int:
         """Number of parameter sets in the image."""
         return len(self.value_scale)
+
+    def side(self, side: Side) -> Self:
+        """The image with the arrays of one side alone, by their names without its prefix."""
+        own = {name: getattr(self, side.prefix + name) for name in SIDE_ARRAYS}
+        queries = {f"query_{name}": None for name in SIDE_ARRAYS}
+        return replace(self, **queries | own)
 
     def check(self, config: Config) -> None:
         """Refuse shapes and values that do not fit ``config``.
@@ -93,17 +123,16 @@ class ParameterImage:
         ValueError
             Names the array and the rule that it breaks.
         """
-        rules = _rules(config)
+        rules, host = _rules(config), host_arrays(config)
         if not 1 <= self.sets <= config.parameter_sets:
             raise ValueError(f"sets must be 1…{config.parameter_sets}, not {self.sets}")
-        if unused := self.arrays().keys() - rules.keys() - HOST_ARRAYS.keys():
-            raise ValueError(
-                f"{', '.join(sorted(unused))} must be absent with hash = {config.hash!r}"
-            )
+        modes = f"hash = {config.hash!r} and queries = {config.queries!r}"
+        if unused := self.arrays().keys() - rules.keys() - host.keys():
+            raise ValueError(f"{', '.join(sorted(unused))} must be absent with {modes}")
         for name, bounds in rules.items():
             array, want = getattr(self, name), (self.sets, *bounds.shape)
             if array is None:
-                raise ValueError(f"{name} must be there with hash = {config.hash!r}")
+                raise ValueError(f"{name} must be there with {modes}")
             if array.shape != want:
                 raise ValueError(f"{name} must have shape {want}, not {array.shape}")
             if array.dtype != np.int64:
@@ -118,18 +147,22 @@ class ParameterImage:
                 raise ValueError(
                     f"{name} must hold {weights.rule} with weights = {weights.name!r}"
                 )
-        for name, kind in HOST_ARRAYS.items():
+        for name, kind in host.items():
             array = getattr(self, name)
+            if array is None:
+                raise ValueError(f"{name} must be there with {modes}")
             if array.shape != (self.sets,):
                 raise ValueError(f"{name} must have shape {(self.sets,)}, not {array.shape}")
             if array.dtype != kind:
                 raise ValueError(f"{name} must be {kind.__name__}, not {array.dtype}")
             if not np.isfinite(array).all():
                 raise ValueError(f"{name} must be finite, not {array}")
-        if (self.token_scale < 0).any():
-            raise ValueError(f"token_scale must be at least 0, not {self.token_scale}")
-        if not np.isin(self.unit_tokens, (0, 1)).all():
-            raise ValueError(f"unit_tokens must be 0 or 1, not {self.unit_tokens}")
+        for side in config.sides.all:
+            scales, units = (side.prefix + name for name in ("token_scale", "unit_tokens"))
+            if (getattr(self, scales) < 0).any():
+                raise ValueError(f"{scales} must be at least 0, not {getattr(self, scales)}")
+            if not np.isin(getattr(self, units), (0, 1)).all():
+                raise ValueError(f"{units} must be 0 or 1, not {getattr(self, units)}")
 
     def save(self, path: str | Path, config: Config) -> None:
         """Write the image for ``config`` atomically; the checksum covers every array."""
@@ -164,7 +197,7 @@ class ParameterImage:
                 f"{path}: damaged parameter image ({error}); export it again"
             ) from error
         _check_metadata(path, metadata, config)
-        if wrong := ", ".join(sorted(arrays.keys() ^ {*_rules(config), *HOST_ARRAYS})):
+        if wrong := ", ".join(sorted(arrays.keys() ^ {*_rules(config), *host_arrays(config)})):
             raise EcoformerError(
                 f"{path}: damaged parameter image (missing or unknown arrays: {wrong}); "
                 "export it again"
@@ -190,7 +223,13 @@ class ParameterImage:
 
 def _rules(config: Config) -> dict[str, Bounds]:
     """Every integer array that must be there."""
-    return {**config.flow.parameters, **config.family.parameters}
+    return {**config.flow.parameters, **config.sides.named(config.family.parameters)}
+
+
+def host_arrays(config: Config) -> dict[str, type]:
+    """:data:`HOST_ARRAYS` of every side."""
+    of_tokens = {name: kind for name, kind in HOST_ARRAYS.items() if name in SIDE_ARRAYS}
+    return HOST_ARRAYS | config.sides.named(of_tokens)
 
 
 def _check_metadata(path, metadata, config):

@@ -69,13 +69,18 @@ def svd(config: Config, name: str) -> str:
         "xs:noNamespaceSchemaLocation": "CMSIS-SVD.xsd",
     })
     about = f"EcoFormer attention engine, configuration {config.fingerprint[:16]}"
-    _children(device, name=name, version=__version__, description=about, addressUnitBits=8)
+    _children(device, vendor="EcoFormer", name=name, version=__version__, description=about)
+    _children(device, addressUnitBits=8)
     _children(device, width=32, size=32, resetValue="0x00000000", resetMask="0xffffffff")
     peripheral = xml.SubElement(xml.SubElement(device, "peripherals"), "peripheral")
     _children(peripheral, name=name, description=about, baseAddress="0x00000000")
     _children(
         xml.SubElement(peripheral, "addressBlock"),
         offset="0x0", size=f"0x{1 << ADDRESS_WIDTH:x}", usage="registers",
+    )
+    _children(
+        xml.SubElement(peripheral, "interrupt"), name=f"{name}_irq",
+        description="Level, high while an enabled error flag is set.", value=0,
     )
     registers, reset = xml.SubElement(peripheral, "registers"), reset_values(config)
     for register in register_map(config).values():
@@ -156,7 +161,8 @@ def as_markdown(config: Config, name: str) -> str:
 def _svd_fields(parent, register):
     for field in register.fields:
         node = xml.SubElement(parent, "field")
-        _children(node, name=field.name, description=field.text, lsb=field.low, msb=field.high)
+        _children(node, name=field.name, description=field.text)
+        _children(node, bitOffset=field.low, bitWidth=field.width)  # lsb and msb are read by few
         if field.values:
             values = xml.SubElement(node, "enumeratedValues")
             for name, number in field.values.items():
@@ -170,7 +176,7 @@ def _children(parent, **texts):
 
 HEADER = """\
 /*
- * Registers of {name}, an EcoFormer attention engine.
+ * Registers of {name}, an EcoFormer attention engine. C99 and C++.
  * Generator {version}, configuration {fingerprint}.
  */
 #ifndef {prefix}_H

@@ -171,6 +171,7 @@ REGISTERS = _map(
         _choice("value_term", 11, 8, "What the offset multiplies"),
         _choice("mask", 15, 12, "Which tokens attend to which"),
         _choice("dataflow", 19, 16, "Form of the attention core"),
+        _choice("queries", 23, 20, "Vectors of a token: x, or q and k"),
     )),
     ("STREAM", Access.CONSTANT, "The AXI4-Stream ports", (
         Field("BUS_BYTES", 15, 0, "Bytes per beat"),

@@ -52,8 +52,8 @@ def units(config: Config) -> dict[str, Unit]:
 
 
 def hash_units(config: Config) -> dict[str, Unit]:
-    """The units of the hash family."""
-    return config.family.units
+    """The units of the hash family, on every side."""
+    return config.sides.named(config.family.units)
 
 
 def core_units(config: Config) -> dict[str, Unit]:

@@ -26,8 +26,11 @@ class Wire:
 
     @property
     def token_bytes(self) -> int:
-        """Bytes of one token on ``s_axis``: x or its code, then v, each element a whole byte."""
-        return self.config.family.key_bytes + self.config.value_dim
+        """Bytes of one token on ``s_axis``: x or its code, then v, each element a whole byte.
+
+        With separate queries q and k, or the codes of both, take the place of x.
+        """
+        return self.config.sides.bytes + self.config.value_dim
 
     @property
     def output_element_bytes(self) -> int:
@@ -66,12 +69,13 @@ def pack_sequence(config: Config, tokens: np.ndarray, values: np.ndarray) -> np.
 
     A token starts on a new beat. Its elements follow, x then v, each sign-extended to a byte, low
     element first, zero-padded to whole beats. With ``hash = "codes"`` the code replaces x: one bit
-    per element, 1 for +1, least significant first, zero-padded to whole bytes.
+    per element, 1 for +1, least significant first, zero-padded to whole bytes. With separate
+    queries there are q and k, in this order, instead of x.
 
     Parameters
     ----------
     tokens : int array [N, D]
-        Or ±1 [N, b] with ``hash = "codes"``.
+        Or ±1 [N, b] with ``hash = "codes"``; q and k side by side with separate queries.
     values : int array [N, E]
 
     Returns
@@ -79,7 +83,7 @@ def pack_sequence(config: Config, tokens: np.ndarray, values: np.ndarray) -> np.
     uint8 array [N · input_beats, bus_bytes]
     """
     values = np.asarray(values).astype(np.int8).view(np.uint8)
-    fields = np.concatenate([config.family.pack(tokens), values], axis=1)
+    fields = np.concatenate([config.sides.pack(tokens), values], axis=1)
     return _to_beats(config, fields, config.wire.input_beats)
 
 

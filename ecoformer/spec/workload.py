@@ -43,7 +43,8 @@ class Workload:
         Tokens of each sequence.
     tokens : int64 array [T, D]
         Tokens of all sequences, concatenated; T is the sum of ``lengths``. With
-        ``hash = "codes"`` their codes instead, ±1 [T, b].
+        ``hash = "codes"`` their codes instead, ±1 [T, b]. With separate queries q and k of every
+        token side by side, [T, 2D] or [T, 2b].
     values : int64 array [T, E]
         Values of the same tokens.
     """
@@ -87,7 +88,7 @@ class Workload:
         shapes = {
             "lengths": (len(self.sets),),
             "sets": (len(self.lengths),),
-            "tokens": (total, c.family.key_elements),
+            "tokens": (total, c.sides.elements),
             "values": (total, c.value_dim),
         }
         limits = {

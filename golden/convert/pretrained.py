@@ -30,6 +30,7 @@ from ecoformer.golden.quantize.inference import (
     EngineAttention,
     IntegerEngine,
     override_attention,
+    packets,
 )
 from ecoformer.golden.recording import record
 from ecoformer.progress import SILENT, Progress
@@ -132,8 +133,9 @@ def convert_pretrained(
     checkpoints : Path
         Folder of the checkpoints from which an interrupted run resumes.
     engine : ecoformer.spec.config.Config or None
-        Also write the parameter image for this engine, ``parameters.safetensors``, and measure
-        the network with its attention in integers.
+        Also write the parameter image for this engine, ``parameters.safetensors``, and what it
+        gets for a held-out sample, ``workload.npz``; and measure the network with its attention in
+        integers. Where every attention is cross attention there is no workload.
     progress : Progress
     device : str
         Where all hashes together, and all weights, are trained.
@@ -153,7 +155,7 @@ def convert_pretrained(
     checkpoints.mkdir(parents=True, exist_ok=True)
     sites = find_sites(model, lambda: run_model(model, batches[0]))
     if engine is not None:
-        sets = sum(site.heads for site in sites) * (1 if attention.shares_queries else 2)
+        sets = sum(site.heads for site in sites)
         check_attention(engine, attention, sites[0].head_dim, sets, _longest(batches))
     read = READOUTS[config.readout]
     if any("layers" in name for name in (config.readout, config.tune_readout)):
@@ -218,6 +220,9 @@ def convert_pretrained(
     if engine is not None:
         image = calibrate(engine, cores, _tape(converted, cores, batches[:MEASURED_BATCHES]))
         image.save(Path(folder) / "parameters.safetensors", engine)
+        sample = _tape(converted, cores, [_first(held_out[0])])
+        if any(call.is_of_itself for calls in sample for call in calls):
+            packets(engine, image, cores, sample).save(Path(folder) / "workload.npz")
         rates = code_disagreement(engine, cores, image, tape)
         figures["code_disagreement"] = [heads.tolist() for heads in rates]
         integers = EngineAttention(engine, image, cores, IntegerEngine(engine, image))
@@ -260,6 +265,11 @@ def _agreement(model, batches, originals, read):
 @torch.no_grad()
 def _tape(model, cores, batches):
     return record(cores, lambda: [run_model(model, batch) for batch in batches])
+
+
+def _first(batch):
+    """The first sample of a batch."""
+    return {name: x[:1] if isinstance(x, torch.Tensor) else x for name, x in batch.items()}
 
 
 def _by_site(sites, losses):

@@ -1,50 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The networks of the paper, from their published shapes, and the figures published for them."""
+"""The networks of the paper, counted from their modules, and the figures published for them."""
 
-from ecoformer.golden.energy.shapes import Network, Stage
+from __future__ import annotations
 
-__all__ = ["NETWORKS", "PUBLISHED", "SOURCE"]
+from dataclasses import dataclass, replace
 
+from ecoformer.golden.energy.shapes import ARMS, Layer
+from ecoformer.golden.networks.pyramid_config import ECOFORMER, NAMED, SOFTMAX, PyramidConfig
+from ecoformer.spec.checks import check_choice
 
-def _pvt_v2(name, widths, depths):
-    """PVTv2 (arXiv 2106.13797) without spatial reduction: the last stage keeps softmax."""
-    return Network(name=name, image_size=224, classes=1_000, stages=tuple(
-        Stage(
-            width=width, depth=depth, heads=heads, mlp_ratio=ratio,
-            patch=3 if number else 7, stride=2 if number else 4, embedding_norm=True,
-            mlp_convolution=True, norm=True, attention="softmax" if number == 3 else "ecoformer",
-        )
-        for number, (width, depth, heads, ratio) in enumerate(
-            zip(widths, depths, (1, 2, 5, 8), (8, 8, 4, 4))
-        )
-    ))
+__all__ = ["NETWORKS", "PUBLISHED", "SOURCE", "PyramidNetwork"]
+
+ATTENTION_OF_ARM = {"softmax": SOFTMAX, "ecoformer": ECOFORMER}
+"""How the stages attend. In both every token attends to all, as in the paper's comparison."""
 
 
-def _twins_svt(name, widths, depths, heads):
-    """Twins-SVT (arXiv 2104.13840) as EcoFormer uses it: global attention in every block."""
-    return Network(name=name, image_size=224, classes=1_000, stages=tuple(
-        Stage(
-            width=width, depth=depth, heads=head, mlp_ratio=4, patch=2 if number else 4,
-            stride=2 if number else 4, embedding_norm=True, position_convolution=True,
-            norm=number == 3, attention="softmax" if number == 3 else "ecoformer",
-        )
-        for number, (width, depth, head) in enumerate(zip(widths, depths, heads))
-    ))
+@dataclass(frozen=True, kw_only=True)
+class PyramidNetwork:
+    """A network of :mod:`golden.networks.pyramid`, to be counted; needs torch.
+
+    Parameters
+    ----------
+    name : str
+    config : PyramidConfig
+    image_size : int
+        Pixels along one side of a square image.
+    """
+
+    name: str
+    config: PyramidConfig
+    image_size: int = 224
+    tokens: int = 0
+
+    def resized(self, image_size: int) -> PyramidNetwork:
+        """The same network on images of another size."""
+        return replace(self, image_size=image_size)
+
+    def layers(self, arm: str) -> list[Layer]:
+        """Every counted layer of the ``arm`` of :data:`ARMS`, in order."""
+        from ecoformer.golden.energy.modules import pyramid_layers
+
+        check_choice("arm", arm, ARMS)
+        return list(pyramid_layers(self.config.attending(ATTENTION_OF_ARM[arm]), self.image_size))
 
 
-_SMALL, _WIDE = (32, 64, 160, 256), (64, 128, 320, 512)
-
-NETWORKS = {
-    network.name: network
-    for network in (
-        _pvt_v2("PVTv2-B0", _SMALL, (2, 2, 2, 2)),
-        _pvt_v2("PVTv2-B1", _WIDE, (2, 2, 2, 2)),
-        _pvt_v2("PVTv2-B2", _WIDE, (3, 4, 6, 3)),
-        _pvt_v2("PVTv2-B3", _WIDE, (3, 4, 18, 3)),
-        _pvt_v2("PVTv2-B4", _WIDE, (3, 8, 27, 3)),
-        _twins_svt("Twins-SVT-S", (64, 128, 256, 512), (2, 2, 10, 4), (2, 4, 8, 16)),
-    )
-}
+NETWORKS = {name: PyramidNetwork(name=name, config=config) for name, config in NAMED.items()}
 """Every named network."""
 
 SOURCE = "arXiv 2209.09004 and the table of its released code (github.com/ziplab/EcoFormer)"
@@ -62,6 +62,6 @@ PUBLISHED = {
 }
 """Multiplications (B), additions (B) and energy (B pJ) at 224 × 224, digits as in :data:`SOURCE`.
 
-The one difference of this model is the additions of B3: 6.72. With them the energy is the published
+The one difference of this count is the additions of B3: 6.72. With them the energy is the published
 30.25; with the published 6.75 it would be 30.28.
 """

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ecoformer.golden.energy.honest import Honest
+from ecoformer.golden.energy.named import PyramidNetwork
 from ecoformer.golden.energy.operations import KINDS, Operation
 from ecoformer.golden.energy.paper import Paper
 from ecoformer.golden.energy.shapes import ARMS, PARTS, Attention, Network
@@ -14,12 +15,12 @@ __all__ = ["crossover", "measure", "summary"]
 MOST_TOKENS = 16_384  # any code fits the buffers of an engine up to there
 
 
-def measure(network: Network, accounting: Paper | Honest) -> dict:
+def measure(network: Network | PyramidNetwork, accounting: Paper | Honest) -> dict:
     """Counts and energies of ``network`` under one accounting.
 
     Parameters
     ----------
-    network : Network
+    network : Network or PyramidNetwork
     accounting : Paper or Honest
 
     Returns

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.energy.named import NETWORKS
+from ecoformer.golden.energy.named import NETWORKS, PyramidNetwork
 from ecoformer.golden.energy.shapes import Network, Stage
 from ecoformer.presets import find_config
 from ecoformer.spec.config import Config
@@ -24,14 +24,14 @@ class Source:
 
     Parameters
     ----------
-    network : Network
+    network : Network or PyramidNetwork
     code_bits, anchors : int
         Bits b of a code and support samples m of the hash.
     engine : Config
         Gives widths to the honest accounting.
     """
 
-    network: Network
+    network: Network | PyramidNetwork
     code_bits: int = CODE_BITS
     anchors: int = ANCHORS
     engine: Config = Config()
@@ -96,9 +96,14 @@ def from_configuration(path: str | Path) -> Source:
 
 
 def from_model(path: str | Path) -> Source:
-    """The `Source` of a model file that ``train`` wrote; needs torch."""
+    """The `Source` of a model file that ``train`` or ``import`` wrote; needs torch."""
+    from ecoformer.golden.networks.pyramid_file import holds_pyramid, load_pyramid
     from ecoformer.golden.networks.vit import load_model
 
+    if holds_pyramid(path):
+        pyramid = load_pyramid(path)
+        network = PyramidNetwork(name=Path(path).stem, config=pyramid.config)
+        return Source(network, pyramid.ecoformer.code_bits, pyramid.ecoformer.anchors)
     model = load_model(path)
     network = _vision_transformer(Path(path).stem, model.config)
     attention = model.attention_config

@@ -9,7 +9,7 @@ Numerators and denominators come from the dataflow (`golden.integer.dataflows`).
 import numpy as np
 
 from ecoformer.golden.integer.dataflows import DATAFLOWS
-from ecoformer.golden.integer.hashing import hash_tokens
+from ecoformer.golden.integer.hashing import hash_tokens, trace_tokens
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 
@@ -22,17 +22,18 @@ def attend(
     index: int,
     tokens: np.ndarray,
     values: np.ndarray,
-    queries: tuple[int, np.ndarray] | None = None,
+    queries: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Attention of whole sequences under parameter set ``index``.
 
     Parameters
     ----------
     tokens : int64 [..., N, D]
-        Queries and keys share them; codes with ``hash = "codes"``.
+        Codes with ``hash = "codes"``. With separate queries q and k side by side, [..., N, 2D].
     values : int64 [..., N, E]
-    queries : (int, int64 [..., M, D]) or None
-        Parameter set and tokens of separate queries. No engine of this version takes them.
+    queries : int64 [..., M, D] or None
+        As many separate queries as you like; ``tokens`` are the keys alone then, [..., N, D]. No
+        engine of this version takes them.
 
     Returns
     -------
@@ -41,8 +42,14 @@ def attend(
     guarded : int64 [...]
         Tokens per sequence whose denominator was not positive.
     """
-    keys = hash_tokens(config, image, index, tokens)
-    asking = keys if queries is None else hash_tokens(config, image, *queries)
+    if queries is None:
+        codes = config.sides.split(hash_tokens(config, image, index, tokens))
+        asking, keys = codes[0], codes[-1]
+    else:
+        asking, keys = (
+            trace_tokens(config, image.side(side), index, part).codes
+            for side, part in ((config.sides.query, queries), (config.sides.key, tokens))
+        )
     values = np.asarray(values, dtype=np.int64)
     sums = DATAFLOWS[config.dataflow]
     numerator, denominator = sums(config, image, index, keys, values, asking)

@@ -18,17 +18,32 @@ def hash_tokens(
     Parameters
     ----------
     tokens : int64 [..., N, D]
-        The codes themselves, ±1 [..., N, b], with ``hash = "codes"``.
+        The codes themselves, ±1 [..., N, b], with ``hash = "codes"``. With separate queries q and k
+        side by side, [..., N, 2D] or [..., N, 2b].
 
     Returns
     -------
     int64 ±1 [..., N, b]
+        With separate queries those of q and of k side by side, [..., N, 2b].
     """
-    return trace_tokens(config, image, index, tokens).codes
+    sides = config.sides
+    codes = [
+        trace_tokens(config, image.side(side), index, part).codes
+        for side, part in zip(sides.all, sides.split(np.asarray(tokens)), strict=True)
+    ]
+    return np.concatenate(codes, axis=-1)
 
 
 def trace_tokens(
     config: Config, image: ParameterImage, index: int, tokens: np.ndarray
 ) -> HashTrace:
-    """Same as :func:`hash_tokens`, with every stage on the way."""
+    """The hash of one side with every stage on the way.
+
+    Parameters
+    ----------
+    image : ParameterImage
+        Of this side (:meth:`ParameterImage.side`).
+    tokens : int64 [..., N, D]
+        Of this side.
+    """
     return FAMILIES[config.hash](image, index, np.asarray(tokens, dtype=np.int64))

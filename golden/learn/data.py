@@ -16,12 +16,13 @@ import numpy as np
 import torch
 
 from ecoformer.errors import EcoformerError
+from ecoformer.golden.learn import recall
 from ecoformer.spec.checks import check_choice
 
 __all__ = ["ImageData", "Split", "load", "DATASETS"]
 
-DATASETS = ("mnist", "fashion")
-"""Names :func:`load` knows; ``mnist`` is embedded and needs no file."""
+DATASETS = ("mnist", "fashion", "recall")
+"""Names :func:`load` knows; ``mnist`` is embedded, ``recall`` drawn, and neither needs a file."""
 
 FASHION_PATH = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package puts the files."""
@@ -29,6 +30,8 @@ FASHION_PATH = Path("/usr/share/datasets/fashion-mnist")
 MNIST_HELD_OUT = 1_000
 MNIST_VALIDATION = 500
 FASHION_VALIDATION = 5_000
+
+RECALL_SIZES = {"train": 50_000, "validation": 2_000, "held_out": 5_000}
 
 SPLIT_SEED = 2_022
 """Held-out images are the same for every seed, so results of several seeds are comparable."""
@@ -83,7 +86,8 @@ def load(name: str = "mnist", path: str | Path | None = None, seed: int = 0) -> 
     Parameters
     ----------
     name : str
-        ``mnist`` (3,500 + 500 + 1,000 images) or ``fashion`` (55,000 + 5,000 + 10,000).
+        ``mnist`` (3,500 + 500 + 1,000 images), ``fashion`` (55,000 + 5,000 + 10,000) or
+        ``recall`` (:mod:`golden.learn.recall`; 50,000 + 2,000 + 5,000).
     path : path or None
         Folder of the four ``idx.gz`` files of ``fashion``; Debian's when None.
     seed : int
@@ -97,6 +101,8 @@ def load(name: str = "mnist", path: str | Path | None = None, seed: int = 0) -> 
         Unknown name.
     """
     check_choice("name", name, DATASETS)
+    if name == "recall":
+        return _draw_recall(seed)
     if name == "mnist":
         whole = _read_mnist()
         learn, held_out = _stratified(whole, MNIST_HELD_OUT, SPLIT_SEED)
@@ -108,6 +114,16 @@ def load(name: str = "mnist", path: str | Path | None = None, seed: int = 0) -> 
     train, validation = _stratified(learn, validation, seed)
     classes = int(learn.labels.max()) + 1
     return ImageData(name, classes, train, validation, held_out)
+
+
+def _draw_recall(seed):
+    drawn, fixed = np.random.default_rng(seed), np.random.default_rng(SPLIT_SEED)
+    generators = {"train": drawn, "validation": drawn, "held_out": fixed}
+    parts = {
+        part: Split(*map(torch.from_numpy, recall.draw(size, generators[part])))
+        for part, size in RECALL_SIZES.items()
+    }
+    return ImageData("recall", recall.VALUES, **parts)
 
 
 def _stratified(whole, size, seed):

@@ -273,7 +273,7 @@ def _attention_loss(core, call, target):
 
 def _query_mask(call):
     """Which queries count [B, 1, M, 1]: with self-attention those of padding do not."""
-    if call.key_mask is None or call.q.shape[2] != call.k.shape[2]:
+    if call.key_mask is None or not call.is_of_itself:
         return None
     return call.key_mask[:, None, :, None].to(call.v.dtype)
 

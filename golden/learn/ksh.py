@@ -17,13 +17,11 @@ from scipy.sparse import csr_array
 
 from ecoformer.golden.hashing import Hash, KernelHash, check_tokens
 from ecoformer.golden.learn.optimizers import OPTIMIZERS
-from ecoformer.golden.networks.vit import VisionTransformer
-from ecoformer.golden.recording import observed
 from ecoformer.golden.separation import extremes
 from ecoformer.golden.weights import ROUNDINGS, constrain
 from ecoformer.spec.checks import check_choice, check_number
 
-__all__ = ["KshConfig", "PairLabels", "learn_hash", "learn_hashes"]
+__all__ = ["GreedyBits", "KshConfig", "PairLabels", "learn_hash"]
 
 STARTS = ("random", "spectral")
 RIDGE = 1e-4
@@ -164,7 +162,7 @@ def learn_hash(
     else:
         labels = PairLabels.of_similarity(similarity, config.pairs)
 
-    learner = _Greedy(flat.numpy(), labels, hash.code_bits, hash.weights)
+    learner = GreedyBits(flat.numpy(), labels, hash.code_bits, hash.weights)
     start = torch.randn(heads, hash.code_bits, flat.shape[-1], generator=generator).numpy()
     curve = np.empty((hash.code_bits, config.iterations + 1, heads), np.float32)
     for r in range(hash.code_bits):
@@ -176,7 +174,7 @@ def learn_hash(
     return torch.from_numpy(curve)
 
 
-class _Greedy:
+class GreedyBits:
     """One bit after the other against the labels, less what the bits before explain.
 
     The arrays are small and the steps many, so this is numpy, which has less overhead per step.
@@ -192,7 +190,7 @@ class _Greedy:
         What rows are rounded to.
     """
 
-    def __init__(self, features, labels, bits, weights):
+    def __init__(self, features: np.ndarray, labels: PairLabels, bits: int, weights: str):
         heads, images, tokens = labels.shape
         self.columns = np.ascontiguousarray(features.swapaxes(1, 2))
         self.features = np.ascontiguousarray(features)
@@ -203,7 +201,7 @@ class _Greedy:
         self.count = 0
         self.scale = np.float32(1 / (images * tokens * bits))
 
-    def residual(self, y):
+    def residual(self, y: np.ndarray) -> np.ndarray:
         """S·y for ``y`` [H, B, N, f]."""
         codes = self.codes[:, :, : self.count]
         result = self.labels @ y
@@ -211,7 +209,9 @@ class _Greedy:
         result -= codes.swapaxes(-1, -2) @ (codes @ y)
         return result
 
-    def descend(self, start, config):
+    def descend(
+        self, start: np.ndarray, config: KshConfig
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The row a [H, f] after gradient descent from ``start``, and its loss curve."""
         optimizer = OPTIMIZERS[config.optimizer]
         to, back = self.whitening if optimizer.whitens else (None, None)
@@ -231,7 +231,7 @@ class _Greedy:
         return a, curve
 
     @cached_property
-    def whitening(self):
+    def whitening(self) -> tuple[np.ndarray, ...]:
         """Roots C^(1/2) and C^(-1/2) [H, f, f] of the features' covariance.
 
         With u = C^(1/2) a, the variance of φa is ‖u‖².
@@ -245,7 +245,7 @@ class _Greedy:
             for scale in (roots, 1 / roots)
         )
 
-    def spectral(self):
+    def spectral(self) -> np.ndarray:
         """Leading eigenvector of φᵀSφ a = λ φᵀφ a, scaled to a mean square of φa of 1: [H, f]."""
         _, count, size = self.features.shape
         pulled = self.residual(self.features.reshape(*self.labels.shape, size))
@@ -256,16 +256,23 @@ class _Greedy:
             quadratic = columns @ pull.reshape(count, size)
             quadratic = (quadratic + quadratic.T) / 2
             rows.append(eigh(quadratic, gram, subset_by_index=[size - 1, size - 1])[1][:, 0])
-        return np.float32(count**0.5) * np.float32(rows)
+        return np.float32(count**0.5) * np.asarray(rows, np.float32)
 
-    def keep_better(self, a, start):
+    def keep_better(self, a: np.ndarray, start: np.ndarray) -> np.ndarray:
         """Per head ``a`` where its signed code is better, else ``start``; the code joins S."""
-        before, after = (np.where(self._project(w) >= 0, 1, -1).astype(np.float32)
-                         for w in (start, a))
-        better = self._energy(after) > self._energy(before)  # [H]
+        before, after = (self.signs(self._project(w)).astype(np.float32) for w in (start, a))
+        better = self.improved(self._energy(before), self._energy(after))  # [H]
         self.codes[:, :, self.count] = np.where(better[:, None, None], after, before)
         self.count += 1
         return np.where(better[:, None], a, start)
+
+    def signs(self, y: np.ndarray) -> np.ndarray:
+        """Code bits of the values ``y``."""
+        return np.where(y >= 0, 1, -1)
+
+    def improved(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """Which heads [H] keep their new row, by yᵀSy of the old and of the new code [H]."""
+        return after > before
 
     def _project(self, a):
         if not ROUNDINGS[self.weights].is_fine:
@@ -279,44 +286,3 @@ class _Greedy:
 def _times(rows, matrices):
     """Each head's row times its matrix: [H, f] of [H, f] and [H, f, f]."""
     return (rows[:, None] @ matrices)[:, 0]
-
-
-def learn_hashes(
-    model: VisionTransformer,
-    images: torch.Tensor,
-    seed: int = 0,
-    config: KshConfig | None = None,
-) -> list[torch.Tensor]:
-    """Learn the hash of every EcoFormer layer of ``model`` in one forward pass of ``images``.
-
-    Each layer learns when the pass reaches it, so its tokens come from layers already replaced, and
-    its labels from the similarity x·xᵀ of the current model, as released.
-
-    Parameters
-    ----------
-    model : VisionTransformer
-        Changed in place; with shared queries.
-    images : uint8 Tensor [B, channels, height, width]
-        Training images.
-    seed : int
-        The same seed gives the same hashes.
-    config : KshConfig or None
-        Hyper-parameters.
-
-    Returns
-    -------
-    list of Tensor [b, iterations + 1, H]
-        Loss curves, one per layer.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    layers = model.attention_layers()
-    curves = []
-
-    def observer(layer, q, k, v, key_mask):
-        if q is not k or key_mask is not None:
-            raise ValueError("KSH needs shared queries and sequences of equal length")
-        curves.append(learn_hash(layers[layer].hash, k, generator, config))
-
-    with torch.no_grad(), observed(layers, observer):
-        model(images)
-    return curves

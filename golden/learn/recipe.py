@@ -7,11 +7,13 @@ from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.learn import data as datasets
 from ecoformer.golden.learn.distill import OBJECTIVES, DistillConfig
 from ecoformer.golden.learn.ksh import KshConfig
+from ecoformer.golden.learn.networks import LEARNERS
+from ecoformer.golden.stand_ins import CONTROLS
 from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = ["HASH_LEARNERS", "TrainingConfig"]
 
-HASH_LEARNERS = ("ksh", *OBJECTIVES)
+HASH_LEARNERS = (*LEARNERS, *OBJECTIVES)
 """What hashes can be learned from."""
 
 
@@ -22,13 +24,23 @@ class TrainingConfig:
     Parameters
     ----------
     data : str
-        ``mnist`` or ``fashion``.
+        ``mnist``, ``fashion`` or ``recall``.
     data_path : str
         Folder of the ``fashion`` files; empty for the default one.
     seed : int
         Of weights, order, augmentation, hashes and the validation part.
     pretrain_epochs, tune_epochs : int
         Length of step 1, and of each run of step 2.
+    limit_epochs : int
+        Length of a step between them, 0 for none: the network is fine-tuned with what EcoFormer
+        attention becomes with ever more bits (:class:`golden.stand_ins.LimitAttention`), so that
+        codes can take its place.
+    limit_lr : float
+        Its peak learning rate.
+    controls : tuple of str
+        Networks that are trained for comparison, as long as step 1, with ``mean`` (of all values)
+        or ``none`` (a token's own value) in the place of attention. A task that they solve says
+        nothing about attention.
     warmup_epochs : float
         Linear warm-up at the start of every run; then a cosine to 0.
     pretrain_lr : float
@@ -45,12 +57,14 @@ class TrainingConfig:
         Every training image is moved by up to this many pixels in both directions.
     hash_learner : str
         What hashes are learned from. ``ksh``: labels of similar and dissimilar tokens (paper);
+        ``released``: the same in every detail as the released code, kernelized hashes only;
+        ``random``: nothing;
         ``output`` or ``attention``: what softmax attention does
         (:class:`golden.learn.distill.DistillConfig`).
     hash_optimizer, hash_start
         Of ``ksh``, as in :class:`golden.learn.ksh.KshConfig`.
     hash_iterations : int
-        Gradient steps, per bit with ``ksh``, else per layer.
+        Gradient steps, per bit with ``ksh`` and ``released``, else per layer.
     hash_lr : float
         Peak learning rate of ``output`` and ``attention``.
     hash_images : int
@@ -72,6 +86,9 @@ class TrainingConfig:
     seed: int = 0
     pretrain_epochs: int = 14
     tune_epochs: int = 20
+    limit_epochs: int = 0
+    limit_lr: float = 2e-3
+    controls: tuple[str, ...] = ()
     warmup_epochs: float = 1.0
     pretrain_lr: float = 2e-3
     tune_lrs: tuple[float, ...] = (2e-3, 4e-3)
@@ -95,6 +112,12 @@ class TrainingConfig:
         check_number("seed", self.seed, int, 0)
         check_number("pretrain_epochs", self.pretrain_epochs, int, 1)
         check_number("tune_epochs", self.tune_epochs, int, 1)
+        check_number("limit_epochs", self.limit_epochs, int, 0)
+        check_number("limit_lr", self.limit_lr, float, 0)
+        if not isinstance(self.controls, tuple):
+            raise TypeError(f"controls must be a list of names, not {self.controls!r}")
+        for control in self.controls:
+            check_choice("each of controls", control, CONTROLS)
         check_number("warmup_epochs", self.warmup_epochs, float, 0)
         check_number("pretrain_lr", self.pretrain_lr, float, 0)
         if not isinstance(self.tune_lrs, tuple) or not self.tune_lrs:
@@ -118,7 +141,7 @@ class TrainingConfig:
     @property
     def hash_learning(self) -> KshConfig | DistillConfig:
         """Hyper-parameters of the hash learner."""
-        if self.hash_learner == "ksh":
+        if self.hash_learner in LEARNERS:
             return KshConfig(
                 optimizer=self.hash_optimizer,
                 start=self.hash_start,
@@ -130,7 +153,18 @@ class TrainingConfig:
 
     def check_attention(self, attention: AttentionConfig) -> None:
         """Refuse an ``attention`` that the hash learner cannot learn, with a ValueError."""
-        if self.hash_learner == "ksh" and not attention.shares_queries:
+        if self.hash_learner in LEARNERS and not attention.shares_queries:
             raise ValueError(
-                "hash_learner must be 'output' or 'attention' with queries = 'separate', not 'ksh'"
+                "hash_learner must be 'output' or 'attention' with queries = 'separate', not "
+                f"{self.hash_learner!r}"
+            )
+        if self.limit_epochs and self.hash_learner not in LEARNERS:
+            raise ValueError(
+                f"hash_learner must be {' or '.join(map(repr, LEARNERS))} with limit_epochs, not "
+                f"{self.hash_learner!r}, which learns from softmax attention"
+            )
+        if self.hash_learner == "released" and not attention.has_kernel:
+            raise ValueError(
+                f"hash_learner must not be 'released' with hash = {attention.hash!r}: the released "
+                "code has kernelized hashes only"
             )

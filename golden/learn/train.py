@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training in two steps, with a control that shows what the second step costs.
 
-1. A softmax network is trained from scratch.
+1. A softmax network is trained from scratch. If wanted, it is then fine-tuned with what EcoFormer
+   attention becomes with ever more bits, which leaves less for step 2 to mend.
 2. Its attention is replaced by EcoFormer attention, hashes are learned, σ is frozen, and the
    network is fine-tuned. The control is the same softmax network, fine-tuned for as long on the
    same data. Each arm uses the learning rate that does best on the validation part, from one grid.
@@ -25,12 +26,13 @@ from ecoformer.golden.learn import data as datasets
 from ecoformer.golden.learn.checkpoint import drop_checkpoints
 from ecoformer.golden.learn.distill import distil_layers, exact_outputs
 from ecoformer.golden.learn.fit import Fitter, accuracy
-from ecoformer.golden.learn.ksh import learn_hashes
+from ecoformer.golden.learn.networks import LEARNERS, learn_hashes
 from ecoformer.golden.learn.parallel import one_thread, run_parallel
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer, save_model
 from ecoformer.golden.recording import record
 from ecoformer.golden.separation import separation
+from ecoformer.golden.stand_ins import CONTROLS
 from ecoformer.progress import SILENT, Progress
 
 __all__ = ["train"]
@@ -92,12 +94,16 @@ def train(
     with one_thread():
         run = _Run(network, attention, training, out, progress, resume, start)
         pretrained, pretraining = run.pretrain()
-        converted, hashes = run.replace(pretrained)
+        limit, limiting = run.limit(pretrained)
+        converted, hashes = run.replace(limit)
+        controls = run.controls()
         starts = {"ecoformer": converted} | ({"softmax": pretrained} if control else {})
         tuned = run.tune(starts)
         hashes["separation_after_tuning"] = run.separation(tuned["ecoformer"][0])
         scores = {
             "pretrained": run.score(pretrained),
+            **({"limit": run.score(limit)} if limiting else {}),
+            **{name: run.score(model) for name, (model, _) in controls.items()},
             "ecoformer_after_swap": run.score(converted),
             **{arm: run.score(model) for arm, (model, _) in tuned.items()},
         }
@@ -110,10 +116,14 @@ def train(
             },
             "held_out_accuracy": scores,
             "pretraining": {"learning_rate": training.pretrain_lr, "history": pretraining},
+            "limit": {"learning_rate": training.limit_lr, "history": limiting},
+            "controls": {name: history for name, (_, history) in controls.items()},
             "hashes": hashes,
             **{arm: report for arm, (_, report) in tuned.items()},
             "seconds": {
                 "pretraining": _seconds(pretraining),
+                "limit": _seconds(limiting),
+                "controls": sum(_seconds(history) for _, history in controls.values()),
                 "hashes": hashes["seconds"],
                 "tuning": sum(
                     _seconds(tried["history"])
@@ -127,7 +137,10 @@ def train(
         for arm, (model, _) in tuned.items():
             save_model(model, out / f"{arm}.pt")
         write_json(out / "metrics.json", metrics)
-        names = {"softmax": "softmax", "ecoformer": "EcoFormer"}
+        names = {
+            "softmax": "softmax", "limit": "limit", "ecoformer": "EcoFormer", "mean": "mean",
+            "none": "none",
+        }
         results = [f"{name} {scores[arm]:.2%}" for arm, name in names.items() if arm in scores]
         progress.line(f"held-out accuracy: {', '.join(results)}")
     return metrics
@@ -174,6 +187,27 @@ class _Run:
         history = self.fitter.fit("pretrain", model, t.pretrain_epochs, t.pretrain_lr, stream=0)
         return model, history
 
+    def limit(self, model):
+        """The step before step 2, if there is one. Returns (network, history)."""
+        t = self.training
+        if not t.limit_epochs:
+            return model, []
+        model = deepcopy(model)
+        model.limit_attention(self.attention)
+        return model, self.fitter.fit("limit", model, t.limit_epochs, t.limit_lr, stream=1)
+
+    def controls(self):
+        """Networks without attention to choose with: dict of name to (network, history)."""
+        t, trained = self.training, {}
+        for name in t.controls:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(t.seed)
+                model = VisionTransformer(self.network)
+            model.attend_with(lambda heads, layer, name=name: CONTROLS[name](heads, layer=layer))
+            history = self.fitter.fit(name, model, t.pretrain_epochs, t.pretrain_lr, stream=0)
+            trained[name] = model, history
+        return trained
+
     def replace(self, model):
         """Start of step 2. Returns (network with learned, frozen hashes; report)."""
         t = self.training
@@ -185,7 +219,8 @@ class _Run:
         curves = self.learn_hashes(converted, model)
         report = {
             "learner": t.hash_learner,
-            # By layer. ksh: [bit][iteration], mean over heads, every tenth; else held-out losses.
+            # By layer. ksh and released: [bit][iteration], mean over heads, every tenth;
+            # else held-out losses.
             "loss_curves": curves,
             "separation_after_swap": self.separation(converted),
             "seconds": time.perf_counter() - started,
@@ -204,8 +239,8 @@ class _Run:
         generator = torch.Generator().manual_seed(t.seed)
         chosen = torch.randperm(len(self.data.train), generator=generator)[: t.hash_images]
         images = self.data.train.images[chosen]
-        if t.hash_learner == "ksh":
-            curves = learn_hashes(model, images, t.seed, t.hash_learning)
+        if t.hash_learner in LEARNERS:
+            curves = learn_hashes(model, images, t.seed, t.hash_learning, t.hash_learner)
             return [curve.mean(2)[:, ::10].tolist() for curve in curves]
 
         batches = images.split(LEARNING_BATCH)

@@ -2,6 +2,7 @@
 """A small vision transformer whose attention is softmax or EcoFormer, and its file."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,7 @@ from ecoformer.golden.attention import Attention, EcoFormerAttention, SoftmaxAtt
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.files import read_checked, state_digest, torch_bytes
 from ecoformer.golden.networks.sites import Site, fill_sites
+from ecoformer.golden.stand_ins import LimitAttention
 from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = [
@@ -190,7 +192,8 @@ class VisionTransformer(nn.Module):
     def replace_attention(self, attention: AttentionConfig) -> None:
         """Put EcoFormer attention with random hashes in place of the softmax in every block.
 
-        With shared queries ``to_qk`` starts as ``to_q``; every other weight stays.
+        With shared queries ``to_qk`` starts as ``to_q``; every other weight stays. They are shared
+        already after :meth:`limit_attention`.
         """
         if self.attention_config is not None:
             raise ValueError("model must have softmax attention, not EcoFormer attention")
@@ -198,6 +201,17 @@ class VisionTransformer(nn.Module):
             for block in self.blocks:
                 block.attention.share_queries()
         fill_sites(self, self.sites, attention)
+
+    def limit_attention(self, attention: AttentionConfig) -> None:
+        """Share queries and attend with what ``attention`` becomes with ever more bits."""
+        for block in self.blocks:
+            block.attention.share_queries()
+        self.attend_with(lambda heads, layer: LimitAttention(heads, attention, layer))
+
+    def attend_with(self, make: Callable[[int, int], SoftmaxAttention]) -> None:
+        """Let every block attend with ``make(heads, layer)``; no projection changes."""
+        for layer, block in enumerate(self.blocks):
+            block.attention.core = make(self.config.heads, layer)
 
     @property
     def sites(self) -> list[Site]:

@@ -6,7 +6,7 @@ by :func:`golden.recording.record`, sets the scales.
 """
 
 from collections.abc import Sequence
-from dataclasses import fields
+from itertools import product
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from ecoformer.golden.recording import Call
 from ecoformer.golden.weights import quantise_rows
 from ecoformer.spec.arithmetic import BIAS_WIDTH, SHIFT_WIDTH, Arithmetic
 from ecoformer.spec.config import Config
-from ecoformer.spec.parameters import HOST_ARRAYS, ParameterImage
+from ecoformer.spec.parameters import ParameterImage, host_arrays
 from ecoformer.spec.tables import DOT_FRACTION, KERNEL_FRACTION, KERNEL_WIDTH, ROOT_FRACTION
 
 __all__ = ["calibrate", "check_attention", "check_layers", "code_disagreement", "set_numbers"]
@@ -32,17 +32,12 @@ MOST_TOKENS = 2**15
 
 
 def set_numbers(layers: Sequence[EcoFormerAttention]) -> list[np.ndarray]:
-    """Parameter sets of every layer: list of int array [H, hashes of the layer].
+    """Parameter sets of every layer: list of int array [H].
 
-    Sets are numbered layer by layer and head by head; with separate queries, the set of a head's
-    keys is followed by that of its queries.
+    Sets are numbered layer by layer and head by head.
     """
-    numbers, start = [], 0
-    for layer in layers:
-        shape = layer.heads, len(layer.hashes)
-        numbers.append(start + np.arange(shape[0] * shape[1]).reshape(shape))
-        start += numbers[-1].size
-    return numbers
+    ends = np.cumsum([layer.heads for layer in layers])
+    return [end - layer.heads + np.arange(layer.heads) for layer, end in zip(layers, ends)]
 
 
 def check_layers(
@@ -65,6 +60,7 @@ def check_layers(
     if not layers or any(not hasattr(layer, "hash") for layer in layers):
         raise EcoformerError("model: it has softmax attention; train one with EcoFormer attention")
     for layer in layers:
+        _check_hardware(layer.config)
         for hashing in layer.hashes:
             if isinstance(hashing, KernelHash) and not hashing.frozen:
                 raise EcoformerError(
@@ -98,6 +94,7 @@ def check_attention(
     EcoformerError
         Names the value of the configuration and what it must be.
     """
+    _check_hardware(attention)
     shape = attention.in_hardware | {"head_dim": head_dim}
     rules = [(name, repr(value), getattr(config, name) == value) for name, value in shape.items()]
     rules += [
@@ -110,6 +107,13 @@ def check_attention(
                 f"[engine] {name} must be {rule} for this model, not {getattr(config, name)!r}; "
                 "correct the configuration"
             )
+
+
+def _check_hardware(attention):
+    try:
+        attention.check_hardware()
+    except ValueError as error:
+        raise EcoformerError(f"[attention] {error}; choose another for this export") from error
 
 
 @torch.no_grad()
@@ -147,15 +151,21 @@ def calibrate(
     for layer, calls in zip(layers, tape, strict=True):
         for head in range(layer.heads):
             values = torch.cat([call.present(head, call.v) for call in calls])
-            shared = {
+            sets.append({
                 "offset": round(float(layer.offset[head]) * 2**config.offset_fraction),
                 "value_scale": _full_range(config.value_width, values),
-            }
-            for role, hashing in enumerate(layer.hashes):
-                tokens = _tokens(calls, head, role)
+            })
+            for side, hashing in _sides(config, layer):
+                tokens = _tokens(calls, head, side)
                 family = _kernel_set if isinstance(hashing, KernelHash) else _linear_set
-                sets.append(shared | family(config, hashing, head, tokens))
-    return _stack(config, sets)
+                own = family(config, hashing, head, tokens)
+                sets[-1] |= {side.prefix + name: numbers for name, numbers in own.items()}
+    image = _stack(config, sets)
+    try:
+        image.check(config)
+    except ValueError as error:
+        raise EcoformerError(f"model: {error}; it does not fit the engine") from error
+    return image
 
 
 @torch.no_grad()
@@ -177,12 +187,19 @@ def code_disagreement(
     rates = []
     for layer, numbers, calls in zip(layers, set_numbers(layers), tape, strict=True):
         rates.append(np.zeros(layer.heads))
-        for head, role in np.ndindex(numbers.shape):
-            hashing, tokens = layer.hashes[role], _tokens(calls, head, role)
+        for (head, index), (side, hashing) in product(
+            enumerate(numbers), _sides(config, layer)
+        ):
+            tokens = _tokens(calls, head, side)
             float_codes = hashing(_for_all_heads(hashing, tokens))[0, head].numpy() > 0
-            codes = _integer_codes(config, image, numbers[head, role], tokens.numpy())
-            rates[-1][head] += (codes != float_codes).mean() / numbers.shape[1]
+            codes = _integer_codes(config, image.side(side), index, tokens.numpy())
+            rates[-1][head] += (codes != float_codes).mean() / len(layer.hashes)
     return rates
+
+
+def _sides(config, layer):
+    """Every side with its hash."""
+    return zip(config.sides.all, layer.hashes[::-1], strict=True)
 
 
 def _integer_codes(config, image, index, tokens):
@@ -191,9 +208,9 @@ def _integer_codes(config, image, index, tokens):
     return trace_tokens(config, image, index, integers).codes > 0
 
 
-def _tokens(calls, head, role):
-    """Tokens [n, D] of a head's keys (``role`` 0) or queries (1), without padding."""
-    parts = [call.present(head, (call.k, call.q)[role]) for call in calls]
+def _tokens(calls, head, side):
+    """Tokens [n, D] of one side of a head, without padding."""
+    parts = [call.present(head, call.vectors[side.vector]) for call in calls]
     return torch.cat(parts)[:MOST_TOKENS]
 
 
@@ -231,7 +248,8 @@ def _kernel_set(config, hashing, head, x):
     # The threshold moves by the mean error of the integer kernel.
     kernel = hashing.features(_for_all_heads(hashing, x))[0, head].numpy()
     tokens = quantise_tokens(config, x.numpy())
-    integer_kernel = trace_tokens(config, _stack(config, [integers]), 0, tokens).kernel
+    alone = _stack(config, [integers | {"value_scale": 0}])
+    integer_kernel = trace_tokens(config, alone, 0, tokens).kernel
     error = (integer_kernel - KERNEL_ONE * kernel).mean(axis=0)
     threshold = KERNEL_ONE * hashing.threshold[head].double().numpy() / row_scale + rows @ error
     return integers | {"threshold": _threshold(config, np.rint(threshold))}
@@ -267,15 +285,9 @@ def _full_range(width, tensor):
 
 
 def _stack(config, sets):
-    names = [f.name for f in fields(ParameterImage) if f.name in sets[0] or f.name in HOST_ARRAYS]
-    defaults = {"offset": 0, **dict.fromkeys(HOST_ARRAYS, 0)}
-    kinds = {name: HOST_ARRAYS.get(name, np.int64) for name in {*names, "offset"}}
-    image = ParameterImage(**{
-        name: np.stack([np.asarray((defaults | one)[name]) for one in sets]).astype(kind)
-        for name, kind in kinds.items()
+    """The image of ``sets``, a dict of numbers by name each."""
+    host = host_arrays(config)
+    return ParameterImage.of(config, **{
+        name: np.stack([np.asarray(one[name]) for one in sets]).astype(host.get(name, np.int64))
+        for name in sets[0]
     })
-    try:
-        image.check(config)
-    except ValueError as error:
-        raise EcoformerError(f"model: {error}; it does not fit the engine") from error
-    return image

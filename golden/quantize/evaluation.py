@@ -12,7 +12,12 @@ from ecoformer.golden.learn.fit import predict
 from ecoformer.golden.networks.vit import VisionTransformer
 from ecoformer.golden.quality.measure import assess
 from ecoformer.golden.quantize.calibration import calibrate, code_disagreement
-from ecoformer.golden.quantize.inference import EngineAttention, IntegerEngine, override_attention
+from ecoformer.golden.quantize.inference import (
+    EngineAttention,
+    IntegerEngine,
+    override_attention,
+    packets,
+)
 from ecoformer.golden.recording import record
 from ecoformer.progress import SILENT, Progress
 from ecoformer.spec.config import Config
@@ -91,14 +96,8 @@ def recorded_workload(
 ) -> Workload:
     """The packets of every layer and head of the first images of ``part``."""
     layers = model.attention_layers()
-    host = EngineAttention(config, image, layers, None)
     tape = record(layers, lambda: model(part.images[:RECORDED_IMAGES]))
-    packets = [
-        host.workload(layer.layer, call.k, call.v) for layer, (call,) in zip(layers, tape)
-    ]
-    return Workload.from_sequences(
-        sequence for workload in packets for sequence in workload.sequences()
-    )
+    return packets(config, image, layers, tape)
 
 
 def _tape(model, part):

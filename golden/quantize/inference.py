@@ -17,11 +17,12 @@ from ecoformer.golden.attention import EcoFormerAttention
 from ecoformer.golden.integer.attention import attend
 from ecoformer.golden.quantize.calibration import set_numbers
 from ecoformer.golden.quantize.host import dequantise_outputs, quantise_tokens, quantise_values
+from ecoformer.golden.recording import Call
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
 
-__all__ = ["EngineAttention", "IntegerEngine", "override_attention"]
+__all__ = ["EngineAttention", "IntegerEngine", "override_attention", "packets"]
 
 
 class IntegerEngine:
@@ -44,7 +45,7 @@ class IntegerEngine:
     def attend_sequences(
         self,
         sequences: Iterable[tuple[int, np.ndarray, np.ndarray]],
-        queries: Sequence[tuple[int, np.ndarray]] | None = None,
+        queries: Sequence[np.ndarray] | None = None,
     ) -> list[np.ndarray]:
         """Results of every sequence: list of int64 [M, E].
 
@@ -52,21 +53,20 @@ class IntegerEngine:
         ----------
         sequences : iterable of (int, int64 [N, D], int64 [N, E])
             Parameter set, tokens and values.
-        queries : list of (int, int64 [M, D]) or None
-            Parameter set and tokens of the separate queries of each sequence.
+        queries : list of int64 [M, D] or None
+            Queries of each sequence where they are not as many as its keys, which its tokens are
+            then alone.
         """
         sequences = list(sequences)
         outputs: list[np.ndarray] = [np.empty(0)] * len(sequences)
         groups: dict[tuple, list[int]] = {}
         for number, (index, tokens, _) in enumerate(sequences):
-            shape = () if queries is None else (queries[number][0], len(queries[number][1]))
-            groups.setdefault((index, len(tokens), *shape), []).append(number)
+            asking = () if queries is None else (len(queries[number]),)
+            groups.setdefault((index, len(tokens), *asking), []).append(number)
         for (index, *_), members in groups.items():  # sequences of equal shape run at once
             tokens, values = (np.stack([sequences[i][part] for i in members]) for part in (1, 2))
-            separate = None
-            if queries is not None:
-                separate = queries[members[0]][0], np.stack([queries[i][1] for i in members])
-            results, _ = attend(self.config, self.image, index, tokens, values, separate)
+            own = None if queries is None else np.stack([queries[i] for i in members])
+            results, _ = attend(self.config, self.image, index, tokens, values, own)
             for number, result in zip(members, results, strict=True):
                 outputs[number] = result
         return outputs
@@ -82,15 +82,10 @@ class EngineAttention:
     layers : list of EcoFormerAttention
         All layers of the network: they determine which parameter sets belong to which layer.
     engine : object
-        With ``attend(workload) -> list of int64 [N, E]``. Separate queries need an
-        :class:`IntegerEngine`: no hardware takes them yet.
+        With ``attend(workload) -> list of int64 [N, E]``. Layers that attend to other tokens than
+        their own (cross attention) need an :class:`IntegerEngine`: no hardware takes them yet.
     observer : callable or None
-        Called as ``observer(workload, outputs)`` after every layer with shared queries.
-
-    Raises
-    ------
-    EcoformerError
-        The queries are separate and the engine does not take separate ones.
+        Called as ``observer(workload, outputs)`` after every layer, except those.
     """
 
     def __init__(
@@ -106,12 +101,6 @@ class EngineAttention:
         self.numbers = {
             layer.layer: numbers for layer, numbers in zip(layers, set_numbers(layers), strict=True)
         }
-        separate = any(numbers.shape[1] > 1 for numbers in self.numbers.values())
-        if separate and engine is not None and not hasattr(engine, "attend_sequences"):
-            raise EcoformerError(
-                "model: its queries have hashes of their own, which this version runs in the "
-                "integer model only; use queries = 'shared' for hardware"
-            )
         self.engine = engine
         self.observer = observer
 
@@ -125,58 +114,83 @@ class EngineAttention:
     ) -> torch.Tensor:
         """Outputs [B, H, M, E] of one layer; shapes as in :class:`golden.recording.Call`.
 
-        With shared queries the outputs of padding are 0.
+        The outputs of padding are 0. As many queries as keys are taken to be those of the same
+        tokens.
         """
-        sequences = self._sequences(layer, k, v, key_mask)
-        if self.numbers[layer].shape[1] == 1:
-            workload = Workload.from_sequences(sequences)
-            outputs = self.engine.attend(workload)
-            if self.observer is not None:
-                self.observer(workload, outputs)
-            return self._results(layer, outputs, _mask(k, key_mask), v.shape[-1])
-        queries = self._tokens(layer, 1, q, None)
-        outputs = self.engine.attend_sequences(sequences, queries)
-        return self._results(layer, outputs, _mask(q, None), v.shape[-1])
+        call = Call(q, k, v, key_mask)
+        if not call.is_of_itself:
+            return self._attend_across(layer, call)
+        workload = self.workload(layer, call)
+        outputs = self.engine.attend(workload)
+        if self.observer is not None:
+            self.observer(workload, outputs)
+        return self._results(layer, outputs, _mask(k, key_mask), v.shape[-1])
 
-    def workload(
-        self, layer: int, k: torch.Tensor, v: torch.Tensor, key_mask: torch.Tensor | None = None
-    ) -> Workload:
-        """The packets of one layer with shared queries, image by image and head by head."""
-        return Workload.from_sequences(self._sequences(layer, k, v, key_mask))
+    def workload(self, layer: int, call: Call) -> Workload:
+        """The packets of one layer, image by image and head by head, without padding."""
+        sides = self.config.sides.all
+        parts = [self._tokens(layer, call, side, call.key_mask) for side in sides]
+        tokens = [np.concatenate(vectors, axis=-1) for vectors in zip(*parts, strict=True)]
+        return Workload.from_sequences(self._sequences(layer, call, tokens))
 
-    def _sequences(self, layer, k, v, key_mask):
-        tokens = self._tokens(layer, 0, k, key_mask)
-        scales = self.image.value_scale[self.numbers[layer][:, 0]][:, None, None]
-        values = quantise_values(self.config, v.numpy(), scales)
-        values = [rows[mask] for image, mask in zip(values, _mask(k, key_mask)) for rows in image]
-        return [(index, x, rows) for (index, x), rows in zip(tokens, values, strict=True)]
+    def _attend_across(self, layer, call):
+        """Attention of queries that are not as many as the keys."""
+        if not isinstance(self.engine, IntegerEngine):
+            raise EcoformerError(
+                f"model: layer {layer} has {call.q.shape[2]} queries for {call.k.shape[2]} keys "
+                "(cross attention), which this version runs in the integer model only"
+            )
+        keys = self._tokens(layer, call, self.config.sides.key, call.key_mask)
+        queries = self._tokens(layer, call, self.config.sides.query, None)
+        outputs = self.engine.attend_sequences(self._sequences(layer, call, keys), queries)
+        return self._results(layer, outputs, _mask(call.q, None), call.v.shape[-1])
 
-    def _tokens(self, layer, role, x, mask):
-        """Parameter set and integer tokens of every image and head: list of (int, [n, D]).
+    def _sequences(self, layer, call, tokens):
+        """Parameter set, ``tokens`` and integer values of every image and head."""
+        numbers = self.numbers[layer]
+        values = quantise_values(
+            self.config, call.v.numpy(), self.image.value_scale[numbers][:, None, None]
+        )
+        masks = _mask(call.k, call.key_mask)
+        values = [rows[mask] for image, mask in zip(values, masks) for rows in image]
+        return list(zip([*numbers] * len(masks), tokens, values, strict=True))
 
-        ``role`` is 0 for keys, 1 for separate queries.
-        """
-        image, numbers = self.image, self.numbers[layer][:, role]
+    def _tokens(self, layer, call, side, mask):
+        """Integer tokens of one side, for every image and head: list of [n, D]."""
+        x, image = call.vectors[side.vector], self.image.side(side)
         heads = [
             quantise_tokens(
                 self.config, x[:, head].numpy(), image.token_scale[index], image.unit_tokens[index]
             )
-            for head, index in enumerate(numbers)
+            for head, index in enumerate(self.numbers[layer])
         ]
-        return [
-            (index, tokens[number][rows])
-            for number, rows in enumerate(_mask(x, mask))
-            for index, tokens in zip(numbers, heads)
-        ]
+        return [tokens[n][rows] for n, rows in enumerate(_mask(x, mask)) for tokens in heads]
 
     def _results(self, layer, outputs, mask, width):
-        scales = self.image.value_scale[self.numbers[layer][:, 0]]
+        scales = self.image.value_scale[self.numbers[layer]]
         results = np.zeros((len(mask), len(scales), mask.shape[1], width), np.float32)
         outputs = iter(outputs)
         for image, rows in enumerate(mask):
             for head, scale in enumerate(scales):
                 results[image, head, rows] = dequantise_outputs(self.config, next(outputs), scale)
         return torch.from_numpy(results)
+
+
+def packets(
+    config: Config,
+    image: ParameterImage,
+    layers: Sequence[EcoFormerAttention],
+    tape: Sequence[Sequence[Call]],
+) -> Workload:
+    """What the engine gets for the calls on ``tape``, layer by layer; without cross attention."""
+    host = EngineAttention(config, image, layers, None)
+    return Workload.from_sequences(
+        sequence
+        for layer, calls in zip(layers, tape, strict=True)
+        for call in calls
+        if call.is_of_itself
+        for sequence in host.workload(layer.layer, call).sequences()
+    )
 
 
 @contextmanager

@@ -45,6 +45,7 @@ class LinearCore(AttentionCore):
         self.banks = config.state_banks - self.running
         self.fold = config.state_fold
         self.code_fold = config.code_fold
+        self.asking = config.sides.query.code
         self.state = self._state()
         self.value_term = self.value_terms[config.value_term](self)
         self.code_sums = self._array(
@@ -197,6 +198,7 @@ class LinearCore(AttentionCore):
             ]
 
         query_key = self._ring(m, store, key, sequences, pop, stored)
+        query_code = query_key[self.asking]
 
         # -- the steps of a slot -----------------------------------------------------------------
         m.submodules.steps = steps = Steps(self.fold.input_steps, self.fold.output_steps)
@@ -223,11 +225,11 @@ class LinearCore(AttentionCore):
             m.d.comb += [array.first.eq(operand_first), array.read_bank.eq(query.bank)]
             if "write_bank" in array.signature.members:
                 m.d.comb += [array.last.eq(operand_last), array.write_bank.eq(operand_bank)]
-        signs = self._walk_state(m, state, steps, sequences, operand.code, query_key.code)
+        signs = self._walk_state(m, state, steps, sequences, operand.code, query_code)
 
         m.submodules.similarity = self.similarity
         self._add_up(
-            m, "code_row", code_sums, self.similarity, code_steps, query_key.code, has_query
+            m, "code_row", code_sums, self.similarity, code_steps, query_code, has_query
         )
         sums = self._sums(m, steps, signs, has_query)
         offset_values = value_term.values(m, query_key, steps)
@@ -293,13 +295,13 @@ class LinearCore(AttentionCore):
         return self.value_sum.sums
 
     def _ring(self, m, store, key, sequences, pop, stored):
-        """Codes, and values where a token's own is needed, between key and query pass.
+        """Codes that ask, and values where a token's own is needed, between key and query pass.
 
         A bad packet's entries are taken back. An entry popped in one cycle is valid on the result
         from the next cycle until the next pop.
         """
         depth = self.config.ring_tokens
-        fields = ("code", *self.value_term.ring_fields)
+        fields = (self.asking, *self.value_term.ring_fields)
         entry = data.StructLayout({name: Value.cast(key[name]).shape() for name in fields})
         # Read ahead: an entry being written is never needed yet, so no bypass is required.
         attrs = {"no_rw_check": 1} if self.lead else {}

@@ -26,6 +26,9 @@ from ecoformer.spec.tables import KERNEL_INDEX_BITS, KERNEL_WIDTH, exponential_t
 
 __all__ = ["Scan", "SoftmaxCore"]
 
+MEMORIES = {"code": "tokens", "query": "queries", "v": "values"}
+"""Name of the memory of every field of a key."""
+
 
 class Scan(wiring.Component):
     """Walks once around the tokens of a sequence, beginning with any of them.
@@ -112,7 +115,7 @@ def bank_base(config: Config, bank: Value) -> Value:
 class SoftmaxCore(QuadraticCore):
     """Σ_j w_ij·v_j over Σ_j w_ij with w_ij = e^(s_ij - max) by table; N cycles per query.
 
-    A query begins with its own token, so that one read port serves queries and keys. Scores wait in
+    A query begins with its own token, so that one address serves queries and keys. Scores wait in
     one half of a memory until their maximum is known. The next sequence begins when the last query
     of this one has been weighted. The first block of a query of N tokens leaves
     2·(N - 1) cycles later than that of a single token.
@@ -242,7 +245,11 @@ class SoftmaxCore(QuadraticCore):
         return m
 
     def _store(self, m, sequences):
-        """Add memories of tokens and values, written as keys arrive; returns their read ports."""
+        """Add memories of tokens and values, written as keys arrive.
+
+        Returns the read ports of the tokens, with separate queries that of the queries first, and
+        that of the values.
+        """
         c, key = self.config, self.keys.payload
         depth = c.state_banks * c.max_tokens
         take = Signal()
@@ -253,8 +260,9 @@ class SoftmaxCore(QuadraticCore):
             self.keys.ready.eq(take),
         ]
         ports = []
-        for name, element in (("tokens", key.code), ("values", key.v.as_value())):
-            m.submodules[name] = store = memory.Memory(
+        fields = {side.code: key[side.code] for side in c.sides.all} | {"v": key.v.as_value()}
+        for name, element in fields.items():
+            m.submodules[MEMORIES[name]] = store = memory.Memory(
                 shape=unsigned(len(element)), depth=depth, init=[]
             )
             write = store.write_port()
@@ -265,7 +273,8 @@ class SoftmaxCore(QuadraticCore):
             ]
             read = store.read_port()
             ports.append(read)
-        return ports
+        *tokens, values = ports
+        return tokens, values
 
     def _scores(self, m, tokens, scan, half):
         """Scores of a scan: score, maxima of both halves, address, write strobe, completion.
@@ -274,11 +283,11 @@ class SoftmaxCore(QuadraticCore):
         """
         c, bits = self.config, self.bits
         shape = key_shape(c)
-        m.d.comb += tokens.addr.eq(scan.address)
-        key = data.View(shape, register(m, tokens.data, name="key"))
+        m.d.comb += [port.addr.eq(scan.address) for port in tokens]
+        key = data.View(shape, register(m, tokens[-1].data, name="key"))
         query = data.View(shape, Signal(shape.size, name="query", reset_less=True))
         with m.If(delay(m, scan.first, 1, name="query_read")):
-            m.d.sync += query.as_value().eq(tokens.data)
+            m.d.sync += query.as_value().eq(tokens[0].data)
         products = [
             register(m, key[d] * query[d], name=f"score_product_{d}") for d in range(c.head_dim)
         ]

@@ -18,6 +18,9 @@ from ecoformer.spec.config import Config
 
 __all__ = ["XnorCore", "XnorPopcount"]
 
+MEMORIES = {"code": "codes", "query": "queries", "v": "values"}
+"""Name of the memory of every field of a key."""
+
 
 class XnorPopcount(wiring.Component):
     """Similarity h_a·h_b = 2·popcount(xnor) - b of two codes.
@@ -89,12 +92,13 @@ class XnorCore(QuadraticCore):
         # -- key pass: store code and values -------------------------------------------------------
         m.submodules.sequences = sequences = SequenceQueue(c, c.state_banks, "first")
         key = self.keys.payload
-        m.submodules.codes = codes = memory.Memory(
-            shape=unsigned(c.code_bits), depth=depth, init=[]
-        )
-        m.submodules.values = values = memory.Memory(
-            shape=unsigned(len(key.v.as_value())), depth=depth, init=[]
-        )
+        fields = {side.code: key[side.code] for side in c.sides.all} | {"v": key.v.as_value()}
+        stores = {
+            name: memory.Memory(shape=unsigned(len(field)), depth=depth, init=[])
+            for name, field in fields.items()
+        }
+        for name, store in stores.items():
+            m.submodules[MEMORIES[name]] = store
         take = Signal()
         m.d.comb += [
             sequences.key.eq(key),
@@ -102,8 +106,8 @@ class XnorCore(QuadraticCore):
             take.eq(self.keys.valid & sequences.room),
             self.keys.ready.eq(take),
         ]
-        for store, element in ((codes, key.code), (values, key.v.as_value())):
-            write = store.write_port()
+        for name, element in fields.items():
+            write = stores[name].write_port()
             m.d.comb += [
                 write.addr.eq(Cat(sequences.position[:index_bits], sequences.bank)),
                 write.data.eq(element),
@@ -121,9 +125,9 @@ class XnorCore(QuadraticCore):
         gap = fold.steps  # cycles that the blocks of a query need
         pause = Signal(range(gap + 1))
         query_code = Signal(c.code_bits)
-        read_query = codes.read_port()
-        read_code = codes.read_port()
-        read_value = values.read_port()
+        read_query = stores[c.sides.query.code].read_port()
+        read_code = stores[c.sides.key.code].read_port()
+        read_value = stores["v"].read_port()
         m.d.comb += [
             launch.eq(~running & sequences.waiting & self.grant & (pause == 0)),
             self.launch.eq(launch),

@@ -49,6 +49,11 @@ WAIVERS = (
     ),
     Waiver(
         "UNUSEDSIGNAL",
+        "Signal is not used: 's_axil_a*prot'",
+        "Protection bits of AXI4-Lite: the registers are not secret.",
+    ),
+    Waiver(
+        "UNUSEDSIGNAL",
         "Signal is not used: '*__row'",
         "A parameter memory with one row per set does not ask which.",
     ),

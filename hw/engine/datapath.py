@@ -13,7 +13,7 @@ from ecoformer.hw.hash.families import hash_unit
 from ecoformer.hw.hash.unit import WAITING
 from ecoformer.hw.lib.pipeline import delay
 from ecoformer.hw.parameters.memory import ParameterMemory
-from ecoformer.hw.parameters.write_port import ParameterWrite
+from ecoformer.hw.parameters.write_port import ParameterWrite, connect_write
 from ecoformer.hw.stream.collector import Collector
 from ecoformer.hw.stream.payloads import Key, Token, TokenStream, core_scalars
 from ecoformer.hw.stream.vectors import connect_vectors
@@ -37,7 +37,7 @@ def datapath_ports(config: Config) -> dict:
     guarded : strobe: a token of a good packet had a denominator that was not positive.
     """
     return {
-        "write": In(ParameterWrite(config.parameter_sets + 1)),
+        "write": In(ParameterWrite(config.parameter_sets + 1, MemoryMap(config).codes)),
         "i": In(TokenStream(config)),
         "o": Out(stream.Signature(Result(config))),
         "guarded": Out(1),
@@ -102,8 +102,8 @@ class Datapath(wiring.Component):
         m.submodules.core = core
         m.submodules.normaliser = self.normaliser
         m.submodules.collector = collector
-        for unit in (self.scalars, hashing):
-            connect(m, flipped(self.write), unit.write)
+        connect_write(m, self.write, self.scalars.write)
+        connect(m, flipped(self.write), hashing.write)
         connect_vectors(m, flipped(self.i), hashing.i)
         connect_vectors(m, flipped(self.i), core.keys)
         connect(m, core.blocks, self.normaliser.i)
@@ -123,8 +123,9 @@ class Datapath(wiring.Component):
         m.d.comb += self.guarded.eq(self.collector.guarded)
 
     def _join(self, m):
-        """Split a token into hash input and companion, and join code and companion in its key."""
+        """Split a token into hash input and companion, and join codes and companion in its key."""
         c, token = self.config, self.i.payload
+        codes = [side.code for side in c.sides.all]
         scalars, hashing, core = self.scalars, self.hashing, self.core
         start = Signal()
         parameters = dict(zip(MemoryMap(c).scalars, scalars.elements, strict=True))
@@ -141,7 +142,7 @@ class Datapath(wiring.Component):
         ]
 
         # The scalars arrive after the token, and so do its other companions.
-        layout = data.StructLayout({n: s for n, s in Key(c).members.items() if n != "code"})
+        layout = data.StructLayout({n: s for n, s in Key(c).members.items() if n not in codes})
         m.submodules.companions = companions = companions_class(c)(layout, hashing.depth)
         wait = ParameterMemory.LATENCY
         m.d.comb += companions.push.eq(delay(m, start, wait, name="started", reset=True))
@@ -154,19 +155,20 @@ class Datapath(wiring.Component):
             companions.pop.eq(core.keys.ready),
             core.keys.valid.eq(hashing.o.valid),
             hashing.o.ready.eq(core.keys.ready),
-            core.keys.payload.code.eq(hashing.o.payload),
+            Cat(core.keys.payload[name] for name in codes).eq(hashing.o.payload),
             *(core.keys.payload[name].eq(value) for name, value in fields(companions.oldest)),
         ]
 
     def _probe(self, m):
-        """Probes for benches: the code of every token after its hash, and which units work."""
+        """Probes for benches: the codes of every token after its hash, and which units work."""
         trace_valid = Signal(attrs=PROBE)
-        trace_code = Signal(self.config.key_width, attrs=PROBE)
+        sides = self.config.sides
+        trace_code = Signal(sides.code_width, attrs=PROBE)
         trace_busy = Signal(len(units(self.config)), attrs=PROBE)
         key = self.core.keys.payload
         m.d.comb += [
             trace_valid.eq(self.core.keys.ready & ~key.tag.error),
-            trace_code.eq(key.code),
+            trace_code.eq(Cat(key[side.code] for side in sides.all)),
             trace_busy.eq(Cat(self.hashing.busy, self.core.busy, self.normaliser.busy)),
         ]
 

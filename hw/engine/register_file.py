@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from ecoformer.hw.lib.axi_lite import OKAY, SLVERR, AxiLite
 from ecoformer.hw.lib.counters import Counters
 from ecoformer.hw.lib.pipeline import below
+from ecoformer.hw.lib.skid_buffer import SkidBuffer
 from ecoformer.hw.parameters.write_port import ParameterWord
 from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
@@ -32,9 +33,11 @@ COUNTERS = [register for register in REGISTERS.values() if register.access is Ac
 class RegisterFile(wiring.Component):
     """Registers of an engine.
 
-    A write is accepted when address and data are both offered and no response is pending; it takes
-    effect in that cycle, one per cycle. A read is accepted when no other is in progress and
-    answered seven to ten cycles later; it sees writes up to and including its own cycle. Addresses
+    Address and data of a write are accepted independently, in either order. The write takes effect
+    in the cycle in which both have come and no response is pending, one per cycle. A read is
+    accepted when no other is in progress and no answer pending, and answered seven to ten cycles
+    later; it sees what took effect up to and including its own cycle. No output depends on an input
+    of the same cycle. Protection bits are ignored, as the registers are not secret. Addresses
     without a register answer SLVERR, as do writes that are not possible now. Byte strobes apply to
     STORED and FLAGS registers; STROBE registers need all four bytes.
 
@@ -91,23 +94,33 @@ class RegisterFile(wiring.Component):
         )
 
         # -- write ---------------------------------------------------------------------------------
+        m.submodules.addresses = addresses = SkidBuffer(unsigned(ADDRESS_WIDTH - 2))
+        m.submodules.words = words = SkidBuffer(data.StructLayout({"data": 32, "strobes": 4}))
         write = Signal()
-        mask = Cat(strobe.replicate(8) for strobe in bus.wstrb)
-        ok = Signal()
         m.d.comb += [
-            write.eq(bus.awvalid & bus.wvalid & (~bus.bvalid | bus.bready)),
-            bus.awready.eq(write),
-            bus.wready.eq(write),
+            addresses.i.payload.eq(bus.awaddr[2:]),
+            addresses.i.valid.eq(bus.awvalid),
+            bus.awready.eq(addresses.i.ready),
+            words.i.payload.data.eq(bus.wdata),
+            words.i.payload.strobes.eq(bus.wstrb),
+            words.i.valid.eq(bus.wvalid),
+            bus.wready.eq(words.i.ready),
+            write.eq(addresses.o.valid & words.o.valid & (~bus.bvalid | bus.bready)),
+            addresses.o.ready.eq(write),
+            words.o.ready.eq(write),
         ]
-        whole = bus.wstrb.all()
+        word, strobes = words.o.payload.data, words.o.payload.strobes
+        mask = Cat(strobe.replicate(8) for strobe in strobes)
+        ok = Signal()
+        whole = strobes.all()
         conditions = {
             "CONTROL": whole,
             "PARAM_DATA": self.shadow_ready & whole,
-            "COMMIT": self.shadow_ready & whole & below(bus.wdata, self.config.parameter_sets),
+            "COMMIT": self.shadow_ready & whole & below(word, self.config.parameter_sets),
         }
         accepted = {
             register.name: write
-            & (bus.awaddr[2:] == register.offset >> 2)
+            & (addresses.o.payload == register.offset >> 2)
             & conditions.get(register.name, 1)
             for register in registers.values()
             if register.access.writable
@@ -125,32 +138,32 @@ class RegisterFile(wiring.Component):
         m.d.comb += [
             load.eq(accepted["PARAM_DATA"]),
             self.write.enable.eq(load),
-            self.write.data.eq(bus.wdata),
+            self.write.data.eq(word),
             self.write.word.eq(address[: MemoryMap.ROW_SHIFT]),
             self.write.row.eq(address[MemoryMap.ROW_SHIFT : MemoryMap.REGION_SHIFT]),
             self.write.region.eq(address[MemoryMap.REGION_SHIFT :]),
             self.commit.eq(accepted["COMMIT"]),
-            self.commit_set.eq(bus.wdata),
-            self.soft_reset.eq(accepted["CONTROL"] & bus.wdata[soft_reset.low]),
+            self.commit_set.eq(word),
+            self.soft_reset.eq(accepted["CONTROL"] & word[soft_reset.low]),
             self.next_set.eq(self.values.get("NEXT_SET", 0)),
             self.irq.eq((errors & enable).any()),
         ]
         for register in registers.values():
             if register.access is Access.STORED:
                 stored = self.values[register.name]
-                written = (stored & ~mask) | (bus.wdata & mask)
+                written = (stored & ~mask) | (word & mask)
                 with m.If(accepted[register.name]):
                     m.d.sync += stored.eq(written & register.mask)
         with m.If(load):
             m.d.sync += address[: MemoryMap.ROW_SHIFT].eq(address[: MemoryMap.ROW_SHIFT] + 1)
-        clear = Mux(accepted["ERRORS"], bus.wdata & mask, 0)
+        clear = Mux(accepted["ERRORS"], word & mask, 0)
         m.d.sync += errors.eq((errors & ~clear) | self.events.errors)
 
         # -- read ----------------------------------------------------------------------------------
         reading = Signal()
         read_address = Signal(ADDRESS_WIDTH - 2)
         m.d.comb += [
-            bus.arready.eq(~reading & (~bus.rvalid | bus.rready)),
+            bus.arready.eq(~reading & ~bus.rvalid),
             # Every read waits for a turn of the counters, whatever its address.
             counters.read.eq(reading),
             counters.index.eq(read_address - (COUNTERS[0].offset >> 2)),

@@ -15,11 +15,23 @@ from ecoformer.spec.registers import ADDRESS_WIDTH
 
 __all__ = ["Top"]
 
+STREAM, REGISTERS = "xilinx.com:interface:axis:1.0", "xilinx.com:interface:aximm:1.0"
+SIGNALS = {
+    "aclk": ("xilinx.com:signal:clock:1.0 aclk CLK",
+             "ASSOCIATED_BUSIF s_axis:m_axis:s_axil, ASSOCIATED_RESET aresetn"),
+    "aresetn": ("xilinx.com:signal:reset:1.0 aresetn RST", "POLARITY ACTIVE_LOW"),
+    "irq": ("xilinx.com:signal:interrupt:1.0 irq INTERRUPT", "SENSITIVITY LEVEL_HIGH"),
+}
+"""Pin to what Vivado's block design is told: the interface and its parameters."""
+GATED = ("awready", "wready", "bvalid", "arready", "rvalid")
+"""Pins of the registers that are low in reset."""
+
 
 class Top(wiring.Component):
     """Engine and registers behind AXI4-Stream and AXI4-Lite pins.
 
-    One clock ``aclk``; ``aresetn`` is synchronous and active low.
+    One clock ``aclk``; ``aresetn`` is synchronous and active low. An output depends on no input of
+    the same cycle but ``aresetn``, which holds every ``valid`` and ``ready`` low.
 
     Parameters
     ----------
@@ -57,6 +69,8 @@ class Top(wiring.Component):
             pins[f"s_axil_{name}"] = member
         # Verilog has no zero-width pins.
         super().__init__({name: pin for name, pin in pins.items() if pin.shape != 0})
+        for name in self.signature.members:
+            getattr(self, name).attrs.update(_interface(name))
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -99,8 +113,18 @@ class Top(wiring.Component):
             pin, port = getattr(self, f"s_axil_{name}"), getattr(registers.bus, name)
             if member.flow is Out:
                 m.d.comb += port.eq(pin)
-            elif name in ("bvalid", "rvalid"):  # low in reset as well
+            elif name in GATED:
                 m.d.comb += pin.eq(port & self.aresetn)
             else:
                 m.d.comb += pin.eq(port)
         return m
+
+
+def _interface(name):
+    """Attributes of pin ``name``, so that tools of AMD need not guess its interface."""
+    if name in SIGNALS:
+        info, parameter = SIGNALS[name]
+        return {"X_INTERFACE_INFO": info, "X_INTERFACE_PARAMETER": parameter}
+    bus, _, member = name.rpartition("_")
+    kind = REGISTERS if bus == "s_axil" else STREAM
+    return {"X_INTERFACE_INFO": f"{kind} {bus} {member.upper()}"}

@@ -13,6 +13,7 @@ from ecoformer.hw.parameters.write_port import ParameterWrite
 from ecoformer.hw.stream.payloads import Token, TokenStream
 from ecoformer.hw.stream.words import Result
 from ecoformer.spec.config import Config
+from ecoformer.spec.memory_map import MemoryMap
 
 __all__ = ["Worker", "Workers", "datapath_class"]
 
@@ -92,7 +93,7 @@ class Worker(wiring.Component):
         self.datapath = WorkerDatapath(config)
         super().__init__(
             {
-                "write": In(ParameterWrite(config.parameter_sets + 1)),
+                "write": In(ParameterWrite(config.parameter_sets + 1, MemoryMap(config).codes)),
                 "i": In(TokenStream(config)),
                 "o": Out(stream.Signature(Result(config))),
             }

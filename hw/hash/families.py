@@ -2,10 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every hash unit, and which one a configuration gets."""
 
+from collections.abc import Callable
+
 from ecoformer.hw.hash.codes import CodeInput
 from ecoformer.hw.hash.linear import LinearHash, SerialLinearHash
 from ecoformer.hw.hash.rbf import RbfHash, SerialRbfHash
+from ecoformer.hw.hash.sides import SeparateHash
 from ecoformer.hw.hash.unit import HashUnit
+from ecoformer.spec.choices import Queries
 from ecoformer.spec.config import Config
 
 __all__ = ["FAMILIES", "hash_unit"]
@@ -13,7 +17,14 @@ __all__ = ["FAMILIES", "hash_unit"]
 FAMILIES = (SerialRbfHash, RbfHash, SerialLinearHash, LinearHash, CodeInput)
 """Special cases come before the general one."""
 
+UNITS: dict[Queries, Callable[[list[HashUnit]], HashUnit | SeparateHash]] = {
+    Queries.SHARED: lambda units: units[0],
+    Queries.SEPARATE: SeparateHash,
+}
+"""What becomes of the units of all sides, by ``queries``."""
 
-def hash_unit(config: Config, slots: int) -> HashUnit:
-    """The hash unit of the engine: the first that fits."""
-    return next(family for family in FAMILIES if family.fits(config))(config, slots)
+
+def hash_unit(config: Config, slots: int) -> HashUnit | SeparateHash:
+    """The hash unit of the engine: the first that fits, or one for every side."""
+    family = next(family for family in FAMILIES if family.fits(config))
+    return UNITS[config.queries]([family(config, slots) for _ in config.sides.all])

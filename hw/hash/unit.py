@@ -15,7 +15,6 @@ from ecoformer.hw.stream.vectors import VectorStream, whole_vectors
 from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
-from ecoformer.spec.units import hash_units
 
 __all__ = ["WAITING", "HashUnit"]
 
@@ -28,6 +27,9 @@ WAITING = 3
 
 class HashUnit(wiring.Component):
     """Binary code of every token, in order; subclasses implement the families.
+
+    With separate queries it is the unit of one side (`hw.hash.sides`), to which a token is one of
+    its vectors.
 
     Accepts one token every k cycles; a code is offered ``latency`` cycles after its token was
     taken. Results wait in a buffer as deep as the pipeline, so a stalled output loses nothing.
@@ -64,7 +66,7 @@ class HashUnit(wiring.Component):
                 "write": In(ParameterWrite(slots)),
                 "i": In(VectorStream(token, x)),
                 "o": Out(stream.Signature(config.key_width)),
-                "busy": Out(Busy(hash_units(config))),
+                "busy": Out(Busy(config.family.units)),
                 **{name: In(width) for name, width in self.scalars.items()},
             }
         )

@@ -21,6 +21,7 @@ class AxiLite(wiring.Signature):
         super().__init__(
             {
                 "awaddr": Out(address_width),
+                "awprot": Out(3),
                 "awvalid": Out(1),
                 "awready": In(1),
                 "wdata": Out(32),
@@ -31,6 +32,7 @@ class AxiLite(wiring.Signature):
                 "bvalid": In(1),
                 "bready": Out(1),
                 "araddr": Out(address_width),
+                "arprot": Out(3),
                 "arvalid": Out(1),
                 "arready": In(1),
                 "rdata": In(32),

@@ -7,9 +7,9 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.hw.lib.pipeline import below, delays
-from ecoformer.spec.memory_map import REGIONS, WORD_BITS, MemoryMap
+from ecoformer.spec.memory_map import SIDE_CODES, WORD_BITS, MemoryMap
 
-__all__ = ["ParameterWord", "ParameterWrite", "WriteDecoder"]
+__all__ = ["ParameterWord", "ParameterWrite", "WriteDecoder", "connect_write"]
 
 
 class ParameterWord(wiring.Signature):
@@ -37,25 +37,41 @@ class ParameterWord(wiring.Signature):
 class ParameterWrite(wiring.Signature):
     """One word for the shadow slot, decoded.
 
+    Parameters
+    ----------
+    slots : int
+    codes : int
+        Codes of regions; those of one side by default.
+
     Members
     -------
-    enable : ``Out(len(REGIONS))``
-        One-hot over the regions, or 0.
+    enable : ``Out(codes)``
+        One-hot over the codes of the regions, or 0.
     row, word, data : ``Out``
         Same as in :class:`ParameterWord`.
     slot : ``Out``
     """
 
-    def __init__(self, slots: int):
+    def __init__(self, slots: int, codes: int = SIDE_CODES):
         super().__init__(
             {
-                "enable": Out(len(REGIONS)),
+                "enable": Out(codes),
                 "row": Out(16),
                 "word": Out(12),
                 "data": Out(WORD_BITS),
                 "slot": Out(ceil_log2(slots)),
             }
         )
+
+
+def connect_write(
+    m: Module, source: wiring.PureInterface, sink: wiring.PureInterface, first: int = 0
+) -> None:
+    """Connect ``sink``, for the regions of one side, to those of ``source`` from code ``first``."""
+    m.d.comb += [
+        getattr(sink, name).eq(getattr(source, name)[first if name == "enable" else 0 :])
+        for name in sink.signature.members
+    ]
 
 
 class WriteDecoder(wiring.Component):
@@ -83,7 +99,7 @@ class WriteDecoder(wiring.Component):
             {
                 "i": In(ParameterWord()),
                 "slot": In(ceil_log2(slots)),
-                "o": Out(ParameterWrite(slots)),
+                "o": Out(ParameterWrite(slots, layout.codes)),
             }
         )
 

@@ -18,7 +18,7 @@ __all__ = [
 
 
 def key_shape(config: Config) -> ShapeLike:
-    """Shape of x: D elements, or the code itself where the host sends codes."""
+    """Shape of x, or of q and k: D elements, or the code itself where the host sends codes."""
     if config.hash == "codes":
         return unsigned(config.code_bits)
     return data.ArrayLayout(signed(config.token_width), config.head_dim)
@@ -51,14 +51,14 @@ class Token(data.StructLayout):
 
 
 class TokenStream(VectorStream):
-    """Tokens with their x and v, as they come from the receiver."""
+    """Tokens with their x and v, or q, k and v, as they come from the receiver."""
 
     def __init__(self, config: Config):
         super().__init__(Token(config), _elements(config))
 
 
 class Key(data.StructLayout):
-    """A hashed token: code, values v and the scalars of its set.
+    """A hashed token: code, or those of query and key, values v and the scalars of its set.
 
     A token with ``tag.error`` ends a bad packet: its tokens are dropped and answered by a single
     result with the error bit.
@@ -67,7 +67,7 @@ class Key(data.StructLayout):
     def __init__(self, config: Config):
         super().__init__(
             {
-                "code": config.key_width,
+                **{side.code: config.key_width for side in config.sides.all},
                 **whole_vectors(config, _values(config)),
                 **core_scalars(config),
                 "tag": Tag(config),
@@ -83,7 +83,7 @@ class KeyStream(VectorStream):
 
 
 def _elements(config):
-    return {"x": key_shape(config), **_values(config)}
+    return {**{side.vector: key_shape(config) for side in config.sides.all}, **_values(config)}
 
 
 def _values(config):

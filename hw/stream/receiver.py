@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From AXI4-Stream beats to tokens, and the detection of bad packets."""
 
+from itertools import pairwise
+
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -170,18 +172,23 @@ class Receiver(wiring.Component):
         # Also while a beat waits or is discarded: the next token's beats overwrite it.
         with m.If(self.i.valid & ~token_end):
             m.d.sync += received.eq(assembled[beat_bits:])
-        x, v = _elements(assembled, c)
         with m.If(room):
-            m.d.sync += [self.o.payload.x.eq(x), self.o.payload.v.eq(v)]
+            m.d.sync += [
+                self.o.payload[name].eq(bits) for name, bits in _elements(assembled, c).items()
+            ]
 
 
 class SerialReceiver(Receiver):
     """`Receiver` whose beats are elements, which it passes on as they come."""
 
     def _take_vectors(self, m, index, token_beat, token_end, room, offers):
-        x_elements = self.config.head_dim
-        of_x = index < x_elements
-        for port, first, enable in ((self.o.x, 0, of_x), (self.o.v, x_elements, ~of_x)):
+        c, sides = self.config, self.config.sides.all
+        firsts = [c.head_dim * number for number in range(len(sides) + 1)]
+        below = [index < first for first in firsts[1:]]
+        enables = [below[0], *(new & ~old for old, new in pairwise(below)), ~below[-1]]
+        names = [*(side.vector for side in sides), "v"]
+        for name, first, enable in zip(names, firsts, enables, strict=True):
+            port = getattr(self.o, name)
             m.d.comb += [
                 port.enable.eq(token_beat & enable),
                 port.index.eq(index - first),
@@ -196,12 +203,14 @@ def receiver_class(config: Config) -> type[Receiver]:
 
 
 def _elements(bits, config):
-    """Bits of x and v of a token; on the wire an element takes whole bytes, a code is packed."""
-    def field(first, count, width):
-        return Cat(bits[8 * i : 8 * i + width] for i in range(first, first + count))
+    """Bits of every vector of a token, by name."""
+    def field(first, count, width, pitch):
+        places = range(8 * first, 8 * first + count * pitch, pitch)
+        return Cat(bits[place : place + width] for place in places)
 
-    if config.hash == "codes":
-        key = bits[: config.code_bits]
-    else:
-        key = field(0, config.head_dim, config.token_width)
-    return key, field(config.key_bytes, config.value_dim, config.value_width)
+    family, vectors = config.family, [side.vector for side in config.sides.all]
+    key = family.key_elements, family.element_width, family.element_pitch
+    return {
+        **{name: field(i * family.key_bytes, *key) for i, name in enumerate(vectors)},
+        "v": field(config.sides.bytes, config.value_dim, config.value_width, 8),
+    }

@@ -68,7 +68,8 @@ def test_generate_writes_everything(hardware, inputs, capsys):
     files = set(contents(inputs / "engine"))
     assert files == {
         "config.toml", "ecoformer_engine.svd", "include/ecoformer_engine.h",
-        "lint/ecoformer_engine.vlt", "manifest.json", "parameters.safetensors", "registers.json",
+        "include/ecoformer_engine_parameters.h", "lint/ecoformer_engine.vlt", "manifest.json",
+        "parameters.bin", "parameters.safetensors", "registers.json",
         "registers.md", "rtl/ecoformer_engine.v", "tb/tb_ecoformer_engine.v",
         "vectors/expected.hex", "vectors/expected.npz", "vectors/input.hex",
         "vectors/parameters.hex", "vectors/steps.hex", "vectors/workload.npz",

@@ -16,6 +16,7 @@ from ecoformer.golden.convert.recipe import ConvertConfig
 from ecoformer.golden.convert.saved import load_converted
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
+from ecoformer.spec.workload import Workload
 
 transformers = pytest.importorskip("transformers")
 
@@ -39,11 +40,11 @@ ENGINE = """
 head_dim = 6
 value_dim = 6
 max_tokens = 16
-parameter_sets = 16
+parameter_sets = 8
 """
 FLOAT = "[attention]" + SHAPE + SEPARATE + CONVERT
 """A configuration without an engine."""
-WHOLE = "[engine]" + SHAPE + ENGINE + "[attention]" + SEPARATE + CONVERT
+WHOLE = "[engine]" + SHAPE + ENGINE + SEPARATE + CONVERT
 """One with an engine, which has the shape."""
 WORDS = "the a cat dog tree house sees likes under over red small".split()
 
@@ -114,7 +115,11 @@ def test_command_converts_measures_and_writes(model_folder, sentences, config, t
         torch.equal(p, converted.state_dict()[name]) for name, p in model.state_dict().items()
     )
     engine = Config.load(config)
-    assert ParameterImage.load(out / "parameters.safetensors", engine).sets == 2 * 4 * 2
+    assert ParameterImage.load(out / "parameters.safetensors", engine).sets == 2 * 4
+    packets = Workload.load(out / "workload.npz", engine)  # of one sentence
+    assert packets.sets.tolist() == [*range(8)] and len(set(packets.lengths.tolist())) == 1
+    q, k = engine.sides.split(packets.tokens)
+    assert (q != k).any()
 
 
 def test_held_out_batches_say_how_many_are_enough(model_folder, sentences, config, tmp_path):
@@ -244,8 +249,9 @@ def test_causal_model_is_refused_by_name(sentences, config, tmp_path):
     "old, new, message",
     [
         ("head_dim = 6", "head_dim = 7", "[engine] head_dim must be 6"),
-        ("queries", "code_bits = 9\nqueries", "[attention] code_bits is given in another table"),
-        ("parameter_sets = 16", "parameter_sets = 15", "parameter_sets must be at least 16"),
+        ("[convert]", "[attention]\ncode_bits = 9\n[convert]",
+         "[attention] code_bits is given in another table"),
+        ("parameter_sets = 8", "parameter_sets = 7", "parameter_sets must be at least 8"),
         ("max_tokens = 16", "max_tokens = 4", "max_tokens must be at least 10"),
     ],
 )

@@ -138,7 +138,7 @@ def test_bad_training_table(config, tmp_path, verb):
         ("parameter_sets = 3", "", "[engine] parameter_sets must be at least 4"),
         ("", 'hash = "linear"', "unknown key in [training]: hash"),
         ("", '[attention]\nhash = "linear"', "[attention] hash is given in another table"),
-        ("", '[attention]\nqueries = "separate"', "queries must be 'shared'"),
+        ("", '[attention]\nqueries = "separate"', "[attention] queries is given in another table"),
     ],
 )
 def test_engine_that_does_not_fit_is_refused_before_training(

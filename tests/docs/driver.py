@@ -10,21 +10,27 @@ ID, STATUS, ERRORS, IRQ_ENABLE = 0x00, 0x2C, 0x38, 0x3C
 CONTROL, NEXT_SET = 0x30, 0x34
 PARAM_ADDRESS, PARAM_DATA, COMMIT = 0x40, 0x44, 0x48
 SHADOW_FREE, SOFT_RESET = 1 << 1, 1 << 0
-REGIONS = {"anchors": 0, "bias": 1, "projection": 2, "threshold": 3, "scalars": 4}
+REGIONS = {
+    "anchors": 0, "bias": 1, "projection": 2, "threshold": 3, "scalars": 4,
+    "query_anchors": 8, "query_bias": 9, "query_projection": 10, "query_threshold": 11,
+}
 SCALARS = {"rbf": ("shift", "offset"), "none": ("shift", "scale")}
 WEIGHT_BITS = {"int8": 8, "pow2": 4, "ternary": 2}
 
 
 def pack(c, tokens, values):
     """Beats of a packet as integers."""
-    size = -(-c["code_bits"] // 8) if c["hash"] == "codes" else c["head_dim"]
     beats = []
-    for x, v in zip(tokens, values, strict=True):
-        if c["hash"] == "codes":
-            word = sum(1 << i for i, bit in enumerate(x) if bit > 0)
-            raw = word.to_bytes(size, "little")
-        else:
-            raw = bytes(e & 0xFF for e in x)
+    for token, v in zip(tokens, values, strict=True):
+        half = len(token) // 2
+        vectors = [token[:half], token[half:]] if c["queries"] == "separate" else [token]
+        raw = b""
+        for x in vectors:
+            if c["hash"] == "codes":
+                word = sum(1 << i for i, bit in enumerate(x) if bit > 0)
+                raw += word.to_bytes(-(-c["code_bits"] // 8), "little")
+            else:
+                raw += bytes(e & 0xFF for e in x)
         raw += bytes(e & 0xFF for e in v)
         for start in range(0, len(raw), c["bus_bytes"]):
             beats.append(int.from_bytes(raw[start : start + c["bus_bytes"]], "little"))
@@ -79,6 +85,18 @@ def encode(form, weight):
 
 def parameter_rows(c, p):
     """Rows and bits per lane of every region, for the arrays ``p`` of one set."""
+    regions = hash_rows(c, p)
+    scalars = SCALARS.get(c["hash"], ("offset",))
+    if c["queries"] == "separate":
+        own = {name.removeprefix("query_"): array for name, array in p.items() if "query_" in name}
+        regions |= {f"query_{name}": rows for name, rows in hash_rows(c, own).items()}
+        scalars = (*["query_shift"][: c["hash"] == "rbf"], *scalars)
+    regions["scalars"] = [[p[name] for name in scalars]], 32
+    return regions
+
+
+def hash_rows(c, p):
+    """The regions of a hash."""
     form, k, regions = c["weights"], c["cycles_per_token"], {}
     bits = WEIGHT_BITS[form]
     if c["hash"] == "rbf":
@@ -101,7 +119,6 @@ def parameter_rows(c, p):
         for r, threshold in enumerate(p["threshold"]):
             rows[r // fold.output_lanes][r % fold.output_lanes] = threshold
         regions["threshold"] = rows, 32
-    regions["scalars"] = [[p[name] for name in SCALARS.get(c["hash"], ("offset",))]], 32
     return regions
 
 

@@ -30,6 +30,12 @@ SHAPES = {
     "linear, int8": Config(hash="linear", output_width=9, **SMALL),
     "codes": Config(hash="codes", **SMALL),
     "softmax": Config(hash="none", dataflow="softmax", **SMALL),
+    "separate queries": Config(queries="separate", **SMALL | {"bus_bytes": 5}),
+    "separate queries, linear": Config(queries="separate", hash="linear", weights="pow2"),
+    "separate queries, codes": Config(queries="separate", hash="codes", **SMALL),
+    "separate queries, softmax": Config(
+        queries="separate", hash="none", dataflow="softmax", **SMALL | {"bus_bytes": 5}
+    ),
 }
 
 

@@ -53,19 +53,26 @@ def code(config, p, x):
 
 def weights(config, p, tokens):
     """The weight of every token in the answer to every token, without the offset."""
+    queries, keys, asking = tokens, tokens, p
+    if config.queries == "separate":
+        half = len(tokens[0]) // 2
+        queries, keys = [x[:half] for x in tokens], [x[half:] for x in tokens]
+        asking = {name.removeprefix("query_"): a for name, a in p.items() if "query_" in name}
     if config.hash == "none":
         found = []
-        for row in products(tokens):
+        for row in products(queries, keys):
             arguments = ((max(row) - s) * p["scale"] // 2 ** p["shift"] for s in row)
             found.append([EXPONENTIAL[min(u, 2047)] for u in arguments])
         return found
-    similar = products([code(config, p, x) for x in tokens])
+    similar = products(
+        [code(config, asking, x) for x in queries], [code(config, p, x) for x in keys]
+    )
     return [[s << config.offset_fraction for s in row] for row in similar]
 
 
-def products(rows):
+def products(rows, columns):
     """Dot products of all pairs."""
-    return [[sum(a * b for a, b in zip(x, y, strict=True)) for y in rows] for x in rows]
+    return [[sum(a * b for a, b in zip(x, y, strict=True)) for y in columns] for x in rows]
 
 
 def answer(config, p, given, values, i):
@@ -99,12 +106,15 @@ CONFIGS = [
     Config(dataflow="xnor", **SMALL),
     Config(dataflow="bucketed", **SMALL),
     Config(token_width=4, value_width=5, **SMALL),
+    *(Config(hash=family, queries="separate", **SMALL) for family in ("rbf", "linear", "codes")),
+    Config(hash="none", dataflow="softmax", queries="separate", **SMALL),
+    Config(value_term="own", queries="separate", dataflow="xnor", **SMALL),
 ]
 
 
 def described(config):
     return "-".join((config.hash, config.weights, config.value_term, config.dataflow,
-                     str(config.offset_fraction), str(config.token_width)))
+                     str(config.offset_fraction), str(config.token_width), config.queries))
 
 
 def check(config, image, sequences):

@@ -18,11 +18,16 @@ def test_responses(proof):
     bus = bench.dut.bus
     offers(bench, Port(bus.bvalid, bus.bready, bus.bresp), "b")
     offers(bench, Port(bus.rvalid, bus.rready, Cat(bus.rdata, bus.rresp)), "r")
-    addresses = bus.awvalid & bus.awready
-    writes = count(bench, addresses, bus.bvalid & bus.bready, "writes")
+    answered = bus.bvalid & bus.bready
+    addresses = count(bench, bus.awvalid & bus.awready, answered, "addresses")
+    words = count(bench, bus.wvalid & bus.wready, answered, "words")
     reads = count(bench, bus.arvalid & bus.arready, bus.rvalid & bus.rready, "reads")
-    bench.always("one write response per write, and none else", writes == bus.bvalid)
+    for name, taken, ready in (("address", addresses, bus.awready), ("data", words, bus.wready)):
+        bench.always(f"at most one {name} waits, and is announced", taken == bus.bvalid + ~ready)
+    both = ~bus.awready & ~bus.wready
+    bench.always("a whole write waits only for the response before it", ~both | bus.bvalid)
+    bench.reach("an address waits for its data", ~bus.awready & bus.wready & ~bus.bvalid)
+    bench.reach("a whole write waits for a response", both)
     under_way = bench.inner("reading") + bus.rvalid
     bench.always("one read response per read, and none else", reads == under_way)
-    bench.always("address and data are taken together", addresses == (bus.wvalid & bus.wready))
     proof("RegisterFile", "tiny", bench.prove())

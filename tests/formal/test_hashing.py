@@ -50,3 +50,23 @@ FAMILIES = {
 def test_schedule(proof, family):
     dut = hash_unit(replace(TINY, **FAMILIES[family]), TINY.parameter_sets + 1)
     proof("hash unit", f"tiny, {family}", scheduled(dut).prove(reach=dut.latency + 5))
+
+
+def in_step(dut):
+    """The hash units of both sides answer alike, so that one of them may answer for both."""
+    bench = Bench(dut)
+    offers(bench, dut.o, "o")
+    lead, other = dut.units
+    bench.always("both take a token, or neither", lead.i.ready == other.i.ready)
+    bench.always("both offer a code, or neither", lead.o.valid == other.o.valid)
+    return bench
+
+
+@pytest.mark.parametrize(
+    "family",
+    [*(pytest.param(name, marks=pytest.mark.prove) for name in [*FAMILIES][:2]), "codes, k = 2"],
+)
+def test_units_of_both_sides_are_in_step(proof, family):
+    config = replace(TINY, bus_bytes=2, queries="separate", **FAMILIES[family])
+    dut = hash_unit(config, config.parameter_sets + 1)
+    proof("hash units of both sides", f"tiny, {family}", in_step(dut).prove(reach=dut.latency + 5))

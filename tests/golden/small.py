@@ -22,11 +22,13 @@ def make_tape(model, images):
     return record(model.attention_layers(), lambda: model(images))
 
 
-def make_model(images, frozen=True):
+def make_model(images, frozen=True, **attention):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = VisionTransformer(NETWORK, AttentionConfig(code_bits=12, anchors=9)).eval()
+        model = VisionTransformer(NETWORK, AttentionConfig(code_bits=12, anchors=9, **attention))
+    model.eval()
     if frozen:
         for layer, (call,) in zip(model.attention_layers(), make_tape(model, images)):
             layer.hash.calibrate(call.k)
+            layer.hashes[-1].calibrate(call.q)  # the same one where queries are shared
     return model

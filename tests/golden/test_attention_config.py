@@ -2,6 +2,7 @@
 """Where a configuration file gives the shape of attention."""
 
 import pytest
+import torch
 
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention_config import AttentionConfig, read_attention
@@ -27,8 +28,8 @@ weights = "ternary"
 code_bits = 10
 value_term = "own"
 cycles_per_token = 32
-[attention]
 queries = "separate"
+[attention]
 offset = 3.5
 """)
     attention, engine = read_attention(path)
@@ -71,3 +72,25 @@ def test_contradictions_and_impossible_values_are_refused(text, message, write):
     with pytest.raises(EcoformerError) as caught:
         read_attention(write(text))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "line, why",
+    [
+        ('tie = "zero"', "tie must not be 'zero' for hardware: a code bit of an engine is"),
+        ('bandwidth = "per-sequence"', "bandwidth must not be 'per-sequence' for hardware: an eng"),
+    ],
+)
+def test_what_no_engine_has_is_refused_beside_one_with_the_reason(write, line, why):
+    assert read_attention(write(f"[attention]\n{line}\n"))[1] is None
+    with pytest.raises(EcoformerError, match=why):
+        read_attention(write(f"[engine]\n[attention]\n{line}\n"))
+
+
+def test_float_weights_are_not_rounded_and_reach_no_engine():
+    config = AttentionConfig(weights="float")
+    hash = config.make_hash(2, 4)
+    assert torch.equal(hash.rows, hash.projection)
+    assert not torch.equal(AttentionConfig().make_hash(2, 4).rows, hash.projection)
+    with pytest.raises(ValueError, match="^weights must not be 'float' for hardware: an engine"):
+        config.check_hardware()

@@ -22,7 +22,7 @@ def reference_codes(hash, x):
                 for unit in units
             ]
         )
-        sigma = hash.sigma[head] if hash.bandwidth == "frozen" else distances.mean()
+        sigma = hash.sigma[head] if hash.frozen else distances.mean()
         for token, distance in enumerate(distances):
             kernel = torch.exp(-distance / (2 * sigma))
             codes[image, head, token] = sign(hash.rows[head] @ kernel - hash.threshold[head])
@@ -37,7 +37,7 @@ def test_matches_the_equations(shape, frozen):
     if frozen:
         hash.calibrate(x)
     hash.threshold.uniform_(-0.5, 0.5)
-    assert hash.bandwidth == ("frozen" if frozen else "per_sequence")
+    assert hash.frozen == frozen
     assert torch.equal(hash(x), reference_codes(hash, x))
 
 
@@ -121,7 +121,7 @@ def test_state_dict_keeps_the_bandwidth():
     hash.calibrate(x)
     other = KernelHash(2, 8, 16, 25)
     other.load_state_dict(hash.state_dict())
-    assert other.bandwidth == "frozen"
+    assert other.frozen
     assert torch.equal(other(x), hash(x))
 
 
@@ -139,3 +139,23 @@ def test_bad_shapes_are_refused():
         hash(torch.randn(1, 1, 3, 8))
     with pytest.raises(ValueError, match="^code_bits must be at least 1, not 0$"):
         KernelHash(2, 8, 0, 25)
+
+
+def test_a_tie_is_positive_or_zero():
+    x = torch.tensor([[[[1.0, 0.0]]]])
+    for tie, bit in (("positive", 1.0), ("zero", 0.0)):
+        hash = LinearHash(1, 2, 1, tie=tie)
+        hash.projection.copy_(torch.tensor([[[0.0, 1.0]]]))
+        assert hash(x).item() == bit
+
+
+def test_the_bandwidth_of_each_sequence_stays():
+    x = torch.randn(4, 2, 9, 8)
+    hash = KernelHash(2, 8, 16, 25, "float", bandwidth="per-sequence")
+    hash.calibrate(x)
+    assert not hash.frozen
+    assert hash.project(x).mean((0, 2)).abs().max() < 1e-4  # centred
+    alone = torch.cat([hash.project(sequence[None]) for sequence in x])
+    torch.testing.assert_close(alone, hash.project(x))
+    with pytest.raises(ValueError, match="^bandwidth must be 'calibrated' to freeze σ"):
+        hash.freeze([1.0, 1.0], x)

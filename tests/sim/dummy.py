@@ -42,10 +42,10 @@ module dummy_engine (
   input [1:0] s_axis_tuser,
   output [31:0] m_axis_tdata, output m_axis_tvalid, input m_axis_tready, output m_axis_tlast,
   output [2:0] m_axis_tuser,
-  input [7:0] s_axil_awaddr, input s_axil_awvalid, output s_axil_awready,
+  input [7:0] s_axil_awaddr, input [2:0] s_axil_awprot, input s_axil_awvalid, output s_axil_awready,
   input [31:0] s_axil_wdata, input [3:0] s_axil_wstrb, input s_axil_wvalid, output s_axil_wready,
   output [1:0] s_axil_bresp, output reg s_axil_bvalid, input s_axil_bready,
-  input [7:0] s_axil_araddr, input s_axil_arvalid, output s_axil_arready,
+  input [7:0] s_axil_araddr, input [2:0] s_axil_arprot, input s_axil_arvalid, output s_axil_arready,
   output reg [31:0] s_axil_rdata, output [1:0] s_axil_rresp, output reg s_axil_rvalid,
   input s_axil_rready
 );

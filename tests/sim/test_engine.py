@@ -123,6 +123,14 @@ SMALL = {
         head_dim=3, value_dim=4, max_tokens=9, cycles_per_token=8, engines=2, parameter_sets=2,
         bus_bytes=4, hash="none", dataflow="softmax",
     ),
+    "separate queries": Config(
+        head_dim=5, value_dim=4, code_bits=9, anchors=3, max_tokens=17, cycles_per_token=8,
+        parameter_sets=3, bus_bytes=3, token_width=6, value_term="own", queries="separate",
+    ),
+    "separate queries, every cycle": Config(
+        head_dim=4, value_dim=9, code_bits=6, max_tokens=12, cycles_per_token=1, parameter_sets=2,
+        bus_bytes=32, hash="linear", weights="ternary", queries="separate",
+    ),
 }
 LINEAR = {name: config for name, config in SMALL.items() if config.dataflow == "accumulate"}
 

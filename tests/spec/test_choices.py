@@ -15,9 +15,13 @@ CODES = {
     "value_term": {"sum": 0, "own": 1},
     "mask": {"full": 0, "causal": 1},
     "dataflow": {"accumulate": 0, "xnor": 1, "bucketed": 2, "softmax": 3},
+    "queries": {"shared": 0, "separate": 1, "cross": 2},
 }
 """Released numbers: none of them may ever change, others may join."""
-REGIONS = {"anchors": 0, "bias": 1, "projection": 2, "threshold": 3, "scalars": 4}
+REGIONS = {
+    "anchors": 0, "bias": 1, "projection": 2, "threshold": 3, "scalars": 4,
+    "query_anchors": 8, "query_bias": 9, "query_projection": 10, "query_threshold": 11,
+}
 
 
 def test_register_codes_are_frozen():

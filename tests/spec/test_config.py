@@ -30,6 +30,7 @@ def test_defaults_are_the_documented_ones():
         "head_dim": 32, "value_dim": 32, "code_bits": 16, "hash": "rbf", "weights": "int8",
         "anchors": 25, "token_width": 8, "value_width": 8, "output_width": 16,
         "output_fraction": 8, "offset_fraction": 0, "value_term": "sum", "mask": "full",
+        "queries": "shared",
         "dataflow": "accumulate", "max_tokens": 1_024, "cycles_per_token": 16, "engines": 1,
         "state_banks": 2, "parameter_sets": 8, "bus_bytes": 8, "tuser_width": 8,
         "target_tokens_per_second": 0, "clock_mhz": 100,

@@ -17,7 +17,8 @@ CONFIG = Config(
     parameter_sets=3, bus_bytes=4,
 )
 ALL = {f.name for f in fields(ParameterImage)}
-NAMES = sorted(ALL - {"scale"})  # of the kernelized hash
+QUERIES = {name for name in ALL if name.startswith("query_")}
+NAMES = sorted(ALL - QUERIES - {"scale"})  # of the kernelized hash
 
 
 @pytest.fixture
@@ -276,14 +277,15 @@ def test_a_family_has_its_own_arrays_and_no_others(image, hash, unused, tmp_path
     config = replace(CONFIG, hash=hash, dataflow="softmax" if hash == "none" else "accumulate")
     own = random_image(config, np.random.default_rng(1))
     own.save(tmp_path / "p.safetensors", config)
-    family = ALL if hash == "none" else set(NAMES)
+    family = ALL - QUERIES if hash == "none" else set(NAMES)
     assert own.arrays().keys() == family - set(unused.split(", "))
     again = ParameterImage.load(tmp_path / "p.safetensors", config)
     for name, array in own.arrays().items():
         np.testing.assert_array_equal(getattr(again, name), array)
-    with pytest.raises(ValueError, match=rf"^{unused} must be absent with hash = '{hash}'$"):
+    modes = f"hash = '{hash}' and queries = 'shared'"
+    with pytest.raises(ValueError, match=rf"^{unused} must be absent with {modes}$"):
         image.check(config)
-    refused = r"^\w+ must (be (there|absent) with hash = 'rbf'|have shape .*)$"
+    refused = r"^\w+ must (be (there|absent) with hash = 'rbf' and .*|have shape .*)$"
     with pytest.raises(ValueError, match=refused):
         own.check(CONFIG)
 

@@ -109,9 +109,12 @@ def test_a_broken_svd_is_not_valid():
 def test_the_svd_tells_the_map(config, tmp_path):
     (tmp_path / "x.svd").write_text(svd(config, NAME))
     device = parser.SVDParser.for_xml_file(tmp_path / "x.svd").get_device()
-    assert (device.name, device.version, device.width) == (NAME, __version__, 32)
+    assert (device.vendor, device.name, device.version) == ("EcoFormer", NAME, __version__)
+    assert device.width == 32
     (peripheral,) = device.peripherals
     assert (peripheral.name, peripheral.base_address) == (NAME, 0)
+    (interrupt,) = peripheral.interrupts
+    assert (interrupt.name, interrupt.value) == (f"{NAME}_irq", 0)
     (block,) = peripheral.address_blocks
     assert (block.offset, block.size) == (0, 256)
     reset = reset_values(config)

@@ -42,7 +42,7 @@ class Softmax(Flow):
         """Tokens and values of every bank, and two rows of scores."""
         c = self.config
         depth = 1 << (c.max_tokens - 1).bit_length()
-        tokens = c.state_banks * c.max_tokens * (c.family.key_width + self.value_bits)
+        tokens = c.state_banks * c.max_tokens * (c.sides.code_width + self.value_bits)
         return tokens + 2 * depth * self.bits.score_width
 
     @property

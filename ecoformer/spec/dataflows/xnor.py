@@ -22,4 +22,4 @@ class Xnor(CodedFlow):
     def buffer_bits(self) -> int:
         c = self.config
         depth = 1 << (c.max_tokens - 1).bit_length()
-        return c.state_banks * depth * (c.code_bits + self.value_bits)
+        return c.state_banks * depth * (c.sides.code_width + self.value_bits)

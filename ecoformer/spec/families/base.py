@@ -96,6 +96,11 @@ class Family:
         return self.config.token_width
 
     @property
+    def element_pitch(self) -> int:
+        """Bits on ``s_axis`` from one element to the next."""
+        return 8
+
+    @property
     def key_bytes(self) -> int:
         """Bytes of a token on ``s_axis``, its value aside."""
         return self.config.head_dim

@@ -20,6 +20,10 @@ class HostCodes(Family):
         return 1
 
     @property
+    def element_pitch(self) -> int:
+        return 1
+
+    @property
     def key_bytes(self) -> int:
         return -(-self.config.code_bits // 8)
 

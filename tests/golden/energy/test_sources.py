@@ -60,6 +60,21 @@ def test_a_trained_model_brings_its_attention(tmp_path):
     assert source.network.image_size == 16 and source.network.stages[0].heads == 3
 
 
+def test_an_imported_network_is_counted_from_its_modules(tmp_path):
+    pytest.importorskip("torch")
+    from ecoformer.golden.attention_config import AttentionConfig
+    from ecoformer.golden.networks.pyramid import make_pyramid
+    from ecoformer.golden.networks.pyramid_file import save_pyramid
+    from tests.golden.networks.test_pyramid import SMALL
+
+    path = tmp_path / "network.pt"
+    save_pyramid(make_pyramid(SMALL, AttentionConfig(code_bits=6, anchors=7)), path)
+    source = find(path)
+    assert (source.code_bits, source.anchors) == (6, 7)
+    assert (source.network.name, source.network.config) == ("network", SMALL)
+    assert len(source.network.resized(64).layers("ecoformer")) > 40
+
+
 @pytest.mark.parametrize(
     "text, words",
     [

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from ecoformer.golden.integer.attention import attend, divide
 from ecoformer.golden.integer.dataflows.linear import accumulate, query
 from ecoformer.golden.integer.dataflows.pairwise import similarity_sums
+from ecoformer.golden.integer.dataflows.softmax import softmax_sums
 from ecoformer.golden.integer.hashing import hash_tokens
 from ecoformer.sim.stimulus import PATTERNS, random_image
 from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.config import Config
+from ecoformer.spec.parameters import SIDE_ARRAYS
 
 SHAPES = {
     "one": Config(head_dim=1, value_dim=1, code_bits=1, anchors=1, max_tokens=1),
@@ -195,6 +197,49 @@ def test_attention_is_the_same_in_both_dataflows(name, seed):
         assert outputs.dtype == guarded.dtype == np.int64 and guarded.shape == (3,)
         np.testing.assert_array_equal(outputs, other[0])
         np.testing.assert_array_equal(guarded, other[1])
+
+
+@pytest.mark.parametrize("dataflow", ["accumulate", "xnor", "softmax"])
+def test_separate_queries_ask_with_vectors_and_a_hash_of_their_own(dataflow):
+    changes = {"hash": "none"} if dataflow == "softmax" else {}
+    config = replace(SHAPES["own"], dataflow=dataflow, queries="separate", **changes)
+    rng = np.random.default_rng(9)
+    image = random_image(config, rng)
+    q, k = rng.integers(-128, 128, (2, 3, 12, config.head_dim))
+    values = rng.integers(-128, 128, (3, 12, config.value_dim))
+    outputs, _ = attend(config, image, 1, np.concatenate([q, k], axis=-1), values)
+    shared = replace(config, queries="shared")
+    (query, key) = (image.side(side) for side in config.sides.all)
+    codes = [hash_tokens(shared, one, 1, x) for one, x in ((query, q), (key, k))]
+    assert (codes[0] != codes[1]).any()
+    if dataflow == "softmax":
+        sums = softmax_sums(k, values, image.scale[1], image.shift[1], q)
+    else:
+        sums = similarity_sums(config, codes[1], values, image.offset[1], codes[0])
+    np.testing.assert_array_equal(outputs, divide(config, *sums))
+
+
+def test_equal_vectors_and_hashes_make_separate_queries_shared():
+    shared, rng = SHAPES["primes"], np.random.default_rng(10)
+    config = replace(shared, queries="separate")
+    image = random_image(shared, rng)
+    both = {f"query_{name}": getattr(image, name) for name in SIDE_ARRAYS}
+    x = rng.integers(-128, 128, (11, 3))
+    values = rng.integers(-128, 128, (11, 5))
+    twice = attend(config, replace(image, **both), 0, np.concatenate([x, x], axis=-1), values)
+    for got, want in zip(twice, attend(shared, image, 0, x, values), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_separate_queries_need_not_be_as_many_as_keys():
+    config, rng = replace(SHAPES["primes"], queries="separate"), np.random.default_rng(11)
+    image = random_image(config, rng)
+    q, k = rng.integers(-128, 128, (2, 9, 3))
+    values = rng.integers(-128, 128, (9, 5))
+    outputs, _ = attend(config, image, 0, np.concatenate([q, k], axis=-1), values)
+    few, guarded = attend(config, image, 0, k, values, queries=q[:4])
+    np.testing.assert_array_equal(few, outputs[:4])
+    assert guarded.shape == ()
 
 
 def test_guarded_tokens_answer_zero_and_are_counted():

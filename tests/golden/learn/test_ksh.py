@@ -10,12 +10,12 @@ from ecoformer.golden.hashing import KernelHash, LinearHash, sign
 from ecoformer.golden.learn import ksh
 from ecoformer.golden.learn.ksh import (
     OPTIMIZERS,
+    GreedyBits,
     KshConfig,
     PairLabels,
-    _Greedy,
     learn_hash,
-    learn_hashes,
 )
+from ecoformer.golden.learn.networks import learn_hashes
 from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer
 from ecoformer.golden.separation import separation
 from tests.golden.small import make_tape
@@ -128,7 +128,7 @@ def test_whitened_features_are_uncorrelated():
     features = np.random.default_rng(0).normal(size=(2, 50, 4)).cumsum(-1).astype(np.float32)
     features -= features.mean(1, keepdims=True)
     labels = PairLabels.of_tokens(torch.randn(1, 2, 50, 3))
-    to, back = _Greedy(features, labels, 4, "int8").whitening
+    to, back = GreedyBits(features, labels, 4, "int8").whitening
     np.testing.assert_allclose(to @ back, np.broadcast_to(np.eye(4), (2, 4, 4)), atol=1e-5)
     white = features @ back
     covariance = white.swapaxes(1, 2) @ white / 50
@@ -164,7 +164,7 @@ def test_the_spectral_start_maximises_the_relaxed_objective():
     hash, _ = learned(x=x, iterations=0, start="spectral")
     features, residual = centred(hash, x)[0], residual_of(x)[0]
     labels = PairLabels.of_tokens(x)
-    found = torch.from_numpy(_Greedy(features.numpy(), labels, 8, "int8").spectral())
+    found = torch.from_numpy(GreedyBits(features.numpy(), labels, 8, "int8").spectral())
 
     def quotient(a):
         y = torch.einsum("hnf,hf->hn", features, a)
@@ -242,7 +242,7 @@ def test_layers_learn_in_one_pass_and_see_replaced_inputs():
     curves = learn_hashes(model, images, seed=1, config=KshConfig(iterations=5))
     assert [curve.shape for curve in curves] == [(4, 6, 2)] * 2
     for layer, (call,) in zip(model.attention_layers(), make_tape(model, images), strict=True):
-        assert layer.hash.bandwidth == "frozen"
+        assert layer.hash.frozen
         assert layer.observer is None
         # Only tokens that passed the finished layers before can be the calibration tokens.
         mean = layer.hash.project(call.k).mean((0, 2))

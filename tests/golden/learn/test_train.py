@@ -16,6 +16,7 @@ from ecoformer.golden.learn import train as training_module
 from ecoformer.golden.learn.data import ImageData, Split
 from ecoformer.golden.learn.fit import accuracy, predict, shift_images
 from ecoformer.golden.learn.loop import learning_rate
+from ecoformer.golden.learn.networks import draw_hash, learn_hashes
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.learn.train import train
 from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer, load_model
@@ -88,7 +89,7 @@ def test_run_learns_and_writes_its_results(finished, tiny_data):
         assert model.attention_config == mode
         score = accuracy(model, held_out.images, held_out.labels, batch=7)
         assert score == metrics["held_out_accuracy"][name]
-    assert {layer.hash.bandwidth for layer in model.attention_layers()} == {"frozen"}
+    assert all(layer.hash.frozen for layer in model.attention_layers())
 
 
 SEPARATE = {"hash": "linear", "normalise": True, "queries": "separate"}
@@ -348,7 +349,7 @@ def test_learning_rate_schedule():
 @pytest.mark.parametrize(
     "field, value, error, text",
     [
-        ("data", "cifar", ValueError, "^data must be 'mnist' or 'fashion', not 'cifar'$"),
+        ("data", "cifar", ValueError, "^data must be 'mnist' or 'fashion' or 'recall'"),
         ("data_path", 3, TypeError, "^data_path must be a string, not 3$"),
         ("batch", 0, ValueError, "^batch must be at least 1, not 0$"),
         ("tune_lrs", (), TypeError, r"^tune_lrs must be a list of numbers, not \(\)$"),
@@ -356,7 +357,7 @@ def test_learning_rate_schedule():
         ("tune_lrs", ("a",), TypeError, "^each of tune_lrs must be a number, not 'a'$"),
         ("tune_lrs", (0.1, 0.1), ValueError, r"^tune_lrs must be different numbers, not \(0.1, "),
         ("label_smoothing", 1.5, ValueError, "^label_smoothing must be 0…1, not 1.5$"),
-        ("hash_learner", "x", ValueError, "^hash_learner must be 'ksh' or 'output' or"),
+        ("hash_learner", "x", ValueError, "^hash_learner must be 'ksh' or 'released' or"),
         ("train_hash", 1, TypeError, "^train_hash must be true or false, not 1$"),
         ("hash_refresh", -1, ValueError, "^hash_refresh must be at least 0, not -1$"),
         ("hash_optimizer", "x", ValueError, "^optimizer must be 'sgd' or 'adam' or 'whi"),
@@ -371,3 +372,64 @@ def test_learner_that_does_not_know_separate_queries_is_refused(tmp_path):
     separate = replace(ATTENTION, queries="separate")
     with pytest.raises(EcoformerError, match=r"^\[training\] hash_learner must be 'output'"):
         train(NETWORK, separate, TRAINING, tmp_path)
+
+
+def test_what_the_released_learner_does_not_know_is_refused(tmp_path):
+    training = replace(TRAINING, hash_learner="released")
+    with pytest.raises(EcoformerError, match="must not be 'released' with hash = 'linear': the re"):
+        train(NETWORK, replace(ATTENTION, hash="linear"), training, tmp_path)
+
+
+def test_layers_learn_as_released():
+    images = torch.randint(0, 256, (3, 1, 28, 28), dtype=torch.uint8)
+    model = VisionTransformer(NetworkConfig(depth=2), AttentionConfig(code_bits=3, anchors=5))
+    before = [layer.hash.projection.clone() for layer in model.attention_layers()]
+    settings = TrainingConfig(hash_learner="released", hash_iterations=30).hash_learning
+    curves = learn_hashes(model.eval(), images, 0, settings, "released")
+    assert [tuple(curve.shape) for curve in curves] == [(3, 31, 2)] * 2
+    assert all(layer.hash.frozen for layer in model.attention_layers())
+    for layer, start in zip(model.attention_layers(), before):
+        kept = (layer.hash.projection == start).all(-1)
+        assert (kept == kept[:1]).all()  # one decision for all heads
+
+
+def test_limit_and_controls_are_trained_beside_and_go_on_after_an_interruption(tmp_path):
+    training = replace(
+        TRAINING, limit_epochs=2, controls=("mean", "none"), hash_learner="random", limit_lr=1e-2
+    )
+    metrics = train(NETWORK, ATTENTION, training, tmp_path / "whole", control=False)
+    scores = metrics["held_out_accuracy"]
+    assert list(scores) == [
+        "pretrained", "limit", "mean", "none", "ecoformer_after_swap", "ecoformer"
+    ]
+    assert len(metrics["limit"]["history"]) == 2
+    assert {name: len(history) for name, history in metrics["controls"].items()} == {
+        "mean": 3, "none": 3
+    }
+    assert scores["limit"] > 0.6
+    with pytest.raises(KeyboardInterrupt):
+        train(NETWORK, ATTENTION, training, tmp_path / "broken", StopAfter(6), control=False)
+    train(NETWORK, ATTENTION, training, tmp_path / "broken", control=False)
+    name = "ecoformer.pt"
+    assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_learners_from_softmax_do_not_follow_the_limit(tmp_path):
+    training = replace(TRAINING, limit_epochs=1, hash_learner="output")
+    with pytest.raises(EcoformerError, match="hash_learner must be 'ksh' or .* with limit_epochs"):
+        train(NETWORK, ATTENTION, training, tmp_path)
+    with pytest.raises(ValueError, match="^each of controls must be 'mean' or 'none', not 'all'"):
+        replace(TRAINING, controls=("all",))
+
+
+def test_drawn_hashes_are_calibrated_and_seeded():
+    x = torch.randn(2, 2, 9, 4)
+    drawn = []
+    for seed in (1, 1, 2):
+        drawn.append(ATTENTION.make_hash(2, 4))
+        draw_hash(drawn[-1], x, torch.Generator().manual_seed(seed))
+    assert torch.equal(drawn[0](x), drawn[1](x)) and not torch.equal(drawn[0](x), drawn[2](x))
+    assert drawn[0].frozen
+    y = drawn[0].project(x)
+    assert y.mean((0, 2)).abs().max() < 1e-4
+    torch.testing.assert_close(y.square().mean((0, 2)), torch.ones(2, 4), rtol=0.01, atol=0)

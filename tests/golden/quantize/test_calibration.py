@@ -16,7 +16,12 @@ from ecoformer.golden.quantize.calibration import (
     code_disagreement,
     set_numbers,
 )
-from ecoformer.golden.quantize.inference import EngineAttention, IntegerEngine, override_attention
+from ecoformer.golden.quantize.inference import (
+    EngineAttention,
+    IntegerEngine,
+    override_attention,
+    packets,
+)
 from ecoformer.golden.recording import Call
 from ecoformer.spec.config import Config
 from tests.golden.small import CONFIG, NETWORK, make_images, make_model, make_tape
@@ -54,10 +59,9 @@ def test_one_percent_of_code_bits_differ_at_most(model, images):
 def test_sets_are_numbered_layer_by_layer(model, images):
     image = calibrated(model, images)
     numbers = set_numbers(model.attention_layers())
-    assert [number.tolist() for number in numbers] == [[[0], [1], [2]], [[3], [4], [5]]]
-    separate = AttentionConfig(code_bits=4, queries="separate")
-    layers = [EcoFormerAttention(heads, 8, separate) for heads in (1, 2)]
-    assert [number.tolist() for number in set_numbers(layers)] == [[[0, 1]], [[2, 3], [4, 5]]]
+    assert [number.tolist() for number in numbers] == [[0, 1, 2], [3, 4, 5]]
+    layers = [EcoFormerAttention(heads, 8, AttentionConfig(code_bits=4)) for heads in (1, 2)]
+    assert [number.tolist() for number in set_numbers(layers)] == [[0], [1, 2]]
     anchors = model.attention_layers()[1].hash.anchors[2].numpy()
     found = image.anchors[5]
     cosine = (anchors * found).sum(1) / np.linalg.norm(found, axis=1)
@@ -80,6 +84,16 @@ def test_offset_is_in_fixed_point(model, images, fraction):
 def test_sigma_per_sequence_is_refused(images):
     with pytest.raises(EcoformerError, match="σ is still computed per sequence"):
         check_layers(CONFIG, make_model(images, frozen=False).attention_layers())
+
+
+@pytest.mark.parametrize(
+    "values", [{"weights": "float"}, {"tie": "zero"}, {"bandwidth": "per-sequence"}]
+)
+def test_what_only_float_attention_has_is_refused_with_the_reason(values):
+    (name, value), = values.items()
+    attention = AttentionConfig(code_bits=12, anchors=9, **values)
+    with pytest.raises(EcoformerError, match=rf"\[attention\] {name} must not be '{value}' for ha"):
+        check_layers(CONFIG, VisionTransformer(NETWORK, attention).attention_layers())
 
 
 def test_softmax_is_refused():
@@ -131,8 +145,8 @@ def family_layers(seed=0, **attention):
 
 def family_config(layers):
     attention = layers[0].config
-    shared = {name: getattr(attention, name) for name in ("hash", "weights", *FAMILY)}
-    return Config(head_dim=8, value_dim=8, max_tokens=16, parameter_sets=12, **shared)
+    shared = {name: getattr(attention, name) for name in ("hash", "weights", "queries", *FAMILY)}
+    return Config(head_dim=8, value_dim=8, max_tokens=16, parameter_sets=6, **shared)
 
 
 @pytest.mark.parametrize("queries", ["shared", "separate"])
@@ -142,11 +156,12 @@ def test_every_family_keeps_its_codes_and_outputs_in_integers(hash, normalise, w
     layers, tape = family_layers(hash=hash, normalise=normalise, weights=weights, queries=queries)
     config = family_config(layers)
     image = calibrate(config, layers, tape)
-    assert image.sets == {"shared": 6, "separate": 12}[queries]
-    assert (image.token_scale > 0).all() == (hash == "linear")
-    assert (image.unit_tokens == normalise).all()
+    assert image.sets == 6
+    for side in config.sides.all:
+        assert (image.side(side).token_scale > 0).all() == (hash == "linear")
+        assert (image.side(side).unit_tokens == normalise).all()
     if hash == "linear" and queries == "separate" and not normalise:
-        assert (image.token_scale[1::2] > 2 * image.token_scale[::2]).all()
+        assert (image.query_token_scale > 2 * image.token_scale).all()
     # Rounded tokens flip bits near a threshold; random thresholds lie where tokens are densest.
     assert np.mean(code_disagreement(config, layers, image, tape)) < 0.02
     host = EngineAttention(config, image, layers, IntegerEngine(config, image))
@@ -158,21 +173,42 @@ def test_every_family_keeps_its_codes_and_outputs_in_integers(hash, normalise, w
         there = call.key_mask[:, None, :, None]
         error = ((integer - want) * there).square().sum() / (want * there).square().sum()
         assert error < 0.05
-    image.threshold[3] += 10_000  # the measure can fail
-    assert np.max(code_disagreement(config, layers, image, tape)) > 0.1
+    for side in config.sides.all:  # the measure can fail
+        wrong = calibrate(config, layers, tape)
+        wrong.side(side).threshold[3] += 10_000
+        assert np.max(code_disagreement(config, layers, wrong, tape)) > 0.1
 
 
-def test_separate_queries_are_refused_on_hardware():
+def test_queries_that_are_not_as_many_as_keys_are_refused_on_hardware():
     layers, tape = family_layers(hash="linear", queries="separate")
     config = family_config(layers)
     image = calibrate(config, layers, tape)
+    q, (k, v) = tape[0][0].q[:, :, :5], (tape[0][0].k, tape[0][0].v)
 
     class Hardware:
         def attend(self, workload):
             raise AssertionError("not reached")
 
-    with pytest.raises(EcoformerError, match="queries have hashes of their own"):
-        EngineAttention(config, image, layers, Hardware())
+    model = EngineAttention(config, image, layers, IntegerEngine(config, image))
+    with torch.inference_mode():
+        want = layers[0](q, k, v)
+        assert (model(0, q, k, v) - want).square().sum() < 0.05 * want.square().sum()
+    with pytest.raises(EcoformerError, match=r"layer 0 has 5 queries for 14 keys \(cross att"):
+        EngineAttention(config, image, layers, Hardware())(0, q, k, v)
+    assert len(packets(config, image, layers, [[Call(q, k, v)], tape[1]])) == 3 * 3
+
+
+def test_separate_queries_travel_with_their_keys():
+    layers, ((call,), _) = family_layers(hash="linear", queries="separate")
+    config = family_config(layers)
+    image = calibrate(config, layers, [[call], [call]])
+    workload = EngineAttention(config, image, layers, None).workload(1, call)
+    assert workload.sets.tolist() == 3 * [3, 4, 5]
+    assert workload.lengths.tolist() == [*3 * [14], *3 * [9], *3 * [3]]
+    _, tokens, _ = list(workload.sequences())[4]
+    for side, part, x in zip(config.sides.all, config.sides.split(tokens), (call.q, call.k)):
+        scale = image.side(side).token_scale[4]
+        np.testing.assert_allclose(scale * part, x[1, 1, :9], atol=scale / 2 + 1e-6)
 
 
 @pytest.mark.parametrize("field, value", [("hash", "rbf"), ("weights", "ternary")])

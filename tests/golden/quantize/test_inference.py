@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from ecoformer.golden.quantize.evaluation import (
     recorded_workload,
 )
 from ecoformer.golden.quantize.inference import EngineAttention, IntegerEngine, override_attention
+from ecoformer.golden.recording import Call
 from tests.golden.small import CONFIG, make_images, make_model, make_tape
 
 
@@ -55,9 +58,24 @@ def test_engine_groups_sequences_without_changing_them(model, images, image):
 
 def test_packets_go_image_by_image_and_head_by_head(model, image):
     x = torch.randn(2, 3, 16, 8, generator=torch.Generator().manual_seed(1))
-    workload = EngineAttention(CONFIG, image, model.attention_layers(), None).workload(1, x, x)
+    host = EngineAttention(CONFIG, image, model.attention_layers(), None)
+    workload = host.workload(1, Call(x, x, x))
     assert workload.sets.tolist() == [3, 4, 5, 3, 4, 5]
     assert (workload.lengths == 16).all()
+
+
+def test_a_network_with_separate_queries_runs_on_an_engine_for_them(images):
+    model = make_model(images, queries="separate")
+    config = replace(CONFIG, queries="separate")
+    image = calibrate(config, model.attention_layers(), make_tape(model, images))
+    part = Split(images, torch.zeros(24))
+    recorded = recorded_workload(config, model, image, part)
+    recorded.check(config)
+    assert recorded.sets.tolist() == [*range(6)] and recorded.tokens.shape == (6 * 16, 2 * 8)
+    checked = CheckedEngine(config, image, IntegerEngine(config, image))
+    labels = predict_in_integers(config, model, image, checked, part)
+    assert checked.words == 24 * 16 * 24 * 2 and not checked.mismatches
+    assert (labels == predict(model, images)).double().mean() > 0.9
 
 
 class Faulty:

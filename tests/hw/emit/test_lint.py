@@ -37,6 +37,12 @@ CONFIGS = {
     ),
     "one table": Config(**SMALL | {"dataflow": "bucketed", "code_bits": 1, "value_dim": 1}),
     "softmax": Config(**SMALL | {"hash": "none", "dataflow": "softmax", "max_tokens": 7}),
+    "separate": Config(**SMALL | {"queries": "separate", "bus_bytes": 16}),
+    "separate, codes": Config(**SMALL | {"queries": "separate", "hash": "codes"}),
+    "separate, softmax": Config(
+        **SMALL | {"hash": "none", "dataflow": "softmax", "max_tokens": 7, "bus_bytes": 16},
+        queries="separate",
+    ),
     "three engines": Config(**SMALL | {"engines": 3, "bus_bytes": 16}),
     "odd": ODD,
 }

@@ -278,8 +278,9 @@ def test_strobes_that_are_refused_do_nothing():
     assert not words and [index for _, index in commits] == [0, 1, 2]
 
 
-@pytest.mark.parametrize("first", ["address", "data"])
-def test_address_and_data_may_come_in_either_order(first):
+@pytest.mark.parametrize("first, second", [("aw", "w"), ("w", "aw")])
+def test_address_and_data_are_taken_in_either_order(first, second):
+    """Also from a master that does not offer the second before the first is taken."""
     dut, commits = registers(), []
     bus = dut.bus
 
@@ -288,25 +289,28 @@ def test_address_and_data_may_come_in_either_order(first):
         ctx.set(bus.awaddr, offset("COMMIT"))
         ctx.set(bus.wdata, 2)
         ctx.set(bus.wstrb, 0xF)
-        ctx.set(bus.awvalid, first == "address")
-        ctx.set(bus.wvalid, first == "data")
-        for _ in range(4):
-            assert not ctx.get(bus.awready) and not ctx.get(bus.wready)
+        for channel in (first, second):
+            valid, ready = (getattr(bus, channel + pin) for pin in ("valid", "ready"))
+            ctx.set(valid, 1)
+            assert ctx.get(ready)
             await ctx.tick()
-        assert not ctx.get(bus.bvalid)
-        ctx.set(bus.awvalid, 1)
-        ctx.set(bus.wvalid, 1)
-        await ctx.tick().until(bus.awready & bus.wready)
-        ctx.set(bus.awvalid, 0)
-        ctx.set(bus.wvalid, 0)
+            ctx.set(valid, 0)
+            if channel == first:
+                ctx.set(bus.awaddr, 0)  # what was taken is kept
+                ctx.set(bus.wdata, 0 if channel == "w" else 2)
+                for _ in range(4):
+                    assert not ctx.get(ready) and not ctx.get(bus.bvalid)
+                    await ctx.tick()
+                ctx.set(bus.awaddr, offset("COMMIT") if channel == "w" else 0)
+        assert ctx.get(bus.bvalid) and ctx.get(bus.bresp) == OKAY
         await ctx.tick()
 
-    simulate(dut, bench, background=[watch(commits, dut.commit)])
-    assert len(commits) == 1
+    simulate(dut, bench, background=[watch(commits, dut.commit, dut.commit_set)])
+    assert [index for _, index in commits] == [2]
 
 
 def test_a_response_waits_for_the_master():
-    """While it waits, it holds, and nothing further is taken."""
+    """While it waits, it holds; one write more is taken, and nothing of it acts."""
     dut, commits = registers(), []
     bus = dut.bus
 
@@ -324,6 +328,7 @@ def test_a_response_waits_for_the_master():
         while not ctx.get(bus.rvalid):
             assert not ctx.get(bus.arready)
             await ctx.tick()
+        ctx.set(bus.awaddr, offset("ID"))  # the third
         for _ in range(5):
             assert ctx.get(bus.bvalid) and ctx.get(bus.bresp) == SLVERR
             assert ctx.get(bus.rvalid) and ctx.get(bus.rresp) == OKAY
@@ -333,12 +338,15 @@ def test_a_response_waits_for_the_master():
         assert not commits
         ctx.set(bus.bready, 1)
         ctx.set(bus.rready, 1)
+        assert not ctx.get(bus.awready | bus.wready | bus.arready), "from registers"
+        await ctx.tick()
+        assert ctx.get(bus.bvalid) and ctx.get(bus.bresp) == OKAY
         assert ctx.get(bus.awready & bus.wready & bus.arready)
         await ctx.tick()
         ctx.set(bus.awvalid, 0)
         ctx.set(bus.wvalid, 0)
         ctx.set(bus.arvalid, 0)
-        assert ctx.get(bus.bvalid) and ctx.get(bus.bresp) == OKAY
+        assert ctx.get(bus.bvalid) and ctx.get(bus.bresp) == SLVERR
         await ctx.tick().until(bus.rvalid)
         assert ctx.get(bus.rdata) == 3
         await ctx.tick()
