@@ -16,7 +16,8 @@ LINKS := build/types/ecoformer
 .PHONY: help demo check test test-full docs lint types digests prove system-packages clean \
 	bench bench-throughput bench-coverage bench-faults bench-accuracy bench-attention \
 	bench-bucketed bench-damage bench-energy bench-fashion bench-generate bench-kills bench-ksh \
-	bench-lanes bench-minilm bench-reactions bench-released bench-softmax bench-synth results-status
+	bench-lanes bench-minilm bench-mutants bench-reactions bench-released bench-softmax \
+	bench-synth results-status
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 24
@@ -105,6 +106,9 @@ bench-synth: $(VENV)/installed  ## cells and clock frequency of the presets; hou
 
 bench-faults: $(VENV)/installed  ## random fault scripts on the wire
 	$(BIN)/python -m benchmarks.fault_scripts --scripts $(SCRIPTS)
+
+bench-mutants: $(VENV)/installed system-packages  ## faults in netlists that must be noticed; hours
+	$(BIN)/python -m benchmarks.mutants --workers $(WORKERS)
 
 bench-coverage: $(VENV)/installed  ## lines, branches and bits that verify exercises
 	$(BIN)/python -m benchmarks.coverage

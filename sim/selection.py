@@ -39,7 +39,7 @@ class Selection:
 
     @property
     def vector_bits(self) -> int:
-        """Bits of a set number in the vectors of the Verilog testbench."""
+        """Bits of a set number that a packet can ask for."""
         raise NotImplementedError
 
     def reaches(self, index: int) -> bool:
@@ -63,10 +63,6 @@ class TuserPin(Selection):
         "REG": "  reg [USER-1:0] s_axis_tuser;\n",
         "CLEAR": "      s_axis_tuser <= {USER{1'b0}};\n",
         "BEAT": "{s_axis_tuser, s_axis_tlast, s_axis_tdata}",
-        "BITS": "",
-        "SET": "",
-        "IF_SELECTED": "",
-        "SELECT": "",
     }
 
     @property
@@ -86,28 +82,7 @@ class TuserPin(Selection):
 class NextSet(Selection):
     """Register NEXT_SET holds the set of the packets that begin after the write."""
 
-    testbench = {
-        "PIN": "",
-        "REG": "",
-        "CLEAR": "",
-        "BEAT": "{s_axis_tlast, s_axis_tdata}",
-        "BITS": "[DATA:0]",
-        "SET": """\
-  reg [USER-1:0] next_set;
-  wire [USER-1:0] wanted = inputs[sent] >> (DATA + 1);
-""",
-        "IF_SELECTED": " && wanted == next_set",
-        "SELECT": """\
-    next_set = {USER{1'b0}};
-    forever begin
-      @(negedge aclk);
-      if (!s_axis_tvalid && sent < INPUTS && wanted != next_set) begin
-        write(8'd@NEXT_SET@, wanted);
-        next_set = wanted;
-      end
-    end
-""",
-    }
+    testbench = {"PIN": "", "REG": "", "CLEAR": "", "BEAT": "{s_axis_tlast, s_axis_tdata}"}
 
     @property
     def vector_bits(self) -> int:
