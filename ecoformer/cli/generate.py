@@ -40,7 +40,9 @@ RANDOM_TOKENS = 24
 """Random vectors stay short: people read them, and plain Verilog simulators run them."""
 MARK = "manifest.json"
 PARAMETERS = "parameters.safetensors"
-VECTORS = ("expected.hex", "expected.npz", "input.hex", "parameters.hex", "workload.npz")
+VECTORS = (
+    "expected.hex", "expected.npz", "input.hex", "parameters.hex", "steps.hex", "workload.npz",
+)
 
 
 def command(
