@@ -30,9 +30,12 @@ class Selection:
     -------
     testbench : dict of str to str
         Fragments of the Verilog testbench by the word that they replace.
+    in_register : bool
+        Whether a register holds the set of the packets to come.
     """
 
     testbench: ClassVar[dict[str, str]]
+    in_register: ClassVar[bool]
 
     def __init__(self, config: Config):
         self.config = config
@@ -44,6 +47,10 @@ class Selection:
 
     def reaches(self, index: int) -> bool:
         """Whether a packet can ask for set ``index`` at all."""
+        raise NotImplementedError
+
+    def pins(self, index: int) -> tuple[int, int]:
+        """``s_axis_tuser`` of a packet for set ``index``: on its first beat, and on later ones."""
         raise NotImplementedError
 
     def answered(self, index: int) -> int:
@@ -58,6 +65,7 @@ class Selection:
 class TuserPin(Selection):
     """The first beat of a packet carries the set number, and the answer returns it."""
 
+    in_register = False
     testbench = {
         "PIN": " .s_axis_tuser(s_axis_tuser),",
         "REG": "  reg [USER-1:0] s_axis_tuser;\n",
@@ -72,6 +80,9 @@ class TuserPin(Selection):
     def reaches(self, index: int) -> bool:
         return not index >> self.config.tuser_width
 
+    def pins(self, index: int) -> tuple[int, int]:
+        return index, index ^ 1
+
     def answered(self, index: int) -> int:
         return int(index)
 
@@ -82,6 +93,7 @@ class TuserPin(Selection):
 class NextSet(Selection):
     """Register NEXT_SET holds the set of the packets that begin after the write."""
 
+    in_register = True
     testbench = {"PIN": "", "REG": "", "CLEAR": "", "BEAT": "{s_axis_tlast, s_axis_tdata}"}
 
     @property
@@ -90,6 +102,9 @@ class NextSet(Selection):
 
     def reaches(self, index: int) -> bool:
         return True
+
+    def pins(self, index: int) -> tuple[int, int]:
+        return 0, 0
 
     def answered(self, index: int) -> int:
         return 0

@@ -272,8 +272,8 @@ class Stimulus:
         self._step(Step.SEND, data=len(self.inputs))
 
     def _select_set(self, user):
-        """Without ``tuser``, choose the set of the next packet once the one before has begun."""
-        if self.config.tuser_width or user == self._selected:
+        """Where a register names the set, write it once the packet before has begun."""
+        if not self._select.in_register or user == self._selected:
             return
         if self._begun is not None:
             self._step(Step.SENT, data=self._begun + 1)
@@ -296,7 +296,7 @@ class Stimulus:
         tokens = len(packed) // c.wire.input_beats + 1
         self.limit += tokens * (2 * c.cycles_per_token + tokens + SLACK)
         self.limit += (64 * c.cycles_per_token + c.flow.transform_cycles) * c.engines
-        first, later = (user, user ^ 1) if c.tuser_width else (0, 0)
+        first, later = self._select.pins(user)
         self._put(self.inputs, first, packed[:1])
         self._put(self.inputs, later, packed[1:])
         self.inputs[self._begun] = (first, len(packed) == 1, packed[0])

@@ -71,9 +71,9 @@ MOST_GATES = 10_000
 """Larger modules are compared by structure alone."""
 HELD = (
     ("s_axis_t", ("data", "last", "user")),
-    ("s_axil_aw", ("addr",)),
+    ("s_axil_aw", ("addr", "prot")),
     ("s_axil_w", ("data", "strb")),
-    ("s_axil_ar", ("addr",)),
+    ("s_axil_ar", ("addr", "prot")),
 )
 """Channels into the engine: what a master must hold from ``valid`` on until ``ready``."""
 VALID = {

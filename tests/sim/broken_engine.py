@@ -47,12 +47,10 @@ module @TOP@ (
   input [@U@:0] s_axis_tuser,
   output [@D@:0] m_axis_tdata, output m_axis_tvalid, input m_axis_tready, output m_axis_tlast,
   output [@E@:0] m_axis_tuser,
-  input [7:0] s_axil_awaddr, input [2:0] s_axil_awprot, input s_axil_awvalid,
-  output s_axil_awready,
+  input [7:0] s_axil_awaddr, input [2:0] s_axil_awprot, input s_axil_awvalid, output s_axil_awready,
   input [31:0] s_axil_wdata, input [3:0] s_axil_wstrb, input s_axil_wvalid, output s_axil_wready,
   output [1:0] s_axil_bresp, output s_axil_bvalid, input s_axil_bready,
-  input [7:0] s_axil_araddr, input [2:0] s_axil_arprot, input s_axil_arvalid,
-  output s_axil_arready,
+  input [7:0] s_axil_araddr, input [2:0] s_axil_arprot, input s_axil_arvalid, output s_axil_arready,
   output [31:0] s_axil_rdata, output [1:0] s_axil_rresp, output s_axil_rvalid,
   input s_axil_rready
 );
@@ -112,9 +110,9 @@ module @TOP@ (
     .s_axil_awready(s_axil_awready), .s_axil_wdata(wdata), .s_axil_wstrb(s_axil_wstrb),
     .s_axil_wvalid(s_axil_wvalid), .s_axil_wready(s_axil_wready), .s_axil_bresp(i_bresp),
     .s_axil_bvalid(i_bvalid), .s_axil_bready(s_axil_bready), .s_axil_araddr(s_axil_araddr),
-    .s_axil_arprot(s_axil_arprot), .s_axil_arvalid(s_axil_arvalid),
-    .s_axil_arready(s_axil_arready), .s_axil_rdata(i_rdata),
-    .s_axil_rresp(s_axil_rresp), .s_axil_rvalid(i_rvalid), .s_axil_rready(s_axil_rready)
+    .s_axil_arprot(s_axil_arprot), .s_axil_arvalid(s_axil_arvalid), .s_axil_arready(s_axil_arready),
+    .s_axil_rdata(i_rdata), .s_axil_rresp(s_axil_rresp), .s_axil_rvalid(i_rvalid),
+    .s_axil_rready(s_axil_rready)
   );
 endmodule
 """

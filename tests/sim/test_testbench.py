@@ -134,8 +134,12 @@ SMALL = dict(
         Config(**SMALL | {"tuser_width": 0}),
         Config(**SMALL | {"engines": 2, "bus_bytes": 4}),
         Config(**SMALL | {"max_tokens": 1, "bus_bytes": 8, "tuser_width": 1}),
+        Config(**SMALL | {"queries": "separate"}),
     ],
-    ids=["k=4", "k=1", "xnor", "bucketed", "softmax", "no tuser", "two engines", "one token"],
+    ids=[
+        "k=4", "k=1", "xnor", "bucketed", "softmax", "no tuser", "two engines", "one token",
+        "separate",
+    ],
 )
 def test_an_engine_comes_up_from_x_by_reset_alone(config, tmp_path):
     """No initial value but those of tables, so every register and every RAM begins as x."""
