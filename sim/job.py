@@ -91,6 +91,9 @@ def check_job(
     """Refuse what cannot be streamed; see :meth:`Job.pack`."""
     try:
         check_number("stall", stall, float, *STALLS)
+    except (TypeError, ValueError) as error:
+        raise EcoformerError(f"simulation: {error}; choose another") from error
+    try:
         image.check(config)
         workload.check(config)
     except (TypeError, ValueError) as error:

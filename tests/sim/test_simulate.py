@@ -161,7 +161,7 @@ def test_icarus_refuses_vcd_before_it_builds(builds, tmp_path):
 @pytest.mark.parametrize(
     "options, why",
     [
-        ({"stall": 1.0}, "stall 1.0: must be at least 0 and below 1"),
+        ({"stall": 1.0}, "stall must be 0.0…0.95, not 1.0; choose another"),
         ({"faults": {0: "melted"}}, "fault 'melted': unknown"),
         ({"faults": {12: "overlong"}}, "fault in packet 12: the workload has 12"),
     ],
