@@ -16,7 +16,10 @@ TESTS = 13
 
 @pytest.mark.parametrize(
     "name, simulator",
-    [("primes", "verilator"), ("no tuser", "icarus"), ("widest numbers", "icarus")],
+    [
+        pytest.param("primes", "verilator", marks=pytest.mark.full),
+        ("primes", "icarus"), ("no tuser", "icarus"), ("widest numbers", "icarus"),
+    ],
 )
 def test_an_independent_client_agrees(builds, tmp_path, name, simulator):
     config, rng = SMALL[name], np.random.default_rng(8)
