@@ -181,6 +181,7 @@ def test_a_foreign_file_in_the_way_is_refused_before_any_work(config, tmp_path, 
     assert tree(tmp_path) == before and len(reply.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_refused_training_leaves_nothing_and_drops_nothing(config, tmp_path):
     checkpoint = Checkpoint(tmp_path / "out" / "checkpoints" / "pretrain.pt", {})
     checkpoint.save(step=1)

@@ -88,6 +88,7 @@ def codes_text():
     return emitted(CONFIGS["codes"], "engine")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("waiver", WAIVERS, ids=lambda w: f"{w.rule} {w.match[:40]}")
 def test_every_waiver_is_needed(waiver, odd_text, codes_text, tmp_path):
     assert any(
