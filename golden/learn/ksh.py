@@ -207,7 +207,9 @@ class GreedyBits:
         codes = self.codes[:, :, : self.count]
         result = self.labels @ y
         result *= self.bits
-        result -= codes.swapaxes(-1, -2) @ (codes @ y)
+        # All are finite; BLAS kernels may set the flag by what lies beyond a short vector.
+        with np.errstate(invalid="ignore"):
+            result -= codes.swapaxes(-1, -2) @ (codes @ y)
         return result
 
     def descend(
