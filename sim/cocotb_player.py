@@ -4,18 +4,15 @@
 from __future__ import annotations
 
 import pickle
-import shutil
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from ecoformer.errors import EcoformerError
-from ecoformer.logs import reason
 from ecoformer.processes import scratch
 from ecoformer.sim.bench import Record
 from ecoformer.sim.build import Build
 from ecoformer.sim.script import Scene
-from ecoformer.sim.simulate import bench
+from ecoformer.sim.simulate import bench, stopped
 from ecoformer.spec.config import Config
 
 __all__ = ["play_in_simulator"]
@@ -41,14 +38,5 @@ def play_in_simulator(
                 while not path.is_file() and process.poll() is None:
                     time.sleep(POLL_SECONDS)
                 if not path.is_file():
-                    raise EcoformerError(_failure(folder, process.wait()))
+                    raise stopped(folder, process.wait())
                 yield pickle.loads(path.read_bytes())
-
-
-def _failure(folder, status):
-    failed = folder.with_name("failed-run")
-    shutil.rmtree(failed, ignore_errors=True)
-    shutil.copytree(folder, failed)
-    log = failed / "simulation.log"
-    why = reason(status, log, failed / "test.out")
-    return f"the simulation stopped: {why}; the log is {log}"

@@ -26,7 +26,7 @@ from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
 
-__all__ = ["simulate", "bench"]
+__all__ = ["simulate", "bench", "stopped"]
 
 POLL_SECONDS = 0.02
 
@@ -185,15 +185,20 @@ def _reader(config, workload, progress):
     return report
 
 
+def stopped(folder: Path, status: int) -> EcoformerError:
+    """The error of a simulator that stopped in ``folder``, which is kept for its logs."""
+    failed = folder.with_name("ecoformer-failed-run")
+    shutil.rmtree(failed, ignore_errors=True)
+    folder.rename(failed)
+    log = failed / "simulation.log"
+    why = reason(status, log, failed / "test.out")
+    return EcoformerError(f"the simulation stopped: {why}; the log is {log}")
+
+
 def _read_result(folder, config, status):
     path = folder / "result.npz"
     if not path.is_file():
-        failed = folder.with_name("ecoformer-failed-run")
-        shutil.rmtree(failed, ignore_errors=True)
-        folder.rename(failed)
-        log = failed / "simulation.log"
-        why = reason(status, log, failed / "test.out")
-        raise EcoformerError(f"the simulation stopped: {why}; the log is {log}")
+        raise stopped(folder, status)
     with np.load(path) as file:
         result = {name: file[name] for name in file.files}
     ends = result["ends"].tolist()

@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks.mutation.netlist import NUMBER_BITS, SWITCH, Mutant, Mutated
 from ecoformer.hw.synth.tools import YOSYS, Step, run_steps
 from tests.formal.aiger import Graph
+from tests.formal.prover import GATE, SOLVE
 
 __all__ = ["Answer", "Copies", "decide"]
 
@@ -35,23 +36,6 @@ opt_clean
 setundef -zero
 aigmap
 write_aiger -zinit -symbols -ascii {name}.aag
-"""
-SOLVE = """\
-design -reset
-read_rtlil gate.il
-abc -script {name}.abc
-"""
-GATE = """\
-module \\gate
-  wire input 1 \\a
-  wire input 2 \\b
-  wire output 3 \\y
-  cell $_AND_ \\and
-    connect \\A \\a
-    connect \\B \\b
-    connect \\Y \\y
-  end
-end
 """
 SCRIPT = """\
 backup
