@@ -7,15 +7,17 @@ CONFIG ?= demo
 OUT ?= demo
 WORKERS ?= 2
 SCRIPTS ?= 1000
+KILLS ?= 100
 # Neighbours stay in one worker, so that what a module's tests share is made once.
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
 FAST := not slow and not full and not prove
 LINKS := build/types/ecoformer
 
 .PHONY: help demo check test test-full docs lint types digests prove system-packages clean \
-	bench bench-throughput bench-coverage bench-faults bench-accuracy bench-attention bench-bucketed \
-	bench-energy bench-fashion bench-generate bench-ksh bench-lanes bench-minilm \
-	bench-reactions bench-released bench-softmax bench-synth results-status
+	bench bench-throughput bench-coverage bench-faults bench-accuracy bench-attention \
+	bench-bucketed bench-damage bench-energy bench-fashion bench-generate bench-kills bench-ksh \
+	bench-lanes bench-minilm bench-mutants bench-reactions bench-released bench-softmax \
+	bench-synth results-status
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 24
@@ -89,6 +91,9 @@ bench-ksh: $(VENV)/installed  ## hash learning against plain loops
 bench-minilm: $(VENV)/installed  ## a pretrained sentence encoder, converted; an hour
 	$(BIN)/python -m benchmarks.minilm
 
+bench-recall: $(VENV)/installed  ## codes on a task that needs attention; an hour
+	$(BIN)/python -m benchmarks.recall
+
 bench-released: $(VENV)/installed  ## PVTv2-B0 with every head on the RTL; minutes
 	$(BIN)/python -m benchmarks.pyramids
 
@@ -102,8 +107,17 @@ bench-synth: $(VENV)/installed  ## cells and clock frequency of the presets; hou
 bench-faults: $(VENV)/installed  ## random fault scripts on the wire
 	$(BIN)/python -m benchmarks.fault_scripts --scripts $(SCRIPTS)
 
+bench-mutants: $(VENV)/installed system-packages  ## faults in netlists that must be noticed; hours
+	$(BIN)/python -m benchmarks.mutants --workers $(WORKERS)
+
 bench-coverage: $(VENV)/installed  ## lines, branches and bits that verify exercises
 	$(BIN)/python -m benchmarks.coverage
+
+bench-damage: $(VENV)/installed  ## damaged files of every kind against the command line; an hour
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.damage
+
+bench-kills: $(VENV)/installed  ## long commands, killed at random moments; hours
+	$(BIN)/python -m benchmarks.kills --count $(KILLS)
 
 # Every bench target writes its sections of docs/results; MARK=1 marks there what is stale.
 results-status: $(VENV)/installed  ## which sections of docs/results are fresh, and which are stale

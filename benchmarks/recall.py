@@ -29,7 +29,7 @@ NETWORK = NetworkConfig(
 HASH_IMAGES = 256
 HASHES = {
     "linear": ({"hash": "linear"}, ("random", "ksh")),
-    "kernelized": ({}, ("random", "released", "ksh")),
+    "kernelized": ({"anchors": SIDE * SIDE}, ("random", "released", "ksh")),
 }
 """What of the attention is another, and learners."""
 LEARNING_OF = {"ksh": KshConfig(optimizer="whitened", iterations=25)}
@@ -37,7 +37,7 @@ LEARNING_OF = {"ksh": KshConfig(optimizer="whitened", iterations=25)}
 
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--epochs", type=int, nargs=2, default=(3, 4), help="of softmax and limit")
+    parser.add_argument("--epochs", type=int, nargs=2, default=(3, 12), help="of softmax and limit")
     parser.add_argument("--bits", type=int, nargs="+", default=[8, 16, 32, 64])
     parser.add_argument("--seeds", type=int, default=3, help="of the hashes")
     run = begin(parser)

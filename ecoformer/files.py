@@ -2,19 +2,26 @@
 """Writing files and folders: whole or not at all, and never over somebody else's."""
 
 import contextlib
+import fcntl
 import hashlib
 import io
 import json
+import math
 import os
 import re
+import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 __all__ = [
-    "UNBUILDABLE", "cache_folder", "checksum", "rendered", "write_atomic", "write_json",
+    "UNBUILDABLE", "cache_folder", "checksum", "move_atomic", "rendered", "write_atomic",
+    "write_json",
 ]
 
+PARTIAL = ".ecoformer-partial"
+"""End of the names of files that are being written."""
 UNBUILDABLE = re.compile(r"[^\w/.,:@%+=~-]")
 """Characters in a path with which make or Verilator's makefiles do not build."""
 
@@ -42,12 +49,15 @@ def write_atomic(path: str | os.PathLike, content: bytes | str, *, mode: int = 0
     if path.exists() and not path.is_file():  # a folder raises here
         path.write_bytes(data)
         return
-    handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    _sweep(path)
+    handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PARTIAL, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # as long as this process lives
             file.write(data)
-        os.chmod(partial, mode & ~_umask())
-        os.replace(partial, path)
+            file.flush()
+            os.chmod(partial, mode & ~_umask())
+            os.replace(partial, path)
     except BaseException as error:
         os.unlink(partial)
         if isinstance(error, OSError) and error.filename is None:
@@ -55,9 +65,50 @@ def write_atomic(path: str | os.PathLike, content: bytes | str, *, mode: int = 0
         raise
 
 
+def _sweep(path):
+    """Remove what killed processes have left of ``path``: partial files that nobody holds."""
+    start = f".{path.name}."
+    with contextlib.suppress(OSError):
+        for left in os.listdir(path.parent):
+            if left.startswith(start) and left.endswith(PARTIAL):
+                _remove_dead(path.parent / left)
+
+
+def _remove_dead(left):
+    with contextlib.suppress(OSError), open(left, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if time.time() - os.fstat(file.fileno()).st_mtime > 1:  # or its owner is about to lock it
+            os.unlink(left)
+
+
 def write_json(path: str | os.PathLike, figures: object) -> None:
-    """Write ``figures`` as indented JSON, atomically."""
-    write_atomic(path, json.dumps(figures, indent=2) + "\n")
+    """Write ``figures`` as indented JSON, atomically; what is not finite is null, as JSON wants."""
+    write_atomic(path, json.dumps(_finite(figures), indent=2, allow_nan=False) + "\n")
+
+
+def move_atomic(source: str | os.PathLike, path: str | os.PathLike) -> None:
+    """Move the large file ``source`` to ``path``, which holds all of it or what it held before."""
+    path = Path(os.path.realpath(path))
+    _sweep(path)
+    handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PARTIAL, dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file, open(source, "rb") as whole:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            shutil.copyfileobj(whole, file, 1 << 20)
+            os.chmod(partial, 0o666 & ~_umask())
+            os.replace(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise
+    os.unlink(source)
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def rendered(render: Callable[[io.BytesIO], object]) -> bytes:

@@ -2,16 +2,67 @@
 """Folders that a verb writes: file by file, each whole, and never anything that is not its own."""
 
 import contextlib
-import json
 import os
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from ecoformer.errors import EcoformerError
 from ecoformer.files import cache_folder, checksum, write_atomic, write_json
+from ecoformer.inputs import parse_json, read_bytes
 from ecoformer.processes import scratch
 
-__all__ = ["OutputFolder", "read_record"]
+__all__ = ["OutputFolder", "check_file", "check_folder", "read_record"]
+
+
+def check_folder(path: str | os.PathLike) -> None:
+    """Refuse a folder that cannot be written into, or made; nothing is touched.
+
+    Raises `EcoformerError`, as everything here does.
+    """
+    for folder in (Path(path), *Path(path).absolute().parents):
+        if folder.exists() or folder.is_symlink():
+            if not folder.is_dir():
+                raise EcoformerError(f"{folder}: not a folder; choose another one")
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise EcoformerError(f"{folder}: no permission to write; choose another folder")
+            return
+
+
+def check_file(
+    path: str | os.PathLike, suffixes: Sequence[str] = (), made: Iterable[str | os.PathLike] = ()
+) -> None:
+    """Refuse a file that cannot be written; nothing is touched.
+
+    Parameters
+    ----------
+    path : path
+    suffixes : sequence of str
+        All that are allowed; any without.
+    made : iterable of path
+        Folders that will have been made when the file is written.
+    """
+    path, real = Path(path), Path(os.path.realpath(path))
+    if suffixes and path.suffix not in suffixes:
+        raise EcoformerError(f"{path}: must end in {' or '.join(suffixes)}; choose another name")
+    if real.is_dir():
+        raise EcoformerError(f"{path}: a folder, not a file; choose another name")
+    if real.exists() and not os.access(real, os.W_OK):
+        raise EcoformerError(f"{path}: no permission to write; choose another name")
+    if record := _record_of(real):
+        raise EcoformerError(f"{path}: belongs to the results of {record}; choose another name")
+    if real.exists() and not real.is_file():
+        return  # a device or a pipe is written to where it is
+    if real.parent.is_dir():
+        if not os.access(real.parent, os.W_OK | os.X_OK):
+            raise EcoformerError(f"{path}: no permission to write into its folder")
+    elif not any(real.parent == Path(os.path.realpath(folder)) for folder in made):
+        raise EcoformerError(f"{path}: its folder {path.parent} does not exist; make it first")
+
+
+DIGEST = re.compile("[0-9a-f]{64}")
+DEEPEST, LARGEST_RECORD = 3, 1 << 20
+"""Folders between a file and its record, and most bytes of one that is looked at."""
 
 
 class OutputFolder:
@@ -41,7 +92,7 @@ class OutputFolder:
         self.path = Path(path)
         self.record = record
         self.own = self._own()
-        self._check_parents()
+        check_folder(self.path)
         self._check((record, *names))
 
     @contextlib.contextmanager
@@ -56,7 +107,7 @@ class OutputFolder:
             self._publish(private)
 
     def _publish(self, private: Path) -> None:
-        facts = json.loads((private / self.record).read_text(encoding="utf-8"))
+        facts = parse_json((private / self.record).read_bytes())
         files = {
             path.relative_to(private).as_posix(): path
             for path in sorted(private.rglob("*"))
@@ -89,19 +140,10 @@ class OutputFolder:
     def _own(self) -> dict[str, str]:
         """Files that the record lists; nothing where there is no record of this verb's."""
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            files = json.loads((self.path / self.record).read_text(encoding="utf-8"))["files"]
+            files = parse_json(read_bytes(self.path / self.record))["files"]
             if all(_is_inside(name) for name in files):
                 return {**files, self.record: ""}
         return {}
-
-    def _check_parents(self) -> None:
-        for folder in (self.path, *self.path.absolute().parents):
-            if folder.exists() or folder.is_symlink():
-                if not folder.is_dir():
-                    raise EcoformerError(f"{folder}: not a folder; choose another -o")
-                if not os.access(folder, os.W_OK | os.X_OK):
-                    raise EcoformerError(f"{folder}: no permission to write; choose another -o")
-                return
 
     def _check(self, names: Iterable[str]) -> None:
         for name in names:
@@ -135,7 +177,7 @@ def read_record(
     folder = Path(folder)
     again = f"run 'ecoformer {verb}' again"
     try:
-        facts = json.loads((folder / record).read_text(encoding="utf-8"))
+        facts = parse_json(read_bytes(folder / record))
         files = dict(facts["files"])
     except FileNotFoundError:
         raise EcoformerError(
@@ -152,6 +194,18 @@ def read_record(
         if checksum(path) != files.get(name):
             raise EcoformerError(f"{path}: changed since it was written; {again}")
     return facts
+
+
+def _record_of(path):
+    """The record that lists the file ``path``, or is it; None if it belongs to no results."""
+    for folder in list(path.parents)[:DEEPEST]:
+        for record in folder.glob("*.json"):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+                files = parse_json(read_bytes(record, LARGEST_RECORD))["files"]
+                is_record = any(DIGEST.fullmatch(digest) for digest in files.values())
+                if is_record and path in (record, *(folder / name for name in files)):
+                    return record
+    return None
 
 
 def _is_inside(name):

@@ -16,6 +16,9 @@ from ecoformer import supervisor
 
 __all__ = ["child", "scratch"]
 
+RANDOM = 8
+"""Characters that `tempfile` puts behind a prefix."""
+
 
 @contextlib.contextmanager
 def child(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen]:
@@ -62,7 +65,8 @@ def scratch(parent: str | os.PathLike, prefix: str) -> Iterator[Path]:
     """
     parent = Path(parent)
     parent.mkdir(parents=True, exist_ok=True)
-    for left in parent.glob(f"{prefix}*"):
+    prefix = f"ecoformer-{prefix}"  # nobody else's: the folder may be the user's own
+    for left in parent.glob(f"{prefix}{'?' * RANDOM}"):
         with contextlib.suppress(OSError), _locked(left):
             shutil.rmtree(left)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.hashing import BANDWIDTHS, HASHES, TIES, Hash, KernelHash
+from ecoformer.golden.hashing import BANDWIDTHS, HASHES, LARGEST, TIES, Hash, KernelHash
 from ecoformer.golden.weights import FLOAT, ROUNDINGS
 from ecoformer.spec.checks import check_choice, check_number
 from ecoformer.spec.config import Config
@@ -80,10 +80,10 @@ class AttentionConfig:
     bandwidth: str = "calibrated"
 
     def __post_init__(self) -> None:
-        check_number("code_bits", self.code_bits, int, 1)
+        check_number("code_bits", self.code_bits, int, 1, LARGEST)
         check_choice("hash", self.hash, tuple(HASHES))
         check_choice("weights", self.weights, tuple(ROUNDINGS))
-        check_number("anchors", self.anchors, int, 1)
+        check_number("anchors", self.anchors, int, 1, LARGEST)
         if not isinstance(self.normalise, bool):
             raise TypeError(f"normalise must be true or false, not {self.normalise!r}")
         check_choice("queries", self.queries, QUERIES)

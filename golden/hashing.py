@@ -16,9 +16,12 @@ from ecoformer.golden.weights import ROUNDINGS, constrain, round_weights
 from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = [
-    "BANDWIDTHS", "HASHES", "TIES", "Hash", "KernelHash", "LinearHash", "SignSTE", "check_tokens",
-    "sign",
+    "BANDWIDTHS", "HASHES", "LARGEST", "TIES", "Hash", "KernelHash", "LinearHash", "SignSTE",
+    "check_tokens", "sign",
 ]
+
+LARGEST = 8_192
+"""Of heads, head dimension, code bits and anchors."""
 
 
 BANDWIDTHS = ("calibrated", "per-sequence")
@@ -98,7 +101,7 @@ class Hash(nn.Module):
         super().__init__()
         shape = dict(heads=heads, head_dim=head_dim, code_bits=code_bits, anchors=features)
         for name, value in shape.items():
-            check_number(name, value, int, 1)
+            check_number(name, value, int, 1, LARGEST)
         check_choice("weights", weights, tuple(ROUNDINGS))
         check_choice("tie", tie, tuple(TIES))
         self.heads = heads

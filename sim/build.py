@@ -23,17 +23,21 @@ import cocotb
 from ecoformer.errors import EcoformerError
 from ecoformer.files import UNBUILDABLE
 from ecoformer.hw.emit.lint import waivers
+from ecoformer.logs import reason
 from ecoformer.processes import child, scratch
 from ecoformer.progress import SILENT, Progress
 from ecoformer.sim.compiled import HARNESS, PROBE, compile_commands
-from ecoformer.sim.toolchain import Simulator, find_simulator, tool_environment
+from ecoformer.sim.toolchain import SIMULATORS, Simulator, find_simulator, tool_environment
+from ecoformer.sim.verilog import read_verilog
 
 __all__ = [
-    "Build", "build", "read_verilog", "runner_step", "last_words", "WAVE_FORMATS",
+    "Build", "build", "runner_step", "WAVE_FORMATS",
 ]
 
 WAVE_FORMATS = ("fst", "vcd")
 COVERAGE = ("--coverage-line", "--coverage-toggle")
+OURS = re.compile(rf"({'|'.join(SIMULATORS)})-[0-9a-f]{{20}}")
+"""Names of builds."""
 KEPT_DAYS = 30
 """A build that has not been used for as long is dropped."""
 
@@ -103,13 +107,13 @@ def build(
     build_dir.mkdir(parents=True, exist_ok=True)
     if waves is not None and waves not in WAVE_FORMATS:
         raise EcoformerError(f"waves {waves!r}: no such format; choose fst or vcd")
-    tool = find_simulator(simulator, build_dir / "toolchain")
+    tool = find_simulator(simulator, build_dir / "ecoformer-toolchain")
     if coverage:
         tool = replace(tool, build_args=(*tool.build_args, *COVERAGE))
     identity = [tool.identity, cocotb.__version__, sys.version, str(waves)]
     if simulator == "compiled":
         identity += map(shlex.join, compile_commands("", "", "", ()))
-    runtime = build_dir / "toolchain" / f"{simulator}-{_digest(identity)}"
+    runtime = build_dir / "ecoformer-toolchain" / f"{simulator}-{_digest(identity)}"
     if simulator == "compiled":
         identity.append(HARNESS.read_text(encoding="utf-8"))
     key = _digest([*identity, text])
@@ -121,17 +125,6 @@ def build(
             _compile(text, done, runtime)
             progress.update("build", 1, 1)
     return done
-
-
-def read_verilog(verilog: str | Path) -> str:
-    """Text of ``verilog``, which is the text itself or the path of a file."""
-    if isinstance(verilog, str) and "endmodule" in verilog:
-        return verilog
-    path = Path(verilog)
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise EcoformerError(f"{path}: cannot read Verilog ({error}); run 'generate'") from error
 
 
 @contextlib.contextmanager
@@ -158,19 +151,6 @@ def runner_step(
         yield process
 
 
-def last_words(*logs: Path) -> str:
-    """The line of the logs that best says what went wrong."""
-    lines = []
-    for log in logs:
-        with contextlib.suppress(OSError):
-            lines += log.read_text(errors="replace", encoding="utf-8").splitlines()
-    lines = [line.strip() for line in lines if line.strip()]
-    for line in lines:
-        if re.search(r"error", line, re.IGNORECASE) and "Traceback" not in line:
-            return line[:300]
-    return lines[-1][:300] if lines else "no message"
-
-
 def _compile(text, done, runtime):
     with scratch(done.folder.parent, "partial-") as partial:
         _compile_in(partial, text, done, runtime)
@@ -190,9 +170,10 @@ def _compile_in(partial, text, done, runtime):
         failed = done.folder.with_name(done.folder.name + ".failed")
         shutil.rmtree(failed, ignore_errors=True)
         partial.rename(failed)
-        why = last_words(failed / "build.log", failed / "build.out")
+        log = failed / "build.log"
+        why = reason(status, log, failed / "build.out")
         raise EcoformerError(
-            f"{failed / 'build.log'}: {done.simulator.name} does not build the design: {why}"
+            f"{done.simulator.name} does not build the design: {why}; the log is {log}"
         )
     if not runtime.is_dir():
         _keep_runtime(partial, runtime)
@@ -276,10 +257,13 @@ def _digest(texts):
 def _drop_unused(build_dir):
     """Drop what nobody has used for long: a lock is written at every use, and held during it."""
     for path in build_dir.glob("*.lock"):
+        if not OURS.fullmatch(path.stem):
+            continue  # the folder may be the user's own
         with contextlib.suppress(OSError), path.open("a", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if time.time() - path.stat().st_mtime > KEPT_DAYS * 86_400:
-                shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+                for folder in (path.with_suffix(""), path.with_suffix(".failed")):
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _drop_leftovers(folder):

@@ -4,17 +4,15 @@
 from __future__ import annotations
 
 import pickle
-import shutil
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from ecoformer.errors import EcoformerError
 from ecoformer.processes import scratch
 from ecoformer.sim.bench import Record
-from ecoformer.sim.build import Build, last_words
+from ecoformer.sim.build import Build
 from ecoformer.sim.script import Scene
-from ecoformer.sim.simulate import bench
+from ecoformer.sim.simulate import bench, stopped
 from ecoformer.spec.config import Config
 
 __all__ = ["play_in_simulator"]
@@ -40,13 +38,5 @@ def play_in_simulator(
                 while not path.is_file() and process.poll() is None:
                     time.sleep(POLL_SECONDS)
                 if not path.is_file():
-                    raise EcoformerError(_failure(folder))
+                    raise stopped(folder, process.wait())
                 yield pickle.loads(path.read_bytes())
-
-
-def _failure(folder):
-    failed = folder.with_name("failed-run")
-    shutil.rmtree(failed, ignore_errors=True)
-    shutil.copytree(folder, failed)
-    why = last_words(failed / "simulation.log", failed / "test.out")
-    return f"{failed / 'simulation.log'}: the simulation stopped: {why}"

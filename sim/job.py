@@ -10,9 +10,11 @@ import numpy as np
 from ecoformer.errors import EcoformerError
 from ecoformer.sim.faults import check_faults, packet
 from ecoformer.sim.limits import Limits
+from ecoformer.spec.checks import check_number
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.programming import register_writes
+from ecoformer.spec.wire import STALLS
 from ecoformer.spec.workload import Workload
 
 __all__ = ["Job", "TAIL_CYCLES", "accesses", "check_job"]
@@ -87,12 +89,14 @@ def check_job(
     faults: dict[int, str],
 ) -> None:
     """Refuse what cannot be streamed; see :meth:`Job.pack`."""
-    if not 0 <= stall < 1:
-        raise EcoformerError(f"stall {stall}: must be at least 0 and below 1")
+    try:
+        check_number("stall", stall, float, *STALLS)
+    except (TypeError, ValueError) as error:
+        raise EcoformerError(f"simulation: {error}; choose another") from error
     try:
         image.check(config)
         workload.check(config)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise EcoformerError(f"simulation: {error}; use matching files") from error
     if workload.sets.max() >= image.sets:
         raise EcoformerError(

@@ -54,6 +54,8 @@ DELAYS = ((0, 0, 0), (3, 0, 0), (0, 3, 0), (0, 0, 3), (2, 0, 2), (0, 2, 1))
 WORDS = (0x12345678, 0xFFFFFFFF, 0x00000000, 0xA5A5A5A5)
 THOUSANDS = 8_400
 """Packets that wrap a count of twelve bits twice."""
+ALTERNATING = (0b010101010101, 0b101010101010, 0b111111111111)
+"""Numbers of packets at which every bit of that count has been 0 and 1."""
 RESIDENT = 3
 """Sets that scenes load, at most."""
 IMAGES = 6
@@ -243,18 +245,18 @@ def _stored(config):
     for register in register_map(config).values():
         if register.access is not Access.STORED:
             continue
-        held = 0
         for delays, value in zip(cycle(DELAYS), [*WORDS * 3, *(1 << bit for bit in range(32)), 0]):
             yield Write(address=register.offset, data=value, delays=delays)
-            held = value & register.mask
-            yield Read(
-                address=register.offset, want=held, mask=0xFFFFFFFF, delay=delays[0]
-            )
-        for strobe, value in product(range(16), (0xFFFFFFFF, 0x5A0FF0A5, 0)):
+            want = value & register.mask
+            yield Read(address=register.offset, want=want, mask=0xFFFFFFFF, delay=delays[0])
+        # Bytes that are not written keep ones as well as zeros.
+        for strobe, held in product(range(16), (0xFFFFFFFF, 0x5A0FF0A5, 0)):
+            value = held ^ 0xFFFFFFFF
+            yield Write(address=register.offset, data=held)
             yield Write(address=register.offset, data=value, strobe=strobe)
             mask = sum(0xFF << 8 * byte for byte in range(4) if strobe >> byte & 1)
-            held = (held & ~mask | value & mask) & register.mask
-            yield Read(address=register.offset, want=held, mask=0xFFFFFFFF)
+            want = (held & ~mask | value & mask) & register.mask
+            yield Read(address=register.offset, want=want, mask=0xFFFFFFFF)
         for ignored in (1, 2, 3):  # bits 1:0 of an address
             yield Write(address=register.offset | ignored, data=register.mask)
             yield Read(address=register.offset | ignored, want=register.mask, mask=0xFFFFFFFF)
@@ -605,7 +607,13 @@ def _thousands(draw):
         packets[at] = draw.packet(int(draw.rng.integers(image.sets)), 1)
     ends = np.cumsum([len(packet.beats) for packet in packets])
     events: list[Event] = []
-    for at in (THOUSANDS // 3, THOUSANDS // 2, THOUSANDS - 2):
+    idle = 64 * c.cycles_per_token + c.flow.transform_cycles + 256
+    for count in ALTERNATING:  # at rest, which bit of a count is wrong shows
+        end = int(ends[count - 1])
+        rest = Read(address=STATUS, want=FREE, mask=IN_FLIGHT | FREE)
+        load = Load(image=draw.image(sets=1), source=0, index=0)
+        events += [Gate(end), Await(end, idle), rest, load, poll(), rest, Gate(None)]
+    for at in (THOUSANDS // 2, THOUSANDS - 2):
         load = Load(image=draw.image(sets=1), source=0, index=0)
         events += [Await(int(ends[at])), load]
     return Scene(

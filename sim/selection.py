@@ -30,20 +30,27 @@ class Selection:
     -------
     testbench : dict of str to str
         Fragments of the Verilog testbench by the word that they replace.
+    in_register : bool
+        Whether a register holds the set of the packets to come.
     """
 
     testbench: ClassVar[dict[str, str]]
+    in_register: ClassVar[bool]
 
     def __init__(self, config: Config):
         self.config = config
 
     @property
     def vector_bits(self) -> int:
-        """Bits of a set number in the vectors of the Verilog testbench."""
+        """Bits of a set number that a packet can ask for."""
         raise NotImplementedError
 
     def reaches(self, index: int) -> bool:
         """Whether a packet can ask for set ``index`` at all."""
+        raise NotImplementedError
+
+    def pins(self, index: int) -> tuple[int, int]:
+        """``s_axis_tuser`` of a packet for set ``index``: on its first beat, and on later ones."""
         raise NotImplementedError
 
     def answered(self, index: int) -> int:
@@ -58,15 +65,12 @@ class Selection:
 class TuserPin(Selection):
     """The first beat of a packet carries the set number, and the answer returns it."""
 
+    in_register = False
     testbench = {
         "PIN": " .s_axis_tuser(s_axis_tuser),",
         "REG": "  reg [USER-1:0] s_axis_tuser;\n",
         "CLEAR": "      s_axis_tuser <= {USER{1'b0}};\n",
         "BEAT": "{s_axis_tuser, s_axis_tlast, s_axis_tdata}",
-        "BITS": "",
-        "SET": "",
-        "IF_SELECTED": "",
-        "SELECT": "",
     }
 
     @property
@@ -75,6 +79,9 @@ class TuserPin(Selection):
 
     def reaches(self, index: int) -> bool:
         return not index >> self.config.tuser_width
+
+    def pins(self, index: int) -> tuple[int, int]:
+        return index, index ^ 1
 
     def answered(self, index: int) -> int:
         return int(index)
@@ -86,28 +93,8 @@ class TuserPin(Selection):
 class NextSet(Selection):
     """Register NEXT_SET holds the set of the packets that begin after the write."""
 
-    testbench = {
-        "PIN": "",
-        "REG": "",
-        "CLEAR": "",
-        "BEAT": "{s_axis_tlast, s_axis_tdata}",
-        "BITS": "[DATA:0]",
-        "SET": """\
-  reg [USER-1:0] next_set;
-  wire [USER-1:0] wanted = inputs[sent] >> (DATA + 1);
-""",
-        "IF_SELECTED": " && wanted == next_set",
-        "SELECT": """\
-    next_set = {USER{1'b0}};
-    forever begin
-      @(negedge aclk);
-      if (!s_axis_tvalid && sent < INPUTS && wanted != next_set) begin
-        write(8'd@NEXT_SET@, wanted);
-        next_set = wanted;
-      end
-    end
-""",
-    }
+    in_register = True
+    testbench = {"PIN": "", "REG": "", "CLEAR": "", "BEAT": "{s_axis_tlast, s_axis_tdata}"}
 
     @property
     def vector_bits(self) -> int:
@@ -115,6 +102,9 @@ class NextSet(Selection):
 
     def reaches(self, index: int) -> bool:
         return True
+
+    def pins(self, index: int) -> tuple[int, int]:
+        return 0, 0
 
     def answered(self, index: int) -> int:
         return 0

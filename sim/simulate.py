@@ -12,9 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from ecoformer.errors import EcoformerError
+from ecoformer.files import move_atomic
+from ecoformer.logs import reason
+from ecoformer.outputs import check_file
 from ecoformer.processes import scratch
 from ecoformer.progress import SILENT, Progress
-from ecoformer.sim.build import Build, build, last_words, runner_step
+from ecoformer.sim.build import Build, build, runner_step
 from ecoformer.sim.job import Job, accesses, check_job
 from ecoformer.sim.rtl import Rtl
 from ecoformer.sim.run import COUNTED, SimulationRun
@@ -23,7 +26,7 @@ from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
 
-__all__ = ["simulate", "bench"]
+__all__ = ["simulate", "bench", "stopped"]
 
 POLL_SECONDS = 0.02
 
@@ -101,10 +104,10 @@ def simulate(
         start = time.monotonic()
         with bench(folder, built, "ecoformer.sim.tb_engine", waves=bool(wave_file)) as process:
             _wait(process, folder, _reader(config, workload, progress))
-        result = _read_result(folder, config)
+        result = _read_result(folder, config, process.returncode)
         seconds = time.monotonic() - start
         if wave_file:
-            shutil.move(folder / f"dump.{built.waves}", wave_file)
+            move_atomic(folder / f"dump.{built.waves}", wave_file)
     return SimulationRun(
         config=config,
         faults=faults,
@@ -135,7 +138,7 @@ def _wave_file(waves, simulator):
         raise EcoformerError(
             f"{waves}: {simulator} records {known}; change the name or the simulator"
         )
-    waves.parent.mkdir(parents=True, exist_ok=True)
+    check_file(waves)
     return waves
 
 
@@ -182,14 +185,20 @@ def _reader(config, workload, progress):
     return report
 
 
-def _read_result(folder, config):
+def stopped(folder: Path, status: int) -> EcoformerError:
+    """The error of a simulator that stopped in ``folder``, which is kept for its logs."""
+    failed = folder.with_name("ecoformer-failed-run")
+    shutil.rmtree(failed, ignore_errors=True)
+    folder.rename(failed)
+    log = failed / "simulation.log"
+    why = reason(status, log, failed / "test.out")
+    return EcoformerError(f"the simulation stopped: {why}; the log is {log}")
+
+
+def _read_result(folder, config, status):
     path = folder / "result.npz"
     if not path.is_file():
-        failed = folder.with_name("failed-run")
-        shutil.rmtree(failed, ignore_errors=True)
-        folder.rename(failed)
-        why = last_words(failed / "simulation.log", failed / "test.out")
-        raise EcoformerError(f"{failed / 'simulation.log'}: the simulation stopped: {why}")
+        raise stopped(folder, status)
     with np.load(path) as file:
         result = {name: file[name] for name in file.files}
     ends = result["ends"].tolist()

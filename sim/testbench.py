@@ -12,15 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from ecoformer.sim.selection import selection
+from ecoformer.sim.testbench_stimulus import REGISTER_CYCLES, Step, Stimulus
 from ecoformer.sim.verify import expected_outputs
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.programming import STATUS, register_writes
-from ecoformer.spec.registers import REGISTERS
-from ecoformer.spec.wire import pack_outputs, pack_sequence
 from ecoformer.spec.workload import Workload
 
 __all__ = ["write_testbench", "testbench"]
+
+STEP_BITS = 4 + 8 + 32 + 32
+"""A step in ``steps.hex``, from the top: `Step`, address, mask, data."""
 
 
 def write_testbench(
@@ -32,41 +34,39 @@ def write_testbench(
     name: str,
     seed: int = 0,
 ) -> None:
-    """Write ``folder/tb/tb_<name>.v`` and ``folder/vectors/`` for ``workload``.
+    """Write ``folder/tb/tb_<name>.v`` and ``folder/vectors/``.
+
+    The testbench streams ``workload``, then a script that covers the wire contract.
 
     Parameters
     ----------
     name : str
         Top module of the engine.
     seed : int
-        Seed of the random gaps.
+        Seed of the script and of random gaps.
     """
     vectors = folder / "vectors"
     vectors.mkdir(exist_ok=True)
     (folder / "tb").mkdir(exist_ok=True)
-    expected = [outputs for outputs, _ in expected_outputs(config, image, workload)]
-    width, select = 8 * config.bus_bytes, selection(config)
-    inputs = _packets(
-        (pack_sequence(config, tokens, values), index)
-        for index, tokens, values in workload.sequences()
-    )
-    answers = _packets(
-        (pack_outputs(config, outputs), select.answered(index))
-        for outputs, index in zip(expected, workload.sets)
-    )
+    stimulus = Stimulus(config, image, workload, np.random.default_rng(seed))
+    width = 8 * config.bus_bytes
     lines = {
         "parameters.hex": _hex(register_writes(config, image), 41),
-        "input.hex": _hex(inputs, width + 1 + select.vector_bits),
-        "expected.hex": _hex(answers, width + 2 + config.tuser_width),
+        "steps.hex": _hex(_steps(stimulus.steps), STEP_BITS),
+        "input.hex": _hex(_beats(stimulus.inputs, width), width + 1 + config.tuser_width),
+        "expected.hex": _hex(_beats(stimulus.answers, width), width + 2 + config.tuser_width),
     }
     for vector_file, numbers in lines.items():
         (vectors / vector_file).write_text("\n".join(numbers) + "\n", encoding="utf-8")
+    expected = [outputs for outputs, _ in expected_outputs(config, image, workload)]
     with (vectors / "expected.npz").open("wb") as file:
         np.savez_compressed(file, outputs=np.concatenate(expected), lengths=workload.lengths)
     counts = {
         "WRITES": len(lines["parameters.hex"]),
+        "STEPS": len(lines["steps.hex"]),
         "INPUTS": len(lines["input.hex"]),
         "OUTPUTS": len(lines["expected.hex"]),
+        "LIMIT": stimulus.limit + REGISTER_CYCLES * len(lines["parameters.hex"]),
     }
     longest = int(workload.lengths.max())
     text = testbench(config, name, counts, longest=longest, seed=seed)
@@ -83,22 +83,22 @@ def testbench(
     name : str
         Top module of the engine.
     counts : dict of str to int
-        Lines of the vector files: WRITES, INPUTS, OUTPUTS.
+        Lines of the vector files: WRITES, STEPS, INPUTS, OUTPUTS; and LIMIT, in cycles.
     longest : int
         Tokens of the longest sequence, for the watchdog.
     """
-    select, k = selection(config), config.cycles_per_token
+    k = config.cycles_per_token
     quiet = (2 * longest + 64) * k + 2 * config.flow.transform_cycles + 4096
     words = {
         "NAME": name,
         "DATA": 8 * config.bus_bytes,
-        "USER": select.vector_bits,
         "ANSWER": config.tuser_width + 1,
-        **select.testbench,
-        "NEXT_SET": REGISTERS["NEXT_SET"].offset,
+        **selection(config).testbench,
+        "USER": config.tuser_width,
         "SEED": f"32'h{(seed * 2654435761 + 1) % 2**32 or 1:08x}",
         "QUIET": 16 * quiet,
         "STATUS": STATUS,
+        **{step.name: f"4'd{step}" for step in Step},
         **counts,
     }
     text = TEXT
@@ -107,13 +107,15 @@ def testbench(
     return text
 
 
-def _packets(packets: Iterable[tuple[np.ndarray, int]]) -> Iterator[int]:
+def _beats(beats: Iterable[tuple[int, bool, np.ndarray]], width: int) -> Iterator[int]:
     """Vector of every beat, from the top: user, tlast, data."""
-    for beats, user in packets:
-        width = 8 * beats.shape[1]
-        for i, beat in enumerate(beats):
-            last = i == len(beats) - 1
-            yield (user << 1 | last) << width | int.from_bytes(beat.tobytes(), "little")
+    for user, last, beat in beats:
+        yield (user << 1 | last) << width | int.from_bytes(beat.tobytes(), "little")
+
+
+def _steps(steps):
+    for step, address, mask, data in steps:
+        yield (step << 8 | address) << 64 | mask << 32 | data
 
 
 def _hex(numbers, width):
@@ -121,8 +123,8 @@ def _hex(numbers, width):
 
 
 TEXT = """\
-// Self-checking testbench of @NAME@ in plain Verilog (IEEE 1364-2005). Run it in the folder
-// that holds rtl, tb, lint and vectors:
+// Self-checking testbench of @NAME@ in plain Verilog (IEEE 1364-2005). In the folder that holds
+// rtl, tb, lint and vectors:
 //
 //   $ iverilog -g2005 -o tb_@NAME@.vvp tb/tb_@NAME@.v rtl/@NAME@.v
 //   $ vvp tb_@NAME@.vvp                          (full rate)
@@ -131,11 +133,15 @@ TEXT = """\
 //   $ verilator --binary --timing -Wall lint/@NAME@.vlt tb/tb_@NAME@.v rtl/@NAME@.v
 //   $ obj_dir/Vtb_@NAME@ [+gaps]                 (Verilator 5.036 or newer)
 //
-// The last line of its own begins with PASS or FAIL. A simulator that knows x and z, as Icarus
-// does, also checks that every output pin is 0 or 1 in every cycle after reset, valid or not; the
-// engine's registers and memories begin as x there.
-
-`timescale 1ns / 1ps
+// In any other folder add where the vectors are: +vectors=DIR.
+//
+// The last line of its own begins with PASS or FAIL, and after FAIL the exit status is not 0: 1 in
+// Icarus; others end by $stop, which makes Verilator abort. First comes the workload, then a script
+// of bad packets, a soft reset, an update of parameters in flight, stalls and a reset; every beat,
+// counter, flag and interrupt is compared. A simulator that knows x and z, as Icarus does, also
+// checks that every output pin is 0 or 1 in every cycle after reset, valid or not; the engine's
+// registers and memories begin as x there. Times are in the simulator's default unit, here and in
+// the engine.
 
 module tb_@NAME@;
   parameter VECTORS = "vectors";
@@ -144,14 +150,17 @@ module tb_@NAME@;
   localparam USER = @USER@;
   localparam ANSWER = @ANSWER@;
   localparam WRITES = @WRITES@;
+  localparam STEPS = @STEPS@;
   localparam INPUTS = @INPUTS@;
   localparam OUTPUTS = @OUTPUTS@;
   localparam QUIET = @QUIET@;
-  localparam TAIL = 64;
+  localparam LIMIT = @LIMIT@;
   localparam SHOWN = 20;
   localparam STATUS = 8'd@STATUS@;
+  localparam FREE = 32'd2;
 
   reg [40:0] writes [0:WRITES-1];
+  reg [75:0] steps [0:STEPS-1];
   reg [DATA+USER:0] inputs [0:INPUTS-1];
   reg [DATA+ANSWER:0] outputs [0:OUTPUTS-1];
 
@@ -186,20 +195,66 @@ module tb_@NAME@;
     .s_axil_rready(1'b1)
   );
 
-  integer i, sent, received, refused, wrong, undefined, quiet, tail, cycles;
-  reg streaming, gaps, finished, aw_taken, w_taken;
-  reg [31:0] lfsr;
-@SET@
+  integer i, step, file, sent, allowed, restart, received, quiet, cycles;
+  integer wrong, refused, unexpected, undefined, broken;
+  reg running, over, gaps, finished, aw_taken, w_taken;
+  reg [3:0] gap, pressure;
+  reg [31:0] lfsr, got;
+  reg [3:0] action;
+  reg [7:0] address;
+  reg [31:0] mask, data;
+  reg [8*1024-1:0] folder;
+  reg [8*1040-1:0] path;
+
+  // Beats taken; one that is offered is not yet.
+  wire [31:0] taken = sent - {31'd0, s_axis_tvalid};
+  wire [31:0] differences = wrong + refused + unexpected + undefined + broken;
+
   initial begin
     aclk = 1'b0;
     forever #5 aclk = ~aclk;
   end
 
-  // Registers are driven between two rising edges; what counts is sampled at the edge.
-  task write(input [7:0] address, input [31:0] data);
+  task finish;
+    if (!over) begin
+      over = 1'b1;
+      if (differences == 0 && received == OUTPUTS && step == STEPS) begin
+        $display("PASS: %0d of %0d beats as expected in %0d cycles", received, OUTPUTS, cycles);
+        $finish;
+      end else begin
+        $display("FAIL: %0d differences, %0d of %0d beats in %0d cycles",
+                 differences, received, OUTPUTS, cycles);
+        stop;
+      end
+    end
+  endtask
+
+  task stop;
+`ifdef __ICARUS__
+    $finish_and_return(1);
+`else
+    $stop;
+`endif
+  endtask
+
+  task check_path;
     begin
-      s_axil_awaddr = address;
-      s_axil_wdata = data;
+      file = $fopen(path, "r");
+      if (file != 0) $fclose(file);
+      else if (!over) begin
+        over = 1'b1;
+        $display("FAIL: %0s: no such file; run in the folder that holds it or add +vectors=DIR",
+                 path);
+        stop;
+      end
+    end
+  endtask
+
+  // Registers are driven between two rising edges; what counts is sampled at the edge.
+  task write(input [7:0] where, input [31:0] value, input [1:0] response);
+    begin
+      s_axil_awaddr = where;
+      s_axil_wdata = value;
       s_axil_awvalid = 1'b1;
       s_axil_wvalid = 1'b1;
       finished = 1'b0;
@@ -208,9 +263,9 @@ module tb_@NAME@;
         aw_taken = s_axil_awready;
         w_taken = s_axil_wready;
         finished = s_axil_bvalid;
-        if (finished && s_axil_bresp !== 2'b00) begin
+        if (finished && s_axil_bresp !== response) begin
           refused = refused + 1;
-          $display("write to register %h is answered %b", address, s_axil_bresp);
+          $display("write to register %h is answered %b, not %b", where, s_axil_bresp, response);
         end
         @(negedge aclk);
         if (aw_taken) s_axil_awvalid = 1'b0;
@@ -219,125 +274,239 @@ module tb_@NAME@;
     end
   endtask
 
-  task wait_until_free;
+  task read(input [7:0] where);
     begin
-      s_axil_araddr = STATUS;
-      finished = 1'b0;
-      while (!finished) begin
-        s_axil_arvalid = 1'b1;
-        @(posedge aclk);
-        while (!s_axil_arready) @(posedge aclk);
-        @(negedge aclk);
-        s_axil_arvalid = 1'b0;
-        @(posedge aclk);
-        while (!s_axil_rvalid) @(posedge aclk);
-        finished = s_axil_rdata[1] && s_axil_rresp === 2'b00;
-        @(negedge aclk);
+      s_axil_araddr = where;
+      s_axil_arvalid = 1'b1;
+      @(posedge aclk);
+      while (!s_axil_arready) @(posedge aclk);
+      @(negedge aclk);
+      s_axil_arvalid = 1'b0;
+      @(posedge aclk);
+      while (!s_axil_rvalid) @(posedge aclk);
+      got = s_axil_rdata;
+      if (s_axil_rresp !== 2'b00) begin
+        refused = refused + 1;
+        $display("read of register %h is answered %b", where, s_axil_rresp);
       end
+      @(negedge aclk);
     end
   endtask
 
-  task finish;
+  task compare(input [31:0] wanted, input [31:0] bits);
+    if ((got & bits) !== wanted) begin
+      wrong = wrong + 1;
+      $display("register %h is %h, not %h, in the bits %h", address, got, wanted, bits);
+    end
+  endtask
+
+  task poll(input [7:0] where, input [31:0] bits, input [31:0] wanted);
     begin
-      if (wrong + refused + undefined == 0 && received == OUTPUTS)
-        $display("PASS: %0d of %0d beats as expected in %0d cycles", received, OUTPUTS, cycles);
-      else
-        $display("FAIL: %0d differences, %0d of %0d beats in %0d cycles",
-                 wrong + refused + undefined, received, OUTPUTS, cycles);
-      $finish;
+      got = ~wanted;
+      while ((got & bits) !== wanted && !over) read(where);
     end
   endtask
 
   initial begin
-    gaps = $test$plusargs("gaps") != 0;
-    $readmemh({VECTORS, "/parameters.hex"}, writes);
-    $readmemh({VECTORS, "/input.hex"}, inputs);
-    $readmemh({VECTORS, "/expected.hex"}, outputs);
+    over = 1'b0;
+    running = 1'b0;
     aresetn = 1'b0;
-    streaming = 1'b0;
     {s_axil_awvalid, s_axil_wvalid, s_axil_arvalid} = 3'b000;
     s_axil_awaddr = 8'd0;
     s_axil_araddr = 8'd0;
     s_axil_wdata = 32'd0;
     refused = 0;
-    repeat (5) @(negedge aclk);
-    aresetn = 1'b1;
+    wrong = 0;
+    step = 0;
+    allowed = 0;
+    restart = 0;
+    gap = 4'd0;
+    pressure = 4'd0;
+    gaps = $test$plusargs("gaps") != 0;
+    if (!$value$plusargs("vectors=%s", folder)) $sformat(folder, "%0s", VECTORS);
+    $sformat(path, "%0s/parameters.hex", folder);
+    check_path;
+    $readmemh(path, writes);
+    $sformat(path, "%0s/steps.hex", folder);
+    check_path;
+    $readmemh(path, steps);
+    $sformat(path, "%0s/input.hex", folder);
+    check_path;
+    $readmemh(path, inputs);
+    $sformat(path, "%0s/expected.hex", folder);
+    check_path;
+    $readmemh(path, outputs);
     repeat (2) @(negedge aclk);
-    for (i = 0; i < WRITES; i = i + 1) begin
-      if (writes[i][40]) wait_until_free;
-      write(writes[i][39:32], writes[i][31:0]);
+    running = 1'b1;
+    while (step < STEPS && !over) begin
+      {action, address, mask, data} = steps[step];
+      case (action)
+        @RESET@: begin
+          aresetn = 1'b0;
+          restart = mask;
+          allowed = mask;
+          gap = gaps ? 4'd2 : 4'd0;
+          pressure = gap;
+          repeat (data) @(negedge aclk);
+          aresetn = 1'b1;
+          repeat (2) @(negedge aclk);
+        end
+        @LOAD@:
+          for (i = 0; i < WRITES; i = i + 1) begin
+            if (writes[i][40]) poll(STATUS, FREE, FREE);
+            write(writes[i][39:32], writes[i][31:0], 2'b00);
+          end
+        @WRITE@: write(address, data, mask[1:0]);
+        @READ@: begin
+          read(address);
+          compare(data, mask);
+        end
+        @POLL@: poll(address, mask, data);
+        @SEND@: begin
+          allowed = data;
+          @(negedge aclk);
+        end
+        @SENT@: while (taken < data && !over) @(negedge aclk);
+        @RECEIVED@: while (received < data && !over) @(negedge aclk);
+        @STALL@: begin
+          gap = mask[3:0];
+          pressure = data[3:0];
+        end
+        @WAIT@: repeat (data) @(negedge aclk);
+        @IRQ@: begin
+          repeat (2) @(negedge aclk);
+          if (irq !== data[0]) begin
+            wrong = wrong + 1;
+            $display("irq is %b, not %b", irq, data[0]);
+          end
+        end
+        @COUNTED@: begin
+          read(address);
+          compare(data == 0 ? busy : data == 1 ? starved : blocked, 32'hffffffff);
+        end
+        default: begin
+          wrong = wrong + 1;
+          $display("step %0d is undefined", step);
+        end
+      endcase
+      step = step + 1;
     end
-    wait_until_free;
-    streaming = 1'b1;
-@SELECT@  end
+    finish;
+  end
 
-  always @(posedge aclk) lfsr <= aresetn ? {lfsr[30:0], lfsr[31] ^ lfsr[21] ^ lfsr[1] ^ lfsr[0]}
+  always @(posedge aclk) lfsr <= running ? {lfsr[30:0], lfsr[31] ^ lfsr[21] ^ lfsr[1] ^ lfsr[0]}
                                          : @SEED@;
 
   always @(posedge aclk)
-    if (!streaming) begin
-      sent <= 0;
+    if (!aresetn) begin
+      sent <= restart;
       s_axis_tvalid <= 1'b0;
       s_axis_tlast <= 1'b0;
       s_axis_tdata <= {DATA{1'b0}};
 @CLEAR@    end else if (!s_axis_tvalid || s_axis_tready) begin
       s_axis_tvalid <= 1'b0;
-      if (sent < INPUTS@IF_SELECTED@ && !(gaps && lfsr[1:0] == 2'b00)) begin
+      if (sent < allowed && {1'b0, lfsr[0], lfsr[7], lfsr[13]} >= gap) begin
         s_axis_tvalid <= 1'b1;
-        @BEAT@ <= inputs[sent]@BITS@;
+        @BEAT@ <= inputs[sent];
         sent <= sent + 1;
       end
     end
 
   always @(posedge aclk)
-    if (!streaming) begin
+    if (!running) begin
       m_axis_tready <= 1'b0;
       received <= 0;
-      wrong <= 0;
-      tail <= 0;
+      unexpected <= 0;
       cycles <= 0;
     end else begin
-      m_axis_tready <= !(gaps && lfsr[8:7] == 2'b00);
-      if (received < OUTPUTS) cycles <= cycles + 1;
+      m_axis_tready <= aresetn && {1'b0, lfsr[17], lfsr[22], lfsr[29]} >= pressure;
+      cycles <= cycles + 1;
       if (m_axis_tvalid && m_axis_tready) begin
         received <= received + 1;
         if (received >= OUTPUTS) begin
-          wrong <= wrong + 1;
+          unexpected <= unexpected + 1;
           $display("beat %0d: unexpected", received);
         end else if ({m_axis_tuser, m_axis_tlast, m_axis_tdata} !== outputs[received]) begin
-          wrong <= wrong + 1;
-          if (wrong < SHOWN)
-            $display("beat %0d: {tuser, tlast, tdata} is %h, not %h", received,
-                     {m_axis_tuser, m_axis_tlast, m_axis_tdata}, outputs[received]);
+          unexpected <= unexpected + 1;
+          $display("beat %0d: {tuser, tlast, tdata} is %h, not %h", received,
+                   {m_axis_tuser, m_axis_tlast, m_axis_tdata}, outputs[received]);
         end
-      end else if (irq !== 1'b0) begin
-        wrong <= wrong + 1;
-        if (wrong < SHOWN) $display("irq is %b, and no interrupt is enabled", irq);
       end
-      if (received >= OUTPUTS) tail <= tail + 1;
-      if (tail == TAIL) finish;
     end
+
+  // What a packet in flight, a starved input and a blocked output are, as in the registers.
+  reg opening;
+  reg [31:0] begun, answered, busy, starved, blocked;
+  always @(posedge aclk)
+    if (!aresetn) begin
+      opening <= 1'b1;
+      begun <= 32'd0;
+      answered <= 32'd0;
+      busy <= 32'd0;
+      starved <= 32'd0;
+      blocked <= 32'd0;
+    end else begin
+      if (s_axis_tvalid && s_axis_tready) begin
+        opening <= s_axis_tlast;
+        if (opening) begun <= begun + 32'd1;
+      end
+      if (m_axis_tvalid && m_axis_tready && m_axis_tlast) answered <= answered + 32'd1;
+      if (begun != answered) busy <= busy + 32'd1;
+      if (!opening && !s_axis_tvalid) starved <= starved + 32'd1;
+      if (m_axis_tvalid && !m_axis_tready) blocked <= blocked + 32'd1;
+    end
+
+  // What waits must stay, and in reset nothing is offered or taken.
+  reg waiting, in_reset;
+  reg [DATA+ANSWER:0] offer;
+  always @(posedge aclk) begin
+    waiting <= aresetn && m_axis_tvalid && !m_axis_tready;
+    offer <= {m_axis_tuser, m_axis_tlast, m_axis_tdata};
+    in_reset <= running && !aresetn;
+    if (!running)
+      broken <= 0;
+    else if (aresetn && waiting
+             && {m_axis_tvalid, m_axis_tuser, m_axis_tlast, m_axis_tdata} !== {1'b1, offer}) begin
+      broken <= broken + 1;
+      $display("beat %0d: changes while it waits for tready", received);
+    end else if (in_reset && !aresetn
+                 && {s_axis_tready, m_axis_tvalid, s_axil_bvalid, s_axil_rvalid} !== 4'd0) begin
+      broken <= broken + 1;
+      $display("tready, tvalid, bvalid or rvalid is not low in reset");
+    end
+  end
 
   wire defined = (^{irq, s_axis_tready, m_axis_tdata, m_axis_tvalid, m_axis_tlast, m_axis_tuser,
                     s_axil_awready, s_axil_wready, s_axil_bresp, s_axil_bvalid, s_axil_arready,
                     s_axil_rdata, s_axil_rresp, s_axil_rvalid}) !== 1'bx;
 
   always @(posedge aclk)
-    if (!aresetn)
+    if (!running)
       undefined <= 0;
-    else if (!defined) begin
+    else if (aresetn && !defined) begin
       undefined <= undefined + 1;
-      if (undefined < SHOWN) $display("an output pin is undefined at %0t", $time);
+      $display("an output pin is undefined in cycle %0d", cycles);
     end
 
   always @(posedge aclk)
     if (!aresetn || (m_axis_tvalid && m_axis_tready) || (s_axis_tvalid && s_axis_tready)
-        || s_axil_bvalid)
+        || s_axil_bvalid || s_axil_rvalid)
       quiet <= 0;
-    else begin
+    else
       quiet <= quiet + 1;
-      if (quiet == QUIET) begin
+
+  always @(negedge aclk)
+    if (running) begin
+      if (differences >= SHOWN) begin
+        $display("that is enough");
+        finish;
+      end
+      if (quiet >= QUIET) begin
         $display("nothing has moved for %0d cycles", QUIET);
+        finish;
+      end
+      if (cycles >= LIMIT) begin
+        $display("not done in %0d cycles, which suffice for this stimulus", LIMIT);
         finish;
       end
     end

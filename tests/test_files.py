@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+import fcntl
 import os
 import stat
 import threading
 
 import pytest
 
-from ecoformer.files import write_atomic
+from ecoformer.files import move_atomic, write_atomic
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -51,3 +52,27 @@ def test_what_fails_leaves_nothing(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_text() == "old"
     with pytest.raises(OSError):
         write_atomic(tmp_path, "a folder is no file")
+
+
+def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path):
+    mine = [".a.backup", ".b.12345678.ecoformer-partial", "a.ecoformer-partial"]
+    dead, held = ".a.00000000.ecoformer-partial", ".a.11111111.ecoformer-partial"
+    for name in (*mine, dead, held):
+        (tmp_path / name).write_text("")
+        os.utime(tmp_path / name, (0, 0))
+    with (tmp_path / held).open() as owner:
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        write_atomic(tmp_path / "a", "new")
+        assert sorted(os.listdir(tmp_path)) == sorted([*mine, held, "a"])
+
+
+def test_a_large_file_is_moved_whole(tmp_path, monkeypatch):
+    (tmp_path / "a").write_text("old")
+    (tmp_path / "b").write_text("new")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+        with pytest.raises(OSError, match="full"):
+            move_atomic(tmp_path / "b", tmp_path / "a")
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"] and (tmp_path / "a").read_text() == "old"
+    move_atomic(tmp_path / "b", tmp_path / "a")
+    assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_text() == "new"

@@ -5,7 +5,8 @@ import os
 import pytest
 
 from ecoformer.errors import EcoformerError
-from ecoformer.outputs import OutputFolder, read_record
+from ecoformer.files import write_json
+from ecoformer.outputs import OutputFolder, check_file, read_record
 
 
 def write(path, files, names=()):
@@ -131,3 +132,20 @@ def test_a_parent_that_is_a_file_is_refused_at_once(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(EcoformerError, match="file: not a folder"):
         OutputFolder(tmp_path / "file" / "out", "manifest.json")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "rtl/a.v"])
+def test_a_file_of_somebodys_results_is_no_target(tmp_path, name):
+    write(tmp_path / "engine", {"rtl/a.v": "1"})
+    with pytest.raises(EcoformerError, match="belongs to the results of .*manifest.json"):
+        check_file(tmp_path / "engine" / name)
+    check_file(tmp_path / "engine" / "figures.json")
+    (tmp_path / "figures.json").write_text('{"files": {"figures.json": 12}}')
+    check_file(tmp_path / "figures.json")
+
+
+def test_figures_that_are_not_finite_still_make_a_record(tmp_path):
+    with OutputFolder(tmp_path, "r.json").writing() as folder:
+        write_json(folder / "r.json", {"a": [float("nan"), 1.5], "b": (float("inf"),)})
+    facts = read_record(tmp_path, "r.json", "train")
+    assert facts["a"] == [None, 1.5] and facts["b"] == [None]

@@ -70,10 +70,13 @@ def test_a_command_that_ends_takes_what_it_left_in_the_background(tmp_path):
         assert not lives(int((tmp_path / "child").read_text()))
 
 
-def test_scratch_folders_of_killed_owners_go_and_those_of_living_ones_stay(tmp_path):
+def test_scratch_folders_of_killed_owners_go_and_all_others_stay(tmp_path):
     with scratch(tmp_path, "run-") as mine:
-        (tmp_path / "run-dead").mkdir()
-        (tmp_path / "run-dead" / "file").write_text("")
+        for name in ("ecoformer-run-01234567", "run-mine", "ecoformer-run-of-mine"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "file").write_text("")
         with scratch(tmp_path, "run-") as second:
-            assert sorted(os.listdir(tmp_path)) == sorted([mine.name, second.name])
-    assert not os.listdir(tmp_path)
+            assert {*os.listdir(tmp_path)} == {
+                mine.name, second.name, "run-mine", "ecoformer-run-of-mine",
+            }
+    assert sorted(os.listdir(tmp_path)) == ["ecoformer-run-of-mine", "run-mine"]

@@ -14,8 +14,9 @@ INSTALLED = "ecoformer"
 FOLDERS = {"ecoformer.hw": "hw", "ecoformer.golden": "golden", "ecoformer.sim": "sim"}
 """Packages that lie elsewhere than their name says."""
 SPEC = {
-    "ecoformer", "ecoformer.errors", "ecoformer.files", "ecoformer.presets", "ecoformer.processes",
-    "ecoformer.progress", "ecoformer.spec",
+    "ecoformer", "ecoformer.errors", "ecoformer.files", "ecoformer.inputs", "ecoformer.logs",
+    "ecoformer.outputs", "ecoformer.presets", "ecoformer.processes", "ecoformer.progress",
+    "ecoformer.spec",
 }
 MAY_IMPORT = {
     "ecoformer/spec": SPEC,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: one module per verb, each with a ``command`` and an ``EPILOG`` for its help.
 
-To add a verb, write its module and register it in :func:`make_app`. Modules of verbs import torch,
+To add a verb, write its module and list it in :data:`VERBS`. Modules of verbs import torch,
 Amaranth, cocotb and every optional package inside their functions only: help comes at once, and
 each verb starts with what it needs.
 """
@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from importlib.metadata import requires
+from typing import Any
 
 import typer
 from typer.exceptions import TyperException
@@ -32,9 +33,10 @@ from ecoformer.cli import (
     train,
     verify,
 )
+from ecoformer.cli.guard import guarded
 from ecoformer.errors import EcoformerError
 
-__all__ = ["main", "make_app"]
+__all__ = ["VERBS", "main", "make_app"]
 
 HELP = (
     "Generates, simulates and verifies hardware for EcoFormer attention.\n\n"
@@ -46,6 +48,21 @@ EPILOG = (
     "Start here: ecoformer generate -c smallest -o engine\n\n"
     "Every command explains itself: ecoformer COMMAND --help"
 )
+
+
+VERBS: dict[str, tuple[Any, str]] = {
+    "generate": (generate, "From a configuration to Verilog and test vectors."),
+    "verify": (verify, "Compare simulated Verilog with the integer model."),
+    "simulate": (simulate, "Cycles, utilisation and waveforms."),
+    "synth": (synth, "Cells, clock frequency and critical path."),
+    "energy": (energy, "Operations and energy of whole networks."),
+    "convert": (convert, "EcoFormer attention in a pretrained transformer."),
+    "import": (import_, "A checkpoint of the released code, ready for hardware."),
+    "train": (train, "Train a vision transformer with EcoFormer attention."),
+    "export": (export, "Quantise a trained network into parameters."),
+    "demo": (demo, "All of it once, on real images."),
+}
+"""The module of every verb, and what it does."""
 
 
 def make_app() -> typer.Typer:
@@ -60,19 +77,8 @@ def make_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_version)
-    for verb, module, summary in (
-        ("generate", generate, "From a configuration to Verilog and test vectors."),
-        ("verify", verify, "Compare simulated Verilog with the integer model."),
-        ("simulate", simulate, "Cycles, utilisation and waveforms."),
-        ("synth", synth, "Cells, clock frequency and critical path."),
-        ("energy", energy, "Operations and energy of whole networks."),
-        ("convert", convert, "EcoFormer attention in a pretrained transformer."),
-        ("import", import_, "A checkpoint of the released code, ready for hardware."),
-        ("train", train, "Train a vision transformer with EcoFormer attention."),
-        ("export", export, "Quantise a trained network into parameters."),
-        ("demo", demo, "All of it once, on real images."),
-    ):
-        app.command(verb, short_help=summary, epilog=module.EPILOG)(module.command)
+    for verb, (module, summary) in VERBS.items():
+        app.command(verb, short_help=summary, epilog=module.EPILOG)(guarded(module.command))
     return app
 
 
@@ -106,6 +112,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more can be said
         status = _refuse("standard output: closed by its reader before everything was printed")
+    except MemoryError:
+        status = _refuse("this machine: not enough memory; give smaller input or free memory")
     except OSError as error:
         where = error.filename or "this machine"
         status = _refuse(f"{where}: {error.strerror or error}; check path, permissions and space")

@@ -12,10 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from ecoformer import files
+from ecoformer.cli.guard import Choice, Range, Source, TargetFile, TargetFolder
 from ecoformer.errors import EcoformerError
 from ecoformer.outputs import read_record
+from ecoformer.sim.toolchain import SIMULATORS
+from ecoformer.spec.checks import SEEDS
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
+from ecoformer.spec.wire import STALLS
 from ecoformer.spec.workload import Workload
 
 __all__ = [
@@ -30,21 +34,25 @@ PIPE_COLUMNS = 200
 ConfigOption = Annotated[
     Path,
     typer.Option("-c", "--config", metavar="CONFIG", help="Name of a preset, or a .toml file."),
+    Source(),
 ]
 DesignArgument = Annotated[
-    Path, typer.Argument(metavar="DIR", help="Folder that 'ecoformer generate' wrote.")
+    Path, typer.Argument(metavar="DIR", help="Folder that 'ecoformer generate' wrote."), Source()
 ]
 WorkloadOption = Annotated[
     Path | None,
     typer.Option(
         "-w", "--workload", metavar="FILE", help="Sequences to stream (.npz) [the design's own]."
     ),
+    Source(),
 ]
 SeedOption = Annotated[
-    int, typer.Option("--seed", min=0, help="Seed of all that is random: same seed, same bytes.")
+    int, typer.Option("--seed", help="Seed of all that is random: same seed, same bytes."),
+    Range(*SEEDS),
 ]
 OtherSeedOption = Annotated[
-    int | None, typer.Option("--seed", min=0, help="Overrides the seed of the configuration.")
+    int | None, typer.Option("--seed", help="Overrides the seed of the configuration."),
+    Range(*SEEDS),
 ]
 RestartOption = Annotated[
     bool, typer.Option("--restart", help="Discard the checkpoints of an interrupted run.")
@@ -54,21 +62,25 @@ StallOption = Annotated[
     typer.Option(
         "--stall", metavar="P", help="Probability, per cycle, of an input gap or of back-pressure."
     ),
+    Range(*STALLS),
 ]
 SimulatorOption = Annotated[
     str,
     typer.Option(
         "--simulator", metavar="NAME", help="verilator, icarus (models X) or compiled (fastest)."
     ),
+    Choice(SIMULATORS),
 ]
 BuildDirOption = Annotated[
     Path | None,
     typer.Option(
         "--build-dir", metavar="DIR", help="Keep simulator builds here, not in the user's cache."
     ),
+    TargetFolder(),
 ]
 JsonOption = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures as JSON.")
+    Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures as JSON."),
+    TargetFile(),
 ]
 
 

@@ -15,6 +15,7 @@ from ecoformer.cli.common import (
     show_table,
     write_json,
 )
+from ecoformer.cli.guard import Source, TargetFolder
 from ecoformer.cli.quality import quality_panels, show_quality
 from ecoformer.outputs import OutputFolder
 from ecoformer.progress import show_progress
@@ -33,6 +34,7 @@ def command(
     model: Annotated[
         Path,
         typer.Argument(metavar="FOLDER", help="A transformers model (config.json and weights)."),
+        Source(),
     ],
     config: ConfigOption,
     data: Annotated[
@@ -41,9 +43,11 @@ def command(
             "-d", "--data", metavar="FILE",
             help="Calibration: .txt, a sentence per line, or .npz, the model's inputs by name.",
         ),
+        Source(),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results.")
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results."),
+        TargetFolder(),
     ],
     seed: OtherSeedOption = None,
     restart: RestartOption = False,
@@ -99,14 +103,13 @@ def convert(
     import transformers  # noqa: F401  missing is said before torch is loaded
 
     from ecoformer.golden.attention_config import read_attention
+    from ecoformer.golden.convert.foreign import load_pretrained
     from ecoformer.golden.convert.pretrained import (
         check_device,
         convert_pretrained,
-        load_pretrained,
         read_batches,
     )
     from ecoformer.golden.convert.recipe import ConvertConfig
-    from ecoformer.golden.learn.checkpoint import drop_checkpoints
 
     if report:
         from ecoformer.golden.quality.plot import save_heat_maps
@@ -122,12 +125,11 @@ def convert(
     results = OutputFolder(output, MARK, names)
     model = load_pretrained(model_path)
     batches = read_batches(data, model_path, config)
-    if not resume:
-        drop_checkpoints(checkpoints)
     with results.writing() as folder:
         with show_progress() as progress:
             figures = convert_pretrained(
-                model, batches, attention, config, folder, checkpoints, engine, progress, device
+                model, batches, attention, config, folder, checkpoints, engine, progress, device,
+                resume,
             )
         if report:
             panels = quality_panels(figures["quality"], figures.get("code_disagreement"))

@@ -3,12 +3,16 @@
 
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ecoformer.cli import export as exporting
+from ecoformer.cli import generate as generating
+from ecoformer.cli import train as training
 from ecoformer.cli.common import (
     ConfigOption,
     Design,
@@ -17,8 +21,10 @@ from ecoformer.cli.common import (
 )
 from ecoformer.cli.export import export
 from ecoformer.cli.generate import generate
+from ecoformer.cli.guard import Range, TargetFolder
 from ecoformer.cli.train import train
 from ecoformer.errors import EcoformerError
+from ecoformer.outputs import OutputFolder
 from ecoformer.progress import show_progress
 from ecoformer.spec.config import Config
 from ecoformer.spec.config_file import read_table
@@ -26,6 +32,11 @@ from ecoformer.spec.config_file import read_table
 __all__ = ["command", "demo"]
 
 EPILOG = "Example: ecoformer demo -c demo -o demo   Then look into demo/engine."
+MARK = "demo.json"
+PARTS: dict[str, Callable[[Path], OutputFolder]] = {
+    "training": training.results, "parameters": exporting.results, "engine": generating.results,
+}
+"""Folders in the demo's, and what refuses each."""
 STALL = 0.3
 """Probability of gaps and back-pressure while the recorded packets are verified."""
 
@@ -33,11 +44,13 @@ STALL = 0.3
 def command(
     config: ConfigOption = Path("demo"),
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for everything.")
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for everything."),
+        TargetFolder(),
     ] = Path("demo"),
     images: Annotated[
         int,
-        typer.Option("--images", min=0, metavar="N", help="Images through the RTL; 0: all."),
+        typer.Option("--images", metavar="N", help="Images through the RTL; 0: all."),
+        Range(0, 1_000_000),
     ] = 0,
 ) -> None:
     """Train, quantise, generate, and run held-out images through the simulated RTL.
@@ -56,8 +69,10 @@ def demo(config_path: Path, output: Path, images: int = 0) -> dict:
     """Run every step; returns the figures, which are in ``output/demo.json`` too."""
     started = time.monotonic()
     output = Path(output)
+    results = OutputFolder(output, MARK)
+    for name, refuse in PARTS.items():
+        refuse(output / name)
     _refuse_early(config_path)
-    output.mkdir(parents=True, exist_ok=True)
 
     _say("1/5 train: softmax network, hash functions, fine-tuning, control")
     metrics = train(config_path, output / "training")
@@ -75,9 +90,9 @@ def demo(config_path: Path, output: Path, images: int = 0) -> dict:
     generate_seconds = time.monotonic() - clock
     design = Design.load(output / "engine")
     _say("4/5 verify: recorded packets, then everything that the pins promise")
-    verification = _verify(design, output / "build")
+    verification = _verify(design)
     _say("5/5 verify: held-out images, attention of every layer and head on the RTL")
-    rtl = _rtl_in_network(config_path, design, model, images, output / "build")
+    rtl = _rtl_in_network(config_path, design, model, images)
 
     figures = {
         "config": asdict(design.config),
@@ -95,7 +110,8 @@ def demo(config_path: Path, output: Path, images: int = 0) -> dict:
         "generate_seconds": round(generate_seconds, 1),
         "seconds": round(time.monotonic() - started, 1),
     }
-    write_json(output / "demo.json", figures)
+    with results.writing() as folder:
+        write_json(folder / MARK, figures)
     return figures
 
 
@@ -119,7 +135,7 @@ class _CountingEngine:
         return results
 
 
-def _rtl_in_network(config_path, design, model_path, count, build_dir):
+def _rtl_in_network(config_path, design, model_path, count):
     """Predictions with every attention on the RTL, against the integer model, image by image."""
     from ecoformer.golden.networks.vit import load_model
     from ecoformer.golden.quantize.evaluation import CheckedEngine, predict_in_integers
@@ -135,7 +151,7 @@ def _rtl_in_network(config_path, design, model_path, count, build_dir):
     integer = predict_in_integers(config, model, image, IntegerEngine(config, image), part)
     total = len(part) * model.config.heads * model.config.depth
     with show_progress() as progress:
-        engine = _CountingEngine(Rtl(config, design.verilog, image, build_dir))
+        engine = _CountingEngine(Rtl(config, design.verilog, image, design.build_dir))
         checked = CheckedEngine(config, image, engine, total, progress)
         predicted = predict_in_integers(config, model, image, checked, part)
     return {
@@ -152,7 +168,7 @@ def _rtl_in_network(config_path, design, model_path, count, build_dir):
     }
 
 
-def _verify(design, build_dir):
+def _verify(design):
     """What ``ecoformer verify`` does, on the recorded packets."""
     from ecoformer.sim.plan import make_plan
     from ecoformer.sim.verification import verify
@@ -160,7 +176,7 @@ def _verify(design, build_dir):
     plan = make_plan(design.config, design.image, design.workload(), stall=STALL)
     with show_progress() as progress:
         return verify(
-            design.config, design.verilog, plan, build_dir=build_dir, progress=progress
+            design.config, design.verilog, plan, build_dir=design.build_dir, progress=progress
         ).as_dict()
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ecoformer.cli.common import JsonOption, make_console, write_json
+from ecoformer.cli.guard import Choice, Range, TargetFile
 from ecoformer.errors import EcoformerError
 
 __all__ = ["command", "energy"]
@@ -22,6 +23,8 @@ EPILOG = (
 
 ALL = "all"
 ACCOUNTINGS = ("paper", "honest", "both")
+LARGEST = 1_000_000
+"""Of every count."""
 ARMS = {"softmax": "softmax", "ecoformer": "EcoFormer"}
 
 
@@ -36,16 +39,20 @@ def command(
     ] = None,
     show: Annotated[bool, typer.Option("--list", help="Names of the known networks.")] = False,
     accounting: Annotated[
-        str, typer.Option("--accounting", metavar="NAME", help="paper, honest or both.")
+        str, typer.Option("--accounting", metavar="NAME", help="paper, honest or both."),
+        Choice(ACCOUNTINGS),
     ] = "both",
     code_bits: Annotated[
-        int | None, typer.Option("-b", "--code-bits", metavar="B", help="Bits of a code [16].")
+        int | None, typer.Option("-b", "--code-bits", metavar="B", help="Bits of a code [16]."),
+        Range(1, LARGEST),
     ] = None,
     anchors: Annotated[
-        int | None, typer.Option("-m", "--anchors", metavar="M", help="Anchors of the hash [25].")
+        int | None, typer.Option("-m", "--anchors", metavar="M", help="Anchors of the hash [25]."),
+        Range(1, LARGEST),
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option("--image-size", metavar="PIXELS", help="Side of the image [224].")
+        int | None, typer.Option("--image-size", metavar="PIXELS", help="Side of the image [224]."),
+        Range(1, LARGEST),
     ] = None,
     reuse: Annotated[
         int | None,
@@ -53,9 +60,11 @@ def command(
             "--reuse", metavar="TOKENS",
             help="Honest: tokens served by one read of a weight, key or value [16].",
         ),
+        Range(1, LARGEST),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="FILE", help="Bars (.png, .svg or .pdf).")
+        Path | None, typer.Option("--plot", metavar="FILE", help="Bars (.png, .svg or .pdf)."),
+        TargetFile((".png", ".svg", ".pdf")),
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
@@ -113,16 +122,6 @@ def energy(
     """
     from ecoformer.golden.energy import sources
 
-    if accounting not in ACCOUNTINGS:
-        raise EcoformerError(
-            f"--accounting must be {', '.join(ACCOUNTINGS[:-1])} or {ACCOUNTINGS[-1]}, "
-            f"not {accounting}"
-        )
-    given = {"--code-bits": code_bits, "--anchors": anchors, "--image-size": image_size,
-             "--reuse": reuse}
-    for option, value in given.items():
-        if value is not None and value < 1:
-            raise EcoformerError(f"{option} must be at least 1, not {value}")
     names = sources.NETWORKS if network.lower() == ALL else [network]
     return {
         "networks": [

@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from ecoformer.cli.common import ConfigOption, JsonOption, show_table, write_json
+from ecoformer.cli.guard import Source, TargetFolder
 from ecoformer.cli.quality import quality_panels, show_quality
 from ecoformer.outputs import OutputFolder
 from ecoformer.spec.config import Config
 from ecoformer.spec.config_file import read_table
 
-__all__ = ["command", "export"]
+__all__ = ["command", "export", "results"]
 
 EPILOG = "Example: ecoformer export -c demo -m run/ecoformer.pt -o exported"
 MARK = "export.json"
@@ -21,9 +22,13 @@ MARK = "export.json"
 def command(
     config: ConfigOption,
     model: Annotated[
-        Path, typer.Option("-m", "--model", metavar="FILE", help="Model that 'train' wrote.")
+        Path, typer.Option("-m", "--model", metavar="FILE", help="Model that 'train' wrote."),
+        Source(),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write."),
+        TargetFolder(),
+    ],
     report: Annotated[
         bool,
         typer.Option(
@@ -63,14 +68,13 @@ def export(config_path: Path, model_path: Path, output: Path, report: bool = Fal
     from ecoformer.golden.networks.vit import load_model
     from ecoformer.golden.quantize.evaluation import export as export_network
 
+    written = results(output, report)
     config = Config.load(config_path)
     network = load_model(model_path)
     training = read_table(config_path, "training", TrainingConfig)
     data = load(training.data, training.data_path or None, training.seed)
-    names = ["parameters.safetensors", "workload.npz", *(["hashes.png"] if report else [])]
-    folder_of_results = OutputFolder(output, MARK, names)
     image, workload, figures = export_network(config, network, data, report)
-    with folder_of_results.writing() as folder:
+    with written.writing() as folder:
         image.save(folder / "parameters.safetensors", config)
         workload.save(folder / "workload.npz")
         if report:
@@ -78,3 +82,9 @@ def export(config_path: Path, model_path: Path, output: Path, report: bool = Fal
             save_heat_maps(folder / "hashes.png", panels, f"Hashes of {Path(model_path).name}")
         write_json(folder / MARK, figures)
     return figures
+
+
+def results(output: Path, report: bool = False) -> OutputFolder:
+    """The folder that an export writes, refused if it cannot."""
+    names = ("parameters.safetensors", "workload.npz", *(["hashes.png"] if report else []))
+    return OutputFolder(output, MARK, names)

@@ -17,6 +17,7 @@ from ecoformer.cli.common import (
     show_table,
     write_json,
 )
+from ecoformer.cli.guard import Source, TargetFolder
 from ecoformer.errors import EcoformerError
 from ecoformer.files import checksum
 from ecoformer.outputs import OutputFolder
@@ -27,7 +28,7 @@ from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.register_export import as_json, as_markdown, c_header, svd
 from ecoformer.spec.workload import Workload
 
-__all__ = ["command", "generate"]
+__all__ = ["command", "generate", "results"]
 
 EPILOG = (
     "Example: ecoformer generate -c smallest -o engine\n\nThen: ecoformer verify engine\n\n"
@@ -39,12 +40,16 @@ RANDOM_TOKENS = 24
 """Random vectors stay short: people read them, and plain Verilog simulators run them."""
 MARK = "manifest.json"
 PARAMETERS = "parameters.safetensors"
+VECTORS = (
+    "expected.hex", "expected.npz", "input.hex", "parameters.hex", "steps.hex", "workload.npz",
+)
 
 
 def command(
     config: ConfigOption,
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write."),
+        TargetFolder(),
     ],
     parameters: Annotated[
         Path | None,
@@ -52,6 +57,7 @@ def command(
             "-p", "--parameters", metavar="FILE",
             help="Learned parameters (.safetensors) [random ones, for trials].",
         ),
+        Source(),
     ] = None,
     workload: Annotated[
         Path | None,
@@ -59,6 +65,7 @@ def command(
             "-w", "--workload", metavar="FILE",
             help="Sequences of the test vectors (.npz) [random ones, with extremes].",
         ),
+        Source(),
     ] = None,
     name: Annotated[
         str, typer.Option("--name", help="Name of the Verilog top module.")
@@ -110,6 +117,7 @@ def generate(
         check_module_name(name)
     except ValueError as error:
         raise EcoformerError(f"--name: {error}; choose another, like my_engine") from error
+    written = results(output, name)
     config = Config.load(config_path)
     rng = np.random.default_rng(seed)
     if parameters is None:
@@ -117,12 +125,7 @@ def generate(
     else:
         image, source = ParameterImage.load(parameters, config), {"source": "file"}
     sequences = _workload(config, image, workload, rng)
-    files = [
-        f"rtl/{name}.v", f"lint/{name}.vlt", f"include/{name}.h", f"include/{name}_parameters.h",
-        f"{name}.svd", f"tb/tb_{name}.v", "registers.json", "registers.md", "config.toml",
-        PARAMETERS, "parameters.bin",
-    ]
-    with OutputFolder(output, MARK, files).writing() as folder:
+    with written.writing() as folder:
         (folder / "rtl").mkdir()
         (folder / "rtl" / f"{name}.v").write_text(emit(config, name=name), encoding="utf-8")
         (folder / "lint").mkdir()
@@ -161,6 +164,16 @@ def generate(
         "tokens": int(sequences.lengths.sum()),
         "files": {str(name): (Path(output) / name).stat().st_size for name in sorted(names)},
     }
+
+
+def results(output: str | Path, name: str = "ecoformer_engine") -> OutputFolder:
+    """The folder that a generation writes, refused if it cannot."""
+    return OutputFolder(output, MARK, (
+        f"rtl/{name}.v", f"lint/{name}.vlt", f"include/{name}.h", f"include/{name}_parameters.h",
+        f"{name}.svd", f"tb/tb_{name}.v", "registers.json", "registers.md", "config.toml",
+        PARAMETERS, "parameters.bin",
+        *(f"vectors/{file}" for file in VECTORS),
+    ))
 
 
 def _workload(config, image, path, rng):

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ecoformer.cli.common import JsonOption, SeedOption, show_table, write_json
+from ecoformer.cli.guard import Range, Source, TargetFolder
 from ecoformer.errors import EcoformerError
 from ecoformer.outputs import OutputFolder
 
@@ -16,7 +17,7 @@ __all__ = ["command", "import_checkpoint"]
 EPILOG = (
     "Example: ecoformer import pvt_v2_b0.pth -d images.npz -o imported\n\n"
     "Then: ecoformer generate -c imported/engine.toml -p imported/parameters.safetensors "
-    "-o engine   and: ecoformer verify engine -w imported/workload.npz --fast\n\n"
+    "-o engine   and: ecoformer verify engine -w imported/workload.npz --quick\n\n"
     "The rate is free: cycles_per_token in engine.toml changes no result."
 )
 MARK = "import.json"
@@ -32,23 +33,30 @@ def command(
             metavar="FILE",
             help="Checkpoint of PVTv2 or Twins-SVT with EcoFormer attention (.pth, .safetensors).",
         ),
+        Source(),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write."),
+        TargetFolder(),
+    ],
     data: Annotated[
         Path | None,
         typer.Option(
             "-d", "--data", metavar="FILE",
             help="Calibration: .npz with images, uint8, n × 3 × height × width [synthetic images].",
         ),
+        Source(),
     ] = None,
     count: Annotated[
-        int, typer.Option("--images", min=1, metavar="N", help="Calibration images.")
+        int, typer.Option("--images", metavar="N", help="Calibration images."),
+        Range(1, 10_000),
     ] = IMAGES,
     size: Annotated[
         int | None,
         typer.Option(
             "--image-size", metavar="PIXELS", help="Side of synthetic images [224]."
         ),
+        Range(1, 4_096),
     ] = None,
     seed: SeedOption = 0,
     json_file: JsonOption = None,

@@ -19,6 +19,7 @@ from ecoformer.cli.common import (
     show_table,
     write_json,
 )
+from ecoformer.cli.guard import Choice
 from ecoformer.progress import show_progress
 
 __all__ = ["command"]
@@ -33,6 +34,7 @@ def command(
     waves: Annotated[
         str | None,
         typer.Option("--waves", metavar="FORMAT", help="Record DIR/waves.fst or DIR/waves.vcd."),
+        Choice(("fst", "vcd")),
     ] = None,
     simulator: SimulatorOption = "verilator",
     seed: SeedOption = 0,

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """``ecoformer synth``: cells, memories, multipliers, clock frequency and critical path."""
 
+import hashlib
+import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -18,9 +21,13 @@ from ecoformer.cli.common import (
     show_table,
     write_json,
 )
+from ecoformer.cli.guard import Choice, Range, TargetFolder
 from ecoformer.errors import EcoformerError
+from ecoformer.files import cache_folder
+from ecoformer.hw.synth.targets import DEVICES, SPEEDS, TARGETS, find_target
 from ecoformer.outputs import OutputFolder
 from ecoformer.progress import show_progress
+from ecoformer.spec.checks import check_number
 
 __all__ = ["command"]
 
@@ -29,6 +36,7 @@ EPILOG = (
     "Every figure is in engine/synth-ecp5/synth.json."
 )
 MARK = "synth.json"
+MOST_SEEDS, LARGEST_SEED = 100, 2**31 - 1
 SHOWN_DEPTH = 4
 SHOWN_SHARE = 0.01
 """Units below this share of both LUTs and flip-flops are left out of the table."""
@@ -39,12 +47,15 @@ def command(
     target: Annotated[
         str,
         typer.Option("--target", metavar="NAME", help="ecp5, or, without placement, xc7 or ice40."),
+        Choice(tuple(TARGETS)),
     ] = "ecp5",
     device: Annotated[
-        str | None, typer.Option("--device", metavar="NAME", help="12k, 25k, 45k or 85k [85k].")
+        str | None, typer.Option("--device", metavar="NAME", help="12k, 25k, 45k or 85k [85k]."),
+        Choice(DEVICES),
     ] = None,
     speed: Annotated[
-        int | None, typer.Option("--speed", metavar="GRADE", help="6, 7 or 8 [6].")
+        int | None, typer.Option("--speed", metavar="GRADE", help="Of the device [6]."),
+        Range(min(SPEEDS), max(SPEEDS)),
     ] = None,
     seeds: Annotated[
         str | None,
@@ -62,11 +73,13 @@ def command(
     simulator: SimulatorOption = "icarus",
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", min=1, metavar="N", help="Processes at a time [one per core]."),
+        typer.Option("--jobs", metavar="N", help="Processes at a time [one per core]."),
+        Range(1, 1_024),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="DIR", help="Folder to write [DIR/synth-TARGET]."),
+        TargetFolder(),
     ] = None,
     build_dir: BuildDirOption = None,
     json_file: JsonOption = None,
@@ -77,7 +90,8 @@ def command(
     compiles the tools, which takes about a minute each. Needs: pip install 'ecoformer[synth]'.
     """
     from ecoformer.hw.synth import flow
-    from ecoformer.hw.synth.targets import find_target
+    from ecoformer.sim.toolchain import find_simulator
+    from ecoformer.sim.verilog import read_verilog
 
     chosen = find_target(target)
     design = Design.load(directory, build_dir)
@@ -87,15 +101,18 @@ def command(
         raise EcoformerError(f"--device, --speed, --seeds: {why}; leave them out")
     device, speed, placer_seeds = device or "85k", speed or 6, _seeds(seeds or "1")
     flow.check_device(device, speed, placer_seeds)
+    text = read_verilog(design.verilog)
     output = output or design.folder / f"synth-{target}"
+    if verify:
+        with tempfile.TemporaryDirectory() as folder:
+            find_simulator(simulator, folder)  # not after minutes of synthesis
     with OutputFolder(output, MARK).writing() as folder, show_progress() as progress:
         try:
             figures = {
                 "design": design.verilog.stem,
                 "fingerprint": design.config.fingerprint,
                 **flow.synthesise(
-                    design.verilog.read_text(encoding="utf-8"), design.verilog.stem, chosen,
-                    folder, jobs=jobs, progress=progress,
+                    text, design.verilog.stem, chosen, folder, jobs=jobs, progress=progress,
                 ),
             }
             if placing:
@@ -108,7 +125,6 @@ def command(
         if verify:
             figures["verification"] = _verify(design, folder, target, simulator, progress)
         write_json(folder / MARK, figures)
-    shutil.rmtree(_failed(output), ignore_errors=True)
     write_json(json_file, figures)
     _show(figures, chosen, output)
     if verify and not figures["verification"]["ok"]:
@@ -118,8 +134,14 @@ def command(
 def _seeds(text):
     try:
         numbers = [int(part) for part in text.split(",")]
+        most = MOST_SEEDS if len(numbers) == 1 else LARGEST_SEED
+        for number in numbers:
+            check_number("each", number, int, 1, most)
+        check_number("count", len(numbers), int, 1, MOST_SEEDS)
     except ValueError:
-        raise EcoformerError(f"--seeds {text!r}: must be like 3 or 1,2,3") from None
+        raise EcoformerError(
+            f"--seeds {text[:40]!r}: must be like 3, at most {MOST_SEEDS}, or like 1,2,3"
+        ) from None
     return numbers if "," in text else list(range(1, numbers[0] + 1))
 
 
@@ -135,15 +157,12 @@ def _verify(design, folder, target, simulator, progress):
     return {name: value for name, value in figures.items() if name not in ("phases", "simulation")}
 
 
-def _failed(output):
-    return output.with_name(f"{output.name}-failed")
-
-
 def _keep_logs(folder, output):
-    """Put the logs of a failed run beside ``output``, which stays as it was."""
-    kept = _failed(output)
-    shutil.rmtree(kept, ignore_errors=True)
-    kept.mkdir(parents=True)
+    """Put the logs of a failed run into the user's cache; ``output`` stays as it was."""
+    digest = hashlib.sha256(os.path.realpath(output).encode()).hexdigest()[:12]
+    kept = cache_folder(f"failed-synthesis/{digest}")
+    for left in kept.iterdir():
+        left.unlink()
     for log in folder.glob("*.log"):
         shutil.copyfile(log, kept / log.name)
     return f"the logs are in {kept}"

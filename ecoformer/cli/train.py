@@ -15,16 +15,19 @@ from ecoformer.cli.common import (
     show_table,
     write_json,
 )
+from ecoformer.cli.guard import Source, TargetFolder
+from ecoformer.outputs import OutputFolder
 from ecoformer.progress import show_progress
 from ecoformer.spec.config_file import read_table
 
-__all__ = ["command", "train"]
+__all__ = ["command", "results", "train"]
 
 ARMS = {"softmax": "softmax", "ecoformer": "EcoFormer"}
 OTHERS = {
     "limit": "limit of many bits,", "mean": "mean of values,", "none": "no attention,",
 }
 
+MARK = "metrics.json"
 EPILOG = "Example: ecoformer train -c demo -o run   Then: ecoformer export --help"
 
 
@@ -33,6 +36,7 @@ def command(
     output: Annotated[
         Path,
         typer.Option("-o", "--output", metavar="DIR", help="Folder for models and checkpoints."),
+        TargetFolder(),
     ],
     seed: OtherSeedOption = None,
     restart: RestartOption = False,
@@ -42,6 +46,7 @@ def command(
             "--start", metavar="FILE",
             help="Softmax network to begin with, such as the pretrained.pt of an earlier run.",
         ),
+        Source(),
     ] = None,
     control: Annotated[
         bool, typer.Option(help="Fine-tune the softmax network as long, for comparison.")
@@ -84,13 +89,21 @@ def train(
     from ecoformer.golden.learn.train import train as train_networks
     from ecoformer.golden.networks.vit import NetworkConfig, load_model
 
+    results(output, control)  # refused now, not after hours
     network = read_table(config_path, "network", NetworkConfig)
     attention, _ = read_attention(config_path)
     training = read_table(config_path, "training", TrainingConfig)
     if seed is not None:
         training = replace(training, seed=seed)
     softmax = None if start is None else load_model(start)
-    with show_progress() as progress:
+    with results(output, control).writing() as folder, show_progress() as progress:
         return train_networks(
-            network, attention, training, output, progress, resume, softmax, control
+            network, attention, training, folder, progress, resume, softmax, control,
+            Path(output) / "checkpoints",
         )
+
+
+def results(output: Path, control: bool = True) -> OutputFolder:
+    """The folder that a training writes, refused if it cannot."""
+    names = ("pretrained.pt", "ecoformer.pt", *(["softmax.pt"] if control else []))
+    return OutputFolder(output, MARK, names)

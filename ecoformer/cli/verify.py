@@ -18,8 +18,10 @@ from ecoformer.cli.common import (
     make_console,
     write_json,
 )
+from ecoformer.cli.guard import Choice, Range
 from ecoformer.errors import EcoformerError
 from ecoformer.progress import show_progress
+from ecoformer.sim.toolchain import SIMULATORS
 
 __all__ = ["command"]
 
@@ -29,6 +31,8 @@ EPILOG = (
     "Before a tape-out or a release: ecoformer verify engine --full\n\n"
     "Undefined bits (X), slowly: ecoformer verify engine --simulator icarus"
 )
+MOST_BYTES = 1 << 29
+"""Of random sequences, which are held in memory."""
 SHOWN = 20
 """Mismatches printed; the JSON file holds them all."""
 FULL_ROUNDS = 6
@@ -52,9 +56,10 @@ def command(
     random: Annotated[
         int,
         typer.Option(
-            "--random", min=0, metavar="N",
+            "--random", metavar="N",
             help="Phase 'workload' streams N random sequences, not the design's.",
         ),
+        Range(0, 1_000_000),
     ] = 0,
     stall: StallOption = 0.0,
     simulator: Annotated[
@@ -64,6 +69,7 @@ def command(
             help="compiled (fastest), verilator (cocotb) or icarus (cocotb, models X). The last "
             "two are slower, and play fewer scenes.",
         ),
+        Choice(SIMULATORS),
     ] = "compiled",
     fast: Annotated[
         bool, typer.Option("--fast", help="Same as --simulator compiled, the default.")
@@ -156,5 +162,11 @@ def _count(phase, name):
 def _random(design, sequences, seed):
     from ecoformer.sim.stimulus import random_workload
 
-    rng = np.random.default_rng(seed)
+    config, rng = design.config, np.random.default_rng(seed)
+    bytes_each = 8 * config.max_tokens * (config.sides.elements + config.value_dim)
+    if sequences > (most := max(1, MOST_BYTES // bytes_each)):
+        raise EcoformerError(
+            f"--random must be at most {most:,} for sequences of up to {config.max_tokens:,} "
+            f"tokens, not {sequences:,}; verify in several runs with other seeds"
+        )
     return random_workload(design.config, rng, sequences, sets=design.image.sets)

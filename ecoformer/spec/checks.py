@@ -2,10 +2,15 @@
 """Checks of fields and hyper-parameters, with one wording for all of them."""
 
 from collections.abc import Iterable
-from math import isfinite
 from typing import Any
 
-__all__ = ["check_number", "check_choice"]
+__all__ = ["SEEDS", "check_number", "check_choice"]
+
+SEEDS = (0, 2**32 - 1)
+"""Smallest and largest seed of anything random."""
+
+LONGEST = 60
+"""Characters of a value in a message."""
 
 
 def check_number(
@@ -13,7 +18,7 @@ def check_number(
     value: Any,
     kind: type[int] | type[float],
     low: float,
-    high: float | None = None,
+    high: float,
 ) -> None:
     """Refuse a ``value`` that is not a ``kind`` between ``low`` and ``high``, both included.
 
@@ -24,7 +29,7 @@ def check_number(
     kind : type
         ``int``, or ``float``, which also takes integers. A bool is neither.
     low, high : number
-        Bounds; no upper one if ``high`` is None.
+        Bounds; everything has both.
 
     Raises
     ------
@@ -33,10 +38,9 @@ def check_number(
     """
     noun = "an integer" if kind is int else "a number"
     if isinstance(value, bool) or not isinstance(value, (int, kind)):
-        raise TypeError(f"{name} must be {noun}, not {value!r}")
-    if not isfinite(value) or value < low or (high is not None and value > high):
-        rule = f"at least {low}" if high is None else f"{low}…{high}"
-        raise ValueError(f"{name} must be {rule}, not {value!r}")
+        raise TypeError(f"{name} must be {noun}, not {_short(value)}")
+    if not low <= value <= high:  # a NaN is not
+        raise ValueError(f"{name} must be {low}…{high}, not {_short(value)}")
 
 
 def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
@@ -44,6 +48,15 @@ def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
     choices = tuple(choices)
     rule = " or ".join(map(repr, choices))
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be {rule}, not {value!r}")
+        raise TypeError(f"{name} must be {rule}, not {_short(value)}")
     if value not in choices:
-        raise ValueError(f"{name} must be {rule}, not {value!r}")
+        raise ValueError(f"{name} must be {rule}, not {_short(value)}")
+
+
+def _short(value):
+    """``value`` in a message: of a number of thousands of digits only the first."""
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

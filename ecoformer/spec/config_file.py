@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from ecoformer.errors import EcoformerError
+from ecoformer.inputs import read_text
 from ecoformer.presets import PRESETS, find_config
 
 __all__ = ["read_table", "read_toml", "TABLES"]
+
+MOST_DOTS = 100
+"""In a line; the parser's time grows with the square of a key's depth."""
 
 T = TypeVar("T")
 
@@ -61,7 +65,10 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     """
     file = find_config(path)
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        text = read_text(file)
+        if any(line.count(".") > MOST_DOTS for line in text.splitlines()):
+            raise ValueError("keys nested too deeply")
+        return tomllib.loads(text)
     except OSError as error:
         raise EcoformerError(
             f"{file}: cannot read the configuration ({error.strerror}); give a TOML file or a "

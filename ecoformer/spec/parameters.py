@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from ecoformer.errors import EcoformerError
 from ecoformer.files import write_atomic
+from ecoformer.inputs import parse_json, read_bytes
 from ecoformer.spec.weights import WEIGHT_FORMATS
 
 if TYPE_CHECKING:
@@ -189,10 +190,9 @@ class ParameterImage:
         if not path.is_file():
             raise EcoformerError(f"{path}: no such parameter image; make one with 'export'")
         try:
-            with safe_open(path, "numpy") as file:
-                metadata = file.metadata() or {}
-                arrays = {name: file.get_tensor(name) for name in file.keys()}
-        except (SafetensorError, OSError, ValueError) as error:
+            data = read_bytes(path)
+            arrays, metadata = load(data), _metadata(data)
+        except (SafetensorError, ValueError, KeyError, TypeError) as error:
             raise EcoformerError(
                 f"{path}: damaged parameter image ({error}); export it again"
             ) from error
@@ -230,6 +230,11 @@ def host_arrays(config: Config) -> dict[str, type]:
     """:data:`HOST_ARRAYS` of every side."""
     of_tokens = {name: kind for name, kind in HOST_ARRAYS.items() if name in SIDE_ARRAYS}
     return HOST_ARRAYS | config.sides.named(of_tokens)
+
+
+def _metadata(data):
+    size = int.from_bytes(data[:8], "little")
+    return parse_json(data[8 : 8 + size]).get("__metadata__", {})
 
 
 def _check_metadata(path, metadata, config):

@@ -10,7 +10,10 @@ import numpy as np
 if TYPE_CHECKING:
     from ecoformer.spec.config import Config
 
-__all__ = ["Wire", "pack_sequence", "unpack_sequence", "pack_outputs"]
+__all__ = ["STALLS", "Wire", "pack_sequence", "unpack_sequence", "pack_outputs"]
+
+STALLS = (0.0, 0.95)
+"""Least and greatest probability of a gap or of back-pressure with which benches run."""
 
 
 class Wire:

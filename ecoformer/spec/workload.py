@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 
 from ecoformer.errors import EcoformerError
 from ecoformer.files import rendered, write_atomic
+from ecoformer.inputs import read_arrays, sealed
 from ecoformer.spec.arithmetic import signed_range
 
 if TYPE_CHECKING:
@@ -23,12 +22,6 @@ __all__ = ["Workload", "Sequence"]
 
 Sequence = tuple[int, np.ndarray, np.ndarray]
 """Parameter set, tokens [N, D] and values [N, E] of one packet."""
-
-UNREADABLE = (
-    OSError, ValueError, TypeError, EOFError, KeyError, NotImplementedError, RuntimeError,
-    zipfile.BadZipFile, zlib.error,
-)
-"""What numpy and zipfile raise on a file that is damaged or not an ``.npz``."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,9 +106,9 @@ class Workload:
         c.family.check_tokens(self.tokens)
 
     def save(self, path: str | Path) -> None:
-        """Write the workload to the ``.npz`` file ``path`` atomically."""
+        """Write the workload to the ``.npz`` file ``path``, atomically and with a checksum."""
         arrays = {f.name: getattr(self, f.name) for f in fields(self)}
-        write_atomic(path, rendered(lambda file: np.savez_compressed(file, **arrays)))
+        write_atomic(path, sealed(rendered(lambda file: np.savez_compressed(file, **arrays))))
 
     @classmethod
     def load(cls, path: str | Path, config: Config) -> Self:
@@ -131,12 +124,9 @@ class Workload:
             raise EcoformerError(f"{path}: no such workload; leave out -w or run 'generate'")
         names = {f.name for f in fields(cls)}
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        except UNREADABLE as error:
-            raise EcoformerError(
-                f"{path}: damaged workload ({type(error).__name__}); make it again"
-            ) from error
+            arrays = read_arrays(path)
+        except ValueError as error:
+            raise EcoformerError(f"{path}: damaged workload ({error}); make it again") from error
         if arrays.keys() != names:
             wrong = ", ".join(sorted(arrays.keys() ^ names))
             raise EcoformerError(

@@ -5,12 +5,9 @@ Reading, checking, measuring and writing around :mod:`golden.convert.convert`. T
 file of sentences; any model takes a file of arrays.
 """
 
-import warnings
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -19,10 +16,12 @@ from ecoformer.golden.attention import cores_of
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.convert.batches import run_model
 from ecoformer.golden.convert.convert import enough_batches, learn_layers, replace_attention
+from ecoformer.golden.convert.foreign import load_tokenizer
 from ecoformer.golden.convert.readouts import READOUTS
 from ecoformer.golden.convert.recipe import ConvertConfig
 from ecoformer.golden.convert.refine import everything, refine
 from ecoformer.golden.convert.saved import save_converted
+from ecoformer.golden.learn.checkpoint import drop_checkpoints
 from ecoformer.golden.networks.sites import find_sites
 from ecoformer.golden.quality.measure import assess
 from ecoformer.golden.quantize.calibration import calibrate, check_attention, code_disagreement
@@ -33,42 +32,16 @@ from ecoformer.golden.quantize.inference import (
     packets,
 )
 from ecoformer.golden.recording import record
+from ecoformer.inputs import read_arrays, read_text
 from ecoformer.progress import SILENT, Progress
 from ecoformer.spec.config import Config
 
-__all__ = ["check_device", "convert_pretrained", "load_pretrained", "read_batches"]
+__all__ = ["check_device", "convert_pretrained", "read_batches"]
 
+LARGEST_SENTENCES = 1 << 26
+"""Most bytes of a file of sentences."""
 MEASURED_BATCHES = 4
 """Batches that set the scales of a parameter image, and held-out ones that hashes are judged on."""
-
-
-def load_pretrained(folder: str | Path) -> nn.Module:
-    """The model in a folder that ``save_pretrained`` of ``transformers`` wrote, in evaluation mode.
-
-    Its class is the one it was saved from.
-
-    Raises
-    ------
-    EcoformerError
-        No such folder, or nothing in it that ``transformers`` can load.
-    """
-    import transformers
-
-    folder = Path(folder)
-    if not (folder / "config.json").is_file():
-        raise EcoformerError(
-            f"{folder}: no config.json; give the folder of a transformers model (save_pretrained)"
-        )
-    with _quiet(transformers):
-        try:
-            config = transformers.AutoConfig.from_pretrained(folder)
-            (name, *_) = getattr(config, "architectures", None) or ["AutoModel"]
-            kind = getattr(transformers, name, transformers.AutoModel)
-            return kind.from_pretrained(folder).eval()
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-            raise EcoformerError(
-                f"{folder}: cannot load the model ({first_line(error)})"
-            ) from error
 
 
 def read_batches(
@@ -118,6 +91,7 @@ def convert_pretrained(
     engine: Config | None = None,
     progress: Progress = SILENT,
     device: str = "cpu",
+    resume: bool = True,
 ) -> dict:
     """Convert ``model``, write ``converted.pt``, and measure it on held-out batches.
 
@@ -139,6 +113,8 @@ def convert_pretrained(
     progress : Progress
     device : str
         Where all hashes together, and all weights, are trained.
+    resume : bool
+        Whether checkpoints are used; when not, they are deleted.
 
     Returns
     -------
@@ -152,11 +128,12 @@ def convert_pretrained(
         The attention cannot be replaced or does not fit the engine, or the learning failed.
     """
     checkpoints = Path(checkpoints)
-    checkpoints.mkdir(parents=True, exist_ok=True)
     sites = find_sites(model, lambda: run_model(model, batches[0]))
     if engine is not None:
         sets = sum(site.heads for site in sites)
         check_attention(engine, attention, sites[0].head_dim, sets, _longest(batches))
+    if not resume:
+        drop_checkpoints(checkpoints)
     read = READOUTS[config.readout]
     if any("layers" in name for name in (config.readout, config.tune_readout)):
         batches = [batch | {"output_hidden_states": True} for batch in batches]
@@ -195,11 +172,10 @@ def convert_pretrained(
         )
         stages["all hashes together"] = agreement()
     if config.tune_steps:
-        (tuned := checkpoints / "tuned").mkdir(exist_ok=True)
         tuning = refined(
             config.tuning, READOUTS[config.tune_readout],
             parameters=everything(converted, config.tune_hash_lr, config.tune_lr),
-            progress=progress, folder=tuned,
+            progress=progress, folder=checkpoints / "tuned",
         )
         stages["all weights"] = agreement()
     save_converted(converted, Path(folder) / "converted.pt")
@@ -285,19 +261,12 @@ def _longest(batches):
 
 
 def _read_text(path, folder, config):
-    import transformers
-
+    tokenizer = load_tokenizer(folder)
     try:
-        lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except UnicodeDecodeError as error:
+        text = read_text(path, LARGEST_SENTENCES)
+        lines = [line for line in text.splitlines() if line.strip()]
+    except ValueError as error:
         raise EcoformerError(f"{path}: not a text file ({first_line(error)})") from error
-    with _quiet(transformers):
-        try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            raise EcoformerError(
-                f"{folder}: no tokenizer ({first_line(error)}); give the model's inputs as .npz"
-            ) from error
     lines.sort(key=len)  # sentences of similar length share a batch, for little padding
     return [
         dict(
@@ -312,11 +281,8 @@ def _read_text(path, folder, config):
 
 def _read_arrays(path, folder, config):
     try:
-        with np.load(path) as content:
-            arrays = {name: torch.from_numpy(content[name]) for name in content.files}
-    except (ValueError, OSError, TypeError) as error:
-        if isinstance(error, OSError) and error.filename is not None:
-            raise
+        arrays = {name: torch.from_numpy(array) for name, array in read_arrays(path).items()}
+    except (ValueError, TypeError) as error:
         raise EcoformerError(f"{path}: not a file of arrays ({first_line(error)})") from error
     counts = {x.shape[0] if x.ndim else 0 for x in arrays.values()}
     if len(counts) != 1:
@@ -326,18 +292,3 @@ def _read_arrays(path, folder, config):
     (count,) = counts
     order = torch.randperm(count, generator=torch.Generator().manual_seed(config.seed))
     return [{name: x[part] for name, x in arrays.items()} for part in order.split(config.batch)]
-
-
-@contextmanager
-def _quiet(transformers):
-    """Silence the progress bars and notes of transformers; what matters comes as an error."""
-    level = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        transformers.logging.set_verbosity(level)
-        transformers.logging.enable_progress_bar()

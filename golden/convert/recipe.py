@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from ecoformer.golden.convert.readouts import READOUTS
 from ecoformer.golden.learn.distill import OBJECTIVES, DistillConfig
-from ecoformer.spec.checks import check_choice, check_number
+from ecoformer.golden.learn.loop import FASTEST, MOST
+from ecoformer.spec.checks import SEEDS, check_choice, check_number
 
 __all__ = ["ConvertConfig"]
 
@@ -73,18 +74,18 @@ class ConvertConfig:
     tune_readout: str = "layers"
 
     def __post_init__(self) -> None:
-        check_number("seed", self.seed, int, 0)
-        check_number("batch", self.batch, int, 1)
-        check_number("length", self.length, int, 1)
+        check_number("seed", self.seed, int, *SEEDS)
+        check_number("batch", self.batch, int, 1, MOST)
+        check_number("length", self.length, int, 1, MOST)
         check_choice("objective", self.objective, tuple(OBJECTIVES))
         for name in ("readout", "tune_readout"):
             check_choice(name, getattr(self, name), tuple(READOUTS))
         if self.layer_batches != 0:
-            check_number("layer_batches", self.layer_batches, int, 2)
+            check_number("layer_batches", self.layer_batches, int, 2, MOST)
         for name in ("layer_steps", "steps", "tune_steps"):
-            check_number(name, getattr(self, name), int, 0)
+            check_number(name, getattr(self, name), int, 0, MOST)
         for name in ("layer_lr", "lr", "tune_lr", "tune_hash_lr"):
-            check_number(name, getattr(self, name), float, 0)
+            check_number(name, getattr(self, name), float, 0, FASTEST)
         self.layerwise, self.together, self.tuning  # noqa: B018  check the other fields now
 
     @property

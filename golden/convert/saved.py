@@ -12,8 +12,9 @@ from ecoformer.errors import EcoformerError, first_line
 from ecoformer.files import write_atomic
 from ecoformer.golden.attention import cores_of
 from ecoformer.golden.attention_config import AttentionConfig
-from ecoformer.golden.files import read_checked, state_digest, torch_bytes
+from ecoformer.golden.files import check_state, read_checked, state_digest, torch_bytes
 from ecoformer.golden.networks.sites import Site, fill_sites, filled_sites
+from ecoformer.inputs import parse_json
 
 __all__ = ["load_converted", "save_converted"]
 
@@ -45,10 +46,11 @@ def load_converted(path: str | Path, model: nn.Module) -> nn.Module:
     content = read_checked(path, "converted model", "convert")
     converted = deepcopy(model).eval()
     try:
-        description = json.loads(content["config"])
+        description = parse_json(content["config"])
         sites = [Site(**site) for site in description["sites"]]
         fill_sites(converted, sites, AttentionConfig(**description["attention"]))
         whole = state_digest(content["state"]) == content["sha256"]
+        check_state(content["state"], converted.state_dict())
         converted.load_state_dict(content["state"])
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise EcoformerError(

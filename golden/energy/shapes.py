@@ -17,7 +17,7 @@ __all__ = [
 ]
 
 LARGEST, DEEPEST = 1_000_000, 1_000
-"""Bounds of every size and of a depth; what is counted is unrolled layer by layer."""
+"""Bounds of every size and of all blocks; what is counted is unrolled layer by layer."""
 
 ARMS = ("softmax", "ecoformer")
 """The two networks that are compared."""
@@ -223,6 +223,7 @@ class Network:
             check_number(name, getattr(self, name), int, low, LARGEST)
         if not self.stages:
             raise ValueError("stages must hold at least one stage")
+        check_number("blocks", sum(stage.depth for stage in self.stages), int, 0, DEEPEST)
         if bool(self.image_size) == bool(self.tokens):
             raise ValueError(
                 "image_size or tokens must be given, and only one of them, "

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a network comes from: its name, a shape file, a configuration, or a trained model."""
 
-import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.energy.named import NETWORKS, PyramidNetwork
 from ecoformer.golden.energy.shapes import Network, Stage
+from ecoformer.inputs import parse_json, read_text
 from ecoformer.presets import find_config
 from ecoformer.spec.config import Config
 from ecoformer.spec.config_file import TABLES, read_table, read_toml
@@ -138,8 +138,8 @@ def _read_toml(path):
 
 def _read_json(path):
     try:
-        raw = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+        raw = parse_json(read_text(path))
+    except ValueError as error:
         raise EcoformerError(f"{path}: not a JSON file ({error}); correct it") from error
     if not isinstance(raw, dict):
         raise EcoformerError(f"{path}: must hold an object with stages, not {type(raw).__name__}")

@@ -39,6 +39,7 @@ class Checkpoint:
 
     def save(self, **state: Any) -> None:
         """Replace the file by ``state``: tensors, numbers, strings, and lists and dicts of them."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(self.path, torch_bytes({"settings": self.settings, **state}))
 
     def load(self) -> dict[str, Any] | None:

@@ -8,6 +8,8 @@ Fashion-MNIST (Xiao et al. 2017, MIT licence), Debian package ``dataset-fashion-
 from __future__ import annotations
 
 import gzip
+import math
+import zlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,6 +28,9 @@ DATASETS = ("mnist", "fashion", "recall")
 
 FASHION_PATH = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package puts the files."""
+
+LARGEST = 1 << 28
+"""Most bytes of a file when it is unpacked."""
 
 MNIST_HELD_OUT = 1_000
 MNIST_VALIDATION = 500
@@ -169,19 +174,19 @@ def _read_idx(path, dimensions):
     """Unsigned bytes of an IDX file: magic 0 0 8 ndim, big-endian sizes, then the data."""
     try:
         with gzip.open(path) as file:
-            raw = file.read()
+            raw = file.read(LARGEST)
     except FileNotFoundError as error:
         raise EcoformerError(
             f"data set fashion: no file {path}; install the Debian package dataset-fashion-mnist "
             "or give the folder of its idx.gz files"
         ) from error
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise EcoformerError(
             f"data set fashion: cannot read {path} ({error}); install it again"
         ) from error
     header = 4 + 4 * dimensions
     shape = tuple(np.frombuffer(raw[4:header], ">u4").tolist()) if len(raw) >= header else ()
-    if raw[:4] != bytes([0, 0, 8, dimensions]) or len(raw) - header != np.prod(shape):
+    if raw[:4] != bytes([0, 0, 8, dimensions]) or len(raw) - header != math.prod(shape):
         raise EcoformerError(
             f"data set fashion: {path} is not an IDX file of bytes with {dimensions} dimensions; "
             "install it again"

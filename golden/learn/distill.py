@@ -17,6 +17,7 @@ from ecoformer.golden.attention import EcoFormerAttention, softmax_attention
 from ecoformer.golden.hashing import KernelHash, check_tokens
 from ecoformer.golden.learn.checkpoint import Checkpoint
 from ecoformer.golden.learn.descent import descend, mean_loss
+from ecoformer.golden.learn.loop import FASTEST, MOST
 from ecoformer.golden.recording import Call, record
 from ecoformer.progress import SILENT, Progress
 from ecoformer.spec.checks import check_choice, check_number
@@ -56,8 +57,8 @@ class DistillConfig:
 
     def __post_init__(self) -> None:
         check_choice("objective", self.objective, tuple(OBJECTIVES))
-        check_number("steps", self.steps, int, 0)
-        check_number("lr", self.lr, float, 0)
+        check_number("steps", self.steps, int, 0, MOST)
+        check_number("lr", self.lr, float, 0, FASTEST)
         check_number("held_out", self.held_out, float, 0, 0.9)
         if not isinstance(self.learn_offset, bool):
             raise TypeError(f"learn_offset must be true or false, not {self.learn_offset!r}")
@@ -156,11 +157,16 @@ def distil_layers(
     """
     histories = []
     if checkpoint is not None and (state := checkpoint.load()) is not None:
-        histories = state["histories"]
-        generator.set_state(state["generator"])
-        for number, values in enumerate(state["cores"]):
-            cores[number].load_state_dict(values)
-            cores[number].exact = False
+        try:
+            histories = state["histories"]
+            generator.set_state(state["generator"])
+            for number, values in enumerate(state["cores"]):
+                cores[number].load_state_dict(values)
+                cores[number].exact = False
+        except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise EcoformerError(
+                f"{checkpoint.path}: checkpoint of another version; begin again with --restart"
+            ) from error
     progress.update("layers", len(histories), len(cores))
     for number, core in list(enumerate(cores))[len(histories) :]:
         (calls,) = record([core], run)

@@ -16,6 +16,7 @@ from scipy.linalg import eigh
 from scipy.sparse import csr_array
 
 from ecoformer.golden.hashing import Hash, KernelHash, check_tokens
+from ecoformer.golden.learn.loop import MOST
 from ecoformer.golden.learn.optimizers import OPTIMIZERS
 from ecoformer.golden.separation import extremes
 from ecoformer.golden.weights import ROUNDINGS, constrain
@@ -58,8 +59,8 @@ class KshConfig:
     def __post_init__(self) -> None:
         check_choice("optimizer", self.optimizer, tuple(OPTIMIZERS))
         check_choice("start", self.start, STARTS)
-        check_number("iterations", self.iterations, int, 0)
-        check_number("pairs", self.pairs, int, 1)
+        check_number("iterations", self.iterations, int, 0, MOST)
+        check_number("pairs", self.pairs, int, 1, MOST)
 
 
 class PairLabels:
@@ -206,7 +207,9 @@ class GreedyBits:
         codes = self.codes[:, :, : self.count]
         result = self.labels @ y
         result *= self.bits
-        result -= codes.swapaxes(-1, -2) @ (codes @ y)
+        # All are finite; BLAS kernels may set the flag by what lies beyond a short vector.
+        with np.errstate(invalid="ignore"):
+            result -= codes.swapaxes(-1, -2) @ (codes @ y)
         return result
 
     def descend(

@@ -11,7 +11,10 @@ from ecoformer.errors import EcoformerError
 from ecoformer.golden.learn.checkpoint import Checkpoint
 from ecoformer.progress import SILENT, Progress
 
-__all__ = ["Loop", "learning_rate"]
+__all__ = ["FASTEST", "MOST", "Loop", "learning_rate"]
+
+MOST, FASTEST = 1_000_000, 100.0
+"""Bounds of every number of steps, epochs or samples, and of every learning rate."""
 
 
 class Loop:
@@ -138,7 +141,7 @@ class Loop:
             if saved["step"] < self.steps:
                 self.optimizer.load_state_dict(saved["optimizer"])
             return saved["step"], saved["history"]
-        except (RuntimeError, KeyError, ValueError) as error:
+        except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise EcoformerError(
                 f"{checkpoint.path}: checkpoint of another version's network; train again with "
                 "--restart"

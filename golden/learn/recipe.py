@@ -7,14 +7,17 @@ from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.learn import data as datasets
 from ecoformer.golden.learn.distill import OBJECTIVES, DistillConfig
 from ecoformer.golden.learn.ksh import KshConfig
+from ecoformer.golden.learn.loop import FASTEST, MOST
 from ecoformer.golden.learn.networks import LEARNERS
 from ecoformer.golden.stand_ins import CONTROLS
-from ecoformer.spec.checks import check_choice, check_number
+from ecoformer.spec.checks import SEEDS, check_choice, check_number
 
 __all__ = ["HASH_LEARNERS", "TrainingConfig"]
 
 HASH_LEARNERS = (*LEARNERS, *OBJECTIVES)
 """What hashes can be learned from."""
+FARTHEST, MOST_RATES = 64, 16
+"""Pixels that an image may be shifted by; learning rates that may be tried."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,31 +112,32 @@ class TrainingConfig:
         check_choice("data", self.data, datasets.DATASETS)
         if not isinstance(self.data_path, str):
             raise TypeError(f"data_path must be a string, not {self.data_path!r}")
-        check_number("seed", self.seed, int, 0)
-        check_number("pretrain_epochs", self.pretrain_epochs, int, 1)
-        check_number("tune_epochs", self.tune_epochs, int, 1)
-        check_number("limit_epochs", self.limit_epochs, int, 0)
-        check_number("limit_lr", self.limit_lr, float, 0)
+        check_number("seed", self.seed, int, *SEEDS)
+        check_number("pretrain_epochs", self.pretrain_epochs, int, 1, MOST)
+        check_number("tune_epochs", self.tune_epochs, int, 1, MOST)
+        check_number("limit_epochs", self.limit_epochs, int, 0, MOST)
+        check_number("limit_lr", self.limit_lr, float, 0, FASTEST)
         if not isinstance(self.controls, tuple):
             raise TypeError(f"controls must be a list of names, not {self.controls!r}")
         for control in self.controls:
             check_choice("each of controls", control, CONTROLS)
-        check_number("warmup_epochs", self.warmup_epochs, float, 0)
-        check_number("pretrain_lr", self.pretrain_lr, float, 0)
+        check_number("warmup_epochs", self.warmup_epochs, float, 0, MOST)
+        check_number("pretrain_lr", self.pretrain_lr, float, 0, FASTEST)
         if not isinstance(self.tune_lrs, tuple) or not self.tune_lrs:
             raise TypeError(f"tune_lrs must be a list of numbers, not {self.tune_lrs!r}")
         for lr in self.tune_lrs:
-            check_number("each of tune_lrs", lr, float, 0)
+            check_number("each of tune_lrs", lr, float, 0, FASTEST)
+        check_number("tune_lrs", len(self.tune_lrs), int, 1, MOST_RATES)
         if len({*self.tune_lrs}) < len(self.tune_lrs):
             raise ValueError(f"tune_lrs must be different numbers, not {self.tune_lrs!r}")
-        check_number("batch", self.batch, int, 1)
-        check_number("weight_decay", self.weight_decay, float, 0)
+        check_number("batch", self.batch, int, 1, MOST)
+        check_number("weight_decay", self.weight_decay, float, 0, FASTEST)
         check_number("label_smoothing", self.label_smoothing, float, 0, 1)
-        check_number("shift", self.shift, int, 0)
+        check_number("shift", self.shift, int, 0, FARTHEST)
         check_choice("hash_learner", self.hash_learner, HASH_LEARNERS)
-        check_number("hash_lr", self.hash_lr, float, 0)
-        check_number("hash_images", self.hash_images, int, 1)
-        check_number("hash_refresh", self.hash_refresh, int, 0)
+        check_number("hash_lr", self.hash_lr, float, 0, FASTEST)
+        check_number("hash_images", self.hash_images, int, 1, MOST)
+        check_number("hash_refresh", self.hash_refresh, int, 0, MOST)
         if not isinstance(self.train_hash, bool):
             raise TypeError(f"train_hash must be true or false, not {self.train_hash!r}")
         self.hash_learning  # noqa: B018  check its fields now, not in step 2
@@ -151,8 +155,11 @@ class TrainingConfig:
             objective=self.hash_learner, steps=self.hash_iterations, lr=self.hash_lr
         )
 
-    def check_attention(self, attention: AttentionConfig) -> None:
-        """Refuse an ``attention`` that the hash learner cannot learn, with a ValueError."""
+    def check_attention(self, attention: AttentionConfig, tokens: int) -> None:
+        """Refuse, with a ValueError, an ``attention`` that the hash learner cannot learn.
+
+        ``tokens`` are those of a sequence.
+        """
         if self.hash_learner in LEARNERS and not attention.shares_queries:
             raise ValueError(
                 "hash_learner must be 'output' or 'attention' with queries = 'separate', not "
@@ -167,4 +174,9 @@ class TrainingConfig:
             raise ValueError(
                 f"hash_learner must not be 'released' with hash = {attention.hash!r}: the released "
                 "code has kernelized hashes only"
+            )
+        if self.hash_learner == "released" and tokens < attention.anchors:
+            raise ValueError(
+                f"hash_learner must not be 'released' with {attention.anchors} anchors and "
+                f"{tokens} tokens: in the released code anchors are different tokens of one image"
             )

@@ -50,13 +50,14 @@ def train(
     resume: bool = True,
     start: VisionTransformer | None = None,
     control: bool = True,
+    checkpoints: Path | None = None,
 ) -> dict:
     """Train both networks; write them, and a report of the training.
 
     Files: ``pretrained.pt`` after step 1, ``ecoformer.pt`` and ``softmax.pt`` after step 2,
     ``metrics.json``.
 
-    A checkpoint is written to ``out/checkpoints`` after every epoch. A second call with the same
+    A checkpoint is written to ``checkpoints`` after every epoch. A second call with the same
     settings resumes where the first stopped and ends with the same bytes. Every run uses one
     thread, so that the number of cores does not change a bit; the runs of step 2 share the cores.
 
@@ -73,11 +74,13 @@ def train(
     progress : Progress
         A stage per training run, and the lines worth keeping.
     resume : bool
-        Whether checkpoints in ``out`` are used; when not, they are deleted.
+        Whether checkpoints are used; when not, they are deleted.
     start : VisionTransformer or None
         Softmax network to use instead of step 1.
     control : bool
         Whether the softmax network is fine-tuned, too.
+    checkpoints : Path or None
+        Folder of the checkpoints; ``out/checkpoints`` when None.
 
     Returns
     -------
@@ -92,7 +95,8 @@ def train(
     """
     out = Path(out)
     with one_thread():
-        run = _Run(network, attention, training, out, progress, resume, start)
+        folder = checkpoints or out / "checkpoints"
+        run = _Run(network, attention, training, folder, progress, resume, start)
         pretrained, pretraining = run.pretrain()
         limit, limiting = run.limit(pretrained)
         converted, hashes = run.replace(limit)
@@ -133,6 +137,7 @@ def train(
                 "wall_of_last_call": time.perf_counter() - run.started,
             },
         }
+        out.mkdir(parents=True, exist_ok=True)
         save_model(pretrained, out / "pretrained.pt")
         for arm, (model, _) in tuned.items():
             save_model(model, out / f"{arm}.pt")
@@ -149,7 +154,7 @@ def train(
 class _Run:
     """One call of :func:`train`: the phases and what they share."""
 
-    def __init__(self, network, attention, training, out, progress, resume, start=None):
+    def __init__(self, network, attention, training, folder, progress, resume, start=None):
         self.started = time.perf_counter()
         self.network = network
         self.attention = attention
@@ -164,14 +169,12 @@ class _Run:
                 "training": asdict(training),
             })
         )
-        _check_learner(attention, training)
+        _check_learner(attention, training, network.tokens)
         if start is not None:
             _check_start(network, start)
             self.settings["start"] = state_digest(start.state_dict())
         self.data = datasets.load(training.data, training.data_path or None, training.seed)
         _check_shape(network, self.data)
-        folder = out / "checkpoints"
-        folder.mkdir(parents=True, exist_ok=True)
         if not resume:
             drop_checkpoints(folder)
         self.fitter = Fitter(self.data, training, self.settings, folder, progress)
@@ -330,9 +333,9 @@ def _merit(record):
     return record["validation_accuracy"], -record["validation_loss"]
 
 
-def _check_learner(attention, training):
+def _check_learner(attention, training, tokens):
     try:
-        training.check_attention(attention)
+        training.check_attention(attention, tokens)
     except ValueError as error:
         raise EcoformerError(f"[training] {error}; correct the configuration") from error
 

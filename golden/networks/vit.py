@@ -14,9 +14,10 @@ from ecoformer.errors import EcoformerError, first_line
 from ecoformer.files import write_atomic
 from ecoformer.golden.attention import Attention, EcoFormerAttention, SoftmaxAttention, cores_of
 from ecoformer.golden.attention_config import AttentionConfig
-from ecoformer.golden.files import read_checked, state_digest, torch_bytes
+from ecoformer.golden.files import check_state, read_checked, state_digest, torch_bytes
 from ecoformer.golden.networks.sites import Site, fill_sites
 from ecoformer.golden.stand_ins import LimitAttention
+from ecoformer.inputs import parse_json
 from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = [
@@ -28,8 +29,8 @@ __all__ = [
     "load_model",
 ]
 
-LARGEST, DEEPEST = 8_192, 1_000
-"""Bounds of every size and of the depth, checked before any memory is taken."""
+LARGEST, DEEPEST, MOST_WEIGHTS = 8_192, 1_000, 100_000_000
+"""Bounds of every size, of the depth and of both, checked before any memory is taken."""
 
 STEMS = ("patches", "convolutions")
 """How an image becomes tokens."""
@@ -85,8 +86,7 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if name not in ("stem", "mlp_convolution"):
-                check_number(name, value, int, 1, LARGEST)
-        check_number("depth", self.depth, int, 1, DEEPEST)
+                check_number(name, value, int, 1, DEEPEST if name == "depth" else LARGEST)
         if not isinstance(self.mlp_convolution, bool):
             raise TypeError(f"mlp_convolution must be true or false, not {self.mlp_convolution!r}")
         check_choice("stem", self.stem, STEMS)
@@ -100,6 +100,20 @@ class NetworkConfig:
             )
         if self.width % self.heads:
             raise ValueError(f"heads must divide width = {self.width}, not be {self.heads}")
+        if self.weights > MOST_WEIGHTS:
+            raise ValueError(
+                f"width, depth and the other sizes must make at most {MOST_WEIGHTS:,} weights, "
+                f"not {self.weights:,}"
+            )
+
+    @property
+    def weights(self) -> int:
+        """Weights of all matrices and kernels; biases and norms are left out."""
+        hidden = self.width * self.mlp_ratio
+        block = 4 * self.width**2 + 2 * self.width * hidden + 9 * hidden * self.mlp_convolution
+        kernel = (2 * self.patch - 1) ** 2 if self.stem == "patches" else 9
+        stem = sum(kernel * a * b for a, b in pairwise((self.channels, *self.stem_widths)))
+        return stem + self.width * (self.tokens + self.classes) + self.depth * block
 
     @property
     def tokens(self) -> int:
@@ -261,12 +275,15 @@ def load_model(path: str | Path) -> VisionTransformer:
     path = Path(path)
     content = read_checked(path, "model file")
     try:
-        config = json.loads(content["config"])
+        config = parse_json(content["config"])
         attention = config["attention"]
-        model = VisionTransformer(
+        shape = (
             NetworkConfig(**config["network"]),
             None if attention is None else AttentionConfig(**attention),
         )
+        _check_hashes(*shape)
+        model = VisionTransformer(*shape)
+        check_state(content["state"], model.state_dict())
         model.load_state_dict(content["state"])
         whole = state_digest(content["state"]) == content["sha256"]
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
@@ -276,3 +293,13 @@ def load_model(path: str | Path) -> VisionTransformer:
     if not whole:
         raise EcoformerError(f"{path}: damaged model file (checksum differs); train again")
     return model.eval()
+
+
+def _check_hashes(network, attention):
+    """Refuse hashes whose weights would take too much memory, before it is taken."""
+    if attention is None:
+        return
+    features = max(attention.anchors, network.head_dim)
+    weights = network.depth * network.heads * features * (attention.code_bits + network.head_dim)
+    if weights > MOST_WEIGHTS:
+        raise ValueError(f"hashes must have at most {MOST_WEIGHTS:,} weights, not {weights:,}")

@@ -14,6 +14,7 @@ from ecoformer.golden.networks.pyramid import Pyramid, make_pyramid
 from ecoformer.golden.quantize.calibration import calibrate, code_disagreement, set_numbers
 from ecoformer.golden.quantize.inference import EngineAttention, IntegerEngine, override_attention
 from ecoformer.golden.recording import Call, record
+from ecoformer.golden.weights import FLOAT
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
@@ -98,9 +99,9 @@ def export_pyramid(
         A set for each head of each layer, in the order of use.
     workload : Workload
     figures : dict
-        JSON-ready: ``layers``, of which each has its stage's tokens and heads, its parameter sets,
-        and shares of code bits: ``bandwidth``, that freezing σ flips, and ``integers``, that
-        integers flip of the rest; and how ``logits`` in integers agree with the float ones:
+        JSON-ready. ``layers``: of each its tokens, heads and parameter sets, and the shares of code
+        bits on the calibration images that freezing σ flips (``bandwidth``) and that integers flip
+        then (``integers``). ``logits``: how those with integer attention agree with the float ones,
         ``cosine``, the mean, and ``same_label``, a share.
     """
     engine_of(model, 1)  # refused before anything takes time
@@ -109,6 +110,8 @@ def export_pyramid(
     config = config or engine_of(model, max(call.k.shape[2] for calls in tape for call in calls))
     frozen = hardware_form(model, tape)
     image = calibrate(config, frozen.cores, tape)
+    for core in frozen.cores:  # so that what rounding does shows as what integers do
+        core.hash.weights = FLOAT
     integer = _integer_logits(config, model, image, images)
     host = EngineAttention(config, image, model.cores, None)
     sequences = [

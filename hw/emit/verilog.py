@@ -3,13 +3,19 @@
 
 import gc
 import re
+import subprocess
+import sys
 from contextlib import contextmanager
 
+from amaranth._toolchain import require_tool
 from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
+from ecoformer.errors import EcoformerError
 from ecoformer.hw.engine.top import Top
+from ecoformer.logs import reason_in
+from ecoformer.processes import child
 from ecoformer.spec.config import Config
 
 __all__ = ["emit", "to_verilog"]
@@ -54,10 +60,23 @@ def to_verilog(component: wiring.Component, name: str) -> str:
     """Verilog of any component, its top module called ``name``."""
     with _no_collector(), _no_zeros():
         design = rtlil.convert(component, name=name, emit_src=False)
+    return _without_brackets(_run_yosys(SCRIPT.format(design=design)))
+
+
+def _run_yosys(script):
+    """What Amaranth's Yosys prints on ``script``; it ends when this process does."""
     yosys = find_yosys(lambda version: version >= OLDEST_YOSYS)
-    return _without_brackets(
-        yosys.run(["-q", "-"], SCRIPT.format(design=design), ignore_warnings=True)
-    )
+    package = getattr(yosys, "YOSYS_PACKAGE", None)
+    command = [sys.executable, "-m", package] if package else [require_tool(yosys.YOSYS_BINARY)]
+    with child(
+        [*command, "-q", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, encoding="utf-8",
+    ) as process:
+        text, messages = process.communicate(script)
+    if process.returncode:
+        why = reason_in(messages.splitlines()) or f"status {process.returncode}"
+        raise EcoformerError(f"yosys stopped: {why}; check memory and its installation")
+    return text
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecoformer.errors import EcoformerError
+from ecoformer.logs import reason, reason_in
 from ecoformer.processes import child
 from ecoformer.progress import SILENT, Progress
 
@@ -53,21 +54,22 @@ class Tool:
 
     def version(self, progress: Progress = SILENT) -> str:
         """The tool's version; its first run compiles it, which is a stage of ``progress``."""
-        process = subprocess.Popen(
+        lines, stage = [], f"compiling {self.command}, once, about a minute"
+        with child(
             self.argv("--version"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True,
-        )
-        assert process.stdout is not None and process.stderr is not None  # both are pipes
-        lines, stage = [], f"compiling {self.command}, once, about a minute"
-        for line in process.stderr:
-            lines.append(line.strip())
-            if FIRST_RUN in line:
-                progress.update(stage, 0, 1)
-        lines += process.stdout.read().splitlines()
-        if any(FIRST_RUN in line for line in lines):
-            progress.update(stage, 1, 1)
-        if process.wait() or not lines:
-            why = last_words(lines)
+        ) as process:
+            assert process.stdout is not None and process.stderr is not None  # both are pipes
+            for line in process.stderr:
+                lines.append(line.strip())
+                if FIRST_RUN in line:
+                    progress.update(stage, 0, 1)
+            lines += process.stdout.read().splitlines()
+            if any(FIRST_RUN in line for line in lines):
+                progress.update(stage, 1, 1)
+            status = process.wait()
+        if status or not lines:
+            why = reason_in(lines) or "it says nothing"
             raise EcoformerError(f"{self.command}: does not start ({why}); install it again")
         return next((line for line in lines if "ersion" in line or "Yosys" in line), lines[-1])
 
@@ -147,14 +149,5 @@ def _process(folder, step):
 
 def _check(folder, step, status):
     if status:
-        lines = (folder / step.log).read_text(errors="replace", encoding="utf-8").splitlines()
-        raise EcoformerError(
-            f"{step.log}: {step.tool.command} stopped with status {status}: {last_words(lines)}"
-        )
-
-
-def last_words(lines: list[str]) -> str:
-    """The most telling line: the last error, or else the last line."""
-    lines = [line.strip() for line in lines if line.strip()]
-    errors = [line for line in lines if "ERROR" in line]
-    return (errors or lines or ["no message"])[-1][:300]
+        why = reason(status, folder / step.log)
+        raise EcoformerError(f"{step.tool.command} stopped: {why}; the log is {step.log}")

@@ -11,7 +11,8 @@ from ecoformer.cli.convert import convert
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import cores_of
 from ecoformer.golden.convert import pretrained
-from ecoformer.golden.convert.pretrained import load_pretrained, read_batches
+from ecoformer.golden.convert.foreign import load_pretrained
+from ecoformer.golden.convert.pretrained import read_batches
 from ecoformer.golden.convert.recipe import ConvertConfig
 from ecoformer.golden.convert.saved import load_converted
 from ecoformer.spec.config import Config
@@ -289,8 +290,8 @@ def test_folder_of_others_is_left_alone(model_folder, sentences, config, tmp_pat
 @pytest.mark.parametrize(
     "field, value, error, text",
     [
-        ("batch", 0, ValueError, "^batch must be at least 1, not 0$"),
-        ("layer_batches", 1, ValueError, "^layer_batches must be at least 2, not 1$"),
+        ("batch", 0, ValueError, "^batch must be 1…1000000, not 0$"),
+        ("layer_batches", 1, ValueError, "^layer_batches must be 2…1000000, not 1$"),
         ("tune_lr", "x", TypeError, "^tune_lr must be a number, not 'x'$"),
         ("readout", "x", ValueError, "^readout must be 'tokens' or 'embedding' or 'layers' or"),
         ("tune_readout", "x", ValueError, "^tune_readout must be 'tokens' or 'embedding' or 'lay"),

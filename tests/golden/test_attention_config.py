@@ -63,7 +63,7 @@ def test_presets_give_it_once(preset):
         ("[engine]\n[attention]\ncode_bits = 16", "[attention] code_bits is given in another"),
         ("[engine]\nhash = 'codes'", "[engine] hash must be 'rbf' or 'linear' to be learned, not"),
         ("[engine]\ncode_bits = 4\n[attention]\noffset = 9", "[attention] offset must be 0…8, not"),
-        ("[attention]\ncode_bits = 0", "[attention] code_bits must be at least 1, not 0"),
+        ("[attention]\ncode_bits = 0", "[attention] code_bits must be 1…8192, not 0"),
         ("[attention]\nlayers = 3", "unknown key in [attention]: layers"),
         ("[engine]\ncode_bits = 0", "[engine] code_bits must be"),
     ],

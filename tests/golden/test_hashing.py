@@ -137,7 +137,7 @@ def test_bad_shapes_are_refused():
         hash.freeze([1.0, 1.0, 1.0], torch.randn(1, 2, 3, 8))
     with pytest.raises(ValueError, match=r"^tokens must have shape \[B, 2, N, 8\], not"):
         hash(torch.randn(1, 1, 3, 8))
-    with pytest.raises(ValueError, match="^code_bits must be at least 1, not 0$"):
+    with pytest.raises(ValueError, match="^code_bits must be 1…8192, not 0$"):
         KernelHash(2, 8, 0, 25)
 
 

@@ -21,25 +21,25 @@ SWITCH = (0xFC, 0x4D555400)
 """Address, and what is added to the number of a fault."""
 
 HOOKS = {
-    "ready": ("assign s_axis_tready = ", "i__ready & aresetn"),
-    "valid": ("assign m_axis_tvalid = ", "o__valid & aresetn"),
-    "data": ("assign m_axis_tdata = ", "o__payload[15:0]"),
-    "last": ("assign m_axis_tlast = ", "o__payload[16]"),
-    "user": ("assign m_axis_tuser = ", "o__payload[19:17]"),
-    "events": ("assign _0_ = aresetn ? ", "\\events$80 "),
-    "abort": (".abort(", "soft_reset"),
-    "commit": (".clk(aclk),\n    .commit(", "commit),\n    .events(\\events$80"),
-    "free": (".rst(rst),\n    .shadow_ready(", "shadow_ready),\n    .soft_reset"),
-    "enable": (".i__enable(", "write__enable"),
-    "word": (".\\port$2494$0 ({ write__region, write__row, ", "write__word"),
-    "payload": (".i__payload({ s_axis_tuser, s_axis_tlast, ", "s_axis_tdata"),
-    "strobe": (".bus__wstrb(", "s_axil_wstrb"),
-    "rready": (".bus__rready(", "s_axil_rready"),
-    "rdata": ("assign s_axil_rdata = ", "rdata"),
-    "bresp": ("assign s_axil_bresp = ", "bresp"),
-    "irq": ("assign irq = ", "irq_"),
+    "ready": r"assign s_axis_tready = (i__ready & aresetn);",
+    "valid": r"assign m_axis_tvalid = (o__valid & aresetn);",
+    "data": r"assign m_axis_tdata = (o__payload\[15:0\]);",
+    "last": r"assign m_axis_tlast = (o__payload\[16\]);",
+    "user": r"assign m_axis_tuser = (o__payload\[19:17\]);",
+    "events": r"= aresetn \? (\\events\$\d+ ) : 10'h000;",
+    "abort": r"\.abort\((soft_reset)\)",
+    "commit": r"\.commit\((commit)\),\s+\.events\(\\",
+    "free": r"\.shadow_ready\((shadow_ready)\),\s+\.soft_reset",
+    "enable": r"\.i__enable\((write__enable)\)",
+    "word": r"\.\\port\$\S+ \(\{ write__region, write__row, (write__word) \}\)",
+    "payload": r"\.i__payload\(\{ s_axis_tuser, s_axis_tlast, (s_axis_tdata) \}\)",
+    "strobe": r"\.bus__wstrb\((s_axil_wstrb)\)",
+    "rready": r"\.bus__rready\((s_axil_rready)\)",
+    "rdata": r"assign s_axil_rdata = (rdata);",
+    "bresp": r"assign s_axil_bresp = (bresp);",
+    "irq": r"assign irq = (irq_);",
 }
-"""Where a fault may be: what stands before an expression of the top module, and the expression."""
+"""Where a fault may be: a pattern of the top module, its group the expression that is replaced."""
 RENAMED = {"bus__rdata(s_axil_rdata)": "rdata", "bus__bresp(s_axil_bresp)": "bresp",
            "irq(irq)": "irq_"}
 """Outputs of the registers that get a name of their own, so that a fault can change the pin."""
@@ -58,7 +58,8 @@ EXTRA = """
   wire stall = m_axis_tvalid & ~m_axis_tready;
   always @(posedge aclk) begin
     stalled <= aresetn & stall;
-    if (s_axil_awready & s_axil_awaddr == 8'hfc & s_axil_wdata[31:8] == 24'h4d5554)
+    if (s_axil_awvalid & s_axil_awready & s_axil_wvalid & s_axil_awaddr == 8'hfc
+        & s_axil_wdata[31:8] == 24'h4d5554)
       fault <= s_axil_wdata[7:0];
     if (s_axil_arvalid & s_axil_arready) read_address <= s_axil_araddr;
     if (!aresetn) begin amid <= 1'b0; beats <= 5'd0; end
@@ -86,10 +87,10 @@ FAULTS = {
     "the set is lost": ("user", "{o__payload[19], 2'b0}"),
     "tlast is always there": ("last", "1'b1"),
     "counters are swapped": (
-        "events", "{\\events$80 [9:2], \\events$80 [0], \\events$80 [1]}"
+        "events", "{@[9:2], @[0], @[1]}"
     ),
     "a soft reset is lost": ("abort", "1'b0"),
-    "every write is a soft reset": ("abort", "s_axil_awready"),
+    "every write is a soft reset": ("abort", "s_axil_awvalid & s_axil_awready"),
     "COMMIT is lost": ("commit", "1'b0"),
     "the last word is a COMMIT": ("commit", "commit | (write__enable & write__region == 4)"),
     "the shadow is always free": ("free", "1'b1"),
@@ -104,7 +105,8 @@ FAULTS = {
     "no interrupt": ("irq", "1'b0"),
     "interrupts of their own": ("irq", "irq_ | (m_axis_tvalid & m_axis_tuser[2])"),
 }
-"""Faults by name: where, and the expression that is there instead. Numbered from 1, in order."""
+"""Faults by name: where, and the expression that is there instead, in which @ stands for the right
+one. Numbered from 1, in order."""
 
 
 def switchable():
@@ -128,13 +130,9 @@ def _replaced(faults):
         assert pin in changed, pin
         changed = changed.replace(pin, f"{pin.split('(')[0]}({name})")
     for hook, alternatives in faults.items():
-        before, right = HOOKS[hook]
-        assert changed.count(before + right) == 1, hook
-        right, bracket, rest = right.partition(")")
-        expression = right
+        (found,) = re.finditer(HOOKS[hook], changed)
+        expression = right = found[1]
         for condition, wrong in alternatives:
-            expression = f"({condition} ? {wrong} : {expression})"
-        changed = changed.replace(
-            before + right + bracket + rest, before + expression + bracket + rest
-        )
+            expression = f"({condition} ? {wrong.replace('@', right)} : {expression})"
+        changed = changed[: found.start(1)] + expression + changed[found.end(1) :]
     return text.replace(top, changed)

@@ -135,8 +135,33 @@ SMALL = {
 LINEAR = {name: config for name, config in SMALL.items() if config.dataflow == "accumulate"}
 
 
+KINDS = {
+    name: SMALL[name]
+    for name in (
+        "every cycle", "primes", "serial", "quadratic", "tables", "adders only", "own value",
+        "codes of the host", "softmax", "three engines", "separate queries",
+    )
+}
+"""An engine of every kind: what holds of the others differs in sizes alone."""
+
+
 def by_name(configs):
-    return pytest.mark.parametrize("config", configs.values(), ids=configs)
+    """To parametrize a test: those that are of a kind of their own always, all in the long run."""
+    return pytest.mark.parametrize("config", [
+        pytest.param(config, id=name, marks=() if name in KINDS else pytest.mark.full)
+        for name, config in configs.items()
+    ])
+
+
+def with_stalls(stall):
+    """Every engine, with stalls of this probability; and at full rate, as in `by_name`."""
+    return pytest.mark.parametrize("config, stall", [
+        pytest.param(
+            config, probability, id=f"{name}-{'stalls' if probability else 'full-rate'}",
+            marks=() if probability or name in KINDS else pytest.mark.full,
+        )
+        for name, config in SMALL.items() for probability in (0.0, stall)
+    ])
 
 
 def run(config, builds, workload, *, seed=0, simulator="icarus", sets=None, **options):
@@ -151,8 +176,7 @@ def run(config, builds, workload, *, seed=0, simulator="icarus", sets=None, **op
     return result
 
 
-@pytest.mark.parametrize("stall", [0.0, 0.4], ids=["full-rate", "stalls"])
-@by_name(SMALL)
+@with_stalls(0.4)
 def test_every_bit_agrees(config, builds, stall):
     workload = random_workload(config, np.random.default_rng(1), 2 * len(PATTERNS))
     result = run(config, builds, workload, stall=stall)
@@ -169,8 +193,7 @@ def test_simulators_agree_cycle_by_cycle(builds, simulator):
     assert one.registers == other.registers
 
 
-@pytest.mark.parametrize("stall", [0.0, 0.3], ids=["full-rate", "stalls"])
-@by_name(SMALL)
+@with_stalls(0.3)
 def test_bad_packets_are_answered_and_the_next_is_exact(config, builds, stall):
     sets = max(1, config.parameter_sets - 1)
     kinds = [kind for kind in FAULTS if kind not in impossible_faults(config, sets)]

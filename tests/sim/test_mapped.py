@@ -27,7 +27,9 @@ BLOCKS = {
 }
 
 
-@pytest.fixture(scope="module", params=TARGETS)
+@pytest.fixture(scope="module", params=[
+    pytest.param(name, marks=() if name == "ecp5" else pytest.mark.full) for name in TARGETS
+])
 def mapped(request, tmp_path_factory):
     """(target, netlist, figures)"""
     folder = tmp_path_factory.mktemp(request.param)

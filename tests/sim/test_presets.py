@@ -10,8 +10,12 @@ from ecoformer.sim.verify import compare
 from ecoformer.spec.config import Config
 from tests.emitted import emitted
 
+OFTEN = ("smallest", "demo", "softmax", "minilm-engine")
 
-@pytest.mark.parametrize("preset", PRESETS)
+
+@pytest.mark.parametrize("preset", [
+    pytest.param(name, marks=() if name in OFTEN else pytest.mark.full) for name in PRESETS
+])
 def test_presets_are_exact_and_at_their_rate(preset, builds):
     config = Config.load(preset)
     rng = np.random.default_rng(0)

@@ -8,16 +8,7 @@ from ecoformer.sim.rtl import Rtl
 from ecoformer.sim.stimulus import random_image, random_workload
 from ecoformer.spec.units import core_units, units
 from tests.emitted import emitted
-from tests.sim.test_engine import LINEAR, SMALL, by_name, run
-
-KINDS = {
-    name: SMALL[name]
-    for name in (
-        "every cycle", "primes", "serial", "quadratic", "tables", "adders only", "own value",
-        "codes of the host", "softmax", "three engines",
-    )
-}
-"""An engine of every kind: those that differ in sizes alone count alike."""
+from tests.sim.test_engine import KINDS, LINEAR, SMALL, by_name, run
 
 
 def busy_cycles(result):
@@ -88,10 +79,7 @@ def test_a_run_begins_at_zero(builds):
     np.testing.assert_array_equal(first.busy, second.busy)
 
 
-@pytest.mark.parametrize("config", [
-    pytest.param(config, id=name, marks=() if name in KINDS else pytest.mark.slow)
-    for name, config in SMALL.items()
-])
+@by_name(SMALL)
 def test_multipliers_are_those_of_the_verilog(config):
     """A lane that multiplies is a product in the text; whatever is not one is not counted."""
     text = emitted(config, name="ecoformer_engine")

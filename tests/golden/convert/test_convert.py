@@ -221,6 +221,7 @@ class InterruptAfter(Progress):
             raise Interrupted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bert", "own"])
 def test_interrupted_conversion_goes_on_and_ends_with_the_same_bytes(
     family, tmp_path, monkeypatch

@@ -100,6 +100,10 @@ def test_damaged_fashion_is_refused(fashion):
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(EcoformerError, match="cannot read .*train-images"):
         load("fashion", fashion)
+    for place in (15, 70, len(whole) // 3, len(whole) - 6):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 8]) + whole[place + 1 :])
+        with pytest.raises(EcoformerError, match="train-images"):
+            load("fashion", fashion)
     path.write_bytes(gzip.compress(gzip.decompress(whole)[:-1], 1))
     with pytest.raises(EcoformerError, match="is not an IDX file of bytes with 3 dimensions"):
         load("fashion", fashion)

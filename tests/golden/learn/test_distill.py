@@ -181,7 +181,7 @@ def test_one_batch_is_too_few():
     "field, value, error, text",
     [
         ("objective", "labels", ValueError, "^objective must be 'output' or 'attention', not"),
-        ("steps", -1, ValueError, "^steps must be at least 0, not -1$"),
+        ("steps", -1, ValueError, "^steps must be 0…1000000, not -1$"),
         ("lr", "1", TypeError, "^lr must be a number, not '1'$"),
         ("held_out", 1.0, ValueError, "^held_out must be 0…0.9, not 1.0$"),
         ("learn_offset", 1, TypeError, "^learn_offset must be true or false, not 1$"),

@@ -254,8 +254,8 @@ def test_layers_learn_in_one_pass_and_see_replaced_inputs():
     [
         ("optimizer", "lion", ValueError, "^optimizer must be 'sgd' or 'adam' or 'whitened', n"),
         ("start", "zero", ValueError, "^start must be 'random' or 'spectral', not 'zero'$"),
-        ("iterations", -1, ValueError, "^iterations must be at least 0, not -1$"),
-        ("pairs", 0, ValueError, "^pairs must be at least 1, not 0$"),
+        ("iterations", -1, ValueError, "^iterations must be 0…1000000, not -1$"),
+        ("pairs", 0, ValueError, "^pairs must be 1…1000000, not 0$"),
     ],
 )
 def test_bad_config_is_refused(field, value, error, text):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import io
 import json
+import math
 import sys
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import cores_of, softmax_attention
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.files import torch_bytes
-from ecoformer.golden.learn import data, fit
+from ecoformer.golden.learn import data, fit, recipe
 from ecoformer.golden.learn import train as training_module
 from ecoformer.golden.learn.data import ImageData, Split
 from ecoformer.golden.learn.fit import accuracy, predict, shift_images
@@ -286,13 +287,19 @@ def test_damaged_checkpoint_is_refused(tmp_path):
         train(NETWORK, ATTENTION, TRAINING, tmp_path)
 
 
-def test_loss_that_is_not_finite_is_named(tmp_path):
+@pytest.fixture
+def any_rate(monkeypatch):
+    """Learning rates that no configuration may have, for a loss that is soon not finite."""
+    monkeypatch.setattr(recipe, "FASTEST", math.inf)
+
+
+def test_loss_that_is_not_finite_is_named(any_rate, tmp_path):
     wild = TrainingConfig(**{**vars(TRAINING), "pretrain_lr": 1e30})
     with pytest.raises(EcoformerError, match="^training pretrain: the loss is nan in step"):
         train(NETWORK, ATTENTION, wild, tmp_path)
 
 
-def test_first_error_stops_the_parallel_runs(tmp_path):
+def test_first_error_stops_the_parallel_runs(any_rate, tmp_path):
     wild = TrainingConfig(**{**vars(TRAINING), "tune_lrs": (1e30, 1e-3), "tune_epochs": 300})
     log = io.StringIO()
     with pytest.raises(EcoformerError, match=r"^training (ecoformer|softmax) lr 1e\+30: the loss"):
@@ -351,7 +358,7 @@ def test_learning_rate_schedule():
     [
         ("data", "cifar", ValueError, "^data must be 'mnist' or 'fashion' or 'recall'"),
         ("data_path", 3, TypeError, "^data_path must be a string, not 3$"),
-        ("batch", 0, ValueError, "^batch must be at least 1, not 0$"),
+        ("batch", 0, ValueError, "^batch must be 1…1000000, not 0$"),
         ("tune_lrs", (), TypeError, r"^tune_lrs must be a list of numbers, not \(\)$"),
         ("tune_lrs", 1e-3, TypeError, "^tune_lrs must be a list of numbers, not 0.001$"),
         ("tune_lrs", ("a",), TypeError, "^each of tune_lrs must be a number, not 'a'$"),
@@ -359,7 +366,7 @@ def test_learning_rate_schedule():
         ("label_smoothing", 1.5, ValueError, "^label_smoothing must be 0…1, not 1.5$"),
         ("hash_learner", "x", ValueError, "^hash_learner must be 'ksh' or 'released' or"),
         ("train_hash", 1, TypeError, "^train_hash must be true or false, not 1$"),
-        ("hash_refresh", -1, ValueError, "^hash_refresh must be at least 0, not -1$"),
+        ("hash_refresh", -1, ValueError, "^hash_refresh must be 0…1000000, not -1$"),
         ("hash_optimizer", "x", ValueError, "^optimizer must be 'sgd' or 'adam' or 'whi"),
     ],
 )
@@ -378,6 +385,8 @@ def test_what_the_released_learner_does_not_know_is_refused(tmp_path):
     training = replace(TRAINING, hash_learner="released")
     with pytest.raises(EcoformerError, match="must not be 'released' with hash = 'linear': the re"):
         train(NETWORK, replace(ATTENTION, hash="linear"), training, tmp_path)
+    with pytest.raises(EcoformerError, match="must not be 'released' with 5 anchors and 4 tokens"):
+        train(NETWORK, replace(ATTENTION, anchors=5), training, tmp_path)
 
 
 def test_layers_learn_as_released():

@@ -119,6 +119,12 @@ def test_networks_are_those_of_the_released_code(states, kind):
     torch.testing.assert_close(logits, torch.tensor(recorded["logits"]), rtol=0, atol=1e-5)
 
 
+def test_the_bandwidth_of_a_released_network_is_never_frozen(states):
+    hash = from_released(states["pvt_v2"]).cores[0].hash
+    hash.calibrate(torch.randn(2, 1, 9, 8))
+    assert not hash.frozen
+
+
 @pytest.mark.parametrize("kind", PYRAMIDS)
 def test_what_is_written_reads_back(states, kind, tmp_path):
     model = from_released(states[kind])

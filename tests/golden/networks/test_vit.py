@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+import math
 from copy import deepcopy
 
 import pytest
@@ -7,7 +8,8 @@ import torch
 
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention_config import AttentionConfig
-from ecoformer.golden.files import torch_bytes
+from ecoformer.golden.files import state_digest, torch_bytes
+from ecoformer.golden.networks import vit
 from ecoformer.golden.networks.vit import (
     NetworkConfig,
     PatchConvolution,
@@ -190,7 +192,7 @@ def test_other_torch_files_are_refused(content, tmp_path):
         ("patch", 5, ValueError, "^patch must divide image_size = 28, not be 5$"),
         ("heads", 3, ValueError, "^heads must divide width = 64, not be 3$"),
         ("stem", "pool", ValueError, "^stem must be 'patches' or 'convolutions', not 'pool'$"),
-        ("depth", 0, ValueError, "^depth must be 1…8192, not 0$"),
+        ("depth", 0, ValueError, "^depth must be 1…1000, not 0$"),
         ("mlp_convolution", 1, TypeError, "^mlp_convolution must be true or false, not 1$"),
         ("width", 64.0, TypeError, "^width must be an integer, not 64.0$"),
     ],
@@ -198,3 +200,43 @@ def test_other_torch_files_are_refused(content, tmp_path):
 def test_bad_config_is_refused(field, value, error, text):
     with pytest.raises(error, match=text):
         NetworkConfig(**{field: value})
+
+
+def resealed(path, change):
+    """The model file at ``path`` again, changed on purpose, with checksums that fit."""
+    content = torch.load(path)
+    change(content)
+    content["sha256"] = state_digest(content["state"])
+    path.write_bytes(torch_bytes(content))
+
+
+def set_shape(content, table, name, value):
+    config = json.loads(content["config"])
+    config[table][name] = value
+    content["config"] = json.dumps(config)
+
+
+@pytest.mark.parametrize(
+    "change, why",
+    [
+        (lambda c: c["state"].pop("norm.bias"), "tensor norm.bias is missing"),
+        (lambda c: c["state"].update(extra=torch.ones(1)), "tensor extra is unknown"),
+        (lambda c: c["state"].update({"norm.bias": torch.ones(3)}), "tensor norm.bias must be"),
+        (lambda c: c["state"]["norm.bias"].fill_(math.nan), "state.norm.bias holds numbers"),
+        (lambda c: c["state"]["position"].fill_(math.inf), "state.position holds numbers"),
+        (lambda c: set_shape(c, "network", "width", 8_192), "must make at most 100,000,000 wei"),
+        (lambda c: set_shape(c, "network", "depth", 10**30), "depth must be 1…1000, not 10"),
+        (lambda c: set_shape(c, "attention", "anchors", 8_192), "hashes must have at most"),
+        (lambda c: c.update(config="[" * 100_000), "nested too deeply"),
+    ],
+)
+def test_a_file_that_does_not_fit_itself_is_refused(tmp_path, monkeypatch, change, why):
+    path = tmp_path / "model.pt"
+    save_model(VisionTransformer(SMALL, AttentionConfig(code_bits=4, anchors=3)), path)
+    load_model(path)
+    resealed(path, change)
+    if "hashes" in why:
+        monkeypatch.setattr(vit, "MOST_WEIGHTS", 20_000)
+    with pytest.raises(EcoformerError) as error:
+        load_model(path)
+    assert why in str(error.value) and str(path) in str(error.value)

@@ -62,10 +62,15 @@ def lint(folder, text, control):
 
 
 QUICK = ("k=1", "one of everything", "linear", "softmax")
+LARGE = ("k4", "full-rate", "k16", "xnor", "fashion-adders", "minilm-engine")
+"""Presets whose modules are those of the small engines."""
 
 
 @pytest.mark.parametrize("config", [
-    pytest.param(config, id=name, marks=() if name in QUICK else pytest.mark.slow)
+    pytest.param(
+        config, id=name,
+        marks=pytest.mark.full if name in LARGE else () if name in QUICK else pytest.mark.slow,
+    )
     for name, config in CONFIGS.items()
 ])
 def test_nothing_is_left_to_say(config, tmp_path):
@@ -83,6 +88,7 @@ def codes_text():
     return emitted(CONFIGS["codes"], "engine")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("waiver", WAIVERS, ids=lambda w: f"{w.rule} {w.match[:40]}")
 def test_every_waiver_is_needed(waiver, odd_text, codes_text, tmp_path):
     assert any(

@@ -75,7 +75,7 @@ def test_pins_of_the_contract(texts):
         assert found[f"{stream}_axis_tvalid"] == found[f"{stream}_axis_tlast"] == (forward, 1)
         assert found[f"{stream}_axis_tready"] == (back, 1)
     assert found["s_axil_awaddr"] == ("input", 8) and found["s_axil_rdata"] == ("output", 32)
-    assert len(found) == 3 + 5 + 5 + 17
+    assert len(found) == 3 + 5 + 5 + 19
 
 
 @pytest.mark.parametrize("flow", DATAFLOWS)
@@ -83,7 +83,7 @@ def test_without_tuser_only_the_error_bit_is_left(flow):
     text = emit(config_of(flow, tuser_width=0), "engine_a")
     found = ports(text, "engine_a")
     assert "s_axis_tuser" not in found and found["m_axis_tuser"] == ("output", 1)
-    assert len(found) == 3 + 4 + 5 + 17
+    assert len(found) == 3 + 4 + 5 + 19
     assert "[-1" not in text
 
 

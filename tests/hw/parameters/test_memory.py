@@ -32,7 +32,7 @@ class DecodedMemory(wiring.Component):
 
     def __init__(self, region, slots):
         self.memory = ParameterMemory(region, slots)
-        layout = SimpleNamespace(regions={region.name: region for region in REGIONS})
+        layout = SimpleNamespace(regions={region.name: region for region in REGIONS}, codes=5)
         self.decoder = WriteDecoder(layout, slots)
         super().__init__({})
 
