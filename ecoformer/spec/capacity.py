@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The memory of an engine whose depth depends on the longest sequence."""
+"""The memory of an engine whose depth depends on the longest sequence, or on the contexts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Capacity:
 
     @property
     def buffer_bits(self) -> int:
-        """Bits of the buffers whose depth depends on ``max_tokens``, of all engines; no tags."""
+        """Bits of the buffers whose depth depends on a sequence or on contexts; no tags."""
         c = self.config
         token = c.sides.bits + c.flow.value_bits
         result = c.value_dim * c.output_width
@@ -44,8 +44,10 @@ class Capacity:
 
     def check(self) -> None:
         """Refuse buffers larger than :data:`BUFFER_BITS` (ValueError)."""
+        flow = self.config.flow
         if self.buffer_bits > BUFFER_BITS:
             raise ValueError(
-                f"max_tokens must keep the token buffers within {BUFFER_BITS} bits, "
-                f"not {self.buffer_bits} at {self.config.max_tokens} tokens"
+                f"{flow.grows_with} must keep the {flow.buffers} within {BUFFER_BITS} bits, not "
+                f"{self.buffer_bits} at {getattr(self.config, flow.grows_with)} "
+                f"{flow.grows_with.removeprefix('max_')}"
             )

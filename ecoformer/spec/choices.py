@@ -98,7 +98,7 @@ class Mask(Choice):
     """Which tokens attend to which."""
 
     FULL = "full", 0
-    CAUSAL = "causal", 1, "which this version does not build"
+    CAUSAL = "causal", 1
 
 
 class Dataflow(Choice):

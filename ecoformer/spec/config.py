@@ -19,7 +19,7 @@ from ecoformer.spec.capacity import Capacity
 from ecoformer.spec.checks import check_number
 from ecoformer.spec.choices import CHOICES, Dataflow, Hash, Mask, Queries, ValueTerm, Weights
 from ecoformer.spec.config_file import read_table
-from ecoformer.spec.dataflows import DATAFLOWS, Flow
+from ecoformer.spec.dataflows import Flow, flow_class
 from ecoformer.spec.families import FAMILIES, Family
 from ecoformer.spec.folds import Folds
 from ecoformer.spec.sides import Sides
@@ -41,6 +41,7 @@ RANGES = {
     "cycles_per_token": (1, 1_024),
     "engines": (1, 16),
     "state_banks": (2, 8),
+    "contexts": (1, 4_096),
     "parameter_sets": (1, 256),
     "bus_bytes": (1, 512),
     "tuser_width": (0, 16),
@@ -60,7 +61,7 @@ BIT_DEFINING = (
 )
 """Fields on which the result bits depend; rate, banks and bus do not change a single bit."""
 
-ADDED = {"engines": 1, "queries": Queries.SHARED}
+ADDED = {"engines": 1, "queries": Queries.SHARED, "contexts": 1}
 """Fields that came later, and the value with which an engine is the one it was without them."""
 
 GOALS = ("target_tokens_per_second", "clock_mhz")
@@ -100,7 +101,8 @@ class Config:
         What the offset multiplies in the numerator: the ``sum`` of all values (paper), or the
         token's ``own`` value (released code).
     mask : Mask
-        ``full``: every token attends to every token of its sequence.
+        ``full``: every token attends to every token of its packet. ``causal``: to itself and to
+        those before it in its context, which packets continue; its answer waits for no other.
     queries : Queries
         ``shared`` (paper): one vector of a token, x, is query and key. ``separate``: a token has a
         vector q and a vector k, hashed in the same k cycles with parameters of their own.
@@ -109,7 +111,8 @@ class Config:
         address) or ``xnor`` (quadratic: one pair of tokens per cycle).
         ``softmax``, with ``hash = "none"`` only: the baseline of all comparisons.
     max_tokens : int
-        Longest sequence, 1…65,536 and within the block RAM of an LFE5U-85F.
+        Longest sequence, or context, 1…65,536; what must be kept of it fits the block RAM of an
+        LFE5U-85F.
     cycles_per_token : int
         Folding k, a power of two 1…1,024: one token enters every k cycles. By default it follows
         from the target, or is 16 without one.
@@ -117,14 +120,17 @@ class Config:
         Packets worked on at once, 1…16, each at one token every k cycles. They share the ports, so
         a token's beats must fit that often in k cycles.
     state_banks : int
-        Sequences that may be accumulated or queried at the same time, 2…8.
+        Sequences that may be accumulated or queried at the same time, 2…8; a causal mask needs
+        none.
+    contexts : int
+        Contexts whose states are resident, 1…4,096; more than one with a causal mask only.
     parameter_sets : int
         Resident parameter sets (heads × layers), 1…256.
     bus_bytes : int
         Bytes per beat of both AXI4-Stream ports; a token's beats must fit in k cycles, for every
         one of ``engines``.
     tuser_width : int
-        Bits of ``s_axis_tuser``, which selects the parameter set: enough for every set and at most
+        Bits of ``s_axis_tuser`` that select the parameter set: enough for every set and at most
         16. With 0 there is no such pin, and register NEXT_SET selects the set.
     target_tokens_per_second : int
         Tokens·heads per second that the engine must sustain; k is the largest that does.
@@ -172,6 +178,7 @@ class Config:
     cycles_per_token: int = _DERIVED
     engines: int = 1
     state_banks: int = 2
+    contexts: int = 1
     parameter_sets: int = 8
     bus_bytes: int = 8
     tuser_width: int = 8
@@ -189,6 +196,7 @@ class Config:
         for name, choices in CHOICES.items():
             object.__setattr__(self, name, choices.parse(name, getattr(self, name)))
         self._check_cycles(wanted)
+        self.flow.check()
         self.wire.check()
         if self.tuser_width and self.parameter_sets > 1 << self.tuser_width:
             raise ValueError(
@@ -243,7 +251,7 @@ class Config:
     @cached_property
     def flow(self) -> Flow:
         """What the attention core needs."""
-        return DATAFLOWS[self.dataflow](self)
+        return flow_class(self.dataflow, self.mask)(self)
 
     @cached_property
     def folds(self) -> Folds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ecoformer import __version__
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Access", "Error", "Field", "Register", "REGISTERS", "ADDRESS_WIDTH", "IDENTITY", "constants",
-    "register_map", "reset_values",
+    "errors_of", "register_map", "reset_values",
 ]
 
 ADDRESS_WIDTH = 8
@@ -32,6 +32,7 @@ class Error(enum.IntEnum):
     UNKNOWN_SET = 2
     ABORTED = 3
     DENOMINATOR = 4
+    CONTEXT_LOST = 5
 
 
 class Access(enum.Enum):
@@ -55,6 +56,23 @@ class Access(enum.Enum):
         return self in (Access.STORED, Access.FLAGS, Access.STROBE)
 
 
+def _always(config):
+    return True
+
+
+def _has_contexts(config):
+    return config.flow.has_contexts
+
+
+ONLY = {Error.CONTEXT_LOST: _has_contexts}
+"""Whether an engine of a `Config` has an error that not all have."""
+
+
+def errors_of(config: Config) -> tuple[Error, ...]:
+    """The errors that an engine of ``config`` counts; those of all engines come first."""
+    return tuple(error for error in Error if ONLY.get(error, _always)(config))
+
+
 @dataclass(frozen=True)
 class Field:
     """Some bits of a register.
@@ -68,6 +86,8 @@ class Field:
         What it holds, for documentation.
     values : dict of str to int
         Names of the values of an enumeration.
+    exists : callable
+        Whether the register of an engine of this `Config` has the field.
     """
 
     name: str
@@ -75,6 +95,7 @@ class Field:
     low: int
     text: str
     values: dict[str, int] | None = None
+    exists: Callable[[Config], bool] = _always
 
     @property
     def width(self) -> int:
@@ -89,10 +110,6 @@ class Field:
     def get(self, word: int) -> int:
         """The field's number in the register value ``word``."""
         return (word & self.mask) >> self.low
-
-
-def _always(config):
-    return True
 
 
 @dataclass(frozen=True)
@@ -141,7 +158,10 @@ def _choice(name, high, low, text):
 
 
 def _flags(text):
-    return tuple(Field(error.name, error, error, text.format(error.name)) for error in Error)
+    return tuple(
+        Field(error.name, error, error, text.format(error.name), exists=ONLY.get(error, _always))
+        for error in Error
+    )
 
 
 REGISTERS = _map(
@@ -197,7 +217,10 @@ REGISTERS = _map(
         "NEXT_SET",
         Access.STORED,
         "Parameter set of the packets that begin after the write; sampled with their first beat",
-        (),
+        (
+            Field("SET", 30, 0, "Number of the set", exists=_has_contexts),
+            Field("BEGIN", 31, 31, "Their context is empty before them", exists=_has_contexts),
+        ),
         lambda config: config.tuser_width == 0,
     ),
     ("ERRORS", Access.FLAGS, "Sticky error flags", _flags("{} was counted")),
@@ -260,13 +283,30 @@ REGISTERS = _map(
         (),
         lambda config: config.engines > 1,
     ),
+    (
+        "CONTEXT_LOST",
+        Access.COUNTER,
+        "Packets that go on with a context that is lost, was never begun or does not exist",
+        (),
+        _has_contexts,
+    ),
+    ("CONTEXTS", Access.CONSTANT, "Resident contexts", (), _has_contexts),
 )
 """Every register by name, in address order."""
 
 
 def register_map(config: Config) -> dict[str, Register]:
-    """The registers that an engine of ``config`` has: dict name → Register, in address order."""
-    return {name: register for name, register in REGISTERS.items() if register.exists(config)}
+    """The registers that an engine of ``config`` has, with the fields that they have there.
+
+    dict name → Register, in address order.
+    """
+    return {
+        name: replace(
+            register, fields=tuple(field for field in register.fields if field.exists(config))
+        )
+        for name, register in REGISTERS.items()
+        if register.exists(config)
+    }
 
 
 def constants(config: Config) -> dict[str, int]:

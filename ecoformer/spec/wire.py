@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["STALLS", "Wire", "pack_sequence", "unpack_sequence", "pack_outputs"]
 
+NEXT_SET_BITS = 32
+"""Bits of register NEXT_SET."""
 STALLS = (0.0, 0.95)
 """Least and greatest probability of a gap or of back-pressure with which benches run."""
 
@@ -50,14 +52,48 @@ class Wire:
         """Beats of one token on ``m_axis``."""
         return -(-self.config.value_dim * self.output_element_bytes // self.config.bus_bytes)
 
+    # -- beside the data ---------------------------------------------------------------------------
+
+    @property
+    def begin_bits(self) -> int:
+        """Bits above a set's number that say whether a packet begins its context: one, or none."""
+        return int(self.config.flow.has_contexts)
+
+    @property
+    def set_bits(self) -> int:
+        """Bits of the set's number, in ``s_axis_tuser`` or NEXT_SET."""
+        return self.config.tuser_width or NEXT_SET_BITS - self.begin_bits
+
+    @property
+    def s_tuser_width(self) -> int:
+        """Bits of ``s_axis_tuser``; 0 where there is no such pin."""
+        return self.config.tuser_width and self.config.tuser_width + self.begin_bits
+
+    @property
+    def m_tuser_width(self) -> int:
+        """Bits of ``m_axis_tuser``: the set's number, and the error bit above it."""
+        return self.config.tuser_width + 1
+
+    @property
+    def tid_width(self) -> int:
+        """Bits of ``s_axis_tid`` and ``m_axis_tid``; 0 where there are no such pins."""
+        return (self.config.contexts - 1).bit_length()
+
     def check(self) -> None:
         """Refuse a token's beats if they do not fit its cycles, for every engine (ValueError)."""
         c, k = self.config, self.config.cycles_per_token
+        lookup = c.flow.lookup_cycles
         for what, beats in (("input", self.input_beats), ("output", self.output_beats)):
             if beats > k:
                 raise ValueError(
                     f"bus_bytes must carry a token's {what} in cycles_per_token = {k} beats, "
                     f"not in {beats} beats of {c.bus_bytes} bytes"
+                )
+            if what == "input" and beats + lookup > k:
+                raise ValueError(
+                    f"bus_bytes must carry a token's input in {k - lookup} beats with mask = "
+                    f"{c.mask!r} and cycles_per_token = {k}, because a packet's first beat waits "
+                    f"{lookup} cycles for its context, not in {beats} beats of {c.bus_bytes} bytes"
                 )
             if c.engines * beats > k:
                 raise ValueError(

@@ -9,11 +9,13 @@ Numerators and denominators come from the dataflow (`golden.integer.dataflows`).
 import numpy as np
 
 from ecoformer.golden.integer.dataflows import DATAFLOWS
+from ecoformer.golden.integer.dataflows.causal import advance, empty_state
+from ecoformer.golden.integer.dataflows.linear import State
 from ecoformer.golden.integer.hashing import hash_tokens, trace_tokens
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 
-__all__ = ["attend", "divide"]
+__all__ = ["attend", "attend_on", "divide", "empty_state"]
 
 
 def attend(
@@ -24,7 +26,7 @@ def attend(
     values: np.ndarray,
     queries: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Attention of whole sequences under parameter set ``index``.
+    """Attention of whole sequences under parameter set ``index``; under a causal mask, contexts.
 
     Parameters
     ----------
@@ -33,7 +35,7 @@ def attend(
     values : int64 [..., N, E]
     queries : int64 [..., M, D] or None
         As many separate queries as you like; ``tokens`` are the keys alone then, [..., N, D]. No
-        engine of this version takes them.
+        engine of this version takes them, and a causal mask needs N.
 
     Returns
     -------
@@ -51,9 +53,42 @@ def attend(
             for side, part in ((config.sides.query, queries), (config.sides.key, tokens))
         )
     values = np.asarray(values, dtype=np.int64)
-    sums = DATAFLOWS[config.dataflow]
+    sums = DATAFLOWS[config.mask][config.dataflow]
     numerator, denominator = sums(config, image, index, keys, values, asking)
     return divide(config, numerator, denominator), (denominator <= 0).sum(axis=-1)
+
+
+def attend_on(
+    config: Config,
+    image: ParameterImage,
+    index: int,
+    tokens: np.ndarray,
+    values: np.ndarray,
+    state: State,
+) -> tuple[np.ndarray, np.ndarray, State]:
+    """The next tokens of a context under a causal mask: attention with a state in and a state out.
+
+    Pieces of a context, each on the state that the one before left, give the bits of
+    :func:`attend` of the whole, whatever the dataflow.
+
+    Parameters
+    ----------
+    tokens, values
+        Same as for :func:`attend`, without ``queries``.
+    state : State
+        `empty_state` before the first token; stays as it is.
+
+    Returns
+    -------
+    outputs, guarded
+        Same as those of :func:`attend`.
+    state : State
+    """
+    codes = config.sides.split(hash_tokens(config, image, index, tokens))
+    numerator, denominator, state = advance(
+        config, codes[-1], values, codes[0], image.offset[index], state
+    )
+    return divide(config, numerator, denominator), (denominator <= 0).sum(axis=-1), state
 
 
 def divide(config: Config, numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

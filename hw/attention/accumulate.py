@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The linear attention core that keeps S as it is: a row for every step, in memory or registers."""
 
-from ecoformer.hw.attention.linear import LinearCore
+from ecoformer.hw.attention.banked import BankedCore
 from ecoformer.hw.attention.state import StateArray
 from ecoformer.hw.attention.value_term import OwnValues, ValueSums
 from ecoformer.hw.lib.pipeline import block_of
@@ -11,8 +11,8 @@ from ecoformer.spec.config import Config
 __all__ = ["AccumulateCore"]
 
 
-class AccumulateCore(LinearCore):
-    """Linear form as in `LinearCore`; codes are signs with which the values are accumulated."""
+class AccumulateCore(BankedCore):
+    """Linear form as in `BankedCore`; codes are signs with which the values are accumulated."""
 
     value_terms = {"sum": ValueSums, "own": OwnValues}
 

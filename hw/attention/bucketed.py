@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.hw.attention.bucket_tables import BucketTables, TableTransform
-from ecoformer.hw.attention.linear import LinearCore
+from ecoformer.hw.attention.banked import BankedCore
 from ecoformer.hw.attention.value_term import OwnValues, ValueSums
 from ecoformer.hw.lib.pipeline import block_of, register
 from ecoformer.spec.arithmetic import Arithmetic
@@ -129,8 +129,8 @@ class BucketedState(wiring.Component):
         return m
 
 
-class BucketedCore(LinearCore):
-    """Linear form as in `LinearCore`, with hᵀS from tables.
+class BucketedCore(BankedCore):
+    """Linear form as in `BankedCore`, with hᵀS from tables.
 
     ``config.transform_cycles`` pass between the last key of a sequence and its first query; the
     next sequence is accumulated meanwhile.

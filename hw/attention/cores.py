@@ -3,6 +3,8 @@
 
 from ecoformer.hw.attention.accumulate import AccumulateCore
 from ecoformer.hw.attention.bucketed import BucketedCore
+from ecoformer.hw.attention.causal import CausalCore
+from ecoformer.hw.attention.causal_xnor import CausalXnorCore
 from ecoformer.hw.attention.core import AttentionCore
 from ecoformer.hw.attention.serial import SerialCore
 from ecoformer.hw.attention.softmax import SoftmaxCore
@@ -12,7 +14,10 @@ from ecoformer.spec.config import Config
 
 __all__ = ["CORES", "core_class"]
 
-CORES = (SystolicCore, SerialCore, AccumulateCore, BucketedCore, XnorCore, SoftmaxCore)
+CORES = (
+    CausalCore, CausalXnorCore, SystolicCore, SerialCore, AccumulateCore, BucketedCore, XnorCore,
+    SoftmaxCore,
+)
 """Special cases come before the general one."""
 
 

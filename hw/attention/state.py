@@ -9,7 +9,7 @@ from amaranth.utils import ceil_log2
 from ecoformer.hw.lib.pipeline import delay, register, signed_tree, tree_latency
 from ecoformer.spec.folding import Fold
 
-__all__ = ["SignedSum", "StateArray"]
+__all__ = ["SignedSum", "StateArray", "add_signed"]
 
 
 class StateArray(wiring.Component):
@@ -129,9 +129,7 @@ class StateArray(wiring.Component):
         for output, value in enumerate(values):
             for i in range(self.input_lanes):
                 lane = output * self.input_lanes + i
-                # -v = ~v + 1: one adder with carry in per lane.
-                flipped = (value.as_unsigned() ^ subtract[i].replicate(len(value))).as_signed()
-                m.d.comb += updated[lane].eq(old[lane] + flipped + subtract[i])
+                m.d.comb += updated[lane].eq(add_signed(old[lane], value, subtract[i]))
         return m
 
     def _registers(self, m, updated, late, finish):
@@ -173,6 +171,12 @@ class StateArray(wiring.Component):
             write.en.eq(enable),
         ]
         return read.data
+
+
+def add_signed(total: Value, value: Value, subtract: Value) -> Value:
+    """``total`` plus ``value``, or minus it: one adder with a carry in, because -v = ~v + 1."""
+    flipped = (value.as_unsigned() ^ subtract.replicate(len(value))).as_signed()
+    return total + flipped + subtract
 
 
 class SignedSum(wiring.Component):

@@ -5,7 +5,7 @@
 from amaranth import *
 from amaranth.lib import data
 
-from ecoformer.hw.attention.linear import LinearCore
+from ecoformer.hw.attention.banked import BankedCore
 from ecoformer.hw.attention.systolic_array import SystolicArray
 from ecoformer.hw.attention.value_term import OwnValues, ValueTerm
 from ecoformer.hw.lib.pipeline import delays
@@ -47,8 +47,8 @@ class SystolicOwnValues(OwnValues):
         ]
 
 
-class SystolicCore(LinearCore):
-    """Linear form as in `LinearCore`, at a token every cycle: its state is a systolic array.
+class SystolicCore(BankedCore):
+    """Linear form as in `BankedCore`, at a token every cycle: its state is a systolic array.
 
     Numerators lag by the column of cells that they come from.
     """

@@ -16,7 +16,7 @@ from ecoformer.hw.attention.sequences import SequenceQueue
 from ecoformer.hw.lib.pipeline import adder_tree, delay, register, tree_latency
 from ecoformer.spec.config import Config
 
-__all__ = ["XnorCore", "XnorPopcount"]
+__all__ = ["PairCore", "XnorCore", "XnorPopcount"]
 
 MEMORIES = {"code": "codes", "query": "queries", "v": "values"}
 """Name of the memory of every field of a key."""
@@ -61,26 +61,58 @@ class XnorPopcount(wiring.Component):
         return m
 
 
-class XnorCore(QuadraticCore):
-    """Quadratic form: Σ_j w_ij·v_j over Σ_j w_ij with w_ij = ((h_i·h_j) << g) + C.
+class PairCore(QuadraticCore):
+    """Weights of pairs of codes: w_ij = ((h_i·h_j) << g) + C.
 
-    With ``value_term = "own"``, C counts in the numerator where i = j only. A query of N tokens
-    takes N cycles, and ``initiation_interval`` - 1 more for its blocks to leave; its first block
-    leaves N - 1 cycles later than that of a single token.
+    With ``value_term = "own"``, C counts in the numerator where i = j only.
     """
 
     def __init__(self, config: Config, upstream: int = 1):
         super().__init__(config, upstream)
         self.popcount = XnorPopcount(config.code_bits)
 
-    @classmethod
-    def fits(cls, config: Config) -> bool:
-        return config.dataflow == "xnor"
-
     @property
     def latency(self) -> int:
         """The key; then code, similarity, weight, product, sum, block of the last."""
-        return 1 + 1 + self.popcount.latency + 4
+        return 1 + self.to_weight + 4
+
+    @property
+    def to_weight(self) -> int:
+        """Cycles from a key's address to its weights' sum, which is registered."""
+        return 1 + self.popcount.latency
+
+    def _weights(self, m, query, key, offset, own):
+        """Weights of a pair in the numerator and in the denominator.
+
+        Parameters
+        ----------
+        m : Module
+        query, key : Value
+            Codes, a cycle after the key's address.
+        offset, own : Value
+            C, and whether the pair is a token with itself; with the address.
+        """
+        m.d.comb += [self.popcount.a.eq(query), self.popcount.b.eq(key)]
+        offset = delay(m, offset, self.to_weight, name="offset")
+        similarity = self.popcount.similarity << self.config.offset_fraction
+        weight = register(m, similarity + offset, name="weight")
+        value_weight = weight
+        if self.config.value_term == "own":
+            own = delay(m, own, self.to_weight, name="own")
+            value_weight = register(m, similarity + Mux(own, offset, 0), name="value_weight")
+        return value_weight, weight
+
+
+class XnorCore(PairCore):
+    """Quadratic form: Σ_j w_ij·v_j over Σ_j w_ij.
+
+    A query of N tokens takes N cycles, and ``initiation_interval`` - 1 more for its blocks to
+    leave; its first block leaves N - 1 cycles later than that of a single token.
+    """
+
+    @classmethod
+    def fits(cls, config: Config) -> bool:
+        return config.dataflow == "xnor"
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -153,21 +185,15 @@ class XnorCore(QuadraticCore):
             m.d.sync += pause.eq(pause - 1)
 
         # -- similarity, weight, product, sum ------------------------------------------------------
-        m.d.comb += [self.popcount.a.eq(query_code), self.popcount.b.eq(read_code.data)]
-        to_weight = 1 + self.popcount.latency
-        offset = delay(m, current.offset, to_weight, name="offset")
-        similarity = self.popcount.similarity << c.offset_fraction
-        weight = register(m, similarity + offset, name="weight")
-        value_weight = weight
-        if c.value_term == "own":
-            own = delay(m, key_index == query_index, to_weight, name="own")
-            value_weight = register(m, similarity + Mux(own, offset, 0), name="value_weight")
-        travel = to_weight + 2  # from a key's address to its sum
+        value_weight, weight = self._weights(
+            m, query_code, read_code.data, current.offset, key_index == query_index
+        )
+        travel = self.to_weight + 2  # from a key's address to its sum
         first = delay(m, running & (key_index == 0), travel, name="first")
         valid = delay(m, running, travel, name="valid", reset=True)
         last = delay(m, last_key, travel + 1, name="last", reset=True)
 
-        value = delay(m, read_value.data, to_weight, name="value")
+        value = delay(m, read_value.data, self.to_weight, name="value")
         sums, denominator = self._weighted_sums(
             m, value_weight, weight, value, first, valid
         )

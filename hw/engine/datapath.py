@@ -74,7 +74,7 @@ class Datapath(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles beyond 2N·k from an isolated sequence's first token to its last beat.
+        """Cycles beyond ``passes``·N·k from an isolated sequence's first token to its last beat.
 
         The first is the cycle in which the token is offered, the last that in which the beat is.
         """

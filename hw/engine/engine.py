@@ -9,11 +9,12 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ecoformer.hw.engine.workers import datapath_class
 from ecoformer.hw.parameters.slots import IN_FLIGHT, SlotTable
 from ecoformer.hw.parameters.write_port import ParameterWord, WriteDecoder
-from ecoformer.hw.stream.receiver import InputBeat, receiver_class
+from ecoformer.hw.stream.receiver import InputBeat
+from ecoformer.hw.stream.receivers import receiver_class
 from ecoformer.hw.stream.sender import Beat, Sender
 from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
-from ecoformer.spec.registers import Error
+from ecoformer.spec.registers import Error, errors_of
 
 __all__ = ["Engine"]
 
@@ -61,7 +62,7 @@ class Engine(wiring.Component):
                 "events": Out(
                     data.StructLayout(
                         {
-                            "errors": len(Error),
+                            "errors": len(errors_of(config)),
                             "TOKENS": 1,
                             "SEQUENCES": 1,
                             "BUSY": 1,
@@ -75,11 +76,12 @@ class Engine(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles beyond 2N·k of an isolated sequence, first and last beat included.
+        """Cycles beyond ``passes``·N·k of an isolated sequence, first and last beat included.
 
-        Exact for linear cores without back-pressure: N tokens take ``2·N·k + latency`` cycles.
+        Exact for linear cores without back-pressure. ``passes`` is `Flow.passes`.
         """
-        return self.config.input_beats + self.datapath.latency
+        c = self.config
+        return c.flow.lookup_cycles + c.input_beats + self.datapath.latency
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -87,7 +89,7 @@ class Engine(wiring.Component):
         m.submodules.datapath = datapath = self.datapath
         m.submodules.receiver = receiver = receiver_class(c)(c)
         m.submodules.slots = slots = SlotTable(
-            c.parameter_sets, c.tuser_width or 32, c.engines * (IN_FLIGHT + 2 * c.waiting_tokens)
+            c.parameter_sets, c.wire.set_bits, c.engines * (IN_FLIGHT + 2 * c.waiting_tokens)
         )
         connect(m, flipped(self.i), receiver.i)
         connect(m, receiver.o, datapath.i)

@@ -19,15 +19,23 @@ from ecoformer.spec.registers import (
     ADDRESS_WIDTH,
     REGISTERS,
     Access,
-    Error,
+    Register,
     constants,
+    errors_of,
     register_map,
 )
 
 __all__ = ["RegisterFile"]
 
-COUNTERS = [register for register in REGISTERS.values() if register.access is Access.COUNTER]
-"""At consecutive addresses."""
+
+def counted(config: Config) -> list[Register]:
+    """Every register from the first counter to the last, in address order: one for each address.
+
+    Those among them that are no counters do not exist, or are not read as such.
+    """
+    kept = [r for r in register_map(config).values() if r.access is Access.COUNTER]
+    first, last = kept[0].offset, kept[-1].offset
+    return [r for r in REGISTERS.values() if first <= r.offset <= last]
 
 
 class RegisterFile(wiring.Component):
@@ -87,11 +95,12 @@ class RegisterFile(wiring.Component):
             self.shadow_ready << status["SHADOW_FREE"].low
         )
 
-        m.submodules.counters = counters = Counters(len(COUNTERS), 32)
-        errors = {error.name: self.events.errors[error] for error in Error}
-        m.d.comb += counters.events.eq(
-            Cat(errors[r.name] if r.name in errors else self.events[r.name] for r in COUNTERS)
-        )
+        places = counted(self.config)
+        m.submodules.counters = counters = Counters(len(places), 32)
+        shape = self.events.shape()
+        events = {name: self.events[name] for name in shape.members}
+        events |= {error.name: self.events.errors[error] for error in errors_of(self.config)}
+        m.d.comb += counters.events.eq(Cat(events.get(r.name, C(0, 1)) for r in places))
 
         # -- write ---------------------------------------------------------------------------------
         m.submodules.addresses = addresses = SkidBuffer(unsigned(ADDRESS_WIDTH - 2))
@@ -166,7 +175,7 @@ class RegisterFile(wiring.Component):
             bus.arready.eq(~reading & ~bus.rvalid),
             # Every read waits for a turn of the counters, whatever its address.
             counters.read.eq(reading),
-            counters.index.eq(read_address - (COUNTERS[0].offset >> 2)),
+            counters.index.eq(read_address - (places[0].offset >> 2)),
         ]
         with m.If(bus.arvalid & bus.arready):
             m.d.sync += [reading.eq(1), read_address.eq(bus.araddr[2:])]

@@ -43,7 +43,8 @@ class Top(wiring.Component):
     irq : ``Out(1)``
     s_axis_* : tokens in, m_axis_* : results out, s_axil_* : registers.
         ``m_axis_tuser`` is the packet's set with the error bit above it. With ``tuser_width`` 0
-        there is no ``s_axis_tuser`` and only the error bit.
+        there is no ``s_axis_tuser`` and only the error bit. Where packets begin contexts, the bit
+        that says so is above the set; ``tid`` is the context.
     """
 
     def __init__(self, config: Config):
@@ -58,12 +59,14 @@ class Top(wiring.Component):
             "s_axis_tvalid": In(1),
             "s_axis_tready": Out(1),
             "s_axis_tlast": In(1),
-            "s_axis_tuser": In(config.tuser_width),
+            "s_axis_tuser": In(config.wire.s_tuser_width),
+            "s_axis_tid": In(config.wire.tid_width),
             "m_axis_tdata": Out(data_bits),
             "m_axis_tvalid": Out(1),
             "m_axis_tready": In(1),
             "m_axis_tlast": Out(1),
-            "m_axis_tuser": Out(config.tuser_width + 1),
+            "m_axis_tuser": Out(config.wire.m_tuser_width),
+            "m_axis_tid": Out(config.wire.tid_width),
         }
         for name, member in AxiLite(ADDRESS_WIDTH).flip().members.items():
             pins[f"s_axil_{name}"] = member
@@ -96,10 +99,15 @@ class Top(wiring.Component):
             ),
             self.irq.eq(registers.irq),
         ]
+        asked = getattr(self, "s_axis_tuser", registers.next_set)
+        beside = {
+            "begin": asked[self.config.wire.set_bits :], "context": getattr(self, "s_axis_tid", 0)
+        }
         # No beat is accepted or offered in reset (AMBA AXI4-Stream, section 2.8.2).
         m.d.comb += [
             engine.i.payload.data.eq(self.s_axis_tdata),
             engine.i.payload.user.eq(getattr(self, "s_axis_tuser", 0)),
+            *(engine.i.payload[name].eq(beside[name]) for name in self.config.flow.beat_fields),
             engine.i.payload.last.eq(self.s_axis_tlast),
             engine.i.valid.eq(self.s_axis_tvalid),
             self.s_axis_tready.eq(engine.i.ready & self.aresetn),
@@ -109,6 +117,8 @@ class Top(wiring.Component):
             self.m_axis_tvalid.eq(engine.o.valid & self.aresetn),
             engine.o.ready.eq(self.m_axis_tready),
         ]
+        if "m_axis_tid" in self.signature.members:
+            m.d.comb += self.m_axis_tid.eq(engine.o.payload.context)
         for name, member in AxiLite(ADDRESS_WIDTH).members.items():
             pin, port = getattr(self, f"s_axil_{name}"), getattr(registers.bus, name)
             if member.flow is Out:

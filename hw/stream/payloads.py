@@ -31,10 +31,15 @@ def core_scalars(config: Config) -> dict[str, int]:
 
 
 class Tag(data.StructLayout):
-    """What a token carries besides its numbers: its packet's set, last and error bits."""
+    """What a token carries besides its numbers: its packet's set, last and error bits.
+
+    And its ``context``, where there are contexts.
+    """
 
     def __init__(self, config: Config):
-        super().__init__({"user": config.tuser_width, "last": 1, "error": 1})
+        super().__init__(
+            {"user": config.tuser_width, "last": 1, "error": 1, **config.flow.tag_fields}
+        )
 
 
 class Token(data.StructLayout):
@@ -45,6 +50,7 @@ class Token(data.StructLayout):
             {
                 **whole_vectors(config, _elements(config)),
                 "slot": ceil_log2(config.parameter_sets + 1),
+                **config.flow.key_fields,
                 "tag": Tag(config),
             }
         )
@@ -60,8 +66,10 @@ class TokenStream(VectorStream):
 class Key(data.StructLayout):
     """A hashed token: code, or those of query and key, values v and the scalars of its set.
 
+    Where there are contexts, ``count`` is how many tokens the context has with this one.
+
     A token with ``tag.error`` ends a bad packet: its tokens are dropped and answered by a single
-    result with the error bit.
+    result with the error bit; under a causal mask they have been answered before.
     """
 
     def __init__(self, config: Config):
@@ -70,6 +78,7 @@ class Key(data.StructLayout):
                 **{side.code: config.key_width for side in config.sides.all},
                 **whole_vectors(config, _values(config)),
                 **core_scalars(config),
+                **config.flow.key_fields,
                 "tag": Tag(config),
             }
         )

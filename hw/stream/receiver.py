@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """From AXI4-Stream beats to tokens, and the detection of bad packets."""
 
+from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
+from operator import and_, or_
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
@@ -10,16 +13,41 @@ from amaranth.utils import ceil_log2
 
 from ecoformer.hw.stream.payloads import TokenStream
 from ecoformer.spec.config import Config
-from ecoformer.spec.registers import Error
+from ecoformer.spec.registers import Error, errors_of
 
-__all__ = ["InputBeat", "Receiver", "SerialReceiver", "receiver_class"]
+__all__ = ["InputBeat", "Opening", "Receiver", "SerialReceiver"]
 
 
 class InputBeat(data.StructLayout):
     """One beat of ``s_axis``; ``user`` counts on a packet's first beat."""
 
     def __init__(self, config: Config):
-        super().__init__({"data": 8 * config.bus_bytes, "last": 1, "user": config.tuser_width})
+        super().__init__(
+            {
+                "data": 8 * config.bus_bytes, "last": 1, "user": config.tuser_width,
+                **config.flow.beat_fields,
+            }
+        )
+
+
+@dataclass
+class Opening:
+    """How a packet opens, beyond its set: what the rest of the receiver must know.
+
+    Parameters
+    ----------
+    admits : list of Value
+        Bits without any of which no beat is taken.
+    errors : dict of Error to Value
+        Strobes of errors of the first beat, which a known set does not have yet.
+    count, full : Value
+        Tokens before the one being received, and whether there may be no more.
+    """
+
+    admits: list[Value]
+    errors: dict[Error, Value]
+    count: Value
+    full: Value
 
 
 class Receiver(wiring.Component):
@@ -44,7 +72,7 @@ class Receiver(wiring.Component):
         Strobe: give up the packet being received.
     begin : ``Out(1)``
         Strobe: the first beat of a packet was taken.
-    errors : ``Out(len(Error))``
+    errors : ``Out(len(errors_of(config)))``
         Strobes: the packet being received is bad.
     starved : ``Out(1)``
         Within a packet, and no beat is offered.
@@ -61,10 +89,15 @@ class Receiver(wiring.Component):
                 "known": In(1),
                 "abort": In(1),
                 "begin": Out(1),
-                "errors": Out(len(Error)),
+                "errors": Out(len(errors_of(config))),
                 "starved": Out(1),
             }
         )
+
+    @classmethod
+    def fits(cls, config: Config) -> bool:
+        """Whether this is a receiver for ``config``; of several, the registry takes the first."""
+        return True
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -79,6 +112,7 @@ class Receiver(wiring.Component):
         count = Signal(range(c.max_tokens + 1))
         user = Signal(c.tuser_width)
         slot = Signal(self.slot.shape())
+        kept = {name: Signal(bits, name=name) for name, bits in c.flow.tag_fields.items()}
 
         take = Signal()
         room = Signal()
@@ -98,29 +132,37 @@ class Receiver(wiring.Component):
             slot_frees, rejected, begins = 0, self.abort, 0
         else:  # the only beat is also the first and may have any error
             slot_frees, rejected, begins = self.o.ready, bad, first_beat
+        opening = self._open(m, take, in_packet, token_beat, unknown, count, full)
+        lost = opening.errors
+        found = {
+            Error.MISALIGNED: misaligned, Error.TOO_LONG: too_long, Error.UNKNOWN_SET: unknown,
+            Error.ABORTED: aborted, **lost,
+        }
         m.d.comb += [
             self.user.eq(beat.user),
             token_end.eq(ends if many else 1),
             room.eq(~self.o.valid | slot_frees),
-            self.i.ready.eq(~report & (discard | ~token_end | room)),
+            self.i.ready.eq(
+                reduce(and_, opening.admits, ~report) & (discard | ~token_end | room)
+            ),
             take.eq(self.i.valid & self.i.ready),
             first_beat.eq(~in_packet),
             token_beat.eq(take & ~discard),
             self.begin.eq(take & first_beat),
             self.starved.eq(in_packet & ~self.i.valid),
             unknown.eq(token_beat & first_beat & ~self.known),
-            too_long.eq(token_beat & (index == 0) & full),
-            misaligned.eq(token_beat & beat.last & ~token_end & ~unknown & ~too_long),
+            too_long.eq(token_beat & (index == 0) & opening.full),
+            misaligned.eq(
+                reduce(
+                    and_, (~error for error in lost.values()),
+                    token_beat & beat.last & ~token_end & ~unknown & ~too_long,
+                )
+            ),
             aborted.eq(
                 self.abort & in_packet & ~discard & ~unknown & ~too_long & ~misaligned
             ),
-            bad.eq(unknown | too_long | misaligned | aborted),
-            self.errors.eq(
-                misaligned << Error.MISALIGNED
-                | too_long << Error.TOO_LONG
-                | unknown << Error.UNKNOWN_SET
-                | aborted << Error.ABORTED
-            ),
+            bad.eq(reduce(or_, lost.values(), unknown | too_long | misaligned | aborted)),
+            self.errors.eq(reduce(or_, (strobe << error for error, strobe in found.items()))),
         ]
         over = token_end | beat.last | discard | bad
         m.d.sync += discard.eq((discard | bad) & ~(take & beat.last))
@@ -135,10 +177,17 @@ class Receiver(wiring.Component):
             with m.If(beat.last):
                 m.d.sync += [count.eq(0), full.eq(0)]
             with m.Elif(token_beat & token_end):
-                m.d.sync += [count.eq(count + 1), full.eq(count == c.max_tokens - 1)]
+                m.d.sync += [
+                    count.eq(opening.count + 1), full.eq(opening.count == c.max_tokens - 1)
+                ]
+        self._close(m, take & beat.last, in_packet, ~(discard | bad), opening, kept)
 
         with m.If(first_beat & ~report):  # the last one offered is the one taken
-            m.d.sync += [user.eq(beat.user), slot.eq(self.slot)]
+            m.d.sync += [
+                user.eq(beat.user),
+                slot.eq(self.slot),
+                *(kept[name].eq(beat[name]) for name in c.flow.tag_fields),
+            ]
 
         offers = Signal()
         self._take_vectors(m, index, token_beat, token_end, room, offers)
@@ -151,6 +200,11 @@ class Receiver(wiring.Component):
                 token.tag.user.eq(Mux(begins & ~report, beat.user, user)),
                 token.tag.last.eq(report | beat.last),
                 token.tag.error.eq(report),
+                *(
+                    token.tag[name].eq(Mux(begins & ~report, beat[name], own))
+                    for name, own in kept.items()
+                ),
+                *(token[name].eq(opening.count + 1) for name in c.flow.key_fields),
             ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
@@ -163,6 +217,16 @@ class Receiver(wiring.Component):
         with m.If(offers):
             m.d.sync += self.o.valid.eq(1)
         return m
+
+    def _open(self, m, take, in_packet, token_beat, unknown, count, full):
+        """How the packet of the beat on offer opens: an `Opening`."""
+        return Opening([], {}, count, full)
+
+    def _close(self, m, ends, in_packet, good, opening, kept):
+        """The last beat of a packet is taken, which was ``good`` if it had no error.
+
+        What it carries beside its data is ``kept`` where it had beats before.
+        """
 
     def _take_vectors(self, m, index, token_beat, token_end, room, offers):
         """Assemble the vectors of a token from its beats."""
@@ -181,6 +245,10 @@ class Receiver(wiring.Component):
 class SerialReceiver(Receiver):
     """`Receiver` whose beats are elements, which it passes on as they come."""
 
+    @classmethod
+    def fits(cls, config: Config) -> bool:
+        return config.is_serial
+
     def _take_vectors(self, m, index, token_beat, token_end, room, offers):
         c, sides = self.config, self.config.sides.all
         firsts = [c.head_dim * number for number in range(len(sides) + 1)]
@@ -195,11 +263,6 @@ class SerialReceiver(Receiver):
                 port.data.eq(self.i.payload.data),
                 port.done.eq(offers),
             ]
-
-
-def receiver_class(config: Config) -> type[Receiver]:
-    """The receiver of the engine."""
-    return SerialReceiver if config.is_serial else Receiver
 
 
 def _elements(bits, config):

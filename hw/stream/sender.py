@@ -17,7 +17,10 @@ class Beat(data.StructLayout):
 
     def __init__(self, config: Config):
         super().__init__(
-            {"data": 8 * config.bus_bytes, "last": 1, "user": config.tuser_width, "error": 1}
+            {
+                "data": 8 * config.bus_bytes, "last": 1, "user": config.tuser_width, "error": 1,
+                **config.flow.tag_fields,
+            }
         )
 
 
@@ -68,6 +71,7 @@ class Sender(wiring.Component):
             beat.last.eq(last_beat & end & tag.last),
             beat.user.eq(tag.user),
             beat.error.eq(tag.error),
+            *(beat[name].eq(tag[name]) for name in c.flow.tag_fields),
             self.delivered.eq(last_beat & end & self.o.ready & ~tag.error),
         ]
         result = self.i.payload

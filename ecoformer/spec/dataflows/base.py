@@ -39,17 +39,41 @@ class Flow:
     is_slotted : bool
         Whether a slot of k cycles takes one key and one query, so that `sim.schedule.bound` holds.
     is_linear : bool
-        Whether an isolated sequence takes 2·N·k cycles and a constant.
+        Whether an isolated sequence takes ``passes``·N·k cycles and a constant.
+    passes : int
+        Slots of k cycles in which a token is worked on: one as a key and one as a query, or one as
+        both.
+    has_contexts : bool
+        Whether packets belong to contexts, each of which continues from packet to packet.
+    lookup_cycles : int
+        Cycles that the first beat of a packet waits for its context.
+    grows_with : str
+        Field that decides how large the buffers are.
+    buffers : str
+        What to call them.
     """
 
     scalars: ClassVar[tuple[str, ...]] = ()
     takes_codes: ClassVar[bool] = True
     is_slotted: ClassVar[bool] = False
     is_linear: ClassVar[bool] = False
+    passes: ClassVar[int] = 2
+    has_contexts: ClassVar[bool] = False
+    lookup_cycles: ClassVar[int] = 0
+    grows_with: ClassVar[str] = "max_tokens"
+    buffers: ClassVar[str] = "token buffers"
 
     def __init__(self, config: Config):
         self.config = config
         self.bits = Arithmetic(config)
+
+    def check(self) -> None:
+        """Refuse fields that do not go with this flow (ValueError)."""
+        if self.config.contexts > 1:
+            raise ValueError(
+                f"contexts must be 1 with mask = {self.config.mask!r}, under which a packet is a "
+                f"whole sequence, not {self.config.contexts}"
+            )
 
     # -- units -----------------------------------------------------------------------------------
 
@@ -77,6 +101,23 @@ class Flow:
     def units(self) -> dict[str, Unit]:
         """Every unit of the core by name, along the path of a token."""
         raise NotImplementedError
+
+    # -- what travels with a token ---------------------------------------------------------------
+
+    @property
+    def beat_fields(self) -> dict[str, int]:
+        """Fields of an input beat besides those of every engine, and their bits."""
+        return {}
+
+    @property
+    def tag_fields(self) -> dict[str, int]:
+        """Fields that go with a token from its first beat to its answer, and their bits."""
+        return {}
+
+    @property
+    def key_fields(self) -> dict[str, int]:
+        """Fields that go with a token as far as the core, and their bits."""
+        return {}
 
     # -- numbers ---------------------------------------------------------------------------------
 
@@ -109,7 +150,7 @@ class Flow:
 
     @property
     def buffer_bits(self) -> int:
-        """Bits of the core's buffers whose depth depends on ``max_tokens``; no tags."""
+        """Bits of the core's buffers whose depth depends on `grows_with`; no tags."""
         raise NotImplementedError
 
     # -- parameters ------------------------------------------------------------------------------

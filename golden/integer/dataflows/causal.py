@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Causal linear attention by codes in integers: every token attends to the tokens so far.
+"""Causal linear attention by codes in integers: every token attends to itself and those before it.
 
     S_i = S_{i-1} + h_i v_iᵀ,  z and V alike
     num_i = (h_iᵀS_i << g) + C·V_i, or C·v_i    den_i = (h_iᵀz_i << g) + C·i
@@ -10,8 +10,22 @@ import numpy as np
 from ecoformer.golden.integer.dataflows.linear import State
 from ecoformer.golden.integer.dataflows.value_terms import VALUE_TERMS
 from ecoformer.spec.config import Config
+from ecoformer.spec.parameters import ParameterImage
 
-__all__ = ["empty_state", "stream"]
+__all__ = ["advance", "empty_state", "sums"]
+
+
+def sums(
+    config: Config,
+    image: ParameterImage,
+    index: int,
+    keys: np.ndarray,
+    values: np.ndarray,
+    queries: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numerators [..., N, E] and denominators [..., N] of ``queries``, as many as ``keys``."""
+    state = empty_state(config)
+    return advance(config, keys, values, queries, image.offset[index], state)[:2]
 
 
 def empty_state(config: Config) -> State:
@@ -24,7 +38,7 @@ def empty_state(config: Config) -> State:
     )
 
 
-def stream(
+def advance(
     config: Config,
     keys: np.ndarray,
     values: np.ndarray,
@@ -38,8 +52,8 @@ def stream(
 
     Parameters
     ----------
-    keys, queries : int64 ±1 [N, b]
-    values : int64 [N, E]
+    keys, queries : int64 ±1 [..., N, b]
+    values : int64 [..., N, E]
     offset : int
         C of the parameter set.
     state : State
@@ -47,20 +61,22 @@ def stream(
 
     Returns
     -------
-    numerators : int64 [N, E]
-    denominators : int64 [N]
+    numerators : int64 [..., N, E]
+    denominators : int64 [..., N]
     state : State
         After them.
     """
     S, z, V, n = state
-    values = np.asarray(values, dtype=np.int64)
-    so_far = np.tril(np.ones((len(keys), len(keys)), dtype=np.int64))
-    among = so_far * (queries @ keys.T)
-    sums = np.cumsum(values, axis=0)
-    term = VALUE_TERMS[config.value_term].term
-    totals = np.stack([term(V + sums[i], values[i : i + 1])[0] for i in range(len(keys))])
-    numerators = ((queries @ S + among @ values) << config.offset_fraction) + offset * totals
-    counts = n + np.arange(1, len(keys) + 1)
-    denominators = ((queries @ z + among.sum(axis=1)) << config.offset_fraction) + offset * counts
-    after = S + keys.T @ values, z + keys.sum(axis=0), V + sums[-1], n + len(keys)
+    values, count = np.asarray(values, dtype=np.int64), keys.shape[-2]
+    so_far = np.tril(np.ones((count, count), dtype=np.int64))
+    among = so_far * (queries @ keys.swapaxes(-1, -2))
+    totals = V[..., None, :] + np.cumsum(values, axis=-2)
+    term = VALUE_TERMS[config.value_term].term(totals, values)
+    numerators = ((queries @ S + among @ values) << config.offset_fraction) + offset * term
+    similarity = (queries @ z[..., None])[..., 0] + among.sum(axis=-1)
+    denominators = (similarity << config.offset_fraction) + offset * (n + np.arange(1, count + 1))
+    after = (
+        S + keys.swapaxes(-1, -2) @ values, z + keys.sum(axis=-2), V + values.sum(axis=-2),
+        n + count,
+    )
     return numerators, denominators, after

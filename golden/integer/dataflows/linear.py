@@ -47,7 +47,7 @@ def query(
     S, z, V, n = state
     g = config.offset_fraction
     own: Any = None if values is None else np.asarray(values, dtype=np.int64)
-    term = VALUE_TERMS[config.value_term].term(V, own)
+    term = VALUE_TERMS[config.value_term].term(V[..., None, :], own)
     numerator = ((codes @ S) << g) + offset * term
     denominator = ((codes @ z[..., None])[..., 0] << g) + offset * n
     return numerator, denominator

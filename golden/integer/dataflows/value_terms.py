@@ -13,8 +13,8 @@ class SumTerm:
 
     @staticmethod
     def term(total: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """What C multiplies, of the sum [..., E] and the queries' own values [..., M, E]."""
-        return total[..., None, :]
+        """What C multiplies: of sums [..., 1 or M, E], or the queries' own values [..., M, E]."""
+        return total
 
     @staticmethod
     def pairs(count: int) -> np.ndarray:
