@@ -31,6 +31,7 @@ from ecoformer.sim.script import (
     Write,
     poll,
 )
+from ecoformer.sim.selection import selection
 from ecoformer.sim.traces import unpack_codes
 from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
@@ -104,7 +105,7 @@ class Record:
     rest : uint8 [n, bus_bytes]
         Beats after the last complete answer.
     users : list of int
-        ``m_axis_tuser`` of each answer.
+        Number of each answer (`sim.selection`).
     taken : int64 array
         Cycle in which each input beat was taken.
     stamps : dict of str to int64 array
@@ -404,12 +405,15 @@ class CompiledBench:
     def begin(self, scene: Scene, limits: Limits) -> None:
         beats = [packet.beats for packet in scene.packets]
         none = np.zeros((0, self.config.bus_bytes), np.uint8)
+        select = selection(self.config)
         self.engine.begin(
             np.concatenate([none, *beats]),
             np.cumsum([len(packet) for packet in beats], dtype=np.int64) - 1,
-            np.array([packet.user for packet in scene.packets], np.int64),
+            np.array([select.request(packet.user, packet.asked) for packet in scene.packets],
+                     np.int64),
             stall=scene.gaps, pressure=scene.pressure, seed=scene.seed, tail=TAIL_CYCLES,
             patience=limits.patience, limit=limits.cycles, most_beats=limits.beats,
+            later=select.later, rises=select.rises,
         )
 
     def gate(self, beat: int | None) -> None:

@@ -157,6 +157,8 @@ class CompiledEngine:
         most_beats: int = NEVER,
         hold: int | None = None,
         pressure: float | None = None,
+        later: int = 1,
+        rises: int = 0,
     ) -> None:
         """Start to stream packets; without ``s_axis_tuser``, sets are selected by NEXT_SET.
 
@@ -165,7 +167,8 @@ class CompiledEngine:
         beats : uint8 array [n, bus_bytes]
             Every beat of every packet.
         lasts, users : int64 array [packets]
-            Index of each packet's last beat, and its ``tuser``.
+            Index of each packet's last beat, and its number: ``tuser``, and ``tid`` from bit 32 on
+            (`sim.selection`).
         stall : float
             Probability of a gap before an input beat and of back-pressure on an output beat.
         patience : int
@@ -180,6 +183,10 @@ class CompiledEngine:
             Packet that must not begin yet.
         pressure : float
             Probability of back-pressure, if other than ``stall``.
+        later : int
+            Bits of the number that beats after the first change: they must be ignored there.
+        rises : int
+            Bits of an answer's number that may be 0 before its last beat, and 1 there.
         """
         pressure = stall if pressure is None else pressure
         self._arrays = tuple(
@@ -190,7 +197,7 @@ class CompiledEngine:
         self._library.engine_begin(
             self._handle, beats.ctypes.data, beats.shape[1], lasts.ctypes.data, users.ctypes.data,
             len(users), _packet(hold), REGISTERS["NEXT_SET"].offset, round(stall * 2**32),
-            round(pressure * 2**32), seed, patience, tail, limit, most_beats,
+            round(pressure * 2**32), seed, patience, tail, limit, most_beats, later, rises,
         )
 
     def hold(self, packet: int | None) -> None:
@@ -301,7 +308,7 @@ def _load(path):
         ("read", number, engine, word, number),
         ("accepted", number, engine),
         ("begin", None, engine, pointer, natural, pointer, pointer, number, number, word, natural,
-         natural, natural, number, number, number, number),
+         natural, natural, number, number, number, number, number, number),
         ("hold", None, engine, number),
         ("gate", None, engine, number),
         ("press", None, engine, natural),

@@ -13,7 +13,10 @@ from typing import Any
 from cocotb.triggers import Lock, RisingEdge
 from cocotb.utils import get_sim_time
 
-__all__ = ["Handle", "StreamSource", "StreamSink", "RegisterPort", "RegisterError"]
+__all__ = ["Handle", "StreamSource", "StreamSink", "RegisterPort", "RegisterError", "TID_SHIFT"]
+
+TID_SHIFT = 32
+"""Bit of a packet's number from which it is ``tid``; below it is ``tuser``."""
 
 Handle = Any
 """A cocotb handle; its attributes are the signals of the design."""
@@ -29,7 +32,10 @@ class StreamSource:
     lasts : list of int
         Indices into ``beats`` of the last beat of each packet.
     users : list of int
-        ``tuser`` of each packet; unused without that pin, see ``selected``.
+        Number of each packet: ``tuser``, and ``tid`` from bit :data:`TID_SHIFT` on, as far as there
+        are such pins; see ``selected``.
+    later : int
+        Bits of the number that beats after the first change: they must be ignored there.
     stall : float
         Probability that a cycle without a waiting beat offers none.
 
@@ -56,12 +62,17 @@ class StreamSource:
         lasts: Sequence[int],
         users: Sequence[int],
         *,
+        later: int,
         stall: float,
         rng: random.Random,
     ):
         self.data, self.valid = dut.s_axis_tdata, dut.s_axis_tvalid
         self.ready, self.tlast = dut.s_axis_tready, dut.s_axis_tlast
-        self.user = getattr(dut, "s_axis_tuser", None)
+        self.beside = [
+            (getattr(dut, f"s_axis_{name}"), shift)
+            for name, shift in (("tuser", 0), ("tid", TID_SHIFT)) if hasattr(dut, f"s_axis_{name}")
+        ]
+        self.later = later
         self.beats, self.lasts, self.users = beats, [*lasts, -1], [*users, 0]
         self.stall, self.rng = stall, rng
         self.hold: int | None = None
@@ -71,7 +82,7 @@ class StreamSource:
         self.last: list[int] = []
         self.packet, self.starved = 0, 0
         self._sent, self._offered, self._opening = 0, False, True
-        self._tlast, self._tuser_due = None, False
+        self._tlast, self._beside_due = None, False
 
     def start(self) -> None:
         """Offer the first beat."""
@@ -117,19 +128,17 @@ class StreamSource:
         if last != self._tlast:
             self._tlast = last
             self.tlast.value = int(last)
-        if self.user is not None:
-            self._offer_user()
+        if self._opening or self._beside_due:
+            self._offer_beside()
         if not self._offered:
             self._offered = True
             self.valid.value = 1
 
-    def _offer_user(self):
-        if self._opening:
-            self.user.value = self.users[self.packet]
-            self._tuser_due = True
-        elif self._tuser_due:
-            self.user.value = self.users[self.packet] ^ 1  # must be ignored after the first beat
-            self._tuser_due = False
+    def _offer_beside(self):
+        number = self.users[self.packet] ^ (0 if self._opening else self.later)
+        for pin, shift in self.beside:
+            pin.value = number >> shift & (1 << TID_SHIFT) - 1
+        self._beside_due = self._opening
 
 
 class StreamSink:
@@ -149,7 +158,7 @@ class StreamSink:
     ends : list of int
         Number of beats taken when each packet was complete.
     users : list of int
-        ``tuser`` of the last beat of each packet.
+        Number of each packet, as on its last beat: ``tuser``, and ``tid`` above it.
     first, last : list of int
         Cycle in which the first and the last beat of each packet were taken.
     blocked : int
@@ -159,6 +168,7 @@ class StreamSink:
     def __init__(self, dut: Handle, *, stall: float, rng: random.Random):
         self.data, self.valid = dut.m_axis_tdata, dut.m_axis_tvalid
         self.ready, self.tlast, self.user = dut.m_axis_tready, dut.m_axis_tlast, dut.m_axis_tuser
+        self.tid = getattr(dut, "m_axis_tid", None)
         self.stall, self.rng = stall, rng
         self.beats: list[int] = []
         self.ends: list[int] = []
@@ -185,7 +195,8 @@ class StreamSink:
                 self._opening = False
             if self.tlast.value:
                 self.ends.append(len(self.beats))
-                self.users.append(int(self.user.value))
+                tid = 0 if self.tid is None else int(self.tid.value)
+                self.users.append(int(self.user.value) | tid << TID_SHIFT)
                 self.last.append(cycle)
                 self.packet += 1
                 self._opening = True

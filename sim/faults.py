@@ -1,21 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bad packets: how a good sequence is corrupted, and how the engine must answer it."""
 
-import numpy as np
-
 from ecoformer.errors import EcoformerError
+from ecoformer.sim.contexts import FRESH, Asked
+from ecoformer.sim.script import Packet
 from ecoformer.sim.selection import selection
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
-from ecoformer.spec.wire import pack_sequence
 from ecoformer.spec.workload import Sequence, Workload
 
-__all__ = ["FAULTS", "COUNTERS", "traced_tokens", "packet", "check_faults", "impossible_faults"]
+__all__ = ["FAULTS", "check_faults", "impossible_faults", "packet", "packets"]
 
 FAULTS = ("truncated", "overlong", "unknown_set")
 """``tlast`` inside a token; more than ``max_tokens`` tokens; a set that is not loaded."""
-COUNTERS = {"truncated": "MISALIGNED", "overlong": "TOO_LONG", "unknown_set": "UNKNOWN_SET"}
-"""Error counter that each fault raises."""
 
 
 def impossible_faults(config: Config, sets: int) -> dict[str, str]:
@@ -53,28 +50,27 @@ def check_faults(
 
 
 def packet(
-    config: Config, image: ParameterImage, sequence: Sequence, kind: str | None
-) -> tuple[np.ndarray, int]:
-    """Beats (uint8 [n, bus_bytes]) and ``tuser`` of one packet, with a fault unless None."""
-    index, tokens, values = sequence
-    if kind == "overlong":
-        repeats = (np.arange(config.max_tokens + 2)) % len(tokens)
-        tokens, values = tokens[repeats], values[repeats]
-    beats = pack_sequence(config, tokens, values)
-    if kind == "truncated":
-        beats = beats[:-1]
-    if kind == "unknown_set":
-        index = image.sets
-    return beats, index
+    config: Config,
+    image: ParameterImage,
+    sequence: Sequence,
+    kind: str | None,
+    asked: Asked = FRESH,
+) -> Packet:
+    """The packet of a sequence, with a fault unless ``kind`` is None."""
+    (index, tokens, values), every = sequence, config.input_beats
+    beats = {"overlong": (config.max_tokens + 2) * every, "truncated": len(tokens) * every - 1}
+    index = image.sets if kind == "unknown_set" else index
+    return Packet.of(config, index, tokens, values, asked, beats=beats.get(kind or ""))
 
 
-def traced_tokens(config: Config, sequence: Sequence, kind: str | None) -> np.ndarray:
-    """Tokens of a packet (int64 [N, D]) that reach the hash unit."""
-    _, tokens, _ = sequence
-    if kind == "unknown_set":
-        return tokens[:0]
-    if kind == "truncated":
-        return tokens[:-1]
-    if kind == "overlong":
-        return tokens[np.arange(config.max_tokens) % len(tokens)]
-    return tokens
+def packets(
+    config: Config, images: list[ParameterImage], workload: Workload, faults: dict[int, str]
+) -> list[Packet]:
+    """The packets of a workload, each with the image that it meets and perhaps a fault."""
+    asked = map(Asked, workload.contexts.tolist(), map(bool, workload.begins.tolist()))
+    return [
+        packet(config, image, sequence, faults.get(i), context)
+        for i, (image, sequence, context) in enumerate(
+            zip(images, workload.sequences(), asked, strict=True)
+        )
+    ]

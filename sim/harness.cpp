@@ -43,6 +43,27 @@ uint32_t* user_pin(T&, long) {
     return nullptr;
 }
 
+// The number of a packet is tuser, and tid from this bit on.
+constexpr int TID_SHIFT = 32;
+
+// Puts a packet's number on the pins that there are.
+template <class T>
+auto set_tid(T& dut, uint64_t number, int) -> decltype(dut.s_axis_tid, void()) {
+    dut.s_axis_tid = number >> TID_SHIFT;
+}
+template <class T>
+void set_tid(T&, uint64_t, long) {}
+
+// What the pins say of an answer.
+template <class T>
+auto answer_tid(const T& dut, int) -> decltype(dut.m_axis_tid, uint64_t()) {
+    return uint64_t(dut.m_axis_tid) << TID_SHIFT;
+}
+template <class T>
+uint64_t answer_tid(const T&, long) {
+    return 0;
+}
+
 #define TEXT(word) #word
 #define SCOPE(top) "TOP." TEXT(top) ".engine.datapath"
 
@@ -106,7 +127,8 @@ struct Random {
 struct Source {
     const uint8_t* beats = nullptr;
     std::size_t width = 0;  // bytes per beat
-    const int64_t *lasts = nullptr, *users = nullptr;  // each packet's last beat, and its set
+    const int64_t *lasts = nullptr, *users = nullptr;  // each packet's last beat, and its number
+    int64_t later = 0;                                 // bits of it that later beats change
     int64_t packets = 0, hold = -1;                    // packet that must not begin yet
     int64_t gate = -1;                                 // beat that must not be offered yet
     int64_t sent = 0, sent_packets = 0;
@@ -153,7 +175,7 @@ public:
         stalled = {};
         dut.aresetn = 0;
         dut.s_axis_tlast = dut.m_axis_tready = 0;
-        if (auto* user = user_pin(dut, 0)) *user = 0;
+        put_number(0);
         std::memset(bytes(dut.s_axis_tdata), 0, sizeof dut.s_axis_tdata);
         dut.s_axil_awvalid = dut.s_axil_wvalid = dut.s_axil_arvalid = 0;
         dut.s_axil_awaddr = dut.s_axil_araddr = 0;
@@ -248,8 +270,9 @@ public:
 
     // At most ``most`` beats are received within ``within`` cycles.
     void begin(const Source& packets, const Random& gaps, int64_t quiet, int64_t listen,
-               int64_t within, int64_t most) {
+               int64_t within, int64_t most, uint64_t rising) {
         source = packets;
+        rises = rising;
         sink = {};
         random = gaps;
         patience = quiet;
@@ -337,6 +360,7 @@ private:
     const std::vector<Probe> probes = find_probes(context);
     Random random;
     Stalled stalled;
+    uint64_t rises = 0;  // bits of an answer's number that may be 0 before its last beat
     int64_t moved = 0, end = -1, patience = 0, tail = 0, limit = 0, most_beats = 0;
     int64_t responses = 0, answers = 0;  // owed by the engine
     bool irq = false;
@@ -346,7 +370,7 @@ private:
     bool writing = false;     // a register write of the caller is in progress
     bool selecting = false;   // a write of NEXT_SET is offered
     bool owed = false;        // its response is pending
-    int64_t selected = 0;     // value of NEXT_SET
+    uint32_t selected = 0;    // value of NEXT_SET
 
     static VerilatedContext* randomised(VerilatedContext& context, int seed) {
         context.randReset(2);
@@ -398,14 +422,16 @@ private:
     // Compares the pins with those of the cycle before, and answers with what was asked.
     void check() {
         const uint8_t* data = bytes(dut.m_axis_tdata);
-        const uint64_t user = dut.m_axis_tuser, frame = user << 1 | dut.m_axis_tlast;
+        const uint64_t user = number(), frame = user << 1 | dut.m_axis_tlast;
+        const uint64_t rose = dut.m_axis_tlast ? rises & ~stalled.user : 0;
         if (stalled.result) {
             if (!dut.m_axis_tvalid) violated(RESULT_WITHDRAWN);
             else if (frame != stalled.frame ||
                      std::memcmp(data, stalled.data.data(), stalled.data.size()))
                 violated(RESULT_CHANGED);
         }
-        if (dut.m_axis_tvalid && stalled.within && user != stalled.user) violated(USER_CHANGED);
+        if (dut.m_axis_tvalid && stalled.within && (user & ~rose) != stalled.user)
+            violated(USER_CHANGED);
         stalled.result = dut.m_axis_tvalid && !dut.m_axis_tready;
         if (stalled.result) {
             stalled.frame = frame;
@@ -458,22 +484,30 @@ private:
         std::memcpy(bytes(dut.s_axis_tdata), s.beats + s.sent * s.width, s.width);
         dut.s_axis_tlast = s.sent == s.lasts[s.sent_packets];
         // sampled on the first beat only
-        if (auto* user = user_pin(dut, 0)) *user = s.users[s.sent_packets] ^ !s.opening;
+        put_number(s.users[s.sent_packets] ^ (s.opening ? 0 : s.later));
     }
+
+    void put_number(uint64_t number) {
+        if (auto* user = user_pin(dut, 0)) *user = uint32_t(number);
+        set_tid(dut, number, 0);
+    }
+
+    // Of the answer whose beat is offered.
+    uint64_t number() const { return dut.m_axis_tuser | answer_tid(dut, 0); }
 
     // Whether the next packet must not begin: it is held, or its set is not selected yet.
     bool held() {
         const auto& s = source;
         return s.sent_packets == s.hold ||
-               (!user_pin(dut, 0) && s.users[s.sent_packets] != selected);
+               (!user_pin(dut, 0) && uint32_t(s.users[s.sent_packets]) != selected);
     }
 
     // Without tuser, write NEXT_SET for a packet as soon as the one before has begun.
     void select() {
         if (user_pin(dut, 0) || writing) return;
         const int64_t next = source.sent_packets + !source.opening;
-        selecting = !owed && next < source.packets && source.users[next] != selected;
-        if (selecting) offer_write(source.next_set, source.users[next]);
+        selecting = !owed && next < source.packets && uint32_t(source.users[next]) != selected;
+        if (selecting) offer_write(source.next_set, uint32_t(source.users[next]));
         else dut.s_axil_awvalid = dut.s_axil_wvalid = 0;
     }
 
@@ -503,7 +537,7 @@ private:
         sink.opening = dut.m_axis_tlast;
         if (sink.opening) {
             sink.ends.push_back(sink.received);
-            sink.users.push_back(dut.m_axis_tuser);
+            sink.users.push_back(number());
             sink.last.push_back(cycle);
         }
     }
@@ -554,17 +588,19 @@ EXPORT int64_t engine_accepted(Engine* engine) { return engine->accepted; }
 EXPORT void engine_begin(Engine* engine, const uint8_t* beats, uint64_t width,
                          const int64_t* lasts, const int64_t* users, int64_t packets, int64_t hold,
                          uint32_t next_set, uint64_t gaps, uint64_t pressure, uint64_t seed,
-                         int64_t patience, int64_t tail, int64_t limit, int64_t most_beats) {
+                         int64_t patience, int64_t tail, int64_t limit, int64_t most_beats,
+                         int64_t later, int64_t rises) {
     Source source;
     source.beats = beats;
     source.width = width;
     source.lasts = lasts;
     source.users = users;
+    source.later = later;
     source.packets = packets;
     source.hold = hold;
     source.next_set = next_set;
     const Random random{seed * 2 + 1, gaps, pressure};
-    engine->begin(source, random, patience, tail, limit, most_beats);
+    engine->begin(source, random, patience, tail, limit, most_beats, rises);
 }
 
 EXPORT void engine_hold(Engine* engine, int64_t packet) { engine->hold(packet); }

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecoformer.errors import EcoformerError
-from ecoformer.sim.faults import check_faults, packet
+from ecoformer.sim.faults import check_faults, packets
 from ecoformer.sim.limits import Limits
+from ecoformer.sim.selection import selection
 from ecoformer.spec.checks import check_number
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
@@ -32,7 +33,7 @@ class Job:
     beats : uint8 array [n, bus_bytes]
         Every beat of every packet.
     lasts, users : int64 array [packets]
-        Index of each packet's last beat, and its ``tuser``.
+        Index of each packet's last beat, and its number (`sim.selection`).
     limits : Limits
         What ends the stream of an engine that does not answer as it should.
     """
@@ -67,15 +68,13 @@ class Job:
         """
         faults = faults or {}
         check_job(config, image, workload, stall=stall, faults=faults)
-        packets = [
-            packet(config, image, sequence, faults.get(i))
-            for i, sequence in enumerate(workload.sequences())
-        ]
-        lengths = np.array([len(beats) for beats, _ in packets], dtype=np.int64)
+        sent = packets(config, [image] * len(workload), workload, faults)
+        lengths = np.array([len(packet.beats) for packet in sent], dtype=np.int64)
+        request = selection(config).request
         return cls(
-            beats=np.concatenate([beats for beats, _ in packets]),
+            beats=np.concatenate([packet.beats for packet in sent]),
             lasts=np.cumsum(lengths) - 1,
-            users=np.array([user for _, user in packets], dtype=np.int64),
+            users=np.array([request(packet.user, packet.asked) for packet in sent], np.int64),
             limits=Limits.of(config, lengths.tolist(), stall, stall, accesses),
         )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ecoformer.sim.bench import Record
 from ecoformer.sim.compiled import State
-from ecoformer.sim.contract import Answer, answers
+from ecoformer.sim.contract import answers
 from ecoformer.sim.script import Read, Scene, Write
 from ecoformer.sim.verify import (
     Report,
@@ -20,7 +20,6 @@ from ecoformer.sim.verify import (
 )
 from ecoformer.spec.config import Config
 from ecoformer.spec.registers import REGISTERS, Error, constants
-from ecoformer.spec.wire import pack_outputs
 
 __all__ = ["judge"]
 
@@ -45,7 +44,8 @@ def judge(config: Config, scene: Scene, record: Record) -> tuple[Report, Counter
     """
     report = Report()
     expected = answers(config, scene, record.taken, record.commits, record.aborts)
-    happened = Counter(answer.error.name for answer in expected if answer.error is not None)
+    finished = [answer for answer in expected if answer.finished]
+    happened = Counter(answer.error.name for answer in finished if answer.error is not None)
     happened["load"] += len(record.commits)
     happened["reset"] += scene.cut
     _judge_stream(report, config, scene, record, expected)
@@ -56,7 +56,7 @@ def judge(config: Config, scene: Scene, record: Record) -> tuple[Report, Counter
         if got != event.high:
             report.note("register", got, event.high, "irq")
     if record.registers:
-        want = {**constants(config), **counters(expected), **record.counted}
+        want = {**constants(config), **counters(config, finished), **record.counted}
         cleared = _written(record.accesses[: record.settled], "ERRORS")
         if cleared:
             want["ERRORS"] = _flags(record, expected, cleared)
@@ -75,6 +75,7 @@ def _judge_stream(report, config, scene, record, expected):
         report.note("handshake", None, None, f"in cycle {cycle} {what}")
     if record.state in STATES:
         report.note("stream", len(record.beats), len(scene.packets), STATES[record.state])
+    expected, following = [a for a in expected if a.finished], expected[len(record.beats) :]
     answered = len(record.beats)
     done = record.state is State.DONE
     # An abort may catch the token that is just being hashed; then codes are not to be counted.
@@ -87,24 +88,18 @@ def _judge_stream(report, config, scene, record, expected):
         compare_extra(report, len(record.rest), record.beats[len(expected) :])
     elif answered > len(expected):
         compare_extra(report, 0, record.beats[len(expected) :])
-    elif len(record.rest) and scene.cut and not _begins(config, expected[answered:], record.rest):
+    elif len(record.rest) and scene.cut and not _begins(following, record.rest):
         report.note(
             "packet", len(record.rest), 0, "beats before the reset that are not of the next answer"
         )
 
 
-def _begins(config, following, rest):
+def _begins(following, rest):
     """Whether the beats ``rest`` begin the first of the answers ``following``."""
     if not following:
         return False
-    want = _beats(config, following[0])
+    want = following[0].beats
     return len(rest) <= len(want) and np.array_equal(rest, want[: len(rest)])
-
-
-def _beats(config: Config, answer: Answer) -> np.ndarray:
-    if answer.error is not None:
-        return np.zeros((1, config.bus_bytes), np.uint8)
-    return pack_outputs(config, answer.outputs)
 
 
 def _judge_accesses(report, record):
@@ -139,8 +134,8 @@ def _causes(record, expected):
         latest = int(last[i]) + FLAG_CYCLES if i < len(last) else float("inf")
         if answer.error is not None:
             yield answer.error, answer.cause, latest
-        elif answer.guarded:
-            yield Error.DENOMINATOR, answer.cause, latest
+        if answer.guarded:
+            yield Error.DENOMINATOR, answer.since, latest
 
 
 def _flags(record, expected, cleared):

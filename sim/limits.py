@@ -86,33 +86,30 @@ def usual_cycles(
 def quiet_cycles(config: Config, beats: int, gaps: float, pressure: float) -> int:
     """Cycles that may pass without a beat while packets of at most ``beats`` are in flight."""
     k, tokens = config.cycles_per_token, _tokens(config, beats)
-    silent = tokens * k + tokens * _query_cycles(config, tokens) + _overhead(config)
+    silent = tokens * k + tokens * config.flow.query_cycles(tokens) + _overhead(config)
     return silent + math.ceil(RARE / (1 - gaps)) + math.ceil(RARE / (1 - pressure))
 
 
 def _packet_cycles(config, beats, gaps, pressure):
     tokens, k = _tokens(config, beats), config.cycles_per_token
     received = max(tokens * k, beats / (1 - gaps))  # beats beyond the last token are discarded
-    if beats > config.max_tokens * config.input_beats:
+    if beats > config.max_tokens * config.input_beats and config.flow.passes > 1:
         return received  # too long, and answered by one beat
     output = config.output_beats / (1 - pressure)
-    return received + tokens * max(_query_cycles(config, tokens), output)
+    return received + tokens * max(config.flow.query_cycles(tokens), output)
 
 
 def _answer_beats(config, beats):
-    return max(1, _tokens(config, beats) * config.output_beats)
+    early = int(config.flow.has_contexts)  # tokens before an error, then the error
+    return max(1, _tokens(config, beats) * config.output_beats + early)
 
 
 def _tokens(config, beats):
     return min(-(-beats // config.input_beats), config.max_tokens)
 
 
-def _query_cycles(config, tokens):
-    return config.cycles_per_token if config.flow.is_linear else max(
-        config.cycles_per_token, tokens + 16
-    )
-
-
 def _overhead(config):
-    """Cycles of the pipeline, and of the transform of a table."""
-    return 64 * config.cycles_per_token + 2 * config.flow.transform_cycles + 256
+    """Cycles of the pipeline, of the transform of a table, and until all contexts are cleared."""
+    return (
+        64 * config.cycles_per_token + 2 * config.flow.transform_cycles + 256 + 2 * config.contexts
+    )

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import cycle, product
+from typing import Self
 
 import numpy as np
 
+from ecoformer.sim.contexts import FRESH, Asked, history
 from ecoformer.sim.faults import impossible_faults
 from ecoformer.sim.script import (
     Await,
@@ -84,8 +86,15 @@ class Draw:
 
     def __init__(self, config: Config, rng: np.random.Generator, room: float):
         self.config, self.rng, self.room = config, rng, room
+        self._goes_on = False
+        self._history = history(config)
         self._images: dict[int, list[ParameterImage]] = {}
         self._patterns = cycle(PATTERNS.values())
+
+    def going_on(self) -> Self:
+        """The same, with packets of random contexts that mostly go on with what is there."""
+        self._goes_on = True
+        return self
 
     def fresh(self, *, sets: int | None = None) -> ParameterImage:
         """A new random image; of as many sets as scenes load by default."""
@@ -131,13 +140,19 @@ class Draw:
         *,
         beats: int | None = None,
         pattern: Callable | None = None,
+        asked: Asked | None = None,
     ) -> Packet:
-        """A packet of ``length`` tokens; with other ``beats`` it is cut off or goes on."""
+        """A packet of ``length`` tokens; with other ``beats`` it is cut off or goes on.
+
+        It begins context 0 unless another is ``asked`` for, or packets are :meth:`going_on`.
+        """
         c, length = self.config, self.length() if length is None else length
         pattern = next(self._patterns) if pattern is None else pattern
         numbers = pattern(self.rng, (length, c.sides.elements), c.token_width)
         values = pattern(self.rng, (length, c.value_dim), c.value_width)
-        packet = Packet.of(c, user, c.family.tokens_from(numbers), values, beats=beats)
+        if asked is None:
+            asked = self._history.ask(self.rng) if self._goes_on else FRESH
+        packet = Packet.of(c, user, c.family.tokens_from(numbers), values, asked, beats=beats)
         return replace(packet, beats=packet.beats ^ self._dirt(len(packet.beats)))
 
     def cut_off(self, user: int = 0, *, beats: int = 1, tokens: int = 2) -> Packet:
@@ -200,12 +215,15 @@ class PhaseKind:
         Of the cycles of a plan.
     directed, random : callable
         Scenes for a `Draw`: those that must be there, and others without end.
+    applies : callable
+        Whether engines of a `Config` have this side.
     """
 
     about: str
     share: int
     directed: Callable[[Draw], Iterator[Scene]]
     random: Callable[[Draw], Iterator[Scene]] = lambda draw: iter(())
+    applies: Callable[[Config], bool] = lambda config: True
 
 
 # -- registers -------------------------------------------------------------------------------------
@@ -550,6 +568,114 @@ def _delay(draw, most=3):
     return int(rng.integers(most * draw.config.cycles_per_token + 1)) if rng.random() < 0.5 else 0
 
 
+# -- contexts --------------------------------------------------------------------------------------
+
+
+def _contexts(draw):
+    c, image = draw.config, draw.some()
+    several = sorted({0, 1, c.contexts // 2, c.contexts - 1} & {*range(c.contexts)})
+    one = range(min(4, c.max_tokens))
+    tokens = [draw.packet(0, 1, asked=Asked(i, not n)) for n in one for i in several]
+    yield Scene(name="in turn, token by token", image=image, packets=tuple(tokens))
+    yield Scene(
+        name="in turn, under stalls", image=image, packets=tuple(tokens), gaps=0.4, pressure=0.4,
+        seed=draw.seed(),
+    )
+    every = [draw.packet(0, 1, asked=Asked(i, True)) for i in range(c.contexts)]
+    every += [draw.packet(0, 1, asked=Asked(i, c.max_tokens == 1)) for i in range(c.contexts)]
+    yield Scene(name="every context", image=image, packets=tuple(every))
+    yield Scene(
+        name="never begun", image=image,
+        packets=tuple(draw.packet(0, 1, asked=Asked(i, b)) for b in (False, True) for i in several),
+    )
+    sets = [draw.packet(i % image.sets, 1, asked=Asked(0, not i)) for i in range(len(one))]
+    yield Scene(name="other sets on the way", image=image, packets=tuple(sets))
+    for first in sorted({1, c.max_tokens // 2, c.max_tokens - 1, c.max_tokens} - {0}):
+        rest = c.max_tokens - first
+        full = [draw.packet(0, first), *([draw.packet(0, rest, asked=ON)] if rest else [])]
+        yield Scene(
+            name=f"full after {first} and {rest}", image=image,
+            packets=(*full, draw.packet(0, 1, asked=ON), draw.packet(0, 1, asked=ON),
+                     draw.packet(), draw.packet(0, 1, asked=ON)),
+        )
+    for name, bad in _bad_packets(draw, image):
+        for begin in (True, False):
+            bad = replace(bad, asked=Asked(0, begin))
+            after = [draw.packet(0, 1, asked=asked) for asked in (ON, last_context(c), ON)]
+            yield Scene(
+                name=f"lost: {name}, {'begins' if begin else 'goes on'}", image=image,
+                packets=(draw.packet(0, 1), bad, *after, draw.packet(0, 1),
+                         draw.packet(0, 1, asked=ON)),
+            )
+    yield from _lost_contexts(draw, image)
+
+
+ON = Asked(0, False)
+"""Go on with context 0."""
+
+
+def last_context(config: Config) -> Asked:
+    """Begin the last context."""
+    return Asked(config.contexts - 1, True)
+
+
+def _lost_contexts(draw, image):
+    """Lost by a soft reset or a reset; beyond the last; with the interrupt."""
+    c = draw.config
+    length = min(3, c.max_tokens)
+    first = len(draw.packet(0, 1).beats)
+    if length * c.input_beats > 1:
+        packets = (
+            draw.packet(0, 1), draw.packet(0, length), draw.packet(0, 1, asked=ON), draw.packet(),
+        )
+        yield Scene(
+            name="lost by a soft reset", image=image, packets=packets,
+            events=(Gate(first + 1), Await(first + 1, 3), abort(), Gate(None)),
+        )
+    yield Scene(
+        name="begun before a reset", image=image, packets=(draw.packet(0, 1),) * 2,
+        events=(Await(2 * first), ), cut=True,
+    )
+    yield Scene(
+        name="lost by a reset", image=image,
+        packets=(draw.packet(0, 1, asked=ON), draw.packet(), draw.packet(0, 1, asked=ON)),
+    )
+    for context in range(c.contexts, 1 << c.wire.tid_width)[:2]:
+        yield Scene(
+            name=f"there is no context {context}", image=image,
+            packets=tuple(
+                draw.packet(0, 1, asked=Asked(i, begin))
+                for i in (c.contexts - 1, context) for begin in (True, c.max_tokens == 1)
+            ),
+        )
+    flag, others = 1 << Error.CONTEXT_LOST, 0b101111
+    yield Scene(
+        name="interrupt of CONTEXT_LOST", image=image,
+        packets=(draw.packet(0, 1, asked=ON), draw.packet()),
+        events=(
+            Write(address=ENABLE, data=flag), Drain(), Level(True),
+            Read(address=ERRORS, want=flag, mask=others), Write(address=ERRORS, data=0b11111), Level(True),
+            Write(address=ERRORS, data=flag), Level(False),
+            Read(address=REGISTERS["CONTEXT_LOST"].offset, want=1, mask=0xFFFFFFFF),
+        ),
+    )
+
+
+def _random_contexts(draw):
+    """Many short packets; among them some that are bad."""
+    while True:
+        image = draw.some()
+        packets = [
+            draw.bad(image) if draw.rng.random() < 0.1
+            else draw.packet(int(draw.rng.integers(image.sets)))
+            for _ in range(24)
+        ]
+        yield Scene(
+            name="contexts", image=image, packets=tuple(packets), seed=draw.seed(),
+            **draw.stalls(),
+        )
+
+
 # -- parameters ------------------------------------------------------------------------------------
 
 
@@ -709,6 +835,10 @@ PHASES = {
     "aborts": PhaseKind(
         about="soft resets at every place of a packet", share=3, directed=_aborts,
         random=_random_aborts,
+    ),
+    "contexts": PhaseKind(
+        about="contexts in any order, full, lost, and begun again", share=5, directed=_contexts,
+        random=_random_contexts, applies=lambda config: config.flow.has_contexts,
     ),
     "updates": PhaseKind(
         about="parameter sets loaded under load", share=4, directed=_updates,

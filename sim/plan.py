@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ecoformer.sim.faults import packets
 from ecoformer.sim.limits import usual_cycles
 from ecoformer.sim.phases import PHASES, Draw, PhaseKind
-from ecoformer.sim.script import Load, Packet, Read, Scene, Write
+from ecoformer.sim.script import Load, Read, Scene, Write
 from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.parameters import ParameterImage
@@ -95,28 +96,29 @@ def make_plan(
     lanes = config.engines * sum(unit.lanes for unit in units(config).values())
     if cycles is None:
         cycles = CYCLES[simulator] / max(1, lanes / FEW_LANES)
-    shares = sum(kind.share for kind in PHASES.values())
+    kinds = {name: kind for name, kind in PHASES.items() if kind.applies(config)}
+    shares = sum(kind.share for kind in kinds.values())
     # Every phase is drawn, so that each is the same whichever others are asked for.
     draws, directed, left = {}, {}, DIRECTED * cycles
-    for name, kind in PHASES.items():
+    for name, kind in kinds.items():
         rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
         draws[name] = Draw(config, rng, cycles * kind.share / shares / PACKETS)
         directed[name], left = _directed(kind, draws[name], left)
     left += (1 - DIRECTED + rounds - 1) * cycles
-    for name, kind in PHASES.items():
+    for name, kind in kinds.items():
         if name in phases:
             scenes, left_out = directed[name]
             most = rounds * kind.share * MOST_SCENES
-            scenes += _random(kind, draws[name], left * kind.share / shares, most)
+            scenes += _random(kind, draws[name].going_on(), left * kind.share / shares, most)
             yield Phase(
                 name=name, about=kind.about, scenes=tuple(scenes), left_out=tuple(left_out)
             )
 
 
 def _workload(config, image, workload, stall, seed):
-    packets = tuple(Packet.of(config, *sequence) for sequence in workload.sequences())
+    sent = tuple(packets(config, [image] * len(workload), workload, {}))
     scene = Scene(
-        name="design", image=image, packets=packets, gaps=stall, pressure=stall, seed=seed
+        name="design", image=image, packets=sent, gaps=stall, pressure=stall, seed=seed
     )
     return Phase(name=WORKLOAD, about="the design's parameters and sequences", scenes=(scene,))
 

@@ -13,6 +13,7 @@ from ecoformer.sim.compiled import CompiledEngine, State
 from ecoformer.sim.job import TAIL_CYCLES, Job, accesses
 from ecoformer.sim.limits import LEAST_POLLS
 from ecoformer.sim.run import COUNTED, SimulationRun
+from ecoformer.sim.selection import selection
 from ecoformer.sim.traces import unpack_codes
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
@@ -174,10 +175,11 @@ class Rtl:
         self._write(REGISTERS["ERRORS"].offset, ALL_FLAGS)
         before = self.registers()
         engine, total = self.engine, int(workload.lengths.sum())
+        select = selection(self.config)
         engine.begin(
             job.beats, job.lasts, job.users, stall=stall, seed=seed, tail=TAIL_CYCLES,
             hold=next(iter(updates), None), patience=job.limits.patience, limit=job.limits.cycles,
-            most_beats=job.limits.beats,
+            most_beats=job.limits.beats, later=select.later, rises=select.rises,
         )
         self._polls = job.limits.polls
         self._ready = False  # until the last packet has come out correctly

@@ -34,7 +34,8 @@ class SimulationRun:
     beats : list of uint8 [n, bus_bytes]
         Every beat of each packet.
     users : int64 array
-        ``m_axis_tuser`` as received: set number, and the error flag above it.
+        What came with each packet (`sim.selection`): ``m_axis_tuser``, which is the set number
+        with the error flag above it, and ``m_axis_tid``.
     stamps : dict of str to int64 array
         Cycle of the ``first_in``, ``last_in``, ``first_out`` and ``last_out`` beat of each packet.
     extra_beats : int
@@ -90,7 +91,7 @@ class SimulationRun:
     @property
     def errors(self) -> np.ndarray:
         """Error flag of each packet."""
-        return (self.users >> self.config.tuser_width).astype(bool)
+        return (self.users >> self.config.tuser_width & 1).astype(bool)
 
     @property
     def sets(self) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ecoformer.sim.contexts import FRESH, Asked
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.registers import REGISTERS, Register
@@ -30,12 +31,15 @@ class Packet:
         Its whole tokens.
     beats : uint8 array [n, bus_bytes]
         As many as there are; a bad packet may end within a token, or be too long.
+    asked : Asked
+        Its context, and whether it begins it.
     """
 
     user: int
     tokens: np.ndarray
     values: np.ndarray
     beats: np.ndarray
+    asked: Asked = FRESH
 
     @classmethod
     def of(
@@ -44,6 +48,7 @@ class Packet:
         user: int,
         tokens: np.ndarray,
         values: np.ndarray,
+        asked: Asked = FRESH,
         *,
         beats: int | None = None,
     ) -> Packet:
@@ -62,7 +67,7 @@ class Packet:
         whole = count // every
         return cls(
             user=user, tokens=tokens[:whole], values=values[:whole],
-            beats=pack_sequence(config, tokens, values)[:count],
+            beats=pack_sequence(config, tokens, values)[:count], asked=asked,
         )
 
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a packet gets its parameter set: with the pin ``s_axis_tuser``, or with register NEXT_SET.
+"""What a packet carries beside its data: set, context, and whether it begins that.
 
-What the two kinds of engine ask of a bench is here and nowhere else.
+The set comes with the pin ``s_axis_tuser``, or from register NEXT_SET. What the kinds of engine ask
+of a bench is here and nowhere else. Benches hold all of it in one number: below bit
+:data:`TID_SHIFT` the value of the pin, or of NEXT_SET, and above it the context.
 """
 
 from __future__ import annotations
@@ -12,15 +14,16 @@ import cocotb
 from cocotb.task import Task
 from cocotb.triggers import RisingEdge
 
-from ecoformer.sim.drivers import RegisterPort, StreamSource
+from ecoformer.sim.contexts import FRESH, Asked
+from ecoformer.sim.drivers import TID_SHIFT, RegisterPort, StreamSource
 from ecoformer.spec.config import Config
 from ecoformer.spec.registers import REGISTERS
 
-__all__ = ["Selection", "TuserPin", "NextSet", "selection"]
+__all__ = ["NextSet", "Selection", "TuserPin", "selection"]
 
 
 class Selection:
-    """What a bench must know about the selection of parameter sets.
+    """What a bench must know about the selection of parameter sets and contexts.
 
     Parameters
     ----------
@@ -28,37 +31,66 @@ class Selection:
 
     Members
     -------
-    testbench : dict of str to str
-        Fragments of the Verilog testbench by the word that they replace.
     in_register : bool
         Whether a register holds the set of the packets to come.
     """
 
-    testbench: ClassVar[dict[str, str]]
     in_register: ClassVar[bool]
 
     def __init__(self, config: Config):
-        self.config = config
+        self.config, self.wire = config, config.wire
 
     @property
     def vector_bits(self) -> int:
         """Bits of a set number that a packet can ask for."""
-        raise NotImplementedError
+        return self.wire.set_bits
+
+    @property
+    def pins(self) -> dict[str, int]:
+        """Input pins beside the data and their bits, from the lowest bits of a vector on."""
+        pins = {"tuser": self.wire.s_tuser_width, "tid": self.wire.tid_width}
+        return {name: bits for name, bits in pins.items() if bits}
+
+    @property
+    def later(self) -> int:
+        """What beats after the first change of a packet's number, to see that it is ignored."""
+        tid = int(self.wire.tid_width > 0) << TID_SHIFT
+        return tid | int(self.wire.s_tuser_width > 0) * self._flip
+
+    @property
+    def _flip(self):
+        return self.wire.begin_bits << self.wire.set_bits | 1
+
+    @property
+    def rises(self) -> int:
+        """Bits of an answer's number that may be 0 before its last beat, and 1 there."""
+        return self.wire.begin_bits << self.config.tuser_width
 
     def reaches(self, index: int) -> bool:
         """Whether a packet can ask for set ``index`` at all."""
-        raise NotImplementedError
+        return not index >> self.vector_bits
 
-    def pins(self, index: int) -> tuple[int, int]:
-        """``s_axis_tuser`` of a packet for set ``index``: on its first beat, and on later ones."""
-        raise NotImplementedError
+    def request(self, index: int, asked: Asked = FRESH) -> int:
+        """Number of a packet for set ``index``."""
+        begin = int(asked.begin) * self.wire.begin_bits
+        return int(index) | begin << self.wire.set_bits | asked.context << TID_SHIFT
 
-    def answered(self, index: int) -> int:
-        """Set number in ``m_axis_tuser`` of the answer to a packet for set ``index``."""
-        raise NotImplementedError
+    def vector(self, number: int) -> int:
+        """A packet's number as its input pins have it, one above the other."""
+        user = number & (1 << self.wire.s_tuser_width) - 1
+        return user | number >> TID_SHIFT << self.wire.s_tuser_width
+
+    def answer_vector(self, number: int) -> int:
+        """An answer's number as the output pins have it: ``tid`` above ``tuser``."""
+        user = number & (1 << self.wire.m_tuser_width) - 1
+        return user | number >> TID_SHIFT << self.wire.m_tuser_width
+
+    def answered(self, index: int, asked: Asked = FRESH) -> int:
+        """Number of the answer to a packet for set ``index``, the error bit aside."""
+        return asked.context << TID_SHIFT
 
     def start(self, port: RegisterPort, source: StreamSource, users: list[int]) -> list[Task]:
-        """Start what must run beside ``source`` so that packet i gets set ``users[i]``."""
+        """Start what must run beside ``source`` so that packet i gets what ``users[i]`` says."""
         raise NotImplementedError
 
 
@@ -66,25 +98,9 @@ class TuserPin(Selection):
     """The first beat of a packet carries the set number, and the answer returns it."""
 
     in_register = False
-    testbench = {
-        "PIN": " .s_axis_tuser(s_axis_tuser),",
-        "REG": "  reg [USER-1:0] s_axis_tuser;\n",
-        "CLEAR": "      s_axis_tuser <= {USER{1'b0}};\n",
-        "BEAT": "{s_axis_tuser, s_axis_tlast, s_axis_tdata}",
-    }
 
-    @property
-    def vector_bits(self) -> int:
-        return self.config.tuser_width
-
-    def reaches(self, index: int) -> bool:
-        return not index >> self.config.tuser_width
-
-    def pins(self, index: int) -> tuple[int, int]:
-        return index, index ^ 1
-
-    def answered(self, index: int) -> int:
-        return int(index)
+    def answered(self, index: int, asked: Asked = FRESH) -> int:
+        return int(index) | super().answered(index, asked)
 
     def start(self, port: RegisterPort, source: StreamSource, users: list[int]) -> list[Task]:
         return []
@@ -94,20 +110,6 @@ class NextSet(Selection):
     """Register NEXT_SET holds the set of the packets that begin after the write."""
 
     in_register = True
-    testbench = {"PIN": "", "REG": "", "CLEAR": "", "BEAT": "{s_axis_tlast, s_axis_tdata}"}
-
-    @property
-    def vector_bits(self) -> int:
-        return 32
-
-    def reaches(self, index: int) -> bool:
-        return True
-
-    def pins(self, index: int) -> tuple[int, int]:
-        return 0, 0
-
-    def answered(self, index: int) -> int:
-        return 0
 
     def start(self, port: RegisterPort, source: StreamSource, users: list[int]) -> list[Task]:
         source.selected = 0
@@ -117,7 +119,8 @@ class NextSet(Selection):
 async def _write_next_set(port, source, users):
     """Write NEXT_SET for each packet as soon as the packet before has begun."""
     edge, selected = RisingEdge(port.dut.aclk), 0
-    for packet, user in enumerate(users):
+    for packet, number in enumerate(users):
+        user = number & (1 << TID_SHIFT) - 1
         while len(source.first) < packet:
             await edge
         if user != selected:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ecoformer.golden.integer.hashing import trace_tokens
+from ecoformer.sim.contexts import history
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
@@ -65,6 +66,8 @@ def random_workload(
 ) -> Workload:
     """Workload of random sequences, the extremes of :data:`PATTERNS` among them.
 
+    Where packets continue contexts, some do; none is lost, and none becomes too long.
+
     Parameters
     ----------
     sequences : int
@@ -77,6 +80,7 @@ def random_workload(
         Names from :data:`PATTERNS`, taken in turn; all of them by default.
     """
     low, high = _span(lengths, config.max_tokens)
+    before, asked = history(config), []
     sets = config.parameter_sets if sets is None else sets
     patterns = list(PATTERNS) if patterns is None else list(patterns)
     elements, drawn = config.sides.elements, []
@@ -86,7 +90,10 @@ def random_workload(
         numbers = pattern(rng, (count, elements), config.token_width)
         values = pattern(rng, (count, config.value_dim), config.value_width)
         drawn.append((int(rng.integers(sets)), config.family.tokens_from(numbers), values))
-    return Workload.from_sequences(drawn)
+        asked.append(before.draw(rng, count))
+        before.note(asked[-1], count)
+    contexts, begins = np.array(asked, dtype=np.int64).reshape(-1, 2).T
+    return Workload.from_sequences(drawn, contexts=contexts, begins=begins)
 
 
 def _random(rng, shape, width):

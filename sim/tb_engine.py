@@ -59,7 +59,8 @@ async def run_job(dut: Handle) -> None:
     rng, stall = random.Random(settings["seed"]), settings["stall"]
     limits = Limits(**settings["limits"])
     source = StreamSource(
-        dut, beat_numbers(beats), lasts.tolist(), users.tolist(), stall=stall, rng=rng
+        dut, beat_numbers(beats), lasts.tolist(), users.tolist(),
+        later=selection(config).later, stall=stall, rng=rng,
     )
     sink = StreamSink(dut, stall=stall, rng=rng)
     port = RegisterPort(dut)
@@ -108,8 +109,9 @@ async def reset(dut: Handle, port: RegisterPort) -> None:
     dut.s_axis_tvalid.value = 0
     dut.s_axis_tlast.value = 0
     dut.s_axis_tdata.value = 0
-    if hasattr(dut, "s_axis_tuser"):
-        dut.s_axis_tuser.value = 0
+    for name in ("s_axis_tuser", "s_axis_tid"):
+        if hasattr(dut, name):
+            getattr(dut, name).value = 0
     dut.m_axis_tready.value = 0
     port.start()
     Clock(dut.aclk, PERIOD_NS, unit="ns").start()

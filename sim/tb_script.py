@@ -23,7 +23,7 @@ from cocotb.utils import get_sim_time
 from ecoformer.files import write_atomic
 from ecoformer.sim.bench import VIOLATIONS, LoadWords, Record, Violation, play, split_answers
 from ecoformer.sim.compiled import State
-from ecoformer.sim.drivers import Handle, RegisterPort, StreamSink, StreamSource
+from ecoformer.sim.drivers import TID_SHIFT, Handle, RegisterPort, StreamSink, StreamSource
 from ecoformer.sim.job import TAIL_CYCLES
 from ecoformer.sim.limits import Limits
 from ecoformer.sim.run import COUNTED
@@ -37,10 +37,11 @@ __all__ = ["CocotbBench", "play_scenes"]
 
 OUTPUTS = (
     "irq", "s_axis_tready", "m_axis_tdata", "m_axis_tvalid", "m_axis_tlast", "m_axis_tuser",
-    "s_axil_awready", "s_axil_wready", "s_axil_bresp", "s_axil_bvalid", "s_axil_arready",
-    "s_axil_rdata", "s_axil_rresp", "s_axil_rvalid",
+    "m_axis_tid", "s_axil_awready", "s_axil_wready", "s_axil_bresp", "s_axil_bvalid",
+    "s_axil_arready", "s_axil_rdata", "s_axil_rresp", "s_axil_rvalid",
 )
-"""Every output pin; each must be 0 or 1 in every cycle after reset, valid or not."""
+"""Every output pin that there may be; each must be 0 or 1 in every cycle after reset, valid or
+not."""
 ACTIVE = ("m_axis_tvalid", "s_axis_tready", "s_axil_bvalid", "s_axil_rvalid")
 """Output pins that are low in reset."""
 MOST_VIOLATIONS = 64
@@ -67,7 +68,7 @@ class CocotbBench:
         self.words = LoadWords(config)
         self.datapaths = find_datapaths(dut, config)
         self.knows_x = "Icarus" in cocotb.SIM_NAME
-        self.outputs = [getattr(dut, name) for name in OUTPUTS]
+        self.outputs = {name: getattr(dut, name) for name in OUTPUTS if hasattr(dut, name)}
         self.active = [getattr(dut, name) for name in ACTIVE]
         self._tasks: list[Task] = []
         self._started = 0.0
@@ -81,8 +82,9 @@ class CocotbBench:
         dut.aresetn.value = 0
         for name in ("s_axis_tvalid", "s_axis_tlast", "s_axis_tdata", "m_axis_tready"):
             getattr(dut, name).value = 0
-        if hasattr(dut, "s_axis_tuser"):
-            dut.s_axis_tuser.value = 0
+        for name in ("s_axis_tuser", "s_axis_tid"):
+            if hasattr(dut, name):
+                getattr(dut, name).value = 0
         self.port.start()
         await self.edge
         quiet = True
@@ -128,22 +130,26 @@ class CocotbBench:
         none = np.zeros((0, self.config.bus_bytes), np.uint8)
         packets = [packet.beats for packet in scene.packets]
         lasts = np.cumsum([len(packet) for packet in packets], dtype=np.int64) - 1
-        users = [packet.user for packet in scene.packets]
+        select = selection(self.config)
+        users = [select.request(packet.user, packet.asked) for packet in scene.packets]
         beats = beat_numbers(np.concatenate([none, *packets]))
         self._begin(beats, lasts.tolist(), users, scene.gaps, scene.pressure, scene.seed)
         self.limits, self.packets = limits, len(packets)
-        self._watch = _Watch(self.dut, self._violated)
+        self._watch = _Watch(self.dut, self._violated, select.rises)
         self._started = get_sim_time("ns")
         self.source.start()
         self.sink.start()
         self._tasks = [
-            *selection(self.config).start(self.port, self.source, users),
+            *select.start(self.port, self.source, users),
             cocotb.start_soon(self._stream()),
         ]
 
     def _begin(self, beats, lasts, users, gaps, pressure, seed):
         rng = random.Random(seed)
-        self.source = StreamSource(self.dut, beats, lasts, users, stall=gaps, rng=rng)
+        later = selection(self.config).later
+        self.source = StreamSource(
+            self.dut, beats, lasts, users, later=later, stall=gaps, rng=rng
+        )
         self.sink = StreamSink(self.dut, stall=pressure, rng=rng)
         self.state, self.cycle, self.busy, self.end = State.RUNNING, 0, 0, None
         self.moved = 0
@@ -256,7 +262,7 @@ class CocotbBench:
 
     def _undefined(self):
         """Name of an output pin that is neither 0 nor 1."""
-        for name, pin in zip(OUTPUTS, self.outputs):
+        for name, pin in self.outputs.items():
             if not pin.value.is_resolvable:
                 return name
         return None
@@ -272,8 +278,9 @@ class _Port(RegisterPort):
 class _Watch:
     """Compares the pins with those of the cycle before, and answers with what was asked."""
 
-    def __init__(self, dut, violated):
-        self.dut, self.violated = dut, violated
+    def __init__(self, dut, violated, rises):
+        self.dut, self.violated, self.rises = dut, violated, rises
+        self.tid = getattr(dut, "m_axis_tid", None)
         self.within = None
         self.result = self.response = self.answer = None
         self.responses = self.answers = 0
@@ -306,10 +313,11 @@ class _Watch:
             self.result = None
             return
         user, last = int(dut.m_axis_tuser.value), int(dut.m_axis_tlast.value)
+        user |= 0 if self.tid is None else int(self.tid.value) << TID_SHIFT
         offered = (user, last, int(dut.m_axis_tdata.value))
         if self.result not in (None, offered):
             self.violated(VIOLATIONS[1])
-        if self.within not in (None, user):
+        if self.within not in (None, user, user & ~(self.rises * last)):
             self.violated(VIOLATIONS[2])
         if dut.m_axis_tready.value:
             self.within = None if last else user

@@ -6,7 +6,7 @@ The text keeps to IEEE 1364-2005, so it runs in Icarus, Verilator and any commer
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -49,12 +49,16 @@ def write_testbench(
     vectors.mkdir(exist_ok=True)
     (folder / "tb").mkdir(exist_ok=True)
     stimulus = Stimulus(config, image, workload, np.random.default_rng(seed))
-    width = 8 * config.bus_bytes
+    width, select = 8 * config.bus_bytes, selection(config)
     lines = {
         "parameters.hex": _hex(register_writes(config, image), 41),
         "steps.hex": _hex(_steps(stimulus.steps), STEP_BITS),
-        "input.hex": _hex(_beats(stimulus.inputs, width), width + 1 + config.tuser_width),
-        "expected.hex": _hex(_beats(stimulus.answers, width), width + 2 + config.tuser_width),
+        "input.hex": _hex(
+            _beats(stimulus.inputs, width, select.vector), width + 1 + sum(select.pins.values())
+        ),
+        "expected.hex": _hex(
+            _beats(stimulus.answers, width, select.answer_vector), width + 1 + answer_bits(config)
+        ),
     }
     for vector_file, numbers in lines.items():
         (vectors / vector_file).write_text("\n".join(numbers) + "\n", encoding="utf-8")
@@ -89,12 +93,12 @@ def testbench(
     """
     k = config.cycles_per_token
     quiet = (2 * longest + 64) * k + 2 * config.flow.transform_cycles + 4096
+    quiet += config.flow.query_cycles(longest) + 2 * config.contexts
     words = {
         "NAME": name,
         "DATA": 8 * config.bus_bytes,
-        "ANSWER": config.tuser_width + 1,
-        **selection(config).testbench,
-        "USER": config.tuser_width,
+        "ANSWER": answer_bits(config),
+        **_beside(config),
         "SEED": f"32'h{(seed * 2654435761 + 1) % 2**32 or 1:08x}",
         "QUIET": 16 * quiet,
         "STATUS": STATUS,
@@ -107,10 +111,38 @@ def testbench(
     return text
 
 
-def _beats(beats: Iterable[tuple[int, bool, np.ndarray]], width: int) -> Iterator[int]:
-    """Vector of every beat, from the top: user, tlast, data."""
-    for user, last, beat in beats:
-        yield (user << 1 | last) << width | int.from_bytes(beat.tobytes(), "little")
+def answer_bits(config: Config) -> int:
+    """Bits that an answer's beat has beside ``tdata`` and ``tlast``."""
+    return config.wire.m_tuser_width + config.wire.tid_width
+
+
+def _beside(config):
+    """What the testbench says of the pins beside ``tdata`` and ``tlast``, by the words it holds."""
+    pins = selection(config).pins
+    inputs = [f"s_axis_{name}" for name in reversed(pins)]
+    outputs = {"tid": config.wire.tid_width, "tuser": config.wire.m_tuser_width}
+    outputs = {f"m_axis_{name}": bits for name, bits in outputs.items() if bits}
+    return {
+        "USER": sum(pins.values()),
+        "PIN": "".join(f" .{pin}({pin})," for pin in inputs),
+        "REG": "".join(f"  reg [{bits - 1}:0] s_axis_{name};\n" for name, bits in pins.items()),
+        "CLEAR": "".join(
+            f"      s_axis_{name} <= {{{bits}{{1'b0}}}};\n" for name, bits in pins.items()
+        ),
+        "BEAT": f"{{{', '.join([*inputs, 's_axis_tlast', 's_axis_tdata'])}}}",
+        "WIRES": "".join(f"  wire [{bits - 1}:0] {pin};\n" for pin, bits in outputs.items()),
+        "ANSWERED": ", ".join(outputs),
+        "FIELDS": ", ".join(pin.removeprefix("m_axis_") for pin in outputs),
+        "OUT": "".join(f", .{pin}({pin})" for pin in outputs),
+    }
+
+
+def _beats(
+    beats: Iterable[tuple[int, bool, np.ndarray]], width: int, vector: Callable[[int], int]
+) -> Iterator[int]:
+    """Vector of every beat, from the top: what is beside the data, tlast, data."""
+    for number, last, beat in beats:
+        yield (vector(number) << 1 | last) << width | int.from_bytes(beat.tobytes(), "little")
 
 
 def _steps(steps):
@@ -171,8 +203,7 @@ module tb_@NAME@;
 @REG@  wire s_axis_tready;
   wire [DATA-1:0] m_axis_tdata;
   wire m_axis_tvalid, m_axis_tlast;
-  wire [ANSWER-1:0] m_axis_tuser;
-  reg m_axis_tready;
+@WIRES@  reg m_axis_tready;
   reg [7:0] s_axil_awaddr, s_axil_araddr;
   reg [31:0] s_axil_wdata;
   reg s_axil_awvalid, s_axil_wvalid, s_axil_arvalid;
@@ -185,7 +216,7 @@ module tb_@NAME@;
     .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid), .s_axis_tready(s_axis_tready),
     .s_axis_tlast(s_axis_tlast),@PIN@
     .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready),
-    .m_axis_tlast(m_axis_tlast), .m_axis_tuser(m_axis_tuser),
+    .m_axis_tlast(m_axis_tlast)@OUT@,
     .s_axil_awaddr(s_axil_awaddr), .s_axil_awprot(3'b000), .s_axil_awvalid(s_axil_awvalid),
     .s_axil_awready(s_axil_awready), .s_axil_wdata(s_axil_wdata), .s_axil_wstrb(4'hf),
     .s_axil_wvalid(s_axil_wvalid), .s_axil_wready(s_axil_wready), .s_axil_bresp(s_axil_bresp),
@@ -426,10 +457,10 @@ module tb_@NAME@;
         if (received >= OUTPUTS) begin
           unexpected <= unexpected + 1;
           $display("beat %0d: unexpected", received);
-        end else if ({m_axis_tuser, m_axis_tlast, m_axis_tdata} !== outputs[received]) begin
+        end else if ({@ANSWERED@, m_axis_tlast, m_axis_tdata} !== outputs[received]) begin
           unexpected <= unexpected + 1;
-          $display("beat %0d: {tuser, tlast, tdata} is %h, not %h", received,
-                   {m_axis_tuser, m_axis_tlast, m_axis_tdata}, outputs[received]);
+          $display("beat %0d: {@FIELDS@, tlast, tdata} is %h, not %h", received,
+                   {@ANSWERED@, m_axis_tlast, m_axis_tdata}, outputs[received]);
         end
       end
     end
@@ -461,12 +492,12 @@ module tb_@NAME@;
   reg [DATA+ANSWER:0] offer;
   always @(posedge aclk) begin
     waiting <= aresetn && m_axis_tvalid && !m_axis_tready;
-    offer <= {m_axis_tuser, m_axis_tlast, m_axis_tdata};
+    offer <= {@ANSWERED@, m_axis_tlast, m_axis_tdata};
     in_reset <= running && !aresetn;
     if (!running)
       broken <= 0;
     else if (aresetn && waiting
-             && {m_axis_tvalid, m_axis_tuser, m_axis_tlast, m_axis_tdata} !== {1'b1, offer}) begin
+             && {m_axis_tvalid, @ANSWERED@, m_axis_tlast, m_axis_tdata} !== {1'b1, offer}) begin
       broken <= broken + 1;
       $display("beat %0d: changes while it waits for tready", received);
     end else if (in_reset && !aresetn
@@ -476,7 +507,7 @@ module tb_@NAME@;
     end
   end
 
-  wire defined = (^{irq, s_axis_tready, m_axis_tdata, m_axis_tvalid, m_axis_tlast, m_axis_tuser,
+  wire defined = (^{irq, s_axis_tready, m_axis_tdata, m_axis_tvalid, m_axis_tlast, @ANSWERED@,
                     s_axil_awready, s_axil_wready, s_axil_bresp, s_axil_bvalid, s_axil_arready,
                     s_axil_rdata, s_axil_rresp, s_axil_rvalid}) !== 1'bx;
 

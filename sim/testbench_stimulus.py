@@ -9,20 +9,23 @@ everything that follows is known when the testbench is written, whatever the sta
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from ecoformer.golden.integer.attention import attend
+from ecoformer.sim.contexts import history
+from ecoformer.sim.contract import answer_to
+from ecoformer.sim.drivers import TID_SHIFT
 from ecoformer.sim.faults import impossible_faults, packet
 from ecoformer.sim.run import COUNTED
+from ecoformer.sim.script import Packet
 from ecoformer.sim.selection import selection
 from ecoformer.sim.stimulus import random_image, random_workload
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.programming import POLL, STATUS, register_writes
-from ecoformer.spec.registers import REGISTERS, Error, constants, reset_values
-from ecoformer.spec.wire import pack_outputs
+from ecoformer.spec.registers import REGISTERS, Error, constants, errors_of, reset_values
 from ecoformer.spec.workload import Sequence, Workload
 
 __all__ = ["REGISTER_CYCLES", "Step", "Stimulus"]
@@ -79,7 +82,7 @@ class Step(enum.IntEnum):
 class _Expected:
     """What counters and flags must be."""
 
-    errors: dict[Error, int] = field(default_factory=lambda: dict.fromkeys(Error, 0))
+    errors: dict[Error, int]
     flags: int = 0
     tokens: int = 0
     sequences: int = 0
@@ -120,6 +123,7 @@ class Stimulus:
         self.answers: list[tuple[int, bool, np.ndarray]] = []
         self.limit = 0
         self._select = selection(config)
+        self._before = history(config)
         self._workload(image, workload)
         self._faults()
         self._reset_within_a_packet()
@@ -151,9 +155,11 @@ class Stimulus:
         self._good(image, self._sequence(image, 1))
         self._good(image, self._sequence(image, FEW))
         for kind in sorted(possible):
-            self._bad(image, kind)
+            self._exchange(image, self._packet(image, self._sequence(image, 2), kind))
+            self._lost(image)
             self._good(image, self._sequence(image, 1))
         self._aborted(image)
+        self._lost(image)
         self._good(image, self._sequence(image, FEW))
         self._settle()
         self._check_registers()
@@ -179,19 +185,17 @@ class Stimulus:
 
     def _reset_within_a_packet(self):
         """Reset between two beats of a packet: the packet, the sets and the counters are gone."""
-        c = self.config
         image = self._image(1)
         sequence = self._sequence(image, FEW, index=0)
-        beats, user = packet(c, image, sequence, None)
-        if len(beats) > 1:
-            self._select_set(user)
-            self._put_input(user, beats)
+        cut = self._packet(image, sequence)
+        if len(cut.beats) > 1:
+            self._select_set(cut)
+            self._put_input(cut)
             self._step(Step.SEND, data=len(self.inputs) - 1)
             self._step(Step.SENT, data=len(self.inputs) - 1)
         self._reset(1)
         self._step(Step.STALL, mask=0, data=0)
-        self._send(user, beats)
-        self._error(user, Error.UNKNOWN_SET)
+        self._exchange(None, cut)
         self._load(image)
         self._good(image, sequence)
         self._finish()
@@ -233,73 +237,81 @@ class Stimulus:
         ((chosen, keys, values),) = drawn.sequences()
         return chosen if index is None else index, keys, values
 
-    def _good(self, image, sequence):
-        outputs, guarded = attend(self.config, image, *sequence)
-        beats, user = packet(self.config, image, sequence, None)
-        self._send(user, beats)
-        self._put(self.answers, self._select.answered(user), pack_outputs(self.config, outputs))
-        self._want.count(Error.DENOMINATOR, int(guarded))
-        self._want.tokens += len(outputs)
-        self._want.sequences += 1
+    def _packet(self, image, sequence, kind=None):
+        """The packet of a sequence for a context with room for it, with a fault or none."""
+        asked = self._before.draw(self.rng, len(sequence[1]))
+        return packet(self.config, image, sequence, kind, asked)
 
-    def _bad(self, image, kind):
-        error = {
-            "truncated": Error.MISALIGNED, "overlong": Error.TOO_LONG,
-            "unknown_set": Error.UNKNOWN_SET,
-        }[kind]
-        beats, user = packet(self.config, image, self._sequence(image, 2), kind)
-        self._send(user, beats)
-        self._error(user, error)
+    def _good(self, image, sequence):
+        self._exchange(image, self._packet(image, sequence))
+
+    def _lost(self, image):
+        """A packet that goes on with a context that is lost, if there can be one."""
+        for asked in self._before.lost():
+            self._exchange(image, packet(self.config, image, self._sequence(image, 1), None, asked))
 
     def _aborted(self, image):
         """A soft reset between the first beat of a packet and the next one."""
-        beats, user = packet(self.config, image, self._sequence(image, 1), None)
-        beats = np.concatenate([beats, beats])
-        self._select_set(user)
-        self._put_input(user, beats)
-        first = len(self.inputs) - len(beats)
+        index, tokens, values = self._sequence(image, 1)
+        beats = 2 * self.config.input_beats
+        asked = self._before.draw(self.rng, 2)
+        sent = Packet.of(self.config, index, tokens, values, asked, beats=beats)
+        self._select_set(sent)
+        self._put_input(sent)
+        first = len(self.inputs) - beats
         self._step(Step.SEND, data=first + 1)
         self._step(Step.SENT, data=first + 1)
         self._write("CONTROL", REGISTERS["CONTROL"]["SOFT_RESET"].mask)
         self._step(Step.SEND, data=len(self.inputs))
-        self._error(user, Error.ABORTED)
+        self._expect(image, sent, taken=[0, *range(2, beats + 1)], aborts=[1])
 
-    def _send(self, user, beats):
-        self._select_set(user)
-        self._put_input(user, beats)
+    def _exchange(self, image, sent):
+        """Send a packet, whose set is one of ``image`` or none, and expect its answer."""
+        self._select_set(sent)
+        self._put_input(sent)
         if self.steps[-1][0] is Step.SEND:
             self.steps.pop()
         self._step(Step.SEND, data=len(self.inputs))
+        self._expect(image, sent)
 
-    def _select_set(self, user):
+    def _expect(self, image, sent, **taken):
+        known = image is not None and sent.user < image.sets
+        resident = (image, sent.user) if known else (None, 0)
+        found = answer_to(self.config, self._before, sent, resident, **taken)
+        beats, failed = found.beats, found.error is not None
+        numbers = [found.tag] * (len(beats) - 1)
+        numbers.append(found.tag | failed << self.config.tuser_width)
+        self._put(self.answers, numbers, beats)
+        self._want.count(Error.DENOMINATOR, found.guarded)
+        self._want.tokens += found.answered
+        if failed:
+            self._want.count(found.error)
+        else:
+            self._want.sequences += 1
+
+    def _select_set(self, sent):
         """Where a register names the set, write it once the packet before has begun."""
-        if not self._select.in_register or user == self._selected:
+        number = self._select.request(sent.user, sent.asked) & (1 << TID_SHIFT) - 1
+        if not self._select.in_register or number == self._selected:
             return
         if self._begun is not None:
             self._step(Step.SENT, data=self._begun + 1)
-        self._write("NEXT_SET", user)
-        self._selected = user
+        self._write("NEXT_SET", number)
+        self._selected = number
 
-    def _error(self, user, error):
-        tag = self._select.answered(user) | 1 << self.config.tuser_width
-        self._put(self.answers, tag, np.zeros((1, self.config.bus_bytes), dtype=np.uint8))
-        self._want.count(error)
-
-    def _put(self, beats, user, packed):
+    def _put(self, beats, numbers, packed):
         self.limit += STALLS * len(packed)
-        for i, beat in enumerate(packed):
-            beats.append((user, i == len(packed) - 1, beat))
+        for i, (number, beat) in enumerate(zip(numbers, packed, strict=True)):
+            beats.append((number, i == len(packed) - 1, beat))
 
-    def _put_input(self, user, packed):
-        """Beats to send: ``tuser`` counts on the first one only, and is something else later."""
-        c, self._begun = self.config, len(self.inputs)
-        tokens = len(packed) // c.wire.input_beats + 1
-        self.limit += tokens * (2 * c.cycles_per_token + tokens + SLACK)
+    def _put_input(self, sent):
+        """Beats to send: what is beside the data counts on the first one, and changes after it."""
+        c, self._begun, count = self.config, len(self.inputs), len(sent.beats)
+        tokens = count // c.wire.input_beats + 1
+        self.limit += tokens * (2 * c.cycles_per_token + c.flow.query_cycles(tokens) + SLACK)
         self.limit += (64 * c.cycles_per_token + c.flow.transform_cycles) * c.engines
-        first, later = self._select.pins(user)
-        self._put(self.inputs, first, packed[:1])
-        self._put(self.inputs, later, packed[1:])
-        self.inputs[self._begun] = (first, len(packed) == 1, packed[0])
+        first = self._select.request(sent.user, sent.asked)
+        self._put(self.inputs, [first] + [first ^ self._select.later] * (count - 1), sent.beats)
 
     # -- steps -----------------------------------------------------------------------------------
 
@@ -311,7 +323,9 @@ class Stimulus:
 
     def _reset(self, cycles):
         self._step(Step.RESET, mask=len(self.inputs), data=cycles)
-        self._want = _Expected()
+        self.limit += 2 * self.config.contexts
+        self._want = _Expected({error: 0 for error in errors_of(self.config)})
+        self._before = history(self.config)
         self._selected, self._begun = 0, None
 
     def _write(self, name, value, *, response=OKAY):

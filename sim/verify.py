@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ecoformer.golden.integer.attention import attend
-from ecoformer.sim.contract import Answer
-from ecoformer.sim.faults import COUNTERS, traced_tokens
+from ecoformer.sim.contexts import history
+from ecoformer.sim.contract import Answer, answer_to
+from ecoformer.sim.faults import packets
 from ecoformer.sim.run import SimulationRun
-from ecoformer.sim.selection import selection
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
-from ecoformer.spec.registers import Error, constants
+from ecoformer.spec.registers import constants, errors_of
 from ecoformer.spec.wire import pack_outputs, unpack_sequence
 from ecoformer.spec.workload import Workload
 
@@ -123,10 +122,8 @@ def expected_outputs(
     config: Config, image: ParameterImage, workload: Workload
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Results of the integer model per sequence: list of (int64 [N, E], guarded tokens)."""
-    return [
-        attend(config, image, index, tokens, values)
-        for index, tokens, values in workload.sequences()
-    ]
+    expected = _expected(config, [image] * len(workload), workload, {})
+    return [(answer.outputs, answer.guarded) for answer in expected]
 
 
 def compare(
@@ -141,13 +138,10 @@ def compare(
     """
     report = Report()
     images = _images(image, run.updates, len(workload))
-    expected = [
-        _answer(config, images[i], sequence, run.faults.get(i))
-        for i, sequence in enumerate(workload.sequences())
-    ]
+    expected = _expected(config, images, workload, run.faults)
     compare_answers(report, config, expected, run.beats, run.users.tolist(), run.codes)
     compare_extra(report, run.extra_beats, run.beats[len(workload) :])
-    want = {**constants(config), **run.counted, **counters(expected)}
+    want = {**constants(config), **run.counted, **counters(config, expected)}
     compare_registers(report, want, run.registers)
     if run.interrupts is not None:
         levels = [0, int(want["ERRORS"] > 0), 0]
@@ -173,7 +167,7 @@ def compare_answers(
     beats : list of uint8 [n, bus_bytes]
         Every beat of each answer.
     users : list of int
-        ``m_axis_tuser`` of each answer.
+        Number of each answer (`sim.selection`).
     codes : list of int64 [tokens, b] for every side, or None
         Per engine, the keys of the tokens of all packets.
     """
@@ -184,22 +178,25 @@ def compare_answers(
         if i >= len(beats):
             report.note("packet", None, 1, "answer (1) or silence (None)", sequence=i)
             continue
-        tag, failed = users[i] & (flag - 1), bool(users[i] & flag)
+        tag, failed = users[i] & ~flag, bool(users[i] & flag)
         if tag != answer.tag:
-            report.note("packet", tag, answer.tag, "parameter set in tuser", sequence=i)
+            report.note("packet", tag, answer.tag, "set in tuser, context in tid", sequence=i)
         if failed != (answer.error is not None):
             report.note(
                 "packet", failed, answer.error is not None, "error bit in tuser", sequence=i
             )
+        mine = beats[i]
         if answer.error is not None:
-            _compare_error(report, i, beats[i])
-        elif not failed:
-            got = _outputs(config, beats[i])
+            body = answer.answered * config.wire.output_beats
+            _compare_error(report, i, mine[body:])
+            mine = mine[:body]
+        if len(mine) and (answer.error is not None or not failed):
+            got = _outputs(config, mine)
             # A wrong code corrupts the sums of its whole sequence, not only its own token.
             hashed_wrong = any(sequence == i for sequence, _ in wrong_codes)
             stage = "hash" if hashed_wrong else "output" if codes is None else "attention"
             _compare_tokens(report, i, got, answer.outputs, stage)
-            _compare_padding(report, config, i, beats[i], got)
+            _compare_padding(report, config, i, mine, got)
 
 
 def compare_extra(report: Report, extra: int, unexpected: list[np.ndarray]) -> None:
@@ -216,29 +213,26 @@ def compare_registers(report: Report, want: dict[str, int], got: dict[str, int])
             report.note("register", got.get(name), value, name)
 
 
-def counters(expected: list[Answer]) -> dict[str, int]:
+def counters(config: Config, expected: list[Answer]) -> dict[str, int]:
     """Counters and flags that the answers leave, by register; from zero."""
-    good = [answer for answer in expected if answer.error is None]
-    counts = {
-        error.name: sum(answer.error == error for answer in expected) for error in Error
-    }
-    counts["DENOMINATOR"] = sum(answer.guarded for answer in good)
+    errors = errors_of(config)
+    counts = {error.name: sum(answer.error == error for answer in expected) for error in errors}
+    counts["DENOMINATOR"] = sum(answer.guarded for answer in expected)
     return {
         **counts,
-        "TOKENS": sum(len(answer.tokens) for answer in good),
-        "SEQUENCES": len(good),
-        "ERRORS": sum((counts[error.name] > 0) << error for error in Error),
+        "TOKENS": sum(answer.answered for answer in expected),
+        "SEQUENCES": sum(answer.error is None for answer in expected),
+        "ERRORS": sum((counts[error.name] > 0) << error for error in errors),
     }
 
 
-def _answer(config, image, sequence, fault):
-    index, tokens, values = sequence
-    tokens = traced_tokens(config, sequence, fault)
-    asked = image.sets if fault == "unknown_set" else index
-    return Answer(
-        config=config, image=image, index=index, tag=selection(config).answered(asked),
-        tokens=tokens, values=values, error=None if fault is None else Error[COUNTERS[fault]],
-    )
+def _expected(config, images, workload, faults):
+    """The answer to every packet of a workload, under the image of each."""
+    before = history(config)
+    return [
+        answer_to(config, before, sent, (image, sent.user) if sent.user < image.sets else (None, 0))
+        for image, sent in zip(images, packets(config, images, workload, faults), strict=True)
+    ]
 
 
 def _images(image, updates, count):

@@ -31,11 +31,13 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("ecoformer", "golden", "hw", "sim")
 OWNERS = ("ecoformer/spec",)
 MODES = {
-    "dataflow", "engines", "hash", "is_full_rate", "is_hashed", "is_serial", "mask", "queries",
-    "tuser_width", "value_term", "waiting_tokens", "weights",
+    "dataflow", "engines", "has_contexts", "hash", "is_full_rate", "is_hashed", "is_serial", "mask",
+    "queries", "tuser_width", "value_term", "waiting_tokens", "weights",
 }
 """Attributes of a configuration that name a mode, or say which one it is."""
-HOLDERS = {"attention", "c", "capacity", "config", "engine", "folds", "self", "training"}
+HOLDERS = {
+    "attention", "c", "capacity", "config", "engine", "flow", "folds", "self", "training",
+}
 """Names of what has modes: ``config.hash``, but not ``core.hash``, a module of that name."""
 HARDWARE = {"If", "Elif", "Mux"}
 

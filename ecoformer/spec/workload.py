@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -22,6 +22,12 @@ __all__ = ["Workload", "Sequence"]
 
 Sequence = tuple[int, np.ndarray, np.ndarray]
 """Parameter set, tokens [N, D] and values [N, E] of one packet."""
+
+
+_DEFAULT: Any = None
+"""Default of an array that need not be there."""
+OPTIONAL = {"contexts": 0, "begins": 1}
+"""Arrays that came later, and what they hold in a workload without them."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,12 +46,23 @@ class Workload:
         token side by side, [T, 2D] or [T, 2b].
     values : int64 array [T, E]
         Values of the same tokens.
+    contexts : int64 array [S]
+        Context of each sequence; 0 by default.
+    begins : int64 array [S]
+        1 where the sequence begins its context, the default; 0 where it goes on with it.
     """
 
     sets: np.ndarray
     lengths: np.ndarray
     tokens: np.ndarray
     values: np.ndarray
+    contexts: np.ndarray = _DEFAULT
+    begins: np.ndarray = _DEFAULT
+
+    def __post_init__(self) -> None:
+        for name, value in OPTIONAL.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.full(self.sets.shape, value, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -57,8 +74,11 @@ class Workload:
             yield int(index), self.tokens[end - length : end], self.values[end - length : end]
 
     @classmethod
-    def from_sequences(cls, sequences: Iterable[Sequence]) -> Self:
-        """Collect ``(set, tokens [N, D], values [N, E])`` triples; at least one."""
+    def from_sequences(cls, sequences: Iterable[Sequence], **others: np.ndarray) -> Self:
+        """Collect ``(set, tokens [N, D], values [N, E])`` triples; at least one.
+
+        ``others`` are ``contexts`` and ``begins``.
+        """
         sequences = list(sequences)
         if not sequences:
             raise ValueError("A workload must have at least one sequence, not 0")
@@ -67,6 +87,7 @@ class Workload:
             lengths=np.array([len(tokens) for _, tokens, _ in sequences], dtype=np.int64),
             tokens=np.concatenate([tokens for _, tokens, _ in sequences]).astype(np.int64),
             values=np.concatenate([values for _, _, values in sequences]).astype(np.int64),
+            **others,
         )
 
     def check(self, config: Config) -> None:
@@ -83,12 +104,16 @@ class Workload:
             "sets": (len(self.lengths),),
             "tokens": (total, c.sides.elements),
             "values": (total, c.value_dim),
+            "contexts": (len(self.lengths),),
+            "begins": (len(self.lengths),),
         }
         limits = {
             "lengths": (1, c.max_tokens),
             "sets": (0, c.parameter_sets - 1),
             "tokens": c.family.token_range,
             "values": signed_range(c.value_width),
+            "contexts": (0, c.contexts - 1),
+            "begins": (1 - c.wire.begin_bits, 1),
         }
         for name, shape in shapes.items():
             array = getattr(self, name)
@@ -127,8 +152,8 @@ class Workload:
             arrays = read_arrays(path)
         except ValueError as error:
             raise EcoformerError(f"{path}: damaged workload ({error}); make it again") from error
-        if arrays.keys() != names:
-            wrong = ", ".join(sorted(arrays.keys() ^ names))
+        if wrong := (arrays.keys() ^ names) - (OPTIONAL.keys() - arrays.keys()):
+            wrong = ", ".join(sorted(wrong))
             raise EcoformerError(
                 f"{path}: not a workload (missing or unknown arrays: {wrong}); make it again"
             )

@@ -7,8 +7,8 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from ecoformer.hw.attention.bucket_tables import BucketTables, TableTransform
 from ecoformer.hw.attention.banked import BankedCore
+from ecoformer.hw.attention.bucket_tables import BucketTables, TableTransform
 from ecoformer.hw.attention.value_term import OwnValues, ValueSums
 from ecoformer.hw.lib.pipeline import block_of, register
 from ecoformer.spec.arithmetic import Arithmetic

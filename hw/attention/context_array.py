@@ -6,7 +6,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.attention.state import add_signed
-from ecoformer.hw.lib.pipeline import delay, register
+from ecoformer.hw.lib.pipeline import delay
 
 __all__ = ["ContextArray"]
 

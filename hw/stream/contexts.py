@@ -115,6 +115,8 @@ class ContextReceiver(Receiver):
                 none.eq(table.count == 0),
                 absent.eq(~below(beat.context, c.contexts)),
             ]
+        with m.If(take & fresh):  # unless that beat is a token already, which is counted below
+            m.d.sync += [count.eq(0), full.eq(0)]
         return Opening(
             admits=[in_packet | table.ready],
             errors={Error.CONTEXT_LOST: lost},

@@ -212,7 +212,7 @@ class Receiver(wiring.Component):
         with m.If(report & room):
             m.d.sync += report.eq(0)
         # Same as token_beat, in gates of its own for a shorter path.
-        ended = self.i.valid & ~discard & token_end & ~rejected
+        ended = reduce(and_, opening.admits, self.i.valid & ~discard & token_end & ~rejected)
         m.d.comb += offers.eq(room & (report | ended))
         with m.If(offers):
             m.d.sync += self.o.valid.eq(1)

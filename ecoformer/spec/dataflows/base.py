@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Flow"]
 
+PAIR_OVERHEAD = 16
+"""Cycles of a query beyond one for every key that it meets, at most."""
+
 
 class Flow:
     """What one form of the attention core needs of an engine.
@@ -130,6 +133,11 @@ class Flow:
     def max_weight(self) -> int:
         """Largest magnitude of one attention weight."""
         raise NotImplementedError
+
+    def query_cycles(self, tokens: int) -> int:
+        """Cycles that one query of a sequence of so many tokens takes, at most."""
+        k = self.config.cycles_per_token
+        return k if self.is_linear else max(k, tokens + PAIR_OVERHEAD)
 
     # -- buffers ---------------------------------------------------------------------------------
 

@@ -81,6 +81,10 @@ class CausalAccumulate(Causal, LinearFlow):
 class CausalXnor(Causal, Xnor):
     """The codes and values of every context, all of which a token meets."""
 
+    def query_cycles(self, tokens: int) -> int:
+        """As many as for the last token of a context, however few a packet has."""
+        return super().query_cycles(self.config.max_tokens)
+
     @property
     def buffer_bits(self) -> int:
         c = self.config
