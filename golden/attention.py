@@ -15,12 +15,17 @@ __all__ = [
     "Attention",
     "EcoFormerAttention",
     "SoftmaxAttention",
+    "causal_attention",
     "cores_of",
-    "softmax_attention",
     "linear_attention",
     "quadratic_attention",
     "similarity_attention",
+    "softmax_attention",
 ]
+
+CHUNK = 64
+"""Tokens that :func:`causal_attention` takes at once; any number gives the same function."""
+
 
 def softmax_attention(
     q: torch.Tensor,
@@ -28,12 +33,19 @@ def softmax_attention(
     v: torch.Tensor,
     key_mask: torch.Tensor | None = None,
     scale: float | None = None,
+    *,
+    causal: bool = False,
 ) -> torch.Tensor:
     """softmax(scale·q·kᵀ)·v, for q and k [B, H, N, D] and v [B, H, N, E].
 
     ``key_mask`` (bool [B, N] or None) is true for keys that count; ``scale`` is 1/√D when None.
+    With ``causal`` a query meets the keys up to its own, which counts for it in any case.
     """
     mask = None if key_mask is None else key_mask[:, None, None, :]
+    if causal:
+        so_far = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool, device=q.device).tril()
+        own = torch.eye(len(so_far), dtype=torch.bool, device=q.device)
+        mask = so_far if mask is None else so_far & mask | own
     return scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
 
 
@@ -80,6 +92,45 @@ def linear_attention(
     numerator = queries @ state + _per_head(offset) * _values(v, value_term)
     denominator = queries @ h.sum(-2, keepdim=True).mT + _per_head(offset) * count
     return _guarded_quotient(numerator, denominator)
+
+
+def causal_attention(
+    h: torch.Tensor,
+    v: torch.Tensor,
+    offset: float | torch.Tensor,
+    value_term: str = "sum",
+    *,
+    queries: torch.Tensor | None = None,
+    key_mask: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """:func:`linear_attention` in which a token meets itself and those before it, linear in N.
+
+    ::
+
+        o_i = (h_iᵀ S_i + c·V_i) / (h_iᵀ z_i + c·i),  S_i = S_{i-1} + h_i v_iᵀ, z and V alike
+
+    Parameters and result are those of :func:`linear_attention`, with as many queries as keys. Time
+    and memory are those of a state and :data:`CHUNK` tokens, whose pairs are written out.
+    """
+    queries = h if queries is None else queries
+    h, v, _ = _masked(h, v, key_mask)
+    count = v.new_ones(*v.shape[:-1], 1) if key_mask is None else key_mask[:, None, :, None].to(v)
+    # Sums of ones count the keys, so z, V and the count go along with S.
+    ones = torch.ones_like(v[..., :1])
+    sums = torch.cat([v, ones], -1)  # hᵀ of it is S and hᵀz
+    plain = torch.cat([v, count.expand_as(ones)], -1)  # its sum is V and the count
+    state, total, results = 0.0, 0.0, []
+    for q, k, s, p in zip(*(x.split(CHUNK, -2) for x in (queries, h, sums, plain)), strict=True):
+        weighted = q @ state if isinstance(state, torch.Tensor) else 0.0
+        weighted = weighted + (q @ k.mT).tril() @ s
+        totals = total + p.cumsum(-2)
+        state, total = state + k.mT @ s, totals[..., -1:, :]
+        own = TERMS_SO_FAR[value_term](totals[..., :-1], p[..., :-1])
+        offsets = _per_head(offset)
+        results.append(_guarded_quotient(
+            weighted[..., :-1] + offsets * own, weighted[..., -1:] + offsets * totals[..., -1:]
+        ))
+    return torch.cat(results, -2)
 
 
 def quadratic_attention(
@@ -130,6 +181,8 @@ def _values(v, value_term):
 
 TERMS = {"sum": lambda v: v.sum(-2, keepdim=True), "own": lambda v: v}
 """What the offset multiplies, by ``value_term``."""
+TERMS_SO_FAR = {"sum": lambda total, own: total, "own": lambda total, own: own}
+"""Same, under a causal mask: of the sums so far and the own values."""
 
 
 def _guarded_quotient(numerator, denominator):
@@ -149,6 +202,8 @@ class SoftmaxAttention(nn.Module):
         Factor of q·k; 1/√D when None.
     layer : int
         Number of this layer in its network, counted from 0.
+    causal : bool
+        Whether a token attends to itself and those before it only.
 
     Members
     -------
@@ -156,10 +211,13 @@ class SoftmaxAttention(nn.Module):
         Called as ``observer(layer, q, k, v, key_mask)`` before the attention.
     """
 
-    def __init__(self, heads: int, scale: float | None = None, layer: int = 0):
+    def __init__(
+        self, heads: int, scale: float | None = None, layer: int = 0, *, causal: bool = False
+    ):
         super().__init__()
         self.heads = heads
         self.scale = scale
+        self.causal = causal
         self.layer = layer
         self.observer: Callable[..., None] | None = None
 
@@ -179,7 +237,7 @@ class SoftmaxAttention(nn.Module):
         return self._attend(q, k, v, key_mask)
 
     def _attend(self, q, k, v, key_mask):
-        return softmax_attention(q, k, v, key_mask, self.scale)
+        return softmax_attention(q, k, v, key_mask, self.scale, causal=self.causal)
 
 
 class EcoFormerAttention(SoftmaxAttention):
@@ -192,7 +250,7 @@ class EcoFormerAttention(SoftmaxAttention):
     head_dim : int
         Elements of a token D.
     config : AttentionConfig
-    scale, layer
+    scale, layer, causal
         Same as :class:`SoftmaxAttention`.
 
     Members
@@ -217,8 +275,11 @@ class EcoFormerAttention(SoftmaxAttention):
         config: AttentionConfig,
         scale: float | None = None,
         layer: int = 0,
+        *,
+        causal: bool = False,
     ):
-        super().__init__(heads, scale, layer)
+        super().__init__(heads, scale, layer, causal=causal)
+        self._linear = causal_attention if causal else linear_attention
         self.config = config
         self.hash = config.make_hash(heads, head_dim)
         self.query_hash = None if config.shares_queries else config.make_hash(heads, head_dim)
@@ -248,12 +309,12 @@ class EcoFormerAttention(SoftmaxAttention):
 
     def _attend(self, q, k, v, key_mask):
         if self.exact:
-            return softmax_attention(q, k, v, key_mask, self.scale)
+            return super()._attend(q, k, v, key_mask)
         if self.override is not None:
             return self.override(self.layer, q, k, v, key_mask)
         queries, h = self.codes(q, k)
         term = self.config.value_term
-        return linear_attention(h, v, self.offset, term, queries=queries, key_mask=key_mask)
+        return self._linear(h, v, self.offset, term, queries=queries, key_mask=key_mask)
 
 
 class Attention(nn.Module):

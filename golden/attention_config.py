@@ -13,8 +13,8 @@ from ecoformer.spec.config import Config
 from ecoformer.spec.config_file import read_table, read_toml
 
 __all__ = [
-    "AttentionConfig", "IN_HARDWARE", "NO_HARDWARE", "QUERIES", "RELEASED", "VALUE_TERMS",
-    "read_attention",
+    "AttentionConfig", "IN_HARDWARE", "LEARNED_MASK", "NO_HARDWARE", "QUERIES", "RELEASED",
+    "VALUE_TERMS", "read_attention",
 ]
 
 IN_HARDWARE = ("code_bits", "hash", "weights", "anchors", "value_term", "queries")
@@ -23,6 +23,8 @@ QUERIES = ("shared", "separate")
 """Whether queries and keys are the same tokens and codes (paper), or have hashes of their own."""
 VALUE_TERMS = ("sum", "own")
 """What the offset multiplies in the numerator: all values (paper) or v_i (released code)."""
+LEARNED_MASK = "full"
+"""Mask of the networks that are learned: their tokens attend to the whole sequence."""
 NO_HARDWARE = {
     ("weights", FLOAT): "an engine stores int8, pow2 or ternary weights",
     ("tie", "zero"): "a code bit of an engine is -1 or +1, and a tie is +1",
@@ -107,7 +109,8 @@ class AttentionConfig:
         """What an engine of this attention must have: values by name of the field."""
         others = {name for family in HASHES.values() for name in family.options}
         others -= set(HASHES[self.hash].options)
-        return {name: getattr(self, name) for name in IN_HARDWARE if name not in others}
+        shape = {name: getattr(self, name) for name in IN_HARDWARE if name not in others}
+        return shape | {"mask": LEARNED_MASK}
 
     def check_hardware(self) -> None:
         """Refuse, with a ValueError that says why, what no engine has."""
@@ -148,6 +151,11 @@ def read_attention(path: str | Path) -> tuple[AttentionConfig, Config | None]:
         raise EcoformerError(
             f"{path}: [engine] hash must be {' or '.join(map(repr, HASHES))} to be learned, not "
             f"{engine.hash!r}"
+        )
+    if engine.mask != LEARNED_MASK:
+        raise EcoformerError(
+            f"{path}: [engine] mask must be {LEARNED_MASK!r} to be learned, because the networks "
+            f"of this version attend to whole sequences, not {engine.mask!r}"
         )
     shape = {name: getattr(engine, name) for name in IN_HARDWARE}
     attention = read_table(path, "attention", AttentionConfig, **shape)

@@ -654,7 +654,8 @@ def _lost_contexts(draw, image):
         packets=(draw.packet(0, 1, asked=ON), draw.packet()),
         events=(
             Write(address=ENABLE, data=flag), Drain(), Level(True),
-            Read(address=ERRORS, want=flag, mask=others), Write(address=ERRORS, data=0b11111), Level(True),
+            Read(address=ERRORS, want=flag, mask=others),
+            Write(address=ERRORS, data=0b11111), Level(True),
             Write(address=ERRORS, data=flag), Level(False),
             Read(address=REGISTERS["CONTEXT_LOST"].offset, want=1, mask=0xFFFFFFFF),
         ),

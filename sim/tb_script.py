@@ -137,12 +137,10 @@ class CocotbBench:
         self.limits, self.packets = limits, len(packets)
         self._watch = _Watch(self.dut, self._violated, select.rises)
         self._started = get_sim_time("ns")
+        self._tasks = select.start(self.port, self.source, users)  # before anything is offered
         self.source.start()
         self.sink.start()
-        self._tasks = [
-            *select.start(self.port, self.source, users),
-            cocotb.start_soon(self._stream()),
-        ]
+        self._tasks.append(cocotb.start_soon(self._stream()))
 
     def _begin(self, beats, lasts, users, gaps, pressure, seed):
         rng = random.Random(seed)

@@ -26,6 +26,7 @@ PRIMES = {
     "max_tokens": 97,
     "engines": 3,
     "state_banks": 5,
+    "contexts": 61,
     "parameter_sets": 11,
     "bus_bytes": 13,
     "tuser_width": 13,
@@ -65,6 +66,7 @@ def edge_configs():
                 changed["cycles_per_token"] = 32
             if name == "engines":
                 changed["bus_bytes"] = 16
+            changed = _paired(changed)
             configs[f"{name}={value}"] = Config(**changed)
     for k in FOLDINGS:
         configs[f"cycles_per_token={k}"] = Config(**base | {"cycles_per_token": k, "bus_bytes": 16})
@@ -105,6 +107,21 @@ def edge_configs():
         "engines=2": {"engines": 2, "bus_bytes": 16, "tuser_width": 0},
     }.items():
         configs[f"queries=separate, {name}"] = Config(**base | changes | {"queries": "separate"})
+    for name, changes in {
+        "k=4": {"cycles_per_token": 4, "contexts": 7, "bus_bytes": 16},
+        "k=4, codes, own": {
+            "cycles_per_token": 4, "contexts": 2, "hash": "codes", "value_term": "own",
+        },
+        "k=64": {"cycles_per_token": 64, "contexts": 3, "bus_bytes": 1},
+        "one token": {"max_tokens": 1, "contexts": 3},
+        "no tuser": {"tuser_width": 0, "contexts": 16},
+        "separate": {"queries": "separate", "contexts": 5, "hash": "linear"},
+        "xnor": {"dataflow": "xnor", "contexts": 5},
+        "xnor, separate, own": {
+            "dataflow": "xnor", "contexts": 2, "queries": "separate", "value_term": "own",
+        },
+    }.items():
+        configs[f"mask=causal, {name}"] = Config(**base | {"mask": "causal"} | changes)
     for bits, tokens in ((1, 3), (13, 100), (30, 50)):
         configs[f"own, code_bits={bits}, max_tokens={tokens}"] = Config(
             **base | {"value_term": "own", "code_bits": bits, "max_tokens": tokens}
@@ -132,7 +149,7 @@ def pair_configs():
                 row = joined
         if not row:
             break
-        rows.append({name: {**_smallest(), **row}[name] for name in names})
+        rows.append({name: {**_smallest(), **_paired(row)}[name] for name in names})
         left -= _pairs_of(rows[-1])
     return [_complete(row) for row in rows]
 
@@ -166,7 +183,7 @@ def random_config(rng):
         chosen = {
             name: str(rng.choice(choices.built()))
             for name, choices in CHOICES.items()
-            if name != "queries"  # last, after what older seeds draw
+            if name not in ("queries", "mask")  # last, after what older seeds draw
         }
         config = dict(
             sizes,
@@ -188,6 +205,8 @@ def random_config(rng):
         if rng.random() < 0.8:
             config["dataflow"] = "accumulate"
         config["queries"] = str(rng.choice(Queries.built()))
+        if rng.random() < 0.25:
+            config |= {"mask": "causal", "contexts": int(2 ** rng.uniform(0, 6.2))}
         try:
             config = Config(**config)
         except ValueError:
@@ -240,7 +259,9 @@ def _complete(part):
 
 
 def _paired(part):
-    """``part`` with softmax attention where there is no hash, and the reverse."""
+    """``part`` with softmax attention where there is no hash, the reverse, and alike a mask."""
+    if part.get("contexts", 1) > 1:
+        part = {"mask": "causal", **part}
     if part.get("hash") == "none":
         return {"dataflow": "softmax", **part}
     return {"hash": "none", **part} if part.get("dataflow") == "softmax" else part

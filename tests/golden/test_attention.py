@@ -6,6 +6,7 @@ from ecoformer.golden.attention import (
     Attention,
     EcoFormerAttention,
     SoftmaxAttention,
+    causal_attention,
     linear_attention,
     quadratic_attention,
     softmax_attention,
@@ -33,6 +34,52 @@ def test_linear_equals_quadratic(shape, value_term):
         linear = linear_attention(codes, v, offset, value_term)
         quadratic = quadratic_attention(codes, v, offset, value_term)
         torch.testing.assert_close(linear, quadratic, rtol=1e-4, atol=1e-4)
+
+
+def masked(h, v, offset, value_term, queries, weight):
+    """N × N weights, of which the pairs j ≤ i of keys that count are kept."""
+    kept = torch.ones(h.shape[-2], h.shape[-2]).tril() * weight[:, None, None, :]
+    similarity = queries @ h.mT * kept
+    own = kept @ v if value_term == "sum" else v * weight[:, None, :, None]
+    denominator = similarity.sum(-1, keepdim=True) + offset * kept.sum(-1, keepdim=True)
+    quotient = (similarity @ v + offset * own) / torch.where(denominator > 0, denominator, 1.0)
+    return torch.where(denominator > 0, quotient, 0.0)
+
+
+@pytest.mark.parametrize("value_term", ["sum", "own"])
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1, 1), (2, 3, 7, 16, 5), (1, 2, 150, 16, 9)])
+def test_causal_equals_the_masked_weights(shape, value_term):
+    b, h, n, bits, e = shape
+    codes, asking = random_codes(2, b, h, n, bits)
+    v = torch.randn(b, h, n, e)
+    offset = torch.full((h,), bits + 1.0)
+    keys = torch.rand(b, n) < 0.7
+    for queries, key_mask in ((None, None), (asking, None), (asking, keys)):
+        got = causal_attention(
+            codes, v, offset, value_term, queries=queries, key_mask=key_mask
+        )
+        weight = torch.ones(b, n) if key_mask is None else key_mask.float()
+        asked = codes if queries is None else queries
+        want = masked(codes, v, bits + 1.0, value_term, asked, weight)
+        torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
+    full = linear_attention(codes, v, offset, value_term, queries=asking)
+    last = causal_attention(codes, v, offset, value_term, queries=asking)[:, :, -1]
+    torch.testing.assert_close(last, full[:, :, -1], rtol=1e-4, atol=1e-4)
+
+
+def test_a_causal_layer_sees_nothing_that_comes_later():
+    for exact in (False, True):
+        layer = EcoFormerAttention(2, 6, AttentionConfig(code_bits=8), causal=True)
+        layer.exact = exact
+        x, v = torch.randn(1, 2, 9, 6), torch.randn(1, 2, 9, 4)
+        before = layer(x, x, v)
+        x[:, :, 5:], v[:, :, 5:] = torch.randn(1, 2, 4, 6), torch.randn(1, 2, 4, 4)
+        after = layer(x, x, v)
+        torch.testing.assert_close(after[:, :, :5], before[:, :, :5])
+        assert (after[:, :, 5:] != before[:, :, 5:]).any()
+        keys = torch.ones(1, 9, dtype=torch.bool)
+        keys[:, 0] = False
+        assert layer(x, x, v, keys).isfinite().all()
 
 
 def test_matches_the_weights_by_hand():

@@ -5,7 +5,7 @@ from copy import deepcopy
 
 import pytest
 
-from ecoformer.spec.choices import CHOICES, Choice, Dataflow, Hash, Mask, RegionCode
+from ecoformer.spec.choices import CHOICES, Choice, Dataflow, Hash, Queries, RegionCode
 from ecoformer.spec.config import Config
 from ecoformer.spec.registers import REGISTERS
 
@@ -54,11 +54,11 @@ def test_a_configuration_holds_members(hash):
 
 
 def test_a_refused_value_has_a_code_and_a_reason():
-    assert Mask.CAUSAL not in Mask.built() and Mask.CAUSAL.code == 1
+    assert Queries.CROSS not in Queries.built() and Queries.CROSS.code == 2
     with pytest.raises(ValueError) as caught:
-        Mask.parse("mask", "causal")
+        Queries.parse("queries", "cross")
     assert str(caught.value) == (
-        "mask must be 'full', not 'causal', which this version does not build"
+        "queries must be 'shared' or 'separate', not 'cross', which this version does not build"
     )
 
 

@@ -14,7 +14,7 @@ SMALL = dict(
 PRIMES = {
     "head_dim": 113, "value_dim": 127, "code_bits": 61, "anchors": 31, "token_width": 5,
     "value_width": 7, "output_width": 23, "output_fraction": 11, "offset_fraction": 7,
-    "max_tokens": 65_521, "cycles_per_token": 2, "engines": 13, "state_banks": 5,
+    "max_tokens": 65_521, "cycles_per_token": 2, "engines": 13, "state_banks": 5, "contexts": 67,
     "parameter_sets": 251, "bus_bytes": 509, "tuser_width": 13,
     "target_tokens_per_second": 97_001, "clock_mhz": 251,
 }
@@ -32,7 +32,7 @@ def test_defaults_are_the_documented_ones():
         "output_fraction": 8, "offset_fraction": 0, "value_term": "sum", "mask": "full",
         "queries": "shared",
         "dataflow": "accumulate", "max_tokens": 1_024, "cycles_per_token": 16, "engines": 1,
-        "state_banks": 2, "parameter_sets": 8, "bus_bytes": 8, "tuser_width": 8,
+        "state_banks": 2, "contexts": 1, "parameter_sets": 8, "bus_bytes": 8, "tuser_width": 8,
         "target_tokens_per_second": 0, "clock_mhz": 100,
     }
 
@@ -55,6 +55,8 @@ def test_range_ends_and_a_prime_are_accepted(name):
             rest = {**SMALL, "bus_bytes": 512, "clock_mhz": 1_000}
         if name == "target_tokens_per_second":
             rest = {n: v for n, v in rest.items() if n != "cycles_per_token"}
+        if name == "contexts":
+            rest = {**SMALL, "mask": "causal"}
         assert getattr(Config(**{**rest, name: value}), name) == value
 
 
@@ -88,7 +90,7 @@ def test_other_types_than_strings_are_refused(name, value):
 @pytest.mark.parametrize(
     "name, value, allowed",
     [
-        ("mask", "causal", "'full'"),
+        ("queries", "cross", "'shared' or 'separate'"),
     ],
 )
 def test_choices_of_a_later_version_are_refused_as_such(name, value, allowed):
@@ -228,7 +230,7 @@ def test_fingerprints_of_the_defaults_never_change():
 
 
 def changed(name):
-    base = Config(**{**SMALL, "bus_bytes": 8})
+    base = Config(**{**SMALL, "bus_bytes": 8, "mask": "causal" if name == "contexts" else "full"})
     if name in GOALS:
         return base, []
     if name in CHOICES:
@@ -241,8 +243,8 @@ def changed(name):
 @pytest.mark.parametrize("name", [f.name for f in fields(Config)])
 def test_which_fields_change_which_fingerprint(name):
     rate_only = {
-        "dataflow", "max_tokens", "cycles_per_token", "engines", "state_banks", "parameter_sets",
-        "bus_bytes", "tuser_width", *GOALS,
+        "dataflow", "max_tokens", "cycles_per_token", "engines", "state_banks", "contexts",
+        "parameter_sets", "bus_bytes", "tuser_width", *GOALS,
     }
     assert (name in BIT_DEFINING) == (name not in rate_only)
     base, others = changed(name)
@@ -263,3 +265,46 @@ def test_fingerprints_do_not_depend_on_the_way_a_config_is_made(tmp_path):
     again = Config.load(write(tmp_path / "c.toml", text))
     assert again.fingerprint == config.fingerprint
     assert again.bits_fingerprint == config.bits_fingerprint
+
+
+CAUSAL = dict(mask="causal", hash="linear", bus_bytes=16)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (dict(queries="cross"), "queries must be 'shared' or 'separate', not 'cross', which this"),
+        (dict(dataflow="bucketed"), "dataflow must be 'accumulate' or 'xnor' with mask = 'causal', "
+         "not 'bucketed', whose tables are made once from a whole sequence"),
+        (dict(dataflow="softmax", hash="none"), "dataflow must be 'accumulate' or 'xnor' with mask "
+         "= 'causal', not 'softmax', which reads a whole sequence before its first answer"),
+        (dict(engines=2), "engines must be 1 with mask = 'causal', because the state of a context "
+         "is in one of them, not 2"),
+        (dict(cycles_per_token=2, bus_bytes=64), "cycles_per_token must be at least 4 with mask = "
+         "'causal', because a row of a state is updated and back before the next token needs it, "
+         "not 2"),
+        (dict(cycles_per_token=4), "bus_bytes must carry a token's input in 2 beats with mask = "
+         "'causal' and cycles_per_token = 4, because a packet's first beat waits 2 cycles for its "
+         "context, not in 4 beats of 16 bytes"),
+        (dict(contexts=4_096), "contexts must keep the memory of contexts within 3833856 bits, not "
+         "42991616 at 4096 contexts"),
+        (dict(contexts=64, dataflow="xnor"), "contexts must keep the memory of contexts within "
+         "3833856 bits, not 17825792 at 64 contexts"),
+        (dict(contexts=2, mask="full"), "contexts must be 1 with mask = 'full', under which a "
+         "packet is a whole sequence, not 2"),
+    ],
+)
+def test_what_does_not_go_with_a_causal_mask_is_refused_by_its_rule(changes, message):
+    with pytest.raises(ValueError) as caught:
+        Config(**{**CAUSAL, **changes})
+    assert str(caught.value).startswith(message)
+
+
+def test_pins_of_contexts():
+    for contexts, bits in ((1, 0), (2, 1), (5, 3), (64, 6)):
+        wire = Config(**CAUSAL, contexts=contexts).wire
+        assert (wire.tid_width, wire.s_tuser_width, wire.m_tuser_width) == (bits, 9, 9)
+    full, none = Config().wire, Config(**CAUSAL, tuser_width=0).wire
+    assert (full.tid_width, full.s_tuser_width, full.m_tuser_width, full.set_bits) == (0, 8, 9, 8)
+    assert (none.s_tuser_width, none.m_tuser_width, none.set_bits) == (0, 1, 31)
+    assert Config(tuser_width=0).wire.set_bits == 32

@@ -4,7 +4,7 @@ import pytest
 
 from ecoformer.golden.integer.dataflows import DATAFLOWS as INTEGER_DATAFLOWS
 from ecoformer.golden.integer.dataflows.value_terms import VALUE_TERMS
-from ecoformer.spec.choices import Dataflow, Hash, ValueTerm
+from ecoformer.spec.choices import Dataflow, Hash, Mask, ValueTerm
 from ecoformer.spec.config import Config
 from ecoformer.spec.dataflows import DATAFLOWS
 
@@ -12,20 +12,25 @@ SIZES = dict(head_dim=9, code_bits=11, anchors=7, value_dim=8, max_tokens=33, bu
 
 
 def config_of(flow, **changes):
-    hash = Hash.RBF if DATAFLOWS[flow].takes_codes else Hash.NONE
+    hash = Hash.RBF if DATAFLOWS[Mask.FULL][flow].takes_codes else Hash.NONE
     return Config(**{**SIZES, "cycles_per_token": 64, **changes, "hash": hash, "dataflow": flow})
 
 
 def test_every_dataflow_and_value_term_has_an_integer_model():
-    assert DATAFLOWS.keys() == INTEGER_DATAFLOWS.keys() == set(Dataflow)
+    assert DATAFLOWS.keys() == INTEGER_DATAFLOWS.keys() == set(Mask)
+    assert DATAFLOWS[Mask.FULL].keys() == set(Dataflow)
     assert VALUE_TERMS.keys() == set(ValueTerm)
-    for dataflow, flow in DATAFLOWS.items():
-        assert type(config_of(dataflow).flow) is flow
+    for mask, flows in DATAFLOWS.items():
+        assert flows.keys() == INTEGER_DATAFLOWS[mask].keys()
+        for dataflow, flow in flows.items():
+            assert type(config_of(dataflow, mask=mask).flow) is flow
 
 
-@pytest.mark.parametrize("dataflow", Dataflow)
-def test_the_parts_of_a_flow_agree(dataflow):
-    flow = config_of(dataflow).flow
+@pytest.mark.parametrize(
+    "mask, dataflow", [(mask, dataflow) for mask, flows in DATAFLOWS.items() for dataflow in flows]
+)
+def test_the_parts_of_a_flow_agree(mask, dataflow):
+    flow = config_of(dataflow, mask=mask).flow
     arrays = flow.draw(np.random.default_rng(0), 50)
     assert arrays.keys() == flow.parameters.keys() == set(flow.scalars)
     for name, bounds in flow.parameters.items():
@@ -40,6 +45,11 @@ def test_which_dataflow_has_what():
     assert {name for name, flow in flows.items() if flow.is_slotted} == {"accumulate"}
     assert {name for name, flow in flows.items() if flow.is_linear} == {"accumulate", "bucketed"}
     assert {name for name, flow in flows.items() if flow.transform_cycles} == {"bucketed"}
+    causal = {name: config_of(name, mask="causal").flow for name in DATAFLOWS[Mask.CAUSAL]}
+    assert {name for name, flow in causal.items() if flow.is_linear} == {"accumulate"}
+    for some, passes in ((flows, 2), (causal, 1)):
+        assert {flow.passes for flow in some.values()} == {passes}
+        assert {flow.has_contexts for flow in some.values()} == {passes == 1}
     assert {name: flow.state_rows for name, flow in flows.items()} == {
         "accumulate": 11, "xnor": 11, "bucketed": 3, "softmax": 1,
     }

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ecoformer.errors import EcoformerError
+from ecoformer.files import rendered
+from ecoformer.inputs import sealed
 from ecoformer.spec.config import Config
 from ecoformer.spec.workload import Workload
 
@@ -52,6 +56,20 @@ def test_save_and_load(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["w.npz"]
 
 
+def test_contexts_are_kept_and_files_without_them_still_load(tmp_path):
+    config = replace(CONFIG, mask="causal", contexts=3)
+    workload = make(contexts=np.array([2, 0, 2]), begins=np.array([1, 1, 0]))
+    workload.save(tmp_path / "w.npz")
+    again = Workload.load(tmp_path / "w.npz", config)
+    assert again.contexts.tolist() == [2, 0, 2] and again.begins.tolist() == [1, 1, 0]
+    with np.load(tmp_path / "w.npz") as file:
+        older = {name: file[name] for name in ("sets", "lengths", "tokens", "values")}
+    with (tmp_path / "older.npz").open("wb") as file:
+        file.write(sealed(rendered(lambda into: np.savez_compressed(into, **older))))
+    again = Workload.load(tmp_path / "older.npz", config)
+    assert again.contexts.tolist() == [0, 0, 0] and again.begins.tolist() == [1, 1, 1]
+
+
 def test_the_same_workload_saves_to_the_same_bytes(tmp_path):
     make().save(tmp_path / "a.npz")
     make().save(tmp_path / "b.npz")
@@ -70,6 +88,9 @@ def test_the_same_workload_saves_to_the_same_bytes(tmp_path):
         ({"values": np.full((9, 2), -17)}, "values must be -16…15, not -17…-17"),
         ({"values": np.zeros((9, 3), np.int64)}, r"values must have shape \(9, 2\), not \(9, 3\)"),
         ({"tokens": np.zeros((9, 4))}, "tokens must be int64, not float64"),
+        ({"contexts": np.array([0, 1, 0])}, "contexts must be 0…0, not 0…1"),
+        ({"begins": np.array([1, 0, 1])}, "begins must be 1…1, not 0…1"),
+        ({"begins": np.array([1, 1])}, r"begins must have shape \(3,\), not \(2,\)"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, changes, rule):

@@ -105,6 +105,11 @@ class Flow:
         """Every unit of the core by name, along the path of a token."""
         raise NotImplementedError
 
+    @property
+    def published(self) -> dict[str, int]:
+        """Figures of the manifest that other flows do not have."""
+        return {}
+
     # -- what travels with a token ---------------------------------------------------------------
 
     @property

@@ -40,6 +40,15 @@ class Causal(Flow):
 
 
     @property
+    def least_cycles(self) -> int:
+        """Cycles per token that tokens of any contexts take at least, with this bus."""
+        return max(LEAST_CYCLES, self.config.input_beats + self.lookup_cycles)
+
+    @property
+    def published(self) -> dict[str, int]:
+        return {"least_per_token": self.least_cycles}
+
+    @property
     def beat_fields(self) -> dict[str, int]:
         return {"begin": self.config.wire.begin_bits, **self.tag_fields}
 

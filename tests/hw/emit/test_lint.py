@@ -44,6 +44,11 @@ CONFIGS = {
         queries="separate",
     ),
     "three engines": Config(**SMALL | {"engines": 3, "bus_bytes": 16}),
+    "causal": Config(**SMALL | {"mask": "causal", "contexts": 5, "bus_bytes": 16}),
+    "causal, quadratic": Config(
+        **SMALL | {"mask": "causal", "dataflow": "xnor", "max_tokens": 7, "bus_bytes": 16},
+        tuser_width=0,
+    ),
     "odd": ODD,
 }
 
