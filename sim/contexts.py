@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -194,7 +194,7 @@ class History:
 
     def answer(
         self, asked: Asked, *, came: int, begun: float, error: Error | None, tokens: np.ndarray,
-        values: np.ndarray, finished: bool = True, **known,
+        values: np.ndarray, finished: bool = True, **known: Any,
     ) -> Answer | None:
         """Answer to the next packet, and what it leaves behind; None if no beat follows from it.
 
@@ -250,7 +250,7 @@ class Continued(History):
 
     def answer(
         self, asked: Asked, *, came: int, begun: float, error: Error | None, tokens: np.ndarray,
-        values: np.ndarray, finished: bool = True, **known,
+        values: np.ndarray, finished: bool = True, **known: Any,
     ) -> Answer | None:
         context, begin = asked
         before = None if begin else self.states.get(context)

@@ -92,6 +92,9 @@ def commands() -> str:
     return "\n".join(lines)
 
 
+CAUSAL_ONLY = "; only with `mask = \"causal\"`"
+
+
 def registers() -> str:
     """The register map of every engine."""
     lines = [
@@ -111,6 +114,7 @@ def registers() -> str:
             values = (field.values or {}).items()
             values = ", ".join(f"{number} `{name}`" for name, number in values)
             text = _prose(f"{field.text}: {values}" if values else field.text)
+            text += "" if field.exists(Config()) else CAUSAL_ONLY
             lines.append(f"| `{register.name}` | {bits} | `{field.name}` | {text} |")
     return "\n".join([*lines, ""])
 
@@ -119,6 +123,8 @@ def _condition(register):
     return {
         "NEXT_SET": "; only with `tuser_width = 0`",
         "ENGINES": "; only with `engines` above 1",
+        "CONTEXT_LOST": CAUSAL_ONLY,
+        "CONTEXTS": CAUSAL_ONLY,
     }.get(register.name, "")
 
 

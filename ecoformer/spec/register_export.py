@@ -53,7 +53,10 @@ def c_header(config: Config, name: str) -> str:
                     for value, number in field.values.items()
                 ]
                 enums += [f"\nenum {name}_{field.name.lower()} {{", ",\n".join(members), "};"]
-    helpers = HELPERS + (SELECT_HELPER if "NEXT_SET" in reset else "")
+    select = register_map(config).get("NEXT_SET")
+    helpers = HELPERS
+    if select:
+        helpers += BEGIN_HELPER if select.fields else SELECT_HELPER
     return HEADER.format(
         name=name, prefix=prefix, version=__version__, fingerprint=config.fingerprint,
         size=1 << ADDRESS_WIDTH, registers="\n".join(lines), enums="\n".join(enums),
@@ -260,6 +263,15 @@ static inline int @name@_load_set(volatile uint32_t *base, uint32_t set,
     }
     @name@_write(base, @NAME@_COMMIT_OFFSET, set);
     return 0;
+}
+"""
+
+BEGIN_HELPER = """
+/* Parameter set of the packets that begin from now on, and whether they begin their contexts. */
+static inline void @name@_select_set(volatile uint32_t *base, uint32_t set, int begin)
+{
+    @name@_write(base, @NAME@_NEXT_SET_OFFSET,
+                 set | (begin ? @NAME@_NEXT_SET_BEGIN_MASK : 0u));
 }
 """
 

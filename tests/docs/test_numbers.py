@@ -109,12 +109,18 @@ CONFIGS = [
     *(Config(hash=family, queries="separate", **SMALL) for family in ("rbf", "linear", "codes")),
     Config(hash="none", dataflow="softmax", queries="separate", **SMALL),
     Config(value_term="own", queries="separate", dataflow="xnor", **SMALL),
+    *(
+        Config(mask="causal", value_term=term, queries=queries, offset_fraction=2, **SMALL)
+        for term in ("sum", "own") for queries in ("shared", "separate")
+    ),
+    Config(mask="causal", dataflow="xnor", **SMALL),
 ]
 
 
 def described(config):
     return "-".join((config.hash, config.weights, config.value_term, config.dataflow,
-                     str(config.offset_fraction), str(config.token_width), config.queries))
+                     str(config.offset_fraction), str(config.token_width), config.queries,
+                     config.mask))
 
 
 def check(config, image, sequences):
@@ -124,7 +130,11 @@ def check(config, image, sequences):
         want, guarded = attend(config, image, index, tokens, values)
         p = {name: array[index].tolist() for name, array in image.arrays().items()}
         rows, values = weights(config, p, tokens.tolist()), values.tolist()
-        found = [answer(config, p, row, values, i) for i, row in enumerate(rows)]
+        counts = [i + 1 if config.mask == "causal" else len(rows) for i in range(len(rows))]
+        found = [
+            answer(config, p, row[:n], values[:n], i)
+            for i, (row, n) in enumerate(zip(rows, counts, strict=True))
+        ]
         assert [outputs for outputs, _ in found] == want.tolist()
         assert sum(guard for _, guard in found) == guarded
         guards += int(guarded)

@@ -8,7 +8,7 @@ import pytest
 from ecoformer.presets import PRESETS as PRESET_FILES
 from ecoformer.spec.config import Config
 
-__all__ = ["FULL_RATE", "NAMES", "PRESETS", "TINY", "named"]
+__all__ = ["CAUSAL", "FULL_RATE", "NAMES", "PRESETS", "TINY", "named"]
 
 TINY = Config(
     head_dim=1, value_dim=1, code_bits=1, anchors=1, token_width=4, value_width=4, output_width=4,
@@ -18,6 +18,9 @@ TINY = Config(
 
 FULL_RATE = replace(TINY, cycles_per_token=1, bus_bytes=2)
 """The same at a token every cycle, where the state is a systolic array."""
+
+CAUSAL = replace(TINY, mask="causal", contexts=2, cycles_per_token=4)
+"""The same with two contexts of at most two tokens."""
 
 PRESETS = {}
 for _name in PRESET_FILES:

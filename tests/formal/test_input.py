@@ -4,9 +4,11 @@
 import pytest
 from amaranth.hdl import Signal
 
+from ecoformer.hw.stream.contexts import ContextReceiver
 from ecoformer.hw.stream.receiver import Receiver
+from ecoformer.spec.registers import Error
 from tests.formal.claims import obeys, offers, taken
-from tests.formal.configs import NAMES, TINY, named
+from tests.formal.configs import CAUSAL, NAMES, TINY, named
 from tests.formal.prover import Bench
 
 
@@ -16,6 +18,38 @@ def test_handshake(proof, name):
     obeys(bench, bench.dut.i, "i")
     offers(bench, bench.dut.o, "o")
     proof("Receiver", name, bench.prove())
+
+
+def contexts(most):
+    """Whatever is sent, a context has at most ``most`` tokens, so its sums do not overflow."""
+    bench = Bench(ContextReceiver(CAUSAL))
+    dut, token = bench.dut, bench.dut.o.payload
+    obeys(bench, dut.i, "i")
+    offers(bench, dut.o, "o")
+    good = dut.o.valid & ~token.tag.error
+    bench.always("a token is one of those that a context may have",
+                 ~good | (token.count >= 1) & (token.count <= most))
+    before, after = (bench.past(value, name) for value, name in (
+        (taken(dut.o) & ~token.tag.error & ~token.tag.last, "within"), (token.count, "count_before")
+    ))
+    bench.always("tokens of a packet are counted", ~(before & good) | (token.count == after + 1))
+    bench.always("an unknown set is the only error of its beat",
+                 ~dut.errors[Error.UNKNOWN_SET] | (dut.errors == 1 << Error.UNKNOWN_SET))
+    bench.always("a lost context is the only error of its beat",
+                 ~dut.errors[Error.CONTEXT_LOST] | (dut.errors == 1 << Error.CONTEXT_LOST))
+    bench.reach("the second token of a context is one packet of its own",
+                good & (token.count == 2) & token.tag.last & (token.tag.context == 1))
+    bench.reach("a context is lost", dut.errors[Error.CONTEXT_LOST])
+    bench.reach("a context is full", dut.errors[Error.TOO_LONG])
+    return bench
+
+
+def test_contexts(proof):
+    proof("ContextReceiver", "tiny, causal", contexts(CAUSAL.max_tokens).prove(reach=30))
+
+
+def test_fewer_tokens_are_refuted():
+    assert not contexts(CAUSAL.max_tokens - 1).bounded(16).proved
 
 
 def ordered(dut, x=0, v=1):

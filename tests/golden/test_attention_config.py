@@ -48,8 +48,9 @@ def test_attention_gives_everything_without_an_engine(write):
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_give_it_once(preset):
-    if preset == "softmax":
-        with pytest.raises(EcoformerError, match=r"\[engine\] hash must be 'rbf' or 'linear'"):
+    refused = {"softmax": "hash must be 'rbf' or 'linear'", "decoder": "mask must be 'full'"}
+    if preset in refused:
+        with pytest.raises(EcoformerError, match=rf"\[engine\] {refused[preset]}"):
             read_attention(preset)
         return
     attention, engine = read_attention(preset)

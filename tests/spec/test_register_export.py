@@ -18,6 +18,7 @@ NAME = "my_engine"
 CONFIGS = {
     "defaults": Config(),
     "no tuser": Config(tuser_width=0, dataflow="xnor", max_tokens=64, parameter_sets=3),
+    "contexts": Config(mask="causal", contexts=5, tuser_width=0),
 }
 SCHEMAS = sorted((Path(parser.__file__).parent / "schemas").glob("CMSIS-SVD_1_3_*.xsd"))
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-pedantic", "-Werror"]

@@ -21,8 +21,9 @@ from tests.hw.bench import simulate, ticks, watch
 
 CONFIG = Config(
     head_dim=3, value_dim=2, code_bits=4, anchors=2, max_tokens=6, cycles_per_token=4,
-    parameter_sets=3, bus_bytes=4, tuser_width=0,
+    parameter_sets=3, bus_bytes=4, tuser_width=0, mask="causal", contexts=3,
 )
+"""An engine with every register but ENGINES."""
 OKAY, SLVERR = 0, 2
 STORED = {"IRQ_ENABLE", "NEXT_SET", "PARAM_ADDRESS"}
 COUNTERS = [name for name, r in REGISTERS.items() if r.access is Access.COUNTER]
