@@ -84,6 +84,11 @@ FAULTY = {
             "engines": 3, "cycles_per_token": 16, "dataflow": "xnor", "tuser_width": 0
         },
         "one multiplier": {"cycles_per_token": 64, "output_width": 24},
+        "contexts": {"mask": "causal", "contexts": 5, "cycles_per_token": 8},
+        "one context, no tuser": {"mask": "causal", "tuser_width": 0, "bus_bytes": 8},
+        "contexts, xnor": {
+            "mask": "causal", "contexts": 3, "cycles_per_token": 8, "dataflow": "xnor"
+        },
     }.items()
 }
 """Small engines of every kind, for random fault scripts."""

@@ -37,7 +37,7 @@ def main() -> int:
     reports = {}
     for number, (name, config) in enumerate(FAULTY.items()):
         draw = Draw(config, np.random.default_rng([options.seed, number]), ROOM)
-        scenes = tuple(islice(PHASES["scripts"].random(draw), each))
+        scenes = tuple(islice(PHASES["scripts"].random(draw.going_on()), each))
         phase = Phase(name=name, about="fault scripts", scenes=scenes)
         with show_progress() as progress:
             result = verify(config, emit(config), [phase], build_dir=BUILDS, progress=progress)

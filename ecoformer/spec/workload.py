@@ -153,9 +153,9 @@ class Workload:
         except ValueError as error:
             raise EcoformerError(f"{path}: damaged workload ({error}); make it again") from error
         if wrong := (arrays.keys() ^ names) - (OPTIONAL.keys() - arrays.keys()):
-            wrong = ", ".join(sorted(wrong))
             raise EcoformerError(
-                f"{path}: not a workload (missing or unknown arrays: {wrong}); make it again"
+                f"{path}: not a workload (missing or unknown arrays: {', '.join(sorted(wrong))}); "
+                "make it again"
             )
         workload = cls(**arrays)
         try:

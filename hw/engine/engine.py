@@ -78,10 +78,10 @@ class Engine(wiring.Component):
     def latency(self) -> int:
         """Cycles beyond ``passes``·N·k of an isolated sequence, first and last beat included.
 
-        Exact for linear cores without back-pressure. ``passes`` is `Flow.passes`.
+        Exact for linear cores without back-pressure. ``passes`` is `Flow.passes`. A beat is in when
+        it is taken: the first one waits `Flow.lookup_cycles` before.
         """
-        c = self.config
-        return c.flow.lookup_cycles + c.input_beats + self.datapath.latency
+        return self.config.input_beats + self.datapath.latency
 
     def elaborate(self, platform) -> Module:
         m = Module()

@@ -99,7 +99,7 @@ class Top(wiring.Component):
             ),
             self.irq.eq(registers.irq),
         ]
-        asked = getattr(self, "s_axis_tuser", registers.next_set)
+        asked = Value.cast(getattr(self, "s_axis_tuser", registers.next_set))
         beside = {
             "begin": asked[self.config.wire.set_bits :], "context": getattr(self, "s_axis_tid", 0)
         }

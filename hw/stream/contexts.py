@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Contexts at the input: how many tokens each has, and which are lost."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import *
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
@@ -36,6 +39,8 @@ class ContextTable(wiring.Component):
         It has been found; the beat may be taken. A register.
     close : ``In(1)``, closed : ``In``, left : ``In``
         Make ``left`` the entry of context ``closed``; before the next look-up begins.
+    spoil : ``In(1)``
+        With ``close``: the context is lost after all, a cycle later.
     """
 
     def __init__(self, config: Config):
@@ -52,6 +57,7 @@ class ContextTable(wiring.Component):
                 "close": In(1),
                 "closed": In(context),
                 "left": In(count),
+                "spoil": In(1),
             }
         )
 
@@ -63,18 +69,23 @@ class ContextTable(wiring.Component):
         )
         read, write = entries.read_port(), entries.write_port()
         sweep = Signal(address_bits + 1)
-        clearing = Signal()
+        lost = Signal(address_bits, reset_less=True)
+        spoiled = Signal()
+        clearing, zeroing = Signal(), Signal()
         m.d.comb += [
             clearing.eq(~sweep[-1]),
+            zeroing.eq(clearing | spoiled),
             read.addr.eq(self.context),
             self.count.eq(read.data),
-            write.addr.eq(Mux(clearing, sweep, self.closed)),
-            write.data.eq(Mux(clearing, 0, self.left)),
-            write.en.eq(clearing | self.close),
+            write.addr.eq(Mux(zeroing, Mux(clearing, sweep, lost), self.closed)),
+            write.data.eq(Mux(zeroing, 0, self.left)),
+            write.en.eq(zeroing | self.close),
         ]
         m.d.sync += [
             sweep.eq(sweep + clearing),
-            self.found.eq(self.offered & ~clearing & ~self.found & ~self.ready),
+            lost.eq(self.closed),
+            spoiled.eq(self.spoil),
+            self.found.eq(self.offered & ~zeroing & ~self.found & ~self.ready),
             self.ready.eq((self.found | self.ready) & ~self.taken),
         ]
         return m
@@ -124,9 +135,14 @@ class ContextReceiver(Receiver):
             full=full & ~fresh & ~unknown,
         )
 
-    def _close(self, m, ends, in_packet, good, opening, kept):
+    def _close(self, m, ends, in_packet, discard, found, opening, kept):
+        # A soft reset comes late in its cycle, so it is written in the next.
+        wrong = (strobe for error, strobe in found.items() if error is not Error.ABORTED)
         m.d.comb += [
             self.table.close.eq(ends),
             self.table.closed.eq(Mux(in_packet, kept["context"], self.i.payload.context)),
-            self.table.left.eq(Mux(good, opening.count + 1, 0)),
+            self.table.left.eq(
+                Mux(reduce(or_, wrong, discard), 0, opening.count + 1)
+            ),
+            self.table.spoil.eq(ends & found[Error.ABORTED]),
         ]

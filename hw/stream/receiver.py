@@ -180,7 +180,7 @@ class Receiver(wiring.Component):
                 m.d.sync += [
                     count.eq(opening.count + 1), full.eq(opening.count == c.max_tokens - 1)
                 ]
-        self._close(m, take & beat.last, in_packet, ~(discard | bad), opening, kept)
+        self._close(m, take & beat.last, in_packet, discard, found, opening, kept)
 
         with m.If(first_beat & ~report):  # the last one offered is the one taken
             m.d.sync += [
@@ -222,10 +222,11 @@ class Receiver(wiring.Component):
         """How the packet of the beat on offer opens: an `Opening`."""
         return Opening([], {}, count, full)
 
-    def _close(self, m, ends, in_packet, good, opening, kept):
-        """The last beat of a packet is taken, which was ``good`` if it had no error.
+    def _close(self, m, ends, in_packet, discard, found, opening, kept):
+        """The last beat of a packet is taken.
 
-        What it carries beside its data is ``kept`` where it had beats before.
+        The packet is good unless it was bad before, ``discard``, or is ``found`` to have one of the
+        errors of this beat. What it carries beside its data is ``kept`` where it had beats before.
         """
 
     def _take_vectors(self, m, index, token_beat, token_end, room, offers):

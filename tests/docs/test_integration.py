@@ -13,7 +13,7 @@ from ecoformer.hw.engine.top import Top
 from ecoformer.sim.stimulus import random_image, random_workload
 from ecoformer.spec.config import Config
 from ecoformer.spec.programming import POLL, register_writes
-from ecoformer.spec.registers import REGISTERS, Error
+from ecoformer.spec.registers import REGISTERS, errors_of
 from ecoformer.spec.wire import pack_outputs, pack_sequence
 from tests.docs import driver
 
@@ -235,7 +235,7 @@ def test_the_page_drives_an_engine():
         await bench.wait(9)
         assert answers[7] == (0b10, [0])
         assert exact(answers[8], image, 1, sequences[2])
-        counts = {e.name: await bench.read(REGISTERS[e.name].offset) for e in Error}
+        counts = {e.name: await bench.read(REGISTERS[e.name].offset) for e in errors_of(config)}
         assert {**counts, "DENOMINATOR": 0} == {
             "MISALIGNED": 1, "TOO_LONG": 1, "UNKNOWN_SET": 1, "ABORTED": 1, "DENOMINATOR": 0,
         }

@@ -145,4 +145,5 @@ def test_the_rules_of_the_contract(beats, known, error):
         head_dim=2, value_dim=2, bus_bytes=2, max_tokens=3, cycles_per_token=4, code_bits=2,
         output_width=8,
     )
-    assert config.input_beats == 2 and packet_error(config, beats, known) == error
+    assert config.input_beats == 2
+    assert packet_error(config, beats, known, config.max_tokens) == error

@@ -46,7 +46,7 @@ class Causal(Flow):
 
     @property
     def published(self) -> dict[str, int]:
-        return {"least_per_token": self.least_cycles}
+        return {"least_per_token": self.least_cycles, "lookup": self.lookup_cycles}
 
     @property
     def beat_fields(self) -> dict[str, int]:
