@@ -133,10 +133,10 @@ class Receiver(wiring.Component):
         else:  # the only beat is also the first and may have any error
             slot_frees, rejected, begins = self.o.ready, bad, first_beat
         opening = self._open(m, take, in_packet, token_beat, unknown, count, full)
-        lost = opening.errors
+        early = opening.errors
         found = {
             Error.MISALIGNED: misaligned, Error.TOO_LONG: too_long, Error.UNKNOWN_SET: unknown,
-            Error.ABORTED: aborted, **lost,
+            Error.ABORTED: aborted, **early,
         }
         m.d.comb += [
             self.user.eq(beat.user),
@@ -154,14 +154,14 @@ class Receiver(wiring.Component):
             too_long.eq(token_beat & (index == 0) & opening.full),
             misaligned.eq(
                 reduce(
-                    and_, (~error for error in lost.values()),
+                    and_, (~error for error in early.values()),
                     token_beat & beat.last & ~token_end & ~unknown & ~too_long,
                 )
             ),
             aborted.eq(
                 self.abort & in_packet & ~discard & ~unknown & ~too_long & ~misaligned
             ),
-            bad.eq(reduce(or_, lost.values(), unknown | too_long | misaligned | aborted)),
+            bad.eq(reduce(or_, early.values(), unknown | too_long | misaligned | aborted)),
             self.errors.eq(reduce(or_, (strobe << error for error, strobe in found.items()))),
         ]
         over = token_end | beat.last | discard | bad
