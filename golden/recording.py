@@ -55,6 +55,8 @@ def record(
 ) -> list[list[Call]]:
     """Record the inputs of every one of ``layers`` while ``run()`` runs their network.
 
+    Half precision is recorded as float32, in which hashes are learned.
+
     Returns
     -------
     list of list of Call
@@ -63,7 +65,7 @@ def record(
     tape: dict[int, list[Call]] = {id(layer): [] for layer in layers}
 
     def observers(layer):
-        return lambda number, *call: tape[id(layer)].append(Call(*call))
+        return lambda number, q, k, v, key_mask: tape[id(layer)].append(_call(q, k, v, key_mask))
 
     try:
         for layer in layers:
@@ -73,6 +75,15 @@ def record(
         for layer in layers:
             layer.observer = None
     return [tape[id(layer)] for layer in layers]
+
+
+def _call(q, k, v, key_mask):
+    keys = _wide(k)
+    return Call(keys if q is k else _wide(q), keys, _wide(v), key_mask)
+
+
+def _wide(x):
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 @contextmanager

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import torch
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.attention import EcoFormerAttention, softmax_attention
+from ecoformer.golden.attention import EcoFormerAttention
 from ecoformer.golden.hashing import KernelHash, check_tokens
 from ecoformer.golden.learn.checkpoint import Checkpoint
 from ecoformer.golden.learn.descent import descend, mean_loss
 from ecoformer.golden.learn.loop import FASTEST, MOST
+from ecoformer.golden.masks import softmax_mask
 from ecoformer.golden.recording import Call, record
 from ecoformer.progress import SILENT, Progress
 from ecoformer.spec.checks import check_choice, check_number
@@ -263,11 +264,11 @@ def _attention_loss(core, call, target):
     logits = scale * call.q @ call.k.mT
     queries, keys = core.codes(call.q, call.k)
     weights = queries @ keys.mT + core.offset[:, None, None]
-    if call.key_mask is not None:
-        mask = call.key_mask[:, None, None]
-        logits = logits.masked_fill(~mask, -math.inf)
-        weights = weights * mask
-    target = torch.softmax(logits, -1)
+    allowed = softmax_mask(core.mask, call.q, call.k, call.key_mask)
+    if allowed is not None:
+        logits = logits.masked_fill(~allowed, -math.inf)
+        weights = weights * allowed
+    target = torch.softmax(logits, -1).nan_to_num()  # a query before all keys sees none
     total = weights.abs().sum(-1, keepdim=True).clamp_min(FLOOR)
     log_ratio = target.clamp_min(1e-12).log() - weights.clamp_min(FLOOR).log() + total.log()
     divergence = (target * log_ratio).sum(-1, keepdim=True)  # [B, H, M, 1]
@@ -291,4 +292,4 @@ OBJECTIVES = {"output": _output_loss, "attention": _attention_loss}
 def exact_outputs(core: EcoFormerAttention, calls: Sequence[Call]) -> list[torch.Tensor]:
     """Outputs of softmax attention for ``calls``: list of Tensor [B, H, M, E]."""
     with torch.no_grad():
-        return [softmax_attention(c.q, c.k, c.v, c.key_mask, core.scale) for c in calls]
+        return [core.softmax(c.q, c.k, c.v, c.key_mask) for c in calls]
