@@ -22,7 +22,6 @@ from ecoformer.golden.convert.recipe import ConvertConfig
 from ecoformer.golden.convert.refine import everything, refine
 from ecoformer.golden.convert.saved import save_converted
 from ecoformer.golden.learn.checkpoint import drop_checkpoints
-from ecoformer.golden.networks.sites import find_sites
 from ecoformer.golden.quality.measure import assess
 from ecoformer.golden.quantize.calibration import calibrate, check_attention, code_disagreement
 from ecoformer.golden.quantize.inference import (
@@ -32,6 +31,7 @@ from ecoformer.golden.quantize.inference import (
     packets,
 )
 from ecoformer.golden.recording import record
+from ecoformer.golden.sites.choosing import find_sites
 from ecoformer.inputs import read_arrays, read_text
 from ecoformer.progress import SILENT, Progress
 from ecoformer.spec.config import Config

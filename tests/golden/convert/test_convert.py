@@ -17,9 +17,10 @@ from ecoformer.golden.convert.saved import load_converted, save_converted
 from ecoformer.golden.files import state_digest, torch_bytes
 from ecoformer.golden.learn import distill
 from ecoformer.golden.learn.distill import DistillConfig
-from ecoformer.golden.networks.sites import filled_sites, find_sites
 from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer
 from ecoformer.golden.recording import record
+from ecoformer.golden.sites.choosing import find_sites
+from ecoformer.golden.sites.placing import filled_sites
 from ecoformer.progress import Progress
 from tests.recorded_progress import RecordedProgress
 
