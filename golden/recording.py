@@ -44,9 +44,14 @@ class Call:
         return {"x": self.k, "q": self.q, "k": self.k}
 
     def present(self, head: int, tokens: torch.Tensor) -> torch.Tensor:
-        """The rows [n, …] of one head of ``tokens`` [B, H, N, …] that are not padding."""
+        """The rows [n, …] of one head of ``tokens`` [B, H, N, …] that are not padding.
+
+        Of queries that are not as many as the keys, none is known to be padding.
+        """
         rows = tokens[:, head]
-        return rows.flatten(0, 1) if self.key_mask is None else rows[self.key_mask]
+        if self.key_mask is None or tokens.shape[2] != self.key_mask.shape[1]:
+            return rows.flatten(0, 1)
+        return rows[self.key_mask]
 
 
 @torch.no_grad()

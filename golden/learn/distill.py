@@ -81,7 +81,8 @@ def start_hashes(
     """Random hashes of an :class:`golden.attention.EcoFormerAttention`, centred and scaled.
 
     Anchors are random tokens. Separate queries start with the rows of the keys, because codes of
-    one random projection agree as their tokens do.
+    one random projection agree as their tokens do. Queries that are all the same, as that of a
+    pooling head, have no centre of their own: they start with the whole hash of the keys.
 
     Parameters
     ----------
@@ -100,6 +101,9 @@ def start_hashes(
         tokens = [torch.cat([call.present(h, getattr(call, name)) for call in calls])
                   for h in range(core.heads)]
         x = torch.stack(tokens)[None]
+        if hashing is core.query_hash and (x == x[:, :, :1]).all():
+            hashing.load_state_dict(core.hash.state_dict())
+            continue
         check_tokens(x[0])
         hashing.projection.copy_(rows)
         if isinstance(hashing, KernelHash):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Softmax attention that a network computes itself, noticed while it runs.
+"""What a network computes itself around attention, noticed while it runs.
 
-Scores are a product of two tensors neither of which is a weight, whatever happens to them until
+Two things: masks that hold learned numbers, and softmax attention written out. Of the latter,
+scores are a product of two tensors neither of which is a weight, whatever happens to them until
 their softmax; attention is the product of that softmax with a third tensor.
 """
 
@@ -24,6 +25,9 @@ VIEWS = {
     "unflatten", "unsqueeze", "view",
 }
 """Functions whose result is a weight if what they are given is one."""
+FRESH = {"arange", "empty_like", "full_like", "new_full", "new_ones", "new_zeros", "ones_like",
+         "rand_like", "randn_like", "zeros_like"}
+"""Functions whose result depends on the shape and type alone of what they are given."""
 
 
 class HandWritten(TorchFunctionMode):
@@ -41,10 +45,15 @@ class HandWritten(TorchFunctionMode):
         super().__init__()
         self.found = found
         self.weights: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+        self.learned: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
         self.scores: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # to lists of steps
         self.shares: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
-        for tensor in (*model.parameters(), *model.buffers()):
-            self.weights[tensor] = True
+        self._mark(self.weights, [*model.parameters(), *model.buffers()], True)
+        self._mark(self.learned, model.parameters(), True)
+
+    def is_learned(self, mask: torch.Tensor | None) -> bool:
+        """Whether the numbers of ``mask`` come from parameters, be they all 0."""
+        return mask is not None and mask in self.learned
 
     def __torch_function__(
         self, func: Callable, types: Sequence, args: tuple = (), kwargs: dict | None = None
@@ -58,6 +67,8 @@ class HandWritten(TorchFunctionMode):
         return result
 
     def _follow(self, name, given, made):
+        if name not in PRODUCTS | FRESH and any(x in self.learned for x in given):
+            self._mark(self.learned, [x for x in made if x.is_floating_point()], True)
         if name in VIEWS and given[0] in self.weights:
             self._mark(self.weights, made, True)
         elif name in PRODUCTS:

@@ -58,7 +58,8 @@ def fill_sites(
         turns[site.path].append(attention)
     for path, own in turns.items():
         attention = own[0] if len(own) == 1 else CoreSequence(own)
-        if isinstance(modules[path], SoftmaxAttention) and isinstance(attention, EcoFormerAttention):
+        whole = isinstance(attention, EcoFormerAttention)
+        if whole and isinstance(modules[path], SoftmaxAttention):
             _replace(model, modules[path], attention)
         else:
             route(modules[path], attention)

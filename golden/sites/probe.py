@@ -28,7 +28,7 @@ def probe(model: nn.Module, run: Callable[[], object]) -> list[Site]:
     """
     finder = _Finder(model)
     with torch.no_grad(), interface_in_use(model), as_written(model), finder.following():
-        with HandWritten(model, finder.note_by_hand), Interception(finder.turn):
+        with finder.written, Interception(finder.turn):
             run()
     return [*finder.sites, *finder.by_hand, *_scripted(model)]
 
@@ -52,6 +52,7 @@ class _Finder:
         self.uses = Counter()
         self.sites = []
         self.by_hand = []
+        self.written = HandWritten(model, self.note_by_hand)
 
     @contextmanager
     def following(self):
@@ -85,7 +86,7 @@ class _Finder:
 
         def attend(query, key, value, *positional, **named):
             where = dict(path=path, turn=number, function=FUNCTIONS[function])
-            self.sites.append(_site(where, self.stack, query, key, value, *positional, **named))
+            self.sites.append(self.site(where, query, key, value, *positional, **named))
             one_hot = torch.eye(value.shape[-2], dtype=value.dtype, device=value.device)
             one_hot = one_hot.expand(*value.shape[:-2], -1, -1)
 
@@ -96,6 +97,24 @@ class _Finder:
 
         return attend
 
+    def site(self, where, query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, *,
+             scale=None, enable_gqa=False):
+        """The site of a call with these arguments, with the reason if it cannot be replaced."""
+        where |= dict(scale=scale, head_dim=query.shape[-1])
+        if dropout_p and not (self.stack and self.stack[-1].training):
+            return Site(reason=f"dropout of {dropout_p:g} in evaluation mode", **where)
+        if self.written.is_learned(attn_mask):
+            return Site(reason="a learned bias is added to the scores", **where)
+        try:
+            asked = read(query, key, value, attn_mask, dropout_p, is_causal, enable_gqa=enable_gqa)
+        except Unconvertible as error:
+            return Site(reason=str(error), **where)
+        queries, keys = asked.q.shape[-2], asked.k.shape[-2]
+        return Site(
+            heads=asked.q.shape[1], key_heads=asked.key_heads, mask=asked.masks[0],
+            cross=queries != keys, **where,
+        )
+
     def note_by_hand(self, weights, steps):
         self.by_hand.append(Site(
             path=self.path, function="softmax by hand",
@@ -104,23 +123,6 @@ class _Finder:
             reason=f"exact softmax computed by hand ({', '.join(steps)}), not by a function that "
                    "attends",
         ))
-
-
-def _site(where, stack, query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, *,
-          scale=None, enable_gqa=False):
-    """The site of a call with these arguments, with the reason if it cannot be replaced."""
-    where |= dict(scale=scale, head_dim=query.shape[-1])
-    if dropout_p and not (stack and stack[-1].training):
-        return Site(reason=f"dropout of {dropout_p:g} in evaluation mode", **where)
-    try:
-        asked = read(query, key, value, attn_mask, dropout_p, is_causal, enable_gqa=enable_gqa)
-    except Unconvertible as error:
-        return Site(reason=str(error), **where)
-    queries, keys = asked.q.shape[-2], asked.k.shape[-2]
-    return Site(
-        heads=asked.q.shape[1], key_heads=asked.key_heads, mask=asked.masks[0],
-        cross=queries != keys, **where,
-    )
 
 
 ATTENDING = ("aten::softmax", "scaled_dot_product_attention", "_native_multi_head_attention")

@@ -46,8 +46,9 @@ class Site:
 
     @property
     def name(self) -> str:
-        """The path; of a module's later calls with their number."""
-        return f"{self.path}, use {self.turn + 1}" if self.turn else self.path
+        """The path for messages; of a module's later calls with their number."""
+        path = self.path or "the model itself"
+        return f"{path}, use {self.turn + 1}" if self.turn else path
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Site":
