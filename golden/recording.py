@@ -60,7 +60,7 @@ def record(
 ) -> list[list[Call]]:
     """Record the inputs of every one of ``layers`` while ``run()`` runs their network.
 
-    Half precision is recorded as float32, in which hashes are learned.
+    Whatever the precision of the network, they are recorded as float32, in which hashes learn.
 
     Returns
     -------
@@ -83,12 +83,8 @@ def record(
 
 
 def _call(q, k, v, key_mask):
-    keys = _wide(k)
-    return Call(keys if q is k else _wide(q), keys, _wide(v), key_mask)
-
-
-def _wide(x):
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+    keys = k.float()
+    return Call(keys if q is k else q.float(), keys, v.float(), key_mask)
 
 
 @contextmanager

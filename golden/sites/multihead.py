@@ -54,10 +54,9 @@ def multi_head_attention(
         query, key, value = (x[:, None] for x in (query, key, value))
         if key_padding_mask is not None:
             key_padding_mask = key_padding_mask[None]
-    if use_separate_proj_weight:
-        projections = [q_proj_weight, k_proj_weight, v_proj_weight]
-    else:
-        projections = list(in_proj_weight.chunk(3))
+    projections = (q_proj_weight, k_proj_weight, v_proj_weight)
+    if in_proj_weight is not None:
+        projections = in_proj_weight.chunk(3)
     biases = [None] * 3 if in_proj_bias is None else in_proj_bias.chunk(3)
     q, k, v = (linear(x, w, b) for x, w, b in zip((query, key, value), projections, biases))
     mask = _merged(attn_mask, key_padding_mask, num_heads, is_causal)

@@ -17,6 +17,7 @@ from ecoformer.golden.sites.routing import (
     CoreSequence,
     LeftAttention,
     count_uses,
+    is_routed,
     route,
 )
 from ecoformer.golden.sites.site import Site
@@ -24,8 +25,6 @@ from ecoformer.golden.sites.transformers_interface import use_interface
 
 __all__ = ["fill_sites", "filled_sites"]
 
-FUSED = (nn.TransformerEncoder, nn.TransformerEncoderLayer)
-"""Modules of torch that may attend in fused kernels, past the attention they hold."""
 
 
 def fill_sites(
@@ -63,14 +62,20 @@ def fill_sites(
             _replace(model, modules[path], attention)
         else:
             route(modules[path], attention)
-    if any(site.function == "MultiheadAttention" for site in sites):
-        for module in model.modules():
-            if isinstance(module, FUSED):
-                route(module)
+    _keep_from_fusing(model)
     if any(len(own) > 1 for own in turns.values()):
         count_uses(model)
     use_interface(model)
     return cores
+
+
+def _keep_from_fusing(model):
+    """Keep torch from fused kernels, which attend by softmax past the attention they are given."""
+    for module in model.modules():
+        if isinstance(module, nn.MultiheadAttention) and is_routed(module):
+            module._qkv_same_embed_dim = False  # all fused kernels want it, compiled code too
+        elif isinstance(module, nn.TransformerEncoder):
+            module.use_nested_tensor = False
 
 
 def _core(site, config, number, module, model):

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 
 import torch
 from torch import nn
-from torch.nn.functional import scaled_dot_product_attention
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from ecoformer.golden.sites.by_hand import HandWritten
 from ecoformer.golden.sites.names import is_compiled, modules_by_name
 from ecoformer.golden.sites.reading import Unconvertible, read
-from ecoformer.golden.sites.routing import FUNCTIONS, Interception
+from ecoformer.golden.sites.routing import FUNCTIONS, Interception, softmax
 from ecoformer.golden.sites.site import Site
 from ecoformer.golden.sites.transformers_interface import interface_in_use
 
@@ -87,13 +86,7 @@ class _Finder:
         def attend(query, key, value, *positional, **named):
             where = dict(path=path, turn=number, function=FUNCTIONS[function])
             self.sites.append(self.site(where, query, key, value, *positional, **named))
-            one_hot = torch.eye(value.shape[-2], dtype=value.dtype, device=value.device)
-            one_hot = one_hot.expand(*value.shape[:-2], -1, -1)
-
-            def weights():
-                return scaled_dot_product_attention(query, key, one_hot, *positional, **named)
-
-            return scaled_dot_product_attention(query, key, value, *positional, **named), weights
+            return softmax(query, key, value, *positional, **named)
 
         return attend
 

@@ -17,13 +17,12 @@ from torch.nn.functional import multi_head_attention_forward, scaled_dot_product
 from torch.overrides import TorchFunctionMode
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.attention import EcoFormerAttention
 from ecoformer.golden.sites.multihead import multi_head_attention
 from ecoformer.golden.sites.reading import Unconvertible, read
 
 __all__ = [
     "ATTRIBUTE", "FUNCTIONS", "CoreSequence", "Interception", "LeftAttention", "count_uses",
-    "is_routed", "route",
+    "is_routed", "route", "softmax",
 ]
 
 ATTRIBUTE = "ecoformer"
@@ -40,7 +39,8 @@ Attend = Callable[..., tuple[torch.Tensor, Callable[[], torch.Tensor]]]
 class Interception(TorchFunctionMode):
     """Meanwhile calls that attend are answered by others.
 
-    Fused kernels of torch, which would attend unseen, step aside for any such mode.
+    Fused kernels of torch, which would attend unseen, step aside for any such mode, but not in
+    compiled code.
 
     Parameters
     ----------
@@ -138,18 +138,16 @@ def _sequences(model):
     return [module for module in model.modules() if isinstance(module, CoreSequence)]
 
 
-def route(module: nn.Module, attention: nn.Module | None = None) -> None:
+def route(module: nn.Module, attention: nn.Module) -> None:
     """Let the calls of ``module``'s own code be answered by ``attention``, which it then holds.
 
     Parameters
     ----------
     module : Module
         Changed in place: a new submodule, and a class of the same name.
-    attention : EcoFormerAttention, LeftAttention, CoreSequence or None
-        With None nothing is answered, but fused kernels step aside.
+    attention : EcoFormerAttention, LeftAttention or CoreSequence
     """
-    if attention is not None:
-        setattr(module, ATTRIBUTE, attention)
+    setattr(module, ATTRIBUTE, attention)
     if not is_routed(module):
         module.__class__ = _routed(type(module))
 
@@ -193,13 +191,25 @@ def _again(base):
 
 
 def _turn(module, function):
-    """What answers the next call of ``module``; None: the function itself."""
-    attention = module._modules.get(ATTRIBUTE)
+    """What answers the next call of ``module``."""
+    attention = module._modules[ATTRIBUTE]
     if isinstance(attention, CoreSequence):
         attention = attention.turn()
-    if not isinstance(attention, EcoFormerAttention):
-        return None
+    if isinstance(attention, LeftAttention):
+        return softmax
     return functools.partial(_answer, attention, type(module).__name__)
+
+
+def softmax(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *positional: Any, **named: Any
+) -> tuple[torch.Tensor, Callable[[], torch.Tensor]]:
+    """Outputs of ``scaled_dot_product_attention``, and what gives its weights."""
+    def weights():
+        one_hot = torch.eye(value.shape[-2], dtype=value.dtype, device=value.device)
+        one_hot = one_hot.expand(*value.shape[:-2], -1, -1)
+        return scaled_dot_product_attention(query, key, one_hot, *positional, **named)
+
+    return scaled_dot_product_attention(query, key, value, *positional, **named), weights
 
 
 def _answer(core, name, query, key, value, *positional, scale=None, **named):
