@@ -8,7 +8,6 @@ import torch
 import transformers
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import PreTrainedConfig
 
 __all__ = ["NETWORKS", "make"]
 
@@ -57,8 +56,8 @@ def _tokens(*shape):
 def _of(kind: str, batch: Callable[[], Any], config: str = "", **sizes: Any) -> Callable:
     """A model of ``transformers`` of class ``kind``."""
     def build():
-        shape: PreTrainedConfig = getattr(transformers, config or f"{kind.removesuffix('Model')}Config")(**sizes)
-        return getattr(transformers, kind)(shape), batch
+        shape = getattr(transformers, config or f"{kind.removesuffix('Model')}Config")
+        return getattr(transformers, kind)(shape(**sizes)), batch
 
     return build
 
@@ -134,7 +133,8 @@ class ByHand(nn.Module):
         self.q, self.k, self.v = (nn.Linear(WIDTH, WIDTH) for _ in range(3))
 
     def forward(self, x):
-        q, k, v = (p(x).unflatten(-1, (HEADS, -1)).transpose(1, 2) for p in (self.q, self.k, self.v))
+        parts = (self.q, self.k, self.v)
+        q, k, v = (part(x).unflatten(-1, (HEADS, -1)).transpose(1, 2) for part in parts)
         weights = (q @ k.transpose(-2, -1) / 6**0.5).softmax(-1)
         return x + (weights @ v).transpose(1, 2).flatten(2)
 

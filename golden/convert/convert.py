@@ -168,6 +168,8 @@ def enough_batches(
     learning: DistillConfig | None = None,
     seed: int = 0,
     progress: Progress = SILENT,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
 ) -> tuple[int, list[tuple[int, float]]]:
     """How many batches of ``calibration`` are enough to learn hashes layer by layer.
 
@@ -176,7 +178,7 @@ def enough_batches(
 
     Parameters
     ----------
-    model, config, learning, seed
+    model, config, learning, seed, only, skip
         Same as in :func:`convert`.
     calibration, held_out : list
         Batches, at least two and at least one.
@@ -190,7 +192,7 @@ def enough_batches(
     """
     learning = learning or DistillConfig()
     split_batches(model, learning, calibration)
-    model = replace_attention(model, config, calibration[0], seed)
+    model = replace_attention(model, config, calibration[0], seed, only, skip)
     middle = len(cores_of(model)) // 2
     core, site = cores_of(model)[middle], filled_sites(model)[middle]
 

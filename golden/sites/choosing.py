@@ -66,8 +66,8 @@ def choose_sites(
     if refused and len(refused) < len(sites):
         more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
         raise EcoformerError(
-            f"{name}, {refused[0].name}{more}: {refused[0].reason}; leave it with skip = "
-            f"{refused[0].path!r}"
+            f"{name}, {refused[0].name}{more}: {refused[0].reason}; skip {refused[0].path!r} to "
+            "convert the rest"
         )
     if refused or not wanted:
         reason = (refused or chosen)[0]

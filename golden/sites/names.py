@@ -33,16 +33,16 @@ def bare_name(model: nn.Module, name: str) -> str:
     return ".".join(_bare_words(model, name.split(".")))
 
 
-def _bare_words(module: nn.Module | None, words: list[str]) -> Iterator[str]:
+def _bare_words(part: object, words: list[str]) -> Iterator[str]:
     for word in words:
-        if INNER.get(type(module).__name__) != word:
+        if INNER.get(type(part).__name__) != word:
             yield word
-        module = getattr(module, "_modules", {}).get(word)
+        part = getattr(part, word, None)
 
 
 def is_compiled(model: nn.Module) -> bool:
     """Whether ``torch.compile`` runs ``model`` or a part of it."""
     return any(
-        type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None
+        type(module).__name__ == "OptimizedModule" or getattr(module, "_compiled_call_impl", None)
         for module in model.modules()
     )

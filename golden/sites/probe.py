@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import torch
 from torch import nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from ecoformer.golden.sites.by_hand import HandWritten
 from ecoformer.golden.sites.names import is_compiled, modules_by_name
@@ -47,6 +46,10 @@ class _Finder:
 
     def __init__(self, model):
         self.names = {id(module): name for name, module in modules_by_name(model).items()}
+        self.modules = [
+            module for module in model.modules()
+            if id(module) in self.names and not isinstance(module, torch.jit.ScriptModule)
+        ]
         self.stack = []
         self.uses = Counter()
         self.sites = []
@@ -62,10 +65,10 @@ class _Finder:
         def leave(module, args, output):
             self.stack.pop()
 
-        hooks = [
-            register_module_forward_pre_hook(enter),
-            register_module_forward_hook(leave, always_call=True),
-        ]
+        hooks = []
+        for module in self.modules:
+            hooks.append(module.register_forward_pre_hook(enter))
+            hooks.append(module.register_forward_hook(leave, always_call=True))
         try:
             yield
         finally:
@@ -74,9 +77,8 @@ class _Finder:
 
     @property
     def path(self):
-        """Name of the innermost module of the network that runs."""
-        running = (self.names.get(id(module)) for module in reversed(self.stack))
-        return next((name for name in running if name is not None), "")
+        """Name of the innermost module that runs."""
+        return self.names[id(self.stack[-1])] if self.stack else ""
 
     def turn(self, function):
         path = self.path
@@ -94,7 +96,10 @@ class _Finder:
              scale=None, enable_gqa=False):
         """The site of a call with these arguments, with the reason if it cannot be replaced."""
         where |= dict(scale=scale, head_dim=query.shape[-1])
-        if dropout_p and not (self.stack and self.stack[-1].training):
+        owner = self.stack[-1] if self.stack else None
+        if isinstance(owner, torch.fx.GraphModule):
+            return Site(reason="a torch.fx.GraphModule; convert before tracing", **where)
+        if dropout_p and not (owner and owner.training):
             return Site(reason=f"dropout of {dropout_p:g} in evaluation mode", **where)
         if self.written.is_learned(attn_mask):
             return Site(reason="a learned bias is added to the scores", **where)

@@ -30,6 +30,8 @@ class Query:
     v : Tensor [B, H, N, E]
     key_mask : bool Tensor [B, N] or None
         True for keys that count.
+    blind : bool Tensor [B or 1, 1, M, 1] or None
+        True for queries that may see no key at all, which torch answers by 0.
     masks : tuple of str
         The masks, keys of :data:`golden.masks.MASKS`, that describe the call: one, or all where
         there is a single query. Empty while a compiler traces, which cannot look.
@@ -43,12 +45,14 @@ class Query:
     k: torch.Tensor
     v: torch.Tensor
     key_mask: torch.Tensor | None
+    blind: torch.Tensor | None
     masks: tuple[str, ...]
     leading: torch.Size
     key_heads: int
 
     def restore(self, o: torch.Tensor) -> torch.Tensor:
         """``o`` [B, H, M, …] in the shape that the call expects."""
+        o = o if self.blind is None else o.masked_fill(self.blind, 0)
         return o.reshape(*self.leading, *o.shape[2:])
 
 
@@ -87,8 +91,8 @@ def read(
             key, value = key[..., :queries, :], value[..., :queries, :]
     leading = torch.broadcast_shapes(query.shape[:-2], key.shape[:-2], value.shape[:-2])
     q, k, v = (_with_heads(x, leading) for x in (query, key, value))
-    key_mask, masks = _key_mask(attn_mask, is_causal, q, k, leading)
-    return Query(k if query is key else q, k, v, key_mask, masks, leading, key_heads)
+    seen = _seen(attn_mask, is_causal, q, k, leading)
+    return Query(k if query is key else q, k, v, *seen, leading, key_heads)
 
 
 def _with_heads(x, leading):
@@ -100,23 +104,25 @@ def _with_heads(x, leading):
     return x.reshape(math.prod(leading) // heads, heads, *x.shape[-2:])
 
 
-def _key_mask(mask, is_causal, q, k, leading):
-    """(keys that count [B, N] or None, names of the masks that the call may have)."""
+def _seen(mask, is_causal, q, k, leading):
+    """(keys that count [B, N] or None, blind queries or None, masks that the call may have)."""
     if mask is None:
         one = q.shape[-2] == 1
-        return None, tuple(MASKS) if one else ("causal",) if is_causal else ("full",)
-    if is_traced() or mask.is_cuda and torch.cuda.is_current_stream_capturing():
-        allowed = _of_sequences(mask if mask.dtype == torch.bool else mask > CLOSED, leading)
-        return allowed[:, 0].any(-2).expand(len(q), -1), ()
-    allowed = _of_sequences(_switch(mask), leading)
-    if (allowed != allowed[:, :1]).any():
+        return None, None, tuple(MASKS) if one else ("causal",) if is_causal else ("full",)
+    traced = is_traced() or mask.is_cuda and torch.cuda.is_current_stream_capturing()
+    is_open = mask > CLOSED if traced and mask.is_floating_point() else _switch(mask)
+    allowed = _of_sequences(is_open, leading)
+    if not traced and (allowed != allowed[:, :1]).any():
         raise Unconvertible("a mask that differs from head to head")
     allowed = allowed[:, 0]
-    key_mask = allowed.any(-2)
+    key_mask = allowed.any(-2).expand(len(q), -1)
+    blind = ~allowed.any(-1)[:, None, :, None] if allowed.shape[-2] > 1 else None
+    if traced:
+        return key_mask, blind, ()
     masks = tuple(name for name in MASKS if _agrees(name, allowed, key_mask, q, k))
     if not masks:
         raise Unconvertible("a mask that is neither padding nor causal")
-    return key_mask.expand(len(q), -1), masks
+    return key_mask, blind if blind is not None and blind.any() else None, masks
 
 
 def _of_sequences(mask, leading):

@@ -174,13 +174,6 @@ def _routed(base: type[nn.Module]) -> type[nn.Module]:
             _, _, *rest = super().__reduce_ex__(protocol)
             return (_again, (base,), *rest)
 
-    if hasattr(base, "__deepcopy__"):  # as of torch.fx.GraphModule, which makes a class per copy
-        def deepcopied(self, memo):
-            copied = base.__deepcopy__(self, memo)
-            copied.__class__ = _routed(type(copied))
-            return copied
-
-        Routed.__deepcopy__ = deepcopied  # type: ignore[attr-defined]
     Routed.__name__, Routed.__qualname__ = base.__name__, base.__qualname__
     Routed.__module__, Routed.__doc__ = base.__module__, base.__doc__
     return Routed
