@@ -16,7 +16,7 @@ LINKS := build/types/ecoformer
 .PHONY: help demo check test test-full docs lint types digests prove system-packages clean \
 	bench bench-throughput bench-coverage bench-faults bench-accuracy bench-attention \
 	bench-bucketed bench-damage bench-energy bench-fashion bench-generate bench-kills bench-ksh \
-	bench-lanes bench-minilm bench-mutants bench-reactions bench-released bench-softmax \
+	bench-lanes bench-minilm bench-models bench-mutants bench-reactions bench-released bench-softmax \
 	bench-synth results-status
 
 help:
@@ -87,6 +87,9 @@ bench-energy: $(VENV)/installed  ## operations and energy of six networks
 
 bench-ksh: $(VENV)/installed  ## hash learning against plain loops
 	$(BIN)/python -m benchmarks.ksh_speed
+
+bench-models: $(VENV)/installed  ## which families of networks can be converted; a minute
+	$(BIN)/python -m benchmarks.models
 
 bench-minilm: $(VENV)/installed  ## a pretrained sentence encoder, converted; an hour
 	$(BIN)/python -m benchmarks.minilm
