@@ -2,7 +2,7 @@
 """Softmax attention and EcoFormer attention, as functions and as modules."""
 
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -240,6 +240,8 @@ class EcoFormerAttention(SoftmaxAttention):
     override : callable or None
         Replaces the float attention when set: ``override(layer, q, k, v, key_mask) -> o`` with
         shapes as in ``forward``. So an integer model or a simulation runs inside the network.
+    site : golden.sites.site.Site or None
+        Where it stands in a converted network.
     """
 
     def __init__(
@@ -259,6 +261,7 @@ class EcoFormerAttention(SoftmaxAttention):
         self.offset = nn.Parameter(offset, requires_grad=False)
         self.exact = False
         self.override: Callable[..., torch.Tensor] | None = None
+        self.site: Any = None
 
     @property
     def hashes(self) -> list[Hash]:

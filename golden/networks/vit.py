@@ -231,9 +231,9 @@ class VisionTransformer(nn.Module):
     @property
     def sites(self) -> list[Site]:
         """Where this network attends, first block first."""
-        shape = {"heads": self.config.heads, "head_dim": self.config.head_dim}
+        heads, head_dim = self.config.heads, self.config.head_dim
         return [
-            Site(path=f"blocks.{layer}.attention.core", **shape)
+            Site(path=f"blocks.{layer}.attention.core", heads=heads, head_dim=head_dim)
             for layer in range(self.config.depth)
         ]
 

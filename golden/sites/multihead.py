@@ -60,7 +60,7 @@ def multi_head_attention(
     biases = [None] * 3 if in_proj_bias is None else in_proj_bias.chunk(3)
     q, k, v = (linear(x, w, b) for x, w, b in zip((query, key, value), projections, biases))
     mask = _merged(attn_mask, key_padding_mask, num_heads, is_causal)
-    if bias_k is not None:
+    if bias_k is not None and bias_v is not None:
         k, v = (torch.cat([x, bias.expand(-1, x.shape[1], -1)]) for x, bias in
                 ((k, bias_k), (v, bias_v)))
     q, k, v = (x.unflatten(-1, (num_heads, -1)).permute(1, 2, 0, 3) for x in (q, k, v))

@@ -4,6 +4,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from torch import nn
 
@@ -42,7 +43,7 @@ def fill_sites(
     """
     modules = modules_by_name(model)
     turns: defaultdict[str, list[nn.Module]] = defaultdict(list)
-    cores = []
+    cores: list[EcoFormerAttention] = []
     for site in sites:
         if site.function not in FUNCTIONS.values():
             continue
@@ -89,7 +90,7 @@ def _core(site, config, number, module, model):
 
 def _replace(model, module, new):
     for parent in list(model.modules()):
-        for name, child in parent.named_children():
+        for name, child in list(parent._modules.items()):
             if child is module:
                 setattr(parent, name, new)
 
@@ -97,8 +98,9 @@ def _replace(model, module, new):
 def filled_sites(model: nn.Module) -> list[Site]:
     """The sites of a converted network: those with EcoFormer attention in the order of use."""
     names = {id(module): name for name, module in modules_by_name(model).items()}
-    left = [module for module in model.modules() if isinstance(module, LeftAttention)]
-    return [replace(m.site, path=_path(names[id(m)])) for m in (*cores_of(model), *left)]
+    filled: list[Any] = list(cores_of(model))
+    filled += [module for module in model.modules() if isinstance(module, LeftAttention)]
+    return [replace(m.site, path=_path(names[id(m)])) for m in filled]
 
 
 def _path(name):

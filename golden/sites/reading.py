@@ -91,8 +91,9 @@ def read(
             key, value = key[..., :queries, :], value[..., :queries, :]
     leading = torch.broadcast_shapes(query.shape[:-2], key.shape[:-2], value.shape[:-2])
     q, k, v = (_with_heads(x, leading) for x in (query, key, value))
-    seen = _seen(attn_mask, is_causal, q, k, leading)
-    return Query(k if query is key else q, k, v, *seen, leading, key_heads)
+    key_mask, blind, masks = _seen(attn_mask, is_causal, q, k, leading)
+    q = k if query is key else q
+    return Query(q, k, v, key_mask, blind, masks, leading, key_heads)
 
 
 def _with_heads(x, leading):

@@ -149,7 +149,8 @@ def route(module: nn.Module, attention: nn.Module) -> None:
     """
     setattr(module, ATTRIBUTE, attention)
     if not is_routed(module):
-        module.__class__ = _routed(type(module))
+        kind: Any = type(module)
+        module.__class__ = _routed(kind)
 
 
 def is_routed(module: nn.Module) -> bool:
@@ -162,7 +163,7 @@ class _Routed:
 
 
 @functools.cache
-def _routed(base: type[nn.Module]) -> type[nn.Module]:
+def _routed(base: Any) -> Any:
     class Routed(_Routed, base):  # type: ignore[misc, valid-type]
         @functools.wraps(base.forward)
         def forward(self, *args, **kwargs):
