@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a network computes itself around attention, noticed while it runs.
 
-Two things: masks that hold learned numbers, and softmax attention written out. Of the latter,
-scores are a product of two tensors neither of which is a weight, whatever happens to them until
-their softmax; attention is the product of that softmax with a third tensor.
+Three things: masks that hold learned numbers, functions that attend and are not known, and softmax
+attention written out. Of the latter, scores are a product of two tensors neither of which is a
+weight, whatever happens to them until their softmax; attention is the product of that softmax with
+a third tensor.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +32,7 @@ FRESH = {"arange", "empty_like", "full_like", "new_full", "new_ones", "new_zeros
 
 
 class HandWritten(TorchFunctionMode):
-    """Notices softmax attention computed by other functions than torch's own.
+    """Notices attention that is not computed by the functions that are known to attend.
 
     Parameters
     ----------
@@ -39,11 +40,19 @@ class HandWritten(TorchFunctionMode):
     found : callable
         Called as ``found(weights, steps)`` with the attention weights [..., M, N] and the names of
         the functions from the scores to them, each once.
+    called : callable
+        Called as ``called(name)`` with the name of another function that attends.
     """
 
-    def __init__(self, model: nn.Module, found: Callable[[torch.Tensor, list[str]], None]):
+    def __init__(
+        self,
+        model: nn.Module,
+        found: Callable[[torch.Tensor, list[str]], None],
+        called: Callable[[str], None],
+    ):
         super().__init__()
         self.found = found
+        self.called = called
         self.weights: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
         self.learned: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
         self.scores: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # to lists of steps
@@ -60,6 +69,8 @@ class HandWritten(TorchFunctionMode):
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         name = getattr(func, "__name__", "")
+        if "attention" in name or "attn" in name:
+            self.called(name)
         given = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
         made = [x for x in tree_leaves(result) if isinstance(x, torch.Tensor)]
         if given and made:

@@ -25,8 +25,8 @@ def probe(model: nn.Module, run: Callable[[], object]) -> list[Site]:
     modules of TorchScript that attend, into which nothing can look.
     """
     finder = _Finder(model)
-    with torch.no_grad(), interface_in_use(model), as_written(model), finder.following():
-        with finder.written, Interception(finder.turn):
+    with torch.no_grad(), interface_in_use(model), finder.following():
+        with torch.compiler.set_stance("force_eager"), finder.written, Interception(finder.turn):
             run()
     return [*finder.sites, *finder.by_hand, *_scripted(model)]
 
@@ -54,7 +54,7 @@ class _Finder:
         self.uses = Counter()
         self.sites = []
         self.by_hand = []
-        self.written = HandWritten(model, self.note_by_hand)
+        self.written = HandWritten(model, self.note_by_hand, self.note_unknown)
 
     @contextmanager
     def following(self):
@@ -121,6 +121,12 @@ class _Finder:
             reason=f"exact softmax computed by hand ({', '.join(steps)}), not by a function that "
                    "attends",
         ))
+
+
+    def note_unknown(self, name):
+        self.by_hand.append(
+            Site(path=self.path, function=name, reason=f"{name}, a function that is not known")
+        )
 
 
 ATTENDING = ("aten::softmax", "scaled_dot_product_attention", "_native_multi_head_attention")

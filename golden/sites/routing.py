@@ -29,6 +29,7 @@ ATTRIBUTE = "ecoformer"
 """Attribute under which a module holds its attention."""
 FUNCTIONS = {
     scaled_dot_product_attention: "scaled_dot_product_attention",
+    torch.ops.aten.scaled_dot_product_attention: "scaled_dot_product_attention",
     multi_head_attention_forward: "MultiheadAttention",
 }
 """Functions that attend, and what reports call them."""

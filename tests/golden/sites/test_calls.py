@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.attention.flex_attention import flex_attention
 
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import cores_of
@@ -358,6 +359,26 @@ def test_what_was_traced_is_refused_with_the_reason(how, reason):
     with pytest.raises(EcoformerError, match=f"^Sequential, 0.*: {reason}.*; skip '0"):
         convert(nn.Sequential(traced, Own()), CONFIG, batches(), QUICK)
     converted = convert(nn.Sequential(traced, Own()), CONFIG, batches(), QUICK, skip=["0"])
+    assert len(cores_of(converted)) == 1
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_functions_that_are_not_known_are_refused_by_name():
+    class Flexible(nn.Module):
+        def forward(self, x):
+            q = x.unflatten(-1, (4, 16)).transpose(1, 2)
+            return flex_attention(q, q, q).transpose(1, 2).flatten(2)
+
+    class Operator(nn.Module):
+        def forward(self, x):
+            q = x.unflatten(-1, (4, 16)).transpose(1, 2)
+            o = torch.ops.aten.scaled_dot_product_attention(q, q + 1, q)
+            return o.transpose(1, 2).flatten(2)
+
+    data = batches(2, 128, 64)
+    with pytest.raises(EcoformerError, match="^Sequential, 0: flex_attention, a function that"):
+        convert(nn.Sequential(Flexible(), Operator()), CONFIG, data, QUICK)
+    converted = convert(nn.Sequential(Flexible(), Operator()), CONFIG, data, QUICK, only=["1"])
     assert len(cores_of(converted)) == 1
 
 
