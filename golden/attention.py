@@ -30,14 +30,14 @@ def softmax_attention(
     v: torch.Tensor,
     key_mask: torch.Tensor | None = None,
     scale: float | None = None,
-    mask: str = "full",
+    mask_kind: str = "full",
 ) -> torch.Tensor:
     """softmax(scale·q·kᵀ)·v, for q and k [B, H, N, D] and v [B, H, N, E].
 
     ``key_mask`` (bool [B, N] or None) is true for keys that count; ``scale`` is 1/√D when None;
-    ``mask`` is a key of :data:`golden.masks.MASKS`.
+    ``mask_kind`` is a key of :data:`golden.masks.MASKS`.
     """
-    allowed = softmax_mask(mask, q, k, key_mask)
+    allowed = softmax_mask(mask_kind, q, k, key_mask)
     return scaled_dot_product_attention(q, k, v, attn_mask=allowed, scale=scale)
 
 
@@ -49,7 +49,7 @@ def linear_attention(
     *,
     queries: torch.Tensor | None = None,
     key_mask: torch.Tensor | None = None,
-    mask: str = "full",
+    mask_kind: str = "full",
 ) -> torch.Tensor:
     """EcoFormer attention in its linear form.
 
@@ -75,7 +75,7 @@ def linear_attention(
         Codes of the queries; those of the keys when None.
     key_mask : bool Tensor [B, N] or None
         True for keys that count, false for padding; all count when None.
-    mask : str
+    mask_kind : str
         A key of :data:`golden.masks.MASKS`: which keys a query sees.
 
     Returns
@@ -83,7 +83,7 @@ def linear_attention(
     Tensor [B, H, M, E]
     """
     queries = h if queries is None else queries
-    sums, count = MASKS[mask], queries.shape[-2]
+    sums, count = MASKS[mask_kind], queries.shape[-2]
     h, v, weight = _masked(h, v, key_mask)
     total = _values(v, value_term, sums, count)
     numerator = sums.product(queries, h, v) + _per_head(offset) * total
@@ -99,11 +99,11 @@ def quadratic_attention(
     *,
     queries: torch.Tensor | None = None,
     key_mask: torch.Tensor | None = None,
-    mask: str = "full",
+    mask_kind: str = "full",
 ) -> torch.Tensor:
     """The same function as :func:`linear_attention` with its N × N weights written out."""
     similarity = (h if queries is None else queries) @ h.mT
-    return similarity_attention(similarity, v, offset, value_term, key_mask, mask)
+    return similarity_attention(similarity, v, offset, value_term, key_mask, mask_kind)
 
 
 def similarity_attention(
@@ -112,11 +112,11 @@ def similarity_attention(
     offset: float | torch.Tensor,
     value_term: str = "sum",
     key_mask: torch.Tensor | None = None,
-    mask: str = "full",
+    mask_kind: str = "full",
 ) -> torch.Tensor:
     """The same function for any ``similarity`` [B, H, M, N] of queries and keys."""
     columns, v, weight = _masked(similarity.mT, v, key_mask)
-    similarity, sums = columns.mT, MASKS[mask]
+    similarity, sums = columns.mT, MASKS[mask_kind]
     queries, keys = similarity.shape[-2:]
     visible = sums.visible(queries, keys, v.device)
     if visible is not None:
@@ -303,7 +303,8 @@ class EcoFormerAttention(SoftmaxAttention):
         wide = torch.promote_types(v.dtype, torch.float32)
         o = linear_attention(
             h.to(wide), v.to(wide), self.offset, self.config.value_term,
-            queries=None if queries is h else queries.to(wide), key_mask=key_mask, mask=self.mask,
+            queries=None if queries is h else queries.to(wide), key_mask=key_mask,
+            mask_kind=self.mask,
         )
         return o.to(v.dtype)
 

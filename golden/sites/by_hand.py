@@ -53,11 +53,11 @@ class HandWritten(TorchFunctionMode):
         super().__init__()
         self.found = found
         self.called = called
-        self.weights: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+        self.constant: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
         self.learned: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
         self.scores: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # to lists of steps
         self.shares: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
-        self._mark(self.weights, [*model.parameters(), *model.buffers()], True)
+        self._mark(self.constant, [*model.parameters(), *model.buffers()], True)
         self._mark(self.learned, model.parameters(), True)
 
     def is_learned(self, mask: torch.Tensor | None) -> bool:
@@ -80,8 +80,8 @@ class HandWritten(TorchFunctionMode):
     def _follow(self, name, given, made):
         if name not in PRODUCTS | FRESH and any(x in self.learned for x in given):
             self._mark(self.learned, [x for x in made if x.is_floating_point()], True)
-        if name in VIEWS and given[0] in self.weights:
-            self._mark(self.weights, made, True)
+        if name in VIEWS and given[0] in self.constant:
+            self._mark(self.constant, made, True)
         elif name in PRODUCTS:
             self._multiply(name, given, made)
         elif scores := next((self.scores[x] for x in given if x in self.scores), None):
@@ -91,7 +91,7 @@ class HandWritten(TorchFunctionMode):
             self._mark(self.shares, made, shares)
 
     def _multiply(self, name, given, made):
-        free = [x for x in given if x not in self.weights]
+        free = [x for x in given if x not in self.constant]
         shares = next((x for x in free if x in self.shares), None)
         if shares is not None and len(free) > 1:
             self.found(shares, self.shares.pop(shares))

@@ -160,9 +160,9 @@ def test_causal_attention_sees_what_came_before(queries, keys, padded):
     key_mask = torch.rand(2, keys) < 0.7 if padded else None
     terms = ["sum", "own"] if queries == keys else ["sum"]
     for term in terms:
-        o = linear_attention(h, v, 9.0, term, queries=h_q, key_mask=key_mask, mask="causal")
+        o = linear_attention(h, v, 9.0, term, queries=h_q, key_mask=key_mask, mask_kind="causal")
         quadratic = quadratic_attention(
-            h, v, 9.0, term, queries=h_q, key_mask=key_mask, mask="causal"
+            h, v, 9.0, term, queries=h_q, key_mask=key_mask, mask_kind="causal"
         )
         torch.testing.assert_close(o, quadratic)
         for i in {0, queries // 2, queries - 1}:  # as if there were nothing after it
