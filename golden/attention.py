@@ -239,7 +239,8 @@ class EcoFormerAttention(SoftmaxAttention):
         Whether softmax attention is computed instead, as before the layer was replaced.
     override : callable or None
         Replaces the float attention when set: ``override(layer, q, k, v, key_mask) -> o`` with
-        shapes as in ``forward``. So an integer model or a simulation runs inside the network.
+        shapes as in ``forward``, in float32. So an integer model or a simulation runs inside the
+        network.
     site : golden.sites.site.Site or None
         Where it stands in a converted network.
     """
@@ -325,7 +326,7 @@ class EcoFormerAttention(SoftmaxAttention):
         if self.exact:
             return self.softmax(q, k, v, key_mask)
         if self.override is not None:
-            return self.override(self.layer, q, k, v, key_mask)
+            return self.override(self.layer, q.float(), k.float(), v.float(), key_mask).to(v.dtype)
         return self.linear(q, k, v, key_mask)
 
 

@@ -27,7 +27,7 @@ from ecoformer.golden.learn.distill import (
     layer_loss,
     start_hashes,
 )
-from ecoformer.golden.recording import record
+from ecoformer.golden.recording import observed, record
 from ecoformer.golden.sites.choosing import choose_sites, find_sites
 from ecoformer.golden.sites.placing import fill_sites, filled_sites
 from ecoformer.progress import SILENT, Progress
@@ -123,7 +123,13 @@ def replace_attention(
         cores = fill_sites(model, sites, config)
     for core in cores:
         core.exact = True
-    check_same(before, answers(model, batch), type(model).__name__)
+    called: set[int] = set()
+    with observed(cores, lambda layer, *call: called.add(layer)):
+        check_same(before, answers(model, batch), type(model).__name__)
+    if missed := [core.site.name for core in cores if core.layer not in called]:
+        raise EcoformerError(
+            f"{type(model).__name__}, {missed[0]}: its calls cannot be replaced; leave it with skip"
+        )
     return model
 
 

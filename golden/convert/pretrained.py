@@ -153,7 +153,7 @@ def convert_pretrained(
         batches = [batch | {"output_hidden_states": True} for batch in batches]
     train, held_out = config.together.split(batches)
     with torch.no_grad():
-        originals = [read(run_model(model, batch), batch) for batch in held_out]
+        originals = [read(run_model(model, batch), batch).float() for batch in held_out]
 
     def agreement():
         return _agreement(converted, held_out, originals, read)
@@ -244,7 +244,7 @@ def _agreement(model, batches, originals, read):
     """Squared error of outputs over the square of the original's, and mean cosine of rows."""
     error = square = cosine = rows = 0
     for batch, original in zip(batches, originals, strict=True):
-        output = read(run_model(model, batch), batch)
+        output = read(run_model(model, batch), batch).float()
         error += (output - original).square().sum().item()
         square += original.square().sum().item()
         mask = original.square().sum(-1) > 0  # rows of padding are 0
@@ -276,6 +276,8 @@ def _longest(batches):
 
 def _read_text(path, folder, config):
     tokenizer = load_tokenizer(folder)
+    if tokenizer.pad_token is None:  # as of many decoders; what is padding, the mask says
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     try:
         text = read_text(path, LARGEST_SENTENCES)
         lines = [line for line in text.splitlines() if line.strip()]

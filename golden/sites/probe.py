@@ -99,6 +99,8 @@ class _Finder:
         owner = self.stack[-1] if self.stack else None
         if isinstance(owner, torch.fx.GraphModule):
             return Site(reason="a torch.fx.GraphModule; convert before tracing", **where)
+        if owner is not None and "forward" in vars(owner):
+            return Site(reason="its forward was replaced, as by accelerate; undo that", **where)
         if dropout_p and not (owner and owner.training):
             return Site(reason=f"dropout of {dropout_p:g} in evaluation mode", **where)
         if self.written.is_learned(attn_mask):

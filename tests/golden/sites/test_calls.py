@@ -238,6 +238,13 @@ def test_calls_that_are_refused_with_the_reason(arguments, reason):
         convert(model.eval(), CONFIG, batches(), QUICK)
 
 
+def test_a_module_whose_forward_was_replaced_is_refused():
+    model = Own().eval()
+    model.forward = lambda x: Own.forward(model, x)
+    with pytest.raises(EcoformerError, match="its forward was replaced, as by accelerate; undo"):
+        convert(nn.Sequential(model), CONFIG, batches(), QUICK)
+
+
 def test_nested_calls_are_refused_with_the_reason():
     x = torch.nested.nested_tensor([torch.randn(4, 3, 6), torch.randn(4, 5, 6)],
                                    layout=torch.jagged)
