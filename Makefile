@@ -16,8 +16,8 @@ LINKS := build/types/ecoformer
 .PHONY: help demo check test test-full docs lint types digests prove system-packages clean \
 	bench bench-throughput bench-coverage bench-faults bench-accuracy bench-attention \
 	bench-bucketed bench-damage bench-energy bench-fashion bench-generate bench-kills bench-ksh \
-	bench-lanes bench-minilm bench-mutants bench-python-mutants bench-reactions bench-released bench-softmax \
-	bench-synth results-status
+	bench-language bench-lanes bench-minilm bench-models bench-mutants bench-python-mutants \
+	bench-reactions bench-released bench-softmax bench-synth results-status
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 24
@@ -62,6 +62,10 @@ bench-throughput: $(VENV)/installed  ## cycles per token against the best schedu
 bench-generate: $(VENV)/installed  ## time and size of 'generate', up to the largest engines
 	$(BIN)/python -m benchmarks.generation
 
+bench-language: $(VENV)/installed  ## a pretrained language model, some layers converted; half an hour
+	$(BIN)/python -m pip install -q -c constraints.txt accelerate gguf
+	$(BIN)/python -m benchmarks.language
+
 bench-lanes: $(VENV)/installed  ## cells and clock frequency of accumulate lanes
 	$(BIN)/python -m benchmarks.lanes
 
@@ -87,6 +91,9 @@ bench-energy: $(VENV)/installed  ## operations and energy of six networks
 
 bench-ksh: $(VENV)/installed  ## hash learning against plain loops
 	$(BIN)/python -m benchmarks.ksh_speed
+
+bench-models: $(VENV)/installed  ## which families of networks can be converted; a minute
+	$(BIN)/python -m benchmarks.models
 
 bench-minilm: $(VENV)/installed  ## a pretrained sentence encoder, converted; an hour
 	$(BIN)/python -m benchmarks.minilm

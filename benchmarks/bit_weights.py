@@ -21,8 +21,9 @@ from benchmarks.texts import sentiment
 from ecoformer.golden.attention import EcoFormerAttention
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.learn.distill import DistillConfig, distil_layer, exact_outputs, start_hashes
-from ecoformer.golden.networks.sites import fill_sites, find_sites
 from ecoformer.golden.recording import record
+from ecoformer.golden.sites.choosing import find_sites
+from ecoformer.golden.sites.placing import fill_sites
 
 __all__ = ["main"]
 

@@ -25,8 +25,9 @@ from ecoformer.golden.convert.convert import convert
 from ecoformer.golden.convert.readouts import READOUTS
 from ecoformer.golden.convert.refine import everything, refine
 from ecoformer.golden.learn.distill import DistillConfig
-from ecoformer.golden.networks.sites import fill_sites, find_sites
 from ecoformer.golden.recording import record
+from ecoformer.golden.sites.choosing import find_sites
+from ecoformer.golden.sites.placing import fill_sites
 from ecoformer.progress import show_progress
 
 __all__ = ["main"]

@@ -2,6 +2,7 @@
 """Softmax attention and EcoFormer attention, as functions and as modules."""
 
 from collections.abc import Callable
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -9,22 +10,19 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from ecoformer.golden.attention_config import VALUE_TERMS, AttentionConfig
 from ecoformer.golden.hashing import Hash
+from ecoformer.golden.masks import MASKS, softmax_mask
 from ecoformer.spec.checks import check_choice
 
 __all__ = [
     "Attention",
     "EcoFormerAttention",
     "SoftmaxAttention",
-    "causal_attention",
     "cores_of",
     "linear_attention",
     "quadratic_attention",
     "similarity_attention",
     "softmax_attention",
 ]
-
-CHUNK = 64
-"""Tokens that :func:`causal_attention` takes at once; any number gives the same function."""
 
 
 def softmax_attention(
@@ -33,20 +31,15 @@ def softmax_attention(
     v: torch.Tensor,
     key_mask: torch.Tensor | None = None,
     scale: float | None = None,
-    *,
-    causal: bool = False,
+    mask_kind: str = "full",
 ) -> torch.Tensor:
     """softmax(scale·q·kᵀ)·v, for q and k [B, H, N, D] and v [B, H, N, E].
 
-    ``key_mask`` (bool [B, N] or None) is true for keys that count; ``scale`` is 1/√D when None.
-    With ``causal`` a query meets the keys up to its own, which counts for it in any case.
+    ``key_mask`` (bool [B, N] or None) is true for keys that count; ``scale`` is 1/√D when None;
+    ``mask_kind`` is a key of :data:`golden.masks.MASKS`.
     """
-    mask = None if key_mask is None else key_mask[:, None, None, :]
-    if causal:
-        so_far = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool, device=q.device).tril()
-        own = torch.eye(len(so_far), dtype=torch.bool, device=q.device)
-        mask = so_far if mask is None else so_far & mask | own
-    return scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
+    allowed = softmax_mask(mask_kind, q, k, key_mask)
+    return scaled_dot_product_attention(q, k, v, attn_mask=allowed, scale=scale)
 
 
 def linear_attention(
@@ -57,6 +50,7 @@ def linear_attention(
     *,
     queries: torch.Tensor | None = None,
     key_mask: torch.Tensor | None = None,
+    mask_kind: str = "full",
 ) -> torch.Tensor:
     """EcoFormer attention in its linear form.
 
@@ -65,6 +59,7 @@ def linear_attention(
         S = Σ_j h_j v_jᵀ    z = Σ_j h_j    V = Σ_j v_j (sum) or v_i (own)
         o_i = (h_iᵀ S + c·V) / (h_iᵀ z + c·N)
 
+    With a causal mask the sums of query i end at its own token, and N is their number of terms.
     A denominator ≤ 0, possible with c ≤ b only, gives the output 0.
 
     Parameters
@@ -81,56 +76,20 @@ def linear_attention(
         Codes of the queries; those of the keys when None.
     key_mask : bool Tensor [B, N] or None
         True for keys that count, false for padding; all count when None.
+    mask_kind : str
+        A key of :data:`golden.masks.MASKS`: which keys a query sees.
 
     Returns
     -------
     Tensor [B, H, M, E]
     """
     queries = h if queries is None else queries
-    h, v, count = _masked(h, v, key_mask)
-    state = h.mT @ v
-    numerator = queries @ state + _per_head(offset) * _values(v, value_term)
-    denominator = queries @ h.sum(-2, keepdim=True).mT + _per_head(offset) * count
+    sums, count = MASKS[mask_kind], queries.shape[-2]
+    h, v, weight = _masked(h, v, key_mask)
+    total = _values(v, value_term, sums, count)
+    numerator = sums.product(queries, h, v) + _per_head(offset) * total
+    denominator = sums.agreement(queries, h) + _per_head(offset) * sums.total(weight, count)
     return _guarded_quotient(numerator, denominator)
-
-
-def causal_attention(
-    h: torch.Tensor,
-    v: torch.Tensor,
-    offset: float | torch.Tensor,
-    value_term: str = "sum",
-    *,
-    queries: torch.Tensor | None = None,
-    key_mask: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """:func:`linear_attention` in which a token meets itself and those before it, linear in N.
-
-    ::
-
-        o_i = (h_iᵀ S_i + c·V_i) / (h_iᵀ z_i + c·i),  S_i = S_{i-1} + h_i v_iᵀ, z and V alike
-
-    Parameters and result are those of :func:`linear_attention`, with as many queries as keys. Time
-    and memory are those of a state and :data:`CHUNK` tokens, whose pairs are written out.
-    """
-    queries = h if queries is None else queries
-    h, v, _ = _masked(h, v, key_mask)
-    count = v.new_ones(*v.shape[:-1], 1) if key_mask is None else key_mask[:, None, :, None].to(v)
-    # Sums of ones count the keys, so z, V and the count go along with S.
-    ones = torch.ones_like(v[..., :1])
-    sums = torch.cat([v, ones], -1)  # hᵀ of it is S and hᵀz
-    plain = torch.cat([v, count.expand_as(ones)], -1)  # its sum is V and the count
-    state, total, results = 0.0, 0.0, []
-    for q, k, s, p in zip(*(x.split(CHUNK, -2) for x in (queries, h, sums, plain)), strict=True):
-        weighted = q @ state if isinstance(state, torch.Tensor) else 0.0
-        weighted = weighted + (q @ k.mT).tril() @ s
-        totals = total + p.cumsum(-2)
-        state, total = state + k.mT @ s, totals[..., -1:, :]
-        own = TERMS_SO_FAR[value_term](totals[..., :-1], p[..., :-1])
-        offsets = _per_head(offset)
-        results.append(_guarded_quotient(
-            weighted[..., :-1] + offsets * own, weighted[..., -1:] + offsets * totals[..., -1:]
-        ))
-    return torch.cat(results, -2)
 
 
 def quadratic_attention(
@@ -141,10 +100,11 @@ def quadratic_attention(
     *,
     queries: torch.Tensor | None = None,
     key_mask: torch.Tensor | None = None,
+    mask_kind: str = "full",
 ) -> torch.Tensor:
     """The same function as :func:`linear_attention` with its N × N weights written out."""
     similarity = (h if queries is None else queries) @ h.mT
-    return similarity_attention(similarity, v, offset, value_term, key_mask)
+    return similarity_attention(similarity, v, offset, value_term, key_mask, mask_kind)
 
 
 def similarity_attention(
@@ -153,36 +113,41 @@ def similarity_attention(
     offset: float | torch.Tensor,
     value_term: str = "sum",
     key_mask: torch.Tensor | None = None,
+    mask_kind: str = "full",
 ) -> torch.Tensor:
     """The same function for any ``similarity`` [B, H, M, N] of queries and keys."""
-    columns, v, count = _masked(similarity.mT, v, key_mask)
-    similarity = columns.mT
-    numerator = similarity @ v + _per_head(offset) * _values(v, value_term)
+    columns, v, weight = _masked(similarity.mT, v, key_mask)
+    similarity, sums = columns.mT, MASKS[mask_kind]
+    queries, keys = similarity.shape[-2:]
+    visible = sums.visible(queries, keys, v.device)
+    if visible is not None:
+        similarity = similarity * visible
+    total = _values(v, value_term, sums, queries)
+    numerator = similarity @ v + _per_head(offset) * total
+    count = sums.total(weight, queries)
     denominator = similarity.sum(-1, keepdim=True) + _per_head(offset) * count
     return _guarded_quotient(numerator, denominator)
 
 
 def _masked(h, v, key_mask):
-    """Codes and values with those of padding set to 0, and the number of keys that count."""
+    """Codes and values with those of padding set to 0, and 1 for every key that counts."""
     if key_mask is None:
-        return h, v, h.shape[-2]
+        return h, v, v.new_ones(1, 1, h.shape[-2], 1)
     weight = key_mask[:, None, :, None].to(v.dtype)
-    return h * weight, v * weight, weight.sum(-2, keepdim=True)
+    return h * weight, v * weight, weight
 
 
 def _per_head(offset):
     return offset[:, None, None] if isinstance(offset, torch.Tensor) and offset.ndim else offset
 
 
-def _values(v, value_term):
+def _values(v, value_term, sums, queries):
     check_choice("value_term", value_term, VALUE_TERMS)
-    return TERMS[value_term](v)
+    return TERMS[value_term](v, sums, queries)
 
 
-TERMS = {"sum": lambda v: v.sum(-2, keepdim=True), "own": lambda v: v}
+TERMS = {"sum": lambda v, sums, queries: sums.total(v, queries), "own": lambda v, *_: v}
 """What the offset multiplies, by ``value_term``."""
-TERMS_SO_FAR = {"sum": lambda total, own: total, "own": lambda total, own: own}
-"""Same, under a causal mask: of the sums so far and the own values."""
 
 
 def _guarded_quotient(numerator, denominator):
@@ -202,8 +167,8 @@ class SoftmaxAttention(nn.Module):
         Factor of q·k; 1/√D when None.
     layer : int
         Number of this layer in its network, counted from 0.
-    causal : bool
-        Whether a token attends to itself and those before it only.
+    mask : str
+        Which keys a query sees: a key of :data:`golden.masks.MASKS`.
 
     Members
     -------
@@ -212,13 +177,13 @@ class SoftmaxAttention(nn.Module):
     """
 
     def __init__(
-        self, heads: int, scale: float | None = None, layer: int = 0, *, causal: bool = False
+        self, heads: int, scale: float | None = None, layer: int = 0, mask: str = "full"
     ):
         super().__init__()
         self.heads = heads
         self.scale = scale
-        self.causal = causal
         self.layer = layer
+        self.mask = mask
         self.observer: Callable[..., None] | None = None
 
     def forward(
@@ -236,8 +201,18 @@ class SoftmaxAttention(nn.Module):
             self.observer(self.layer, q, k, v, key_mask)
         return self._attend(q, k, v, key_mask)
 
+    def softmax(
+        self,
+        q: torch.Tensor,
+        k: torch.Tensor,
+        v: torch.Tensor,
+        key_mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """What softmax attention answers here, with this layer's scale and mask."""
+        return softmax_attention(q, k, v, key_mask, self.scale, self.mask)
+
     def _attend(self, q, k, v, key_mask):
-        return softmax_attention(q, k, v, key_mask, self.scale, causal=self.causal)
+        return self.softmax(q, k, v, key_mask)
 
 
 class EcoFormerAttention(SoftmaxAttention):
@@ -250,7 +225,7 @@ class EcoFormerAttention(SoftmaxAttention):
     head_dim : int
         Elements of a token D.
     config : AttentionConfig
-    scale, layer, causal
+    scale, layer, mask
         Same as :class:`SoftmaxAttention`.
 
     Members
@@ -265,7 +240,10 @@ class EcoFormerAttention(SoftmaxAttention):
         Whether softmax attention is computed instead, as before the layer was replaced.
     override : callable or None
         Replaces the float attention when set: ``override(layer, q, k, v, key_mask) -> o`` with
-        shapes as in ``forward``. So an integer model or a simulation runs inside the network.
+        shapes as in ``forward``, in float32. So an integer model or a simulation runs inside the
+        network.
+    site : golden.sites.site.Site or None
+        Where it stands in a converted network.
     """
 
     def __init__(
@@ -275,11 +253,9 @@ class EcoFormerAttention(SoftmaxAttention):
         config: AttentionConfig,
         scale: float | None = None,
         layer: int = 0,
-        *,
-        causal: bool = False,
+        mask: str = "full",
     ):
-        super().__init__(heads, scale, layer, causal=causal)
-        self._linear = causal_attention if causal else linear_attention
+        super().__init__(heads, scale, layer, mask)
         self.config = config
         self.hash = config.make_hash(heads, head_dim)
         self.query_hash = None if config.shares_queries else config.make_hash(heads, head_dim)
@@ -287,6 +263,7 @@ class EcoFormerAttention(SoftmaxAttention):
         self.offset = nn.Parameter(offset, requires_grad=False)
         self.exact = False
         self.override: Callable[..., torch.Tensor] | None = None
+        self.site: Any = None
 
     @property
     def hashes(self) -> list[Hash]:
@@ -307,14 +284,51 @@ class EcoFormerAttention(SoftmaxAttention):
         h = self.hash(k)
         return h, h
 
+    def weights(
+        self, q: torch.Tensor, k: torch.Tensor, key_mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Weights [B, H, M, N] of the values: what the attention makes of one-hot values."""
+        keys = k.shape[-2]
+        one_hot = torch.eye(keys, dtype=q.dtype, device=q.device).expand(*k.shape[:2], -1, -1)
+        attend = self.softmax if self.exact else self.linear
+        return attend(q, k, one_hot, key_mask)
+
+    def linear(
+        self,
+        q: torch.Tensor,
+        k: torch.Tensor,
+        v: torch.Tensor,
+        key_mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """What EcoFormer attention answers; summed in float32 at least, for ``v`` of any type."""
+        queries, h = self.codes(q, k)
+        wide = torch.promote_types(v.dtype, torch.float32)
+        o = linear_attention(
+            h.to(wide), v.to(wide), self.offset, self.config.value_term,
+            queries=None if queries is h else queries.to(wide), key_mask=key_mask,
+            mask_kind=self.mask,
+        )
+        return o.to(v.dtype)
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+        """Convert or move every tensor; float32 is the least that is left to a hash.
+
+        A code bit is the sign of a sum: half precision would flip those near 0.
+        """
+        def least_float32(tensor):
+            converted = fn(tensor)
+            if not tensor.is_floating_point() or converted.dtype.itemsize >= 4:
+                return converted
+            return tensor.to(converted.device)
+
+        return super()._apply(least_float32, recurse)
+
     def _attend(self, q, k, v, key_mask):
         if self.exact:
-            return super()._attend(q, k, v, key_mask)
+            return self.softmax(q, k, v, key_mask)
         if self.override is not None:
-            return self.override(self.layer, q, k, v, key_mask)
-        queries, h = self.codes(q, k)
-        term = self.config.value_term
-        return self._linear(h, v, self.offset, term, queries=queries, key_mask=key_mask)
+            return self.override(self.layer, q.float(), k.float(), v.float(), key_mask).to(v.dtype)
+        return self.linear(q, k, v, key_mask)
 
 
 class Attention(nn.Module):

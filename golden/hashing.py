@@ -191,6 +191,8 @@ class KernelHash(Hash):
         Bandwidth σ, a mean squared distance.
     frozen : buffer
         Whether ``sigma`` is used; until then σ is that of the sequence at hand.
+    is_frozen : bool
+        The same, for code: a compiler cannot branch on a tensor.
     """
 
     options = ("anchors", "bandwidth")
@@ -211,11 +213,13 @@ class KernelHash(Hash):
         self.anchors = _fixed(normalize(torch.randn(heads, anchors, head_dim), dim=-1))
         self.register_buffer("sigma", torch.ones(heads))
         self.register_buffer("frozen", torch.tensor(False))
+        self.is_frozen = False
+        self.register_load_state_dict_post_hook(_note_frozen)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Kernel values κ [B, H, N, m] of the tokens ``x`` with the anchors."""
         self._check(x)
-        if self.frozen:
+        if self.is_frozen:
             # σ goes into the small operands, so only one multiply-add touches [B, H, N, m].
             anchors = self.stored_anchors()
             scale = 1 / self.sigma[:, None]
@@ -297,6 +301,7 @@ class KernelHash(Hash):
             raise ValueError(f"sigma must be positive, not {sigma.tolist()}")
         self.sigma.copy_(sigma)
         self.frozen.fill_(True)
+        self.is_frozen = True
         self.centre(x, key_mask)
 
     @torch.no_grad()
@@ -365,6 +370,10 @@ def check_tokens(x: torch.Tensor) -> None:
     spread = normalize(x, dim=-1).var(1, correction=0).sum(-1)
     if spread.min() < 1e-10:
         raise ValueError(f"tokens of head {spread.argmin()} must differ to learn a hash from them")
+
+
+def _note_frozen(hashing, incompatible):
+    hashing.is_frozen = bool(hashing.frozen)
 
 
 def _fixed(tensor):

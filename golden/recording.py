@@ -44,9 +44,14 @@ class Call:
         return {"x": self.k, "q": self.q, "k": self.k}
 
     def present(self, head: int, tokens: torch.Tensor) -> torch.Tensor:
-        """The rows [n, …] of one head of ``tokens`` [B, H, N, …] that are not padding."""
+        """The rows [n, …] of one head of ``tokens`` [B, H, N, …] that are not padding.
+
+        Of queries that are not as many as the keys, none is known to be padding.
+        """
         rows = tokens[:, head]
-        return rows.flatten(0, 1) if self.key_mask is None else rows[self.key_mask]
+        if self.key_mask is None or tokens.shape[2] != self.key_mask.shape[1]:
+            return rows.flatten(0, 1)
+        return rows[self.key_mask]
 
 
 @torch.no_grad()
@@ -54,6 +59,8 @@ def record(
     layers: Sequence[SoftmaxAttention], run: Callable[[], object]
 ) -> list[list[Call]]:
     """Record the inputs of every one of ``layers`` while ``run()`` runs their network.
+
+    Whatever the precision of the network, they are recorded as float32, in which hashes learn.
 
     Returns
     -------
@@ -63,7 +70,7 @@ def record(
     tape: dict[int, list[Call]] = {id(layer): [] for layer in layers}
 
     def observers(layer):
-        return lambda number, *call: tape[id(layer)].append(Call(*call))
+        return lambda number, q, k, v, key_mask: tape[id(layer)].append(_call(q, k, v, key_mask))
 
     try:
         for layer in layers:
@@ -73,6 +80,11 @@ def record(
         for layer in layers:
             layer.observer = None
     return [tape[id(layer)] for layer in layers]
+
+
+def _call(q, k, v, key_mask):
+    keys = k.float()
+    return Call(keys if q is k else q.float(), keys, v.float(), key_mask)
 
 
 @contextmanager

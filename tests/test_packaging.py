@@ -20,7 +20,7 @@ PRODUCT = ("ecoformer", "golden", "hw", "sim")
 MAY_IMPORT = {
     "learn": ("golden/",),
     "convert": (
-        "golden/convert/", "golden/networks/transformers_interface.py", "ecoformer/cli/convert.py",
+        "golden/convert/", "golden/sites/transformers_interface.py", "ecoformer/cli/convert.py",
     ),
     "plot": ("golden/quality/plot.py", "golden/energy/plot.py"),
     "synth": ("hw/synth/",),

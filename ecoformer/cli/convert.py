@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``ecoformer convert``: EcoFormer attention in a pretrained transformer, hashes learned."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -58,6 +59,19 @@ def command(
             help="Where all hashes together and all weights are trained: cpu or cuda.",
         ),
     ] = "cpu",
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="PATTERN",
+            help="Convert the attention of these modules alone (repeatable; * and ? match).",
+        ),
+    ] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--skip", metavar="PATTERN", help="Leave the attention of these modules as it is.",
+        ),
+    ] = None,
     report: Annotated[
         bool, typer.Option("--report", help="The hash of every head: a table, and hashes.png.")
     ] = False,
@@ -70,12 +84,19 @@ def command(
     also measured with its attention in integers, and parameters.safetensors and workload.npz, the
     packets of a held-out sample, are written for 'generate'. An interrupted run resumes where it
     stopped.
+
+    Attention that cannot be replaced is an error that names it, unless --only or --skip leaves it.
     """
     figures = convert(
-        model, config, data, output, seed=seed, resume=not restart, report=report, device=device
+        model, config, data, output, seed=seed, resume=not restart, report=report, device=device,
+        only=only or (), skip=skip or (),
     )
     write_json(json_file, figures)
     agreement = figures["agreement"]
+    show_table(f"Attention of {figures['model']}", [
+        (site["path"] + (f", use {site['turn'] + 1}" if site["turn"] else ""), _described(site))
+        for site in figures["sites"]
+    ])
     show_table(f"{figures['model']} in {output}", [
         ("attention layers", len(figures["losses"]["layers"])),
         ("batches, held out", f"{figures['batches']['held_out']} of "
@@ -88,6 +109,18 @@ def command(
         show_quality(figures["quality"], figures.get("code_disagreement"))
 
 
+def _described(site):
+    """One attention in words."""
+    if not site["converted"]:
+        return f"left: {site['reason']}"
+    grouped = site["key_heads"] not in (0, site["heads"])
+    kinds = [
+        f"{site['heads']} heads" + (f" on {site['key_heads']}" if grouped else ""),
+        *(["causal"] if site["mask"] == "causal" else []), *(["cross"] if site["cross"] else []),
+    ]
+    return f"converted: {', '.join(kinds)}"
+
+
 def convert(
     model_path: Path,
     config_path: Path,
@@ -98,6 +131,8 @@ def convert(
     resume: bool = True,
     report: bool = False,
     device: str = "cpu",
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
 ) -> dict:
     """Convert as the configuration says; returns the figures."""
     import transformers  # noqa: F401  missing is said before torch is loaded
@@ -129,7 +164,7 @@ def convert(
         with show_progress() as progress:
             figures = convert_pretrained(
                 model, batches, attention, config, folder, checkpoints, engine, progress, device,
-                resume,
+                resume, only, skip,
             )
         if report:
             panels = quality_panels(figures["quality"], figures.get("code_disagreement"))

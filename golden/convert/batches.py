@@ -16,15 +16,17 @@ from ecoformer.errors import EcoformerError
 from ecoformer.golden.files import state_digest
 from ecoformer.golden.learn.checkpoint import Checkpoint
 from ecoformer.golden.learn.distill import DistillConfig
+from ecoformer.golden.sites.probe import as_written
 
 __all__ = ["run_model", "split_batches", "stage_checkpoint"]
 
 
 def run_model(model: nn.Module, batch: Any) -> Any:
-    """``model`` called with ``batch``."""
-    if isinstance(batch, dict):
-        return model(**batch)
-    return model(*batch) if isinstance(batch, tuple) else model(batch)
+    """``model`` called with ``batch``, as it is written: not compiled."""
+    with as_written(model):
+        if isinstance(batch, dict):
+            return model(**batch)
+        return model(*batch) if isinstance(batch, tuple) else model(batch)
 
 
 def split_batches(

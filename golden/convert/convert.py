@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Any transformer, converted: EcoFormer attention in place of softmax, its hashes learned.
+"""Any network that attends, converted: EcoFormer attention in place of softmax, hashes learned.
 
 The network's own weights stay as they are. Hashes are learned layer by layer, each on what the
 layers before it, already replaced, produce; then, if wanted, all together against the outputs of
@@ -18,6 +18,7 @@ from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import cores_of
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.convert.batches import run_model, split_batches, stage_checkpoint
+from ecoformer.golden.convert.same import answers, check_same
 from ecoformer.golden.learn.distill import (
     DistillConfig,
     distil_layer,
@@ -26,8 +27,9 @@ from ecoformer.golden.learn.distill import (
     layer_loss,
     start_hashes,
 )
-from ecoformer.golden.networks.sites import fill_sites, filled_sites, find_sites
-from ecoformer.golden.recording import record
+from ecoformer.golden.recording import observed, record
+from ecoformer.golden.sites.choosing import choose_sites, find_sites
+from ecoformer.golden.sites.placing import fill_sites, filled_sites
 from ecoformer.progress import SILENT, Progress
 
 __all__ = ["convert", "enough_batches", "learn_layers", "replace_attention"]
@@ -46,6 +48,8 @@ def convert(
     seed: int = 0,
     progress: Progress = SILENT,
     folder: Path | None = None,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
 ) -> nn.Module:
     """A copy of ``model`` with EcoFormer attention in place of every softmax attention.
 
@@ -54,8 +58,8 @@ def convert(
     Parameters
     ----------
     model : Module
-        With ``torch.nn.MultiheadAttention``, :class:`golden.attention.SoftmaxAttention` or the
-        attention interface of ``transformers``. Stays as it is.
+        That calls ``scaled_dot_product_attention`` or ``torch.nn.MultiheadAttention``, wherever it
+        does. Stays as it is.
     config : AttentionConfig
     calibration : list
         At least two batches, each what the model is called with: a dict of keyword arguments, a
@@ -68,6 +72,8 @@ def convert(
     folder : Path or None
         Where a checkpoint is kept, ``layers.pt``; a second call with the same arguments resumes
         from it.
+    only, skip : list of str
+        Patterns of the paths of what is converted and what is left; all is converted without.
 
     Returns
     -------
@@ -78,37 +84,52 @@ def convert(
     Raises
     ------
     EcoformerError
-        No attention that can be replaced, calibration data no hash can be learned from, or a
-        checkpoint that is damaged or of other arguments.
+        Attention that cannot be replaced and is not to be left, calibration data no hash can be
+        learned from, or a checkpoint that is damaged or of other arguments.
     """
     learning = learning or DistillConfig()
     split_batches(model, learning, calibration)  # refused now, not after minutes
-    converted = replace_attention(model, config, calibration[0], seed)
+    converted = replace_attention(model, config, calibration[0], seed, only, skip)
     learn_layers(converted, calibration, learning, seed, progress, folder)
     return converted
 
 
 def replace_attention(
-    model: nn.Module, config: AttentionConfig, batch: Any, seed: int = 0
+    model: nn.Module,
+    config: AttentionConfig,
+    batch: Any,
+    seed: int = 0,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
 ) -> nn.Module:
     """A copy of ``model`` with EcoFormer attention in place of every softmax attention.
 
-    Its hashes are random, and ``exact`` is set: until a layer has learned, it computes softmax.
+    Its hashes are random, and ``exact`` is set: until a layer has learned, it computes softmax, and
+    so the network answers ``batch`` as before; this is checked.
 
     Parameters
     ----------
-    model, config, seed
+    model, config, seed, only, skip
         Same as in :func:`convert`.
     batch : dict, tuple or other
         One batch, to find the attention with.
     """
     model = deepcopy(model).eval()
+    before = answers(model, batch)
     sites = find_sites(model, lambda: run_model(model, batch))
+    sites = choose_sites(sites, config, only, skip, type(model).__name__)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         cores = fill_sites(model, sites, config)
     for core in cores:
         core.exact = True
+    called: set[int] = set()
+    with observed(cores, lambda layer, *call: called.add(layer)):
+        check_same(before, answers(model, batch), type(model).__name__)
+    if missed := [core.site.name for core in cores if core.layer not in called]:
+        raise EcoformerError(
+            f"{type(model).__name__}, {missed[0]}: its calls cannot be replaced; leave it with skip"
+        )
     return model
 
 
@@ -153,6 +174,8 @@ def enough_batches(
     learning: DistillConfig | None = None,
     seed: int = 0,
     progress: Progress = SILENT,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
 ) -> tuple[int, list[tuple[int, float]]]:
     """How many batches of ``calibration`` are enough to learn hashes layer by layer.
 
@@ -161,7 +184,7 @@ def enough_batches(
 
     Parameters
     ----------
-    model, config, learning, seed
+    model, config, learning, seed, only, skip
         Same as in :func:`convert`.
     calibration, held_out : list
         Batches, at least two and at least one.
@@ -175,7 +198,7 @@ def enough_batches(
     """
     learning = learning or DistillConfig()
     split_batches(model, learning, calibration)
-    model = replace_attention(model, config, calibration[0], seed)
+    model = replace_attention(model, config, calibration[0], seed, only, skip)
     middle = len(cores_of(model)) // 2
     core, site = cores_of(model)[middle], filled_sites(model)[middle]
 

@@ -5,6 +5,7 @@ Reading, checking, measuring and writing around :mod:`golden.convert.convert`. T
 file of sentences; any model takes a file of arrays.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,9 +23,13 @@ from ecoformer.golden.convert.recipe import ConvertConfig
 from ecoformer.golden.convert.refine import everything, refine
 from ecoformer.golden.convert.saved import save_converted
 from ecoformer.golden.learn.checkpoint import drop_checkpoints
-from ecoformer.golden.networks.sites import find_sites
 from ecoformer.golden.quality.measure import assess
-from ecoformer.golden.quantize.calibration import calibrate, check_attention, code_disagreement
+from ecoformer.golden.quantize.calibration import (
+    calibrate,
+    check_attention,
+    check_masks,
+    code_disagreement,
+)
 from ecoformer.golden.quantize.inference import (
     EngineAttention,
     IntegerEngine,
@@ -32,6 +37,7 @@ from ecoformer.golden.quantize.inference import (
     packets,
 )
 from ecoformer.golden.recording import record
+from ecoformer.golden.sites.choosing import choose_sites, find_sites
 from ecoformer.inputs import read_arrays, read_text
 from ecoformer.progress import SILENT, Progress
 from ecoformer.spec.config import Config
@@ -92,6 +98,8 @@ def convert_pretrained(
     progress: Progress = SILENT,
     device: str = "cpu",
     resume: bool = True,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
 ) -> dict:
     """Convert ``model``, write ``converted.pt``, and measure it on held-out batches.
 
@@ -115,12 +123,14 @@ def convert_pretrained(
         Where all hashes together, and all weights, are trained.
     resume : bool
         Whether checkpoints are used; when not, they are deleted.
+    only, skip : list of str
+        Same as in :func:`golden.convert.convert.convert`.
 
     Returns
     -------
     dict
-        Losses of every stage, agreement with the original on held-out batches, and the quality of
-        every hash; JSON-ready.
+        Every attention that was found, losses of every stage, agreement with the original on
+        held-out batches, and the quality of every hash; JSON-ready.
 
     Raises
     ------
@@ -129,9 +139,13 @@ def convert_pretrained(
     """
     checkpoints = Path(checkpoints)
     sites = find_sites(model, lambda: run_model(model, batches[0]))
+    sites = choose_sites(sites, attention, only, skip, type(model).__name__)
+    chosen = [site for site in sites if site.reason is None]
     if engine is not None:
-        sets = sum(site.heads for site in sites)
-        check_attention(engine, attention, sites[0].head_dim, sets, _longest(batches))
+        check_masks(site.mask for site in chosen)
+        sets = sum(site.heads for site in chosen)
+        for head_dim in dict.fromkeys(site.head_dim for site in chosen):
+            check_attention(engine, attention, head_dim, sets, _longest(batches))
     if not resume:
         drop_checkpoints(checkpoints)
     read = READOUTS[config.readout]
@@ -139,7 +153,7 @@ def convert_pretrained(
         batches = [batch | {"output_hidden_states": True} for batch in batches]
     train, held_out = config.together.split(batches)
     with torch.no_grad():
-        originals = [read(run_model(model, batch), batch) for batch in held_out]
+        originals = [read(run_model(model, batch), batch).float() for batch in held_out]
 
     def agreement():
         return _agreement(converted, held_out, originals, read)
@@ -149,10 +163,10 @@ def convert_pretrained(
     if not count:
         count, tried = enough_batches(
             model, attention, train, held_out[:MEASURED_BATCHES], config.layerwise, config.seed,
-            progress,
+            progress, only, skip,
         )
     stages = {}
-    converted = replace_attention(model, attention, batches[0], config.seed)
+    converted = replace_attention(model, attention, batches[0], config.seed, only, skip)
     layers = learn_layers(
         converted, batches[:count], config.layerwise, config.seed, progress, checkpoints
     )
@@ -186,9 +200,10 @@ def convert_pretrained(
         "model": type(model).__name__,
         "attention": asdict(attention),
         "conversion": asdict(config),
+        "sites": [asdict(site) | {"converted": site.reason is None} for site in sites],
         "batches": {"train": len(train), "held_out": len(held_out), "layers": count},
         "batches_tried": [{"batches": number, "loss": loss} for number, loss in tried],
-        "losses": {"layers": _by_site(sites, layers), "together": together, "tuning": tuning},
+        "losses": {"layers": _by_site(chosen, layers), "together": together, "tuning": tuning},
         "agreement": stages,
         "offsets": [core.offset.tolist() for core in cores],
         "quality": [head.as_dict() for head in assess(cores, tape)],
@@ -229,7 +244,7 @@ def _agreement(model, batches, originals, read):
     """Squared error of outputs over the square of the original's, and mean cosine of rows."""
     error = square = cosine = rows = 0
     for batch, original in zip(batches, originals, strict=True):
-        output = read(run_model(model, batch), batch)
+        output = read(run_model(model, batch), batch).float()
         error += (output - original).square().sum().item()
         square += original.square().sum().item()
         mask = original.square().sum(-1) > 0  # rows of padding are 0
@@ -250,8 +265,7 @@ def _first(batch):
 
 def _by_site(sites, losses):
     """Losses of every layer under its module's path; uses of one module after the first count."""
-    names = [site.path if not site.turn else f"{site.path}, use {site.turn + 1}" for site in sites]
-    return dict(zip(names, losses, strict=True))
+    return dict(zip((site.name for site in sites), losses, strict=True))
 
 
 def _longest(batches):
@@ -262,6 +276,8 @@ def _longest(batches):
 
 def _read_text(path, folder, config):
     tokenizer = load_tokenizer(folder)
+    if tokenizer.pad_token is None:  # as of many decoders; what is padding, the mask says
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     try:
         text = read_text(path, LARGEST_SENTENCES)
         lines = [line for line in text.splitlines() if line.strip()]

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch.nn.functional import normalize
+from torch.utils._pytree import tree_leaves
 
 from ecoformer.errors import EcoformerError
 
@@ -12,18 +13,37 @@ __all__ = ["READOUTS", "embedding", "hidden_states", "readout", "states_and_embe
 
 
 def readout(output: Any, batch: Any) -> torch.Tensor:
-    """The output itself if it is a Tensor, else its logits or last hidden state less padding."""
+    """The output itself if it is a Tensor, else its logits or last hidden state less padding.
+
+    Of an output with neither, all numbers of every sample, [B, …].
+    """
     if isinstance(output, torch.Tensor):
         return output
     for name in ("logits", "last_hidden_state"):
         if (tensor := getattr(output, name, None)) is not None:
             break
     else:
-        raise EcoformerError(f"{type(output).__name__}: neither logits nor last_hidden_state in it")
-    mask = batch.get("attention_mask") if isinstance(batch, dict) else None
+        return _everything(output)
+    mask = batch.get(_mask_of(batch)) if isinstance(batch, dict) else None
     if mask is not None and tensor.shape[:2] == mask.shape:
         tensor = tensor * mask[..., None]
     return tensor
+
+
+def _mask_of(batch):
+    """Name of the mask of what the output has a row for; a decoder's tokens if there are any."""
+    decodes = any(name.startswith("decoder_") for name in batch)
+    return "decoder_attention_mask" if decodes else "attention_mask"
+
+
+def _everything(output):
+    tensors = [
+        x for x in tree_leaves(output)
+        if isinstance(x, torch.Tensor) and x.is_floating_point() and x.ndim
+    ]
+    if not tensors:
+        raise EcoformerError(f"{type(output).__name__}: no numbers in it to compare")
+    return torch.cat([x.flatten(1) if x.ndim > 1 else x[:, None] for x in tensors], 1)
 
 
 def embedding(output: Any, batch: Any) -> torch.Tensor:

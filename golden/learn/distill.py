@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import torch
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.attention import EcoFormerAttention, softmax_attention
+from ecoformer.golden.attention import EcoFormerAttention
 from ecoformer.golden.hashing import KernelHash, check_tokens
 from ecoformer.golden.learn.checkpoint import Checkpoint
 from ecoformer.golden.learn.descent import descend, mean_loss
 from ecoformer.golden.learn.loop import FASTEST, MOST
+from ecoformer.golden.masks import softmax_mask
 from ecoformer.golden.recording import Call, record
 from ecoformer.progress import SILENT, Progress
 from ecoformer.spec.checks import check_choice, check_number
@@ -80,7 +81,8 @@ def start_hashes(
     """Random hashes of an :class:`golden.attention.EcoFormerAttention`, centred and scaled.
 
     Anchors are random tokens. Separate queries start with the rows of the keys, because codes of
-    one random projection agree as their tokens do.
+    one random projection agree as their tokens do. Queries that are all the same, as that of a
+    pooling head, have no centre of their own: they start with the whole hash of the keys.
 
     Parameters
     ----------
@@ -99,6 +101,9 @@ def start_hashes(
         tokens = [torch.cat([call.present(h, getattr(call, name)) for call in calls])
                   for h in range(core.heads)]
         x = torch.stack(tokens)[None]
+        if hashing is core.query_hash and (x == x[:, :, :1]).all():
+            hashing.load_state_dict(core.hash.state_dict())
+            continue
         check_tokens(x[0])
         hashing.projection.copy_(rows)
         if isinstance(hashing, KernelHash):
@@ -263,11 +268,11 @@ def _attention_loss(core, call, target):
     logits = scale * call.q @ call.k.mT
     queries, keys = core.codes(call.q, call.k)
     weights = queries @ keys.mT + core.offset[:, None, None]
-    if call.key_mask is not None:
-        mask = call.key_mask[:, None, None]
-        logits = logits.masked_fill(~mask, -math.inf)
-        weights = weights * mask
-    target = torch.softmax(logits, -1)
+    allowed = softmax_mask(core.mask, call.q, call.k, call.key_mask)
+    if allowed is not None:
+        logits = logits.masked_fill(~allowed, -math.inf)
+        weights = weights * allowed
+    target = torch.softmax(logits, -1).nan_to_num()  # a query before all keys sees none
     total = weights.abs().sum(-1, keepdim=True).clamp_min(FLOOR)
     log_ratio = target.clamp_min(1e-12).log() - weights.clamp_min(FLOOR).log() + total.log()
     divergence = (target * log_ratio).sum(-1, keepdim=True)  # [B, H, M, 1]
@@ -291,4 +296,4 @@ OBJECTIVES = {"output": _output_loss, "attention": _attention_loss}
 def exact_outputs(core: EcoFormerAttention, calls: Sequence[Call]) -> list[torch.Tensor]:
     """Outputs of softmax attention for ``calls``: list of Tensor [B, H, M, E]."""
     with torch.no_grad():
-        return [softmax_attention(c.q, c.k, c.v, c.key_mask, core.scale) for c in calls]
+        return [core.softmax(c.q, c.k, c.v, c.key_mask) for c in calls]

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Float networks: our own, the published ones, and where any network attends; no learning."""
+"""Float networks: our own and the published ones; no learning."""

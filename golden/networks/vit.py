@@ -15,7 +15,8 @@ from ecoformer.files import write_atomic
 from ecoformer.golden.attention import Attention, EcoFormerAttention, SoftmaxAttention, cores_of
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.files import check_state, read_checked, state_digest, torch_bytes
-from ecoformer.golden.networks.sites import Site, fill_sites
+from ecoformer.golden.sites.placing import fill_sites
+from ecoformer.golden.sites.site import Site
 from ecoformer.golden.stand_ins import LimitAttention
 from ecoformer.inputs import parse_json
 from ecoformer.spec.checks import check_choice, check_number
@@ -230,9 +231,9 @@ class VisionTransformer(nn.Module):
     @property
     def sites(self) -> list[Site]:
         """Where this network attends, first block first."""
-        shape = {"heads": self.config.heads, "head_dim": self.config.head_dim}
+        heads, head_dim = self.config.heads, self.config.head_dim
         return [
-            Site(path=f"blocks.{layer}.attention.core", kind="core", **shape)
+            Site(path=f"blocks.{layer}.attention.core", heads=heads, head_dim=head_dim)
             for layer in range(self.config.depth)
         ]
 

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from ecoformer.golden.attention import EcoFormerAttention, softmax_attention
+from ecoformer.golden.attention import EcoFormerAttention
+from ecoformer.golden.masks import MASKS
 from ecoformer.golden.recording import Call
 from ecoformer.golden.separation import separation
 
@@ -32,7 +33,8 @@ class HeadQuality:
     ----------
     layer, head : int
     separation : float
-        P(codes of a similar pair agree more than those of a dissimilar one); 0.5 is chance.
+        P(codes of a similar pair agree more than those of a dissimilar one); 0.5 is chance. Pairs
+        are all of queries and keys, those that a causal mask hides included.
     correlation : float
         Mean over queries of the correlation of code agreement h_q·h_k with the logits q·k.
     output_error : float
@@ -134,6 +136,7 @@ class _Layer:
 
     def __init__(self, layer):
         self.layer = layer
+        self.sums = MASKS[layer.mask]
         self.separation = self.correlation = self.rows = 0
         self.error = self.uniform = self.square = 0
         self.unanswered = self.queries = 0
@@ -142,7 +145,7 @@ class _Layer:
     def add(self, call):
         queries, keys = self.layer.codes(call.q, call.k)
         outputs = self.layer(call.q, call.k, call.v, call.key_mask)
-        exact = softmax_attention(call.q, call.k, call.v, call.key_mask, self.layer.scale)
+        exact = self.layer.softmax(call.q, call.k, call.v, call.key_mask)
         for image in range(len(call.k)):
             key_mask = slice(None) if call.key_mask is None else call.key_mask[image]
             query_mask = key_mask if call.q.shape[2] == call.k.shape[2] else slice(None)
@@ -159,14 +162,20 @@ class _Layer:
 
     def _outputs(self, outputs, exact, values):
         self.error += (outputs - exact).square().sum((1, 2))
-        self.uniform += (values.mean(1, keepdim=True) - exact).square().sum((1, 2))
+        count = exact.shape[1]
+        mean = self.sums.total(values, count) / self._seen(values, count)
+        self.uniform += (mean - exact).square().sum((1, 2))
         self.square += exact.square().sum((1, 2))
 
     def _denominators(self, h, h_q):
-        agreement = (h_q @ h.sum(1)[..., None])[..., 0]  # [H, M]
-        denominator = agreement + self.layer.offset[:, None] * h.shape[1]
-        self.unanswered += (denominator <= 0).sum(1)
+        seen = self._seen(h, h_q.shape[1])
+        denominator = self.sums.agreement(h_q, h) + self.layer.offset[:, None, None] * seen
+        self.unanswered += (denominator <= 0).sum((1, 2))
         self.queries += h_q.shape[1]
+
+    def _seen(self, keys, queries):
+        """How many of ``keys`` [H, N, …] each query sees: [1, M or 1, 1]."""
+        return self.sums.total(keys.new_ones(1, keys.shape[1], 1), queries)
 
     def _pairs(self, q, k, h_q, h):
         if k.shape[1] < 2:  # nothing to tell apart

@@ -5,7 +5,7 @@ Layers are :class:`golden.attention.EcoFormerAttention`; what they saw on calibr
 by :func:`golden.recording.record`, sets the scales.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 
 import numpy as np
@@ -24,9 +24,16 @@ from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage, host_arrays
 from ecoformer.spec.tables import DOT_FRACTION, KERNEL_FRACTION, KERNEL_WIDTH, ROOT_FRACTION
 
-__all__ = ["calibrate", "check_attention", "check_layers", "code_disagreement", "set_numbers"]
+__all__ = [
+    "calibrate", "check_attention", "check_layers", "check_masks", "code_disagreement",
+    "set_numbers",
+]
 
 KERNEL_ONE = 2**KERNEL_WIDTH - 1
+NO_HARDWARE_MASKS = {
+    "causal": "an engine answers a sequence when it has seen all of it",
+}
+"""Masks that only float attention has, and why."""
 MOST_TOKENS = 2**15
 """Tokens of a head that the integer hash is run on."""
 
@@ -66,11 +73,23 @@ def check_layers(
                 raise EcoformerError(
                     "model: σ is still computed per sequence; calibrate the hashes first"
                 )
+    check_masks(layer.mask for layer in layers)
     attention = layers[0].config
     if any(layer.config != attention for layer in layers):
         raise EcoformerError("model: its layers have different attention; convert it again")
     sets = sum(number.size for number in set_numbers(layers))
-    check_attention(config, attention, layers[0].hash.head_dim, sets, tokens)
+    for head_dim in dict.fromkeys(layer.hash.head_dim for layer in layers):
+        check_attention(config, attention, head_dim, sets, tokens)
+
+
+def check_masks(masks: Iterable[str]) -> None:
+    """Refuse attention with a mask that no engine has, by an EcoformerError."""
+    for mask in masks:
+        if mask in NO_HARDWARE_MASKS:
+            raise EcoformerError(
+                f"[engine] has no {mask} attention, which this model has: "
+                f"{NO_HARDWARE_MASKS[mask]}; leave [engine] out, or skip that attention"
+            )
 
 
 def check_attention(

@@ -237,13 +237,65 @@ def test_what_is_no_model_is_refused(sentences, config, tmp_path):
     refused((tmp_path / "bad", config, sentences), "bad: cannot load the model", tmp_path)
 
 
-def test_causal_model_is_refused_by_name(sentences, config, tmp_path):
-    shape = transformers.GPT2Config(vocab_size=50, n_positions=16, n_embd=24, n_layer=1, n_head=4)
+@pytest.fixture
+def decoder(tmp_path):
+    """Folder of a tiny GPT-2, and its inputs."""
+    torch.manual_seed(0)
+    shape = transformers.GPT2Config(vocab_size=50, n_positions=16, n_embd=24, n_layer=2, n_head=4)
     transformers.GPT2Model(shape).save_pretrained(tmp_path / "gpt")
     inputs = np.random.default_rng(0).integers(3, 50, (24, 8))
     np.savez(tmp_path / "x.npz", input_ids=inputs)
-    arguments = tmp_path / "gpt", config, tmp_path / "x.npz"
-    refused(arguments, "GPT2Attention: causal attention cannot be replaced", tmp_path)
+    return tmp_path / "gpt", tmp_path / "x.npz"
+
+
+def test_causal_attention_has_no_engine(decoder, config, tmp_path):
+    model, inputs = decoder
+    why = "[engine] has no causal attention, which this model has: an engine answers a sequence"
+    refused((model, config, inputs), why, tmp_path)
+    config.write_text(FLOAT.replace("steps = 40", "steps = 20"))
+    figures = convert(model, config, inputs, tmp_path / "out")
+    assert [*figures["agreement"]] == ["layer by layer", "all hashes together"]
+    assert {site["mask"] for site in figures["sites"]} == {"causal"}
+    converted = load_converted(tmp_path / "out" / "converted.pt", load_pretrained(model))
+    assert [core.mask for core in cores_of(converted)] == ["causal"] * 2
+
+
+def test_every_attention_is_told_and_some_may_be_left(decoder, config, tmp_path):
+    model, inputs = decoder
+    config.write_text(FLOAT.replace("steps = 40", "steps = 0"))
+    command = [sys.executable, "-m", "ecoformer", "convert", model, "-d", inputs, "-c", config,
+               "-o", tmp_path / "out"]
+    reply = subprocess.run([*command, "--skip", "h.1"], capture_output=True, text=True, check=False)
+    assert reply.returncode == 0, reply.stderr
+    assert "converted: 4 heads, causal" in reply.stdout and "left: skipped" in reply.stdout
+    figures = json.loads((tmp_path / "out" / "convert.json").read_text())
+    assert [(site["path"], site["converted"], site["reason"]) for site in figures["sites"]] == [
+        ("h.0.attn", True, None), ("h.1.attn", False, "skipped")
+    ]
+    assert [*figures["losses"]["layers"]] == ["h.0.attn"]
+    reply = subprocess.run([*command, "--only", "x"], capture_output=True, text=True, check=False)
+    assert reply.returncode == 2 and len(reply.stderr.splitlines()) == 1
+    assert "GPT2Model: 'x' matches no attention; there is h.0.attn, h.1.attn" in reply.stderr
+
+
+def test_a_partial_conversion_is_refused_unless_told(config, tmp_path):
+    torch.manual_seed(0)
+    shape = transformers.T5Config(
+        vocab_size=50, d_model=24, d_kv=6, d_ff=32, num_layers=1, num_heads=4,
+        decoder_start_token_id=0,
+    )
+    transformers.T5Model(shape).save_pretrained(tmp_path / "t5")
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "x.npz", input_ids=rng.integers(3, 50, (24, 8)),
+             decoder_input_ids=rng.integers(3, 50, (24, 6)))
+    config.write_text(FLOAT.replace("steps = 40", "steps = 0"))
+    arguments = tmp_path / "t5", config, tmp_path / "x.npz"
+    refused(arguments, "T5Model, encoder.block.0.layer.0.SelfAttention and 1 more: a learned "
+                       "bias is added to the scores; skip", tmp_path)
+    figures = convert(*arguments, tmp_path / "out", skip=["*.SelfAttention"])
+    found = {site["path"]: (site["converted"], site["cross"]) for site in figures["sites"]}
+    assert found["decoder.block.0.layer.1.EncDecAttention"] == (True, True)
+    assert sum(converted for converted, _ in found.values()) == 1
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from ecoformer.golden.attention import (
     Attention,
     EcoFormerAttention,
     SoftmaxAttention,
-    causal_attention,
     linear_attention,
     quadratic_attention,
     softmax_attention,
@@ -55,21 +54,21 @@ def test_causal_equals_the_masked_weights(shape, value_term):
     offset = torch.full((h,), bits + 1.0)
     keys = torch.rand(b, n) < 0.7
     for queries, key_mask in ((None, None), (asking, None), (asking, keys)):
-        got = causal_attention(
-            codes, v, offset, value_term, queries=queries, key_mask=key_mask
+        got = linear_attention(
+            codes, v, offset, value_term, queries=queries, key_mask=key_mask, mask_kind="causal"
         )
         weight = torch.ones(b, n) if key_mask is None else key_mask.float()
         asked = codes if queries is None else queries
         want = masked(codes, v, bits + 1.0, value_term, asked, weight)
         torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
     full = linear_attention(codes, v, offset, value_term, queries=asking)
-    last = causal_attention(codes, v, offset, value_term, queries=asking)[:, :, -1]
-    torch.testing.assert_close(last, full[:, :, -1], rtol=1e-4, atol=1e-4)
+    so_far = linear_attention(codes, v, offset, value_term, queries=asking, mask_kind="causal")
+    torch.testing.assert_close(so_far[:, :, -1], full[:, :, -1], rtol=1e-4, atol=1e-4)
 
 
 def test_a_causal_layer_sees_nothing_that_comes_later():
     for exact in (False, True):
-        layer = EcoFormerAttention(2, 6, AttentionConfig(code_bits=8), causal=True)
+        layer = EcoFormerAttention(2, 6, AttentionConfig(code_bits=8), mask="causal")
         layer.exact = exact
         x, v = torch.randn(1, 2, 9, 6), torch.randn(1, 2, 9, 4)
         before = layer(x, x, v)
@@ -194,6 +193,66 @@ def test_padding_counts_for_nothing(value_term):
         torch.testing.assert_close(o[1:, :, :3], attention(short, short, v[1:, :, :3]))
     quadratic = quadratic_attention(core.hash(k), v, core.offset, value_term, key_mask=keys)
     torch.testing.assert_close(quadratic[:, :, :3], o[:, :, :3])
+
+
+@pytest.mark.parametrize("padded", [False, True], ids=["whole", "padded"])
+@pytest.mark.parametrize(
+    "queries, keys", [(1, 1), (5, 5), (64, 64), (65, 65), (130, 130), (1, 70), (3, 70), (64, 128)]
+)
+def test_causal_attention_sees_what_came_before(queries, keys, padded):
+    torch.manual_seed(queries + keys)
+    h, v = torch.randn(2, 3, keys, 8).sign(), torch.randn(2, 3, keys, 4)
+    h_q = torch.randn(2, 3, queries, 8).sign()
+    key_mask = torch.rand(2, keys) < 0.7 if padded else None
+    terms = ["sum", "own"] if queries == keys else ["sum"]
+    for term in terms:
+        o = linear_attention(h, v, 9.0, term, queries=h_q, key_mask=key_mask, mask_kind="causal")
+        quadratic = quadratic_attention(
+            h, v, 9.0, term, queries=h_q, key_mask=key_mask, mask_kind="causal"
+        )
+        torch.testing.assert_close(o, quadratic)
+        for i in {0, queries // 2, queries - 1}:  # as if there were nothing after it
+            seen = keys - queries + i + 1
+            mask = None if key_mask is None else key_mask[:, :seen]
+            start = i if term == "own" else 0  # as many keys as queries
+            alone = h_q[:, :, i : i + 1] if term == "sum" else h_q[:, :, : i + 1]
+            want = linear_attention(
+                h[:, :, :seen], v[:, :, :seen], 9.0, term, queries=alone, key_mask=mask
+            )
+            torch.testing.assert_close(o[:, :, i], want[:, :, start])
+
+
+def test_causal_attention_of_a_core_is_softmax_while_exact():
+    config = AttentionConfig(hash="linear", code_bits=5, queries="separate")
+    core = EcoFormerAttention(3, 4, config, mask="causal")
+    q, k, v = random_call()
+    core.exact = True
+    logits = (q @ k.mT / 2).masked_fill(torch.ones(5, 5).triu(1).bool(), -torch.inf)
+    torch.testing.assert_close(core(q, k, v), logits.softmax(-1) @ v)
+    torch.testing.assert_close(core.weights(q, k), logits.softmax(-1))
+    core.exact = False
+    torch.testing.assert_close(core.weights(q, k) @ v, core(q, k, v))
+    assert (core.weights(q, k).triu(1) == 0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("hash", ["rbf", "linear"])
+def test_a_hash_stays_in_float32_at_least(hash, dtype):
+    core = EcoFormerAttention(3, 4, AttentionConfig(hash=hash, code_bits=40, queries="separate"))
+    call = random_call()
+    want, rows = core(*call), core.hash.projection.clone()
+    core.to(dtype)
+    found = core(*(x.to(dtype) for x in call))
+    assert found.dtype == dtype
+    assert core.hash.projection.dtype == (dtype if dtype == torch.float64 else torch.float32)
+    assert torch.equal(core.hash.projection.float(), rows)
+    codes = [core.hash(x.to(dtype)) for x in call[1:2]]
+    assert set(codes[0].unique().tolist()) == {-1.0, 1.0}
+    if dtype == torch.float64:
+        torch.testing.assert_close(found.float(), want)
+    long = torch.ones(1, 3, 4096, 4)  # more than half precision can count
+    o = core(long.to(dtype), long.to(dtype), long.to(dtype))
+    torch.testing.assert_close(o.float(), long)
 
 
 def test_observer_sees_tokens_and_values_and_is_taken_away():

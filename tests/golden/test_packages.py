@@ -11,11 +11,12 @@ PREFIX = "ecoformer.golden."
 MAY_IMPORT = {
     "": set(),
     "energy": {"networks"},
-    "networks": set(),
+    "networks": {"sites"},
     "quality": set(),
     "learn": {"networks"},
     "quantize": {"integer", "learn", "networks", "quality"},
-    "convert": {"learn", "networks", "quality", "quantize"},
+    "convert": {"learn", "networks", "quality", "quantize", "sites"},
+    "sites": set(),
 }
 """Packages that the modules of a package may import, beside itself and the modules of golden."""
 

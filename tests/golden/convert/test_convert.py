@@ -10,16 +10,22 @@ from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import EcoFormerAttention, cores_of
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.convert.batches import run_model
-from ecoformer.golden.convert.convert import convert, enough_batches
+from ecoformer.golden.convert.convert import (
+    convert,
+    enough_batches,
+    learn_layers,
+    replace_attention,
+)
 from ecoformer.golden.convert.readouts import READOUTS, embedding, readout
 from ecoformer.golden.convert.refine import everything, refine
 from ecoformer.golden.convert.saved import load_converted, save_converted
 from ecoformer.golden.files import state_digest, torch_bytes
 from ecoformer.golden.learn import distill
 from ecoformer.golden.learn.distill import DistillConfig
-from ecoformer.golden.networks.sites import filled_sites, find_sites
 from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer
 from ecoformer.golden.recording import record
+from ecoformer.golden.sites.choosing import find_sites
+from ecoformer.golden.sites.placing import filled_sites
 from ecoformer.progress import Progress
 from tests.recorded_progress import RecordedProgress
 
@@ -388,30 +394,150 @@ def test_a_network_without_attention_is_refused():
         find_sites(model := nn.Linear(3, 3), lambda: model(torch.zeros(1, 3)))
 
 
-def test_causal_attention_is_refused():
-    config = transformers.GPT2Config(vocab_size=50, n_positions=16, n_embd=24, n_layer=1, n_head=4)
-    model = transformers.GPT2Model(config)
-    with pytest.raises(EcoformerError, match="^GPT2Attention: causal attention cannot be replaced"):
-        convert(model, CONFIG, make_text(), QUICK)
-    assert model.config._attn_implementation == "sdpa"
+def gpt(**sizes):
+    config = transformers.GPT2Config(
+        vocab_size=50, n_positions=32, n_embd=24, n_layer=2, n_head=4, initializer_range=0.3,
+        bos_token_id=1, eos_token_id=2, **sizes,
+    )
+    return transformers.GPT2LMHeadModel(config).eval()
+
+
+def grouped():
+    config = transformers.LlamaConfig(
+        vocab_size=50, max_position_embeddings=32, num_key_value_heads=2, **SIZES
+    )
+    return transformers.LlamaForCausalLM(config).eval()
+
+
+@pytest.mark.filterwarnings("ignore:`past_key_values` is deprecated")
+@pytest.mark.parametrize("make", [gpt, grouped])
+def test_a_decoder_attends_to_what_came_before(make):
+    model = make()
+    converted = convert(model, CONFIG, make_text(), QUICK)
+    assert [core.mask for core in cores_of(converted)] == ["causal"] * 2
+    batch = {"input_ids": make_text(1)[0]["input_ids"]}
+    later = {"input_ids": batch["input_ids"].clone()}
+    later["input_ids"][:, 6:] = 7
+    want, found = answer(converted, batch), answer(converted, later)
+    torch.testing.assert_close(found[:, :6], want[:, :6])
+    assert not torch.allclose(found[:, 6:], want[:, 6:], atol=1e-2)
+    # Token by token with a cache, by a sequence at once, and behind padding.
+    with torch.no_grad():
+        cache, rows = None, []
+        for position in range(10):
+            output = converted(batch["input_ids"][:, position : position + 1],
+                               past_key_values=cache, use_cache=True)
+            cache = output.past_key_values
+            rows.append(output.logits)
+    torch.testing.assert_close(torch.cat(rows, 1), want, atol=1e-3, rtol=1e-3)
+    padded = nn.functional.pad(batch["input_ids"], (3, 0))
+    mask = nn.functional.pad(torch.ones(4, 10).long(), (3, 0))
+    inputs = {"input_ids": padded, "attention_mask": mask,
+              "position_ids": (mask.cumsum(1) - 1).clamp_min(0)}
+    torch.testing.assert_close(answer_logits(converted, inputs)[:, 3:], want, atol=1e-3, rtol=1e-3)
+    words = converted.generate(batch["input_ids"], max_new_tokens=5, do_sample=False,
+                               pad_token_id=0)
+    greedy = answer(converted, {"input_ids": words[:, :-1]})[:, 9:].argmax(-1)
+    assert torch.equal(words[:, 10:], greedy)
+
+
+def answer_logits(model, batch):
+    with torch.no_grad():
+        return model(**batch).logits
+
+
+@pytest.mark.parametrize("objective", ["output", "attention"])
+def test_a_decoder_learns_what_it_attends_to(objective):
+    batches = 2 * make_text(4)  # the same are held out: random words teach nothing about others
+    model = replace_attention(gpt(), CONFIG, batches[0])
+    losses = learn_layers(model, batches, DistillConfig(steps=60, objective=objective))
+    assert all(min(layer) < 0.9 * layer[0] for layer in losses)
 
 
 def test_masks_other_than_padding_are_refused():
     model, batches = bert()
     square = torch.rand(4, 1, 10, 10) > 0.3
-    with pytest.raises(EcoformerError, match="a mask other than padding cannot be replaced"):
+    with pytest.raises(EcoformerError, match="attention.self: a mask that is neither padding nor"):
         convert(model, CONFIG, [batch | {"attention_mask": square} for batch in batches], QUICK)
-    model, batches = encoder()
     converted = convert(model, CONFIG, batches, QUICK)
-    with pytest.raises(ValueError, match="^attn_mask must be None"):
-        converted(batches[0]["src"], mask=torch.zeros(10, 10))
+    with pytest.raises(EcoformerError, match="^BertSelfAttention: a mask that is neither padding"):
+        answer(converted, batches[0] | {"attention_mask": square})
 
 
-def test_uncommon_multihead_attention_is_refused():
-    model = nn.MultiheadAttention(8, 2, kdim=4, batch_first=True)
-    x = torch.randn(1, 3, 8), torch.randn(1, 3, 4), torch.randn(1, 3, 8)
-    with pytest.raises(EcoformerError, match="separate embedding sizes"):
-        find_sites(model, lambda: model(*x))
+def test_a_model_inside_another_is_converted():
+    class Classifier(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.head = bert()[0], nn.Linear(24, 3)
+
+        def forward(self, input_ids, attention_mask):
+            return self.head(self.body(input_ids, attention_mask).last_hidden_state[:, 0])
+
+    model, batches = Classifier(), make_text()
+    converted = convert(model, CONFIG, batches, QUICK)
+    assert [site.path for site in filled_sites(converted)] == [
+        f"body.encoder.layer.{number}.attention.self" for number in (0, 1)
+    ]
+    assert model.body.config._attn_implementation == "sdpa"
+
+
+def test_what_cannot_be_replaced_is_left_only_if_told(tmp_path):
+    class Head(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.pool = bert()[0], nn.Linear(24, 24)
+
+        def forward(self, input_ids, attention_mask):
+            x = self.body(input_ids, attention_mask).last_hidden_state
+            return torch.softmax(self.pool(x) @ x.mT, -1) @ x
+
+    model, batches = Head().eval(), make_text()
+    with pytest.raises(
+        EcoformerError,
+        match=r"^Head, the model itself: exact softmax computed by hand \(matmul, softmax\), not "
+              "by a function that attends; skip '' to convert the rest$",
+    ):
+        convert(model, CONFIG, batches, QUICK)
+    for chosen in ({"skip": [""]}, {"only": ["body"]}, {"only": ["body.*.0.*"]},
+                   {"only": ["body"], "skip": ["*.layer.1"]}):
+        converted = convert(model, CONFIG, batches, QUICK, **chosen)
+        assert len(cores_of(converted)) == 2 - ("0" in str(chosen) or "1" in str(chosen))
+        save_converted(converted, tmp_path / "model.pt")
+        loaded = load_converted(tmp_path / "model.pt", model)
+        assert torch.equal(answer(loaded, batches[0]), answer(converted, batches[0]))
+        assert filled_sites(loaded) == filled_sites(converted)
+    with pytest.raises(EcoformerError, match="^Head: 'tail' matches no attention; there is body."):
+        convert(model, CONFIG, batches, QUICK, skip=["tail"])
+    with pytest.raises(EcoformerError, match="^Head: no attention that can be replaced; body"):
+        convert(model, CONFIG, batches, QUICK, skip=["*"])
+
+
+def test_attention_that_is_not_understood_is_refused():
+    class Tempered(nn.Module):
+        def forward(self, x):
+            o = nn.functional.scaled_dot_product_attention(x, x, x)
+            return o if o.requires_grad else o * self.scale(o)
+
+        def scale(self, o):
+            self.calls += 1
+            return self.calls  # another answer every time
+
+    model = Tempered()
+    model.calls = 0
+    with pytest.raises(EcoformerError, match="^Tempered: with softmax in the places that were"):
+        convert(model, CONFIG, [torch.randn(4, 10, 24) for _ in range(3)], QUICK)
+
+
+def test_shapes_that_do_not_go_with_an_attention_are_refused_by_name():
+    model, batches = gpt(), make_text()
+    sequence = AttentionConfig(anchors=4, queries="separate", bandwidth="per-sequence")
+    with pytest.raises(EcoformerError, match="bandwidth = 'per-sequence' sees tokens that a causa"):
+        convert(model, sequence, batches, QUICK)
+    decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(24, 4, 32, batch_first=True), 1)
+    data = [(torch.randn(2, 5, 24), torch.randn(2, 9, 24)) for _ in range(3)]
+    own = AttentionConfig(hash="linear", queries="separate", value_term="own")
+    with pytest.raises(EcoformerError, match="layers.0.multihead_attn: value_term = 'own' needs"):
+        convert(decoder, own, data, QUICK)
 
 
 def test_shared_queries_are_refused_where_queries_are_not_keys():
