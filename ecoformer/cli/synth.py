@@ -29,7 +29,7 @@ from ecoformer.outputs import OutputFolder
 from ecoformer.progress import show_progress
 from ecoformer.spec.checks import check_number
 
-__all__ = ["command"]
+__all__ = ["command", "keep_logs", "read_seeds"]
 
 EPILOG = (
     "Example: ecoformer synth engine --seeds 1,2,3\n\n"
@@ -99,7 +99,7 @@ def command(
     if not placing and not device == speed == seeds is None:
         why = f"{chosen.title} is synthesised only" if not chosen.placed else "nothing is placed"
         raise EcoformerError(f"--device, --speed, --seeds: {why}; leave them out")
-    device, speed, placer_seeds = device or "85k", speed or 6, _seeds(seeds or "1")
+    device, speed, placer_seeds = device or "85k", speed or 6, read_seeds(seeds or "1")
     flow.check_device(device, speed, placer_seeds)
     text = read_verilog(design.verilog)
     output = output or design.folder / f"synth-{target}"
@@ -121,7 +121,7 @@ def command(
                     progress=progress,
                 )
         except EcoformerError as error:
-            raise EcoformerError(f"{error}; {_keep_logs(folder, output)}") from error
+            raise EcoformerError(f"{error}; {keep_logs(folder, output)}") from error
         if verify:
             figures["verification"] = _verify(design, folder, target, simulator, progress)
         write_json(folder / MARK, figures)
@@ -131,7 +131,8 @@ def command(
         raise typer.Exit(1)
 
 
-def _seeds(text):
+def read_seeds(text: str) -> list[int]:
+    """The numbers of ``--seeds``, a list or a count."""
     try:
         numbers = [int(part) for part in text.split(",")]
         most = MOST_SEEDS if len(numbers) == 1 else LARGEST_SEED
@@ -157,7 +158,7 @@ def _verify(design, folder, target, simulator, progress):
     return {name: value for name, value in figures.items() if name not in ("phases", "simulation")}
 
 
-def _keep_logs(folder, output):
+def keep_logs(folder: Path, output: str | Path) -> str:
     """Put the logs of a failed run into the user's cache; ``output`` stays as it was."""
     digest = hashlib.sha256(os.path.realpath(output).encode()).hexdigest()[:12]
     kept = cache_folder(f"failed-synthesis/{digest}")

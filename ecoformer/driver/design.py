@@ -83,6 +83,12 @@ class Design:
         """Elements of a token as it is passed in: those of x or of its code, or of q and k."""
         return self._sides * (self.code_bits if self._hash == "codes" else self.head_dim)
 
+    @property
+    def packet_errors(self) -> int:
+        """Flags of ERRORS that say that a packet was bad."""
+        flags = self.registers["ERRORS"].fields
+        return sum(1 << flag.low for flag in flags if flag.name != "DENOMINATOR")
+
     def answer_bytes(self, tokens: int) -> int:
         """Bytes of the results of a sequence of so many tokens."""
         return tokens * self._beats(self.value_dim * self._element_bytes) * self.bus_bytes

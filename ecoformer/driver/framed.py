@@ -7,6 +7,7 @@ knows a repetition by its tag and CRC.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 from ecoformer.driver.errors import LinkError, RefusedError
@@ -116,24 +117,17 @@ class FramedTransport(Transport):
             self._ask(Kind.WRITE, payload, [offset for offset, _ in some])
 
     def exchange(self, packets: Iterable[Packet]) -> Iterator[Answer]:
-        gathered, owed = bytearray(), 0
+        flight, selected = _Flight(), None
         for packet in packets:
-            owed += 1
+            if "NEXT_SET" in self.design.registers and packet.user != selected:
+                # It must not change before the packets that are on their way have begun.
+                yield from self._drain(flight, flight.is_owed)
+                selected = packet.user
+                self.write([(self.design.registers["NEXT_SET"].offset, selected)])
+            flight.owed += 1
             for chunk in self._chunks(packet):
-                since = self.link.time()
-                while not self._offer(chunk):
-                    found = self._fetch(gathered)
-                    since = self._still_patient(found, since)
-                    if found:
-                        owed -= 1
-                        yield found
-        since = self.link.time()
-        while owed:
-            found = self._fetch(gathered)
-            since = self._still_patient(found, since)
-            if found:
-                owed -= 1
-                yield found
+                yield from self._drain(flight, partial(self._is_refused, chunk))
+        yield from self._drain(flight, flight.is_owed)
 
     def reset(self) -> None:
         self.write([(LinkRegister.RESET, 1)])
@@ -150,10 +144,29 @@ class FramedTransport(Transport):
             data = packet.data[start : start + size]
             yield Chunk(packet.user, Flag.LAST if last else Flag(0), data)
 
-    def _offer(self, chunk):
-        """Send a chunk; False if the board has no room yet."""
-        answer = self._ask(Kind.PACKET_IN, chunk.payload())
-        return answer.kind != Kind.ERROR
+    def _is_refused(self, chunk):
+        """Send a chunk; whether the board has no room for it yet."""
+        return self._ask(Kind.PACKET_IN, chunk.payload()).kind == Kind.ERROR
+
+    def _drain(self, flight, goes_on):
+        """Fetch results while ``goes_on()``, and yield the answers that they complete.
+
+        Raises `LinkError` if nothing moves for too long.
+        """
+        moved = self.link.time()
+        while goes_on():
+            found = self._fetch(flight.gathered)
+            now = self.link.time()
+            if found is not False:
+                moved = now
+            elif now - moved > self.patience:
+                raise LinkError(
+                    f"engine: neither takes tokens nor gives results for {self.patience:g} s; "
+                    "reset it"
+                )
+            if found:
+                flight.owed -= 1
+                yield found
 
     def _fetch(self, gathered):
         """Results that are there: the answer that they complete, if any; False if none are."""
@@ -167,17 +180,6 @@ class FramedTransport(Transport):
         answer = Answer(bool(chunk.flags & Flag.ERROR), bytes(gathered))
         gathered.clear()
         return answer
-
-    def _still_patient(self, found, since):
-        """When something last moved; raises `LinkError` if that is too long ago."""
-        now = self.link.time()
-        if found is not False:
-            return now
-        if now - since > self.patience:
-            raise LinkError(
-                f"engine: neither takes tokens nor gives results for {self.patience:g} s; reset it"
-            )
-        return since
 
     def _ask(self, kind, payload=b"", offsets=()):
         """The answer to a request, which is repeated until it comes."""
@@ -224,6 +226,16 @@ class FramedTransport(Transport):
             f"board: answers {kind.name} with {answer.payload.hex(' ')}; use the driver of its "
             "design"
         )
+
+
+class _Flight:
+    """Packets that are not answered yet, and what has come of the next answer."""
+
+    def __init__(self):
+        self.owed, self.gathered = 0, bytearray()
+
+    def is_owed(self):
+        return self.owed > 0
 
 
 def _fault(frame):

@@ -70,7 +70,10 @@ class Transport(ABC):
 
     @abstractmethod
     def reset(self) -> None:
-        """Reset the engine: flags, counters and parameters are lost."""
+        """Bring the engine to where a new host can begin: no packet is in flight afterwards.
+
+        Over a board's link flags, counters and parameters are lost, too.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -2,9 +2,7 @@
 """The boards, and the pins that amaranth-boards knows of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-
-from amaranth.build import Attrs, Pins, Resource, Subsignal
+from dataclasses import dataclass
 
 from ecoformer.errors import EcoformerError
 
@@ -46,8 +44,9 @@ class Board:
         What the serial port is, for the user.
     programmer : str
         What ``openFPGALoader -b`` calls the board.
-    added : tuple
-        Resources that amaranth-boards leaves to the user.
+    header : tuple of str
+        Pins in and out of the connector ``io`` that are the serial port, where amaranth-boards has
+        none.
     """
 
     name: str
@@ -59,7 +58,7 @@ class Board:
     light: str
     serial: str
     programmer: str
-    added: tuple = field(default=(), compare=False)
+    header: tuple[str, ...] = ()
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -72,6 +71,8 @@ class Board:
 
     def pads(self, device: str) -> dict[str, Pad]:
         """The pads of ``clk``, ``rx``, ``tx`` and ``light``."""
+        from amaranth.build import Subsignal
+
         platform = self._platform(device)
 
         def ports(name):
@@ -88,11 +89,18 @@ class Board:
         }
 
     def _platform(self, device):
+        from amaranth.build import Attrs, Pins, Resource, Subsignal
         from amaranth_boards import icepi_zero, orangecrab_r0_2, ulx3s
 
         known = vars(ulx3s) | vars(icepi_zero) | vars(orangecrab_r0_2)
         platform = known[self.platforms[device]]()
-        platform.add_resources(self.added)
+        if self.header:
+            rx, tx = (
+                Subsignal(name, Pins(pin, dir=direction, conn=("io", 0)))
+                for name, pin, direction in zip(("rx", "tx"), self.header, "io")
+            )
+            buffers = Attrs(IO_TYPE="LVCMOS33", PULLMODE="UP")
+            platform.add_resources([Resource("uart", 0, rx, tx, buffers)])
         return platform
 
 
@@ -141,14 +149,7 @@ BOARDS = {
             light="rgb_led.g",
             serial="pins 0 (in) and 1 (out) of its header, 3.3 V, through an adapter to USB",
             programmer="orangecrab",
-            added=(
-                Resource(
-                    "uart", 0,
-                    Subsignal("rx", Pins("0", dir="i", conn=("io", 0))),
-                    Subsignal("tx", Pins("1", dir="o", conn=("io", 0))),
-                    Attrs(IO_TYPE="LVCMOS33", PULLMODE="UP"),
-                ),
-            ),
+            header=("0", "1"),
         ),
     )
 }

@@ -70,7 +70,7 @@ def _choices(oscillator: int, clock_hz: int) -> Iterator[Pll]:
 
 
 class Ecp5Clock(wiring.Component):
-    """Drives the domain ``sync``, which it defines, and its reset until the PLL has locked.
+    """Drives clock and reset of the domain ``sync``; the reset ends when the PLL has locked.
 
     Parameters
     ----------
@@ -94,8 +94,7 @@ class Ecp5Clock(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.domains.sync = sync = ClockDomain()
-        locked = Signal()
+        clock, locked = ClockSignal(), Signal()
         zero = {
             f"i_{pin}": Const(0, 1)
             for pin in ("RST", "STDBY", "PHASESEL0", "PHASESEL1", "PLLWAKESYNC", "ENCLKOP")
@@ -113,7 +112,7 @@ class Ecp5Clock(wiring.Component):
             p_CLKI_DIV=self.pll.reference, p_CLKFB_DIV=self.pll.feedback,
             p_CLKOP_ENABLE="ENABLED", p_CLKOP_DIV=self.pll.output,
             p_CLKOP_CPHASE=(self.pll.output - 1) // 2, p_CLKOP_FPHASE=0,
-            i_CLKI=self.clk, i_CLKFB=sync.clk, o_CLKOP=sync.clk, o_LOCK=locked, **zero, **one,
+            i_CLKI=self.clk, i_CLKFB=clock, o_CLKOP=clock, o_LOCK=locked, **zero, **one,
         )
         m.submodules.reset = ResetSynchronizer(~locked, stages=4)
         return m

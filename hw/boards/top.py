@@ -73,6 +73,7 @@ class BoardTop(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
+        m.domains.sync = ClockDomain()
         m.submodules.clock = self.clock
         m.submodules.serial = self.serial
         blink = Signal(BLINK)
