@@ -151,8 +151,12 @@ class Bridge(wiring.Component):
         receiver, sender, master = self.receiver, self.sender, self.master
         request, answer = receiver.o.payload, self.answer
         last = Signal(40)  # tag and CRC of the request that the answer is for
-        answered = Signal()
-        writes = request.kind == Kind.WRITE
+        answered, repeated = Signal(), Signal()
+        writes = Signal()
+        m.d.sync += [
+            repeated.eq(answered & (last == Cat(request.tag, request.check))),
+            writes.eq(request.kind == Kind.WRITE),
+        ]
         m.d.comb += [
             sender.i.payload.eq(answer),
             receiver.address.eq(self.place),
@@ -179,7 +183,7 @@ class Bridge(wiring.Component):
                     last.eq(Cat(request.tag, request.check)), answered.eq(1),
                     self.place.eq(0), self.index.eq(0),
                 ]
-                with m.If(answered & (last == Cat(request.tag, request.check))):
+                with m.If(repeated):
                     m.next = "ANSWER"
                 with m.Else():
                     m.d.sync += [

@@ -77,12 +77,12 @@ class BoardTop(wiring.Component):
         m.submodules.clock = self.clock
         m.submodules.serial = self.serial
         blink = Signal(BLINK)
-        m.d.sync += blink.eq(blink + 1)
+        on = blink[-1] | self.serial.active
+        m.d.sync += [blink.eq(blink + 1), self.light.eq(on ^ self.pads["light"].inverted)]
         m.d.comb += [
             self.clock.clk.eq(self.clk),
             self.serial.rx.eq(self.rx),
             self.tx.eq(self.serial.tx),
-            self.light.eq((blink[-1] | self.serial.active) ^ self.pads["light"].inverted),
         ]
         return m
 

@@ -85,6 +85,7 @@ def rng():
 
 
 def _made(name, folder):
+    pytest.importorskip("amaranth_boards", reason="pip install 'ecoformer[boards]'")
     config = CONFIGS[name]
     (folder / "config.toml").write_text(config.as_toml())
     generate(folder / "config.toml", None, folder / "engine", seed=4)
