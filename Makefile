@@ -15,8 +15,8 @@ LINKS := build/types/ecoformer
 
 .PHONY: help demo check test test-full docs lint types digests prove system-packages clean \
 	bench bench-throughput bench-coverage bench-faults bench-accuracy bench-attention \
-	bench-bucketed bench-damage bench-energy bench-fashion bench-generate bench-kills bench-ksh \
-	bench-lanes bench-minilm bench-mutants bench-reactions bench-released bench-softmax \
+	bench-board bench-bucketed bench-damage bench-energy bench-fashion bench-generate bench-kills \
+	bench-ksh bench-lanes bench-minilm bench-mutants bench-reactions bench-released bench-softmax \
 	bench-synth results-status
 
 help:
@@ -64,6 +64,9 @@ bench-generate: $(VENV)/installed  ## time and size of 'generate', up to the lar
 
 bench-lanes: $(VENV)/installed  ## cells and clock frequency of accumulate lanes
 	$(BIN)/python -m benchmarks.lanes
+
+bench-board: $(VENV)/installed  ## images and noise through the serial pins of a simulated board
+	$(BIN)/python -m benchmarks.boards
 
 bench-bucketed: $(VENV)/installed  ## cells and energy of tables against signed sums
 	$(BIN)/python -m benchmarks.bucketed

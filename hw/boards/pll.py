@@ -16,8 +16,10 @@ __all__ = ["Ecp5Clock", "Pll", "find_pll"]
 VCO_HZ = (400_000_000, 800_000_000)
 MIDDLE_HZ = 600_000_000
 """Where the oscillator is best."""
-PHASE_HZ = (3_125_000, 400_000_000)
+PHASE_HZ = (10_000_000, 400_000_000)
 """Ranges of the oscillator and of the phase detector (Lattice FPGA-DS-02012, sysCLOCK PLL)."""
+SLOW_HZ = 3_125_000
+"""Slowest phase detector that is used if there is no other way, as prjtrellis' ecppll does."""
 MOST = 128
 """Largest divider."""
 TOLERANCE = 0.005
@@ -41,28 +43,29 @@ def find_pll(oscillator: int, clock_hz: int) -> Pll:
 
     Raises `EcoformerError` if none comes within half a percent.
     """
-    found = min(
-        _choices(oscillator, clock_hz),
-        key=lambda pll: (
-            abs(pll.hertz(oscillator) - clock_hz),
-            pll.reference,
-            abs(pll.hertz(oscillator) * pll.output - MIDDLE_HZ),
-        ),
-        default=None,
-    )
-    if found is None or abs(found.hertz(oscillator) / clock_hz - 1) > TOLERANCE:
-        raise EcoformerError(
-            f"clock {clock_hz / 1e6:g} MHz: the PLL cannot make it of {oscillator / 1e6:g} MHz; "
-            "choose another one, such as a multiple of 5 MHz"
+    for slowest in (PHASE_HZ[0], SLOW_HZ):
+        found = min(
+            _choices(oscillator, clock_hz, slowest),
+            key=lambda pll: (
+                abs(pll.hertz(oscillator) - clock_hz),
+                pll.reference,
+                abs(pll.hertz(oscillator) * pll.output - MIDDLE_HZ),
+            ),
+            default=None,
         )
-    return found
+        if found and abs(found.hertz(oscillator) / clock_hz - 1) <= TOLERANCE:
+            return found
+    raise EcoformerError(
+        f"clock {clock_hz / 1e6:g} MHz: the PLL cannot make it of {oscillator / 1e6:g} MHz; choose "
+        f"a multiple of {oscillator / 2e6:g} MHz"
+    )
 
 
-def _choices(oscillator: int, clock_hz: int) -> Iterator[Pll]:
+def _choices(oscillator, clock_hz, slowest) -> Iterator[Pll]:
     for reference in range(1, MOST + 1):
         feedback = round(clock_hz * reference / oscillator)
         phase = oscillator / reference
-        if not (1 <= feedback <= MOST and PHASE_HZ[0] <= phase <= PHASE_HZ[1]):
+        if not (1 <= feedback <= MOST and slowest <= phase <= PHASE_HZ[1]):
             continue
         for output in range(1, MOST + 1):
             if VCO_HZ[0] <= phase * feedback * output <= VCO_HZ[1]:

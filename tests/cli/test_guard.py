@@ -47,6 +47,7 @@ def words(verb, **given):
         if other != verb or not (required or parameter.name in given):
             continue
         default = "out" if any(isinstance(r, TargetFolder) for r in known) else "input.toml"
+        default = next((r.words[0] for r in known if isinstance(r, Choice)), default)
         value = str(given.get(parameter.name, default))
         found += [flag(parameter), value] if isinstance(info(parameter), OptionInfo) else [value]
     return [verb, *found]

@@ -70,6 +70,12 @@ def engine(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def untagged(tmp_path_factory):
+    """An engine without tuser, whose sets are selected by a register."""
+    return _made("next-set", tmp_path_factory.mktemp("untagged"))
+
+
+@pytest.fixture(scope="session")
 def program():
     """The user's program of the examples."""
     sys.path.insert(0, str(EXAMPLES))

@@ -104,9 +104,8 @@ class PynqChannel:
 
 
 @pytest.fixture(params=["AxiDma", "PynqDma"])
-def transport(request, made, builds):
-    if made.config.tuser_width:
-        pytest.skip("a DMA sends no tuser")
+def transport(request, untagged, builds):
+    made = untagged
     engine = CompiledEngine(build(emit(made.config), builds, simulator="compiled").folder)
     memory = np.zeros(4096, np.uint8)
     registers = DmaRegisters(engine, memory, made.config.bus_bytes)
@@ -121,22 +120,22 @@ def transport(request, made, builds):
     return DmaTransport(EngineRegisters(engine), dma)
 
 
-def test_the_users_program_runs_unchanged(made, transport, program, rng):
-    with Device(made.folder, transport) as device:
+def test_the_users_program_runs_unchanged(untagged, transport, program, rng):
+    with Device(untagged.folder, transport) as device:
         for x, v, index, result in zip(*program(device, rng), strict=True):
-            np.testing.assert_array_equal(result, made.expected(index, x, v))
+            np.testing.assert_array_equal(result, untagged.expected(index, x, v))
         assert device.counters()["SEQUENCES"] == 6 and device.errors() == []
 
 
-def test_errors_have_names(made, transport, rng):
-    with Device(made.folder, transport) as device:
+def test_errors_have_names(untagged, transport, rng):
+    with Device(untagged.folder, transport) as device:
         device.load_set(1, device.design.parameters()[1])
         for length in (1, 4):  # one token is one beat of results, or several
             x, v = np.ones((2, length, 5), int), np.ones((2, length, 3), int)
             with pytest.raises(EngineError, match="^sequence 1: UNKNOWN_SET$"):
                 device.attend(x, v, [1, 0])
             np.testing.assert_array_equal(
-                device.attend(x, v, 1)[0], made.expected(1, x[0], v[0])
+                device.attend(x, v, 1)[0], untagged.expected(1, x[0], v[0])
             )
 
 
