@@ -11,7 +11,7 @@ import pytest
 from typer.models import OptionInfo
 
 from ecoformer.cli import VERBS, main
-from ecoformer.cli.guard import Range, Source, TargetFile, TargetFolder, roles
+from ecoformer.cli.guard import Choice, Range, Source, TargetFile, TargetFolder, roles
 
 PARAMETERS = [
     (verb, parameter, roles(module.command)[parameter.name])
