@@ -89,9 +89,11 @@ class SerialEngine(wiring.Component):
     def _instantiate(self, m):
         """The engine's module with its pins."""
         bridge, pins = self.bridge, {}
+        running = Signal()  # registered: it reaches every part of the engine
+        m.d.sync += running.eq(~bridge.reset)
         signals = {
             "aclk": ClockSignal(),
-            "aresetn": ~(ResetSignal() | bridge.reset),
+            "aresetn": running,
             "irq": self.irq,
         }
         for bus, port in (("s_axis", bridge.tokens), ("m_axis", bridge.results)):

@@ -93,10 +93,10 @@ class Bridge(wiring.Component):
         self.gathered = Signal(8 * PAIR, reset_less=True)  # the last bytes of the request
         self.index = Signal(16)  # accesses that are done
         resetting = Signal(range(RESET_CYCLES + 1))
-        m.d.comb += self.reset.eq(resetting != 0)
+        m.d.sync += self.reset.eq(resetting != 0)
         with m.If(self.master.reset):
             m.d.sync += resetting.eq(RESET_CYCLES)
-        with m.Elif(self.reset):
+        with m.Elif(resetting != 0):
             m.d.sync += resetting.eq(resetting - 1)
         self._buffer_packets(m)
         self._collect_faults(m)
@@ -237,6 +237,8 @@ class Bridge(wiring.Component):
         value, bytes_left = Signal(32), Signal(range(WORD + 1))
         store = Signal.like(self.place)
         with m.State("FETCH"):
+            m.next = "FETCHED"
+        with m.State("FETCHED"):
             m.d.sync += self.place.eq(self.place + 1)
             m.next = "GATHER"
         with m.State("GATHER"):
@@ -288,6 +290,8 @@ class Bridge(wiring.Component):
                                   chunk[32] & at_end, 0)),
         ]
         with m.State("TAKE"):
+            m.next = "TAKEN"
+        with m.State("TAKEN"):
             m.d.sync += self.place.eq(self.place + 1)
             m.next = "PUT"
         with m.State("PUT"):

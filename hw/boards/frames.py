@@ -17,7 +17,10 @@ HEADER, CHECK = 4, OVERHEAD - 4
 
 
 def payload_memory(capacity: int) -> memory.Memory:
-    """Memory of a payload, read a cycle after its address; it is never read while it is written."""
+    """Memory of a payload, read a cycle after its address; it is never read while it is written.
+
+    It takes half of a cycle to answer, so a register comes next, wherever it is read.
+    """
     return memory.Memory(shape=8, depth=capacity, init=[], attrs={"no_rw_check": 1})
 
 
@@ -50,7 +53,7 @@ class FrameReceiver(wiring.Component):
     i : ``In(stream.Signature(8))``
     o : ``Out(stream.Signature(Request))``
     address : ``In``, byte : ``Out(8)``
-        The payload, a cycle after its address.
+        The payload, two cycles after its address.
     fault, faulty : ``Out``
         A `Fault`, and the strobe that it happened.
     """
@@ -91,9 +94,8 @@ class FrameReceiver(wiring.Component):
             write.data.eq(byte),
             write.en.eq(symbol & (header == HEADER) & (left > CHECK)),
             read.addr.eq(self.address),
-            self.byte.eq(read.data),
         ]
-        m.d.sync += self.faulty.eq(0)
+        m.d.sync += [self.byte.eq(read.data), self.faulty.eq(0)]
 
         def report(fault):
             m.d.sync += [self.fault.eq(fault), self.faulty.eq(1)]
@@ -138,7 +140,7 @@ class FrameReceiver(wiring.Component):
 
 
 class FrameSender(wiring.Component):
-    """Sends a frame, at most a byte every four cycles.
+    """Sends a frame, at most a byte every five cycles.
 
     Parameters
     ----------
@@ -170,6 +172,7 @@ class FrameSender(wiring.Component):
         place = Signal(range(self.capacity + OVERHEAD + 1))  # bytes of the frame that are sent
         in_header, in_payload = Signal(), Signal()
         byte, chosen, special = Signal(8), Signal(8), Signal()
+        fetched = Signal(8)
         body = Signal(17)  # bytes before the CRC
         m.d.comb += [
             is_error.eq(answer.kind == Kind.ERROR),
@@ -188,7 +191,7 @@ class FrameSender(wiring.Component):
         with m.Elif(is_error):
             m.d.comb += chosen.eq(_byte(code, place))  # HEADER is four bytes as well
         with m.Else():
-            m.d.comb += chosen.eq(self.byte)
+            m.d.comb += chosen.eq(fetched)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [self.i.ready.eq(1), crc.start.eq(1)]
@@ -199,7 +202,10 @@ class FrameSender(wiring.Component):
                 m.d.comb += [self.o.payload.eq(MAGIC), self.o.valid.eq(1)]
                 with m.If(self.o.ready):
                     m.next = "FETCH"
-            with m.State("FETCH"):  # the memory answers
+            with m.State("FETCH"):  # the memory takes the address
+                m.next = "WAIT"
+            with m.State("WAIT"):
+                m.d.sync += fetched.eq(self.byte)
                 m.next = "LOAD"
             with m.State("LOAD"):
                 m.d.sync += byte.eq(chosen)

@@ -108,7 +108,7 @@ def test_files_that_cannot_be_written_are_refused_before_any_work(
         *([("x.gif", "must end in .png or .svg")] if role.suffixes else []),
     ):
         assert why in refused(folder, capsys, words(verb, **{parameter.name: value}))
-    if not role.suffixes and verb != "energy":  # whose network may be a name
+    if not role.suffixes and verb not in ("energy", "board"):  # whose input may be a name
         err = refused(folder, capsys, words(verb, **{parameter.name: "input.toml"}))
         assert f"{flag(parameter)} would replace another file of this command" in err
     monkeypatch.setattr(os, "access", lambda path, mode: mode == os.R_OK)

@@ -70,7 +70,7 @@ def test_the_receiver_finds_what_the_definition_finds(stall, seed):
             data = []
             for place in range(request.length):
                 ctx.set(dut.address, place)
-                await ctx.tick()
+                await ticks(ctx, 2)
                 data.append(ctx.get(dut.byte))
             found.append(Frame(request.kind, request.tag, bytes(data)))
             await get(ctx, dut.o)
