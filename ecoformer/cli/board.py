@@ -2,7 +2,7 @@
 """``ecoformer board``: an engine on a board, down to the bitstream."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -120,7 +120,7 @@ def build(
     building: bool = True,
     jobs: int | None = None,
     seed: int = 0,
-) -> dict:
+) -> dict[str, Any]:
     """Write the folder ``output``; returns its figures as JSON-ready values."""
     from ecoformer.hw.boards.top import TOP, BoardTop, board_verilog, constraints
     from ecoformer.hw.synth import flow
@@ -143,7 +143,7 @@ def build(
     with written.writing() as folder, show_progress() as progress:
         verilog, pins = board_verilog(top), constraints(top)
         clock = top.clock.hertz
-        figures = {
+        figures: dict[str, Any] = {
             "board": name,
             "title": board.title,
             "device": device,

@@ -40,7 +40,7 @@ def test_a_host_written_from_the_page_uses_an_engine(engine, builds):  # noqa: F
         driver.load_set(host, c, index, arrays(engine.image, index))
     for number in range(12):
         index, length = number % 3, int(rng.integers(1, 9))
-        x, v = rng.integers(-128, 128, (length, 5)), rng.integers(-128, 128, (length, 3))
+        x, v = rng.integers(-128, 128, (length, 8)), rng.integers(-128, 128, (length, 8))
         beats = b"".join(
             beat.to_bytes(c["bus_bytes"], "little")
             for beat in driver.pack(c, x.tolist(), v.tolist())

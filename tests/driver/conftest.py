@@ -18,17 +18,17 @@ from ecoformer.hw.boards.top import BoardTop, board_verilog
 from ecoformer.sim.board import SimulatedBoard
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
+from tests.golden import small
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CLOCK_HZ, BAUD = 100_000_000, 20_000_000
 """Five cycles a bit: simulations spend their time on the line."""
-SHAPE = dict(
-    head_dim=5, value_dim=3, code_bits=6, anchors=7, max_tokens=8, parameter_sets=3,
-    cycles_per_token=8,
-)
 CONFIGS = {
-    "tuser": Config(**SHAPE, bus_bytes=4, tuser_width=2),
-    "next-set": Config(**SHAPE, bus_bytes=3, tuser_width=0),
+    "tuser": small.CONFIG,
+    "next-set": Config(
+        head_dim=5, value_dim=3, code_bits=6, anchors=7, max_tokens=8, parameter_sets=3,
+        cycles_per_token=8, bus_bytes=3, tuser_width=0,
+    ),
 }
 
 

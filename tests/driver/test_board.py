@@ -63,22 +63,22 @@ def test_errors_have_names_and_cost_nothing_else(engine, builds, rng):
             device.write("ID", 1)
         with pytest.raises(ValueError, match=r"^tokens must be -128…127, not "):
             device.attend(x + 500, v)
-        with pytest.raises(ValueError, match=r"^a sequence must have 1…8 tokens, not 9$"):
-            device.attend(np.zeros((1, 9, 5), int), np.zeros((1, 9, 3), int))
+        with pytest.raises(ValueError, match=r"^a sequence must have 1…16 tokens, not 17$"):
+            device.attend(np.zeros((1, 17, 8), int), np.zeros((1, 17, 8), int))
 
 
 def test_a_host_that_died_leaves_nothing_behind(engine, builds, program, rng):
     board = engine.board(builds)
     with engine.device(board) as device:
         device.load()
-        packet = device.design.pack(np.ones((8, 5), int), np.ones((8, 3), int))
+        packet = device.design.pack(np.ones((8, 8), int), np.ones((8, 8), int))
         from ecoformer.spec.frames import Chunk, Flag, Kind
         device.transport._ask(Kind.PACKET_IN, Chunk(0, Flag(0), packet[:8]).payload())
         board.write(b"\x7e\x03\x05")  # and in the middle of a frame
         again = engine.device(board)
         check(engine, *program(again, rng))
         device = Device(engine.folder, again.transport, reset=False)
-        check(engine, x := np.ones((1, 2, 5), int), v := np.ones((1, 2, 3), int), [0],
+        check(engine, x := np.ones((1, 2, 8), int), v := np.ones((1, 2, 8), int), [0],
               device.attend(x, v))
 
 
@@ -92,7 +92,7 @@ def test_a_soft_reset_aborts_the_packet_and_keeps_the_sets(engine, builds):
         assert device.errors() == ["ABORTED"]
         device.transport._ask(Kind.PACKET_IN, Chunk(0, Flag.LAST, bytes(4)).payload())
         assert device.transport._fetch(bytearray()).error
-        x, v = np.ones((1, 2, 5), int), np.ones((1, 2, 3), int)
+        x, v = np.ones((1, 2, 8), int), np.ones((1, 2, 8), int)
         check(engine, x, v, [0], device.attend(x, v))
 
 
@@ -105,7 +105,7 @@ def test_noise_costs_time_and_nothing_else(engine, builds, rng, seed):
         device.load()
         noisy.rate = 0.004
         while sum(noisy.damages.values()) < 40:
-            x, v = rng.integers(-128, 128, (2, 4, 5)), rng.integers(-128, 128, (2, 4, 3))
+            x, v = rng.integers(-128, 128, (2, 4, 8)), rng.integers(-128, 128, (2, 4, 8))
             check(engine, x, v, [0, 1], device.attend(x, v, [0, 1]))
             done += 2
         noisy.rate = 0.0

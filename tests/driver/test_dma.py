@@ -153,7 +153,7 @@ def test_an_engine_with_tuser_is_refused(engine, rng):
 
     device = Device(engine.folder, DmaTransport(Registers(), Nothing()))
     with pytest.raises(DeviceError, match="^engine: has s_axis_tuser, which a DMA does not drive"):
-        device.attend(np.ones((1, 1, 5), int), np.ones((1, 1, 3), int))
+        device.attend(np.ones((1, 1, 8), int), np.ones((1, 1, 8), int))
 
 
 def test_a_dma_that_fails_is_reported():

@@ -38,7 +38,7 @@ class Pipe:
 rng = np.random.default_rng(1)
 with Device(".", FramedTransport(Pipe(), timeout=5)) as device:
     device.load()
-    x, v = rng.integers(-128, 128, (2, 3, 5)), rng.integers(-128, 128, (2, 3, 3))
+    x, v = rng.integers(-128, 128, (2, 3, 8)), rng.integers(-128, 128, (2, 3, 8))
     np.save("x.npy", x); np.save("v.npy", v); np.save("o.npy", device.attend(x, v, [1, 2]))
 """
 
