@@ -13,6 +13,7 @@ from ecoformer.cli.guard import Choice, Range, Source, TargetFolder
 from ecoformer.cli.synth import keep_logs, read_seeds
 from ecoformer.errors import EcoformerError
 from ecoformer.hw.boards.catalogue import BOARDS, find_board
+from ecoformer.hw.synth.targets import DEVICES
 from ecoformer.outputs import OutputFolder
 from ecoformer.progress import show_progress
 from ecoformer.spec.config import Config
@@ -53,7 +54,7 @@ def command(
     device: Annotated[
         str | None,
         typer.Option("--device", metavar="NAME", help="The FPGA on your board [the largest]."),
-        Choice(("12k", "25k", "45k", "85k")),
+        Choice(tuple(DEVICES)),
     ] = None,
     clock: Annotated[
         float, typer.Option("--clock", metavar="MHZ", help="Of the engine, made by a PLL."),

@@ -51,7 +51,7 @@ def command(
     ] = "ecp5",
     device: Annotated[
         str | None, typer.Option("--device", metavar="NAME", help="12k, 25k, 45k or 85k [85k]."),
-        Choice(DEVICES),
+        Choice(tuple(DEVICES)),
     ] = None,
     speed: Annotated[
         int | None, typer.Option("--speed", metavar="GRADE", help="Of the device [6]."),
@@ -66,6 +66,13 @@ def command(
     placing: Annotated[
         bool, typer.Option("--place/--no-place", help="Place and route (ecp5).")
     ] = True,
+    require_timing: Annotated[
+        float | None,
+        typer.Option(
+            "--require-timing", metavar="MHZ", help="Exit 1 if the median of the seeds is slower."
+        ),
+        Range(1.0, 1_000.0),
+    ] = None,
     verify: Annotated[
         bool,
         typer.Option("--verify", help="Also simulate the mapped netlist; exit 1 if different."),
@@ -96,9 +103,11 @@ def command(
     chosen = find_target(target)
     design = Design.load(directory, build_dir)
     placing = placing and chosen.placed
-    if not placing and not device == speed == seeds is None:
+    if not placing and not device == speed == seeds == require_timing is None:
         why = f"{chosen.title} is synthesised only" if not chosen.placed else "nothing is placed"
-        raise EcoformerError(f"--device, --speed, --seeds: {why}; leave them out")
+        raise EcoformerError(
+            f"--device, --speed, --seeds, --require-timing: {why}; leave them out"
+        )
     device, speed, placer_seeds = device or "85k", speed or 6, read_seeds(seeds or "1")
     flow.check_device(device, speed, placer_seeds)
     text = read_verilog(design.verilog)
@@ -127,7 +136,13 @@ def command(
         write_json(folder / MARK, figures)
     write_json(json_file, figures)
     _show(figures, chosen, output)
-    if verify and not figures["verification"]["ok"]:
+    too_slow = require_timing is not None and figures["fmax_median_mhz"] < require_timing
+    if too_slow:
+        typer.echo(
+            f"Fmax: {figures['fmax_median_mhz']:.1f} MHz, but {require_timing:g} MHz are required",
+            err=True,
+        )
+    if too_slow or verify and not figures["verification"]["ok"]:
         raise typer.Exit(1)
 
 

@@ -14,7 +14,7 @@ from ecoformer.hw.synth.carries import open_pins, pack_carries
 from ecoformer.hw.synth.fanout import copy_registers
 from ecoformer.hw.synth.netlist import is_library, load_netlist, read_json
 from ecoformer.hw.synth.packing import pack_registers
-from ecoformer.hw.synth.targets import DEVICES, SPEEDS, Target
+from ecoformer.hw.synth.targets import DEVICES, SPEEDS, Target, check_fits
 from ecoformer.hw.synth.timing import load_report
 from ecoformer.hw.synth.tools import ECPPACK, NEXTPNR, YOSYS, Step, run_steps
 from ecoformer.progress import SILENT, Progress
@@ -193,12 +193,13 @@ def place(
 ) -> dict:
     """Place and route the netlist in ``folder`` once per seed; adds to ``figures``.
 
-    Out of context without ``pads``.
+    Out of context without ``pads``. Raises `EcoformerError` if the device is too small.
 
     Adds ``device``, ``speed``, ``seeds``; ``packed``: cells by type after packing; ``runs``: clock
     frequency and critical path per seed; ``fmax_median_mhz``, ``fmax_best_mhz``; and
     ``critical_path`` of the run that has the median.
     """
+    check_fits(figures["resources"], device)
     version = NEXTPNR.version(progress)
     steps = [
         Step(
