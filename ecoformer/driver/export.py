@@ -5,8 +5,18 @@ import enum
 import re
 from importlib import resources
 
-from ecoformer.spec import frames
-from ecoformer.spec.frames import Fault, Flag, Kind, LinkRegister
+from ecoformer.spec.frames import (
+    CHUNK_HEADER,
+    ESCAPE,
+    FLIP,
+    LINK_IDENTITY,
+    LINK_VERSION,
+    MAGIC,
+    Fault,
+    Flag,
+    Kind,
+    LinkRegister,
+)
 
 __all__ = ["c_protocol", "driver_files"]
 
@@ -42,9 +52,11 @@ def c_protocol() -> str:
         "#define ECOFORMER_FRAMES_H",
         "",
     ]
-    for name in ("MAGIC", "ESCAPE", "FLIP", "CHUNK_HEADER", "LINK_IDENTITY"):
-        lines.append(f"#define ECOFORMER_{name} 0x{getattr(frames, name):02x}u")
-    lines.append(f"#define ECOFORMER_LINK_PROTOCOL {frames.LINK_VERSION}u")
+    numbers = {
+        "MAGIC": MAGIC, "ESCAPE": ESCAPE, "FLIP": FLIP, "CHUNK_HEADER": CHUNK_HEADER,
+        "LINK_IDENTITY": LINK_IDENTITY, "LINK_PROTOCOL": LINK_VERSION,
+    }
+    lines += [f"#define ECOFORMER_{name} 0x{number:02x}u" for name, number in numbers.items()]
     groups: dict[str, type[enum.IntEnum] | type[enum.IntFlag]] = {
         "KIND": Kind, "FAULT": Fault, "FLAG": Flag, "LINK": LinkRegister,
     }

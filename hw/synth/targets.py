@@ -105,8 +105,8 @@ DEVICES: dict[str, dict[str, int]] = {
     "45k": {"LUT": 43_848, "FF": 43_848, "DSP": 72, "block RAM": 108},
     "85k": {"LUT": 83_640, "FF": 83_640, "DSP": 156, "block RAM": 208},
 }
-"""What ECP5 devices have, by nextpnr's names: LFE5U-12F and so on. The smallest is sold with half the
-logic of the next one, but is the same die, all of which the open tools use."""
+"""What ECP5 devices have, by nextpnr's names: LFE5U-12F and so on. The smallest is sold as half of
+the next one, but is the same die, all of which the open tools use."""
 SAVERS = {
     "LUT": "more cycles_per_token, fewer code_bits or value_dim",
     "FF": "more cycles_per_token, fewer code_bits or value_dim",
