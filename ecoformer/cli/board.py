@@ -173,6 +173,8 @@ def build(
                     )
             except EcoformerError as error:
                 raise EcoformerError(f"{error}; {keep_logs(folder, output)}") from error
+        for netlist in folder.glob("netlist.*"):  # large, and of no use once it is placed
+            netlist.unlink()
         (folder / "board.v").write_text(verilog, encoding="utf-8")
         (folder / "board.lpf").write_text(pins, encoding="utf-8")
         write_json(folder / MARK, figures)

@@ -280,7 +280,7 @@ int ecoformer_open(struct ecoformer_link *link)
     }
     link->frame_bytes = get_word(link->payload + 8);
     if (link->frame_bytes > sizeof link->payload) {
-        link->frame_bytes = (uint32_t)sizeof link->payload;
+        return ECOFORMER_TOO_LONG;
     }
     link->clock_hz = get_word(link->payload + 12);
     link->baud = get_word(link->payload + 16);

@@ -17,7 +17,7 @@
 extern "C" {
 #endif
 
-/* Longest payload that this driver takes; a board's FRAME_BYTES may be more. */
+/* Longest payload that this driver takes: at least the FRAME_BYTES of the board. */
 #ifndef ECOFORMER_PAYLOAD_BYTES
 #define ECOFORMER_PAYLOAD_BYTES 2048u
 #endif
@@ -29,7 +29,7 @@ enum ecoformer_status {
     ECOFORMER_FOREIGN = -2, /* an answer of another protocol */
     ECOFORMER_REFUSED = -3, /* a register refuses the access */
     ECOFORMER_SILENT = -4,  /* the engine neither takes tokens nor gives results */
-    ECOFORMER_TOO_LONG = -5 /* more results than there is room for */
+    ECOFORMER_TOO_LONG = -5 /* results or frames for which there is no room */
 };
 
 struct ecoformer_link {

@@ -285,10 +285,10 @@ class Bridge(wiring.Component):
                 )
                 for place in range(self.config.bus_bytes)
             ),
-            at_end.eq(self.place == request.length),
             stored.payload.eq(Cat(moved, chunk[: self.config.tuser_width],
                                   chunk[32] & at_end, 0)),
         ]
+        m.d.sync += at_end.eq(self.place + 1 == request.length)  # a cycle before PUT
         with m.State("TAKE"):
             m.next = "TAKEN"
         with m.State("TAKEN"):

@@ -236,8 +236,8 @@ def test_a_device_that_is_too_small_says_by_how_much_and_what_helps():
     with pytest.raises(EcoformerError) as caught:
         check_fits(needs, "25k")
     assert str(caught.value) == (
-        "LFE5U-25F: too small, 30,000 LUT, 5,712 more than its 24,288, 82 DSP, 54 more than its 28; "
-        'choose --device 85k, or more cycles_per_token, fewer code_bits or value_dim; more '
+        "LFE5U-25F: too small, 30,000 LUT, 5,712 more than its 24,288, 82 DSP, 54 more than its "
+        '28; choose --device 85k, or more cycles_per_token, fewer code_bits or value_dim; more '
         'cycles_per_token, or weights = "ternary" or "pow2"'
     )
     check_fits(needs, "85k")
