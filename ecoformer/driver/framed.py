@@ -200,17 +200,18 @@ class FramedTransport(Transport):
         """The answer with this tag, or None if it does not come."""
         timeout = self.timeout
         while data := self.link.read(READ_BYTES, timeout):
-            for frame in self._reader.feed(data):
+            frames = list(self._reader.feed(data))
+            if self._reader.faults:
+                self.faults.update(self._reader.faults)
+                self._reader.faults.clear()
+                timeout = self.link.settle
+            for frame in frames:
                 fault = _fault(frame)
                 if fault is not None and fault < Fault.KIND:
                     self.faults[fault] += 1
                     timeout = self.link.settle  # the request or another frame was lost
                 elif frame.tag == tag:
                     return frame
-            if self._reader.faults:
-                self.faults.update(self._reader.faults)
-                self._reader.faults.clear()
-                timeout = self.link.settle
         return None
 
     def _checked(self, answer, kind, offsets):

@@ -167,6 +167,7 @@ def test_the_boards_own_registers():
         assert refused == error(Fault.REFUSED, 0, 2)
         assert await host.ask(Kind.READ, words(0x8888), 3) == error(Fault.REFUSED, 0, 3)
         # beyond the engine's addresses, which must not be taken modulo their number
+        host.memory[0] = 7
         assert await host.ask(Kind.READ, words(0x100), 4) == error(Fault.REFUSED, 0, 4)
 
     assert Host(CONFIGS["wide"], play).resets == 0
