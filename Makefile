@@ -16,7 +16,8 @@ LINKS := build/types/ecoformer
 .PHONY: help demo check test test-full docs lint types digests prove system-packages clean \
 	bench bench-throughput bench-coverage bench-faults bench-accuracy bench-attention \
 	bench-board bench-bucketed bench-damage bench-energy bench-fashion bench-generate bench-kills \
-	bench-ksh bench-lanes bench-minilm bench-mutants bench-reactions bench-released bench-softmax \
+	bench-ksh bench-lanes bench-minilm bench-mutants bench-python-mutants bench-reactions \
+	bench-released bench-softmax \
 	bench-synth results-status
 
 help:
@@ -112,6 +113,10 @@ bench-faults: $(VENV)/installed  ## random fault scripts on the wire
 
 bench-mutants: $(VENV)/installed system-packages  ## faults in netlists that must be noticed; hours
 	$(BIN)/python -m benchmarks.mutants --workers $(WORKERS)
+
+bench-python-mutants: $(VENV)/installed  ## faults in Python that tests must notice; hours
+	$(BIN)/python -m pip install -q -c constraints.txt cosmic-ray
+	$(BIN)/python -m benchmarks.python_mutants --workers $(WORKERS)
 
 bench-coverage: $(VENV)/installed  ## lines, branches and bits that verify exercises
 	$(BIN)/python -m benchmarks.coverage

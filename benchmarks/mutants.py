@@ -6,7 +6,6 @@ proved to be none; the generated testbench, and more of both for what is left, a
 it. What was found is kept in build/mutants by commit: a run that was stopped goes on.
 """
 
-import json
 import re
 import sys
 from argparse import Namespace
@@ -18,6 +17,7 @@ from benchmarks.mutation import equivalence
 from benchmarks.mutation.equivalence import Answer, decide
 from benchmarks.mutation.killers import PASSED, SLOW, TOP, Testbench, Verification
 from benchmarks.mutation.netlist import Mutant, Mutated, mutate
+from benchmarks.mutation.record import Record
 from benchmarks.results.records import ROOT
 from benchmarks.results.section import SIMULATING, arguments, begin
 from benchmarks.results.sources import module_digest
@@ -147,8 +147,8 @@ def _campaign(name: str, options: Namespace, commit: str) -> list[tuple[Mutant, 
     count = -(-options.mutants // len(ENGINES))
     folder = FOLDER / name.replace(", ", "-").replace(" ", "-")
     design = mutate(emit(config, TOP), TOP, count, options.seed, folder)
-    record = _Record(folder / f"{commit}{'-trial' if options.dry_run else ''}.jsonl")
-    proofs = _Record(folder / f"proofs-{module_digest(Path(equivalence.__file__))}.jsonl")
+    record = Record(folder / f"{commit}{'-trial' if options.dry_run else ''}.jsonl")
+    proofs = Record(folder / f"proofs-{module_digest(Path(equivalence.__file__))}.jsonl")
     verification = Verification(config, design, seed=options.seed)
     testbench = Testbench(config, design, "verilator", seed=options.seed)
     for why in (verification.judge(0, seconds=options.seconds)[0], testbench.judge(0)):
@@ -212,31 +212,6 @@ def _result(record, number):
         "equivalence": record.found.get(("proof", number), Answer.DIFFERENT.value),
         "more": next((why for why in killers if why not in (PASSED, SLOW)), PASSED),
     }
-
-
-class _Record:
-    """What is known already, in a file that grows line by line."""
-
-    def __init__(self, path: Path):
-        self.path, self.found = path, {}
-        if path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                key, number, answer = json.loads(line)
-                self.found[key, number] = answer
-
-    def __getitem__(self, key):
-        return self.found[key]
-
-    def __contains__(self, key):
-        return key in self.found
-
-    def get(self, key, number, work):
-        """The answer that is recorded, or that of ``work``, which is recorded then."""
-        if (key, number) not in self.found:
-            self.found[key, number] = answer = work()
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([key, number, answer]) + "\n")
-        return self.found[key, number]
 
 
 if __name__ == "__main__":

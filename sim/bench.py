@@ -20,6 +20,7 @@ from ecoformer.sim.limits import LEAST_POLLS, Limits
 from ecoformer.sim.run import COUNTED
 from ecoformer.sim.script import (
     Await,
+    Burst,
     Drain,
     Event,
     Gate,
@@ -183,6 +184,9 @@ class Bench(Protocol):
     async def read(self, address: int, delay: int) -> tuple[int, int | None, int]:
         """Read a register: cycle, response, None without one, and data."""
 
+    async def burst(self, event: Burst) -> list[tuple[int | None, int]]:
+        """Response to every access, None without one, and data."""
+
     def begin(self, scene: Scene, limits: Limits) -> None:
         """Start the stream of a scene."""
 
@@ -241,6 +245,9 @@ def scene_limits(config: Config, scene: Scene) -> Limits:
             words += MemoryMap(config).set_words + LEAST_POLLS
         elif isinstance(event, (Write, Read)):
             words += 2
+        elif isinstance(event, Burst):
+            words += 2 * len(event.accesses)
+            waits += abs(event.lead) + event.hold
         elif isinstance(event, Await):
             waits += event.cycles
         elif isinstance(event, Press) and event.pressure < 1:
@@ -273,6 +280,8 @@ class _Player:
                 await self.write(event)
             case Read():
                 await self.read(event)
+            case Burst():
+                await self.burst(event)
             case Load():
                 await self.load(event)
             case Level():
@@ -304,9 +313,15 @@ class _Player:
         if response is None or (event.until and (data ^ event.want) & event.mask):
             raise _Stopped
 
+    async def burst(self, event):
+        for access, (response, data) in zip(event.accesses, await self.bench.burst(event)):
+            self.record.accesses.append(Access(access, -1, response, data))
+        if any(access.response is None for access in self.record.accesses):
+            raise _Stopped
+
     async def load(self, event):
         await self.read(poll())
-        words = self.bench.words.of(event.image, event.source, event.index)
+        words = self.bench.words.of(event)
         written, cycle, response = await self.bench.write_words(words)
         if response == 0:
             self.record.commits.append(
@@ -359,11 +374,9 @@ class LoadWords:
         self.config = config
         self._known: dict[tuple[int, int], tuple[ParameterImage, np.ndarray]] = {}
 
-    def of(self, image: ParameterImage, source: int, index: int) -> np.ndarray:
-        """The words that make set ``source`` of ``image`` set ``index``, COMMIT the last.
-
-        uint64, the address above 32 bits of data.
-        """
+    def of(self, load: Load) -> np.ndarray:
+        """The words of ``load``, COMMIT the last: uint64, the address above 32 bits of data."""
+        image, source = load.image, load.source
         key = id(image), source
         if key not in self._known:
             single = type(image)(**{
@@ -372,8 +385,10 @@ class LoadWords:
             writes = [word & ~POLL for word in register_writes(self.config, single)]
             self._known[key] = image, np.array(writes, np.uint64)  # the image keeps its number
         words = self._known[key][1].copy()
-        words[-1] |= np.uint64(index)
-        return words
+        words[-1] |= np.uint64(load.index)
+        address, data = (REGISTERS[name].offset << 32 for name in ("PARAM_ADDRESS", "PARAM_DATA"))
+        strays = [word for stray in load.strays for word in (address | stray, data | 0xFFFFFFFF)]
+        return np.concatenate([words[:-1], np.array(strays, np.uint64), words[-1:]])
 
 
 class CompiledBench:
@@ -400,6 +415,16 @@ class CompiledBench:
         answer = self.engine.read(address, delay=delay)
         response, data = (None, 0) if answer is None else answer
         return self.engine.accepted, response, data
+
+    async def burst(self, event: Burst) -> list[tuple[int | None, int]]:
+        return self.engine.burst(
+            [
+                (0, access.address, access.data, access.strobe) if isinstance(access, Write)
+                else (1, access.address, 0, 0)
+                for access in event.accesses
+            ],
+            lead=event.lead, hold=event.hold,
+        )
 
     def begin(self, scene: Scene, limits: Limits) -> None:
         beats = [packet.beats for packet in scene.packets]

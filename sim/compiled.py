@@ -159,6 +159,30 @@ class CompiledEngine:
         answer = self._library.engine_read(self._handle, address, delay)
         return None if answer < 0 else (answer >> 32, answer & 0xFFFFFFFF)
 
+    def burst(
+        self, accesses: Sequence[tuple[int, int, int, int]], *, lead: int = 0, hold: int = 0
+    ) -> list[tuple[int | None, int]]:
+        """Access registers without waiting for the answers: response, or None, and data of each.
+
+        Parameters
+        ----------
+        accesses : sequence of (int, int, int, int)
+            Whether it is a read, the address, data and strobe.
+        lead : int
+            Cycles by which addresses are offered before data; below 0: after them.
+        hold : int
+            Cycles in which nothing is accepted.
+        """
+        words = np.array(accesses, np.uint32)
+        answers = np.full(len(words), -1, np.int64)
+        self._library.engine_burst(
+            self._handle, words.ctypes.data, len(words), lead, hold, answers.ctypes.data
+        )
+        return [
+            (None, 0) if answer < 0 else (answer >> 32, answer & 0xFFFFFFFF)
+            for answer in answers.tolist()
+        ]
+
     @property
     def accepted(self) -> int:
         """Cycle since :meth:`begin` in which the latest access was taken."""
@@ -320,6 +344,7 @@ def _load(path):
         ("write", number, engine, word, word, word, number, number, number),
         ("write_words", number, engine, pointer, number, pointer),
         ("read", number, engine, word, number),
+        ("burst", None, engine, pointer, number, number, number, pointer),
         ("accepted", number, engine),
         ("begin", None, engine, pointer, natural, pointer, pointer, number, number, word, natural,
          natural, natural, number, number, number, number),

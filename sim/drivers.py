@@ -268,6 +268,70 @@ class RegisterPort:
         async with self._turn:
             return await self._read(address, delay)
 
+    async def burst(
+        self,
+        accesses: Sequence[tuple[int, tuple[int, int] | None]],
+        *,
+        lead: int = 0,
+        hold: int = 0,
+    ) -> list[tuple[int | None, int]]:
+        """Access registers without waiting for the answers: response, or None, and data of each.
+
+        Parameters
+        ----------
+        accesses : sequence of (int, (int, int) or None)
+            Address, and data and strobe of a write; None: a read.
+        lead : int
+            Cycles by which addresses are offered before data; below 0: after them.
+        hold : int
+            Cycles in which nothing is accepted.
+        """
+        async with self._turn:
+            return await self._burst(accesses, lead, hold)
+
+    async def _burst(self, accesses, lead, hold):
+        dut = self.dut
+        writes = [i for i, (_, write) in enumerate(accesses) if write]
+        reads = [i for i, (_, write) in enumerate(accesses) if not write]
+        answers: list[tuple[int | None, int]] = [(None, 0)] * len(accesses)
+        taken = dict.fromkeys(("aw", "w", "ar", "b", "r"), 0)
+        numbers = {"aw": writes, "w": writes, "b": writes, "ar": reads, "r": reads}
+        start = {"aw": -lead, "w": lead, "ar": 0}
+
+        def offer(channel, cycle):
+            waiting = numbers[channel][taken[channel] :]
+            getattr(dut, f"s_axil_{channel}valid").value = bool(waiting) and cycle >= start[channel]
+            if not waiting:
+                return
+            address, write = accesses[waiting[0]]
+            if channel == "w":
+                dut.s_axil_wdata.value, dut.s_axil_wstrb.value = write
+            else:
+                getattr(dut, f"s_axil_{channel}addr").value = address
+
+        for cycle in range(self.patience + hold):
+            if taken["b"] == len(writes) and taken["r"] == len(reads):
+                break
+            for channel in start:
+                offer(channel, cycle)
+            dut.s_axil_bready.value = dut.s_axil_rready.value = int(cycle >= hold)
+            await self._edge
+            for channel, first in start.items():
+                due = cycle >= first and taken[channel] < len(numbers[channel])
+                taken[channel] += due and bool(getattr(dut, f"s_axil_{channel}ready").value)
+            for channel in ("b", "r"):
+                valid = getattr(dut, f"s_axil_{channel}valid").value
+                if valid and cycle >= hold and taken[channel] < len(numbers[channel]):
+                    data = int(dut.s_axil_rdata.value) if channel == "r" else 0
+                    response = int(getattr(dut, f"s_axil_{channel}resp").value)
+                    answers[numbers[channel][taken[channel]]] = response, data
+                    taken[channel] += 1
+        for channel in start:
+            getattr(dut, f"s_axil_{channel}valid").value = 0
+        dut.s_axil_wstrb.value = 0xF
+        dut.s_axil_bready.value = dut.s_axil_rready.value = 1
+        return answers
+
     async def _write(self, address, data, strobe, delays):
         dut, taken = self.dut, 0.0
         dut.s_axil_awaddr.value = address

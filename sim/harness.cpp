@@ -246,6 +246,52 @@ public:
         return answer;
     }
 
+    struct Access {
+        uint32_t is_read, address, data, strobe;
+    };
+
+    // Accesses that do not wait for each other: every channel offers its next as soon as the one
+    // before is taken, addresses of writes ``lead`` cycles before data. Nothing is accepted for
+    // ``hold`` cycles. Answers are as those of write() and read().
+    void burst(const Access* accesses, int64_t count, int64_t lead, int64_t hold,
+               int64_t* answers) {
+        writing = true;
+        selecting = false;
+        for (int i = 0; i < PATIENCE && owed; ++i) {
+            dut.s_axil_awvalid = dut.s_axil_wvalid = 0;
+            tick([] {});
+        }
+        std::vector<int64_t> writes, reads;
+        for (int64_t i = 0; i < count; ++i) (accesses[i].is_read ? reads : writes).push_back(i);
+        std::size_t aw = 0, w = 0, b = 0, ar = 0, r = 0;  // taken on each channel
+        for (int64_t i = 0; i < PATIENCE + hold && (b < writes.size() || r < reads.size()); ++i) {
+            dut.s_axil_awvalid = aw < writes.size() && i >= -lead;
+            dut.s_axil_wvalid = w < writes.size() && i >= lead;
+            dut.s_axil_arvalid = ar < reads.size();
+            if (aw < writes.size()) dut.s_axil_awaddr = accesses[writes[aw]].address;
+            if (w < writes.size()) {
+                dut.s_axil_wdata = accesses[writes[w]].data;
+                dut.s_axil_wstrb = accesses[writes[w]].strobe;
+            }
+            if (ar < reads.size()) dut.s_axil_araddr = accesses[reads[ar]].address;
+            dut.s_axil_bready = dut.s_axil_rready = i >= hold;
+            tick([&] {
+                aw += dut.s_axil_awvalid && dut.s_axil_awready;
+                w += dut.s_axil_wvalid && dut.s_axil_wready;
+                ar += dut.s_axil_arvalid && dut.s_axil_arready;
+                if (dut.s_axil_bvalid && dut.s_axil_bready && b < writes.size())
+                    answers[writes[b++]] = int64_t(dut.s_axil_bresp) << 32;
+                if (dut.s_axil_rvalid && dut.s_axil_rready && r < reads.size())
+                    answers[reads[r++]] =
+                        int64_t(dut.s_axil_rresp) << 32 | uint32_t(dut.s_axil_rdata);
+            });
+        }
+        dut.s_axil_awvalid = dut.s_axil_wvalid = dut.s_axil_arvalid = 0;
+        dut.s_axil_wstrb = 0xf;
+        dut.s_axil_bready = dut.s_axil_rready = 1;
+        writing = false;
+    }
+
     // At most ``most`` beats are received within ``within`` cycles.
     void begin(const Source& packets, const Random& gaps, int64_t quiet, int64_t listen,
                int64_t within, int64_t most) {
@@ -545,6 +591,13 @@ EXPORT int64_t engine_write_words(Engine* engine, const uint64_t* words, int64_t
 // Response above 32 bits of data, or -1 without an answer.
 EXPORT int64_t engine_read(Engine* engine, uint32_t address, int64_t delay) {
     return engine->read(address, delay);
+}
+
+// Accesses of four words, is_read, address, data and strobe, none of which waits for an answer.
+// ``answers`` are -1 before.
+EXPORT void engine_burst(Engine* engine, const uint32_t* accesses, int64_t count, int64_t lead,
+                         int64_t hold, int64_t* answers) {
+    engine->burst(reinterpret_cast<const Engine::Access*>(accesses), count, lead, hold, answers);
 }
 
 // Cycle in which the latest access was taken.

@@ -16,6 +16,7 @@ import numpy as np
 from ecoformer.sim.faults import impossible_faults
 from ecoformer.sim.script import (
     Await,
+    Burst,
     Drain,
     Event,
     Gate,
@@ -215,6 +216,7 @@ def _registers(draw):
     c = draw.config
     yield Scene(name="after reset", events=(*_reset_values(c), Drain()), reset_cycles=1)
     yield Scene(name="access", events=(*_read_only(c), *_stored(c), *_refused(c)))
+    yield Scene(name="accesses in flight", events=tuple(_in_flight(c)))
     yield Scene(name="parameter port", events=(*_parameter_port(c), *_all_ones(c)))
     yield Scene(
         name="reset clears", events=(*_reset_values(c), *_read_only(c, delays=(0,))),
@@ -280,9 +282,40 @@ def _refused(config):
             yield Read(address=register.offset, refused=True)
             for strobe in range(15):
                 yield Write(address=register.offset, data=0, strobe=strobe, refused=True)
-    for index in (config.parameter_sets, 1 << 31, 0xFFFFFFFF):
+    bits = [1 << bit for bit in range(32) if 1 << bit > config.parameter_sets]
+    for index in (config.parameter_sets, *bits, 0xFFFFFFFF):
         yield Write(address=COMMIT, data=index, refused=True)
     yield Read(address=STATUS, want=FREE, mask=0xFFFFFFFF)
+
+
+def _in_flight(config):
+    """Several accesses before the first is answered, the channels ahead of each other."""
+    values = constants(config)
+    known = {register.offset for register in register_map(config).values()}
+    unknown = next(i for i in range(0, 1 << ADDRESS_WIDTH, 4) if i not in known)
+    reads = [Read(address=REGISTERS[n].offset, want=values[n], mask=0xFFFFFFFF) for n in values]
+    for number, (lead, hold) in enumerate(product((0, 1, 4, -1, -4), (0, 7))):
+        words = [WORDS[(number + i) % len(WORDS)] ^ number for i in range(3)]
+        writes = [
+            Write(address=PARAM_ADDRESS, data=words[0]),
+            Write(address=REGISTERS["ID"].offset, data=words[0], refused=True),
+            Write(address=unknown, data=words[1], refused=True),
+            Write(address=ENABLE, data=0b1010 ^ number & 0b1111),
+            Write(address=PARAM_ADDRESS, data=words[1]),
+            Write(address=PARAM_ADDRESS, data=words[2], strobe=0b0101),
+        ]
+        yield Burst(
+            accesses=(*writes, *reads[:3], Read(address=unknown, refused=True), *reads[3:]),
+            lead=lead, hold=hold,
+        )
+        want = words[1] & 0xFF00FF00 | words[2] & 0x00FF00FF
+        yield Burst(
+            accesses=(
+                Read(address=PARAM_ADDRESS, want=want, mask=0xFFFFFFFF), reads[0],
+                Read(address=ENABLE, want=0b1010 ^ number & 0b1111, mask=0b1111),
+            ),
+            hold=hold,
+        )
 
 
 def _parameter_port(config):
@@ -452,6 +485,10 @@ def _bad_packets(draw, image):
 
 def _faults(draw):
     image = draw.some()
+    bits = [1 << bit for bit in range(selection(draw.config).vector_bits)]
+    bits = [user for user in bits if user >= image.sets and draw.unknown_sets(image)]
+    packets = [draw.packet(user, 1) for user in bits]
+    yield Scene(name="every bit of a set", image=image, packets=(*packets, draw.packet()))
     for name, bad in _bad_packets(draw, image):
         yield Scene(name=name, image=image, packets=(draw.packet(), bad, draw.packet()))
     packets = [draw.packet()]
@@ -581,6 +618,14 @@ def _updates(draw):
         events += [Gate(at + len(packets[i + 1].beats)), Await(at + 1)]
     yield Scene(name="one after the other", image=image, packets=packets,
                 events=(*events, Gate(None)))
+    after = [draw.packet(0, length, pattern=PATTERNS["random"]) for _ in range(3)]
+    yield Scene(
+        name="words that no memory holds", image=image, packets=(first, *after),
+        events=(
+            Gate(begun), Load(image=other, source=0, index=0, strays=_strays(c, other)),
+            Gate(None),
+        ),
+    )
     if c.parameter_sets > 1:
         new = min(c.parameter_sets - 1, RESIDENT)
         some = draw.image(sets=new)
@@ -598,6 +643,15 @@ def _updates(draw):
     yield _thousands(draw)
 
 
+def _strays(config, image):
+    """A bit away from the first word of every region, where there is no other."""
+    layout = MemoryMap(config)
+    held = {address for address, _ in layout.load_words(image, 0)}
+    first = [layout.address(region, 0, 0) for region in layout.regions.values()]
+    strays = {address ^ 1 << bit for address in first for bit in range(32)}
+    return tuple(sorted(strays - held))
+
+
 def _thousands(draw):
     """So many packets that every count of them wraps, and updates around it."""
     c, image = draw.config, draw.image()
@@ -607,7 +661,7 @@ def _thousands(draw):
         packets[at] = draw.packet(int(draw.rng.integers(image.sets)), 1)
     ends = np.cumsum([len(packet.beats) for packet in packets])
     events: list[Event] = []
-    idle = 64 * c.cycles_per_token + c.flow.transform_cycles + 256
+    idle = 64 * c.cycles_per_token + 8 * c.flow.transform_cycles + 256  # of packets in flight
     for count in ALTERNATING:  # at rest, which bit of a count is wrong shows
         end = int(ends[count - 1])
         rest = Read(address=STATUS, want=FREE, mask=IN_FLIGHT | FREE)
@@ -686,7 +740,8 @@ def _scripts(draw):
 
 PHASES = {
     "registers": PhaseKind(
-        about="reset values, access, strobes, refusals, delays", share=1, directed=_registers,
+        about="reset values, access, strobes, refusals, delays, several in flight", share=1,
+        directed=_registers,
     ),
     "lengths": PhaseKind(
         about="one token to max_tokens, and one more", share=6, directed=_lengths,

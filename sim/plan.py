@@ -11,7 +11,7 @@ import numpy as np
 
 from ecoformer.sim.limits import usual_cycles
 from ecoformer.sim.phases import PHASES, Draw, PhaseKind
-from ecoformer.sim.script import Load, Packet, Read, Scene, Write
+from ecoformer.sim.script import Burst, Load, Packet, Read, Scene, Write
 from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.parameters import ParameterImage
@@ -150,5 +150,6 @@ def _cost(config, scene):
     beats = [len(packet.beats) for packet in scene.packets]
     loads = scene.sets + sum(isinstance(event, Load) for event in scene.events)
     accesses = sum(isinstance(event, (Read, Write)) for event in scene.events)
+    accesses += sum(len(event.accesses) for event in scene.events if isinstance(event, Burst))
     streamed = usual_cycles(config, beats, scene.gaps, scene.pressure)
     return streamed + ACCESS_CYCLES * (loads * MemoryMap(config).set_words + accesses)

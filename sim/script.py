@@ -13,8 +13,8 @@ from ecoformer.spec.registers import REGISTERS, Register
 from ecoformer.spec.wire import pack_sequence
 
 __all__ = [
-    "Packet", "Event", "Await", "Drain", "Gate", "Press", "Write", "Read", "Load", "Level", "Scene",
-    "abort", "poll",
+    "Packet", "Event", "Await", "Drain", "Gate", "Press", "Write", "Read", "Burst", "Load", "Level",
+    "Scene", "abort", "poll",
 ]
 
 
@@ -142,6 +142,27 @@ class Read(Event):
     until: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Burst(Event):
+    """Register accesses that do not wait for each other's answers.
+
+    Every channel offers its next as soon as the one before is taken.
+
+    Parameters
+    ----------
+    accesses : tuple of Write and Read
+        Their delays do not count, nor does ``until``.
+    lead : int
+        Cycles by which addresses of writes are offered before data; below 0: after them.
+    hold : int
+        Cycles in which no response and no answer is accepted.
+    """
+
+    accesses: tuple[Write | Read, ...]
+    lead: int = 0
+    hold: int = 0
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Load(Event):
     """Load a parameter set as a driver does: wait for the shadow, write its words, commit.
@@ -153,11 +174,14 @@ class Load(Event):
         Set of ``image`` that is loaded.
     index : int
         Set of the engine that it becomes.
+    strays : tuple of int
+        Values of PARAM_ADDRESS that no memory has; ones are written there before the commit.
     """
 
     image: ParameterImage
     source: int
     index: int
+    strays: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

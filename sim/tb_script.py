@@ -27,7 +27,7 @@ from ecoformer.sim.drivers import Handle, RegisterPort, StreamSink, StreamSource
 from ecoformer.sim.job import TAIL_CYCLES
 from ecoformer.sim.limits import Limits
 from ecoformer.sim.run import COUNTED
-from ecoformer.sim.script import Scene, Write
+from ecoformer.sim.script import Burst, Scene, Write
 from ecoformer.sim.selection import selection
 from ecoformer.sim.tb_engine import PERIOD_NS, beat_bytes, beat_numbers, find_datapaths, unit_cycles
 from ecoformer.sim.traces import unpack_codes
@@ -116,6 +116,20 @@ class CocotbBench:
             return self._undefined_access(), None, 0
         return self._cycle(time), response, data
 
+    async def burst(self, event: Burst) -> list[tuple[int | None, int]]:
+        try:
+            return await self.port.burst(
+                [
+                    (access.address, (access.data, access.strobe)) if isinstance(access, Write)
+                    else (access.address, None)
+                    for access in event.accesses
+                ],
+                lead=event.lead, hold=event.hold,
+            )
+        except ValueError:
+            self._undefined_access()
+            return [(None, 0)] * len(event.accesses)
+
     def _undefined_access(self):
         """Note that a pin was X as a register was accessed; no cycle in which that was taken."""
         self._violated(f"{self._undefined() or 'a pin'} is neither 0 nor 1")
@@ -134,12 +148,11 @@ class CocotbBench:
         self.limits, self.packets = limits, len(packets)
         self._watch = _Watch(self.dut, self._violated)
         self._started = get_sim_time("ns")
+        # Before the source: it must not offer the first packet until its set is selected.
+        self._tasks = selection(self.config).start(self.port, self.source, users)
         self.source.start()
         self.sink.start()
-        self._tasks = [
-            *selection(self.config).start(self.port, self.source, users),
-            cocotb.start_soon(self._stream()),
-        ]
+        self._tasks.append(cocotb.start_soon(self._stream()))
 
     def _begin(self, beats, lasts, users, gaps, pressure, seed):
         rng = random.Random(seed)

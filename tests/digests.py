@@ -37,10 +37,9 @@ def engines():
     return presets | edge_configs() | measured
 
 
-def parts(config):
+def parts(config, verilog=True):
     """Digests of one engine's Verilog, manifest, register files and integer-model vectors."""
-    return {
-        "verilog": _digest(emit(config, name=NAME)),
+    return ({"verilog": _digest(emit(config, name=NAME))} if verilog else {}) | {
         "manifest": _digest(json.dumps(manifest(config, NAME))),
         "registers": _digest(*(form(config, NAME) for form in REGISTER_FILES)),
         "vectors": _digest(*_vectors(config)),

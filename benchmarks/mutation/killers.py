@@ -5,16 +5,13 @@ Every mutant runs in a process of its own, because a fault may stop the simulato
 """
 
 import contextlib
-import os
-import select
-import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.mutation.apart import apart
 from benchmarks.mutation.netlist import Mutated
 from ecoformer.cli.generate import RANDOM_SEQUENCES, RANDOM_TOKENS
 from ecoformer.sim.build import build
@@ -78,7 +75,7 @@ class Verification:
             Scenes that were passed.
         """
         self.design.switch_on(number)
-        answer = _apart(lambda: self._play(first, seconds), HANG_SECONDS + seconds)
+        answer = apart(lambda: self._play(first, seconds), HANG_SECONDS + seconds)
         passed, _, why = answer.partition(" ")
         return (why, int(passed)) if passed.isdigit() else (answer, first)
 
@@ -144,31 +141,3 @@ class Testbench:
 def _cost(scene) -> int:
     """Beats and register accesses of a scene."""
     return sum(len(packet.beats) for packet in scene.packets) + len(scene.events)
-
-
-def _apart(work: Callable[[], str], seconds: float) -> str:
-    """What ``work`` returns in a process of its own, or how that ended."""
-    reads, writes = os.pipe()
-    process = os.fork()
-    if not process:
-        try:
-            answer = work()
-        except BaseException as error:
-            answer = f"{type(error).__name__}: {error}"
-        os.write(writes, answer.encode()[:4000])
-        os._exit(0)
-    os.close(writes)
-    try:
-        if not select.select([reads], [], [], seconds)[0]:
-            os.kill(process, signal.SIGKILL)
-            return f"no end after {seconds:.0f} s"
-        answer = b"".join(_chunks(reads)).decode(errors="replace")
-    finally:
-        os.close(reads)
-        status = os.waitpid(process, 0)[1]
-    return answer or f"the simulator ends with status {status}"
-
-
-def _chunks(reads) -> Iterable[bytes]:
-    while chunk := os.read(reads, 4096):
-        yield chunk

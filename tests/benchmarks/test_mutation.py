@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from benchmarks.mutants import _Record
+from benchmarks.mutation.apart import apart
 from benchmarks.mutation.equivalence import Answer, Copies, Net, decide
-from benchmarks.mutation.killers import _apart
 from benchmarks.mutation.netlist import mutate
+from benchmarks.mutation.record import Record
 
 TOGGLE = """
 module inner(input clk, input rst, input a, input b, output reg y);
@@ -101,14 +101,14 @@ def test_gates_are_shared_and_constants_disappear():
 
 def test_what_is_known_is_not_asked_again(tmp_path):
     path = tmp_path / "record.jsonl"
-    assert _Record(path).get("verify", 3, lambda: ["", 5]) == ["", 5]
-    again = _Record(path)
+    assert Record(path).get("verify", 3, lambda: ["", 5]) == ["", 5]
+    again = Record(path)
     assert ("verify", 3) in again and again["verify", 3] == ["", 5]
     assert again.get("verify", 3, lambda: pytest.fail("asked again")) == ["", 5]
 
 
 def test_a_simulation_that_crashes_or_hangs_is_an_answer():
-    assert _apart(lambda: "7 wrong", 60) == "7 wrong"
-    assert "status" in _apart(lambda: os._exit(3), 60)
-    assert _apart(lambda: time.sleep(60), 0.1) == "no end after 0 s"
-    assert _apart(lambda: 1 // 0, 60).startswith("ZeroDivisionError")
+    assert apart(lambda: "7 wrong", 60) == "7 wrong"
+    assert "status" in apart(lambda: os._exit(3), 60)
+    assert apart(lambda: time.sleep(60), 0.1) == "no end after 0 s"
+    assert apart(lambda: 1 // 0, 60).startswith("ZeroDivisionError")

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mutants of the contract and of the integer model: do the tests notice a fault anywhere?
+
+Cosmic Ray changes operators, numbers, conditions and loops, one in every place where it can. The
+tests of these rooms, the recorded digests, then all fast tests run with each, up to the first that
+fails. What was found is kept in build/python-mutants by commit: a run that was stopped goes on.
+"""
+
+import os
+import re
+import resource
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+from benchmarks.mutation.apart import apart
+from benchmarks.mutation.record import Record
+from benchmarks.mutation.source import PASSED, Mutant, draw, import_instead, passes, watched
+from benchmarks.results.records import ROOT
+from benchmarks.results.section import arguments, begin
+from ecoformer.progress import LineProgress
+
+__all__ = ["ROOMS", "main"]
+
+ROOMS = {"ecoformer.spec": "ecoformer/spec", "ecoformer.golden.integer": "golden/integer"}
+TESTS = ("tests/spec", "tests/golden/integer", "tests/test_digests.py")
+"""Of these rooms; the one that mirrors the module runs first."""
+MORE = ("tests/golden/quantize", "tests/docs/test_numbers.py")
+"""Fast tests that use them, for what is left."""
+FAST = ("-m", "not slow and not full and not prove", "-p", "no:xdist", "-p", "no:randomly")
+SECONDS, BYTES = 120, 4 << 30
+"""CPU time and memory of the tests; a mutant that takes more is noticed."""
+WAIT = 1200
+"""Seconds by the clock, for tests that wait for ever."""
+FOLDER = ROOT / "build" / "python-mutants"
+REASONS: dict[str, str] = {}
+"""Why a mutant is no fault, by a pattern of its text."""
+OPEN = "open"
+
+
+def main() -> int:
+    parser = arguments(__doc__)
+    parser.add_argument("--every", type=int, default=1, help="try one mutant of so many")
+    parser.add_argument("--workers", type=int, default=1, help="mutants at the same time")
+    run = begin(parser)
+    options = run.options
+    mutants = draw(watched(ROOT, ROOMS), options.seed)[:: options.every]
+    kept = FOLDER / f"{run.commit}{'-trial' if options.dry_run else ''}.jsonl"
+    record, progress = Record(kept), LineProgress()
+    os.chdir(ROOT)
+    if (why := apart(partial(_tests, None, (*TESTS, *MORE)), WAIT)) != PASSED:
+        raise ValueError(f"without a mutant fails: {why}")
+    with ProcessPoolExecutor(options.workers) as workers:
+        waiting = [mutant for mutant in mutants if ("tests", mutant.number) not in record]
+        for done, (mutant, why) in enumerate(zip(waiting, workers.map(_judge, waiting)), 1):
+            record.get("tests", mutant.number, partial(str, why))
+            progress.update("mutants", done, len(waiting))
+    alive = [mutant for mutant in mutants if record["tests", mutant.number] == PASSED]
+    rows = []
+    for room, group in groupby(mutants, key=_room):
+        members = list(group)
+        left = [mutant for mutant in members if mutant in alive]
+        same = [mutant for mutant in left if _reason(mutant) != OPEN]
+        rows.append([
+            f"`{room}`", len({mutant.module for mutant in members}), len(members), len(same),
+            f"{(len(members) - len(left)) / max(1, len(members) - len(same)):.1%}",
+            len(left) - len(same),
+        ])
+    run.write_section(
+        "mutants", "python", "Mutants of the contract and the integer model",
+        ["room", "modules", "mutants", "no fault", "killed", "survivors"],
+        rows,
+        headline=f"{len(mutants)} mutants of Python, {sum(row[-1] for row in rows)} survive",
+        tools=("cosmic-ray", "pytest"),
+    )
+    run.write_section(
+        "mutants", "python-survivors", "Python mutants that no test notices",
+        ["module", "line", "before", "after", "why"],
+        [
+            [mutant.module, mutant.line, f"`{_cell(mutant.before)}`", f"`{_cell(mutant.after)}`",
+             _reason(mutant)]
+            for mutant in alive
+        ],
+        headline=f"{sum(_reason(mutant) == OPEN for mutant in alive)} without a reason",
+        tools=("cosmic-ray", "pytest"),
+    )
+    return 0
+
+
+def _judge(mutant: Mutant) -> str:
+    """The first test that fails with a mutant, or :data:`PASSED`."""
+    for tests in (TESTS, MORE):
+        if (why := apart(partial(_tests, mutant, tests), WAIT)) != PASSED:
+            return why
+    return PASSED
+
+
+def _tests(mutant: Mutant | None, tests: tuple[str, ...]) -> str:
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, 1)
+    os.dup2(silent, 2)
+    if mutant:
+        import_instead(mutant)
+        tests = (*_mirrors(mutant), *tests)
+    return passes([*tests, *FAST])
+
+
+def _mirrors(mutant: Mutant) -> list[str]:
+    """Test files of the module's own name."""
+    stem = mutant.path.stem
+    return [str(path) for folder in TESTS for path in Path(folder).glob(f"test_{stem}.py")]
+
+
+def _room(mutant):
+    return mutant.module.rpartition(".")[0]
+
+
+def _reason(mutant):
+    return next((why for text, why in REASONS.items() if re.search(text, str(mutant))), OPEN)
+
+
+def _cell(text):
+    return text.replace("|", "\\|").replace("`", "'")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
