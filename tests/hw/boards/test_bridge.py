@@ -33,7 +33,7 @@ CONFIGS = {
         cycles_per_token=16, bus_bytes=1, tuser_width=0,
     ),
 }
-READ_ONLY = 0x08
+READ_ONLY, ROUNDS = 0x08, 16
 
 
 class Host:
@@ -229,8 +229,9 @@ def as_bytes(config, beats):
     return b"".join(beat.to_bytes(config.bus_bytes, "little") for beat in beats)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize("stall", [0.0, 0.5], ids=["full-rate", "stalls"])
+@pytest.mark.parametrize(
+    "name, stall", [("wide", 0.5), ("odd", 0.0), ("odd", 0.5), ("narrow, NEXT_SET", 0.0)]
+)
 def test_packets_go_in_by_chunks(name, stall):
     config, rng = CONFIGS[name], random.Random(3)
     most = (FRAME_BYTES - CHUNK_HEADER) // config.bus_bytes
@@ -276,14 +277,15 @@ def test_a_busy_board_refuses_a_chunk_and_does_everything_else():
     assert [beat for beat, *_ in Host(config, play).beats] == [0x010101] * 2 + [0x020202] * 2
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize("stall", [0.0, 0.5], ids=["full-rate", "stalls"])
+@pytest.mark.parametrize(
+    "name, stall", [("wide", 0.0), ("odd", 0.0), ("odd", 0.5), ("narrow, NEXT_SET", 0.5)]
+)
 def test_results_come_out_by_chunks(name, stall):
     config, rng = CONFIGS[name], random.Random(4)
     most = (FRAME_BYTES - CHUNK_HEADER) // config.bus_bytes
-    sent = [packet(config, rng, count) for count in (1, most, most + 1, 3 * most, 2)]
+    sent = [packet(config, rng, count) for count in (1, most, most + 1, 2)]
     users = [rng.randrange(1 << config.tuser_width) for _ in sent]
-    errors = [1, 0, 0, 0, 1]
+    errors = [1, 0, 0, 1]
 
     async def play(host):
         assert await host.ask(Kind.PACKET_OUT, b"", 200) == Frame(Kind.PACKET_OUT, 200)
@@ -342,7 +344,7 @@ def test_after_any_noise_the_next_request_is_answered(seed):
     """Ends in time, whatever comes; and every piece of noise is reported."""
     async def play(host):
         host.memory[4] = 0xABCD
-        for tag in range(40):
+        for tag in range(ROUNDS):
             raw = bytearray(encode(Frame(Kind.WRITE, tag, words(4, tag))))
             match host.rng.randrange(4):
                 case 0:
@@ -362,8 +364,8 @@ def test_after_any_noise_the_next_request_is_answered(seed):
 
     noticed = []
     host = Host(CONFIGS["wide"], play, seed=seed)
-    assert sum(noticed) >= 40 - 10, "most of it was reported"
-    assert all(access[0] == 4 and access[1] < 40 for access in host.writes)
+    assert sum(noticed) >= ROUNDS * 3 // 4, "most of it was reported"
+    assert all(access[0] == 4 and access[1] < ROUNDS for access in host.writes)
 
 
 def test_frame_bytes_must_hold_a_beat():
