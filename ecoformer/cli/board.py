@@ -173,8 +173,9 @@ def build(
                     )
             except EcoformerError as error:
                 raise EcoformerError(f"{error}; {keep_logs(folder, output)}") from error
-        for netlist in folder.glob("netlist.*"):  # large, and of no use once it is placed
-            netlist.unlink()
+        for pattern in ("netlist.*", "*.config"):  # large, and of no use once it is packed
+            for left in folder.glob(pattern):
+                left.unlink()
         (folder / "board.v").write_text(verilog, encoding="utf-8")
         (folder / "board.lpf").write_text(pins, encoding="utf-8")
         write_json(folder / MARK, figures)

@@ -243,7 +243,7 @@ def place(
 def pack_bitstream(
     figures: dict, folder: Path, *, seed: int, path: str, progress: Progress = SILENT
 ) -> None:
-    """Pack what `place` routed with ``seed`` into the bitstream ``path``, and drop the other seeds.
+    """Pack what `place` routed with ``seed`` into the bitstream ``path``.
 
     Adds to ``figures``: ``bitstream``, its seed, and the commands.
     """
@@ -251,7 +251,5 @@ def pack_bitstream(
         ECPPACK, ("--compress", "--input", ROUTED.format(seed), "--bit", path), "bitstream.log"
     )
     run_steps(folder, [step], "bitstream", progress=progress)
-    for left in figures["seeds"]:
-        (folder / ROUTED.format(left)).unlink()
     figures["commands"].append(str(step))
     figures.update(bitstream=path, bitstream_seed=seed)
