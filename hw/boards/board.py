@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect
 
+from ecoformer.errors import EcoformerError
 from ecoformer.hw.boards.bridge import Bridge
 from ecoformer.hw.boards.uart import UartReceiver, UartTransmitter, bit_step
 from ecoformer.hw.engine.top import Top
@@ -106,6 +107,11 @@ class SerialEngine(wiring.Component):
         for name in bridge.registers.signature.members:
             signals[f"s_axil_{name}"] = getattr(bridge.registers, name)
         for name, member in Top(self.config).signature.members.items():
+            if name not in signals or member.shape != len(Value.cast(signals[name])):
+                raise EcoformerError(
+                    f"board: the host link does not carry the engine's pin {name}; choose another "
+                    "configuration"
+                )
             direction = "i" if member.flow is In else "o"
             pins[f"{direction}_{name}"] = signals[name]
         m.submodules.engine = Instance(self.engine, **pins)
