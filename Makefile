@@ -15,9 +15,9 @@ LINKS := build/types/ecoformer
 
 .PHONY: help demo check test test-full docs lint types digests prove system-packages clean \
 	bench bench-throughput bench-coverage bench-faults bench-accuracy bench-attention \
-	bench-bucketed bench-damage bench-energy bench-fashion bench-generate bench-kills bench-ksh \
-	bench-language bench-lanes bench-minilm bench-models bench-mutants bench-python-mutants \
-	bench-reactions bench-released bench-softmax bench-synth results-status
+	bench-board bench-bucketed bench-damage bench-energy bench-fashion bench-generate bench-kills \
+	bench-ksh bench-language bench-lanes bench-minilm bench-models bench-mutants \
+	bench-python-mutants bench-reactions bench-released bench-softmax bench-synth results-status
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 24
@@ -68,6 +68,9 @@ bench-language: $(VENV)/installed  ## a pretrained language model, some layers c
 
 bench-lanes: $(VENV)/installed  ## cells and clock frequency of accumulate lanes
 	$(BIN)/python -m benchmarks.lanes
+
+bench-board: $(VENV)/installed  ## images and noise through the serial pins of a simulated board
+	$(BIN)/python -m benchmarks.boards
 
 bench-bucketed: $(VENV)/installed  ## cells and energy of tables against signed sums
 	$(BIN)/python -m benchmarks.bucketed

@@ -26,7 +26,7 @@ from ecoformer.hw.emit.lint import waivers
 from ecoformer.logs import reason
 from ecoformer.processes import child, scratch
 from ecoformer.progress import SILENT, Progress
-from ecoformer.sim.compiled import HARNESS, PROBE, compile_commands
+from ecoformer.sim.compiled import ENGINE, PROBE, Harness, compile_commands
 from ecoformer.sim.toolchain import SIMULATORS, Simulator, find_simulator, tool_environment
 from ecoformer.sim.verilog import read_verilog
 
@@ -70,6 +70,7 @@ def build(
     simulator: str = "verilator",
     waves: str | None = None,
     coverage: bool = False,
+    harness: Harness = ENGINE,
     progress: Progress = SILENT,
 ) -> Build:
     """Compile ``verilog``, or return an earlier build of the same text.
@@ -88,6 +89,8 @@ def build(
         ``fst`` or ``vcd``; builds with waves are slower.
     coverage : bool
         Whether a ``compiled`` simulation counts what lines and bits it exercises.
+    harness : Harness
+        What drives the pins of a ``compiled`` simulation.
     progress : Progress
         Stage ``build``.
 
@@ -97,7 +100,7 @@ def build(
         No simulator, or it refuses the text.
     """
     text = read_verilog(verilog)
-    top = _top_module(text)
+    top = _top_module(text, harness.pins)
     build_dir = Path(build_dir).resolve()
     if UNBUILDABLE.search(str(build_dir)):
         raise EcoformerError(
@@ -115,14 +118,14 @@ def build(
         identity += map(shlex.join, compile_commands("", "", "", ()))
     runtime = build_dir / "ecoformer-toolchain" / f"{simulator}-{_digest(identity)}"
     if simulator == "compiled":
-        identity.append(HARNESS.read_text(encoding="utf-8"))
+        identity.append(harness.source.read_text(encoding="utf-8"))
     key = _digest([*identity, text])
     done = Build(build_dir / f"{simulator}-{key}", top, tool, waves)
     with _lock(build_dir / f"{simulator}-{key}.lock"):
         if not done.folder.is_dir():
             progress.update("build", 0, 1)
             _drop_unused(build_dir)
-            _compile(text, done, runtime)
+            _compile(text, done, runtime, harness)
             progress.update("build", 1, 1)
     return done
 
@@ -151,12 +154,12 @@ def runner_step(
         yield process
 
 
-def _compile(text, done, runtime):
+def _compile(text, done, runtime, harness):
     with scratch(done.folder.parent, "partial-") as partial:
-        _compile_in(partial, text, done, runtime)
+        _compile_in(partial, text, done, runtime, harness)
 
 
-def _compile_in(partial, text, done, runtime):
+def _compile_in(partial, text, done, runtime, harness):
     source = partial / "design.v"
     source.write_text(text, encoding="utf-8")
     source.with_suffix(".vlt").write_text(f"{waivers('design')}\n{PROBE}\n", encoding="utf-8")
@@ -164,7 +167,7 @@ def _compile_in(partial, text, done, runtime):
         copy = shutil.copyfile(path, partial / path.name)
         os.utime(copy, (time.time() + 3600,) * 2)  # newer than its sources, for make
     step = _compiled_step if done.simulator.name == "compiled" else _build_step
-    with step(partial, source, done) as process:
+    with step(partial, source, done, harness) as process:
         status = process.wait()
     if status:
         failed = done.folder.with_name(done.folder.name + ".failed")
@@ -182,9 +185,9 @@ def _compile_in(partial, text, done, runtime):
 
 
 @contextlib.contextmanager
-def _compiled_step(partial, source, done):
+def _compiled_step(partial, source, done, harness):
     build_args = [*done.simulator.build_args, str(source.with_suffix(".vlt"))]
-    commands = compile_commands(partial, source, done.top, build_args)
+    commands = compile_commands(partial, source, done.top, build_args, harness.source)
     with (
         (partial / "build.log").open("w", encoding="utf-8") as log,
         child(
@@ -196,7 +199,7 @@ def _compiled_step(partial, source, done):
         yield process
 
 
-def _build_step(partial, source, done):
+def _build_step(partial, source, done, _):
     sources, build_args = [str(source)], list(done.simulator.build_args)
     if done.waves and done.simulator.name == "icarus":
         sources.append(_write_dump(partial, done.top))
@@ -273,10 +276,10 @@ def _drop_leftovers(folder):
             path.unlink()
 
 
-def _top_module(text):
-    """Name of the module that has the register port."""
+def _top_module(text, pins):
+    """Name of the module that has all of ``pins``."""
     headers = re.findall(r"^\s*module\s+\\?(\S+?)\s*\((.*?)\);", text, re.MULTILINE | re.DOTALL)
-    names = [name for name, ports in headers if "s_axil_awaddr" in ports and "aclk" in ports]
+    names = [name for name, ports in headers if {*pins} <= {*re.findall(r"\w+", ports)}]
     if not names:
         raise EcoformerError("Verilog text: no module with the engine's pins; run 'generate'")
     return names[0]

@@ -11,15 +11,32 @@ import ctypes
 import enum
 import weakref
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ecoformer.spec.registers import REGISTERS
 
-__all__ = ["CompiledEngine", "State", "compile_commands", "HARNESS", "LIBRARY", "PROBE"]
+__all__ = ["CompiledEngine", "ENGINE", "Harness", "State", "compile_commands", "LIBRARY", "PROBE"]
 
-HARNESS = Path(__file__).with_name("harness.cpp")
+
+@dataclass(frozen=True)
+class Harness:
+    """C++ that drives the pins of a Verilated design.
+
+    Parameters
+    ----------
+    source : Path
+    pins : tuple of str
+        By which the design's top module is known.
+    """
+
+    source: Path
+    pins: tuple[str, ...]
+
+
+ENGINE = Harness(Path(__file__).with_name("harness.cpp"), ("aclk", "s_axil_awaddr"))
 LIBRARY = "engine.so"
 PROBE = "\n".join(
     f'public_flat_rd -module "*" -var "trace_{name}"' for name in ("busy", "valid", "code")
@@ -39,9 +56,13 @@ level of ``irq``."""
 
 
 def compile_commands(
-    folder: str | Path, source: str | Path, top: str, build_args: Sequence[str]
+    folder: str | Path,
+    source: str | Path,
+    top: str,
+    build_args: Sequence[str],
+    harness: str | Path = "",
 ) -> list[list[str]]:
-    """Commands that compile the Verilog file ``source`` with the harness into a shared library.
+    """Commands that compile the Verilog file ``source`` with ``harness`` into a shared library.
 
     Several libraries live in one process: none may resolve to another's symbols.
     """
@@ -49,7 +70,7 @@ def compile_commands(
         ["verilator", "--cc", "--exe", "--top-module", top, "--prefix", "Vengine", "-Mdir",
          str(folder), "-o", LIBRARY,
          "-CFLAGS", f"-fPIC -fvisibility=hidden -fno-gnu-unique -DENGINE_TOP={top}",
-         "-LDFLAGS", "-shared -Wl,-Bsymbolic", *build_args, str(source), str(HARNESS)],
+         "-LDFLAGS", "-shared -Wl,-Bsymbolic", *build_args, str(source), str(harness)],
         ["make", "-j", "2", "-C", str(folder), "-f", "Vengine.mk", "OPT_FAST=-O2"],
     ]
 

