@@ -33,7 +33,7 @@ BY_ANOTHER_NAME = {
     "z3": "z3_solver",
 }
 """Modules that are not called like their distribution."""
-BROUGHT_ALONG = {"lxml", "rdkit", "setuptools"}
+BROUGHT_ALONG = {"cosmic_ray", "lxml", "rdkit", "setuptools"}
 """Imports of tests and benchmarks: with cmsis-svd, by 'make bench-reactions', to build wheels."""
 
 
