@@ -114,6 +114,8 @@ def replace_attention(
     batch : dict, tuple or other
         One batch, to find the attention with.
     """
+    if cores_of(model):
+        raise EcoformerError(f"{type(model).__name__}: converted already; give the original")
     model = deepcopy(model).eval()
     before = answers(model, batch)
     sites = find_sites(model, lambda: run_model(model, batch))

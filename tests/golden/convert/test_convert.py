@@ -512,6 +512,13 @@ def test_what_cannot_be_replaced_is_left_only_if_told(tmp_path):
         convert(model, CONFIG, batches, QUICK, skip=["*"])
 
 
+def test_a_converted_network_is_not_converted_again():
+    model, batches = bert()
+    converted = convert(model, CONFIG, batches, QUICK, skip=["*.1.*"])
+    with pytest.raises(EcoformerError, match="^BertModel: converted already; give the original$"):
+        convert(converted, CONFIG, batches, QUICK)
+
+
 def test_attention_that_is_not_understood_is_refused():
     class Tempered(nn.Module):
         def forward(self, x):
