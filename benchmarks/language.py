@@ -7,6 +7,7 @@ Perplexity is that of other articles, predicted token by token.
 """
 
 import sys
+from itertools import chain, islice
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -40,9 +41,10 @@ def main() -> None:
     model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=WEIGHTS, dtype=torch.float32)
     model.eval()
     shape = options.batches + options.tested, options.size, options.length
-    stream = tokenizer(" ".join(prose()), return_tensors="pt")["input_ids"][0]
     count = shape[0] * shape[1] * shape[2]
-    batches = [{"input_ids": batch} for batch in stream[:count].view(shape)]
+    sentences = (tokenizer(f" {text}")["input_ids"] for text in prose())
+    stream = torch.tensor(list(islice(chain.from_iterable(sentences), count)))
+    batches = [{"input_ids": batch} for batch in stream.view(shape)]
     train, tested = batches[: options.batches], batches[options.batches :]
     depth = model.config.num_hidden_layers
     rows = [["–", 0, f"{perplexity(model, tested):.2f}"]]
