@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shape of float attention, and where a configuration file gives it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ QUERIES = ("shared", "separate")
 VALUE_TERMS = ("sum", "own")
 """What the offset multiplies in the numerator: all values (paper) or v_i (released code)."""
 LEARNED_MASK = "full"
-"""Mask of the networks that are learned: their tokens attend to the whole sequence."""
+"""Mask of the networks of this version: their tokens attend to the whole sequence."""
 NO_HARDWARE = {
     ("weights", FLOAT): "an engine stores int8, pow2 or ternary weights",
     ("tie", "zero"): "a code bit of an engine is -1 or +1, and a tie is +1",
@@ -109,8 +110,7 @@ class AttentionConfig:
         """What an engine of this attention must have: values by name of the field."""
         others = {name for family in HASHES.values() for name in family.options}
         others -= set(HASHES[self.hash].options)
-        shape = {name: getattr(self, name) for name in IN_HARDWARE if name not in others}
-        return shape | {"mask": LEARNED_MASK}
+        return {name: getattr(self, name) for name in IN_HARDWARE if name not in others}
 
     def check_hardware(self) -> None:
         """Refuse, with a ValueError that says why, what no engine has."""
@@ -132,11 +132,13 @@ RELEASED = AttentionConfig(
 """EcoFormer attention exactly as the released code computes it."""
 
 
-def read_attention(path: str | Path) -> tuple[AttentionConfig, Config | None]:
+def read_attention(
+    path: str | Path, *, masks: Sequence[str] = (LEARNED_MASK,)
+) -> tuple[AttentionConfig, Config | None]:
     """Attention and engine of a configuration file or preset; the engine is None without [engine].
 
     A fact stands in the file once: what hardware has (:data:`IN_HARDWARE`) in [engine], the rest
-    in [attention]. Without [engine], [attention] holds everything.
+    in [attention]. Without [engine], [attention] holds everything. An engine has one of ``masks``.
 
     Raises
     ------
@@ -152,10 +154,10 @@ def read_attention(path: str | Path) -> tuple[AttentionConfig, Config | None]:
             f"{path}: [engine] hash must be {' or '.join(map(repr, HASHES))} to be learned, not "
             f"{engine.hash!r}"
         )
-    if engine.mask != LEARNED_MASK:
+    if engine.mask not in masks:
         raise EcoformerError(
-            f"{path}: [engine] mask must be {LEARNED_MASK!r} to be learned, because the networks "
-            f"of this version attend to whole sequences, not {engine.mask!r}"
+            f"{path}: [engine] mask must be {' or '.join(map(repr, masks))} for networks of this "
+            f"version, which attend to whole sequences, not {engine.mask!r}"
         )
     shape = {name: getattr(engine, name) for name in IN_HARDWARE}
     attention = read_table(path, "attention", AttentionConfig, **shape)

@@ -145,10 +145,11 @@ def convert(
         read_batches,
     )
     from ecoformer.golden.convert.recipe import ConvertConfig
+    from ecoformer.golden.masks import MASKS
 
     if report:
         from ecoformer.golden.quality.plot import save_heat_maps
-    attention, engine = read_attention(config_path)
+    attention, engine = read_attention(config_path, masks=tuple(MASKS))
     config = read_table(config_path, "convert", ConvertConfig)
     if seed is not None:
         config = replace(config, seed=seed)

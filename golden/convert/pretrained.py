@@ -27,8 +27,8 @@ from ecoformer.golden.quality.measure import assess
 from ecoformer.golden.quantize.calibration import (
     calibrate,
     check_attention,
-    check_masks,
     code_disagreement,
+    common_mask,
 )
 from ecoformer.golden.quantize.inference import (
     EngineAttention,
@@ -142,10 +142,10 @@ def convert_pretrained(
     sites = choose_sites(sites, attention, only, skip, type(model).__name__)
     chosen = [site for site in sites if site.reason is None]
     if engine is not None:
-        check_masks(site.mask for site in chosen)
+        mask = common_mask(site.mask for site in chosen)
         sets = sum(site.heads for site in chosen)
         for head_dim in dict.fromkeys(site.head_dim for site in chosen):
-            check_attention(engine, attention, head_dim, sets, _longest(batches))
+            check_attention(engine, attention, head_dim, sets, _longest(batches), mask)
     if not resume:
         drop_checkpoints(checkpoints)
     read = READOUTS[config.readout]

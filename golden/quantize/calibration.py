@@ -13,7 +13,7 @@ import torch
 
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import EcoFormerAttention
-from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.attention_config import LEARNED_MASK, AttentionConfig
 from ecoformer.golden.hashing import KernelHash
 from ecoformer.golden.integer.hashing import trace_tokens
 from ecoformer.golden.quantize.host import quantise_tokens
@@ -25,15 +25,11 @@ from ecoformer.spec.parameters import ParameterImage, host_arrays
 from ecoformer.spec.tables import DOT_FRACTION, KERNEL_FRACTION, KERNEL_WIDTH, ROOT_FRACTION
 
 __all__ = [
-    "calibrate", "check_attention", "check_layers", "check_masks", "code_disagreement",
+    "calibrate", "check_attention", "check_layers", "code_disagreement", "common_mask",
     "set_numbers",
 ]
 
 KERNEL_ONE = 2**KERNEL_WIDTH - 1
-NO_HARDWARE_MASKS = {
-    "causal": "an engine answers a sequence when it has seen all of it",
-}
-"""Masks that only float attention has, and why."""
 MOST_TOKENS = 2**15
 """Tokens of a head that the integer hash is run on."""
 
@@ -73,27 +69,29 @@ def check_layers(
                 raise EcoformerError(
                     "model: σ is still computed per sequence; calibrate the hashes first"
                 )
-    check_masks(layer.mask for layer in layers)
+    mask = common_mask(layer.mask for layer in layers)
     attention = layers[0].config
     if any(layer.config != attention for layer in layers):
         raise EcoformerError("model: its layers have different attention; convert it again")
     sets = sum(number.size for number in set_numbers(layers))
     for head_dim in dict.fromkeys(layer.hash.head_dim for layer in layers):
-        check_attention(config, attention, head_dim, sets, tokens)
+        check_attention(config, attention, head_dim, sets, tokens, mask)
 
 
-def check_masks(masks: Iterable[str]) -> None:
-    """Refuse attention with a mask that no engine has, by an EcoformerError."""
-    for mask in masks:
-        if mask in NO_HARDWARE_MASKS:
-            raise EcoformerError(
-                f"[engine] has no {mask} attention, which this model has: "
-                f"{NO_HARDWARE_MASKS[mask]}; leave [engine] out, or skip that attention"
-            )
+def common_mask(masks: Iterable[str]) -> str:
+    """The mask of all attention of a model; several are refused by an EcoformerError."""
+    first, *others = sorted(set(masks))
+    if others:
+        raise EcoformerError(
+            f"[engine] has one mask, and this model has {' and '.join([first, *others])} "
+            "attention; leave [engine] out, or skip all but one kind"
+        )
+    return first
 
 
 def check_attention(
-    config: Config, attention: AttentionConfig, head_dim: int, sets: int, tokens: int
+    config: Config, attention: AttentionConfig, head_dim: int, sets: int, tokens: int,
+    mask: str = LEARNED_MASK,
 ) -> None:
     """Refuse attention of a shape that the engine of ``config`` does not have.
 
@@ -107,6 +105,8 @@ def check_attention(
         Parameter sets of all layers and heads.
     tokens : int
         Length of the longest sequence.
+    mask : str
+        Which tokens a token attends to.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def check_attention(
         Names the value of the configuration and what it must be.
     """
     _check_hardware(attention)
-    shape = attention.in_hardware | {"head_dim": head_dim}
+    shape = attention.in_hardware | {"head_dim": head_dim, "mask": mask}
     rules = [(name, repr(value), getattr(config, name) == value) for name, value in shape.items()]
     rules += [
         ("max_tokens", f"at least {tokens}", config.max_tokens >= tokens),

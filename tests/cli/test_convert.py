@@ -15,9 +15,12 @@ from ecoformer.golden.convert.foreign import load_pretrained
 from ecoformer.golden.convert.pretrained import read_batches
 from ecoformer.golden.convert.recipe import ConvertConfig
 from ecoformer.golden.convert.saved import load_converted
+from ecoformer.sim.simulate import simulate
+from ecoformer.sim.verify import compare
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
+from tests.emitted import emitted
 
 transformers = pytest.importorskip("transformers")
 
@@ -248,10 +251,30 @@ def decoder(tmp_path):
     return tmp_path / "gpt", tmp_path / "x.npz"
 
 
-def test_causal_attention_has_no_engine(decoder, config, tmp_path):
+def test_a_decoder_runs_on_a_causal_engine(decoder, config, tmp_path, builds):
     model, inputs = decoder
-    why = "[engine] has no causal attention, which this model has: an engine answers a sequence"
+    why = "[engine] mask must be 'causal' for this model, not 'full'"
     refused((model, config, inputs), why, tmp_path)
+    causal = 'mask = "causal"\ncontexts = 3\ncycles_per_token = 4\nbus_bytes = 16\n'
+    config.write_text(WHOLE.replace("[convert]", causal + "[convert]"))
+    figures = convert(model, config, inputs, tmp_path / "engine")
+    floats, integers = (
+        figures["agreement"][stage]["cosine"] for stage in ("all hashes together", "integers")
+    )
+    assert integers > floats - 0.02
+    engine = Config.load(config)
+    image = ParameterImage.load(tmp_path / "engine" / "parameters.safetensors", engine)
+    packets = Workload.load(tmp_path / "engine" / "workload.npz", engine)
+    run = simulate(
+        engine, emitted(engine, name="ecoformer_engine"), image, packets, simulator="icarus",
+        build_dir=builds,
+    )
+    report = compare(engine, image, packets, run)
+    assert report.ok and report.words == packets.values.size
+
+
+def test_a_decoder_is_converted_in_float(decoder, config, tmp_path):
+    model, inputs = decoder
     config.write_text(FLOAT.replace("steps = 40", "steps = 20"))
     figures = convert(model, config, inputs, tmp_path / "out")
     assert [*figures["agreement"]] == ["layer by layer", "all hashes together"]

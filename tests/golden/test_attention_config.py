@@ -62,7 +62,7 @@ def test_presets_give_it_once(preset):
     "text, message",
     [
         ("[engine]\n[attention]\ncode_bits = 16", "[attention] code_bits is given in another"),
-        ("[engine]\nmask = 'causal'", "[engine] mask must be 'full' to be learned, because the"),
+        ("[engine]\nmask = 'causal'", "[engine] mask must be 'full' for networks of this version"),
         ("[engine]\nhash = 'codes'", "[engine] hash must be 'rbf' or 'linear' to be learned, not"),
         ("[engine]\ncode_bits = 4\n[attention]\noffset = 9", "[attention] offset must be 0…8, not"),
         ("[attention]\ncode_bits = 0", "[attention] code_bits must be 1…8192, not 0"),
