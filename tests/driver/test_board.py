@@ -96,7 +96,7 @@ def test_a_soft_reset_aborts_the_packet_and_keeps_the_sets(engine, builds):
         check(engine, x, v, [0], device.attend(x, v))
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.full)])
 def test_noise_costs_time_and_nothing_else(engine, builds, rng, seed):
     """`benchmarks.line_noise` is the same with a thousand damages."""
     noisy = NoisyLink(engine.board(builds), random.Random(seed), 0.0)

@@ -30,9 +30,16 @@ CONFIGS = {
         ),
     )
 }
+MIDDLE = (2, 4, 64)
+"""Cycles per token between those at which an engine has another shape."""
 
 
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+@pytest.mark.parametrize("config", [
+    pytest.param(
+        config, id=name, marks=pytest.mark.full if config.cycles_per_token in MIDDLE else ()
+    )
+    for name, config in CONFIGS.items()
+])
 def test_an_isolated_sequence_takes_the_cycles_of_the_formula(config, builds):
     k, overhead = config.cycles_per_token, manifest(config)["cycles"]["isolated_overhead"]
     rng = np.random.default_rng(0)

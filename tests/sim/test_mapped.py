@@ -94,6 +94,7 @@ def check_short_sequences(builds, config, path):
         assert result.ok, "\n".join(map(str, result.mismatches[:10]))
 
 
+@pytest.mark.full
 @pytest.mark.icarus
 def test_tables_in_block_ram_are_exact(builds, tmp_path):
     """No result depends on an entry that is read while it is written, which is X here."""
@@ -107,6 +108,7 @@ def test_tables_in_block_ram_are_exact(builds, tmp_path):
     check_short_sequences(builds, config, tmp_path / "netlist.v")
 
 
+@pytest.mark.full
 @pytest.mark.icarus
 def test_the_netlist_of_cells_in_rows_and_columns_is_exact(builds, tmp_path, monkeypatch):
     """With the copies that a large design gets."""
