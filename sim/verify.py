@@ -10,6 +10,7 @@ import numpy as np
 
 from ecoformer.sim.contexts import history
 from ecoformer.sim.contract import Answer, answer_to
+from ecoformer.sim.drivers import TID_SHIFT
 from ecoformer.sim.faults import packets
 from ecoformer.sim.run import SimulationRun
 from ecoformer.spec.config import Config
@@ -179,8 +180,10 @@ def compare_answers(
             report.note("packet", None, 1, "answer (1) or silence (None)", sequence=i)
             continue
         tag, failed = users[i] & ~flag, bool(users[i] & flag)
-        if tag != answer.tag:
-            report.note("packet", tag, answer.tag, "set in tuser, context in tid", sequence=i)
+        got, want = divmod(tag, 1 << TID_SHIFT), divmod(answer.tag, 1 << TID_SHIFT)
+        for what, value, wanted in zip(("context in tid", "parameter set in tuser"), got, want):
+            if value != wanted:
+                report.note("packet", value, wanted, what, sequence=i)
         if failed != (answer.error is not None):
             report.note(
                 "packet", failed, answer.error is not None, "error bit in tuser", sequence=i

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from ecoformer.sim.toolchain import BUILD_ARGS
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Workers are as many as cores already: more threads would spin while they wait for each other."""
+
+# A shell that starts tests in the background lets them ignore Ctrl-C, and their children, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 SIMULATIONS = ROOT / "build" / "simulations"

@@ -12,7 +12,7 @@ from ecoformer.driver.errors import DeviceError
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameter_export import as_binary, load_words
 from ecoformer.spec.register_export import as_json
-from ecoformer.spec.registers import REGISTERS
+from ecoformer.spec.registers import register_map
 from ecoformer.spec.wire import pack_outputs, pack_sequence
 from tests.matrix import edge_configs, trial
 
@@ -45,11 +45,13 @@ def test_bytes_and_words_of_the_tested_matrix(tmp_path):
 
 
 def test_registers_and_fields_are_those_of_the_map(tmp_path):
-    design = write(tmp_path, Config(tuser_width=0, engines=2))
+    config = Config(tuser_width=0, engines=2)
+    design, registers = write(tmp_path, config), register_map(config)
+    assert [*design.registers] == [*registers]
     for name, register in design.registers.items():
-        assert register.offset == REGISTERS[name].offset
-        assert [f.name for f in register.fields] == [f.name for f in REGISTERS[name].fields]
-    flags = REGISTERS["ERRORS"]
+        assert register.offset == registers[name].offset
+        assert [f.name for f in register.fields] == [f.name for f in registers[name].fields]
+    flags = registers["ERRORS"]
     assert design.packet_errors == flags.mask & ~flags["DENOMINATOR"].mask
 
 
