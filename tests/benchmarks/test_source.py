@@ -47,6 +47,7 @@ def judge(project, fault=None):
     return apart(work, 60)
 
 
+@pytest.mark.slow
 def test_tests_run_with_the_changed_text_and_name_the_first_that_fails(project):
     assert judge(project) == PASSED
     wrong = mutant(project, "width * height", "width + height")

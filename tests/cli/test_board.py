@@ -32,6 +32,7 @@ def board(*arguments):
     return end.value.code
 
 
+@pytest.mark.slow
 def test_verilog_and_pins_alone(config, tmp_path, capsys):
     out = tmp_path / "board"
     assert board("orangecrab", "-c", config, "-o", out, "--no-build", "--clock", 48,

@@ -135,6 +135,7 @@ def test_held_out_batches_say_how_many_are_enough(model_folder, sentences, confi
     assert all(0 < one["loss"] < 2 for one in tried)
 
 
+@pytest.mark.slow
 def test_interrupted_command_goes_on(model_folder, sentences, config, tmp_path, monkeypatch):
     whole = convert(model_folder, config, sentences, tmp_path / "whole")
     out = tmp_path / "broken"
@@ -159,6 +160,7 @@ def test_interrupted_command_goes_on(model_folder, sentences, config, tmp_path, 
     assert other["offsets"] != whole["offsets"]
 
 
+@pytest.mark.slow
 def test_all_weights_are_trained_when_told(model_folder, sentences, config, tmp_path):
     sentences.write_text(6 * (sentences.read_text() + "\n"))  # so the held-out ones are known
     config.write_text(FLOAT + "tune_steps = 100\ntune_lr = 5e-4\nreadout = 'embedding'")
@@ -283,6 +285,7 @@ def test_a_decoder_is_converted_in_float(decoder, config, tmp_path):
     assert [core.mask for core in cores_of(converted)] == ["causal"] * 2
 
 
+@pytest.mark.slow
 def test_every_attention_is_told_and_some_may_be_left(decoder, config, tmp_path):
     model, inputs = decoder
     config.write_text(FLOAT.replace("steps = 40", "steps = 0"))

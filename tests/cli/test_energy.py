@@ -34,6 +34,7 @@ def test_one_network_as_table_and_json(tmp_path, capsys):
             assert counted == layer[f"{kind}s"]
 
 
+@pytest.mark.slow
 def test_all_networks(capsys):
     assert ecoformer("energy", "all", "--accounting", "paper") == 0
     out = capsys.readouterr().out

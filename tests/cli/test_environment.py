@@ -45,6 +45,7 @@ def test_a_usage_error_is_one_line(arguments, part):
     one_line(run(*arguments), part)
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_and_a_full_disk_are_one_line():
     command = " ".join([*COMMAND, "energy", "all"])
     closed = subprocess.run(
@@ -58,6 +59,7 @@ def test_a_closed_pipe_and_a_full_disk_are_one_line():
     one_line(full, "No space left on device")
 
 
+@pytest.mark.slow
 def test_json_writes_to_a_device_and_leaves_it_one(tmp_path):
     (tmp_path / "null").symlink_to("/dev/null")
     assert run("energy", "PVTv2-B0", "--json", tmp_path / "null").returncode == 0
@@ -101,6 +103,7 @@ def test_random_sequences_are_bounded_by_memory(design, capsys):
     assert "--random must be at most" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_files_are_utf_8_whatever_the_locale(tmp_path):
     (tmp_path / "größe.toml").write_text("\ufeff# Größe ≥ 5\n[network]\nwidth = 64\n", "utf-8")
     environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

@@ -92,6 +92,7 @@ def prove(folder, bits, match=MATCH):
     return proved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [1, 7, 16, 64])
 def test_popcount_is_proved_equal_to_its_definition(tmp_path, bits, record_property):
     started = time.monotonic()

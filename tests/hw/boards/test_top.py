@@ -54,6 +54,7 @@ def test_every_device_has_pins(board):
         assert board.pads(device).keys() == {"clk", "rx", "tx", "light"}
 
 
+@pytest.mark.slow
 def test_a_board_holds_the_engine_that_is_generated():
     text = board_verilog(top(BOARDS["ulx3s"]))
     assert text.endswith(emit(CONFIG)) and text.count("\nmodule ecoformer_engine(") == 1

@@ -39,6 +39,7 @@ def ports(text, name):
     return {port: (direction, int(high or 0) + 1) for direction, high, port in found}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flow", DATAFLOWS)
 def test_the_same_configuration_gives_the_same_bytes(texts, flow):
     assert emit(config_of(flow), "engine_a") == texts[flow]
