@@ -58,7 +58,7 @@ def test_tests_run_with_the_changed_text_and_name_the_first_that_fails(project):
 
 
 def test_every_place_but_types_gets_a_fault(project):
-    pytest.importorskip("cosmic_ray")
+    pytest.importorskip("cosmic_ray", reason="'make bench-python-mutants' installs Cosmic Ray")
     mutants = draw(watched(project, {"sizes": "sizes"}), seed=0)
     assert {found.module for found in mutants} == {"sizes.area"}
     assert [found.line for found in mutants] == [1, 2, 2, 4], "none of the types"

@@ -22,7 +22,7 @@ from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
 from tests.emitted import emitted
 
-transformers = pytest.importorskip("transformers")
+transformers = pytest.importorskip("transformers", reason="pip install 'ecoformer[convert]'")
 
 CONVERT = """
 [convert]
@@ -87,7 +87,7 @@ def config(tmp_path):
 
 @pytest.mark.slow
 def test_command_converts_measures_and_writes(model_folder, sentences, config, tmp_path):
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="pip install 'ecoformer[plot]'")
     out = tmp_path / "out"
     reply = subprocess.run(
         [sys.executable, "-m", "ecoformer", "convert", model_folder, "-d", sentences,

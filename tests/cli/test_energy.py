@@ -79,7 +79,7 @@ def test_a_shape_file_of_sequences(tmp_path, capsys):
 
 @pytest.mark.parametrize("network, suffix", [("PVTv2-B0", ".svg"), ("all", ".png")])
 def test_the_same_plot_has_the_same_bytes(tmp_path, network, suffix):
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="pip install 'ecoformer[plot]'")
     first, second = (tmp_path / f"{name}{suffix}" for name in "ab")
     for path in (first, second):
         assert ecoformer("energy", network, "--plot", path) == 0

@@ -198,7 +198,7 @@ def test_a_refused_training_leaves_nothing_and_drops_nothing(config, tmp_path):
 
 @pytest.mark.slow
 def test_export_reports_the_quality_of_every_hash(config, tmp_path):
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="pip install 'ecoformer[plot]'")
     trained = ecoformer("train", "-c", config, "-o", tmp_path / "run")
     assert trained.returncode == 0, trained.stderr
     model = tmp_path / "run" / "ecoformer.pt"
