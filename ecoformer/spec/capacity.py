@@ -38,7 +38,7 @@ class Capacity:
     def buffer_bits(self) -> int:
         """Bits of the buffers whose depth depends on a sequence or on contexts; no tags."""
         c = self.config
-        token = c.sides.bits + c.flow.value_bits
+        token = sum(inlet.token_bits for inlet in c.wire.inlets)
         result = c.value_dim * c.output_width
         return c.engines * (self.waiting_tokens * (token + result) + c.flow.buffer_bits)
 

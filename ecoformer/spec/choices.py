@@ -115,7 +115,7 @@ class Queries(Choice):
 
     SHARED = "shared", 0
     SEPARATE = "separate", 1
-    CROSS = "cross", 2, "which this version does not build"
+    CROSS = "cross", 2
 
 
 CHOICES: dict[str, type[Choice]] = {

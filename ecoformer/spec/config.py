@@ -106,6 +106,8 @@ class Config:
     queries : Queries
         ``shared`` (paper): one vector of a token, x, is query and key. ``separate``: a token has a
         vector q and a vector k, hashed in the same k cycles with parameters of their own.
+        ``cross``: q comes on a second stream, in packets of as many tokens as you like, each of
+        which queries the packet of k and v with the same number.
     dataflow : Dataflow
         ``accumulate`` (linear in N), ``bucketed`` (the same with tables that groups of code bits
         address) or ``xnor`` (quadratic: one pair of tokens per cycle).
@@ -251,7 +253,7 @@ class Config:
     @cached_property
     def flow(self) -> Flow:
         """What the attention core needs."""
-        return flow_class(self.dataflow, self.mask)(self)
+        return flow_class(self.dataflow, self.mask, self.queries)(self)
 
     @cached_property
     def folds(self) -> Folds:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Access", "Error", "Field", "Register", "REGISTERS", "ADDRESS_WIDTH", "IDENTITY", "constants",
-    "errors_of", "register_map", "reset_values",
+    "error_bits", "errors_of", "register_map", "reset_values",
 ]
 
 ADDRESS_WIDTH = 8
@@ -33,6 +33,7 @@ class Error(enum.IntEnum):
     ABORTED = 3
     DENOMINATOR = 4
     CONTEXT_LOST = 5
+    PAIR_MISMATCH = 6
 
 
 class Access(enum.Enum):
@@ -64,13 +65,22 @@ def _has_contexts(config):
     return config.flow.has_contexts
 
 
-ONLY = {Error.CONTEXT_LOST: _has_contexts}
+def _has_pairs(config):
+    return config.flow.has_pairs
+
+
+ONLY = {Error.CONTEXT_LOST: _has_contexts, Error.PAIR_MISMATCH: _has_pairs}
 """Whether an engine of a `Config` has an error that not all have."""
 
 
 def errors_of(config: Config) -> tuple[Error, ...]:
     """The errors that an engine of ``config`` counts; those of all engines come first."""
     return tuple(error for error in Error if ONLY.get(error, _always)(config))
+
+
+def error_bits(config: Config) -> int:
+    """Bits up to that of the last error of an engine of ``config``."""
+    return 1 + max(errors_of(config))
 
 
 @dataclass(frozen=True)
@@ -291,6 +301,13 @@ REGISTERS = _map(
         _has_contexts,
     ),
     ("CONTEXTS", Access.CONSTANT, "Resident contexts", (), _has_contexts),
+    (
+        "PAIR_MISMATCH",
+        Access.COUNTER,
+        "Pairs of good packets that ask for different sets",
+        (),
+        _has_pairs,
+    ),
 )
 """Every register by name, in address order."""
 

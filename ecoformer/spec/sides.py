@@ -17,7 +17,7 @@ from ecoformer.spec.choices import Queries, RegionCode
 if TYPE_CHECKING:
     from ecoformer.spec.config import Config
 
-__all__ = ["SIDES", "Side", "Sides"]
+__all__ = ["SIDES", "Side", "Sides", "Vectors"]
 
 T = TypeVar("T")
 
@@ -43,41 +43,33 @@ class Side(NamedTuple):
     first_code: int = RegionCode.ANCHORS
 
 
+_APART = Side("q", "query", "query_", RegionCode.QUERY_ANCHORS), Side("k", "code")
+
 SIDES: dict[Queries, tuple[Side, ...]] = {
     Queries.SHARED: (Side("x", "code"),),
-    Queries.SEPARATE: (
-        Side("q", "query", "query_", RegionCode.QUERY_ANCHORS), Side("k", "code")
-    ),
+    Queries.SEPARATE: _APART,
+    Queries.CROSS: _APART,
 }
 """The sides of every ``queries`` in the order of their vectors in a token: the first one asks, the
 last one answers."""
 
 
-class Sides:
-    """The vectors of a token, its value aside, side by side.
+class Vectors:
+    """Vectors of some sides, or their codes, side by side.
 
     Parameters
     ----------
     config : Config
+    sides : tuple of Side
 
     Attributes
     ----------
     all : tuple of Side
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, sides: tuple[Side, ...]):
         self.config = config
-        self.all = SIDES[config.queries]
-
-    @property
-    def query(self) -> Side:
-        """The side whose code queries."""
-        return self.all[0]
-
-    @property
-    def key(self) -> Side:
-        """The side whose code is accumulated."""
-        return self.all[-1]
+        self.all = sides
 
     @property
     def elements(self) -> int:
@@ -86,7 +78,7 @@ class Sides:
 
     @property
     def bytes(self) -> int:
-        """Bytes of a token on ``s_axis``, its value aside."""
+        """Bytes of a token as it is sent, its value aside."""
         return len(self.all) * self.config.family.key_bytes
 
     @property
@@ -104,10 +96,6 @@ class Sides:
         side, bit = divmod(bit, self.config.family.key_width)
         return f"{self.all[side].code} bit {bit}"
 
-    def named(self, values: Mapping[str, T]) -> dict[str, T]:
-        """``values`` of every side, by names with its prefix."""
-        return {side.prefix + name: v for side in self.all for name, v in values.items()}
-
     def split(self, array: np.ndarray) -> list[np.ndarray]:
         """What lies side by side along the last axis."""
         return np.split(array, len(self.all), axis=-1)
@@ -121,3 +109,29 @@ class Sides:
         """Codes as numbers, from their bits [N, code_width] as traced in the engine: int64."""
         unpack = self.config.family.unpack_keys
         return np.concatenate([unpack(part) for part in self.split(bits)], axis=1)
+
+
+class Sides(Vectors):
+    """Every side of an engine; which of them come in the same token, its inlets say (`spec.wire`).
+
+    Parameters
+    ----------
+    config : Config
+    """
+
+    def __init__(self, config: Config):
+        super().__init__(config, SIDES[config.queries])
+
+    @property
+    def query(self) -> Side:
+        """The side whose code queries."""
+        return self.all[0]
+
+    @property
+    def key(self) -> Side:
+        """The side whose code is accumulated."""
+        return self.all[-1]
+
+    def named(self, values: Mapping[str, T]) -> dict[str, T]:
+        """``values`` of every side, by names with its prefix."""
+        return {side.prefix + name: v for side in self.all for name, v in values.items()}

@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ecoformer.spec.sides import Side, Vectors
+
 if TYPE_CHECKING:
     from ecoformer.spec.config import Config
 
-__all__ = ["STALLS", "Wire", "pack_sequence", "unpack_sequence", "pack_outputs"]
+__all__ = [
+    "STALLS", "Inlet", "Wire", "pack_packet", "pack_sequence", "unpack_sequence", "pack_outputs",
+]
 
 NEXT_SET_BITS = 32
 """Bits of register NEXT_SET."""
@@ -18,8 +23,42 @@ STALLS = (0.0, 0.95)
 """Least and greatest probability of a gap or of back-pressure with which benches run."""
 
 
+class Inlet(Vectors):
+    """An input stream, and what a token on it is made of.
+
+    Parameters
+    ----------
+    config : Config
+    bus : str
+        What the names of its pins begin with.
+    sides : tuple of Side
+        Whose vectors a token has.
+    value_elements : int
+        Elements of its value; 0 where tokens have none.
+    """
+
+    def __init__(self, config: Config, bus: str, sides: tuple[Side, ...], value_elements: int):
+        super().__init__(config, sides)
+        self.bus, self.value_elements = bus, value_elements
+
+    @property
+    def token_bytes(self) -> int:
+        """Bytes of one token: its vectors or their codes, then v, each element a whole byte."""
+        return self.bytes + self.value_elements
+
+    @property
+    def token_bits(self) -> int:
+        """Bits of one token, padding aside."""
+        return self.bits + self.value_elements * self.config.value_width
+
+    @property
+    def beats(self) -> int:
+        """Beats of one token."""
+        return -(-self.token_bytes // self.config.bus_bytes)
+
+
 class Wire:
-    """Bytes and beats of one token on both ports.
+    """Bytes and beats of one token on the ports.
 
     Parameters
     ----------
@@ -29,13 +68,25 @@ class Wire:
     def __init__(self, config: Config):
         self.config = config
 
+    @cached_property
+    def inlets(self) -> tuple[Inlet, ...]:
+        """The input streams: ``s_axis``, and where queries come by themselves ``s_axis_q``."""
+        c = self.config
+        if not c.flow.has_pairs:
+            return (Inlet(c, "s_axis", c.sides.all, c.value_dim),)
+        return (
+            Inlet(c, "s_axis", (c.sides.key,), c.value_dim),
+            Inlet(c, "s_axis_q", (c.sides.query,), 0),
+        )
+
     @property
     def token_bytes(self) -> int:
         """Bytes of one token on ``s_axis``: x or its code, then v, each element a whole byte.
 
-        With separate queries q and k, or the codes of both, take the place of x.
+        With separate queries q and k, or the codes of both, take the place of x; with queries of
+        their own stream k does.
         """
-        return self.config.sides.bytes + self.config.value_dim
+        return self.inlets[0].token_bytes
 
     @property
     def output_element_bytes(self) -> int:
@@ -45,7 +96,7 @@ class Wire:
     @property
     def input_beats(self) -> int:
         """Beats of one token on ``s_axis``."""
-        return -(-self.token_bytes // self.config.bus_bytes)
+        return self.inlets[0].beats
 
     @property
     def output_beats(self) -> int:
@@ -83,7 +134,8 @@ class Wire:
         """Refuse a token's beats if they do not fit its cycles, for every engine (ValueError)."""
         c, k = self.config, self.config.cycles_per_token
         lookup = c.flow.lookup_cycles
-        for what, beats in (("input", self.input_beats), ("output", self.output_beats)):
+        inputs = [("input", inlet.beats) for inlet in self.inlets]
+        for what, beats in (*inputs, ("output", self.output_beats)):
             if beats > k:
                 raise ValueError(
                     f"bus_bytes must carry a token's {what} in cycles_per_token = {k} beats, "
@@ -121,9 +173,24 @@ def pack_sequence(config: Config, tokens: np.ndarray, values: np.ndarray) -> np.
     -------
     uint8 array [N · input_beats, bus_bytes]
     """
+    return pack_packet(config.wire.inlets[0], tokens, values)
+
+
+def pack_packet(inlet: Inlet, tokens: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Beats of a packet on any inlet, as :func:`pack_sequence` those of ``s_axis``.
+
+    Parameters
+    ----------
+    tokens : int array [N, inlet.elements]
+    values : int array [N, inlet.value_elements]
+
+    Returns
+    -------
+    uint8 array [N · inlet.beats, bus_bytes]
+    """
     values = np.asarray(values).astype(np.int8).view(np.uint8)
-    fields = np.concatenate([config.sides.pack(tokens), values], axis=1)
-    return _to_beats(config, fields, config.wire.input_beats)
+    fields = np.concatenate([inlet.pack(tokens), values], axis=1)
+    return _to_beats(inlet.config, fields, inlet.beats)
 
 
 def pack_outputs(config: Config, outputs: np.ndarray) -> np.ndarray:

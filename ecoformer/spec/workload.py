@@ -20,14 +20,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Workload", "Sequence"]
 
-Sequence = tuple[int, np.ndarray, np.ndarray]
-"""Parameter set, tokens [N, D] and values [N, E] of one packet."""
+Sequence = tuple[Any, ...]
+"""Parameter set, tokens [N, D] and values [N, E] of one packet; queries [M, D] where they come by
+themselves. The arguments of ``golden.integer.attention.attend`` after the image."""
 
 
 _DEFAULT: Any = None
 """Default of an array that need not be there."""
 OPTIONAL = {"contexts": 0, "begins": 1}
 """Arrays that came later, and what they hold in a workload without them."""
+OF_QUERIES = ("query_lengths", "queries")
+"""Arrays of a workload whose queries come by themselves, and of no other."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,6 +53,10 @@ class Workload:
         Context of each sequence; 0 by default.
     begins : int64 array [S]
         1 where the sequence begins its context, the default; 0 where it goes on with it.
+    query_lengths : int64 array [S] or None
+        Queries of each sequence, with ``queries = "cross"``; then ``tokens`` are the keys alone.
+    queries : int64 array [Q, D] or None
+        Queries of all sequences, concatenated, or their codes [Q, b].
     """
 
     sets: np.ndarray
@@ -58,6 +65,8 @@ class Workload:
     values: np.ndarray
     contexts: np.ndarray = _DEFAULT
     begins: np.ndarray = _DEFAULT
+    query_lengths: np.ndarray = _DEFAULT
+    queries: np.ndarray = _DEFAULT
 
     def __post_init__(self) -> None:
         for name, value in OPTIONAL.items():
@@ -67,27 +76,35 @@ class Workload:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    @property
+    def answers(self) -> np.ndarray:
+        """Tokens of the answer to each sequence: int64 [S]."""
+        return self.lengths if self.query_lengths is None else self.query_lengths
+
     def sequences(self) -> Iterator[Sequence]:
-        """Yield ``(set, tokens [N, D], values [N, E])`` of every sequence."""
-        ends = np.cumsum(self.lengths)
-        for index, length, end in zip(self.sets, self.lengths, ends):
-            yield int(index), self.tokens[end - length : end], self.values[end - length : end]
+        """Yield ``(set, tokens [N, D], values [N, E])`` of every sequence, and its queries."""
+        cuts = np.cumsum(self.lengths)[:-1]
+        parts = [np.split(array, cuts) for array in (self.tokens, self.values)]
+        if self.queries is not None:
+            parts.append(np.split(self.queries, np.cumsum(self.query_lengths)[:-1]))
+        yield from zip(self.sets.tolist(), *parts, strict=True)
 
     @classmethod
     def from_sequences(cls, sequences: Iterable[Sequence], **others: np.ndarray) -> Self:
-        """Collect ``(set, tokens [N, D], values [N, E])`` triples; at least one.
+        """Collect ``(set, tokens [N, D], values [N, E])`` of sequences; at least one.
 
-        ``others`` are ``contexts`` and ``begins``.
+        With a fourth member, its queries [M, D], of each. ``others`` are ``contexts`` and
+        ``begins``.
         """
         sequences = list(sequences)
         if not sequences:
             raise ValueError("A workload must have at least one sequence, not 0")
+        sets, tokens, values, *queries = zip(*sequences, strict=True)
+        for asked in queries:
+            others |= {"query_lengths": _lengths(asked), "queries": _joined(asked)}
         return cls(
-            sets=np.array([index for index, _, _ in sequences], dtype=np.int64),
-            lengths=np.array([len(tokens) for _, tokens, _ in sequences], dtype=np.int64),
-            tokens=np.concatenate([tokens for _, tokens, _ in sequences]).astype(np.int64),
-            values=np.concatenate([values for _, _, values in sequences]).astype(np.int64),
-            **others,
+            sets=np.array(sets, dtype=np.int64), lengths=_lengths(tokens), tokens=_joined(tokens),
+            values=_joined(values), **others,
         )
 
     def check(self, config: Config) -> None:
@@ -102,7 +119,7 @@ class Workload:
         shapes = {
             "lengths": (len(self.sets),),
             "sets": (len(self.lengths),),
-            "tokens": (total, c.sides.elements),
+            "tokens": (total, c.wire.inlets[0].elements),
             "values": (total, c.value_dim),
             "contexts": (len(self.lengths),),
             "begins": (len(self.lengths),),
@@ -115,6 +132,14 @@ class Workload:
             "contexts": (0, c.contexts - 1),
             "begins": (1 - c.wire.begin_bits, 1),
         }
+        for inlet in c.wire.inlets[1:]:
+            asked = 0 if self.query_lengths is None else int(self.query_lengths.sum())
+            shapes |= {"query_lengths": (len(self.sets),), "queries": (asked, inlet.elements)}
+            limits |= {"query_lengths": limits["lengths"], "queries": limits["tokens"]}
+        for name in OF_QUERIES:
+            if (getattr(self, name) is None) is (name in shapes):
+                rule = "be there" if name in shapes else "be absent"
+                raise ValueError(f"{name} must {rule} with queries = {c.queries!r}")
         for name, shape in shapes.items():
             array = getattr(self, name)
             if array.dtype != np.int64:
@@ -128,11 +153,13 @@ class Workload:
                 raise ValueError(
                     f"{name} must be {low}…{high}, not {array.min()}…{array.max()}"
                 )
-        c.family.check_tokens(self.tokens)
+        for name in ("tokens", *(name for name in OF_QUERIES[1:] if name in shapes)):
+            c.family.check_tokens(getattr(self, name))
 
     def save(self, path: str | Path) -> None:
         """Write the workload to the ``.npz`` file ``path``, atomically and with a checksum."""
         arrays = {f.name: getattr(self, f.name) for f in fields(self)}
+        arrays = {name: array for name, array in arrays.items() if array is not None}
         write_atomic(path, sealed(rendered(lambda file: np.savez_compressed(file, **arrays))))
 
     @classmethod
@@ -152,7 +179,7 @@ class Workload:
             arrays = read_arrays(path)
         except ValueError as error:
             raise EcoformerError(f"{path}: damaged workload ({error}); make it again") from error
-        if wrong := (arrays.keys() ^ names) - (OPTIONAL.keys() - arrays.keys()):
+        if wrong := (arrays.keys() ^ names) - ({*OPTIONAL, *OF_QUERIES} - arrays.keys()):
             raise EcoformerError(
                 f"{path}: not a workload (missing or unknown arrays: {', '.join(sorted(wrong))}); "
                 "make it again"
@@ -166,3 +193,10 @@ class Workload:
             ) from error
         return workload
 
+
+def _lengths(arrays):
+    return np.array([len(array) for array in arrays], dtype=np.int64)
+
+
+def _joined(arrays):
+    return np.concatenate(arrays).astype(np.int64)

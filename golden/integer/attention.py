@@ -34,8 +34,8 @@ def attend(
         Codes with ``hash = "codes"``. With separate queries q and k side by side, [..., N, 2D].
     values : int64 [..., N, E]
     queries : int64 [..., M, D] or None
-        As many separate queries as you like; ``tokens`` are the keys alone then, [..., N, D]. No
-        engine of this version takes them, and a causal mask needs N.
+        As many separate queries as you like, their codes with ``hash = "codes"``; ``tokens`` are
+        the keys alone then, [..., N, D]. ``queries = "cross"`` needs them; a causal mask needs N.
 
     Returns
     -------

@@ -6,12 +6,17 @@ import numpy as np
 from ecoformer.golden.integer.families import FAMILIES, HashTrace
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
+from ecoformer.spec.sides import Vectors
 
 __all__ = ["HashTrace", "hash_tokens", "trace_tokens"]
 
 
 def hash_tokens(
-    config: Config, image: ParameterImage, index: int, tokens: np.ndarray
+    config: Config,
+    image: ParameterImage,
+    index: int,
+    tokens: np.ndarray,
+    sides: Vectors | None = None,
 ) -> np.ndarray:
     """Codes of tokens under one parameter set.
 
@@ -20,16 +25,28 @@ def hash_tokens(
     tokens : int64 [..., N, D]
         The codes themselves, ±1 [..., N, b], with ``hash = "codes"``. With separate queries q and k
         side by side, [..., N, 2D] or [..., N, 2b].
+    sides : Vectors
+        Whose vectors the tokens have; those of all sides by default.
 
     Returns
     -------
     int64 ±1 [..., N, b]
         With separate queries those of q and of k side by side, [..., N, 2b].
+
+    Raises
+    ------
+    ValueError
+        Vectors of some side are missing.
     """
-    sides = config.sides
+    sides, tokens = config.sides if sides is None else sides, np.asarray(tokens)
+    if tokens.shape[-1] != sides.elements:
+        names = " and ".join(side.vector for side in sides.all)
+        raise ValueError(
+            f"tokens must have the {sides.elements} elements of {names}, not {tokens.shape[-1]}"
+        )
     codes = [
         trace_tokens(config, image.side(side), index, part).codes
-        for side, part in zip(sides.all, sides.split(np.asarray(tokens)), strict=True)
+        for side, part in zip(sides.all, sides.split(tokens), strict=True)
     ]
     return np.concatenate(codes, axis=-1)
 

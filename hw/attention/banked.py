@@ -74,7 +74,7 @@ class BankedCore(LinearCore):
             m.d.sync += phase.eq(phase - 1)
 
         # -- key pass ----------------------------------------------------------------------------
-        m.submodules.sequences = sequences = SequenceQueue(c, self.banks, "last")
+        m.submodules.sequences = sequences = self._sequence_queue()
         key = self.keys.payload
         stored = Signal(range(c.ring_tokens + 1))
         pop = Signal()
@@ -82,7 +82,6 @@ class BankedCore(LinearCore):
         last = Signal()  # the next token to query is its sequence's last
         failed = Signal()  # and stands for a bad packet
         query_can = Signal()
-        key_fits = key.tag.error | (stored != c.ring_tokens)
         m.d.comb += [
             sequences.key.eq(key),
             sequences.take.eq(key_go),
@@ -91,7 +90,7 @@ class BankedCore(LinearCore):
                 open_
                 & self._decided(m, self._key_waits(sequences, state), "key")
                 & (self._decided(m, sequences.room, "room") | (query_can & last))
-                & (self._decided(m, key_fits, "key_fits") | (query_can & ~failed))
+                & self._key_fits(m, key, stored, query_can & ~failed)
             ),
             self.keys.ready.eq(key_go),
             store.eq(key_go & ~key.tag.error),
@@ -167,7 +166,10 @@ class BankedCore(LinearCore):
         )
         sums = self._sums(m, steps, signs, has_query)
         offset_values = value_term.values(m, query_key, steps)
-        tag = {"user": query.user, "last": query_last, "error": query.error}
+        tag = {
+            "user": query.user, "last": query_last, "error": query.error,
+            **{name: query[name] for name in c.flow.tag_fields},
+        }
         self._results(m, steps, has_query, query, tag, sums, offset_values)
         m.d.comb += [
             self.busy.accumulate_lanes.eq(state.accumulate),
@@ -195,8 +197,37 @@ class BankedCore(LinearCore):
         """The oldest sequence can be queried."""
         return sequences.waiting
 
+    # -- where codes wait that ask -----------------------------------------------------------------
+
+    def _sequence_queue(self):
+        """The sequences in flight."""
+        return SequenceQueue(self.config, self.banks, "last")
+
+    def _key_fits(self, m, key, stored, frees):
+        """The ring has room for what a key brings along, or the next query ``frees`` some."""
+        key_fits = key.tag.error | (stored != self.config.ring_tokens)
+        return self._decided(m, key_fits, "key_fits") | frees
+
     def _ring(self, m, store, key, sequences, pop, stored):
-        """Codes that ask, and values where a token's own is needed, between key and query pass.
+        """Codes that ask, between key and query pass; see :meth:`_keep_codes`."""
+        return self._keep_codes(
+            m, store, key, self.keys.ready & key.tag.error, sequences, pop, stored
+        )
+
+    @property
+    def late_count(self) -> int:
+        """Cycles after which the ring's entries are counted.
+
+        One where the count is not needed until two cycles into a slot.
+        """
+        return self.lead // 2
+
+    def _lost(self, m, dropped, tail, sequences):
+        """Entries that are lost in this cycle: those ``dropped``."""
+        return dropped
+
+    def _keep_codes(self, m, store, key, drop, sequences, pop, stored):
+        """A ring of codes that ask, and of values where a token's own is needed.
 
         A bad packet's entries are taken back. An entry popped in one cycle is valid on the result
         from the next cycle until the next pop.
@@ -213,7 +244,6 @@ class BankedCore(LinearCore):
         start = Signal(range(depth))
         tail = Signal(range(depth))
         packet_start = Signal.like(head)
-        drop = self.keys.ready & key.tag.error
         m.d.comb += [
             packet_start.eq(Mux(sequences.first, head, start)),
             write.addr.eq(head),
@@ -227,12 +257,10 @@ class BankedCore(LinearCore):
             m.d.sync += head.eq(packet_start)
         with m.If(pop):
             m.d.sync += tail.eq(_next(tail, depth))
-        # Counted a cycle late where the count is not needed until two cycles into a slot.
+        lost = self._lost(m, Mux(drop, sequences.position, 0), tail, sequences)
         more, less, dropped = (
-            delay(m, value, self.lead // 2, name=name, reset=True)
-            for name, value in (
-                ("more", store), ("less", pop), ("dropped", Mux(drop, sequences.position, 0)),
-            )
+            delay(m, value, self.late_count, name=name, reset=True)
+            for name, value in (("more", store), ("less", pop), ("dropped", lost))
         )
         m.d.sync += stored.eq(stored + more - less - dropped)
         if not self.lead:

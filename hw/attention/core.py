@@ -47,6 +47,8 @@ class AttentionCore(wiring.Component):
     -------
     keys : ``In(KeyStream)``
         Hashed tokens. ``ready`` may depend on ``valid``.
+    queries : ``In(KeyStream)``
+        Where queries come by themselves; ``keys`` then are the rest.
     grant : ``In(1)``
         One more result token has room downstream; stays high until a launch.
     launch : ``Out(1)``
@@ -62,7 +64,10 @@ class AttentionCore(wiring.Component):
         self.lags = [0] * config.state_fold.output_lanes
         super().__init__(
             {
-                "keys": In(KeyStream(config)),
+                **{
+                    port: In(KeyStream(config, inlet))
+                    for port, inlet in zip(("keys", "queries"), config.wire.inlets)
+                },
                 "grant": In(1),
                 "launch": Out(1),
                 "blocks": Out(stream.Signature(Block(config), always_ready=True)),

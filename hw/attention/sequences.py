@@ -19,20 +19,22 @@ class Sequence(data.StructLayout):
 
     count : number of result tokens, 1 for a bad packet.
     final : index of the last one, count - 1, which is compared with in many cycles.
-    offset, or scale and shift : scalars of its set.
+    offset, or scale and shift : scalars of its set; a packet of queries has none.
     bank, user, error : its bank, its set, and whether its packet was bad.
+    cause : its error, where packets make pairs.
     """
 
-    def __init__(self, config: Config, banks: int):
-        bits = Arithmetic(config)
+    def __init__(self, config: Config, banks: int, payload: data.StructLayout | None = None):
+        bits, payload = Arithmetic(config), payload or Key(config)
         super().__init__(
             {
                 "count": bits.count_width,
                 "final": bits.count_width,
-                **core_scalars(config),
+                **{n: bits for n, bits in core_scalars(config).items() if n in payload.members},
                 "bank": ceil_log2(banks),
                 "user": config.tuser_width,
                 "error": 1,
+                **config.flow.tag_fields,
             }
         )
 
@@ -48,10 +50,12 @@ class SequenceQueue(wiring.Component):
     claim : str
         The token with which a sequence takes its bank: its ``first``, or its ``last`` where a bank
         keeps the finished state.
+    payload : StructLayout
+        Of a token; `Key` by default.
 
     Members
     -------
-    key : ``In(Key)``, take : ``In(1)``
+    key : ``In(payload)``, take : ``In(1)``
         The token on offer, and the strobe that takes it; only with ``room``, or with ``release``
         where a bank can be read and replaced in the same cycle.
     room : ``Out(1)``
@@ -65,14 +69,16 @@ class SequenceQueue(wiring.Component):
         Strobe: ``current`` is finished; its bank is free from the next cycle on.
     """
 
-    def __init__(self, config: Config, banks: int, claim: str):
+    def __init__(
+        self, config: Config, banks: int, claim: str, payload: data.StructLayout | None = None
+    ):
         self.config = config
         self.banks = banks
         self.claim = claim
-        self.layout = Sequence(config, banks)
+        self.layout = Sequence(config, banks, payload)
         super().__init__(
             {
-                "key": In(Key(config)),
+                "key": In(payload or Key(config)),
                 "take": In(1),
                 "room": Out(1),
                 "first": Out(1, init=1),
@@ -96,10 +102,14 @@ class SequenceQueue(wiring.Component):
             self.room.eq(~claims | (free != 0)),
             entry.count.eq(Mux(tag.error, 1, self.position + 1)),
             entry.final.eq(Mux(tag.error, 0, self.position)),
-            *(entry[name].eq(self.key[name]) for name in core_scalars(self.config)),
+            *(
+                entry[name].eq(self.key[name])
+                for name in core_scalars(self.config) if name in self.layout.members
+            ),
             entry.bank.eq(self.bank),
             entry.user.eq(tag.user),
             entry.error.eq(tag.error),
+            *(entry[name].eq(tag[name]) for name in self.config.flow.tag_fields),
             complete.w_stream.payload.eq(entry),
             complete.w_stream.valid.eq(self.take & tag.last),
             self.waiting.eq(complete.r_stream.valid),

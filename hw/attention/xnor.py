@@ -11,12 +11,13 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from ecoformer.hw.attention.pair_queue import PairQueue
 from ecoformer.hw.attention.quadratic import QuadraticCore
 from ecoformer.hw.attention.sequences import SequenceQueue
 from ecoformer.hw.lib.pipeline import adder_tree, delay, register, tree_latency
 from ecoformer.spec.config import Config
 
-__all__ = ["PairCore", "XnorCore", "XnorPopcount"]
+__all__ = ["CrossXnorCore", "PairCore", "XnorCore", "XnorPopcount"]
 
 MEMORIES = {"code": "codes", "query": "queries", "v": "values"}
 """Name of the memory of every field of a key."""
@@ -122,9 +123,10 @@ class XnorCore(PairCore):
         depth = c.state_banks << index_bits
 
         # -- key pass: store code and values -------------------------------------------------------
-        m.submodules.sequences = sequences = SequenceQueue(c, c.state_banks, "first")
+        m.submodules.sequences = sequences = self._sequence_queue()
         key = self.keys.payload
-        fields = {side.code: key[side.code] for side in c.sides.all} | {"v": key.v.as_value()}
+        fields = {side.code: key[side.code] for side in c.wire.inlets[0].all}
+        fields |= {"v": key.v.as_value()}
         stores = {
             name: memory.Memory(shape=unsigned(len(field)), depth=depth, init=[])
             for name, field in fields.items()
@@ -145,6 +147,7 @@ class XnorCore(PairCore):
                 write.data.eq(element),
                 write.en.eq(take & ~key.tag.error),
             ]
+        stores |= self._queries(m, sequences, depth, index_bits)
 
         # -- query pass: one key after another for each query --------------------------------------
         current = sequences.current
@@ -160,14 +163,15 @@ class XnorCore(PairCore):
         read_query = stores[c.sides.query.code].read_port()
         read_code = stores[c.sides.key.code].read_port()
         read_value = stores["v"].read_port()
+        final_key, query_bank = self._of_pair(sequences)
         m.d.comb += [
             launch.eq(~running & sequences.waiting & self.grant & (pause == 0)),
             self.launch.eq(launch),
-            read_query.addr.eq(Cat(query_index, current.bank)),
+            read_query.addr.eq(Cat(query_index, query_bank)),
             read_code.addr.eq(Cat(key_index, current.bank)),
             read_value.addr.eq(Cat(key_index, current.bank)),
             query_code.eq(read_query.data),
-            last_key.eq(running & (key_index == current.final[:index_bits])),
+            last_key.eq(running & (key_index == final_key[:index_bits])),
             last_query.eq(query_index == current.final[:index_bits]),
             sequences.release.eq(last_key & last_query),
         ]
@@ -205,7 +209,50 @@ class XnorCore(PairCore):
                 ("user", current.user),
                 ("last", last_query),
                 ("error", current.error),
+                *((name, current[name]) for name in c.flow.tag_fields),
             )
         }
         self._send_blocks(m, last, sums, denominator, tag)
         return m
+
+    def _sequence_queue(self):
+        """The sequences in flight."""
+        return SequenceQueue(self.config, self.config.state_banks, "first")
+
+    def _queries(self, m, sequences, depth, index_bits):
+        """Memories of queries that come by themselves, by the name of their code."""
+        return {}
+
+    def _of_pair(self, sequences):
+        """Of the sequence that is worked on: index of its last key, and bank of its queries."""
+        return sequences.current.final, sequences.current.bank
+
+
+class CrossXnorCore(XnorCore):
+    """`XnorCore` with queries of their own stream, kept in banks of their own."""
+
+    @classmethod
+    def fits(cls, config: Config) -> bool:
+        return config.flow.has_pairs and super().fits(config)
+
+    def _sequence_queue(self):
+        banks = self.config.state_banks
+        return PairQueue(self.config, banks, "first", banks)
+
+    def _queries(self, m, sequences, depth, index_bits):
+        name, query, take = self.config.sides.query.code, self.queries.payload, self.queries.ready
+        store = memory.Memory(shape=unsigned(len(query[name])), depth=depth, init=[])
+        m.submodules[MEMORIES[name]] = store
+        write = store.write_port()
+        m.d.comb += [
+            take.eq(self.queries.valid & sequences.query_room),
+            sequences.query.eq(query),
+            sequences.take_query.eq(take),
+            write.addr.eq(Cat(sequences.query_position[:index_bits], sequences.query_bank)),
+            write.data.eq(query[name]),
+            write.en.eq(take & ~query.tag.error),
+        ]
+        return {name: store}
+
+    def _of_pair(self, sequences):
+        return sequences.final_key, sequences.asked.bank

@@ -74,6 +74,8 @@ class CompanionQueues(CompanionMemory):
         kinds = {name: SyncFIFOBuffered for name in self.layout.members} | {"v": DeepBuffer}
         for kind in (DeepBuffer, SyncFIFOBuffered):
             names = [name for name in self.layout.members if kinds[name] is kind]
+            if not names:
+                continue
             part = data.StructLayout({name: self.layout.members[name] for name in names})
             m.submodules[kind.__name__.lower()] = buffer = kind(width=part.size, depth=self.depth)
             entry, oldest = Signal(part), data.View(part, buffer.r_stream.payload)

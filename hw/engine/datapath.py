@@ -33,12 +33,16 @@ def datapath_ports(config: Config) -> dict:
 
     write : parameters for every memory.
     i : tokens.
+    queries : queries that come by themselves.
     o : words of results, in the order of the tokens.
     guarded : strobe: a token of a good packet had a denominator that was not positive.
     """
     return {
         "write": In(ParameterWrite(config.parameter_sets + 1, MemoryMap(config).codes)),
-        "i": In(TokenStream(config)),
+        **{
+            port: In(TokenStream(config, inlet))
+            for port, inlet in zip(("i", "queries"), config.wire.inlets)
+        },
         "o": Out(stream.Signature(Result(config))),
         "guarded": Out(1),
     }
@@ -61,7 +65,7 @@ class Datapath(wiring.Component):
         self.config = config
         slots = config.parameter_sets + 1
         self.scalars = ParameterMemory(MemoryMap(config).regions["scalars"], slots)
-        self.hashing = hash_unit(config, slots)
+        self.hashing = self._hashing(slots)
         self.core = core_class(config)(config, self.hashing.depth + WAITING)
         self.normaliser = Normaliser(config, self.core.lags)
         self.collector = Collector(
@@ -103,7 +107,7 @@ class Datapath(wiring.Component):
         m.submodules.normaliser = self.normaliser
         m.submodules.collector = collector
         connect_write(m, self.write, self.scalars.write)
-        connect(m, flipped(self.write), hashing.write)
+        self._write_hash(m)
         connect_vectors(m, flipped(self.i), hashing.i)
         connect_vectors(m, flipped(self.i), core.keys)
         connect(m, core.blocks, self.normaliser.i)
@@ -122,54 +126,95 @@ class Datapath(wiring.Component):
         """Report tokens whose denominator was not positive."""
         m.d.comb += self.guarded.eq(self.collector.guarded)
 
+    def _hashing(self, slots):
+        """The hash of the tokens on ``i``."""
+        return hash_unit(self.config, slots)
+
+    def _write_hash(self, m):
+        """Connect the parameters of the hash."""
+        connect(m, flipped(self.write), self.hashing.write)
+
     def _join(self, m):
-        """Split a token into hash input and companion, and join codes and companion in its key."""
-        c, token = self.config, self.i.payload
-        codes = [side.code for side in c.sides.all]
-        scalars, hashing, core = self.scalars, self.hashing, self.core
-        start = Signal()
+        """Join the codes of tokens with what bypasses the hash."""
+        self._join_keys(m, self.i, self.scalars, self.hashing, self.core.keys)
+
+    def _join_keys(self, m, tokens, scalars, hashing, keys, prefix="", inlet=0):
+        """Split a token into hash input and companion, and join codes and companion in its key.
+
+        Parameters
+        ----------
+        m : Module
+        tokens, keys : stream
+            From the receiver, and to the core.
+        scalars : ParameterMemory
+            The scalars of the token's set.
+        hashing : HashUnit
+        prefix : str
+            What the names of registers and of the scalars of the hash begin with.
+        inlet : int
+            Number of the stream.
+        """
+        c, token, inlet = self.config, tokens.payload, self.config.wire.inlets[inlet]
+        codes = [side.code for side in inlet.all]
+        vectors = {"x": inlet.all[0].vector}  # as the unit of one side calls it
+        start = Signal(name=f"{prefix}start")
         parameters = dict(zip(MemoryMap(c).scalars, scalars.elements, strict=True))
         m.d.comb += [
-            *(value.eq(token[name]) for name, value in fields(hashing.i.payload)),
-            hashing.i.valid.eq(self.i.valid),
-            self.i.ready.eq(hashing.i.ready),
-            start.eq(self.i.valid & self.i.ready),
+            *(
+                value.eq(token[vectors.get(name, name)])
+                for name, value in fields(hashing.i.payload)
+            ),
+            hashing.i.valid.eq(tokens.valid),
+            tokens.ready.eq(hashing.i.ready),
+            start.eq(tokens.valid & tokens.ready),
             scalars.slot.eq(token.slot),
             *(
-                getattr(hashing, name).eq(parameters[name][:width])
+                getattr(hashing, name).eq(parameters[prefix + name][:width])
                 for name, width in hashing.scalars.items()
             ),
         ]
 
         # The scalars arrive after the token, and so do its other companions.
-        layout = data.StructLayout({n: s for n, s in Key(c).members.items() if n not in codes})
-        m.submodules.companions = companions = companions_class(c)(layout, hashing.depth)
+        layout = Key(c, inlet).members.items()
+        layout = data.StructLayout({name: shape for name, shape in layout if name not in codes})
+        companions = companions_class(c)(layout, hashing.depth)
+        m.submodules[f"{prefix}companions"] = companions
         wait = ParameterMemory.LATENCY
-        m.d.comb += companions.push.eq(delay(m, start, wait, name="started", reset=True))
+        m.d.comb += companions.push.eq(delay(m, start, wait, name=f"{prefix}started", reset=True))
         for name, value in fields(companions.companion):
-            if name in Token(c).members:
-                late = delay(m, Value.cast(token[name]), wait, name=name)
+            if name in Token(c, inlet).members:
+                late = delay(m, Value.cast(token[name]), wait, name=prefix + name)
                 m.d.comb += Value.cast(value).eq(late)
         m.d.comb += [
-            *(companions.companion[name].eq(parameters[name]) for name in core_scalars(c)),
-            companions.pop.eq(core.keys.ready),
-            core.keys.valid.eq(hashing.o.valid),
-            hashing.o.ready.eq(core.keys.ready),
-            Cat(core.keys.payload[name] for name in codes).eq(hashing.o.payload),
-            *(core.keys.payload[name].eq(value) for name, value in fields(companions.oldest)),
+            *(
+                companions.companion[name].eq(parameters[name])
+                for name in core_scalars(c) if name in layout.members
+            ),
+            companions.pop.eq(keys.ready),
+            keys.valid.eq(hashing.o.valid),
+            hashing.o.ready.eq(keys.ready),
+            Cat(keys.payload[name] for name in codes).eq(hashing.o.payload),
+            *(keys.payload[name].eq(value) for name, value in fields(companions.oldest)),
         ]
+
+    @property
+    def _hash_busy(self):
+        """Which units of the hash work, in the order of `spec.units.hash_units`."""
+        return self.hashing.busy
 
     def _probe(self, m):
         """Probes for benches: the codes of every token after its hash, and which units work."""
-        trace_valid = Signal(attrs=PROBE)
-        sides = self.config.sides
-        trace_code = Signal(sides.code_width, attrs=PROBE)
+        self._probe_codes(m, self.core.keys, self.config.wire.inlets[0])
         trace_busy = Signal(len(units(self.config)), attrs=PROBE)
-        key = self.core.keys.payload
+        m.d.comb += trace_busy.eq(Cat(self._hash_busy, self.core.busy, self.normaliser.busy))
+
+    def _probe_codes(self, m, keys, inlet, prefix=""):
+        """Probe the codes of the tokens of an inlet."""
+        trace_valid = Signal(name=f"trace_{prefix}valid", attrs=PROBE)
+        trace_code = Signal(inlet.code_width, name=f"trace_{prefix}code", attrs=PROBE)
         m.d.comb += [
-            trace_valid.eq(self.core.keys.ready & ~key.tag.error),
-            trace_code.eq(Cat(key[side.code] for side in sides.all)),
-            trace_busy.eq(Cat(self.hashing.busy, self.core.busy, self.normaliser.busy)),
+            trace_valid.eq(keys.ready & ~keys.payload.tag.error),
+            trace_code.eq(Cat(keys.payload[side.code] for side in inlet.all)),
         ]
 
 

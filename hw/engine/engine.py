@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine: receive, hash, accumulate and query, normalise, send."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -14,9 +17,12 @@ from ecoformer.hw.stream.receivers import receiver_class
 from ecoformer.hw.stream.sender import Beat, Sender
 from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
-from ecoformer.spec.registers import Error, errors_of
+from ecoformer.spec.registers import Error, error_bits
 
 __all__ = ["Engine"]
+
+PREFIXES = ("", "query_")
+"""What the names of what belongs to a stream begin with."""
 
 
 class Engine(wiring.Component):
@@ -31,6 +37,8 @@ class Engine(wiring.Component):
     Members
     -------
     i : ``In(stream.Signature(InputBeat))``
+    queries : ``In(stream.Signature(InputBeat))``
+        Where queries come by themselves.
     o : ``Out(stream.Signature(Beat))``
     write : ``In(ParameterWord)``
         For the shadow slot.
@@ -47,10 +55,11 @@ class Engine(wiring.Component):
 
     def __init__(self, config: Config):
         self.config = config
-        self.datapath = datapath_class(config)(config)
+        self.datapath = self._datapath()
+        self.ports = ("i", "queries")[: len(config.wire.inlets)]
         super().__init__(
             {
-                "i": In(stream.Signature(InputBeat(config))),
+                **{port: In(stream.Signature(InputBeat(config))) for port in self.ports},
                 "o": Out(stream.Signature(Beat(config))),
                 "write": In(ParameterWord()),
                 "commit": In(1),
@@ -62,7 +71,7 @@ class Engine(wiring.Component):
                 "events": Out(
                     data.StructLayout(
                         {
-                            "errors": len(errors_of(config)),
+                            "errors": error_bits(config),
                             "TOKENS": 1,
                             "SEQUENCES": 1,
                             "BUSY": 1,
@@ -87,12 +96,13 @@ class Engine(wiring.Component):
         m = Module()
         c = self.config
         m.submodules.datapath = datapath = self.datapath
-        m.submodules.receiver = receiver = receiver_class(c)(c)
-        m.submodules.slots = slots = SlotTable(
-            c.parameter_sets, c.wire.set_bits, c.engines * (IN_FLIGHT + 2 * c.waiting_tokens)
-        )
-        connect(m, flipped(self.i), receiver.i)
-        connect(m, receiver.o, datapath.i)
+        receivers = [receiver_class(c)(c, inlet) for inlet in c.wire.inlets]
+        for prefix, receiver in zip(PREFIXES, receivers):
+            m.submodules[f"{prefix}receiver"] = receiver
+        m.submodules.slots = slots = self._slot_table()
+        for port, receiver in zip(self.ports, receivers, strict=True):
+            connect(m, flipped(getattr(self, port)), receiver.i)
+            connect(m, receiver.o, getattr(datapath, port))
         m.submodules.sender = sender = Sender(c)
         connect(m, datapath.o, sender.i)
         connect(m, sender.o, flipped(self.o))
@@ -103,12 +113,17 @@ class Engine(wiring.Component):
         connect(m, flipped(self.write), decoder.i)
         m.d.comb += decoder.slot.eq(slots.shadow)
         connect(m, decoder.o, datapath.write)
+        for prefix, receiver in zip(PREFIXES, receivers):
+            m.d.comb += [
+                getattr(slots, f"{prefix}user").eq(
+                    receiver.user if c.tuser_width else self.next_set
+                ),
+                receiver.abort.eq(self.soft_reset),
+                receiver.slot.eq(getattr(slots, f"{prefix}slot")),
+                receiver.known.eq(getattr(slots, f"{prefix}known")),
+                getattr(slots, f"{prefix}begin").eq(receiver.begin),
+            ]
         m.d.comb += [
-            slots.user.eq(receiver.user if c.tuser_width else self.next_set),
-            receiver.abort.eq(self.soft_reset),
-            receiver.slot.eq(slots.slot),
-            receiver.known.eq(slots.known),
-            slots.begin.eq(receiver.begin),
             slots.commit.eq(self.commit),
             slots.commit_set.eq(self.commit_set),
             self.shadow_ready.eq(slots.ready),
@@ -118,11 +133,28 @@ class Engine(wiring.Component):
         sent = self.o.valid & self.o.ready & self.o.payload.last
         m.d.comb += [
             slots.finish.eq(sent),
-            self.events.errors.eq(receiver.errors | datapath.guarded << Error.DENOMINATOR),
+            self.events.errors.eq(
+                self._errors(m, slots, receivers) | datapath.guarded << Error.DENOMINATOR
+            ),
             self.events.TOKENS.eq(sender.delivered),
             self.events.SEQUENCES.eq(sent & ~self.o.payload.error),
             self.events.BUSY.eq(slots.busy),
-            self.events.STARVED.eq(receiver.starved),
+            self.events.STARVED.eq(reduce(or_, (receiver.starved for receiver in receivers))),
             self.events.BLOCKED.eq(self.o.valid & ~self.o.ready),
         ]
         return m
+
+    def _datapath(self):
+        """What lies between receiver and sender."""
+        return datapath_class(self.config)(self.config)
+
+    def _slot_table(self):
+        """The slots of the sets, and the packets in flight."""
+        c = self.config
+        return SlotTable(
+            c.parameter_sets, c.wire.set_bits, c.engines * (IN_FLIGHT + 2 * c.waiting_tokens)
+        )
+
+    def _errors(self, m, slots, receivers):
+        """Strobes of the errors of packets, each as it is found."""
+        return receivers[0].errors

@@ -6,7 +6,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from ecoformer.hw.engine.engine import Engine
+from ecoformer.hw.engine.cross import engine_class
 from ecoformer.hw.engine.register_file import RegisterFile
 from ecoformer.hw.lib.axi_lite import AxiLite
 from ecoformer.hw.lib.pipeline import delay
@@ -18,7 +18,7 @@ __all__ = ["Top"]
 STREAM, REGISTERS = "xilinx.com:interface:axis:1.0", "xilinx.com:interface:aximm:1.0"
 SIGNALS = {
     "aclk": ("xilinx.com:signal:clock:1.0 aclk CLK",
-             "ASSOCIATED_BUSIF s_axis:m_axis:s_axil, ASSOCIATED_RESET aresetn"),
+             "ASSOCIATED_BUSIF {inputs}:m_axis:s_axil, ASSOCIATED_RESET aresetn"),
     "aresetn": ("xilinx.com:signal:reset:1.0 aresetn RST", "POLARITY ACTIVE_LOW"),
     "irq": ("xilinx.com:signal:interrupt:1.0 irq INTERRUPT", "SENSITIVITY LEVEL_HIGH"),
 }
@@ -42,6 +42,7 @@ class Top(wiring.Component):
     aclk, aresetn : ``In(1)``
     irq : ``Out(1)``
     s_axis_* : tokens in, m_axis_* : results out, s_axil_* : registers.
+        Where queries come by themselves, they come in on s_axis_q_*.
         ``m_axis_tuser`` is the packet's set with the error bit above it. With ``tuser_width`` 0
         there is no ``s_axis_tuser`` and only the error bit. Where packets begin contexts, the bit
         that says so is above the set; ``tid`` is the context.
@@ -49,18 +50,24 @@ class Top(wiring.Component):
 
     def __init__(self, config: Config):
         self.config = config
-        self.engine = Engine(config)
+        self.engine = engine_class(config)(config)
         data_bits = 8 * config.bus_bytes
         pins = {
             "aclk": In(1),
             "aresetn": In(1),
             "irq": Out(1),
-            "s_axis_tdata": In(data_bits),
-            "s_axis_tvalid": In(1),
-            "s_axis_tready": Out(1),
-            "s_axis_tlast": In(1),
-            "s_axis_tuser": In(config.wire.s_tuser_width),
-            "s_axis_tid": In(config.wire.tid_width),
+            **{
+                f"{inlet.bus}_{name}": member
+                for inlet in config.wire.inlets
+                for name, member in {
+                    "tdata": In(data_bits),
+                    "tvalid": In(1),
+                    "tready": Out(1),
+                    "tlast": In(1),
+                    "tuser": In(config.wire.s_tuser_width),
+                    "tid": In(config.wire.tid_width),
+                }.items()
+            },
             "m_axis_tdata": Out(data_bits),
             "m_axis_tvalid": Out(1),
             "m_axis_tready": In(1),
@@ -73,7 +80,7 @@ class Top(wiring.Component):
         # Verilog has no zero-width pins.
         super().__init__({name: pin for name, pin in pins.items() if pin.shape != 0})
         for name in self.signature.members:
-            getattr(self, name).attrs.update(_interface(name))
+            getattr(self, name).attrs.update(_interface(name, config.wire.inlets))
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -104,13 +111,17 @@ class Top(wiring.Component):
             "begin": asked[self.config.wire.set_bits :], "context": getattr(self, "s_axis_tid", 0)
         }
         # No beat is accepted or offered in reset (AMBA AXI4-Stream, section 2.8.2).
+        for inlet, port in zip(self.config.wire.inlets, engine.ports, strict=True):
+            i = getattr(engine, port)
+            m.d.comb += [
+                i.payload.data.eq(getattr(self, f"{inlet.bus}_tdata")),
+                i.payload.user.eq(getattr(self, f"{inlet.bus}_tuser", 0)),
+                *(i.payload[name].eq(beside[name]) for name in self.config.flow.beat_fields),
+                i.payload.last.eq(getattr(self, f"{inlet.bus}_tlast")),
+                i.valid.eq(getattr(self, f"{inlet.bus}_tvalid")),
+                getattr(self, f"{inlet.bus}_tready").eq(i.ready & self.aresetn),
+            ]
         m.d.comb += [
-            engine.i.payload.data.eq(self.s_axis_tdata),
-            engine.i.payload.user.eq(getattr(self, "s_axis_tuser", 0)),
-            *(engine.i.payload[name].eq(beside[name]) for name in self.config.flow.beat_fields),
-            engine.i.payload.last.eq(self.s_axis_tlast),
-            engine.i.valid.eq(self.s_axis_tvalid),
-            self.s_axis_tready.eq(engine.i.ready & self.aresetn),
             self.m_axis_tdata.eq(engine.o.payload.data),
             self.m_axis_tlast.eq(engine.o.payload.last),
             self.m_axis_tuser.eq(Cat(engine.o.payload.user, engine.o.payload.error)),
@@ -130,10 +141,12 @@ class Top(wiring.Component):
         return m
 
 
-def _interface(name):
+def _interface(name, inlets):
     """Attributes of pin ``name``, so that tools of AMD need not guess its interface."""
     if name in SIGNALS:
         info, parameter = SIGNALS[name]
+        buses = ":".join(inlet.bus for inlet in inlets)
+        parameter = parameter.format(inputs=buses)
         return {"X_INTERFACE_INFO": info, "X_INTERFACE_PARAMETER": parameter}
     bus, _, member = name.rpartition("_")
     kind = REGISTERS if bus == "s_axil" else STREAM

@@ -12,7 +12,7 @@ from ecoformer.hw.hash.unit import HashUnit
 from ecoformer.spec.choices import Queries
 from ecoformer.spec.config import Config
 
-__all__ = ["FAMILIES", "hash_unit"]
+__all__ = ["FAMILIES", "hash_unit", "hash_units"]
 
 FAMILIES = (SerialRbfHash, RbfHash, SerialLinearHash, LinearHash, CodeInput)
 """Special cases come before the general one."""
@@ -21,10 +21,15 @@ UNITS: dict[Queries, Callable[[list[HashUnit]], HashUnit | SeparateHash]] = {
     Queries.SHARED: lambda units: units[0],
     Queries.SEPARATE: SeparateHash,
 }
-"""What becomes of the units of all sides, by ``queries``."""
+"""What becomes of the units of all sides whose vectors come together, by ``queries``."""
 
 
 def hash_unit(config: Config, slots: int) -> HashUnit | SeparateHash:
     """The hash unit of the engine: the first that fits, or one for every side."""
+    return UNITS[config.queries](hash_units(config, slots))
+
+
+def hash_units(config: Config, slots: int) -> list[HashUnit]:
+    """The hash unit of every side, in the order of `spec.sides.Sides.all`."""
     family = next(family for family in FAMILIES if family.fits(config))
-    return UNITS[config.queries]([family(config, slots) for _ in config.sides.all])
+    return [family(config, slots) for _ in config.sides.all]

@@ -9,13 +9,14 @@ changing the set between packets costs no cycle.
 
 from amaranth import *
 from amaranth.lib import memory, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Member, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.hw.lib.pipeline import below
 from ecoformer.spec.memory_map import WORD_BITS
 
-__all__ = ["IN_FLIGHT", "SlotTable"]
+__all__ = ["IN_FLIGHT", "PairSlotTable", "SlotTable"]
 
 IN_FLIGHT = 1 << 12
 """Upper bound on packets in flight: each holds a bank, a buffer entry or a pipeline stage."""
@@ -49,7 +50,7 @@ class SlotTable(wiring.Component):
         A packet is in flight; registered.
     """
 
-    def __init__(self, sets: int, user_width: int, packets: int = IN_FLIGHT):
+    def __init__(self, sets: int, user_width: int, packets: int = IN_FLIGHT, **more: Member):
         self.sets = sets
         self.packets = packets
         self.slots = sets + 1
@@ -65,6 +66,7 @@ class SlotTable(wiring.Component):
                 "shadow": Out(ceil_log2(self.slots), init=sets),
                 "ready": Out(1),
                 "busy": Out(1),
+                **more,
             }
         )
 
@@ -93,7 +95,7 @@ class SlotTable(wiring.Component):
         fencing = Signal(2)  # the fence is being set, and being compared for the first time
         m.d.comb += [
             lookup.addr.eq(requested),
-            self.slot.eq(lookup.data),
+            self.slot.eq(self._used(m, lookup.data)),
             self.known.eq(below(self.user, self.sets) & loaded.bit_select(requested, 1)),
             self.ready.eq(~draining),
             self.busy.eq(begun != finished),
@@ -104,7 +106,7 @@ class SlotTable(wiring.Component):
             assign.en.eq(accepted),
         ]
         m.d.sync += [
-            begin.eq(self.begin),
+            begin.eq(self._begins(m, slot_map, loaded)),
             finish.eq(self.finish),
             begun.eq(begun + begin),
             finished.eq(finished + finish),
@@ -122,3 +124,80 @@ class SlotTable(wiring.Component):
         with m.If(fencing[0]):  # by now packets that began with the COMMIT are counted
             m.d.sync += fence.eq(begun + begin)
         return m
+
+    def _used(self, m, found):
+        """Slot of a packet for whose set slot ``found`` was looked up."""
+        return found
+
+    def _begins(self, m, slot_map, loaded):
+        """Strobe: one packet more is in flight."""
+        return self.begin
+
+
+class PairSlotTable(SlotTable):
+    """`SlotTable` of two streams whose packets make pairs; what is in flight are pairs.
+
+    A pair is in flight from the first beat of the earlier of its packets, and both use the slot
+    that this one found: a COMMIT in between does not part them. Each stream may begin ``ahead``
+    packets before the other.
+
+    Parameters
+    ----------
+    sets, user_width, packets
+        Same as in `SlotTable`.
+    ahead : int
+
+    Members
+    -------
+    user, slot, known, begin
+        Of the first stream.
+    query_user : ``In``, query_slot, query_known : ``Out``, query_begin : ``In(1)``
+        Of the second.
+    admit, query_admit : ``Out(1)``
+        The stream may begin another packet; registers.
+    """
+
+    def __init__(self, sets: int, user_width: int, packets: int, ahead: int):
+        self.ahead = ahead
+        super().__init__(
+            sets, user_width, packets,
+            query_user=In(user_width), query_slot=Out(ceil_log2(sets + 1)), query_known=Out(1),
+            query_begin=In(1), admit=Out(1, init=1), query_admit=Out(1, init=1),
+        )
+        # Slots of the pairs of which one packet has begun.
+        self.kept = SyncFIFO(width=ceil_log2(self.slots), depth=ahead)
+        self.lead = Signal(range(-ahead, ahead + 1))
+        """Packets that the first stream has begun before the second."""
+
+    def _used(self, m, found):
+        return Mux(self.lead < 0, self.kept.r_stream.payload, found)
+
+    def _begins(self, m, slot_map, loaded):
+        m.submodules.kept = kept = self.kept
+        lookup = slot_map.read_port(domain="comb")
+        requested = self.query_user[: ceil_log2(self.sets)]
+        keys_lead, queries_lead = self.lead > 0, self.lead < 0
+        follows = Signal()  # a packet completes the pair of one that began before
+        both = Signal()
+        begins = Signal()
+        after = Signal(self.lead.shape())
+        m.d.comb += [
+            lookup.addr.eq(requested),
+            self.query_slot.eq(Mux(keys_lead, kept.r_stream.payload, lookup.data)),
+            self.query_known.eq(
+                below(self.query_user, self.sets) & loaded.bit_select(requested, 1)
+            ),
+            follows.eq((self.begin & queries_lead) | (self.query_begin & keys_lead)),
+            both.eq(self.begin & self.query_begin & ~keys_lead & ~queries_lead),
+            begins.eq((self.begin & ~queries_lead) | (self.query_begin & ~keys_lead)),
+            kept.w_stream.valid.eq(begins & ~both),
+            kept.w_stream.payload.eq(Mux(queries_lead | ~self.begin, self.query_slot, self.slot)),
+            kept.r_stream.ready.eq(follows),
+            after.eq(self.lead + self.begin - self.query_begin),
+        ]
+        m.d.sync += [
+            self.lead.eq(after),
+            self.admit.eq(after < self.ahead),
+            self.query_admit.eq(after > -self.ahead),
+        ]
+        return begins

@@ -128,14 +128,16 @@ class ContextReceiver(Receiver):
             ]
         with m.If(take & fresh):  # unless that beat is a token already, which is counted below
             m.d.sync += [count.eq(0), full.eq(0)]
+        tokens = Mux(fresh, 0, count)
         return Opening(
             admits=[in_packet | table.ready],
             errors={Error.CONTEXT_LOST: lost},
-            count=Mux(fresh, 0, count),
+            count=tokens,
             full=full & ~fresh & ~unknown,
+            fields={"count": tokens + 1},
         )
 
-    def _close(self, m, ends, in_packet, discard, found, opening, kept):
+    def _close(self, m, ends, in_packet, discard, found, opening, kept, room):
         # A soft reset comes late in its cycle, so it is written in the next.
         wrong = (strobe for error, strobe in found.items() if error is not Error.ABORTED)
         m.d.comb += [

@@ -10,6 +10,7 @@ from ecoformer.hw.stream.vectors import VectorStream, whole_vectors
 from ecoformer.spec.arithmetic import SCALE_WIDTH, SHIFT_WIDTH, Arithmetic
 from ecoformer.spec.config import Config
 from ecoformer.spec.units import Unit
+from ecoformer.spec.wire import Inlet
 
 __all__ = [
     "Block", "Busy", "Key", "KeyStream", "Quotients", "Tag", "Token", "TokenStream", "core_scalars",
@@ -33,7 +34,8 @@ def core_scalars(config: Config) -> dict[str, int]:
 class Tag(data.StructLayout):
     """What a token carries besides its numbers: its packet's set, last and error bits.
 
-    And its ``context``, where there are contexts.
+    And its ``context``, where there are contexts; and of an error its ``cause``, where packets make
+    pairs.
     """
 
     def __init__(self, config: Config):
@@ -43,12 +45,19 @@ class Tag(data.StructLayout):
 
 
 class Token(data.StructLayout):
-    """A token with its parameter slot; with ``tag.error``, only the end of a bad packet."""
+    """A token with its parameter slot; with ``tag.error``, only the end of a bad packet.
 
-    def __init__(self, config: Config):
+    Parameters
+    ----------
+    config : Config
+    inlet : Inlet
+        On which it came; ``s_axis`` by default.
+    """
+
+    def __init__(self, config: Config, inlet: Inlet | None = None):
         super().__init__(
             {
-                **whole_vectors(config, _elements(config)),
+                **whole_vectors(config, _elements(config, inlet)),
                 "slot": ceil_log2(config.parameter_sets + 1),
                 **config.flow.key_fields,
                 "tag": Tag(config),
@@ -57,10 +66,13 @@ class Token(data.StructLayout):
 
 
 class TokenStream(VectorStream):
-    """Tokens with their x and v, or q, k and v, as they come from the receiver."""
+    """Tokens with their x and v, or q, k and v, as they come from the receiver.
 
-    def __init__(self, config: Config):
-        super().__init__(Token(config), _elements(config))
+    Where queries come by themselves, k and v on one inlet and q on the other.
+    """
+
+    def __init__(self, config: Config, inlet: Inlet | None = None):
+        super().__init__(Token(config, inlet), _elements(config, inlet))
 
 
 class Key(data.StructLayout):
@@ -70,14 +82,17 @@ class Key(data.StructLayout):
 
     A token with ``tag.error`` ends a bad packet: its tokens are dropped and answered by a single
     result with the error bit; under a causal mask they have been answered before.
+
+    A query that comes by itself is a token of another ``inlet``, with neither values nor scalars.
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, inlet: Inlet | None = None):
+        inlet = inlet or config.wire.inlets[0]
         super().__init__(
             {
-                **{side.code: config.key_width for side in config.sides.all},
-                **whole_vectors(config, _values(config)),
-                **core_scalars(config),
+                **{side.code: config.key_width for side in inlet.all},
+                **whole_vectors(config, _values(inlet)),
+                **(core_scalars(config) if inlet.value_elements else {}),
                 **config.flow.key_fields,
                 "tag": Tag(config),
             }
@@ -87,16 +102,20 @@ class Key(data.StructLayout):
 class KeyStream(VectorStream):
     """Hashed tokens, as attention cores take them."""
 
-    def __init__(self, config: Config):
-        super().__init__(Key(config), _values(config))
+    def __init__(self, config: Config, inlet: Inlet | None = None):
+        inlet = inlet or config.wire.inlets[0]
+        super().__init__(Key(config, inlet), _values(inlet))
 
 
-def _elements(config):
-    return {**{side.vector: key_shape(config) for side in config.sides.all}, **_values(config)}
+def _elements(config, inlet):
+    inlet = inlet or config.wire.inlets[0]
+    return {**{side.vector: key_shape(config) for side in inlet.all}, **_values(inlet)}
 
 
-def _values(config):
-    return {"v": data.ArrayLayout(signed(config.value_width), config.value_dim)}
+def _values(inlet):
+    elements = inlet.value_elements
+    shape = data.ArrayLayout(signed(inlet.config.value_width), elements)
+    return {"v": shape} if elements else {}
 
 
 class Block(data.StructLayout):

@@ -13,13 +13,14 @@ from amaranth.utils import ceil_log2
 
 from ecoformer.hw.stream.payloads import TokenStream
 from ecoformer.spec.config import Config
-from ecoformer.spec.registers import Error, errors_of
+from ecoformer.spec.registers import Error, error_bits
+from ecoformer.spec.wire import Inlet
 
 __all__ = ["InputBeat", "Opening", "Receiver", "SerialReceiver"]
 
 
 class InputBeat(data.StructLayout):
-    """One beat of ``s_axis``; ``user`` counts on a packet's first beat."""
+    """One beat of an input stream; ``user`` counts on a packet's first beat."""
 
     def __init__(self, config: Config):
         super().__init__(
@@ -42,12 +43,15 @@ class Opening:
         Strobes of errors of the first beat, which a known set does not have yet.
     count, full : Value
         Tokens before the one being received, and whether there may be no more.
+    fields : dict of str to Value
+        Fields of the token that the packet's data do not give.
     """
 
     admits: list[Value]
     errors: dict[Error, Value]
     count: Value
     full: Value
+    fields: dict[str, Value]
 
 
 class Receiver(wiring.Component):
@@ -61,6 +65,8 @@ class Receiver(wiring.Component):
     Parameters
     ----------
     config : Config
+    inlet : Inlet
+        Whose packets these are; those of ``s_axis`` by default.
 
     Members
     -------
@@ -72,25 +78,30 @@ class Receiver(wiring.Component):
         Strobe: give up the packet being received.
     begin : ``Out(1)``
         Strobe: the first beat of a packet was taken.
-    errors : ``Out(len(errors_of(config)))``
+    errors : ``Out(error_bits(config))``
         Strobes: the packet being received is bad.
     starved : ``Out(1)``
         Within a packet, and no beat is offered.
     """
 
-    def __init__(self, config: Config):
+    more_ports: dict = {}
+    """Ports that receivers of one kind have in addition."""
+
+    def __init__(self, config: Config, inlet: Inlet | None = None):
         self.config = config
+        self.inlet = inlet or config.wire.inlets[0]
         super().__init__(
             {
                 "i": In(stream.Signature(InputBeat(config))),
-                "o": Out(TokenStream(config)),
+                "o": Out(TokenStream(config, self.inlet)),
                 "user": Out(config.tuser_width),
                 "slot": In(ceil_log2(config.parameter_sets + 1)),
                 "known": In(1),
                 "abort": In(1),
                 "begin": Out(1),
-                "errors": Out(len(errors_of(config))),
+                "errors": Out(error_bits(config)),
                 "starved": Out(1),
+                **self.more_ports,
             }
         )
 
@@ -103,7 +114,7 @@ class Receiver(wiring.Component):
         m = Module()
         c = self.config
         beat, token = self.i.payload, self.o.payload
-        beats = c.input_beats
+        beats = self.inlet.beats
 
         in_packet = Signal()
         discard = Signal()
@@ -112,7 +123,10 @@ class Receiver(wiring.Component):
         count = Signal(range(c.max_tokens + 1))
         user = Signal(c.tuser_width)
         slot = Signal(self.slot.shape())
-        kept = {name: Signal(bits, name=name) for name, bits in c.flow.tag_fields.items()}
+        kept = {
+            name: Signal(bits, name=name)
+            for name, bits in c.flow.tag_fields.items() if name in c.flow.beat_fields
+        }
 
         take = Signal()
         room = Signal()
@@ -180,13 +194,13 @@ class Receiver(wiring.Component):
                 m.d.sync += [
                     count.eq(opening.count + 1), full.eq(opening.count == c.max_tokens - 1)
                 ]
-        self._close(m, take & beat.last, in_packet, discard, found, opening, kept)
+        self._close(m, take & beat.last, in_packet, discard, found, opening, kept, room)
 
         with m.If(first_beat & ~report):  # the last one offered is the one taken
             m.d.sync += [
                 user.eq(beat.user),
                 slot.eq(self.slot),
-                *(kept[name].eq(beat[name]) for name in c.flow.tag_fields),
+                *(own.eq(beat[name]) for name, own in kept.items()),
             ]
 
         offers = Signal()
@@ -204,7 +218,7 @@ class Receiver(wiring.Component):
                     token.tag[name].eq(Mux(begins & ~report, beat[name], own))
                     for name, own in kept.items()
                 ),
-                *(token[name].eq(opening.count + 1) for name in c.flow.key_fields),
+                *(token[name].eq(value) for name, value in opening.fields.items()),
             ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
@@ -220,26 +234,28 @@ class Receiver(wiring.Component):
 
     def _open(self, m, take, in_packet, token_beat, unknown, count, full):
         """How the packet of the beat on offer opens: an `Opening`."""
-        return Opening([], {}, count, full)
+        return Opening([], {}, count, full, {})
 
-    def _close(self, m, ends, in_packet, discard, found, opening, kept):
-        """The last beat of a packet is taken.
+    def _close(self, m, ends, in_packet, discard, found, opening, kept, room):
+        """The last beat of a packet is taken: ``ends``.
 
         The packet is good unless it was bad before, ``discard``, or is ``found`` to have one of the
         errors of this beat. What it carries beside its data is ``kept`` where it had beats before.
+        The token on offer may be replaced where there is ``room``.
         """
 
     def _take_vectors(self, m, index, token_beat, token_end, room, offers):
         """Assemble the vectors of a token from its beats."""
-        c, beat_bits = self.config, len(self.i.payload.data)
-        received = Signal((c.input_beats - 1) * beat_bits, reset_less=True)
+        beat_bits = len(self.i.payload.data)
+        received = Signal((self.inlet.beats - 1) * beat_bits, reset_less=True)
         assembled = Cat(received, self.i.payload.data)
         # Also while a beat waits or is discarded: the next token's beats overwrite it.
         with m.If(self.i.valid & ~token_end):
             m.d.sync += received.eq(assembled[beat_bits:])
         with m.If(room):
             m.d.sync += [
-                self.o.payload[name].eq(bits) for name, bits in _elements(assembled, c).items()
+                self.o.payload[name].eq(bits)
+                for name, bits in _elements(assembled, self.inlet).items()
             ]
 
 
@@ -266,15 +282,14 @@ class SerialReceiver(Receiver):
             ]
 
 
-def _elements(bits, config):
+def _elements(bits, inlet):
     """Bits of every vector of a token, by name."""
     def field(first, count, width, pitch):
         places = range(8 * first, 8 * first + count * pitch, pitch)
         return Cat(bits[place : place + width] for place in places)
 
-    family, vectors = config.family, [side.vector for side in config.sides.all]
+    config, family = inlet.config, inlet.config.family
     key = family.key_elements, family.element_width, family.element_pitch
-    return {
-        **{name: field(i * family.key_bytes, *key) for i, name in enumerate(vectors)},
-        "v": field(config.sides.bytes, config.value_dim, config.value_width, 8),
-    }
+    vectors = {side.vector: field(i * family.key_bytes, *key) for i, side in enumerate(inlet.all)}
+    v = field(inlet.bytes, inlet.value_elements, config.value_width, 8)
+    return {**vectors, **({"v": v} if inlet.value_elements else {})}

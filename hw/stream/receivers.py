@@ -2,12 +2,13 @@
 """Which receiver a configuration gets."""
 
 from ecoformer.hw.stream.contexts import ContextReceiver
+from ecoformer.hw.stream.pairs import PairReceiver
 from ecoformer.hw.stream.receiver import Receiver, SerialReceiver
 from ecoformer.spec.config import Config
 
 __all__ = ["RECEIVERS", "receiver_class"]
 
-RECEIVERS = (ContextReceiver, SerialReceiver, Receiver)
+RECEIVERS = (ContextReceiver, PairReceiver, SerialReceiver, Receiver)
 """Special cases come before the general one."""
 
 

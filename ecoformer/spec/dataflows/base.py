@@ -48,6 +48,8 @@ class Flow:
         both.
     has_contexts : bool
         Whether packets belong to contexts, each of which continues from packet to packet.
+    has_pairs : bool
+        Whether queries come on a stream of their own, so that packets of two streams make pairs.
     lookup_cycles : int
         Cycles that the first beat of a packet waits for its context.
     grows_with : str
@@ -62,6 +64,7 @@ class Flow:
     is_linear: ClassVar[bool] = False
     passes: ClassVar[int] = 2
     has_contexts: ClassVar[bool] = False
+    has_pairs: ClassVar[bool] = False
     lookup_cycles: ClassVar[int] = 0
     grows_with: ClassVar[str] = "max_tokens"
     buffers: ClassVar[str] = "token buffers"
