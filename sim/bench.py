@@ -15,7 +15,7 @@ import numpy as np
 
 from ecoformer.sim.compiled import CompiledEngine, State
 from ecoformer.sim.contract import Commit
-from ecoformer.sim.job import TAIL_CYCLES
+from ecoformer.sim.job import TAIL_CYCLES, streams
 from ecoformer.sim.limits import LEAST_POLLS, Limits
 from ecoformer.sim.run import COUNTED
 from ecoformer.sim.script import (
@@ -42,8 +42,8 @@ from ecoformer.spec.registers import REGISTERS, Error
 from ecoformer.spec.units import units
 
 __all__ = [
-    "Access", "Bench", "CompiledBench", "LoadWords", "Record", "VIOLATIONS", "Violation", "play",
-    "run_now", "scene_limits", "split_answers",
+    "Access", "Bench", "CompiledBench", "LoadWords", "Record", "VIOLATIONS", "Violation",
+    "packet_stamps", "play", "run_now", "scene_limits", "split_answers",
 ]
 
 VIOLATIONS = (
@@ -107,8 +107,8 @@ class Record:
         Beats after the last complete answer.
     users : list of int
         Number of each answer (`sim.selection`).
-    taken : int64 array
-        Cycle in which each input beat was taken.
+    taken : list of int64 array
+        For each stream, the cycle in which each beat was taken.
     stamps : dict of str to int64 array
         As those of `sim.run.SimulationRun`.
     codes : list of int64 [tokens, b] for every side, or None
@@ -144,7 +144,7 @@ class Record:
     beats: list[np.ndarray] = field(default_factory=list)
     rest: np.ndarray | None = None
     users: list[int] = field(default_factory=list)
-    taken: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    taken: list[np.ndarray] = field(default_factory=lambda: [np.zeros(0, np.int64)])
     stamps: dict[str, np.ndarray] = field(default_factory=dict)
     codes: list[np.ndarray] | None = None
     cycles: int = 0
@@ -191,14 +191,14 @@ class Bench(Protocol):
     def begin(self, scene: Scene, limits: Limits) -> None:
         """Start the stream of a scene."""
 
-    def gate(self, beat: int | None) -> None:
-        """Offer no beat from ``beat`` on."""
+    def gate(self, beat: int | None, stream: int = 0) -> None:
+        """Offer no beat of a stream from ``beat`` on."""
 
     def press(self, pressure: float) -> None:
         """Change the probability of back-pressure."""
 
-    async def advance(self, sent: int | None = None) -> State:
-        """Go on until ``sent`` beats were taken, or else to the end of the stream."""
+    async def advance(self, sent: int | None = None, stream: int = 0) -> State:
+        """Go on until ``sent`` beats of a stream were taken, or else to the end of all."""
 
     async def idle(self, cycles: int) -> None:
         """Let ``cycles`` cycles pass."""
@@ -254,7 +254,7 @@ def scene_limits(config: Config, scene: Scene) -> Limits:
         elif isinstance(event, Press) and event.pressure < 1:
             pressures.append(event.pressure)
     limits = Limits.of(
-        config, [len(packet.beats) for packet in scene.packets], scene.gaps, max(pressures), words
+        config, [packet.lengths for packet in scene.packets], scene.gaps, max(pressures), words
     )
     return Limits(limits.cycles + waits, limits.patience + waits, limits.beats)
 
@@ -269,12 +269,12 @@ class _Player:
         bench = self.bench
         match event:
             case Await():
-                await self.advance(event.sent)
+                await self.advance(event.sent, event.stream)
                 await bench.idle(event.cycles)
             case Drain():
                 await self.advance()
             case Gate():
-                bench.gate(event.beat)
+                bench.gate(event.beat, event.stream)
             case Press():
                 bench.press(event.pressure)
             case Write():
@@ -289,8 +289,8 @@ class _Player:
                 await bench.idle(IRQ_CYCLES)
                 self.record.levels.append((event, bench.irq))
 
-    async def advance(self, sent=None):
-        state = await self.bench.advance(sent)
+    async def advance(self, sent=None, stream=0):
+        state = await self.bench.advance(sent, stream)
         self.record.state = state
         if state not in (State.BEGUN, State.DONE):
             raise _Stopped
@@ -428,21 +428,17 @@ class CompiledBench:
         )
 
     def begin(self, scene: Scene, limits: Limits) -> None:
-        beats = [packet.beats for packet in scene.packets]
-        none = np.zeros((0, self.config.bus_bytes), np.uint8)
         select = selection(self.config)
+        sent, *queries = streams(self.config, scene.packets)
         self.engine.begin(
-            np.concatenate([none, *beats]),
-            np.cumsum([len(packet) for packet in beats], dtype=np.int64) - 1,
-            np.array([select.request(packet.user, packet.asked) for packet in scene.packets],
-                     np.int64),
-            stall=scene.gaps, pressure=scene.pressure, seed=scene.seed, tail=TAIL_CYCLES,
+            *sent, queries=queries[0] if queries else None, stall=scene.gaps,
+            pressure=scene.pressure, seed=scene.seed, tail=TAIL_CYCLES,
             patience=limits.patience, limit=limits.cycles, most_beats=limits.beats,
             later=select.later, rises=select.rises,
         )
 
-    def gate(self, beat: int | None) -> None:
-        self.engine.gate(beat)
+    def gate(self, beat: int | None, stream: int = 0) -> None:
+        self.engine.gate(beat, stream)
 
     def press(self, pressure: float) -> None:
         self.engine.press(pressure)
@@ -450,10 +446,10 @@ class CompiledBench:
     async def idle(self, cycles: int) -> None:
         self.engine.idle(cycles)
 
-    async def advance(self, sent: int | None = None) -> State:
+    async def advance(self, sent: int | None = None, stream: int = 0) -> State:
         state = State.RUNNING
         while state is State.RUNNING:
-            state = self.engine.advance(CHUNK_CYCLES, sent=sent)
+            state = self.engine.advance(CHUNK_CYCLES, sent=sent, stream=stream)
         return state
 
     @property
@@ -465,8 +461,8 @@ class CompiledBench:
         found = self.engine.records()
         split_answers(record, found["beats"].reshape(-1, self.config.bus_bytes), found["ends"])
         record.users = found["users"].tolist()
-        record.taken = found["taken"]
-        record.stamps = {name: found[name] for name in STAMPS}
+        record.taken = [found["taken"], found["query_taken"]][: len(self.config.wire.inlets)]
+        record.stamps = packet_stamps(found, len(self.config.wire.inlets))
         record.codes = [unpack_codes(self.config, keys) for keys in self.engine.codes()] or None
         record.cycles = self.engine.cycles
         record.violations = [
@@ -477,6 +473,20 @@ class CompiledBench:
         record.counted = dict(zip(COUNTED, self.engine.counted(), strict=True))
         busy = self.engine.busy()
         record.busy = None if busy is None else busy[:, : len(units(self.config))]
+
+
+def packet_stamps(found: dict[str, np.ndarray], streams: int = 1) -> dict[str, np.ndarray]:
+    """Cycles of the first and the last beat of every packet, in and out, from those of a harness.
+
+    A pair begins with the earlier of its packets, and ends with the later.
+    """
+    stamps = {name: found[name] for name in STAMPS}
+    if streams > 1:
+        for name, of in (("first_in", np.minimum), ("last_in", np.maximum)):
+            mine, others = found[name], found[f"query_{name}"]
+            count = min(len(mine), len(others))
+            stamps[name] = of(mine[:count], others[:count])
+    return stamps
 
 
 def split_answers(record: Record, beats: np.ndarray, ends: np.ndarray) -> None:

@@ -18,7 +18,10 @@ import numpy as np
 
 from ecoformer.spec.registers import REGISTERS
 
-__all__ = ["CompiledEngine", "ENGINE", "Harness", "State", "compile_commands", "LIBRARY", "PROBE"]
+__all__ = [
+    "CompiledEngine", "ENGINE", "Harness", "Packets", "State", "compile_commands", "LIBRARY",
+    "PROBE",
+]
 
 
 @dataclass(frozen=True)
@@ -38,21 +41,22 @@ class Harness:
 
 ENGINE = Harness(Path(__file__).with_name("harness.cpp"), ("aclk", "s_axil_awaddr"))
 LIBRARY = "engine.so"
-PROBE = "\n".join(
-    f'public_flat_rd -module "*" -var "trace_{name}"' for name in ("busy", "valid", "code")
-)
-"""Lines of a Verilator control file that show the probes to the harness."""
+PROBE = 'public_flat_rd -module "*" -var "trace_*"'
+"""Line of a Verilator control file that shows the probes to the harness."""
+Packets = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Beats, index of each packet's last beat, and number of each packet, for one stream."""
 NEVER = np.iinfo(np.int64).max
 MAX_UNITS = 32
 """Units that the harness counts; the same constant is in ``harness.cpp``."""
 RECORDS = {
     "beats": np.uint8, "ends": np.int64, "users": np.int64, "first_in": np.int64,
     "last_in": np.int64, "first_out": np.int64, "last_out": np.int64, "taken": np.int64,
-    "violations": np.int64, "interrupts": np.int64,
+    "violations": np.int64, "interrupts": np.int64, "query_first_in": np.int64,
+    "query_last_in": np.int64, "query_taken": np.int64,
 }
 """What the harness records of a stream, in its order. ``taken``: the cycle of every input beat;
 ``violations``: cycle and number of each, `sim.bench.VIOLATIONS`; ``interrupts``: cycle and new
-level of ``irq``."""
+level of ``irq``; ``query_…``: of the stream of queries."""
 
 
 def compile_commands(
@@ -110,7 +114,7 @@ class CompiledEngine:
     def __init__(self, folder: Path, seed: int = 1):
         self._library = _load(folder / LIBRARY)
         self._handle = self._library.engine_open(seed % (1 << 30) + 1)  # 0 would be a random seed
-        self._arrays: tuple[np.ndarray, ...] = ()
+        self._arrays: tuple[Packets, ...] = ()
         self._close = weakref.finalize(self, self._library.engine_close, self._handle)
 
     def close(self) -> None:
@@ -204,6 +208,7 @@ class CompiledEngine:
         pressure: float | None = None,
         later: int = 1,
         rises: int = 0,
+        queries: Packets | None = None,
     ) -> None:
         """Start to stream packets; without ``s_axis_tuser``, sets are selected by NEXT_SET.
 
@@ -232,13 +237,18 @@ class CompiledEngine:
             Bits of the number that beats after the first change: they must be ignored there.
         rises : int
             Bits of an answer's number that may be 0 before its last beat, and 1 there.
+        queries : (beats, lasts, users)
+            Packets of queries that come by themselves.
         """
         pressure = stall if pressure is None else pressure
-        self._arrays = tuple(
-            np.ascontiguousarray(array, dtype)
-            for array, dtype in ((beats, np.uint8), (lasts, np.int64), (users, np.int64))
-        )
-        beats, lasts, users = self._arrays  # the harness reads them where they are
+        # The harness reads them where they are.
+        self._arrays = tuple(map(_contiguous, ((beats, lasts, users), *filter(None, [queries]))))
+        (beats, lasts, users), *others = self._arrays
+        for asked, ends, numbers in others:
+            self._library.engine_queries(
+                self._handle, asked.ctypes.data, asked.shape[1], ends.ctypes.data,
+                numbers.ctypes.data, len(numbers), _packet(hold), later,
+            )
         self._library.engine_begin(
             self._handle, beats.ctypes.data, beats.shape[1], lasts.ctypes.data, users.ctypes.data,
             len(users), _packet(hold), REGISTERS["NEXT_SET"].offset, round(stall * 2**32),
@@ -249,9 +259,9 @@ class CompiledEngine:
         """Choose another packet that must not begin yet; None lets every one begin."""
         self._library.engine_hold(self._handle, _packet(packet))
 
-    def gate(self, beat: int | None) -> None:
-        """Choose a beat that must not be offered yet; None lets every one be."""
-        self._library.engine_gate(self._handle, _packet(beat))
+    def gate(self, beat: int | None, stream: int = 0) -> None:
+        """Choose a beat of a stream that must not be offered yet; None lets every one be."""
+        self._library.engine_gate(self._handle, _packet(beat), stream)
 
     def press(self, pressure: float) -> None:
         """Change the probability of back-pressure; at 1 no result is taken."""
@@ -262,14 +272,14 @@ class CompiledEngine:
         self._library.engine_idle(self._handle, cycles)
 
     def advance(
-        self, cycles: int, *, begun: int | None = None, sent: int | None = None
+        self, cycles: int, *, begun: int | None = None, sent: int | None = None, stream: int = 0
     ) -> State:
         """Go on for ``cycles`` cycles, or to the end.
 
-        Stops earlier when ``begun`` packets have begun or ``sent`` beats were taken.
+        Stops earlier when ``begun`` packets have begun or ``sent`` beats of a stream were taken.
         """
         targets = (NEVER if target is None else target for target in (begun, sent))
-        return State(self._library.engine_advance(self._handle, cycles, *targets))
+        return State(self._library.engine_advance(self._handle, cycles, *targets, stream))
 
     @property
     def cycles(self) -> int:
@@ -295,7 +305,7 @@ class CompiledEngine:
     def codes(self) -> list[np.ndarray]:
         """Per datapath, the key of every token hashed since :meth:`begin`: uint8 [tokens, bytes].
 
-        Empty for a design without probes.
+        Then those of queries that come by themselves. Empty for a design without probes.
         """
         library, handle = self._library, self._handle
         size = library.engine_code_bytes(handle)
@@ -336,6 +346,11 @@ def _array(span, dtype):
     return np.frombuffer(raw, dtype)
 
 
+def _contiguous(packets):
+    types = np.uint8, np.int64, np.int64
+    return tuple(np.ascontiguousarray(array, dtype) for array, dtype in zip(packets, types))
+
+
 def _packet(index):
     return -1 if index is None else index
 
@@ -356,10 +371,11 @@ def _load(path):
         ("begin", None, engine, pointer, natural, pointer, pointer, number, number, word, natural,
          natural, natural, number, number, number, number, number, number),
         ("hold", None, engine, number),
-        ("gate", None, engine, number),
+        ("queries", None, engine, pointer, natural, pointer, pointer, number, number, number),
+        ("gate", None, engine, number, ctypes.c_int),
         ("press", None, engine, natural),
         ("idle", None, engine, number),
-        ("advance", ctypes.c_int, engine, number, number, number),
+        ("advance", ctypes.c_int, engine, number, number, number, ctypes.c_int),
         ("cycles", number, engine),
         ("sent", number, engine),
         ("received", number, engine),

@@ -109,9 +109,14 @@ class Answer:
         return self._attended[1]
 
     @property
-    def codes(self) -> np.ndarray:
-        """Codes of the tokens, at least one, that are hashed: int64 [n, b] for every side."""
-        return hash_tokens(self.config, self._loaded, self.index, self.tokens)
+    def codes(self) -> list[np.ndarray]:
+        """Codes of the tokens that are hashed, for each stream: int64 [n, b] for its sides."""
+        return [self._codes(0, self.image, self.index, self.tokens)]
+
+    def _codes(self, stream, image, index, tokens):
+        if not len(tokens):
+            return np.zeros((0, 0), np.int64)
+        return hash_tokens(self.config, image, index, tokens, self.config.wire.inlets[stream])
 
     @property
     def beats(self) -> np.ndarray:

@@ -7,21 +7,25 @@ register writes: which set a packet uses, whether it is bad or aborted, and what
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ecoformer.sim.contexts import Answer, History, history
+from ecoformer.sim.pairs import PairAnswer
 from ecoformer.sim.script import Packet, Scene
 from ecoformer.sim.selection import selection
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.registers import Error
 
-__all__ = ["Answer", "Commit", "answer_to", "answers", "packet_error"]
+__all__ = ["Answer", "Commit", "Resident", "answer_to", "answers", "packet_error"]
 
 NEVER = float("inf")
+Resident = Callable[[int, float], tuple[ParameterImage | None, int]]
+"""Image, and set within it, that a packet uses which asks for a set and begins in a cycle; None if
+there is no such set."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,26 +39,36 @@ class Commit:
 
 
 def answers(
-    config: Config, scene: Scene, taken: np.ndarray, commits: list[Commit], aborts: list[int]
+    config: Config,
+    scene: Scene,
+    taken: Sequence[np.ndarray],
+    commits: list[Commit],
+    aborts: list[int],
 ) -> list[Answer]:
     """Answers to the packets of ``scene``, in order, as far as they follow from what was taken.
 
     Parameters
     ----------
-    taken : int64 array [beats]
-        Cycle in which each beat was taken; shorter than the scene's if the scene was cut.
+    taken : list of int64 array [beats]
+        Cycle in which each beat of each stream was taken; shorter than the scene's if the scene was
+        cut.
     commits : list of Commit
         In order; those of the sets that are there from the first packet on aside.
     aborts : list of int
         Cycles of the soft resets.
     """
-    expected, at, before = [], 0, history(config)
+    expected, before = [], history(config)
+    at = [0] * len(taken)
+
+    def resident(user, begun):
+        return _resident(scene, user, begun, commits)
+
     for packet in scene.packets:
-        mine = taken[at : at + len(packet.beats)].tolist()
-        at += len(packet.beats)
-        if not mine:
+        ends = [start + length for start, length in zip(at, packet.lengths)]
+        mine = [one[a:b].tolist() for one, a, b in zip(taken, at, ends)]
+        at = ends
+        if not all(mine):
             break
-        resident = _resident(scene, packet.user, mine[0], commits)
         found = answer_to(config, before, packet, resident, mine, aborts)
         if found is not None:
             expected.append(found)
@@ -65,24 +79,31 @@ def answer_to(
     config: Config,
     before: History,
     packet: Packet,
-    resident: tuple[ParameterImage | None, int],
-    taken: Sequence[int] | None = None,
+    resident: Resident,
+    taken: Sequence[Sequence[int]] | None = None,
     aborts: Iterable[int] = (),
 ) -> Answer | None:
-    """Answer to one packet; None if the reset came first and no beat of it follows.
+    """Answer to one packet, or pair; None if the reset came first and no beat of it follows.
 
     Parameters
     ----------
     before : History
         What packets left behind; this one adds to it.
-    resident : (ParameterImage or None, int)
-        Image, and set within it, that the packet uses; None if there is no such set.
-    taken : list of int
-        Cycles in which its beats were taken, perhaps not all; one after the other by default.
+    resident : Resident
+    taken : list of list of int
+        For each stream the cycles in which its beats were taken, perhaps not all; one after the
+        other by default.
     aborts : iterable of int
         Cycles of the soft resets.
     """
-    taken = range(len(packet.beats)) if taken is None else taken
+    cycles = [*map(range, packet.lengths)] if taken is None else taken
+    if packet.partner is not None:
+        return _answer_to_pair(config, packet, resident, cycles, aborts)
+    (mine,) = cycles
+    return _answer_to_packet(config, before, packet, resident(packet.user, mine[0]), mine, aborts)
+
+
+def _answer_to_packet(config, before, packet, resident, taken, aborts):
     image, index = resident
     error, cause = _error(config, before, packet, taken, image is not None, aborts)
     tokens = packet.tokens[: config.max_tokens] if image is not None else packet.tokens[:0]
@@ -95,8 +116,41 @@ def answer_to(
     )
 
 
+def _answer_to_pair(config, pair, resident, taken, aborts):
+    """Answer to two packets, each of which is checked by itself.
+
+    Both use the set that the earlier of them found, unless it found none.
+    """
+    before, begun = History(config), [cycles[0] for cycles in taken]
+    found = [resident(one.user, cycle) for one, cycle in zip(pair.streams, begun)]
+    errors, causes, tokens = [], [], []
+    for one, inlet, cycles, (image, _) in zip(pair.streams, config.wire.inlets, taken, found):
+        error, cause = _error(config, before, one, cycles, image is not None, aborts, inlet.beats)
+        errors.append(error)
+        causes.append(cause)
+        reached = one.tokens[: config.max_tokens if image is not None else 0]
+        tokens.append(reached)
+    if max(causes) == NEVER:
+        return None
+    used = list(found)
+    if begun[0] != begun[1]:
+        earlier = int(begun[1] < begun[0])
+        if found[earlier][0] is not None:
+            used[1 - earlier] = found[earlier]
+    mismatch = Error.PAIR_MISMATCH if pair.user != pair.partner.user else None
+    bad = [error for error in (*errors, mismatch) if error is not None]
+    (image, index), (asking, asking_index) = used
+    keys, queries = tokens
+    return PairAnswer(
+        config=config, image=image, index=index, asking=asking, asking_index=asking_index,
+        tokens=keys, values=pair.values[: len(keys)], queries=queries,
+        tag=selection(config).answered(pair.user, pair.asked), error=bad[0] if bad else None,
+        cause=max(causes),
+    )
+
+
 def packet_error(
-    config: Config, beats: int, known: bool, room: int | None
+    config: Config, beats: int, known: bool, room: int | None, every: int | None = None
 ) -> tuple[int, Error] | None:
     """Beat that makes a packet bad and its `Error`, or None.
 
@@ -108,14 +162,17 @@ def packet_error(
         Whether its parameter set is loaded.
     room : int or None
         Tokens that it may have; None if its context is lost.
+    every : int
+        Beats of a token; of one on ``s_axis`` by default.
     """
+    every = every or config.input_beats
     if not known:
         return 0, Error.UNKNOWN_SET
     if room is None:
         return 0, Error.CONTEXT_LOST
-    if beats > room * config.input_beats:
-        return room * config.input_beats, Error.TOO_LONG
-    if beats % config.input_beats:
+    if beats > room * every:
+        return room * every, Error.TOO_LONG
+    if beats % every:
         return beats - 1, Error.MISALIGNED
     return None
 
@@ -128,14 +185,14 @@ def _resident(scene, user, begun, commits):
     return (scene.image, user) if user < scene.sets else (None, 0)
 
 
-def _error(config, before, packet, taken, known, aborts):
+def _error(config, before, packet, taken, known, aborts, every=None):
     """Error of a packet whose beats were taken in the cycles ``taken``, perhaps not all; its cause.
 
     A soft reset hits a packet that began before it and was not complete before it, unless it was
     found bad before or in the same cycle.
     """
     count = len(packet.beats)
-    found = packet_error(config, count, known, before.room(packet.asked))
+    found = packet_error(config, count, known, before.room(packet.asked), every)
     when = taken[found[0]] if found and found[0] < len(taken) else NEVER
     end = taken[-1] if len(taken) == count else NEVER
     for cycle in aborts:

@@ -9,19 +9,32 @@ from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Sequence, Workload
 
-__all__ = ["FAULTS", "check_faults", "impossible_faults", "packet", "packets"]
+__all__ = ["FAULTS", "check_faults", "faults_of", "impossible_faults", "packet", "packets"]
 
 FAULTS = ("truncated", "overlong", "unknown_set")
 """``tlast`` inside a token; more than ``max_tokens`` tokens; a set that is not loaded."""
+OF_QUERIES = "query_"
+"""What the names of faults of queries begin with, where they come by themselves."""
+MISMATCH = "pair_mismatch"
+"""Queries for another set than their keys."""
+
+
+def faults_of(config: Config) -> tuple[str, ...]:
+    """Faults that there are: those of a packet, and of pairs of packets where there are pairs."""
+    more = [[f"{OF_QUERIES}{kind}" for kind in FAULTS] + [MISMATCH] for _ in config.wire.inlets[1:]]
+    return (*FAULTS, *sum(more, []))
 
 
 def impossible_faults(config: Config, sets: int) -> dict[str, str]:
     """Faults that no packet to an engine with ``sets`` loaded sets can have: kind → why."""
     reasons = {}
-    if config.wire.input_beats == 1:
-        reasons["truncated"] = "every beat ends a token; use a narrower bus"
-    if not selection(config).reaches(sets):
-        reasons["unknown_set"] = "every set is loaded; load fewer"
+    for prefix, inlet in zip(("", OF_QUERIES), config.wire.inlets):
+        if inlet.beats == 1:
+            reasons[f"{prefix}truncated"] = "every beat ends a token; use a narrower bus"
+        if not selection(config).reaches(sets):
+            reasons[f"{prefix}unknown_set"] = "every set is loaded; load fewer"
+        if prefix and sets == 1:
+            reasons[MISMATCH] = "only one set is loaded; load another"
     return reasons
 
 
@@ -41,8 +54,8 @@ def check_faults(
     """
     impossible = impossible_faults(config, image.sets)
     for index, kind in faults.items():
-        if kind not in FAULTS:
-            raise EcoformerError(f"fault {kind!r}: unknown; choose {', '.join(FAULTS)}")
+        if kind not in (known := faults_of(config)):
+            raise EcoformerError(f"fault {kind!r}: unknown; choose {', '.join(known)}")
         if not 0 <= index < len(workload):
             raise EcoformerError(f"fault in packet {index}: the workload has {len(workload)}")
         if kind in impossible:
@@ -57,10 +70,27 @@ def packet(
     asked: Asked = FRESH,
 ) -> Packet:
     """The packet of a sequence, with a fault unless ``kind`` is None."""
-    (index, tokens, values), every = sequence, config.input_beats
-    beats = {"overlong": (config.max_tokens + 2) * every, "truncated": len(tokens) * every - 1}
-    index = image.sets if kind == "unknown_set" else index
-    return Packet.of(config, index, tokens, values, asked, beats=beats.get(kind or ""))
+    (index, tokens, values, *queries), every = sequence, config.input_beats
+    partner = None
+    for asking in queries:
+        own = kind.removeprefix(OF_QUERIES) if kind and kind.startswith(OF_QUERIES) else None
+        user = (index + 1) % image.sets if kind == MISMATCH else _user(image, index, own)
+        beats = _beats(config, len(asking), config.wire.inlets[1].beats, own)
+        partner = Packet.of_queries(config, user, asking, beats=beats)
+    return Packet.of(
+        config, _user(image, index, kind), tokens, values, asked, partner=partner,
+        beats=_beats(config, len(tokens), every, kind),
+    )
+
+
+def _user(image, index, kind):
+    return image.sets if kind == "unknown_set" else index
+
+
+def _beats(config, tokens, every, kind):
+    """Beats of a packet, None for all of its tokens."""
+    beats = {"overlong": (config.max_tokens + 2) * every, "truncated": tokens * every - 1}
+    return beats.get(kind or "")
 
 
 def packets(

@@ -4,6 +4,7 @@
 // The streams move in every cycle, also during a register access: it happens on live hardware, in
 // the middle of a packet. The harness records, sim.verify judges.
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -33,26 +34,50 @@ uint8_t* bytes(VlWide<W>& port) {
     return reinterpret_cast<uint8_t*>(port.data());
 }
 
-// The pin s_axis_tuser, or nullptr if the engine has NEXT_SET instead.
-template <class T>
-auto user_pin(T& dut, int) -> decltype(&dut.s_axis_tuser) {
-    return &dut.s_axis_tuser;
-}
-template <class T>
-uint32_t* user_pin(T&, long) {
-    return nullptr;
-}
+// A pin that not every engine has.
+struct Pin {
+    uint8_t* at = nullptr;
+    std::size_t size = 0;
+
+    bool there() const { return at; }
+    void put(uint64_t number) const {
+        if (at) std::memcpy(at, &number, size);
+    }
+};
+
+#define PIN(name)                                                       \
+    template <class T>                                                  \
+    auto find_##name(T& dut, int) -> decltype((void)dut.name, Pin()) {  \
+        return {bytes(dut.name), sizeof dut.name};                      \
+    }                                                                   \
+    template <class T>                                                  \
+    Pin find_##name(T&, long) {                                         \
+        return {};                                                      \
+    }
+
+#define INLET(bus)      \
+    PIN(bus##_tdata)    \
+    PIN(bus##_tvalid)   \
+    PIN(bus##_tready)   \
+    PIN(bus##_tlast)    \
+    PIN(bus##_tuser)    \
+    PIN(bus##_tid)
+
+INLET(s_axis)
+INLET(s_axis_q)
+
+// The pins of an input stream. Without tuser the engine has NEXT_SET instead.
+struct Inlet {
+    Pin data, valid, ready, last, user, tid;
+};
+
+#define FIND_INLET(dut, bus)                                                            \
+    Inlet{find_##bus##_tdata(dut, 0), find_##bus##_tvalid(dut, 0),                       \
+          find_##bus##_tready(dut, 0), find_##bus##_tlast(dut, 0),                       \
+          find_##bus##_tuser(dut, 0), find_##bus##_tid(dut, 0)}
 
 // The number of a packet is tuser, and tid from this bit on.
 constexpr int TID_SHIFT = 32;
-
-// Puts a packet's number on the pins that there are.
-template <class T>
-auto set_tid(T& dut, uint64_t number, int) -> decltype(dut.s_axis_tid, void()) {
-    dut.s_axis_tid = number >> TID_SHIFT;
-}
-template <class T>
-void set_tid(T&, uint64_t, long) {}
 
 // What the pins say of an answer.
 template <class T>
@@ -81,14 +106,21 @@ struct Signal {
     }
 };
 
-// The probes of a datapath: a bit per unit that works; each token's key as it is hashed.
+// Each token's key as it is hashed.
+struct Hashed {
+    Signal valid, code;
+};
+
+// The probes of a datapath: a bit per unit that works; the keys of each stream.
 struct Probe {
-    Signal busy, valid, code;
+    Signal busy;
+    std::array<Hashed, 2> hashed;
 
     Probe(VerilatedContext& context, const std::string& datapath)
         : busy(context, datapath, "trace_busy"),
-          valid(context, datapath, "trace_valid"),
-          code(context, datapath, "trace_code") {}
+          hashed{Hashed{{context, datapath, "trace_valid"}, {context, datapath, "trace_code"}},
+                 Hashed{{context, datapath, "trace_query_valid"},
+                        {context, datapath, "trace_query_code"}}} {}
 
     bool there() const { return busy.word; }
     uint32_t working() const {
@@ -123,7 +155,7 @@ struct Random {
     }
 };
 
-// Packets to send; the arrays belong to the caller.
+// Packets to send on one stream; the arrays belong to the caller.
 struct Source {
     const uint8_t* beats = nullptr;
     std::size_t width = 0;  // bytes per beat
@@ -167,28 +199,33 @@ public:
 
     // Returns whether no beat was offered or taken meanwhile.
     bool reset(int64_t cycles) {
-        source = {};
+        sources = {};
+        pending = {};
         sink = {};
         random = {};
         streaming = writing = selecting = owed = false;
         selected = responses = answers = 0;
         stalled = {};
         dut.aresetn = 0;
-        dut.s_axis_tlast = dut.m_axis_tready = 0;
-        put_number(0);
-        std::memset(bytes(dut.s_axis_tdata), 0, sizeof dut.s_axis_tdata);
+        dut.m_axis_tready = 0;
+        for (const Inlet& inlet : inlets) {
+            inlet.last.put(0);
+            put_number(inlet, 0);
+            if (inlet.data.there()) std::memset(inlet.data.at, 0, inlet.data.size);
+        }
         dut.s_axil_awvalid = dut.s_axil_wvalid = dut.s_axil_arvalid = 0;
         dut.s_axil_awaddr = dut.s_axil_araddr = 0;
         dut.s_axil_wdata = 0;
         dut.s_axil_wstrb = 0xf;
         dut.s_axil_bready = dut.s_axil_rready = 1;
-        offer();
+        for (std::size_t i = 0; i < sources.size(); ++i) offer(i);
         bool quiet = true;
         for (int64_t i = 0; i < cycles + 2; ++i) {
             dut.aresetn = i >= cycles;
             tick([&] {
                 if (dut.aresetn) return;
-                quiet &= !(dut.m_axis_tvalid || dut.s_axis_tready);
+                quiet &= !dut.m_axis_tvalid;
+                for (const Inlet& inlet : inlets) quiet &= !ready(inlet);
                 quiet &= !(dut.s_axil_bvalid || dut.s_axil_rvalid);
             });
         }
@@ -314,10 +351,14 @@ public:
         writing = false;
     }
 
+    // Packets for the stream of queries, which go with the next begin().
+    void queries(const Source& packets) { pending = packets; }
+
     // At most ``most`` beats are received within ``within`` cycles.
     void begin(const Source& packets, const Random& gaps, int64_t quiet, int64_t listen,
                int64_t within, int64_t most, uint64_t rising) {
-        source = packets;
+        sources = {packets, pending};
+        pending = {};
         rises = rising;
         sink = {};
         random = gaps;
@@ -329,22 +370,22 @@ public:
         units = {};
         violations.clear();
         interrupts.clear();
-        codes.assign(probes.size(), {});
+        codes.assign(probes.size() * streams(), {});
         irq = dut.irq;
         if (irq) interrupts = {-1, 1};
         end = -1;
         dut.m_axis_tready = streaming = true;
         select();
-        offer();
+        for (std::size_t i = 0; i < sources.size(); ++i) offer(i);
     }
 
     void hold(int64_t packet) {
-        source.hold = packet;
+        for (Source& source : sources) source.hold = packet;
         moved = cycle;
     }
 
-    void gate(int64_t beat) {
-        source.gate = beat;
+    void gate(int64_t beat, int stream) {
+        sources[stream].gate = beat;
         moved = cycle;
     }
 
@@ -358,16 +399,16 @@ public:
         for (; cycles > 0; --cycles) tick([] {});
     }
 
-    // Stops earlier when ``begun`` packets have begun, or ``sent`` beats were taken.
-    State advance(int64_t cycles, int64_t begun, int64_t sent) {
+    // Stops earlier when ``begun`` packets have begun, or ``sent`` beats of a stream were taken.
+    State advance(int64_t cycles, int64_t begun, int64_t sent, int stream) {
         for (;; --cycles) {
             if (sink.received > most_beats) return BABBLING;
             if (end >= 0 && cycle >= end) return DONE;
             if (cycle >= limit) return OVERDUE;
-            if (int64_t(source.first.size()) >= begun || source.sent >= sent) return BEGUN;
+            if (packets_begun() >= begun || sources[stream].sent >= sent) return BEGUN;
             if (cycles <= 0) return RUNNING;
             tick([] {});
-            if (end < 0 && source.done() && int64_t(sink.ends.size()) >= source.packets)
+            if (end < 0 && done() && int64_t(sink.ends.size()) >= sources[0].packets)
                 end = cycle + tail;
             if (end < 0 && cycle - moved > patience) return SILENT;
         }
@@ -379,14 +420,14 @@ public:
         return !probes.empty();
     }
 
-    Source source;
+    std::array<Source, 2> sources;  // the second of queries that come by themselves
     Sink sink;
     int64_t cycle = 0;
     int64_t accepted = -1;  // cycle in which the latest access was taken
     std::vector<int64_t> violations, interrupts;  // cycle and number; cycle and new level of irq
     std::vector<std::vector<uint8_t>> codes;      // keys of the tokens of each datapath
 
-    std::size_t code_bytes() const { return probes.empty() ? 0 : probes[0].code.size; }
+    std::size_t code_bytes() const { return probes.empty() ? 0 : probes[0].hashed[0].code.size; }
 
     void write_coverage(const char* path) {
 #if VM_COVERAGE
@@ -404,6 +445,8 @@ private:
     VerilatedContext context;
     Vengine dut;
     const std::vector<Probe> probes = find_probes(context);
+    const std::array<Inlet, 2> inlets = {FIND_INLET(dut, s_axis), FIND_INLET(dut, s_axis_q)};
+    Source pending;
     Random random;
     Stalled stalled;
     uint64_t rises = 0;  // bits of an answer's number that may be 0 before its last beat
@@ -437,12 +480,16 @@ private:
             selected = dut.s_axil_wdata;
             owed = true;
         }
-        const bool taken = source.offered && dut.s_axis_tready;
+        std::array<bool, 2> taken;
+        for (std::size_t i = 0; i < taken.size(); ++i)
+            taken[i] = sources[i].offered && ready(inlets[i]);
         const bool given = dut.m_axis_tready && dut.m_axis_tvalid;
-        busy += source.first.size() > sink.ends.size();
-        starved += !source.opening && !source.offered;
+        busy += packets_begun() > int64_t(sink.ends.size());
+        bool starves = false;
+        for (const Source& source : sources) starves |= !source.opening && !source.offered;
+        starved += starves;
         blocked += dut.m_axis_tvalid && !dut.m_axis_tready;
-        const bool steady = sink.first.size() > 1 && !source.done();
+        const bool steady = sink.first.size() > 1 && !done();
         for (std::size_t i = 0; i < probes.size(); ++i) {
             const Probe& probe = probes[i];
             for (uint32_t word = probe.working(); word; word &= word - 1) {
@@ -450,18 +497,23 @@ private:
                 ++units[0][unit];
                 units[1][unit] += steady;
             }
-            if (i < codes.size() && probe.valid.word && *probe.valid.word)
-                codes[i].insert(codes[i].end(), probe.code.word,
-                                probe.code.word + probe.code.size);
+            for (std::size_t j = i, n = 0; j < codes.size(); j += probes.size(), ++n) {
+                const Hashed& hashed = probe.hashed[n];
+                if (hashed.valid.word && *hashed.valid.word)
+                    codes[j].insert(codes[j].end(), hashed.code.word,
+                                    hashed.code.word + hashed.code.size);
+            }
         }
         if (given) receive();
         dut.aclk = 1;
         dut.eval();
-        if (taken) sent();
+        for (std::size_t i = 0; i < taken.size(); ++i)
+            if (taken[i]) sent(sources[i]);
         select();
-        if (taken || !source.offered) offer();
+        for (std::size_t i = 0; i < taken.size(); ++i)
+            if (taken[i] || !sources[i].offered) offer(i);
         dut.m_axis_tready = streaming && !random.stalls(random.pressure);
-        if (taken || given) moved = cycle;
+        if (taken[0] || taken[1] || given) moved = cycle;
         ++cycle;
     }
 
@@ -481,7 +533,7 @@ private:
         stalled.result = dut.m_axis_tvalid && !dut.m_axis_tready;
         if (stalled.result) {
             stalled.frame = frame;
-            stalled.data.assign(data, data + source.width);
+            stalled.data.assign(data, data + sources[0].width);
         }
         if (dut.m_axis_tvalid && dut.m_axis_tready) {
             stalled.within = !dut.m_axis_tlast;
@@ -521,36 +573,49 @@ private:
             violations.insert(violations.end(), {cycle, what});
     }
 
-    void offer() {
-        auto& s = source;
-        s.offered = !s.done() && s.sent != s.gate && !(s.opening && held()) &&
-                    !random.stalls(random.gaps);
-        dut.s_axis_tvalid = s.offered;
-        if (!s.offered) return;
-        std::memcpy(bytes(dut.s_axis_tdata), s.beats + s.sent * s.width, s.width);
-        dut.s_axis_tlast = s.sent == s.lasts[s.sent_packets];
-        // sampled on the first beat only
-        put_number(s.users[s.sent_packets] ^ (s.opening ? 0 : s.later));
+    std::size_t streams() const { return 1 + inlets[1].valid.there(); }
+
+    // Packets, or pairs of packets, of which a beat was taken.
+    int64_t packets_begun() const {
+        return std::max(sources[0].first.size(), sources[1].first.size());
     }
 
-    void put_number(uint64_t number) {
-        if (auto* user = user_pin(dut, 0)) *user = uint32_t(number);
-        set_tid(dut, number, 0);
+    bool done() const { return sources[0].done() && sources[1].done(); }
+
+    static bool ready(const Inlet& inlet) { return inlet.ready.there() && *inlet.ready.at; }
+
+    void offer(std::size_t stream) {
+        auto& s = sources[stream];
+        const Inlet& inlet = inlets[stream];
+        s.offered = !s.done() && s.sent != s.gate && !(s.opening && held(stream)) &&
+                    !random.stalls(random.gaps);
+        inlet.valid.put(s.offered);
+        if (!s.offered) return;
+        std::memcpy(inlet.data.at, s.beats + s.sent * s.width, s.width);
+        inlet.last.put(s.sent == s.lasts[s.sent_packets]);
+        // sampled on the first beat only
+        put_number(inlet, s.users[s.sent_packets] ^ (s.opening ? 0 : s.later));
+    }
+
+    static void put_number(const Inlet& inlet, uint64_t number) {
+        inlet.user.put(number);
+        inlet.tid.put(number >> TID_SHIFT);
     }
 
     // Of the answer whose beat is offered.
     uint64_t number() const { return dut.m_axis_tuser | answer_tid(dut, 0); }
 
     // Whether the next packet must not begin: it is held, or its set is not selected yet.
-    bool held() {
-        const auto& s = source;
+    bool held(std::size_t stream) const {
+        const auto& s = sources[stream];
         return s.sent_packets == s.hold ||
-               (!user_pin(dut, 0) && uint32_t(s.users[s.sent_packets]) != selected);
+               (!inlets[stream].user.there() && uint32_t(s.users[s.sent_packets]) != selected);
     }
 
     // Without tuser, write NEXT_SET for a packet as soon as the one before has begun.
     void select() {
-        if (user_pin(dut, 0) || writing) return;
+        if (inlets[0].user.there() || writing) return;
+        const Source& source = sources[0];
         const int64_t next = source.sent_packets + !source.opening;
         selecting = !owed && next < source.packets && uint32_t(source.users[next]) != selected;
         if (selecting) offer_write(source.next_set, uint32_t(source.users[next]));
@@ -563,8 +628,7 @@ private:
         dut.s_axil_awvalid = dut.s_axil_wvalid = 1;
     }
 
-    void sent() {
-        auto& s = source;
+    void sent(Source& s) {
         s.taken.push_back(cycle);
         if (s.opening) s.first.push_back(cycle);
         s.opening = s.sent == s.lasts[s.sent_packets];
@@ -577,7 +641,7 @@ private:
 
     void receive() {
         const uint8_t* data = bytes(dut.m_axis_tdata);
-        sink.beats.insert(sink.beats.end(), data, data + source.width);
+        sink.beats.insert(sink.beats.end(), data, data + sources[0].width);
         ++sink.received;
         if (sink.opening) sink.first.push_back(cycle);
         sink.opening = dut.m_axis_tlast;
@@ -656,20 +720,36 @@ EXPORT void engine_begin(Engine* engine, const uint8_t* beats, uint64_t width,
     engine->begin(source, random, patience, tail, limit, most_beats, rises);
 }
 
+// Packets for the stream of queries, to be streamed from the next engine_begin on.
+EXPORT void engine_queries(Engine* engine, const uint8_t* beats, uint64_t width,
+                           const int64_t* lasts, const int64_t* users, int64_t packets,
+                           int64_t hold, int64_t later) {
+    Source source;
+    source.beats = beats;
+    source.width = width;
+    source.lasts = lasts;
+    source.users = users;
+    source.later = later;
+    source.packets = packets;
+    source.hold = hold;
+    engine->queries(source);
+}
+
 EXPORT void engine_hold(Engine* engine, int64_t packet) { engine->hold(packet); }
-EXPORT void engine_gate(Engine* engine, int64_t beat) { engine->gate(beat); }
+EXPORT void engine_gate(Engine* engine, int64_t beat, int stream) { engine->gate(beat, stream); }
 EXPORT void engine_press(Engine* engine, uint64_t pressure) { engine->press(pressure); }
 
 EXPORT void engine_idle(Engine* engine, int64_t cycles) { engine->idle(cycles); }
 
 // Goes on for some cycles, or until packet number ``begun`` - 1 has begun, or until ``sent`` beats
-// were taken, or to the end.
-EXPORT int engine_advance(Engine* engine, int64_t cycles, int64_t begun, int64_t sent) {
-    return engine->advance(cycles, begun, sent);
+// of a stream were taken, or to the end.
+EXPORT int engine_advance(Engine* engine, int64_t cycles, int64_t begun, int64_t sent,
+                          int stream) {
+    return engine->advance(cycles, begun, sent, stream);
 }
 
 EXPORT int64_t engine_cycles(Engine* engine) { return engine->cycle; }
-EXPORT int64_t engine_sent(Engine* engine) { return engine->source.sent; }
+EXPORT int64_t engine_sent(Engine* engine) { return engine->sources[0].sent; }
 EXPORT int64_t engine_received(Engine* engine) { return engine->sink.received; }
 
 // Counts ``busy``, ``starved`` and ``blocked`` cycles since engine_begin into three numbers.
@@ -694,18 +774,22 @@ EXPORT Span engine_record(Engine* engine, int which) {
         case 0: return span(engine->sink.beats);
         case 1: return span(engine->sink.ends);
         case 2: return span(engine->sink.users);
-        case 3: return span(engine->source.first);
-        case 4: return span(engine->source.last);
+        case 3: return span(engine->sources[0].first);
+        case 4: return span(engine->sources[0].last);
         case 5: return span(engine->sink.first);
         case 6: return span(engine->sink.last);
-        case 7: return span(engine->source.taken);
+        case 7: return span(engine->sources[0].taken);
         case 8: return span(engine->violations);
         case 9: return span(engine->interrupts);
+        case 10: return span(engine->sources[1].first);
+        case 11: return span(engine->sources[1].last);
+        case 12: return span(engine->sources[1].taken);
         default: return {nullptr, 0};
     }
 }
 
-// The keys of the tokens that each datapath hashed, and the bytes of one of them.
+// The keys of the tokens that each datapath hashed, then those of queries that come by themselves,
+// and the bytes of one of them.
 EXPORT int engine_datapaths(Engine* engine) { return int(engine->codes.size()); }
 EXPORT uint64_t engine_code_bytes(Engine* engine) { return engine->code_bytes(); }
 EXPORT Span engine_codes(Engine* engine, int which) { return span(engine->codes[which]); }

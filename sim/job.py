@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ecoformer.errors import EcoformerError
+from ecoformer.sim.compiled import Packets
 from ecoformer.sim.faults import check_faults, packets
 from ecoformer.sim.limits import Limits
+from ecoformer.sim.script import Packet
 from ecoformer.sim.selection import selection
 from ecoformer.spec.checks import check_number
 from ecoformer.spec.config import Config
@@ -18,7 +21,7 @@ from ecoformer.spec.programming import register_writes
 from ecoformer.spec.wire import STALLS
 from ecoformer.spec.workload import Workload
 
-__all__ = ["Job", "TAIL_CYCLES", "accesses", "check_job"]
+__all__ = ["Job", "TAIL_CYCLES", "accesses", "check_job", "streams"]
 
 TAIL_CYCLES = 64
 """Cycles to keep listening after the last packet, for unexpected beats."""
@@ -36,12 +39,15 @@ class Job:
         Index of each packet's last beat, and its number (`sim.selection`).
     limits : Limits
         What ends the stream of an engine that does not answer as it should.
+    queries : (beats, lasts, users) or None
+        Those of the stream of queries, where they come by themselves.
     """
 
     beats: np.ndarray
     lasts: np.ndarray
     users: np.ndarray
     limits: Limits
+    queries: Packets | None = None
 
     @classmethod
     def pack(
@@ -69,14 +75,26 @@ class Job:
         faults = faults or {}
         check_job(config, image, workload, stall=stall, faults=faults)
         sent = packets(config, [image] * len(workload), workload, faults)
-        lengths = np.array([len(packet.beats) for packet in sent], dtype=np.int64)
-        request = selection(config).request
+        (beats, lasts, users), *others = streams(config, sent)
+        lengths = [packet.lengths for packet in sent]
         return cls(
-            beats=np.concatenate([packet.beats for packet in sent]),
-            lasts=np.cumsum(lengths) - 1,
-            users=np.array([request(packet.user, packet.asked) for packet in sent], np.int64),
-            limits=Limits.of(config, lengths.tolist(), stall, stall, accesses),
+            beats=beats, lasts=lasts, users=users, queries=others[0] if others else None,
+            limits=Limits.of(config, lengths, stall, stall, accesses),
         )
+
+
+def streams(config: Config, sent: Iterable[Packet]) -> list[Packets]:
+    """What a bench sends on each stream: beats, last beat and number of each packet."""
+    none, request = np.zeros((0, config.bus_bytes), np.uint8), selection(config).request
+    sent = list(sent)
+    found = []
+    for i in range(len(config.wire.inlets)):
+        mine = [packet.streams[i] for packet in sent]
+        lengths = np.array([len(packet.beats) for packet in mine], dtype=np.int64)
+        users = np.array([request(packet.user, packet.asked) for packet in mine], np.int64)
+        beats = np.concatenate([none, *(packet.beats for packet in mine)])
+        found.append((beats, np.cumsum(lengths) - 1, users))
+    return found
 
 
 def check_job(

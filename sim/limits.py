@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import gt
 
 from ecoformer.spec.config import Config
 
@@ -48,12 +49,12 @@ class Limits:
     def of(
         cls,
         config: Config,
-        lengths: Iterable[int],
+        lengths: Iterable[tuple[int, ...]],
         gaps: float,
         pressure: float,
         accesses: int = 0,
     ) -> Limits:
-        """Limits for packets of ``lengths`` beats and a number of register accesses.
+        """Limits for packets of ``lengths`` beats on each stream, and a number of accesses.
 
         Parameters
         ----------
@@ -61,7 +62,7 @@ class Limits:
             Probability of a cycle without an input beat, and of one that accepts no output beat.
         """
         lengths = list(lengths)
-        longest = max(lengths, default=0)
+        longest = tuple(map(max, zip(*lengths))) or (0,)
         patience = quiet_cycles(config, longest, gaps, pressure)
         alone = usual_cycles(config, lengths, gaps, pressure) + len(lengths) * _overhead(config)
         return cls(
@@ -72,40 +73,47 @@ class Limits:
 
 
 def usual_cycles(
-    config: Config, lengths: Iterable[int], gaps: float, pressure: float
+    config: Config, lengths: Iterable[tuple[int, ...]], gaps: float, pressure: float
 ) -> float:
     """Mean cycles that packets of ``lengths`` beats take one after the other, without latency.
 
     A packet of N tokens takes N·k cycles to hash and accumulate and as many to be queried; each of
     its queries takes N cycles in a quadratic core. A beat takes 1 / (1 - p) cycles if it is stalled
-    with probability p.
+    with probability p. With several streams, the last one queries.
     """
     return sum(_packet_cycles(config, length, gaps, pressure) for length in lengths)
 
 
-def quiet_cycles(config: Config, beats: int, gaps: float, pressure: float) -> int:
+def quiet_cycles(config: Config, beats: tuple[int, ...], gaps: float, pressure: float) -> int:
     """Cycles that may pass without a beat while packets of at most ``beats`` are in flight."""
     k, tokens = config.cycles_per_token, _tokens(config, beats)
-    silent = tokens * k + tokens * config.flow.query_cycles(tokens) + _overhead(config)
+    query = config.flow.query_cycles(tokens[0])
+    silent = max(tokens) * k + tokens[-1] * query + _overhead(config)
     return silent + math.ceil(RARE / (1 - gaps)) + math.ceil(RARE / (1 - pressure))
 
 
 def _packet_cycles(config, beats, gaps, pressure):
     tokens, k = _tokens(config, beats), config.cycles_per_token
-    received = max(tokens * k, beats / (1 - gaps))  # beats beyond the last token are discarded
-    if beats > config.max_tokens * config.input_beats and config.flow.passes > 1:
+    # Beats beyond the last token are discarded.
+    received = max(max(tokens) * k, max(beats) / (1 - gaps))
+    longest = (config.max_tokens * inlet.beats for inlet in config.wire.inlets)
+    if any(map(gt, beats, longest)) and config.flow.passes > 1:
         return received  # too long, and answered by one beat
     output = config.output_beats / (1 - pressure)
-    return received + tokens * max(config.flow.query_cycles(tokens), output)
+    return received + tokens[-1] * max(config.flow.query_cycles(tokens[0]), output)
 
 
 def _answer_beats(config, beats):
     early = int(config.flow.has_contexts)  # tokens before an error, then the error
-    return max(1, _tokens(config, beats) * config.output_beats + early)
+    return max(1, _tokens(config, beats)[-1] * config.output_beats + early)
 
 
 def _tokens(config, beats):
-    return min(-(-beats // config.input_beats), config.max_tokens)
+    """Tokens of a packet on each stream."""
+    return [
+        min(-(-count // inlet.beats), config.max_tokens)
+        for count, inlet in zip(beats, config.wire.inlets)
+    ]
 
 
 def _overhead(config):

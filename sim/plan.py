@@ -149,7 +149,7 @@ def _random(kind: PhaseKind, draw: Draw, left: float, most: int):
 
 def _cost(config, scene):
     """Cycles of a scene, about."""
-    beats = [len(packet.beats) for packet in scene.packets]
+    beats = [packet.lengths for packet in scene.packets]
     loads = scene.sets + sum(isinstance(event, Load) for event in scene.events)
     accesses = sum(isinstance(event, (Read, Write)) for event in scene.events)
     accesses += sum(len(event.accesses) for event in scene.events if isinstance(event, Burst))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Generated Verilog as a function of numpy arrays: hardware and driver in one object."""
 
+import math
 import time
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from ecoformer.errors import EcoformerError
 from ecoformer.progress import SILENT, Progress
+from ecoformer.sim.bench import packet_stamps
 from ecoformer.sim.build import build
 from ecoformer.sim.compiled import CompiledEngine, State
 from ecoformer.sim.job import TAIL_CYCLES, Job, accesses
@@ -32,7 +34,6 @@ __all__ = ["Rtl"]
 
 CHUNK_CYCLES = 50_000
 """Cycles between two checks for progress and Ctrl-C."""
-STAMPS = ("first_in", "last_in", "first_out", "last_out")
 ALL_FLAGS = sum(1 << flag for flag in Error)
 
 
@@ -83,7 +84,11 @@ class Rtl:
         self._ready = False
 
     def __call__(
-        self, x: np.ndarray, v: np.ndarray, sets: int | np.ndarray = 0
+        self,
+        x: np.ndarray,
+        v: np.ndarray,
+        sets: int | np.ndarray = 0,
+        queries: np.ndarray | None = None,
     ) -> np.ndarray:
         """Attention of sequences of equal length.
 
@@ -96,10 +101,12 @@ class Rtl:
             Values.
         sets : int or int array [...]
             Parameter set of each sequence.
+        queries : int array [..., M, D]
+            Where queries come by themselves; then ``x`` are the keys.
 
         Returns
         -------
-        int64 array [..., N, E]
+        int64 array [..., N, E], or [..., M, E]
             Results in units of 2^-f, f being ``output_fraction``.
 
         Raises
@@ -109,7 +116,7 @@ class Rtl:
         EcoformerError
             The engine answers with an error or not at all.
         """
-        c, elements = self.config, self.config.sides.elements
+        c, elements = self.config, self.config.wire.inlets[0].elements
         x, v, sets = _integers("x", x), _integers("v", v), _integers("sets", sets)
         if x.ndim < 2 or x.shape[-1] != elements:
             raise ValueError(f"x must have shape [..., N, {elements}], not {x.shape}")
@@ -117,6 +124,21 @@ class Rtl:
         if v.shape != shape:
             raise ValueError(f"v must have shape {shape}, not {v.shape}")
         *batch, length, _ = shape
+        asked: dict[str, np.ndarray] = {}
+        if queries is not None:
+            queries = _integers("queries", queries)
+            if queries.ndim != x.ndim or (*queries.shape[:-2], queries.shape[-1]) != (
+                *batch, elements
+            ):
+                raise ValueError(
+                    f"queries must have shape [..., M, {elements}] with the batch of x, "
+                    f"not {queries.shape}"
+                )
+            shape = (*queries.shape[:-1], c.value_dim)
+            asked = {
+                "queries": queries.reshape(-1, elements).astype(np.int64),
+                "query_lengths": np.full(math.prod(batch), queries.shape[-2], dtype=np.int64),
+            }
         if 0 in batch:
             return np.zeros(shape, dtype=np.int64)
         sets = np.broadcast_to(sets, batch).reshape(-1)
@@ -125,6 +147,7 @@ class Rtl:
             lengths=np.full(len(sets), length, dtype=np.int64),
             tokens=x.reshape(-1, elements).astype(np.int64),
             values=v.reshape(-1, c.value_dim).astype(np.int64),
+            **asked,
         )
         workload.check(c)
         return np.concatenate(self.attend(workload)).reshape(shape)
@@ -144,7 +167,7 @@ class Rtl:
                     f"engine: sequence {i} is answered with the error flag; run 'verify'"
                 )
         outputs = run.outputs
-        if list(map(len, outputs)) != workload.lengths.tolist():
+        if list(map(len, outputs)) != workload.answers.tolist():
             raise EcoformerError(
                 f"engine: {len(outputs)} of {len(workload)} sequences are answered in "
                 f"{run.cycles} cycles, or not with all of their tokens; run 'verify'"
@@ -174,11 +197,11 @@ class Rtl:
             self.reset()
         self._write(REGISTERS["ERRORS"].offset, ALL_FLAGS)
         before = self.registers()
-        engine, total = self.engine, int(workload.lengths.sum())
+        engine, total = self.engine, int(workload.answers.sum())
         select = selection(self.config)
         engine.begin(
-            job.beats, job.lasts, job.users, stall=stall, seed=seed, tail=TAIL_CYCLES,
-            hold=next(iter(updates), None), patience=job.limits.patience, limit=job.limits.cycles,
+            job.beats, job.lasts, job.users, queries=job.queries, stall=stall, seed=seed,
+            tail=TAIL_CYCLES, hold=next(iter(updates), None), patience=job.limits.patience, limit=job.limits.cycles,
             most_beats=job.limits.beats, later=select.later, rises=select.rises,
         )
         self._polls = job.limits.polls
@@ -267,7 +290,7 @@ class Rtl:
             config=self.config,
             beats=[beats[a:b] for a, b in zip([0, *ends], ends)],
             users=record["users"],
-            stamps={name: record[name] for name in STAMPS},
+            stamps=packet_stamps(record, len(self.config.wire.inlets)),
             extra_beats=len(beats) - (ends[-1] if ends else 0),
             codes=[unpack_codes(self.config, keys) for keys in self.engine.codes()] or None,
             cycles=cycles,

@@ -11,7 +11,7 @@ from ecoformer.sim.contexts import FRESH, Asked
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.registers import REGISTERS, Register
-from ecoformer.spec.wire import pack_sequence
+from ecoformer.spec.wire import Inlet, pack_packet
 
 __all__ = [
     "Packet", "Event", "Await", "Drain", "Gate", "Press", "Write", "Read", "Burst", "Load", "Level",
@@ -33,6 +33,8 @@ class Packet:
         As many as there are; a bad packet may end within a token, or be too long.
     asked : Asked
         Its context, and whether it begins it.
+    partner : Packet
+        The packet of queries that it makes a pair with, where queries come by themselves.
     """
 
     user: int
@@ -40,6 +42,7 @@ class Packet:
     values: np.ndarray
     beats: np.ndarray
     asked: Asked = FRESH
+    partner: Packet | None = None
 
     @classmethod
     def of(
@@ -50,25 +53,48 @@ class Packet:
         values: np.ndarray,
         asked: Asked = FRESH,
         *,
+        inlet: Inlet | None = None,
         beats: int | None = None,
+        partner: Packet | None = None,
     ) -> Packet:
         """The packet of a sequence.
 
         Parameters
         ----------
+        inlet : Inlet
+            On which it is sent; ``s_axis`` by default.
         beats : int
             Beats of the packet, if it is to have others than its tokens: it is cut off, or goes on
             with the same tokens from the first.
         """
-        every = config.input_beats
+        inlet = inlet or config.wire.inlets[0]
+        every = inlet.beats
         count = len(tokens) * every if beats is None else beats
         again = np.arange(-(-count // every)) % len(tokens)
         tokens, values = tokens[again], values[again]
         whole = count // every
         return cls(
             user=user, tokens=tokens[:whole], values=values[:whole],
-            beats=pack_sequence(config, tokens, values)[:count], asked=asked,
+            beats=pack_packet(inlet, tokens, values)[:count], asked=asked, partner=partner,
         )
+
+    @classmethod
+    def of_queries(
+        cls, config: Config, user: int, queries: np.ndarray, *, beats: int | None = None
+    ) -> Packet:
+        """The packet of queries that come by themselves; parameters are those of :meth:`of`."""
+        none = np.zeros((len(queries), 0), np.int64)
+        return cls.of(config, user, queries, none, inlet=config.wire.inlets[1], beats=beats)
+
+    @property
+    def streams(self) -> tuple[Packet, ...]:
+        """The packet, and its partner if it has one."""
+        return (self,) if self.partner is None else (self, self.partner)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Beats on each stream."""
+        return tuple(len(packet.beats) for packet in self.streams)
 
 
 class Event:
@@ -77,10 +103,11 @@ class Event:
 
 @dataclass(frozen=True)
 class Await(Event):
-    """Wait until ``sent`` beats were taken, and then ``cycles`` more."""
+    """Wait until ``sent`` beats of a stream were taken, and then ``cycles`` more."""
 
     sent: int = 0
     cycles: int = 0
+    stream: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,9 +117,10 @@ class Drain(Event):
 
 @dataclass(frozen=True)
 class Gate(Event):
-    """Offer no beat from number ``beat`` on; None opens the gate."""
+    """Offer no beat of a stream from number ``beat`` on; None opens the gate."""
 
     beat: int | None
+    stream: int = 0
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,8 @@ def random_workload(
     sequences : int
         Number of sequences.
     lengths : int, (low, high) or None
-        Tokens per sequence: fixed, uniform, or uniform over 1…``max_tokens``.
+        Tokens per sequence: fixed, uniform, or uniform over 1…``max_tokens``; and queries, where
+        they come by themselves.
     sets : int
         Sets 0…sets-1 are drawn from; all that the engine holds by default.
     patterns : sequence of str
@@ -83,13 +84,17 @@ def random_workload(
     before, asked = history(config), []
     sets = config.parameter_sets if sets is None else sets
     patterns = list(PATTERNS) if patterns is None else list(patterns)
-    elements, drawn = config.sides.elements, []
+    elements, drawn = config.wire.inlets[0].elements, []
     for i in range(sequences):
         count = int(rng.integers(low, high + 1))
         pattern = PATTERNS[patterns[i % len(patterns)]]
         numbers = pattern(rng, (count, elements), config.token_width)
         values = pattern(rng, (count, config.value_dim), config.value_width)
         drawn.append((int(rng.integers(sets)), config.family.tokens_from(numbers), values))
+        for inlet in config.wire.inlets[1:]:
+            asked_for = int(rng.integers(low, high + 1)), inlet.elements
+            asking = config.family.tokens_from(pattern(rng, asked_for, config.token_width))
+            drawn[-1] = (*drawn[-1], asking)
         asked.append(before.draw(rng, count))
         before.note(asked[-1], count)
     contexts, begins = np.array(asked, dtype=np.int64).reshape(-1, 2).T

@@ -16,5 +16,6 @@ def unpack_codes(config: Config, traced: np.ndarray) -> np.ndarray:
     int64 [N, b]
         Without a hash [N, D]; with separate queries those of q and of k side by side.
     """
-    bits = np.unpackbits(traced, axis=1, bitorder="little")[:, : config.sides.code_width]
-    return config.sides.unpack_codes(bits.astype(np.int64))
+    inlet = config.wire.inlets[0]  # codes of another have as many bits
+    bits = np.unpackbits(traced, axis=1, bitorder="little")[:, : inlet.code_width]
+    return inlet.unpack_codes(bits.astype(np.int64))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ecoformer.sim.contexts import history
-from ecoformer.sim.contract import Answer, answer_to
+from ecoformer.sim.contract import Answer, Resident, answer_to
 from ecoformer.sim.drivers import TID_SHIFT
 from ecoformer.sim.faults import packets
 from ecoformer.sim.run import SimulationRun
@@ -21,7 +21,7 @@ from ecoformer.spec.workload import Workload
 
 __all__ = [
     "Mismatch", "Report", "compare", "compare_answers", "compare_extra", "compare_registers",
-    "counters", "expected_outputs",
+    "counters", "expected_outputs", "held_in",
 ]
 
 
@@ -170,7 +170,8 @@ def compare_answers(
     users : list of int
         Number of each answer (`sim.selection`).
     codes : list of int64 [tokens, b] for every side, or None
-        Per engine, the keys of the tokens of all packets.
+        Per engine, the keys of the tokens of all packets; then those of queries that come by
+        themselves.
     """
     wrong_codes = set() if codes is None else _compare_codes(report, config, expected, codes)
     flag = 1 << config.tuser_width
@@ -233,9 +234,15 @@ def _expected(config, images, workload, faults):
     """The answer to every packet of a workload, under the image of each."""
     before = history(config)
     return [
-        answer_to(config, before, sent, (image, sent.user) if sent.user < image.sets else (None, 0))
+        answer_to(config, before, sent, held_in(image))
         for image, sent in zip(images, packets(config, images, workload, faults), strict=True)
     ]
+
+
+def held_in(image: ParameterImage | None) -> Resident:
+    """What packets use while the sets of ``image`` are loaded, and no others."""
+    sets = 0 if image is None else image.sets
+    return lambda user, _: (image, user) if user < sets else (None, 0)
 
 
 def _images(image, updates, count):
@@ -266,21 +273,21 @@ def _outputs(config, beats):
 
 def _compare_codes(report, config, expected, codes):
     """Compare the traced codes; returns the (sequence, token) pairs whose code differs."""
-    wrong, at = set(), [0] * config.engines
+    wrong, at = set(), [0] * len(codes)
     for i, answer in enumerate(expected):
-        if not len(answer.tokens):
-            continue
-        want = answer.codes
-        engine = i % config.engines  # packets are dealt in turn
-        got = codes[engine][at[engine] : at[engine] + len(want)]
-        at[engine] += len(want)
-        report.codes += len(got)
-        for token, bit in zip(*np.nonzero(got != want[: len(got)])):
-            wrong.add((i, int(token)))
-            report.note(
-                "hash", got[token, bit], want[token, bit], config.sides.bit_name(int(bit)),
-                sequence=i, token=token,
-            )
+        for stream, want in enumerate(answer.codes):
+            if not len(want):
+                continue
+            place = i % config.engines + stream * config.engines  # packets are dealt in turn
+            got = codes[place][at[place] : at[place] + len(want)]
+            at[place] += len(want)
+            report.codes += len(got)
+            for token, bit in zip(*np.nonzero(got != want[: len(got)])):
+                wrong.add((i, int(token)))
+                report.note(
+                    "hash", got[token, bit], want[token, bit],
+                    config.wire.inlets[stream].bit_name(int(bit)), sequence=i, token=token,
+                )
     for got, want in zip(codes, at, strict=True):
         if len(got) != want:
             report.note("hash", len(got), want, "number of traced tokens")

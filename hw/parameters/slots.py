@@ -138,8 +138,8 @@ class PairSlotTable(SlotTable):
     """`SlotTable` of two streams whose packets make pairs; what is in flight are pairs.
 
     A pair is in flight from the first beat of the earlier of its packets, and both use the slot
-    that this one found: a COMMIT in between does not part them. Each stream may begin ``ahead``
-    packets before the other.
+    that this one found, if it found any: a COMMIT in between does not part them. Each stream may
+    begin ``ahead`` packets before the other.
 
     Parameters
     ----------
@@ -164,13 +164,18 @@ class PairSlotTable(SlotTable):
             query_user=In(user_width), query_slot=Out(ceil_log2(sets + 1)), query_known=Out(1),
             query_begin=In(1), admit=Out(1, init=1), query_admit=Out(1, init=1),
         )
-        # Slots of the pairs of which one packet has begun.
-        self.kept = SyncFIFO(width=ceil_log2(self.slots), depth=ahead)
+        # Slots of the pairs of which one packet has begun, and whether its set is loaded.
+        self.kept = SyncFIFO(width=ceil_log2(self.slots) + 1, depth=ahead)
         self.lead = Signal(range(-ahead, ahead + 1))
         """Packets that the first stream has begun before the second."""
 
     def _used(self, m, found):
-        return Mux(self.lead < 0, self.kept.r_stream.payload, found)
+        return self._earlier(self.lead < 0, found)
+
+    def _earlier(self, follows, found):
+        """What the earlier packet of a pair found, if one ``follows`` that found anything."""
+        loaded, slot = self.kept.r_stream.payload[0], self.kept.r_stream.payload[1:]
+        return Mux(follows & loaded, slot, found)
 
     def _begins(self, m, slot_map, loaded):
         m.submodules.kept = kept = self.kept
@@ -183,7 +188,7 @@ class PairSlotTable(SlotTable):
         after = Signal(self.lead.shape())
         m.d.comb += [
             lookup.addr.eq(requested),
-            self.query_slot.eq(Mux(keys_lead, kept.r_stream.payload, lookup.data)),
+            self.query_slot.eq(self._earlier(keys_lead, lookup.data)),
             self.query_known.eq(
                 below(self.query_user, self.sets) & loaded.bit_select(requested, 1)
             ),
@@ -191,7 +196,12 @@ class PairSlotTable(SlotTable):
             both.eq(self.begin & self.query_begin & ~keys_lead & ~queries_lead),
             begins.eq((self.begin & ~queries_lead) | (self.query_begin & ~keys_lead)),
             kept.w_stream.valid.eq(begins & ~both),
-            kept.w_stream.payload.eq(Mux(queries_lead | ~self.begin, self.query_slot, self.slot)),
+            kept.w_stream.payload.eq(
+                Mux(
+                    queries_lead | ~self.begin,
+                    Cat(self.query_known, self.query_slot), Cat(self.known, self.slot),
+                )
+            ),
             kept.r_stream.ready.eq(follows),
             after.eq(self.lead + self.begin - self.query_begin),
         ]

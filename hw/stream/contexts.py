@@ -13,6 +13,7 @@ from ecoformer.hw.stream.receiver import Opening, Receiver
 from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.config import Config
 from ecoformer.spec.registers import Error
+from ecoformer.spec.wire import Inlet
 
 __all__ = ["ContextReceiver", "ContextTable"]
 
@@ -98,8 +99,8 @@ class ContextReceiver(Receiver):
     its context lost. The first beat of a packet waits two cycles for the look-up.
     """
 
-    def __init__(self, config: Config):
-        super().__init__(config)
+    def __init__(self, config: Config, inlet: Inlet | None = None):
+        super().__init__(config, inlet)
         self.table = ContextTable(config)
 
     @classmethod
