@@ -13,7 +13,10 @@ from typing import Any
 from cocotb.triggers import Lock, RisingEdge
 from cocotb.utils import get_sim_time
 
-__all__ = ["Handle", "StreamSource", "StreamSink", "RegisterPort", "RegisterError", "TID_SHIFT"]
+__all__ = [
+    "Handle", "PairSource", "StreamSource", "StreamSink", "RegisterPort", "RegisterError",
+    "TID_SHIFT", "input_pins", "source_of",
+]
 
 TID_SHIFT = 32
 """Bit of a packet's number from which it is ``tid``; below it is ``tuser``."""
@@ -22,8 +25,18 @@ Handle = Any
 """A cocotb handle; its attributes are the signals of the design."""
 
 
+BUSES = ("s_axis", "s_axis_q")
+"""Input streams of an engine; the second is for queries that come by themselves."""
+
+
+def input_pins(dut: Handle) -> list[Handle]:
+    """Every input pin of the input streams that there are, ``tvalid`` and what goes with it."""
+    names = (f"{bus}_{pin}" for bus in BUSES for pin in ("tvalid", "tlast", "tdata", "tuser", "tid"))
+    return [getattr(dut, name) for name in names if hasattr(dut, name)]
+
+
 class StreamSource:
-    """Sends beats on ``s_axis`` with random gaps.
+    """Sends beats on an input stream with random gaps.
 
     Parameters
     ----------
@@ -38,6 +51,8 @@ class StreamSource:
         Bits of the number that beats after the first change: they must be ignored there.
     stall : float
         Probability that a cycle without a waiting beat offers none.
+    bus : str
+        What the names of its pins begin with.
 
     Members
     -------
@@ -65,12 +80,14 @@ class StreamSource:
         later: int,
         stall: float,
         rng: random.Random,
+        bus: str = BUSES[0],
     ):
-        self.data, self.valid = dut.s_axis_tdata, dut.s_axis_tvalid
-        self.ready, self.tlast = dut.s_axis_tready, dut.s_axis_tlast
+        self.data, self.valid, self.ready, self.tlast = (
+            getattr(dut, f"{bus}_{pin}") for pin in ("tdata", "tvalid", "tready", "tlast")
+        )
         self.beside = [
-            (getattr(dut, f"s_axis_{name}"), shift)
-            for name, shift in (("tuser", 0), ("tid", TID_SHIFT)) if hasattr(dut, f"s_axis_{name}")
+            (getattr(dut, f"{bus}_{name}"), shift)
+            for name, shift in (("tuser", 0), ("tid", TID_SHIFT)) if hasattr(dut, f"{bus}_{name}")
         ]
         self.later = later
         self.beats, self.lasts, self.users = beats, [*lasts, -1], [*users, 0]
@@ -83,6 +100,24 @@ class StreamSource:
         self.packet, self.starved = 0, 0
         self._sent, self._offered, self._opening = 0, False, True
         self._tlast, self._beside_due = None, False
+
+    taken: Sequence[bool] = (True,)
+    """Streams of which a beat was taken at the latest edge, if one was at all."""
+
+    @property
+    def sources(self) -> list["StreamSource"]:
+        """The source of every stream."""
+        return [self]
+
+    @property
+    def begun(self) -> int:
+        """Packets of which a beat was taken."""
+        return len(self.first)
+
+    @property
+    def starving(self) -> bool:
+        """Within a packet, and no beat is offered."""
+        return not self._offered and not self._opening
 
     def start(self) -> None:
         """Offer the first beat."""
@@ -139,6 +174,81 @@ class StreamSource:
         for pin, shift in self.beside:
             pin.value = number >> shift & (1 << TID_SHIFT) - 1
         self._beside_due = self._opening
+
+
+class PairSource:
+    """Sources of two streams whose packets make pairs; a drop-in `StreamSource`.
+
+    Parameters
+    ----------
+    sources : list of StreamSource
+
+    Members
+    -------
+    taken : list of bool
+        Whether a beat of each stream was taken at the latest edge.
+    """
+
+    selected = None
+
+    def __init__(self, sources: Sequence[StreamSource]):
+        self.sources = sources
+        self.starved = 0
+        self.taken = [False] * len(sources)
+
+    @property
+    def hold(self) -> int | None:
+        """Pair that must not begin yet."""
+        return self.sources[0].hold
+
+    @hold.setter
+    def hold(self, packet: int | None) -> None:
+        for source in self.sources:
+            source.hold = packet
+
+    @property
+    def begun(self) -> int:
+        """Pairs of which a beat was taken."""
+        return max(source.begun for source in self.sources)
+
+    @property
+    def packet(self) -> int:
+        """Pairs sent so far."""
+        return min(source.packet for source in self.sources)
+
+    @property
+    def first(self) -> list[int]:
+        """Cycle in which the earlier packet of each pair began."""
+        return [*map(min, zip(*(source.first for source in self.sources)))]
+
+    @property
+    def last(self) -> list[int]:
+        """Cycle in which the later packet of each pair ended."""
+        return [*map(max, zip(*(source.last for source in self.sources)))]
+
+    def start(self) -> None:
+        """Offer the first beats."""
+        for source in self.sources:
+            source.start()
+
+    def edge(self, cycle: int) -> bool:
+        """As that of each source: True if any beat was taken."""
+        self.starved += any(source.starving for source in self.sources)
+        self.taken = [source.edge(cycle) for source in self.sources]
+        return any(self.taken)
+
+
+def source_of(
+    dut: Handle, packets: Sequence[tuple[Sequence[int], ...]], **options: Any
+) -> StreamSource | PairSource:
+    """The source of ``packets``: beats, last beats and numbers of each stream.
+
+    ``options`` are the others of a `StreamSource`.
+    """
+    sources = [
+        StreamSource(dut, *sent, bus=bus, **options) for bus, sent in zip(BUSES, packets)
+    ]
+    return PairSource(sources) if len(sources) > 1 else sources[0]
 
 
 class StreamSink:

@@ -36,6 +36,7 @@ from ecoformer.sim.selection import selection
 from ecoformer.sim.stimulus import PATTERNS, random_image
 from ecoformer.spec.arithmetic import signed_range
 from ecoformer.spec.config import Config
+from ecoformer.spec.dataflows.cross import AHEAD
 from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.registers import (
@@ -65,11 +66,15 @@ IMAGES = 6
 """Random images of a phase with the same number of sets."""
 SHORT = 5
 """Tokens of most packets, at most."""
+FEW_QUERIES = 0.5
+"""Share of long packets of keys whose queries are few."""
 ERRORS, ENABLE, STATUS, CONTROL, COMMIT, PARAM_DATA, PARAM_ADDRESS = (
     REGISTERS[name].offset for name in (
         "ERRORS", "IRQ_ENABLE", "STATUS", "CONTROL", "COMMIT", "PARAM_DATA", "PARAM_ADDRESS"
     )
 )
+BAD = sum(1 << error for error in Error if error is not Error.DENOMINATOR)
+"""Flags of bad packets."""
 FREE = REGISTERS["STATUS"]["SHADOW_FREE"].mask
 IN_FLIGHT = REGISTERS["STATUS"]["BUSY"].mask
 
@@ -145,42 +150,101 @@ class Draw:
     ) -> Packet:
         """A packet of ``length`` tokens; with other ``beats`` it is cut off or goes on.
 
-        It begins context 0 unless another is ``asked`` for, or packets are :meth:`going_on`.
+        It begins context 0 unless another is ``asked`` for, or packets are :meth:`going_on`. Where
+        queries come by themselves, it has a good partner of another length.
         """
+        packet = self._packet(0, user, length, beats, pattern, asked)
+        return self.paired(packet, length, pattern=pattern)
+
+    def paired(
+        self, packet: Packet, length: int | None = None, *, pattern: Callable | None = None
+    ) -> Packet:
+        """``packet`` with a partner for the same set, where queries come by themselves.
+
+        The partner has about ``length`` tokens, or as few.
+        """
+        for _ in self.config.wire.inlets[1:]:
+            few = length is None or self.rng.random() < FEW_QUERIES
+            packet = replace(
+                packet,
+                partner=self.queries(packet.user, None if few else length, pattern=pattern),
+            )
+        return packet
+
+    def queries(
+        self,
+        user: int = 0,
+        length: int | None = None,
+        *,
+        beats: int | None = None,
+        pattern: Callable | None = None,
+    ) -> Packet:
+        """A packet of queries that come by themselves; see :meth:`packet`."""
+        return self._packet(1, user, length, beats, pattern, FRESH)
+
+    def _packet(self, stream, user, length, beats, pattern, asked):
+        """A packet of one stream, without a partner."""
         c, length = self.config, self.length() if length is None else length
+        inlet = c.wire.inlets[stream]
         pattern = next(self._patterns) if pattern is None else pattern
-        numbers = pattern(self.rng, (length, c.sides.elements), c.token_width)
-        values = pattern(self.rng, (length, c.value_dim), c.value_width)
+        numbers = pattern(self.rng, (length, inlet.elements), c.token_width)
+        values = pattern(self.rng, (length, inlet.value_elements), c.value_width)
         if asked is None:
             asked = self._history.ask(self.rng) if self._goes_on else FRESH
-        packet = Packet.of(c, user, c.family.tokens_from(numbers), values, asked, beats=beats)
-        return replace(packet, beats=packet.beats ^ self._dirt(len(packet.beats)))
+        tokens = c.family.tokens_from(numbers)
+        packet = Packet.of(c, user, tokens, values, asked, inlet=inlet, beats=beats)
+        return replace(packet, beats=packet.beats ^ self._dirt(inlet, len(packet.beats)))
 
-    def cut_off(self, user: int = 0, *, beats: int = 1, tokens: int = 2) -> Packet:
-        """A packet whose last token has only ``beats`` beats."""
-        tokens = min(tokens, self.config.max_tokens)
-        return self.packet(user, tokens, beats=(tokens - 1) * self.config.input_beats + beats)
+    def cut_off(
+        self, user: int = 0, *, beats: int = 1, tokens: int = 2, stream: int = 0
+    ) -> Packet:
+        """A packet of a stream whose last token has only ``beats`` beats."""
+        tokens, every = min(tokens, self.config.max_tokens), self.config.wire.inlets[stream].beats
+        return self.on(stream)(user, tokens, beats=(tokens - 1) * every + beats)
 
-    def too_long(self, user: int = 0, *, beats: int = 1) -> Packet:
-        """A packet of ``beats`` beats more than there may be."""
-        c = self.config
-        return self.packet(
-            user, min(c.max_tokens, SHORT), beats=c.max_tokens * c.input_beats + beats
-        )
+    def too_long(self, user: int = 0, *, beats: int = 1, stream: int = 0) -> Packet:
+        """A packet of a stream of ``beats`` beats more than there may be."""
+        most, every = self.config.max_tokens, self.config.wire.inlets[stream].beats
+        return self.on(stream)(user, min(most, SHORT), beats=most * every + beats)
+
+    def pair_of(self, packet: Packet, stream: int) -> Packet:
+        """What is sent with ``packet``, drawn for a stream: a good partner, where there is one."""
+        return replace(self.packet(packet.user), partner=packet) if stream else packet
+
+    def on(self, stream: int) -> Callable[..., Packet]:
+        """What draws packets of a stream: :meth:`packet` or :meth:`queries`."""
+        return (self.packet, self.queries)[stream]
 
     def bad(self, image: ParameterImage) -> Packet:
-        """A packet with a wrong set, a wrong number of beats, or both."""
+        """A packet with a wrong set, a wrong number of beats, or both.
+
+        Of a pair, either packet, and sometimes both.
+        """
+        user = int(self.rng.integers(image.sets))
+        packet = self._bad(image, user, 0)
+        for stream in range(1, len(self.config.wire.inlets)):
+            choice = self.rng.integers(4)
+            if choice < 3:  # only it, or both
+                partner = self._bad(image, user, stream)
+                packet = replace(self.packet(user) if choice < 2 else packet, partner=partner)
+        return packet
+
+    def _bad(self, image, user, stream):
+        """A bad packet of a stream; sometimes, it is just for another set."""
         c, rng = self.config, self.rng
-        user, choice = int(rng.integers(image.sets)), rng.integers(4)
+        draw, every = self.on(stream), c.wire.inlets[stream].beats
+        choice = rng.integers(4 + stream)
         beyond = self.unknown_sets(image)
+        if choice == 4:
+            return draw(int(rng.integers(image.sets)))
         if choice <= 1 and beyond:
             user = int(rng.choice(beyond))
         if choice == 0:
-            return self.packet(user)
+            return draw(user)
         if choice == 2 and self.affordable == c.max_tokens:
-            return self.too_long(user, beats=int(rng.integers(1, 3 * c.input_beats + 1)))
+            return self.too_long(user, beats=int(rng.integers(1, 3 * every + 1)), stream=stream)
         length = self.length()
-        return self.packet(user, length, beats=int(rng.integers(1, length * c.input_beats + 1)))
+        return draw(user, length, beats=int(rng.integers(1, length * every + 1)))
 
     def unknown_sets(self, image: ParameterImage) -> list[int]:
         """Sets that a packet can ask for and that are not loaded: the first, and the last."""
@@ -188,7 +252,7 @@ class Draw:
         last = (1 << selection(c).vector_bits) - 1
         return [] if impossible_faults(c, image.sets).get("unknown_set") else [image.sets, last]
 
-    def _dirt(self, beats):
+    def _dirt(self, inlet, beats):
         """Random bits where the engine ignores them: uint8 [beats, bus_bytes]."""
         c = self.config
         family = c.family
@@ -196,10 +260,10 @@ class Draw:
             keys = np.packbits(np.ones(family.key_elements, np.uint8), bitorder="little")
         else:
             keys = np.full(family.key_bytes, (1 << family.element_width) - 1, np.uint8)
-        values = np.full(c.value_dim, (1 << c.value_width) - 1, np.uint8)
-        used = np.zeros(c.input_beats * c.bus_bytes, np.uint8)
-        used[: c.token_bytes] = np.concatenate([*[keys] * len(c.sides.all), values])
-        used = np.tile(used.reshape(c.input_beats, c.bus_bytes), (-(-beats // c.input_beats), 1))
+        values = np.full(inlet.value_elements, (1 << c.value_width) - 1, np.uint8)
+        used = np.zeros(inlet.beats * c.bus_bytes, np.uint8)
+        used[: inlet.token_bytes] = np.concatenate([*[keys] * len(inlet.all), values])
+        used = np.tile(used.reshape(inlet.beats, c.bus_bytes), (-(-beats // inlet.beats), 1))
         random = self.rng.integers(0, 256, (beats, c.bus_bytes), dtype=np.uint8)
         return random & ~used[:beats]
 
@@ -480,25 +544,36 @@ def _random_stalls(draw):
 
 
 def _bad_packets(draw, image):
-    """One of every kind, by name."""
-    c = draw.config
-    for beats in range(1, c.input_beats):
-        if beats in (1, 2, c.input_beats - 1):
-            yield f"tlast on beat {beats} of a token", draw.cut_off(beats=beats)
-            yield f"tlast on beat {beats} of the first token", draw.cut_off(beats=beats, tokens=1)
-    if c.input_beats > 1:
+    """One of every kind, by name; of pairs, with either packet bad."""
+    for stream, prefix in enumerate(("", "queries: ")[: len(draw.config.wire.inlets)]):
+        for name, bad in _bad_on(draw, image, stream):
+            yield prefix + name, draw.pair_of(bad, stream)
+
+
+def _bad_on(draw, image, stream):
+    """A packet of every kind for one stream, by name."""
+    c, packet = draw.config, draw.on(stream)
+    every = c.wire.inlets[stream].beats
+    for beats in range(1, every):
+        if beats in (1, 2, every - 1):
+            yield f"tlast on beat {beats} of a token", draw.cut_off(beats=beats, stream=stream)
+            yield (
+                f"tlast on beat {beats} of the first token",
+                draw.cut_off(beats=beats, tokens=1, stream=stream),
+            )
+    if every > 1:
         # The last token that there may be is cut off: not too long, but misplaced.
-        last = c.max_tokens * c.input_beats - 1
-        yield "tlast within the last token", draw.packet(beats=last, length=min(2, c.max_tokens))
+        last = c.max_tokens * every - 1
+        yield "tlast within the last token", packet(beats=last, length=min(2, c.max_tokens))
     for user in draw.unknown_sets(image):
-        yield f"set {user} is not loaded", draw.packet(user)
-        yield f"set {user} is not loaded, one token", draw.packet(user, 1)
-        if c.input_beats > 1:
-            yield f"set {user}, and misplaced", draw.cut_off(user)
-    for beats in (1, c.input_beats, 2 * c.input_beats + 1):
-        yield f"too long by {beats}", draw.too_long(beats=beats)
+        yield f"set {user} is not loaded", packet(user)
+        yield f"set {user} is not loaded, one token", packet(user, 1)
+        if every > 1:
+            yield f"set {user}, and misplaced", draw.cut_off(user, stream=stream)
+    for beats in (1, every, 2 * every + 1):
+        yield f"too long by {beats}", draw.too_long(beats=beats, stream=stream)
     for user in draw.unknown_sets(image)[:1]:
-        yield f"set {user}, and too long", draw.too_long(user)
+        yield f"set {user}, and too long", draw.too_long(user, stream=stream)
 
 
 def _faults(draw):
@@ -520,13 +595,13 @@ def _faults(draw):
             events=(
                 Gate(len(good.beats)), Write(address=ENABLE, data=1 << kind), Level(False),
                 Gate(None), Drain(), Level(True),
-                Read(address=ERRORS, want=1 << kind, mask=0b1111),
-                Write(address=ERRORS, data=0b1111 & ~(1 << kind)), Level(True),
+                Read(address=ERRORS, want=1 << kind, mask=BAD),
+                Write(address=ERRORS, data=BAD & ~(1 << kind)), Level(True),
                 Write(address=ERRORS, data=1 << kind, strobe=0b1110), Level(True),
-                Write(address=ENABLE, data=0b1111 & ~(1 << kind)), Level(False),
+                Write(address=ENABLE, data=BAD & ~(1 << kind)), Level(False),
                 Write(address=ENABLE, data=1 << kind), Level(True),
                 Write(address=ERRORS, data=1 << kind), Level(False),
-                Read(address=ERRORS, want=0, mask=0b1111),
+                Read(address=ERRORS, want=0, mask=BAD),
                 Read(address=REGISTERS[kind.name].offset, want=1, mask=0xFFFFFFFF),
             ),
         )
@@ -538,6 +613,8 @@ def _first_of_each(draw, image):
     yield Error.TOO_LONG, draw.too_long()
     for user in draw.unknown_sets(image)[:1]:
         yield Error.UNKNOWN_SET, draw.packet(user)
+    for bad in _mismatches(draw, image)[:1]:
+        yield Error.PAIR_MISMATCH, bad
 
 
 def _random_faults(draw):
@@ -714,6 +791,180 @@ def _random_contexts(draw):
         )
 
 
+# -- pairs -----------------------------------------------------------------------------------------
+
+
+def _mismatches(draw, image):
+    """Pairs of good packets for different sets, where there are pairs and sets."""
+    if not draw.config.flow.has_pairs:
+        return []
+    sets = range(image.sets)
+    return [
+        replace(draw.packet(user), partner=draw.queries(other))
+        for user in sets for other in sets if user != other
+    ]
+
+
+def _upto(packets):
+    """Beats of ``packets`` on each stream."""
+    return [sum(lengths) for lengths in zip(*(packet.lengths for packet in packets))]
+
+
+def _gates(packets):
+    """Let every stream send ``packets`` and no more."""
+    return [Gate(beats, stream) for stream, beats in enumerate(_upto(packets))]
+
+
+def _opened(draw):
+    """Let every stream send what there is."""
+    return [Gate(None, stream) for stream in range(len(draw.config.wire.inlets))]
+
+
+def _pairs(draw):
+    c, image = draw.config, draw.image()
+    longest = c.max_tokens
+    sizes = sorted({1, min(2, longest), longest})
+    for keys, queries in product(sizes, sizes):
+        packets = tuple(
+            replace(draw.packet(user, keys), partner=draw.queries(user, queries))
+            for user in (i % image.sets for i in range(3))
+        )
+        yield Scene(name=f"{keys} keys, {queries} queries", image=image, packets=packets)
+    packets = [
+        replace(draw.packet(0, keys), partner=draw.queries(0, queries))
+        for keys, queries in [(1, longest), (longest, 1)] * 3
+    ]
+    yield Scene(name="long and short in turn", image=image, packets=tuple(packets))
+    yield Scene(
+        name="long and short in turn, under stalls", image=image, packets=tuple(packets), gaps=0.6,
+        pressure=0.3, seed=draw.seed(),
+    )
+    for stream, name in enumerate(("keys", "queries")):
+        other = 1 - stream
+        for kind, length, count in (("a long packet", longest, 1), ("short packets", 1, AHEAD)):
+            packets = tuple(
+                replace(draw.packet(0, length), partner=draw.queries(0, length))
+                for _ in range(AHEAD + 2)
+            )
+            first = _upto(packets[:count])[stream]
+            yield Scene(  # that they are taken at all is waited for
+                name=f"{name} first, {kind}", image=image, packets=packets,
+                events=(Gate(0, other), Await(first, 300, stream), Gate(None, other)),
+            )
+        packets = tuple(
+            replace(draw.packet(0, longest), partner=draw.queries(0, longest)) for _ in range(4)
+        )
+        middle = _upto(packets)[stream] // 2
+        yield Scene(
+            name=f"{name} stop in the middle", image=image, packets=packets,
+            events=(Gate(middle, stream), Await(middle, 300, stream), Gate(None, stream)),
+        )
+    yield from _bad_pairs(draw)
+    yield from _pair_aborts(draw)
+    yield from _pair_updates(draw)
+
+
+def _bad_pairs(draw):
+    """Both packets bad; packets for different sets; either of them first."""
+    image = draw.some()
+    kinds = [(name, bad) for name, bad in _bad_on(draw, image, 0)]
+    asked = [(name, bad) for name, bad in _bad_on(draw, image, 1)]
+    for (one, keys), (other, queries) in zip(kinds * 2, asked[::-1] * 2):
+        yield Scene(
+            name=f"{one}; queries: {other}", image=image,
+            packets=(draw.packet(), replace(keys, partner=queries), draw.packet()),
+        )
+    image = draw.image()
+    bad = _mismatches(draw, image)
+    if bad:
+        yield Scene(name="different sets", image=image, packets=(*bad, draw.packet()))
+    for stream, name in enumerate(("keys", "queries")):
+        other = 1 - stream
+        packets = (*bad[:2], draw.packet(), draw.packet())
+        first = packets[0].lengths[stream]
+        yield Scene(
+            name=f"different sets, {name} first" if bad else f"{name} first", image=image,
+            packets=packets,
+            events=(Gate(0, other), Await(first, 20, stream), Gate(None, other)),
+        )
+
+
+def _pair_aborts(draw):
+    """Soft resets of either stream, of both, and of packets of different pairs."""
+    c, image = draw.config, draw.image()
+    length = min(3, c.max_tokens)
+    for stream in (0, 1):
+        every, other = c.wire.inlets[stream].beats, 1 - stream
+        total = length * every
+        for sent in sorted({0, 1, every, total - 1, total} & {*range(total + 1)}):
+            for held in (False, True):  # whether the other stream is there already
+                packets = tuple(
+                    replace(draw.packet(0, length), partner=draw.queries(0, length))
+                    for _ in range(3)
+                )
+                at = packets[0].lengths[stream] + sent
+                before = [Gate(packets[0].lengths[other], other)] if held else []
+                yield Scene(
+                    name=f"stream {stream} after beat {sent} of {total}"
+                    + (", alone" if held else ""),
+                    image=image, packets=packets,
+                    events=(
+                        *before, Gate(at, stream), Await(at, 60, stream), abort(),
+                        Gate(None, other), Await(0, 60), Gate(None, stream),
+                    ),
+                )
+    packets = tuple(
+        replace(draw.packet(0, length), partner=draw.queries(0, length)) for _ in range(4)
+    )
+    one, two = packets[0].lengths[0] + 1, sum(p.lengths[1] for p in packets[:2]) + 1
+    if length * min(inlet.beats for inlet in c.wire.inlets) > 1:
+        yield Scene(
+            name="of two pairs at once", image=image, packets=packets,
+            events=(
+                Gate(one, 0), Gate(two, 1), Await(one, 0), Await(two, 40, 1), abort(),
+                *_opened(draw),
+            ),
+        )
+
+
+def _pair_updates(draw):
+    """A set is replaced between the first beats of a pair; both packets use the old one."""
+    c, image = draw.config, draw.image()
+    for stream, name in enumerate(("keys", "queries")):
+        other = 1 - stream
+        packets = tuple(draw.packet(0, min(3, c.max_tokens)) for _ in range(4))
+        load = Load(image=draw.image(sets=1), source=0, index=0)
+        for ahead in (1, 2):
+            first = _upto(packets[:ahead])[stream]
+            yield Scene(
+                name=f"a set is replaced after {ahead} of {name}", image=image, packets=packets,
+                events=(
+                    Gate(0, other), Gate(first, stream), Await(first, 4, stream), load,
+                    *_opened(draw),
+                ),
+            )
+
+
+def _random_pairs(draw):
+    """Packets of any lengths; now and then one of the streams stops for a while."""
+    while True:
+        image, rng = draw.some(), draw.rng
+        packets = [
+            draw.bad(image) if rng.random() < 0.2 else draw.packet(int(rng.integers(image.sets)))
+            for _ in range(10)
+        ]
+        events: list[Event] = []
+        for _ in range(rng.integers(4)):
+            stream = int(rng.integers(2))
+            at = int(rng.integers(_upto(packets)[stream] + 1))
+            wait = Await(0, int(rng.integers(1, 40 * draw.config.cycles_per_token)))
+            events += [Gate(at, stream), wait, Gate(None, stream)]
+        yield Scene(
+            name="pairs", image=image, packets=tuple(packets), events=tuple(events),
+            seed=draw.seed(), **draw.stalls(),
+        )
+
+
 # -- parameters ------------------------------------------------------------------------------------
 
 
@@ -741,10 +992,11 @@ def _updates(draw):
     at = 0
     for i, packet in enumerate(packets[:-1]):  # each packet meets another set than the one before
         at += len(packet.beats)
-        events += [Gate(at), Await(at), Load(image=draw.image(sets=1), source=0, index=0)]
-        events += [Gate(at + len(packets[i + 1].beats)), Await(at + 1)]
+        events += [*_gates(packets[: i + 1]), Await(at)]
+        events += [Load(image=draw.image(sets=1), source=0, index=0)]
+        events += [*_gates(packets[: i + 2]), Await(at + 1)]
     yield Scene(name="one after the other", image=image, packets=packets,
-                events=(*events, Gate(None)))
+                events=(*events, *_opened(draw)))
     after = [draw.packet(0, length, pattern=PATTERNS["random"]) for _ in range(3)]
     yield Scene(
         name="words that no memory holds", image=image, packets=(first, *after),
@@ -762,7 +1014,8 @@ def _updates(draw):
             yield Scene(
                 name="a set is loaded for the first time", image=some, packets=packets,
                 events=(
-                    Gate(at), Await(at), Load(image=other, source=0, index=new), Gate(None),
+                    *_gates(packets[:1]), Await(at), Load(image=other, source=0, index=new),
+                    *_opened(draw),
                 ),
             )
     packets = (draw.packet(0), draw.packet(c.parameter_sets - 1))
@@ -786,17 +1039,18 @@ def _thousands(draw):
     packets = [short] * THOUSANDS
     for at in range(0, THOUSANDS, THOUSANDS // 8):
         packets[at] = draw.packet(int(draw.rng.integers(image.sets)), 1)
-    ends = np.cumsum([len(packet.beats) for packet in packets])
+    ends = np.cumsum([packet.lengths for packet in packets], axis=0)
     events: list[Event] = []
     idle = 64 * c.cycles_per_token + 8 * c.flow.transform_cycles + 256  # of packets in flight
     for count in ALTERNATING:  # at rest, which bit of a count is wrong shows
-        end = int(ends[count - 1])
+        gates = [Gate(int(end), stream) for stream, end in enumerate(ends[count - 1])]
+        taken = [Await(gate.beat, 0, gate.stream) for gate in gates]
         rest = Read(address=STATUS, want=FREE, mask=IN_FLIGHT | FREE)
         load = Load(image=draw.image(sets=1), source=0, index=0)
-        events += [Gate(end), Await(end, idle), rest, load, poll(), rest, Gate(None)]
+        events += [*gates, *taken, Await(0, idle), rest, load, poll(), rest, *_opened(draw)]
     for at in (THOUSANDS // 2, THOUSANDS - 2):
         load = Load(image=draw.image(sets=1), source=0, index=0)
-        events += [Await(int(ends[at])), load]
+        events += [Await(int(ends[at, 0])), load]
     return Scene(
         name="thousands of packets", image=image, packets=(*packets, draw.packet(), draw.packet()),
         events=tuple(events),
@@ -895,6 +1149,11 @@ PHASES = {
     "contexts": PhaseKind(
         about="contexts in any order, full, lost, and begun again", share=5, directed=_contexts,
         random=_random_contexts, applies=lambda config: config.flow.has_contexts,
+    ),
+    "pairs": PhaseKind(
+        about="keys and queries of any lengths, either first, bad, aborted, or of different sets",
+        share=5, directed=_pairs, random=_random_pairs,
+        applies=lambda config: config.flow.has_pairs,
     ),
     "updates": PhaseKind(
         about="parameter sets loaded under load", share=4, directed=_updates,

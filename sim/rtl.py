@@ -201,8 +201,9 @@ class Rtl:
         select = selection(self.config)
         engine.begin(
             job.beats, job.lasts, job.users, queries=job.queries, stall=stall, seed=seed,
-            tail=TAIL_CYCLES, hold=next(iter(updates), None), patience=job.limits.patience, limit=job.limits.cycles,
-            most_beats=job.limits.beats, later=select.later, rises=select.rises,
+            tail=TAIL_CYCLES, hold=next(iter(updates), None), patience=job.limits.patience,
+            limit=job.limits.cycles, most_beats=job.limits.beats, later=select.later,
+            rises=select.rises,
         )
         self._polls = job.limits.polls
         self._ready = False  # until the last packet has come out correctly

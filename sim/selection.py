@@ -121,7 +121,7 @@ async def _write_next_set(port, source, users):
     edge, selected = RisingEdge(port.dut.aclk), 0
     for packet, number in enumerate(users):
         user = number & (1 << TID_SHIFT) - 1
-        while len(source.first) < packet:
+        while source.begun < packet:
             await edge
         if user != selected:
             await port.write(REGISTERS["NEXT_SET"].offset, user)

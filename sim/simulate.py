@@ -143,7 +143,10 @@ def _wave_file(waves, simulator):
 
 
 def _write_job(folder, config, image, job, updates):
-    np.savez(folder / "packets.npz", beats=job.beats, lasts=job.lasts, users=job.users)
+    arrays = {"beats": job.beats, "lasts": job.lasts, "users": job.users}
+    for queries in filter(None, [job.queries]):
+        arrays |= zip(("query_beats", "query_lasts", "query_users"), queries)
+    np.savez(folder / "packets.npz", **arrays)
     (folder / "config.toml").write_text(config.as_toml(), encoding="utf-8")
     image.save(folder / "parameters.safetensors", config)
     for packet, update in updates.items():
@@ -175,7 +178,7 @@ def _wait(process, folder, report):
 
 
 def _reader(config, workload, progress):
-    total = int(workload.lengths.sum())
+    total = int(workload.answers.sum())
 
     def report(path):
         with contextlib.suppress(OSError, ValueError, IndexError):

@@ -19,7 +19,15 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from ecoformer.sim.drivers import Handle, RegisterPort, StreamSink, StreamSource
+from ecoformer.sim.drivers import (
+    Handle,
+    PairSource,
+    RegisterPort,
+    StreamSink,
+    StreamSource,
+    input_pins,
+    source_of,
+)
 from ecoformer.sim.job import TAIL_CYCLES
 from ecoformer.sim.limits import LEAST_POLLS, Limits
 from ecoformer.sim.selection import selection
@@ -36,12 +44,14 @@ from ecoformer.spec.registers import REGISTERS, Error
 from ecoformer.spec.units import units
 
 __all__ = [
-    "beat_bytes", "beat_numbers", "find_datapaths", "program", "run_job", "unit_cycles",
+    "beat_bytes", "beat_numbers", "find_datapaths", "program", "run_job", "traces", "unit_cycles",
 ]
 
 PERIOD_NS = 10
 PROGRESS_SECONDS = 0.25
 ALL_FLAGS = sum(1 << flag for flag in Error)
+PREFIXES = ("", "query_")
+"""What the names of arrays and probes of each stream begin with."""
 LOOK_CYCLES = 512
 """Cycles between two looks at the wall clock."""
 
@@ -54,14 +64,16 @@ async def run_job(dut: Handle) -> None:
     config = Config.load(folder / "config.toml")
     image = ParameterImage.load(folder / "parameters.safetensors", config)
     with np.load(folder / "packets.npz") as packets:
-        beats, lasts, users = (packets[name] for name in ("beats", "lasts", "users"))
+        sent = [
+            (beat_numbers(packets[f"{prefix}beats"]), packets[f"{prefix}lasts"].tolist(),
+             packets[f"{prefix}users"].tolist())
+            for prefix in PREFIXES if f"{prefix}beats" in packets
+        ]
+    users = sent[0][-1]
 
     rng, stall = random.Random(settings["seed"]), settings["stall"]
     limits = Limits(**settings["limits"])
-    source = StreamSource(
-        dut, beat_numbers(beats), lasts.tolist(), users.tolist(),
-        later=selection(config).later, stall=stall, rng=rng,
-    )
+    source = source_of(dut, sent, later=selection(config).later, stall=stall, rng=rng)
     sink = StreamSink(dut, stall=stall, rng=rng)
     port = RegisterPort(dut)
     await reset(dut, port)
@@ -71,7 +83,7 @@ async def run_job(dut: Handle) -> None:
         for packet in settings["updates"]
     ]
     tasks = [cocotb.start_soon(update(port, config, source, updates, limits.polls))]
-    tasks += selection(config).start(port, source, users.tolist())
+    tasks += selection(config).start(port, source, users)
     codes, cycles, busy, worked = await stream(
         dut, source, sink, datapaths=find_datapaths(dut, config), trace=settings["trace"],
         packets=len(users), limits=limits, progress=folder / "progress",
@@ -93,7 +105,7 @@ async def run_job(dut: Handle) -> None:
         last_in=np.array(source.last, dtype=np.int64),
         first_out=np.array(sink.first, dtype=np.int64),
         last_out=np.array(sink.last, dtype=np.int64),
-        codes=beat_bytes(sum(codes, []), -(-config.sides.code_width // 8)),
+        codes=beat_bytes(sum(codes, []), -(-config.wire.inlets[0].code_width // 8)),
         traced=np.array([len(codes_of_engine) for codes_of_engine in codes], dtype=np.int64),
         cycles=np.array(cycles),
         interrupts=np.array(interrupts),
@@ -106,12 +118,8 @@ async def run_job(dut: Handle) -> None:
 async def reset(dut: Handle, port: RegisterPort) -> None:
     """Start the clock and hold the engine in reset for a few cycles."""
     dut.aresetn.value = 0
-    dut.s_axis_tvalid.value = 0
-    dut.s_axis_tlast.value = 0
-    dut.s_axis_tdata.value = 0
-    for name in ("s_axis_tuser", "s_axis_tid"):
-        if hasattr(dut, name):
-            getattr(dut, name).value = 0
+    for pin in input_pins(dut):
+        pin.value = 0
     dut.m_axis_tready.value = 0
     port.start()
     Clock(dut.aclk, PERIOD_NS, unit="ns").start()
@@ -137,7 +145,7 @@ async def program(
 async def update(
     port: RegisterPort,
     config: Config,
-    source: StreamSource,
+    source: StreamSource | PairSource,
     updates: list[tuple[int, ParameterImage]],
     polls: int,
 ) -> None:
@@ -148,7 +156,7 @@ async def update(
     edge = RisingEdge(port.dut.aclk)
     for packet, image in updates:
         source.hold = packet
-        while len(source.first) < packet:
+        while source.begun < packet:
             await edge
         await program(port, config, image, polls)
     source.hold = None
@@ -185,7 +193,7 @@ def find_datapaths(dut: Handle, config: Config) -> list[Handle]:
 
 async def stream(
     dut: Handle,
-    source: StreamSource,
+    source: StreamSource | PairSource,
     sink: StreamSink,
     *,
     datapaths: list[Handle],
@@ -199,7 +207,8 @@ async def stream(
     Returns
     -------
     codes : list of list of int
-        For each engine, the keys of the tokens that left the hash unit; empty without ``trace``.
+        For each engine, the keys of the tokens that left the hash unit, then those of queries that
+        come by themselves; empty without ``trace``.
     cycles : int
         Cycles simulated, tail included.
     busy : int
@@ -208,10 +217,9 @@ async def stream(
         Cycles of all engines by the word of the probe that shows which units work: all of them, and
         those of the steady part. None for a design without that probe, such as a netlist.
     """
-    codes: list[list[int]] = [[] for _ in datapaths] if trace else []
-    traced = [
-        (path.trace_valid, path.trace_code, into) for path, into in zip(datapaths, codes)
-    ]
+    shown = traces(datapaths) if trace else []
+    codes: list[list[int]] = [[] for _ in shown]
+    traced = [(valid, code, into) for (valid, code), into in zip(shown, codes)]
     probes = [path.trace_busy for path in datapaths if hasattr(path, "trace_busy")]
     worked: list[Counter[int]] = [Counter(), Counter()]
     edge = RisingEdge(dut.aclk)
@@ -221,7 +229,7 @@ async def stream(
     cycle, busy, moved, end, reported = 0, 0, 0, None, -math.inf
     while cycle != end and cycle < limits.cycles and len(sink.beats) <= limits.beats:
         await edge
-        busy += len(source.first) > sink.packet
+        busy += source.begun > sink.packet
         steady = len(sink.first) > 1 and source.packet < packets
         for probe in probes:
             word = int(probe.value)
@@ -243,6 +251,14 @@ async def stream(
                 progress.write_text(f"{len(sink.beats)} {cycle}", encoding="utf-8")
                 reported = time.monotonic()
     return codes, cycle, busy, worked if probes else None
+
+
+def traces(datapaths: list[Handle]) -> list[tuple[Handle, Handle]]:
+    """Probes of the keys of each datapath, then of queries: strobe and code."""
+    return [
+        (getattr(path, f"trace_{prefix}valid"), getattr(path, f"trace_{prefix}code"))
+        for prefix in PREFIXES for path in datapaths if hasattr(path, f"trace_{prefix}code")
+    ]
 
 
 def unit_cycles(config: Config, worked: list[Counter]) -> np.ndarray:

@@ -23,26 +23,40 @@ from cocotb.utils import get_sim_time
 from ecoformer.files import write_atomic
 from ecoformer.sim.bench import VIOLATIONS, LoadWords, Record, Violation, play, split_answers
 from ecoformer.sim.compiled import State
-from ecoformer.sim.drivers import TID_SHIFT, Handle, RegisterPort, StreamSink, StreamSource
-from ecoformer.sim.job import TAIL_CYCLES
+from ecoformer.sim.drivers import (
+    TID_SHIFT,
+    Handle,
+    RegisterPort,
+    StreamSink,
+    input_pins,
+    source_of,
+)
+from ecoformer.sim.job import TAIL_CYCLES, streams
 from ecoformer.sim.limits import Limits
 from ecoformer.sim.run import COUNTED
 from ecoformer.sim.script import Burst, Scene, Write
 from ecoformer.sim.selection import selection
-from ecoformer.sim.tb_engine import PERIOD_NS, beat_bytes, beat_numbers, find_datapaths, unit_cycles
+from ecoformer.sim.tb_engine import (
+    PERIOD_NS,
+    beat_bytes,
+    beat_numbers,
+    find_datapaths,
+    traces,
+    unit_cycles,
+)
 from ecoformer.sim.traces import unpack_codes
 from ecoformer.spec.config import Config
 
 __all__ = ["CocotbBench", "play_scenes"]
 
 OUTPUTS = (
-    "irq", "s_axis_tready", "m_axis_tdata", "m_axis_tvalid", "m_axis_tlast", "m_axis_tuser",
-    "m_axis_tid", "s_axil_awready", "s_axil_wready", "s_axil_bresp", "s_axil_bvalid",
-    "s_axil_arready", "s_axil_rdata", "s_axil_rresp", "s_axil_rvalid",
+    "irq", "s_axis_tready", "s_axis_q_tready", "m_axis_tdata", "m_axis_tvalid", "m_axis_tlast",
+    "m_axis_tuser", "m_axis_tid", "s_axil_awready", "s_axil_wready", "s_axil_bresp",
+    "s_axil_bvalid", "s_axil_arready", "s_axil_rdata", "s_axil_rresp", "s_axil_rvalid",
 )
 """Every output pin that there may be; each must be 0 or 1 in every cycle after reset, valid or
 not."""
-ACTIVE = ("m_axis_tvalid", "s_axis_tready", "s_axil_bvalid", "s_axil_rvalid")
+ACTIVE = ("m_axis_tvalid", "s_axis_tready", "s_axis_q_tready", "s_axil_bvalid", "s_axil_rvalid")
 """Output pins that are low in reset."""
 MOST_VIOLATIONS = 64
 
@@ -67,9 +81,11 @@ class CocotbBench:
         self.port = _Port(dut)
         self.words = LoadWords(config)
         self.datapaths = find_datapaths(dut, config)
+        self.traces = traces(self.datapaths)
+        self.nothing = [((), (), ())] * len(config.wire.inlets)
         self.knows_x = "Icarus" in cocotb.SIM_NAME
         self.outputs = {name: getattr(dut, name) for name in OUTPUTS if hasattr(dut, name)}
-        self.active = [getattr(dut, name) for name in ACTIVE]
+        self.active = [getattr(dut, name) for name in ACTIVE if hasattr(dut, name)]
         self._tasks: list[Task] = []
         self._started = 0.0
         self.port.start()
@@ -78,13 +94,10 @@ class CocotbBench:
     async def reset(self, cycles: int) -> bool:
         dut = self.dut
         self._stop()
-        self._begin((), (), (), 0.0, 0.0, 0)  # nothing was streamed yet if the script ends early
+        self._begin(self.nothing, 0.0, 0.0, 0)  # nothing was streamed yet if the script ends early
         dut.aresetn.value = 0
-        for name in ("s_axis_tvalid", "s_axis_tlast", "s_axis_tdata", "m_axis_tready"):
-            getattr(dut, name).value = 0
-        for name in ("s_axis_tuser", "s_axis_tid"):
-            if hasattr(dut, name):
-                getattr(dut, name).value = 0
+        for pin in (*input_pins(dut), dut.m_axis_tready):
+            pin.value = 0
         self.port.start()
         await self.edge
         quiet = True
@@ -141,14 +154,14 @@ class CocotbBench:
         return round((time - self._started) / PERIOD_NS) - 1
 
     def begin(self, scene: Scene, limits: Limits) -> None:
-        none = np.zeros((0, self.config.bus_bytes), np.uint8)
-        packets = [packet.beats for packet in scene.packets]
-        lasts = np.cumsum([len(packet) for packet in packets], dtype=np.int64) - 1
         select = selection(self.config)
-        users = [select.request(packet.user, packet.asked) for packet in scene.packets]
-        beats = beat_numbers(np.concatenate([none, *packets]))
-        self._begin(beats, lasts.tolist(), users, scene.gaps, scene.pressure, scene.seed)
-        self.limits, self.packets = limits, len(packets)
+        sent = [
+            (beat_numbers(beats), lasts.tolist(), users.tolist())
+            for beats, lasts, users in streams(self.config, scene.packets)
+        ]
+        users = sent[0][-1]
+        self._begin(sent, scene.gaps, scene.pressure, scene.seed)
+        self.limits, self.packets = limits, len(users)
         self._watch = _Watch(self.dut, self._violated, select.rises)
         self._started = get_sim_time("ns")
         # Before the source: it must not offer the first packet until its set is selected.
@@ -157,33 +170,32 @@ class CocotbBench:
         self.sink.start()
         self._tasks.append(cocotb.start_soon(self._stream()))
 
-    def _begin(self, beats, lasts, users, gaps, pressure, seed):
+    def _begin(self, sent, gaps, pressure, seed):
         rng = random.Random(seed)
         later = selection(self.config).later
-        self.source = StreamSource(
-            self.dut, beats, lasts, users, later=later, stall=gaps, rng=rng
-        )
+        self.source = source_of(self.dut, sent, later=later, stall=gaps, rng=rng)
+        self.sources = self.source.sources
         self.sink = StreamSink(self.dut, stall=pressure, rng=rng)
         self.state, self.cycle, self.busy, self.end = State.RUNNING, 0, 0, None
         self.moved = 0
-        self.taken: list[int] = []
+        self.taken: list[list[int]] = [[] for _ in self.sources]
         self.violations: list[Violation] = []
         self.interrupts: list[tuple[int, int]] = []
-        self.codes: list[list[int]] = [[] for _ in self.datapaths]
+        self.codes: list[list[int]] = [[] for _ in self.traces]
         self.worked: list[Counter[int]] = [Counter(), Counter()]
         self._level = 0
 
-    def gate(self, beat: int | None) -> None:
-        self.source.gate = beat
+    def gate(self, beat: int | None, stream: int = 0) -> None:
+        self.sources[stream].gate = beat
         self.moved = self.cycle
 
     def press(self, pressure: float) -> None:
         self.sink.stall = pressure
         self.moved = self.cycle
 
-    async def advance(self, sent: int | None = None) -> State:
+    async def advance(self, sent: int | None = None, stream: int = 0) -> State:
         while self.state is State.RUNNING:
-            if sent is not None and len(self.taken) >= sent:
+            if sent is not None and len(self.taken[stream]) >= sent:
                 return State.BEGUN
             await self.edge
         return self.state
@@ -202,11 +214,11 @@ class CocotbBench:
         beats = beat_bytes(self.sink.beats, c.bus_bytes)
         split_answers(record, beats, np.array(self.sink.ends, np.int64))
         record.users = self.sink.users
-        record.taken = np.array(self.taken, np.int64)
+        record.taken = [np.array(taken, np.int64) for taken in self.taken]
         stamps = (self.source.first, self.source.last, self.sink.first, self.sink.last)
         names = ("first_in", "last_in", "first_out", "last_out")
         record.stamps = {name: np.array(s, np.int64) for name, s in zip(names, stamps)}
-        size = -(-c.sides.code_width // 8)
+        size = -(-c.wire.inlets[0].code_width // 8)
         record.codes = [unpack_codes(c, beat_bytes(codes, size)) for codes in self.codes] or None
         record.cycles = self.cycle
         record.violations, record.interrupts = self.violations, self.interrupts
@@ -226,10 +238,7 @@ class CocotbBench:
     async def _stream(self):
         """What happens at every edge; ends only with the scene."""
         probes = [path.trace_busy for path in self.datapaths if hasattr(path, "trace_busy")]
-        traced = [
-            (path.trace_valid, path.trace_code, into)
-            for path, into in zip(self.datapaths, self.codes)
-        ]
+        traced = [(valid, code, into) for (valid, code), into in zip(self.traces, self.codes)]
         source, sink = self.source, self.sink
         while True:
             await self.edge
@@ -242,7 +251,7 @@ class CocotbBench:
             if (level := int(self.dut.irq.value)) != self._level:
                 self._level = level
                 self.interrupts.append((cycle, level))
-            self.busy += len(source.first) > sink.packet
+            self.busy += source.begun > sink.packet
             steady = len(sink.first) > 1 and source.packet < self.packets
             for probe in probes:
                 word = int(probe.value)
@@ -250,7 +259,9 @@ class CocotbBench:
                 self.worked[1][word] += steady
             given = sink.edge(cycle)
             if source.edge(cycle):
-                self.taken.append(cycle)
+                for taken, mine in zip(self.taken, source.taken):
+                    if mine:
+                        taken.append(cycle)
                 self.moved = cycle
             if given:
                 self.moved = cycle
