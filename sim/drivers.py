@@ -31,7 +31,8 @@ BUSES = ("s_axis", "s_axis_q")
 
 def input_pins(dut: Handle) -> list[Handle]:
     """Every input pin of the input streams that there are, ``tvalid`` and what goes with it."""
-    names = (f"{bus}_{pin}" for bus in BUSES for pin in ("tvalid", "tlast", "tdata", "tuser", "tid"))
+    pins = ("tvalid", "tlast", "tdata", "tuser", "tid")
+    names = (f"{bus}_{pin}" for bus in BUSES for pin in pins)
     return [getattr(dut, name) for name in names if hasattr(dut, name)]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ecoformer.sim.selection import selection
+from ecoformer.sim.testbench_queries import second_stream
 from ecoformer.sim.testbench_stimulus import REGISTER_CYCLES, Step, Stimulus
 from ecoformer.sim.verify import expected_outputs
 from ecoformer.spec.config import Config
@@ -60,19 +61,24 @@ def write_testbench(
             _beats(stimulus.answers, width, select.answer_vector), width + 1 + answer_bits(config)
         ),
     }
+    if stimulus.queries:
+        lines["queries.hex"] = _hex(
+            _beats(stimulus.queries, width, select.vector), width + 1 + sum(select.pins.values())
+        )
     for vector_file, numbers in lines.items():
         (vectors / vector_file).write_text("\n".join(numbers) + "\n", encoding="utf-8")
     expected = [outputs for outputs, _ in expected_outputs(config, image, workload)]
     with (vectors / "expected.npz").open("wb") as file:
-        np.savez_compressed(file, outputs=np.concatenate(expected), lengths=workload.lengths)
+        np.savez_compressed(file, outputs=np.concatenate(expected), lengths=workload.answers)
     counts = {
         "WRITES": len(lines["parameters.hex"]),
         "STEPS": len(lines["steps.hex"]),
         "INPUTS": len(lines["input.hex"]),
         "OUTPUTS": len(lines["expected.hex"]),
+        "QUERIES": len(stimulus.queries),
         "LIMIT": stimulus.limit + REGISTER_CYCLES * len(lines["parameters.hex"]),
     }
-    longest = int(workload.lengths.max())
+    longest = int(max(workload.lengths.max(), workload.answers.max()))
     text = testbench(config, name, counts, longest=longest, seed=seed)
     (folder / "tb" / f"tb_{name}.v").write_text(text, encoding="utf-8")
 
@@ -87,7 +93,7 @@ def testbench(
     name : str
         Top module of the engine.
     counts : dict of str to int
-        Lines of the vector files: WRITES, STEPS, INPUTS, OUTPUTS; and LIMIT, in cycles.
+        Lines of the vector files: WRITES, STEPS, INPUTS, OUTPUTS, QUERIES; and LIMIT, in cycles.
     longest : int
         Tokens of the longest sequence, for the watchdog.
     """
@@ -105,6 +111,7 @@ def testbench(
         **{step.name: f"4'd{step}" for step in Step},
         **counts,
     }
+    words = {**second_stream(config), **words}  # whose texts hold the other words
     text = TEXT
     for word, value in words.items():
         text = text.replace(f"@{word}@", str(value))
@@ -194,14 +201,14 @@ module tb_@NAME@;
   reg [40:0] writes [0:WRITES-1];
   reg [75:0] steps [0:STEPS-1];
   reg [DATA+USER:0] inputs [0:INPUTS-1];
-  reg [DATA+ANSWER:0] outputs [0:OUTPUTS-1];
+@QUERY_MEMORY@  reg [DATA+ANSWER:0] outputs [0:OUTPUTS-1];
 
   reg aclk, aresetn;
   wire irq;
   reg [DATA-1:0] s_axis_tdata;
   reg s_axis_tvalid, s_axis_tlast;
 @REG@  wire s_axis_tready;
-  wire [DATA-1:0] m_axis_tdata;
+@QUERY_PINS@  wire [DATA-1:0] m_axis_tdata;
   wire m_axis_tvalid, m_axis_tlast;
 @WIRES@  reg m_axis_tready;
   reg [7:0] s_axil_awaddr, s_axil_araddr;
@@ -214,7 +221,7 @@ module tb_@NAME@;
   @NAME@ dut (
     .aclk(aclk), .aresetn(aresetn), .irq(irq),
     .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid), .s_axis_tready(s_axis_tready),
-    .s_axis_tlast(s_axis_tlast),@PIN@
+    .s_axis_tlast(s_axis_tlast),@PIN@@QUERY_PORTS@
     .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready),
     .m_axis_tlast(m_axis_tlast)@OUT@,
     .s_axil_awaddr(s_axil_awaddr), .s_axil_awprot(3'b000), .s_axil_awvalid(s_axil_awvalid),
@@ -239,7 +246,7 @@ module tb_@NAME@;
 
   // Beats taken; one that is offered is not yet.
   wire [31:0] taken = sent - {31'd0, s_axis_tvalid};
-  wire [31:0] differences = wrong + refused + unexpected + undefined + broken;
+@QUERY_COUNTS@  wire [31:0] differences = wrong + refused + unexpected + undefined + broken;
 
   initial begin
     aclk = 1'b0;
@@ -351,7 +358,7 @@ module tb_@NAME@;
     step = 0;
     allowed = 0;
     restart = 0;
-    gap = 4'd0;
+@QUERY_START@    gap = 4'd0;
     pressure = 4'd0;
     gaps = $test$plusargs("gaps") != 0;
     if (!$value$plusargs("vectors=%s", folder)) $sformat(folder, "%0s", VECTORS);
@@ -364,7 +371,7 @@ module tb_@NAME@;
     $sformat(path, "%0s/input.hex", folder);
     check_path;
     $readmemh(path, inputs);
-    $sformat(path, "%0s/expected.hex", folder);
+@QUERY_READ@    $sformat(path, "%0s/expected.hex", folder);
     check_path;
     $readmemh(path, outputs);
     repeat (2) @(negedge aclk);
@@ -376,7 +383,7 @@ module tb_@NAME@;
           aresetn = 1'b0;
           restart = mask;
           allowed = mask;
-          gap = gaps ? 4'd2 : 4'd0;
+@QUERY_RESET@          gap = gaps ? 4'd2 : 4'd0;
           pressure = gap;
           repeat (data) @(negedge aclk);
           aresetn = 1'b1;
@@ -398,7 +405,7 @@ module tb_@NAME@;
           @(negedge aclk);
         end
         @SENT@: while (taken < data && !over) @(negedge aclk);
-        @RECEIVED@: while (received < data && !over) @(negedge aclk);
+@QUERY_STEPS@        @RECEIVED@: while (received < data && !over) @(negedge aclk);
         @STALL@: begin
           gap = mask[3:0];
           pressure = data[3:0];
@@ -443,7 +450,7 @@ module tb_@NAME@;
       end
     end
 
-  always @(posedge aclk)
+@QUERY_SOURCE@  always @(posedge aclk)
     if (!running) begin
       m_axis_tready <= 1'b0;
       received <= 0;
@@ -466,7 +473,7 @@ module tb_@NAME@;
     end
 
   // What a packet in flight, a starved input and a blocked output are, as in the registers.
-  reg opening;
+@QUERY_OPENING@  reg opening;
   reg [31:0] begun, answered, busy, starved, blocked;
   always @(posedge aclk)
     if (!aresetn) begin
@@ -476,14 +483,14 @@ module tb_@NAME@;
       busy <= 32'd0;
       starved <= 32'd0;
       blocked <= 32'd0;
-    end else begin
-      if (s_axis_tvalid && s_axis_tready) begin
+@QUERY_CLOSED@    end else begin
+@QUERY_OPENS@      if (s_axis_tvalid && s_axis_tready) begin
         opening <= s_axis_tlast;
         if (opening) begun <= begun + 32'd1;
       end
       if (m_axis_tvalid && m_axis_tready && m_axis_tlast) answered <= answered + 32'd1;
-      if (begun != answered) busy <= busy + 32'd1;
-      if (!opening && !s_axis_tvalid) starved <= starved + 32'd1;
+      if (@BEGUN@ != answered) busy <= busy + 32'd1;
+      if (@STARVES@) starved <= starved + 32'd1;
       if (m_axis_tvalid && !m_axis_tready) blocked <= blocked + 32'd1;
     end
 
@@ -501,13 +508,13 @@ module tb_@NAME@;
       broken <= broken + 1;
       $display("beat %0d: changes while it waits for tready", received);
     end else if (in_reset && !aresetn
-                 && {s_axis_tready, m_axis_tvalid, s_axil_bvalid, s_axil_rvalid} !== 4'd0) begin
+                 && {@READY@, m_axis_tvalid, s_axil_bvalid, s_axil_rvalid} !== @READIES@'d0) begin
       broken <= broken + 1;
       $display("tready, tvalid, bvalid or rvalid is not low in reset");
     end
   end
 
-  wire defined = (^{irq, s_axis_tready, m_axis_tdata, m_axis_tvalid, m_axis_tlast, @ANSWERED@,
+  wire defined = (^{irq, @READY@, m_axis_tdata, m_axis_tvalid, m_axis_tlast, @ANSWERED@,
                     s_axil_awready, s_axil_wready, s_axil_bresp, s_axil_bvalid, s_axil_arready,
                     s_axil_rdata, s_axil_rresp, s_axil_rvalid}) !== 1'bx;
 
@@ -521,7 +528,7 @@ module tb_@NAME@;
 
   always @(posedge aclk)
     if (!aresetn || (m_axis_tvalid && m_axis_tready) || (s_axis_tvalid && s_axis_tready)
-        || s_axil_bvalid || s_axil_rvalid)
+@QUERY_MOVES@        || s_axil_bvalid || s_axil_rvalid)
       quiet <= 0;
     else
       quiet <= quiet + 1;

@@ -9,7 +9,7 @@ everything that follows is known when the testbench is written, whatever the sta
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,11 +17,12 @@ from ecoformer.golden.integer.attention import attend
 from ecoformer.sim.contexts import history
 from ecoformer.sim.contract import answer_to
 from ecoformer.sim.drivers import TID_SHIFT
-from ecoformer.sim.faults import impossible_faults, packet
+from ecoformer.sim.faults import faults_of, impossible_faults, packet
 from ecoformer.sim.run import COUNTED
 from ecoformer.sim.script import Packet
 from ecoformer.sim.selection import selection
 from ecoformer.sim.stimulus import random_image, random_workload
+from ecoformer.sim.verify import held_in
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.programming import POLL, STATUS, register_writes
@@ -76,6 +77,12 @@ class Step(enum.IntEnum):
     """``irq`` must be ``data``."""
     COUNTED = 11
     """Read ``address``; it must be what the testbench has counted as number ``data``."""
+    SEND_QUERIES = 12
+    """As SEND, of queries that come by themselves."""
+    SENT_QUERIES = 13
+    """As SENT, of queries that come by themselves."""
+    RESTART = 14
+    """With the next RESET, go on with beat ``data`` of the queries."""
 
 
 @dataclass
@@ -110,6 +117,8 @@ class Stimulus:
     steps : list of (Step, address, mask, data)
     inputs, answers : list of (user, last, uint8 array)
         Beats to send and to expect.
+    queries : list of (user, last, uint8 array)
+        Beats to send on the stream of queries, where they come by themselves.
     limit : int
         Cycles that suffice, with much to spare, whatever the stalls.
     """
@@ -120,6 +129,7 @@ class Stimulus:
         self.config, self.rng = config, rng
         self.steps: list[tuple[Step, int, int, int]] = []
         self.inputs: list[tuple[int, bool, np.ndarray]] = []
+        self.queries: list[tuple[int, bool, np.ndarray]] = []
         self.answers: list[tuple[int, bool, np.ndarray]] = []
         self.limit = 0
         self._select = selection(config)
@@ -149,9 +159,9 @@ class Stimulus:
             self._read(name, value)
         self._load(image)
         self._step(Step.STALL, mask=3, data=3)
-        possible = {"overlong", "truncated", "unknown_set"} - {*impossible_faults(c, image.sets)}
+        possible = {*faults_of(c)} - {*impossible_faults(c, image.sets)}
         if c.max_tokens > LONGEST_OVERLONG:
-            possible.remove("overlong")
+            possible = {kind for kind in possible if not kind.endswith("overlong")}
         self._good(image, self._sequence(image, 1))
         self._good(image, self._sequence(image, FEW))
         for kind in sorted(possible):
@@ -191,7 +201,7 @@ class Stimulus:
         if len(cut.beats) > 1:
             self._select_set(cut)
             self._put_input(cut)
-            self._step(Step.SEND, data=len(self.inputs) - 1)
+            self._send(inputs=len(self.inputs) - 1, queries=len(self.queries) - 1)
             self._step(Step.SENT, data=len(self.inputs) - 1)
         self._reset(1)
         self._step(Step.STALL, mask=0, data=0)
@@ -234,8 +244,8 @@ class Stimulus:
         drawn = random_workload(
             self.config, self.rng, 1, lengths=tokens, sets=image.sets, patterns=["random"]
         )
-        ((chosen, keys, values),) = drawn.sequences()
-        return chosen if index is None else index, keys, values
+        ((chosen, *parts),) = drawn.sequences()
+        return chosen if index is None else index, *parts
 
     def _packet(self, image, sequence, kind=None):
         """The packet of a sequence for a context with room for it, with a fault or none."""
@@ -252,32 +262,43 @@ class Stimulus:
 
     def _aborted(self, image):
         """A soft reset between the first beat of a packet and the next one."""
-        index, tokens, values = self._sequence(image, 1)
+        index, tokens, values, *queries = self._sequence(image, 1)
         beats = 2 * self.config.input_beats
         asked = self._before.draw(self.rng, 2)
         sent = Packet.of(self.config, index, tokens, values, asked, beats=beats)
+        for asking in queries:
+            sent = replace(sent, partner=Packet.of_queries(self.config, index, asking))
         self._select_set(sent)
         self._put_input(sent)
         first = len(self.inputs) - beats
-        self._step(Step.SEND, data=first + 1)
+        before = len(self.queries) - sum(sent.lengths[1:])
+        self._send(inputs=first + 1, queries=before)
         self._step(Step.SENT, data=first + 1)
+        if queries:  # those before are not to be hit
+            self._step(Step.SENT_QUERIES, data=before)
         self._write("CONTROL", REGISTERS["CONTROL"]["SOFT_RESET"].mask)
-        self._step(Step.SEND, data=len(self.inputs))
-        self._expect(image, sent, taken=[0, *range(2, beats + 1)], aborts=[1])
+        self._send()
+        others = [range(2, 2 + length) for length in sent.lengths[1:]]
+        self._expect(image, sent, taken=[[0, *range(2, beats + 1)], *others], aborts=[1])
 
     def _exchange(self, image, sent):
         """Send a packet, whose set is one of ``image`` or none, and expect its answer."""
         self._select_set(sent)
         self._put_input(sent)
-        if self.steps[-1][0] is Step.SEND:
+        while self.steps[-1][0] in (Step.SEND, Step.SEND_QUERIES):
             self.steps.pop()
-        self._step(Step.SEND, data=len(self.inputs))
+        self._send()
         self._expect(image, sent)
 
+    def _send(self, inputs=None, queries=None):
+        """Let beats go, before the numbers given or all that there are, on every stream."""
+        self._step(Step.SEND, data=len(self.inputs) if inputs is None else inputs)
+        if self.queries:
+            beats = len(self.queries) if queries is None else queries
+            self._step(Step.SEND_QUERIES, data=beats)
+
     def _expect(self, image, sent, **taken):
-        known = image is not None and sent.user < image.sets
-        resident = (image, sent.user) if known else (None, 0)
-        found = answer_to(self.config, self._before, sent, resident, **taken)
+        found = answer_to(self.config, self._before, sent, held_in(image), **taken)
         beats, failed = found.beats, found.error is not None
         numbers = [found.tag] * (len(beats) - 1)
         numbers.append(found.tag | failed << self.config.tuser_width)
@@ -306,12 +327,17 @@ class Stimulus:
 
     def _put_input(self, sent):
         """Beats to send: what is beside the data counts on the first one, and changes after it."""
-        c, self._begun, count = self.config, len(self.inputs), len(sent.beats)
-        tokens = count // c.wire.input_beats + 1
+        c, self._begun = self.config, len(self.inputs)
+        tokens = max(
+            count // inlet.beats + 1
+            for count, inlet in zip(sent.lengths, c.wire.inlets, strict=True)
+        )
         self.limit += tokens * (2 * c.cycles_per_token + c.flow.query_cycles(tokens) + SLACK)
         self.limit += (64 * c.cycles_per_token + c.flow.transform_cycles) * c.engines
-        first = self._select.request(sent.user, sent.asked)
-        self._put(self.inputs, [first] + [first ^ self._select.later] * (count - 1), sent.beats)
+        for one, into in zip(sent.streams, (self.inputs, self.queries)):
+            first = self._select.request(one.user, one.asked)
+            later = [first ^ self._select.later] * (len(one.beats) - 1)
+            self._put(into, [first, *later], one.beats)
 
     # -- steps -----------------------------------------------------------------------------------
 
@@ -322,6 +348,8 @@ class Stimulus:
         self.limit += REGISTER_CYCLES
 
     def _reset(self, cycles):
+        if self.queries:
+            self._step(Step.RESTART, data=len(self.queries))
         self._step(Step.RESET, mask=len(self.inputs), data=cycles)
         self.limit += 2 * self.config.contexts
         self._want = _Expected({error: 0 for error in errors_of(self.config)})
