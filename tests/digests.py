@@ -51,9 +51,10 @@ def _vectors(config):
     image, workload = trial(config, np.random.default_rng(0), 4)
     for index in range(image.sets):
         yield json.dumps(MemoryMap(config).load_words(image, index))
-    for index, tokens, values in workload.sequences():
-        yield from (tokens, values, hash_tokens(config, image, index, tokens))
-        yield from attend(config, image, index, tokens, values)
+    for index, tokens, values, *queries in workload.sequences():
+        codes = hash_tokens(config, image, index, tokens, config.wire.inlets[0])
+        yield from (tokens, values, codes, *queries)
+        yield from attend(config, image, index, tokens, values, *queries)
 
 
 def _digest(*pieces):

@@ -42,7 +42,8 @@ RANDOM_TOKENS = 24
 MARK = "manifest.json"
 PARAMETERS = "parameters.safetensors"
 VECTORS = (
-    "expected.hex", "expected.npz", "input.hex", "parameters.hex", "steps.hex", "workload.npz",
+    "expected.hex", "expected.npz", "input.hex", "parameters.hex", "queries.hex", "steps.hex",
+    "workload.npz",
 )
 
 

@@ -57,6 +57,11 @@ class Design:
         self.head_dim, self.value_dim = config["head_dim"], config["value_dim"]
         self.code_bits, self.bus_bytes = config["code_bits"], config["bus_bytes"]
         self.tuser_width, self.max_tokens = config["tuser_width"], config["max_tokens"]
+        if config["queries"] == "cross":
+            raise DeviceError(
+                f"{self.folder}: the engine's queries come on a stream of their own, which this "
+                "driver does not send; drive it with 'sim.rtl' or logic of your own"
+            )
         self._hash, self._sides = config["hash"], 2 if config["queries"] == "separate" else 1
         self._token_width, self._value_width = config["token_width"], config["value_width"]
         self._element_bytes = -(-config["output_width"] // 8)

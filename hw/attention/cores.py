@@ -6,7 +6,11 @@ from ecoformer.hw.attention.bucketed import BucketedCore
 from ecoformer.hw.attention.causal import CausalCore
 from ecoformer.hw.attention.causal_xnor import CausalXnorCore
 from ecoformer.hw.attention.core import AttentionCore
-from ecoformer.hw.attention.cross import CrossAccumulateCore, CrossSystolicCore
+from ecoformer.hw.attention.cross import (
+    CrossAccumulateCore,
+    CrossBucketedCore,
+    CrossSystolicCore,
+)
 from ecoformer.hw.attention.serial import SerialCore
 from ecoformer.hw.attention.softmax import SoftmaxCore
 from ecoformer.hw.attention.systolic import SystolicCore
@@ -16,8 +20,8 @@ from ecoformer.spec.config import Config
 __all__ = ["CORES", "core_class"]
 
 CORES = (
-    CausalCore, CausalXnorCore, CrossSystolicCore, CrossAccumulateCore, CrossXnorCore, SystolicCore,
-    SerialCore, AccumulateCore, BucketedCore, XnorCore, SoftmaxCore,
+    CausalCore, CausalXnorCore, CrossSystolicCore, CrossAccumulateCore, CrossBucketedCore,
+    CrossXnorCore, SystolicCore, SerialCore, AccumulateCore, BucketedCore, XnorCore, SoftmaxCore,
 )
 """Special cases come before the general one."""
 

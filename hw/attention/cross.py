@@ -9,11 +9,12 @@ from amaranth import *
 
 from ecoformer.hw.attention.accumulate import AccumulateCore
 from ecoformer.hw.attention.banked import BankedCore
+from ecoformer.hw.attention.bucketed import BucketedCore
 from ecoformer.hw.attention.pair_queue import PairQueue
 from ecoformer.hw.attention.systolic import SystolicCore
 from ecoformer.spec.config import Config
 
-__all__ = ["CrossAccumulateCore", "CrossSystolicCore"]
+__all__ = ["CrossAccumulateCore", "CrossBucketedCore", "CrossSystolicCore"]
 
 
 class CrossCore(BankedCore):
@@ -73,6 +74,10 @@ class _Queries:
 
 class CrossAccumulateCore(CrossCore, AccumulateCore):
     """`AccumulateCore` with queries of their own stream."""
+
+
+class CrossBucketedCore(CrossCore, BucketedCore):
+    """`BucketedCore` with queries of their own stream."""
 
 
 class CrossSystolicCore(CrossCore, SystolicCore):

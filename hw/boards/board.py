@@ -109,8 +109,9 @@ class SerialEngine(wiring.Component):
         for name, member in Top(self.config).signature.members.items():
             if name not in signals or member.shape != len(Value.cast(signals[name])):
                 raise EcoformerError(
-                    f"board: the host link carries no contexts, which the engine's pin {name} is "
-                    'for; choose mask = "full"'
+                    f"board: the host link does not carry what the engine's pin {name} is for, "
+                    'contexts or a stream of queries; choose mask = "full" and queries = "shared" '
+                    'or "separate"'
                 )
             direction = "i" if member.flow is In else "o"
             pins[f"{direction}_{name}"] = signals[name]

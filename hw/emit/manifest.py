@@ -62,11 +62,10 @@ def manifest(config: Config, name: str = "ecoformer_engine") -> dict:
         "set_switch_cycles": SET_SWITCH_CYCLES,
     }
     if top.engine.datapath.full_rate_tokens is not None:
-        passes = {1: "", 2: "2*"}[config.flow.passes]
         description["cycles"] = {
             "per_token": config.steady_cycles,
             "full_rate_tokens": top.engine.datapath.full_rate_tokens,
-            "isolated_sequence": f"{passes}N*{k} + {top.engine.latency}",
+            "isolated_sequence": f"{config.flow.slots}*{k} + {top.engine.latency}",
             "isolated_overhead": top.engine.latency,
             **config.flow.published,
         }

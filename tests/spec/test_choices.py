@@ -54,11 +54,16 @@ def test_a_configuration_holds_members(hash):
 
 
 def test_a_refused_value_has_a_code_and_a_reason():
-    assert Queries.CROSS not in Queries.built() and Queries.CROSS.code == 2
+    class Size(Choice):
+        SMALL = "small", 0
+        LARGE = "large", 1
+        HUGE = "huge", 2, "which this version does not build"
+
+    assert Size.HUGE not in Size.built() and Size.HUGE.code == 2
     with pytest.raises(ValueError) as caught:
-        Queries.parse("queries", "cross")
+        Size.parse("size", "huge")
     assert str(caught.value) == (
-        "queries must be 'shared' or 'separate', not 'cross', which this version does not build"
+        "size must be 'small' or 'large', not 'huge', which this version does not build"
     )
 
 

@@ -87,20 +87,6 @@ def test_other_types_than_strings_are_refused(name, value):
     assert str(caught.value) == f"{name} must be {allowed}, not {value!r}"
 
 
-@pytest.mark.parametrize(
-    "name, value, allowed",
-    [
-        ("queries", "cross", "'shared' or 'separate'"),
-    ],
-)
-def test_choices_of_a_later_version_are_refused_as_such(name, value, allowed):
-    with pytest.raises(ValueError) as caught:
-        Config(**{name: value})
-    assert str(caught.value) == (
-        f"{name} must be {allowed}, not {value!r}, which this version does not build"
-    )
-
-
 @pytest.mark.parametrize("name", CHOICES)
 @pytest.mark.parametrize("value", ["", "RBF", "other", " sum"])
 def test_unknown_choices_are_refused(name, value):
@@ -273,7 +259,8 @@ CAUSAL = dict(mask="causal", hash="linear", bus_bytes=16)
 @pytest.mark.parametrize(
     "changes, message",
     [
-        (dict(queries="cross"), "queries must be 'shared' or 'separate', not 'cross', which this"),
+        (dict(queries="cross"), "mask must be 'full' with queries = 'cross', because queries of "
+         "another sequence come neither before nor after a key, not 'causal'"),
         (dict(dataflow="bucketed"), "dataflow must be 'accumulate' or 'xnor' with mask = 'causal', "
          "not 'bucketed', whose tables are made once from a whole sequence"),
         (dict(dataflow="softmax", hash="none"), "dataflow must be 'accumulate' or 'xnor' with mask "
@@ -308,3 +295,28 @@ def test_pins_of_contexts():
     assert (full.tid_width, full.s_tuser_width, full.m_tuser_width, full.set_bits) == (0, 8, 9, 8)
     assert (none.s_tuser_width, none.m_tuser_width, none.set_bits) == (0, 1, 31)
     assert Config(tuser_width=0).wire.set_bits == 32
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (dict(value_term="own"), "value_term must be 'sum' with queries = 'cross', because a query "
+         "brings no value of its own, not 'own'"),
+        (dict(engines=2), "engines must be 1 with queries = 'cross', because packets of two "
+         "streams meet in one of them, not 2"),
+        (dict(tuser_width=0, parameter_sets=1), "tuser_width must be at least 1 with queries = "
+         "'cross', because one register NEXT_SET cannot name the sets of two streams, not 0"),
+        (dict(dataflow="softmax", hash="none"), "dataflow must be 'accumulate' or 'xnor' or "
+         "'bucketed' with queries = 'cross', not 'softmax', which this version builds for queries "
+         "that come with their keys only"),
+        (dict(mask="causal"), "mask must be 'full' with queries = 'cross', because "),
+        (dict(contexts=2), "contexts must be 1 with mask = 'full', under which a packet is a "),
+        (dict(cycles_per_token=4, bus_bytes=8), "bus_bytes must carry a token's input in "
+         "cycles_per_token = 4 beats, not in 8 beats of 8 bytes"),
+        (dict(max_tokens=65_536, code_bits=64), "max_tokens must keep the token buffers within "),
+    ],
+)
+def test_what_does_not_go_with_queries_of_their_own_is_refused_by_its_rule(changes, message):
+    with pytest.raises(ValueError) as caught:
+        Config(**{"queries": "cross", "hash": "linear", **changes})
+    assert str(caught.value).startswith(message)

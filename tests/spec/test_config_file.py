@@ -33,7 +33,7 @@ def test_absent_keys_and_tables_mean_defaults(tmp_path):
         ("[engine]\nhead_dim = [3]", "[engine] head_dim must be an integer, not (3,)"),
         ("[engine]\nhead_dim = 0", "[engine] head_dim must be 1…128, not 0"),
         ("[engine]\nhash = 1", "[engine] hash must be 'rbf' or 'linear' or 'codes' or "),
-        ("[engine]\nqueries = 'cross'", "[engine] queries must be 'shared' or 'separate', not"),
+        ("[engine]\nqueries = 'both'", "[engine] queries must be 'shared' or 'separate' or "),
         ("[engine]\nhead_dim = 1\nhead_dim = 2", "not a TOML file ("),
         ("[engine\n", "not a TOML file ("),
     ],

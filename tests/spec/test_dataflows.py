@@ -6,7 +6,8 @@ from ecoformer.golden.integer.dataflows import DATAFLOWS as INTEGER_DATAFLOWS
 from ecoformer.golden.integer.dataflows.value_terms import VALUE_TERMS
 from ecoformer.spec.choices import Dataflow, Hash, Mask, ValueTerm
 from ecoformer.spec.config import Config
-from ecoformer.spec.dataflows import DATAFLOWS
+from ecoformer.spec.dataflows import CROSS, DATAFLOWS
+from ecoformer.spec.registers import Error
 
 SIZES = dict(head_dim=9, code_bits=11, anchors=7, value_dim=8, max_tokens=33, bus_bytes=1)
 
@@ -38,6 +39,17 @@ def test_the_parts_of_a_flow_agree(mask, dataflow):
         assert bounds.low <= arrays[name].min() and arrays[name].max() <= bounds.high
     assert flow.units and flow.buffer_bits > 0 and flow.max_weight > 0
     assert flow.state_fold.inputs == flow.state_rows and flow.row_width > 1
+
+
+@pytest.mark.parametrize("dataflow", CROSS)
+def test_a_flow_of_pairs_differs_in_what_waits(dataflow):
+    alone = config_of(dataflow, queries="separate").flow
+    flow = config_of(dataflow, queries="cross").flow
+    assert type(flow) is CROSS[dataflow] and flow.has_pairs and not alone.has_pairs
+    assert isinstance(flow, DATAFLOWS[Mask.FULL][dataflow])
+    assert flow.units == alone.units and flow.parameters == alone.parameters
+    assert alone.ring_tokens <= flow.ring_tokens <= alone.ring_tokens + 33
+    assert flow.tag_fields["cause"] >= max(Error).bit_length()
 
 
 def test_which_dataflow_has_what():

@@ -12,7 +12,7 @@ from ecoformer.spec.parameters import SIDE_ARRAYS, ParameterImage
 from ecoformer.spec.registers import REGISTERS, constants
 from ecoformer.spec.sides import SIDES
 from ecoformer.spec.units import hash_units
-from ecoformer.spec.wire import pack_sequence
+from ecoformer.spec.wire import pack_packet, pack_sequence
 
 SHARED = Config(
     head_dim=3, value_dim=2, code_bits=9, anchors=2, max_tokens=6, cycles_per_token=8,
@@ -59,9 +59,23 @@ def test_an_engine_for_shared_queries_is_the_one_it_was():
     assert REGISTERS["METHOD"]["QUERIES"].get(constants(SEPARATE)["METHOD"]) == 1
 
 
-def test_crossed_queries_are_refused_by_name():
-    with pytest.raises(ValueError, match="^queries must be 'shared' or 'separate', not 'cross', "):
-        Config(queries="cross")
+def test_queries_of_their_own_have_the_parameters_of_separate_ones():
+    config = replace(SEPARATE, queries="cross")
+    image = random_image(SEPARATE, np.random.default_rng(5))
+    image.check(config)
+    assert MemoryMap(config).load_words(image, 1) == MemoryMap(SEPARATE).load_words(image, 1)
+    assert hash_units(config) == hash_units(SEPARATE)
+    assert REGISTERS["METHOD"]["QUERIES"].get(constants(config)["METHOD"]) == 2
+
+
+def test_keys_and_queries_of_their_own_are_tokens_of_two_streams():
+    config = replace(SEPARATE, queries="cross")
+    keys, queries = config.wire.inlets
+    assert (keys.bus, queries.bus) == ("s_axis", "s_axis_q")
+    assert (keys.beats, queries.beats, config.input_beats) == (2, 1, 2)
+    k, q, v = np.array([[4, 5, -6]]), np.array([[1, -2, 3]]), np.array([[7, -8]])
+    assert pack_sequence(config, k, v).tolist() == [[4, 5, 250, 7], [248, 0, 0, 0]]
+    assert pack_packet(queries, q, v[:, :0]).tolist() == [[1, 254, 3, 0]]
 
 
 @pytest.mark.parametrize("hash", ["rbf", "linear", "codes"])

@@ -148,3 +148,41 @@ def test_codes_are_plus_or_minus_one():
         workload.tokens[4, 1] = bad
         with pytest.raises(ValueError, match=f"^{rule}$"):
             workload.check(config)
+
+
+CROSS = replace(CONFIG, queries="cross")
+
+
+def asked(**changes):
+    queries = np.random.default_rng(1).integers(-32, 32, (8, 4))
+    return make(**{"query_lengths": np.array([3, 1, 4]), "queries": queries, **changes})
+
+
+def test_queries_of_their_own_go_with_their_sequences(tmp_path):
+    workload = asked()
+    workload.check(CROSS)
+    assert workload.answers.tolist() == [3, 1, 4] and make().answers.tolist() == [1, 6, 2]
+    sequences = list(workload.sequences())
+    np.testing.assert_array_equal(sequences[2][3], workload.queries[4:])
+    again = Workload.from_sequences(sequences)
+    workload.save(tmp_path / "w.npz")
+    for other in (again, Workload.load(tmp_path / "w.npz", CROSS)):
+        for name in ("lengths", "tokens", "values", "query_lengths", "queries"):
+            np.testing.assert_array_equal(getattr(other, name), getattr(workload, name))
+
+
+@pytest.mark.parametrize(
+    "workload, config, message",
+    [
+        (make(), CROSS, "query_lengths must be there with queries = 'cross'"),
+        (asked(), CONFIG, "query_lengths must be absent with queries = 'shared'"),
+        (asked(queries=None), CROSS, "queries must be there with queries = 'cross'"),
+        (asked(query_lengths=np.array([3, 1, 3])), CROSS, "queries must have shape (7, 4), not"),
+        (asked(query_lengths=np.array([1, 7, 0])), CROSS, "query_lengths must be 1…6, not 0…7"),
+        (asked(queries=np.full((8, 4), 32)), CROSS, "queries must be -32…31, not 32…32"),
+    ],
+)
+def test_queries_that_do_not_fit_are_refused(workload, config, message):
+    with pytest.raises(ValueError) as caught:
+        workload.check(config)
+    assert str(caught.value).startswith(message)

@@ -5,7 +5,7 @@ from ecoformer.spec.choices import Dataflow, Mask, Queries
 from ecoformer.spec.dataflows.base import Flow
 from ecoformer.spec.dataflows.bucketed import Bucketed
 from ecoformer.spec.dataflows.causal import CausalAccumulate, CausalXnor
-from ecoformer.spec.dataflows.cross import CrossAccumulate, CrossXnor
+from ecoformer.spec.dataflows.cross import CrossAccumulate, CrossBucketed, CrossXnor
 from ecoformer.spec.dataflows.linear import Accumulate
 from ecoformer.spec.dataflows.softmax import Softmax
 from ecoformer.spec.dataflows.xnor import Xnor
@@ -28,6 +28,7 @@ DATAFLOWS: dict[Mask, dict[Dataflow, type[Flow]]] = {
 CROSS: dict[Dataflow, type[Flow]] = {
     Dataflow.ACCUMULATE: CrossAccumulate,
     Dataflow.XNOR: CrossXnor,
+    Dataflow.BUCKETED: CrossBucketed,
 }
 """The flow of every ``dataflow`` that queries of their own stream go with."""
 REFUSED = {
@@ -67,6 +68,6 @@ def _cross_class(dataflow, mask):
         allowed = " or ".join(map(repr, CROSS))
         raise ValueError(
             f"dataflow must be {allowed} with queries = {Queries.CROSS!r}, not {dataflow!r}, "
-            "which this version builds for queries that come with their keys"
+            "which this version builds for queries that come with their keys only"
         )
     return CROSS[dataflow]

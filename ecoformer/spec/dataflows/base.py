@@ -46,6 +46,8 @@ class Flow:
     passes : int
         Slots of k cycles in which a token is worked on: one as a key and one as a query, or one as
         both.
+    slots : str
+        Slots that an isolated sequence of N tokens takes, or a pair of Nk keys and Nq queries.
     has_contexts : bool
         Whether packets belong to contexts, each of which continues from packet to packet.
     has_pairs : bool
@@ -63,6 +65,7 @@ class Flow:
     is_slotted: ClassVar[bool] = False
     is_linear: ClassVar[bool] = False
     passes: ClassVar[int] = 2
+    slots: ClassVar[str] = "2*N"
     has_contexts: ClassVar[bool] = False
     has_pairs: ClassVar[bool] = False
     lookup_cycles: ClassVar[int] = 0

@@ -19,6 +19,7 @@ class Causal(Flow):
     """What flows under a causal mask share: the memory of contexts, and the rules it brings."""
 
     passes = 1
+    slots = "N"
     has_contexts = True
     lookup_cycles = 2
     grows_with: ClassVar[str] = "contexts"

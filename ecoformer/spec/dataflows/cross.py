@@ -3,10 +3,11 @@
 
 from ecoformer.spec.choices import ValueTerm
 from ecoformer.spec.dataflows.base import Flow
+from ecoformer.spec.dataflows.bucketed import Bucketed
 from ecoformer.spec.dataflows.linear import Accumulate, LinearFlow
 from ecoformer.spec.dataflows.xnor import Xnor
 
-__all__ = ["AHEAD", "CAUSE_BITS", "Cross", "CrossAccumulate", "CrossXnor"]
+__all__ = ["AHEAD", "CAUSE_BITS", "Cross", "CrossAccumulate", "CrossBucketed", "CrossXnor"]
 
 AHEAD = 4
 """Packets by which either stream may run ahead of the other."""
@@ -25,6 +26,7 @@ class Cross(Flow):
     """
 
     has_pairs = True
+    slots = "(max(Nk, Nq) + Nq)"
 
     def check(self) -> None:
         c = self.config
@@ -77,6 +79,10 @@ class CrossAccumulate(CrossLinear, Accumulate):
     """``dataflow = "accumulate"``: the state of one packet of keys, queried by the other stream."""
 
     is_slotted = False
+
+
+class CrossBucketed(CrossLinear, Bucketed):
+    """``dataflow = "bucketed"``: the same with tables."""
 
 
 class CrossXnor(Cross, Xnor):

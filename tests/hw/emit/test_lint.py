@@ -38,6 +38,14 @@ CONFIGS = {
     "one table": Config(**SMALL | {"dataflow": "bucketed", "code_bits": 1, "value_dim": 1}),
     "softmax": Config(**SMALL | {"hash": "none", "dataflow": "softmax", "max_tokens": 7}),
     "separate": Config(**SMALL | {"queries": "separate", "bus_bytes": 16}),
+    "cross": Config(**SMALL | {"queries": "cross", "bus_bytes": 16}),
+    "cross, every cycle": Config(
+        **SMALL | {"queries": "cross", "hash": "linear", "cycles_per_token": 1, "bus_bytes": 32}
+    ),
+    "cross, tables": Config(
+        **SMALL | {"queries": "cross", "hash": "codes", "dataflow": "bucketed"}
+    ),
+    "cross, quadratic": Config(**SMALL | {"queries": "cross", "hash": "codes", "dataflow": "xnor"}),
     "separate, codes": Config(**SMALL | {"queries": "separate", "hash": "codes"}),
     "separate, softmax": Config(
         **SMALL | {"hash": "none", "dataflow": "softmax", "max_tokens": 7, "bus_bytes": 16},
