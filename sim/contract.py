@@ -119,7 +119,7 @@ def _answer_to_packet(config, before, packet, resident, taken, aborts):
 def _answer_to_pair(config, pair, resident, taken, aborts):
     """Answer to two packets, each of which is checked by itself.
 
-    Both use the set that the earlier of them found, unless it found none.
+    For the same set, both use what the earlier of them found.
     """
     before, begun = History(config), [cycles[0] for cycles in taken]
     found = [resident(one.user, cycle) for one, cycle in zip(pair.streams, begun)]
@@ -133,11 +133,10 @@ def _answer_to_pair(config, pair, resident, taken, aborts):
     if max(causes) == NEVER:
         return None
     used = list(found)
-    if begun[0] != begun[1]:
-        earlier = int(begun[1] < begun[0])
-        if found[earlier][0] is not None:
-            used[1 - earlier] = found[earlier]
     mismatch = Error.PAIR_MISMATCH if pair.user != pair.partner.user else None
+    earlier = int(begun[1] < begun[0])
+    if mismatch is None and found[earlier][0] is not None:
+        used[1 - earlier] = found[earlier]
     bad = [error for error in (*errors, mismatch) if error is not None]
     (image, index), (asking, asking_index) = used
     keys, queries = tokens

@@ -8,7 +8,7 @@ changing the set between packets costs no cycle.
 """
 
 from amaranth import *
-from amaranth.lib import memory, wiring
+from amaranth.lib import data, memory, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Member, Out
 from amaranth.utils import ceil_log2
@@ -137,8 +137,8 @@ class SlotTable(wiring.Component):
 class PairSlotTable(SlotTable):
     """`SlotTable` of two streams whose packets make pairs; what is in flight are pairs.
 
-    A pair is in flight from the first beat of the earlier of its packets, and both use the slot
-    that this one found, if it found any: a COMMIT in between does not part them. Each stream may
+    A pair is in flight from the first beat of the earlier of its packets. Packets for the same set
+    both use the slot that this one found: a COMMIT in between does not part them. Each stream may
     begin ``ahead`` packets before the other.
 
     Parameters
@@ -164,18 +164,21 @@ class PairSlotTable(SlotTable):
             query_user=In(user_width), query_slot=Out(ceil_log2(sets + 1)), query_known=Out(1),
             query_begin=In(1), admit=Out(1, init=1), query_admit=Out(1, init=1),
         )
-        # Slots of the pairs of which one packet has begun, and whether its set is loaded.
-        self.kept = SyncFIFO(width=ceil_log2(self.slots) + 1, depth=ahead)
+        # Of the pairs of which one packet has begun: its set, whether it is loaded, and its slot.
+        self.layout = data.StructLayout(
+            {"user": user_width, "known": 1, "slot": ceil_log2(self.slots)}
+        )
+        self.kept = SyncFIFO(width=self.layout.size, depth=ahead)
         self.lead = Signal(range(-ahead, ahead + 1))
         """Packets that the first stream has begun before the second."""
 
     def _used(self, m, found):
-        return self._earlier(self.lead < 0, found)
+        return self._earlier(self.lead < 0, self.user, found)
 
-    def _earlier(self, follows, found):
-        """What the earlier packet of a pair found, if one ``follows`` that found anything."""
-        loaded, slot = self.kept.r_stream.payload[0], self.kept.r_stream.payload[1:]
-        return Mux(follows & loaded, slot, found)
+    def _earlier(self, follows, user, found):
+        """The slot that the earlier packet of a pair found, if it asked for the same set."""
+        earlier = data.View(self.layout, self.kept.r_stream.payload)
+        return Mux(follows & earlier.known & (earlier.user == user), earlier.slot, found)
 
     def _begins(self, m, slot_map, loaded):
         m.submodules.kept = kept = self.kept
@@ -188,7 +191,7 @@ class PairSlotTable(SlotTable):
         after = Signal(self.lead.shape())
         m.d.comb += [
             lookup.addr.eq(requested),
-            self.query_slot.eq(self._earlier(keys_lead, lookup.data)),
+            self.query_slot.eq(self._earlier(keys_lead, self.query_user, lookup.data)),
             self.query_known.eq(
                 below(self.query_user, self.sets) & loaded.bit_select(requested, 1)
             ),
@@ -199,7 +202,8 @@ class PairSlotTable(SlotTable):
             kept.w_stream.payload.eq(
                 Mux(
                     queries_lead | ~self.begin,
-                    Cat(self.query_known, self.query_slot), Cat(self.known, self.slot),
+                    Cat(self.query_user, self.query_known, self.query_slot),
+                    Cat(self.user, self.known, self.slot),
                 )
             ),
             kept.r_stream.ready.eq(follows),

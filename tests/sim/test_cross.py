@@ -137,7 +137,7 @@ def forgets_queries(monkeypatch):
 
 def parts_pairs(monkeypatch):
     """Each packet of a pair uses the set that is there as it begins itself."""
-    monkeypatch.setattr(PairSlotTable, "_earlier", lambda self, follows, found: found)
+    monkeypatch.setattr(PairSlotTable, "_earlier", lambda self, follows, user, found: found)
 
 
 @pytest.mark.parametrize("spoil", [forgets_queries, parts_pairs])

@@ -5,7 +5,7 @@ from copy import deepcopy
 
 import pytest
 
-from ecoformer.spec.choices import CHOICES, Choice, Dataflow, Hash, Queries, RegionCode
+from ecoformer.spec.choices import CHOICES, Choice, Dataflow, Hash, RegionCode
 from ecoformer.spec.config import Config
 from ecoformer.spec.registers import REGISTERS
 
