@@ -190,7 +190,7 @@ class PairSource:
         Whether a beat of each stream was taken at the latest edge.
     """
 
-    selected = None
+    selected: int | None = None
 
     def __init__(self, sources: Sequence[StreamSource]):
         self.sources = sources

@@ -207,9 +207,13 @@ class Draw:
         most, every = self.config.max_tokens, self.config.wire.inlets[stream].beats
         return self.on(stream)(user, min(most, SHORT), beats=most * every + beats)
 
-    def pair_of(self, packet: Packet, stream: int) -> Packet:
-        """What is sent with ``packet``, drawn for a stream: a good partner, where there is one."""
-        return replace(self.packet(packet.user), partner=packet) if stream else packet
+    def pair_of(self, packet: Packet, stream: int, user: int | None = None) -> Packet:
+        """What is sent with ``packet``, drawn for a stream: a good partner, where there is one.
+
+        The partner is for set ``user``; for that of the packet by default.
+        """
+        user = packet.user if user is None else user
+        return replace(self.packet(user), partner=packet) if stream else packet
 
     def on(self, stream: int) -> Callable[..., Packet]:
         """What draws packets of a stream: :meth:`packet` or :meth:`queries`."""
@@ -796,11 +800,10 @@ def _random_contexts(draw):
 
 def _mismatches(draw, image):
     """Pairs of good packets for different sets, where there are pairs and sets."""
-    if not draw.config.flow.has_pairs:
-        return []
     sets = range(image.sets)
     return [
-        replace(draw.packet(user), partner=draw.queries(other))
+        draw.pair_of(draw.on(stream)(other), stream, user)
+        for stream in range(1, len(draw.config.wire.inlets))
         for user in sets for other in sets if user != other
     ]
 

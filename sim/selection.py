@@ -15,7 +15,7 @@ from cocotb.task import Task
 from cocotb.triggers import RisingEdge
 
 from ecoformer.sim.contexts import FRESH, Asked
-from ecoformer.sim.drivers import TID_SHIFT, RegisterPort, StreamSource
+from ecoformer.sim.drivers import TID_SHIFT, PairSource, RegisterPort, StreamSource
 from ecoformer.spec.config import Config
 from ecoformer.spec.registers import REGISTERS
 
@@ -89,7 +89,9 @@ class Selection:
         """Number of the answer to a packet for set ``index``, the error bit aside."""
         return asked.context << TID_SHIFT
 
-    def start(self, port: RegisterPort, source: StreamSource, users: list[int]) -> list[Task]:
+    def start(
+        self, port: RegisterPort, source: StreamSource | PairSource, users: list[int]
+    ) -> list[Task]:
         """Start what must run beside ``source`` so that packet i gets what ``users[i]`` says."""
         raise NotImplementedError
 
@@ -102,7 +104,9 @@ class TuserPin(Selection):
     def answered(self, index: int, asked: Asked = FRESH) -> int:
         return int(index) | super().answered(index, asked)
 
-    def start(self, port: RegisterPort, source: StreamSource, users: list[int]) -> list[Task]:
+    def start(
+        self, port: RegisterPort, source: StreamSource | PairSource, users: list[int]
+    ) -> list[Task]:
         return []
 
 
@@ -111,7 +115,9 @@ class NextSet(Selection):
 
     in_register = True
 
-    def start(self, port: RegisterPort, source: StreamSource, users: list[int]) -> list[Task]:
+    def start(
+        self, port: RegisterPort, source: StreamSource | PairSource, users: list[int]
+    ) -> list[Task]:
         source.selected = 0
         return [cocotb.start_soon(_write_next_set(port, source, users))]
 

@@ -90,11 +90,12 @@ def random_workload(
         pattern = PATTERNS[patterns[i % len(patterns)]]
         numbers = pattern(rng, (count, elements), config.token_width)
         values = pattern(rng, (count, config.value_dim), config.value_width)
-        drawn.append((int(rng.integers(sets)), config.family.tokens_from(numbers), values))
+        one = int(rng.integers(sets)), config.family.tokens_from(numbers), values
+        queries = []
         for inlet in config.wire.inlets[1:]:
-            asked_for = int(rng.integers(low, high + 1)), inlet.elements
-            asking = config.family.tokens_from(pattern(rng, asked_for, config.token_width))
-            drawn[-1] = (*drawn[-1], asking)
+            shape = int(rng.integers(low, high + 1)), inlet.elements
+            queries.append(config.family.tokens_from(pattern(rng, shape, config.token_width)))
+        drawn.append((*one, *queries))
         asked.append(before.draw(rng, count))
         before.note(asked[-1], count)
     contexts, begins = np.array(asked, dtype=np.int64).reshape(-1, 2).T

@@ -61,9 +61,9 @@ def write_testbench(
             _beats(stimulus.answers, width, select.answer_vector), width + 1 + answer_bits(config)
         ),
     }
-    if stimulus.queries:
+    if stimulus.asking:
         lines["queries.hex"] = _hex(
-            _beats(stimulus.queries, width, select.vector), width + 1 + sum(select.pins.values())
+            _beats(stimulus.asking, width, select.vector), width + 1 + sum(select.pins.values())
         )
     for vector_file, numbers in lines.items():
         (vectors / vector_file).write_text("\n".join(numbers) + "\n", encoding="utf-8")
@@ -75,7 +75,7 @@ def write_testbench(
         "STEPS": len(lines["steps.hex"]),
         "INPUTS": len(lines["input.hex"]),
         "OUTPUTS": len(lines["expected.hex"]),
-        "QUERIES": len(stimulus.queries),
+        "QUERIES": len(stimulus.asking),
         "LIMIT": stimulus.limit + REGISTER_CYCLES * len(lines["parameters.hex"]),
     }
     longest = int(max(workload.lengths.max(), workload.answers.max()))

@@ -117,7 +117,7 @@ class Stimulus:
     steps : list of (Step, address, mask, data)
     inputs, answers : list of (user, last, uint8 array)
         Beats to send and to expect.
-    queries : list of (user, last, uint8 array)
+    asking : list of (user, last, uint8 array)
         Beats to send on the stream of queries, where they come by themselves.
     limit : int
         Cycles that suffice, with much to spare, whatever the stalls.
@@ -129,7 +129,7 @@ class Stimulus:
         self.config, self.rng = config, rng
         self.steps: list[tuple[Step, int, int, int]] = []
         self.inputs: list[tuple[int, bool, np.ndarray]] = []
-        self.queries: list[tuple[int, bool, np.ndarray]] = []
+        self.asking: list[tuple[int, bool, np.ndarray]] = []
         self.answers: list[tuple[int, bool, np.ndarray]] = []
         self.limit = 0
         self._select = selection(config)
@@ -201,7 +201,7 @@ class Stimulus:
         if len(cut.beats) > 1:
             self._select_set(cut)
             self._put_input(cut)
-            self._send(inputs=len(self.inputs) - 1, queries=len(self.queries) - 1)
+            self._send(inputs=len(self.inputs) - 1, queries=len(self.asking) - 1)
             self._step(Step.SENT, data=len(self.inputs) - 1)
         self._reset(1)
         self._step(Step.STALL, mask=0, data=0)
@@ -271,7 +271,7 @@ class Stimulus:
         self._select_set(sent)
         self._put_input(sent)
         first = len(self.inputs) - beats
-        before = len(self.queries) - sum(sent.lengths[1:])
+        before = len(self.asking) - sum(sent.lengths[1:])
         self._send(inputs=first + 1, queries=before)
         self._step(Step.SENT, data=first + 1)
         if queries:  # those before are not to be hit
@@ -293,8 +293,8 @@ class Stimulus:
     def _send(self, inputs=None, queries=None):
         """Let beats go, before the numbers given or all that there are, on every stream."""
         self._step(Step.SEND, data=len(self.inputs) if inputs is None else inputs)
-        if self.queries:
-            beats = len(self.queries) if queries is None else queries
+        if self.asking:
+            beats = len(self.asking) if queries is None else queries
             self._step(Step.SEND_QUERIES, data=beats)
 
     def _expect(self, image, sent, **taken):
@@ -334,7 +334,7 @@ class Stimulus:
         )
         self.limit += tokens * (2 * c.cycles_per_token + c.flow.query_cycles(tokens) + SLACK)
         self.limit += (64 * c.cycles_per_token + c.flow.transform_cycles) * c.engines
-        for one, into in zip(sent.streams, (self.inputs, self.queries)):
+        for one, into in zip(sent.streams, (self.inputs, self.asking)):
             first = self._select.request(one.user, one.asked)
             later = [first ^ self._select.later] * (len(one.beats) - 1)
             self._put(into, [first, *later], one.beats)
@@ -348,8 +348,8 @@ class Stimulus:
         self.limit += REGISTER_CYCLES
 
     def _reset(self, cycles):
-        if self.queries:
-            self._step(Step.RESTART, data=len(self.queries))
+        if self.asking:
+            self._step(Step.RESTART, data=len(self.asking))
         self._step(Step.RESET, mask=len(self.inputs), data=cycles)
         self.limit += 2 * self.config.contexts
         self._want = _Expected({error: 0 for error in errors_of(self.config)})

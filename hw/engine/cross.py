@@ -14,7 +14,7 @@ from ecoformer.spec.config import Config
 from ecoformer.spec.dataflows.cross import AHEAD
 from ecoformer.spec.registers import error_bits
 
-__all__ = ["CrossDatapath", "CrossEngine", "engine_class"]
+__all__ = ["CrossDatapath", "CrossEngine", "make_engine"]
 
 
 class CrossDatapath(Datapath):
@@ -83,6 +83,6 @@ class CrossEngine(Engine):
         return Cat(refused & (answer.cause == bit) for bit in range(error_bits(self.config)))
 
 
-def engine_class(config: Config) -> type[Engine]:
+def make_engine(config: Config) -> Engine:
     """The engine of a configuration."""
-    return CrossEngine if config.flow.has_pairs else Engine
+    return CrossEngine(config) if config.flow.has_pairs else Engine(config)

@@ -6,7 +6,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from ecoformer.hw.engine.cross import engine_class
+from ecoformer.hw.engine.cross import make_engine
 from ecoformer.hw.engine.register_file import RegisterFile
 from ecoformer.hw.lib.axi_lite import AxiLite
 from ecoformer.hw.lib.pipeline import delay
@@ -50,7 +50,7 @@ class Top(wiring.Component):
 
     def __init__(self, config: Config):
         self.config = config
-        self.engine = engine_class(config)(config)
+        self.engine = make_engine(config)
         data_bits = 8 * config.bus_bytes
         pins = {
             "aclk": In(1),
