@@ -27,6 +27,7 @@ def test_every_core_states_the_whole_contract(core):
     assert dut.lead >= 0 and dut.pause >= 0
     assert len(dut.lags) == config.state_fold.output_lanes
     assert dut.lags == sorted(dut.lags) and set(dut.lags) == set(range(max(dut.lags) + 1))
-    assert set(dut.signature.members) == {"keys", "grant", "launch", "blocks", "busy"}
+    streams = ["keys", "queries"][: len(config.wire.inlets)]
+    assert set(dut.signature.members) == {*streams, "grant", "launch", "blocks", "busy"}
     for attribute in ("latency", "initiation_interval", "fits"):
         assert getattr(core, attribute) is not getattr(AttentionCore, attribute), attribute
