@@ -37,6 +37,11 @@ def pack(c, tokens, values):
     return beats
 
 
+def pack_queries(c, queries):
+    """Beats of a packet of queries on a stream of their own."""
+    return pack(c, queries, [[] for _ in queries])
+
+
 def unpack(c, beats):
     """Results of a packet's beats: N lists of E integers."""
     width = -(-c["output_width"] // 8)
@@ -87,7 +92,7 @@ def parameter_rows(c, p):
     """Rows and bits per lane of every region, for the arrays ``p`` of one set."""
     regions = hash_rows(c, p)
     scalars = SCALARS.get(c["hash"], ("offset",))
-    if c["queries"] == "separate":
+    if c["queries"] in ("separate", "cross"):
         own = {name.removeprefix("query_"): array for name, array in p.items() if "query_" in name}
         regions |= {f"query_{name}": rows for name, rows in hash_rows(c, own).items()}
         scalars = (*["query_shift"][: c["hash"] == "rbf"], *scalars)

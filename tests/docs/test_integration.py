@@ -14,7 +14,7 @@ from ecoformer.sim.stimulus import random_image, random_workload
 from ecoformer.spec.config import Config
 from ecoformer.spec.programming import POLL, register_writes
 from ecoformer.spec.registers import REGISTERS, errors_of
-from ecoformer.spec.wire import pack_outputs, pack_sequence
+from ecoformer.spec.wire import pack_outputs, pack_packet, pack_sequence
 from tests.docs import driver
 
 SMALL = dict(head_dim=5, value_dim=3, code_bits=6, anchors=7, max_tokens=4, parameter_sets=2,
@@ -36,6 +36,8 @@ SHAPES = {
     "separate queries, softmax": Config(
         queries="separate", hash="none", dataflow="softmax", **SMALL | {"bus_bytes": 5}
     ),
+    "queries of their own": Config(queries="cross", **SMALL | {"bus_bytes": 5}),
+    "queries of their own, codes": Config(queries="cross", hash="codes", **SMALL),
 }
 
 
@@ -52,11 +54,16 @@ def test_the_page_gives_every_byte_and_every_register_write(name):
     config = SHAPES[name]
     c, rng = described(config), np.random.default_rng(3)
     image = random_image(config, rng)
-    for index, tokens, values in random_workload(config, rng, 4, lengths=3).sequences():
+    for index, tokens, values, *asked in random_workload(config, rng, 4, lengths=3).sequences():
+        for queries in asked:
+            packed = pack_packet(config.wire.inlets[1], queries, np.zeros((len(queries), 0)))
+            assert driver.pack_queries(c, queries.tolist()) == [
+                int.from_bytes(bytes(beat), "little") for beat in packed
+            ]
         beats = [int.from_bytes(bytes(beat), "little")
                  for beat in pack_sequence(config, tokens, values)]
         assert driver.pack(c, tokens.tolist(), values.tolist()) == beats
-        outputs, _ = attend(config, image, index, tokens, values)
+        outputs, _ = attend(config, image, index, tokens, values, *asked)
         beats = [int.from_bytes(bytes(beat), "little") for beat in pack_outputs(config, outputs)]
         assert driver.unpack(c, beats) == outputs.tolist()
     want = {}

@@ -51,12 +51,16 @@ def code(config, p, x):
     ]
 
 
-def weights(config, p, tokens):
-    """The weight of every token in the answer to every token, without the offset."""
-    queries, keys, asking = tokens, tokens, p
+def weights(config, p, tokens, own=None):
+    """The weight of every token in the answer to every token, without the offset.
+
+    ``own`` are queries of another sequence.
+    """
+    queries, keys, asking = own or tokens, tokens, p
     if config.queries == "separate":
         half = len(tokens[0]) // 2
         queries, keys = [x[:half] for x in tokens], [x[half:] for x in tokens]
+    if config.queries != "shared":
         asking = {name.removeprefix("query_"): a for name, a in p.items() if "query_" in name}
     if config.hash == "none":
         found = []
@@ -114,6 +118,9 @@ CONFIGS = [
         for term in ("sum", "own") for queries in ("shared", "separate")
     ),
     Config(mask="causal", dataflow="xnor", **SMALL),
+    *(Config(hash=family, queries="cross", **SMALL) for family in ("rbf", "linear", "codes")),
+    Config(queries="cross", dataflow="xnor", **SMALL),
+    Config(queries="cross", dataflow="bucketed", offset_fraction=2, **SMALL),
 ]
 
 
@@ -126,11 +133,12 @@ def described(config):
 def check(config, image, sequences):
     """Compare every bit of ``sequences``; returns how many denominators were not positive."""
     guards = 0
-    for index, tokens, values in sequences:
-        want, guarded = attend(config, image, index, tokens, values)
+    for index, tokens, values, *asked in sequences:
+        want, guarded = attend(config, image, index, tokens, values, *asked)
         p = {name: array[index].tolist() for name, array in image.arrays().items()}
-        rows, values = weights(config, p, tokens.tolist()), values.tolist()
-        counts = [i + 1 if config.mask == "causal" else len(rows) for i in range(len(rows))]
+        own = [queries.tolist() for queries in asked]
+        rows, values = weights(config, p, tokens.tolist(), *own), values.tolist()
+        counts = [i + 1 if config.mask == "causal" else len(values) for i in range(len(rows))]
         found = [
             answer(config, p, row[:n], values[:n], i)
             for i, (row, n) in enumerate(zip(rows, counts, strict=True))

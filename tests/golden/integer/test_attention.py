@@ -12,10 +12,11 @@ from ecoformer.golden.integer.attention import attend, divide
 from ecoformer.golden.integer.dataflows.linear import accumulate, query
 from ecoformer.golden.integer.dataflows.pairwise import similarity_sums
 from ecoformer.golden.integer.dataflows.softmax import softmax_sums
-from ecoformer.golden.integer.hashing import hash_tokens
-from ecoformer.sim.stimulus import PATTERNS, random_image
+from ecoformer.golden.integer.hashing import hash_tokens, trace_tokens
+from ecoformer.sim.stimulus import PATTERNS, random_image, random_workload
 from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.config import Config
+from ecoformer.spec.dataflows import CROSS
 from ecoformer.spec.parameters import SIDE_ARRAYS
 
 SHAPES = {
@@ -240,6 +241,28 @@ def test_separate_queries_need_not_be_as_many_as_keys():
     few, guarded = attend(config, image, 0, k, values, queries=q[:4])
     np.testing.assert_array_equal(few, outputs[:4])
     assert guarded.shape == ()
+
+
+@pytest.mark.parametrize("dataflow", CROSS)
+@pytest.mark.parametrize("hash", ["rbf", "linear", "codes"])
+def test_queries_of_another_sequence_attend_to_all_keys(dataflow, hash):
+    """Against the formula of cross-attention, pair by pair, for any two lengths."""
+    shape = replace(SHAPES["primes"], hash=hash, value_term="sum", queries="cross")
+    config, rng = replace(shape, dataflow=dataflow), np.random.default_rng(12)
+    image, g = random_image(config, rng), config.offset_fraction
+    for _, keys, values, queries in random_workload(config, rng, 8).sequences():
+        outputs, guarded = attend(config, image, 1, keys, values, queries)
+        h, asking = (
+            trace_tokens(config, image.side(side), 1, part).codes
+            for side, part in ((config.sides.key, keys), (config.sides.query, queries))
+        )
+        weights = ((asking @ h.T) << g) + image.offset[1]
+        num, den = weights @ values, weights.sum(axis=1)
+        assert outputs.shape == (len(queries), config.value_dim)
+        np.testing.assert_array_equal(outputs, divide(config, num, den))
+        assert guarded == (den <= 0).sum()
+    with pytest.raises(ValueError, match="^tokens must have the .* elements of q and k, not"):
+        attend(config, image, 1, keys, values)
 
 
 def test_guarded_tokens_answer_zero_and_are_counted():
