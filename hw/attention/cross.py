@@ -41,35 +41,30 @@ class CrossCore(BankedCore):
         query, take = self.queries.payload, self.queries.ready
         fits = query.tag.error | (stored != self.config.ring_tokens)
         m.d.comb += [
-            take.eq(self.queries.valid & sequences.query_room & fits),
-            sequences.query.eq(query),
-            sequences.take_query.eq(take),
+            take.eq(self.queries.valid & sequences.queries.room & fits),
+            sequences.queries.key.eq(query),
+            sequences.queries.take.eq(take),
         ]
+        self.pairs = sequences
         return self._keep_codes(
-            m, take & ~query.tag.error, query, take & query.tag.error, _Queries(sequences), pop,
+            m, take & ~query.tag.error, query, take & query.tag.error, sequences.queries, pop,
             stored,
         )
 
     def _lost(self, m, dropped, tail, sequences):
         """Also the queries of a pair that is bad, but not for their sake."""
-        pairs, depth = sequences.pairs, self.config.ring_tokens
-        asked = pairs.asked.count
+        pairs, depth = self.pairs, self.config.ring_tokens
         skip = Signal()
+        asked = Signal.like(tail)
         following = Signal(range(2 * depth))
         m.d.comb += [
-            skip.eq(pairs.release & pairs.current.error & ~pairs.asked.error),
+            asked.eq(sequences.current.count),
+            skip.eq(pairs.release & pairs.current.error & ~sequences.current.error),
             following.eq(tail + asked),
         ]
         with m.If(skip):
             m.d.sync += tail.eq(Mux(following >= depth, following - depth, following))
         return dropped + Mux(skip, asked, 0)
-
-
-class _Queries:
-    """The sequence of the query on offer."""
-
-    def __init__(self, pairs: PairQueue):
-        self.pairs, self.first, self.position = pairs, pairs.query_first, pairs.query_position
 
 
 class CrossAccumulateCore(CrossCore, AccumulateCore):

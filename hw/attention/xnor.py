@@ -245,14 +245,16 @@ class CrossXnorCore(XnorCore):
         m.submodules[MEMORIES[name]] = store
         write = store.write_port()
         m.d.comb += [
-            take.eq(self.queries.valid & sequences.query_room),
-            sequences.query.eq(query),
-            sequences.take_query.eq(take),
-            write.addr.eq(Cat(sequences.query_position[:index_bits], sequences.query_bank)),
+            take.eq(self.queries.valid & sequences.queries.room),
+            sequences.queries.key.eq(query),
+            sequences.queries.take.eq(take),
+            write.addr.eq(
+                Cat(sequences.queries.position[:index_bits], sequences.queries.bank)
+            ),
             write.data.eq(query[name]),
             write.en.eq(take & ~query.tag.error),
         ]
         return {name: store}
 
     def _of_pair(self, sequences):
-        return sequences.final_key, sequences.asked.bank
+        return sequences.final_key, sequences.queries.current.bank

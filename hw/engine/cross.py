@@ -27,26 +27,24 @@ class CrossDatapath(Datapath):
     queries : ``In(TokenStream)``
     """
 
-    def __init__(self, config: Config):
-        super().__init__(config)
-        self.query_scalars = ParameterMemory(self.scalars.region, self.scalars.slots)
-
     def _hashing(self, slots):
         self.query_hashing, hashing = hash_units(self.config, slots)
         return hashing
 
     def _write_hash(self, m):
         m.submodules.query_hashing = self.query_hashing
-        m.submodules.query_scalars = self.query_scalars
-        connect_write(m, self.write, self.query_scalars.write)
         for side, unit in zip(self.config.sides.all, (self.query_hashing, self.hashing)):
             connect_write(m, self.write, unit.write, side.first_code)
 
     def _join(self, m):
         super()._join(m)
-        prefix = self.config.sides.query.prefix
+        prefix, scalars = self.config.sides.query.prefix, None
+        if self.query_hashing.scalars:
+            scalars = ParameterMemory(self.scalars.region, self.scalars.slots)
+            m.submodules.query_scalars = scalars
+            connect_write(m, self.write, scalars.write)
         self._join_keys(
-            m, self.queries, self.query_scalars, self.query_hashing, self.core.queries, prefix, 1
+            m, self.queries, scalars, self.query_hashing, self.core.queries, prefix, 1
         )
 
     @property

@@ -146,8 +146,8 @@ class Datapath(wiring.Component):
         m : Module
         tokens, keys : stream
             From the receiver, and to the core.
-        scalars : ParameterMemory
-            The scalars of the token's set.
+        scalars : ParameterMemory or None
+            The scalars of the token's set, if any are needed.
         hashing : HashUnit
         prefix : str
             What the names of registers and of the scalars of the hash begin with.
@@ -158,7 +158,9 @@ class Datapath(wiring.Component):
         codes = [side.code for side in inlet.all]
         vectors = {"x": inlet.all[0].vector}  # as the unit of one side calls it
         start = Signal(name=f"{prefix}start")
-        parameters = dict(zip(MemoryMap(c).scalars, scalars.elements, strict=True))
+        parameters = {}
+        if scalars:
+            parameters = dict(zip(MemoryMap(c).scalars, scalars.elements, strict=True))
         m.d.comb += [
             *(
                 value.eq(token[vectors.get(name, name)])
@@ -167,7 +169,7 @@ class Datapath(wiring.Component):
             hashing.i.valid.eq(tokens.valid),
             tokens.ready.eq(hashing.i.ready),
             start.eq(tokens.valid & tokens.ready),
-            scalars.slot.eq(token.slot),
+            *([scalars.slot.eq(token.slot)] if scalars else []),
             *(
                 getattr(hashing, name).eq(parameters[prefix + name][:width])
                 for name, width in hashing.scalars.items()
