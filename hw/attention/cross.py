@@ -54,13 +54,14 @@ class CrossCore(BankedCore):
     def _lost(self, m, dropped, tail, sequences):
         """Also the queries of a pair that is bad, but not for their sake."""
         pairs, depth = self.pairs, self.config.ring_tokens
+        asked = sequences.current.count
         skip = Signal()
-        asked = Signal.like(tail)
         following = Signal(range(2 * depth))
+        low = Signal(len(asked) + 1)  # a count is narrower than a place
         m.d.comb += [
-            asked.eq(sequences.current.count),
             skip.eq(pairs.release & pairs.current.error & ~sequences.current.error),
-            following.eq(tail + asked),
+            low.eq(tail[: len(asked)] + asked),
+            following.eq(Cat(low[:-1], tail[len(asked) :] + low[-1])),
         ]
         with m.If(skip):
             m.d.sync += tail.eq(Mux(following >= depth, following - depth, following))
