@@ -272,6 +272,8 @@ def _complete(part):
 
 def _paired(part):
     """``part`` with softmax attention where there is no hash, the reverse, and alike a mask."""
+    if part.get("queries") == Queries.CROSS:
+        part = {"tuser_width": PRIMES["tuser_width"], **part}
     if part.get("contexts", 1) > 1:
         part = {"mask": "causal", **part}
     if part.get("hash") == "none":

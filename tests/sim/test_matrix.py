@@ -33,7 +33,7 @@ def test_random_configurations_are_exact_under_stalls(seed, builds):
 
 
 @pytest.mark.parametrize(
-    "row", [10, *(pytest.param(row, marks=pytest.mark.full) for row in (3, 5))]
+    "row", [10, 39, *(pytest.param(row, marks=pytest.mark.full) for row in (3, 5))]
 )
 def test_rows_of_the_covering_array_are_exact_under_stalls(row, builds):
     check(PAIRS[row], row, builds)
@@ -67,6 +67,6 @@ def test_the_matrix_reaches_both_ends_of_every_range():
 def test_every_pair_of_values_is_in_the_matrix_or_refused_by_a_rule():
     uncovered = uncovered_pairs(PAIRS)
     assert all(uncovered.values()), "a pair that can be built is missing"
-    assert len(uncovered) <= 36
+    assert len(uncovered) <= 47
     half = uncovered_pairs(PAIRS[: len(PAIRS) // 2])
     assert "" in half.values(), "the rest of the rows is there for nothing"
