@@ -9,12 +9,12 @@ from amaranth.hdl import Mux, Signal, signed
 from ecoformer.hw.attention.cores import core_class
 from ecoformer.hw.attention.sequences import SequenceQueue
 from tests.formal.claims import buffers_never_overflow, count, obeys, taken
-from tests.formal.configs import CAUSAL, FULL_RATE, TINY
+from tests.formal.configs import CAUSAL, CROSS, FULL_RATE, TINY
 from tests.formal.prover import Bench
 
 BANKS = 2
 CORES = {"tiny": TINY, "tiny, k = 1": FULL_RATE}
-ALL_CORES = CORES | {"tiny, causal": CAUSAL}
+ALL_CORES = CORES | {"tiny, causal": CAUSAL, "tiny, cross": CROSS}
 
 
 def core(name):
@@ -25,7 +25,8 @@ def core(name):
 def test_core(proof, name):
     bench = Bench(core(name))
     dut = bench.dut
-    obeys(bench, dut.keys, "keys")
+    for port in ("keys", "queries")[: len(dut.config.wire.inlets)]:
+        obeys(bench, getattr(dut, port), port)
     granted = bench.past(dut.grant & ~dut.launch & ~bench.reset, "granted")
     bench.assume(~granted | dut.grant)
     bench.always("a result is launched only with grant", ~dut.launch | dut.grant)

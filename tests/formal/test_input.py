@@ -5,10 +5,11 @@ import pytest
 from amaranth.hdl import Signal
 
 from ecoformer.hw.stream.contexts import ContextReceiver
+from ecoformer.hw.stream.pairs import PairReceiver
 from ecoformer.hw.stream.receiver import Receiver
 from ecoformer.spec.registers import Error
 from tests.formal.claims import obeys, offers, taken
-from tests.formal.configs import CAUSAL, NAMES, TINY, named
+from tests.formal.configs import CAUSAL, CROSS, NAMES, TINY, named
 from tests.formal.prover import Bench
 
 
@@ -18,6 +19,16 @@ def test_handshake(proof, name):
     obeys(bench, bench.dut.i, "i")
     offers(bench, bench.dut.o, "o")
     proof("Receiver", name, bench.prove())
+
+
+@pytest.mark.parametrize("stream", [0, 1], ids=["keys", "queries"])
+def test_handshake_of_pairs(proof, stream):
+    bench = Bench(PairReceiver(CROSS, CROSS.wire.inlets[stream]))
+    obeys(bench, bench.dut.i, "i")
+    offers(bench, bench.dut.o, "o")
+    bench.reach("a packet of a wrong set is reported with its cause",
+                bench.dut.o.valid & (bench.dut.o.payload.tag.cause == Error.UNKNOWN_SET))
+    proof("PairReceiver", f"tiny, stream {stream}", bench.prove())
 
 
 def contexts(most):

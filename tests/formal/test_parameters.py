@@ -3,9 +3,9 @@
 
 import pytest
 from amaranth.asserts import AnySeq
-from amaranth.hdl import Signal
+from amaranth.hdl import Mux, Signal
 
-from ecoformer.hw.parameters.slots import SlotTable
+from ecoformer.hw.parameters.slots import PairSlotTable, SlotTable
 from tests.formal.prover import Bench
 
 SETS = 2
@@ -50,6 +50,34 @@ def table(fence=True):
 @pytest.mark.prove
 def test_slots(proof):
     proof("SlotTable", f"{SETS} sets", table().prove(timeout=200))
+
+
+def pairs(heeds=True):
+    """Two streams that begin packets only as they are admitted."""
+    ahead = 2
+    bench = Bench(PairSlotTable(SETS, 1, 16, ahead))
+    dut, lead = bench.dut, bench.dut.lead
+    bench.assume(~dut.begin | dut.admit)
+    if heeds:
+        bench.assume(~dut.query_begin | dut.query_admit)
+    kept = dut.kept
+    bench.always("the queue of slots is never written when full", ~kept.w_en | kept.w_rdy)
+    bench.always("nor read when empty", ~kept.r_en | kept.r_rdy)
+    bench.always("no stream runs further ahead", (lead <= ahead) & (lead >= -ahead))
+    bench.always("a slot waits for every packet that has no partner yet",
+                 kept.level == Mux(lead < 0, -lead, lead))
+    bench.always("who is behind may begin",
+                 (dut.admit | (lead == ahead)) & (dut.query_admit | (lead == -ahead)))
+    bench.reach("the second stream is as far ahead as it may be", lead == -ahead)
+    return bench
+
+
+def test_pairs(proof):
+    proof("PairSlotTable", f"{SETS} sets", pairs().prove())
+
+
+def test_a_stream_that_does_not_wait_is_refuted():
+    assert not pairs(heeds=False).bounded(8).proved
 
 
 def test_writing_without_waiting_is_refuted():
