@@ -60,7 +60,7 @@ class Design:
         if config["queries"] == "cross":
             raise DeviceError(
                 f"{self.folder}: the engine's queries come on a stream of their own, which this "
-                "driver does not send; drive it with 'sim.rtl' or logic of your own"
+                "driver does not send; send packets to both streams with logic of your own"
             )
         self._hash, self._sides = config["hash"], 2 if config["queries"] == "separate" else 1
         self._token_width, self._value_width = config["token_width"], config["value_width"]

@@ -61,6 +61,9 @@ BIT_DEFINING = (
 )
 """Fields on which the result bits depend; rate, banks and bus do not change a single bit."""
 
+SAME_IMAGE = {Queries.CROSS: Queries.SEPARATE}
+"""Queries whose parameter images are those of others."""
+
 ADDED = {"engines": 1, "queries": Queries.SHARED, "contexts": 1}
 """Fields that came later, and the value with which an engine is the one it was without them."""
 
@@ -302,7 +305,8 @@ class Config:
     @property
     def bits_fingerprint(self) -> str:
         """SHA-256 of the fields that define result bits: which parameter images fit."""
-        return _digest({name: getattr(self, name) for name in BIT_DEFINING})
+        values = {name: getattr(self, name) for name in BIT_DEFINING}
+        return _digest(values | {"queries": SAME_IMAGE.get(self.queries, self.queries)})
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

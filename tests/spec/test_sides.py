@@ -59,11 +59,13 @@ def test_an_engine_for_shared_queries_is_the_one_it_was():
     assert REGISTERS["METHOD"]["QUERIES"].get(constants(SEPARATE)["METHOD"]) == 1
 
 
-def test_queries_of_their_own_have_the_parameters_of_separate_ones():
+def test_queries_of_their_own_have_the_parameters_of_separate_ones(tmp_path):
     config = replace(SEPARATE, queries="cross")
-    image = random_image(SEPARATE, np.random.default_rng(5))
-    image.check(config)
+    random_image(SEPARATE, np.random.default_rng(5)).save(tmp_path / "p.safetensors", SEPARATE)
+    image = ParameterImage.load(tmp_path / "p.safetensors", config)
     assert MemoryMap(config).load_words(image, 1) == MemoryMap(SEPARATE).load_words(image, 1)
+    assert config.bits_fingerprint == SEPARATE.bits_fingerprint
+    assert config.fingerprint != SEPARATE.fingerprint
     assert hash_units(config) == hash_units(SEPARATE)
     assert REGISTERS["METHOD"]["QUERIES"].get(constants(config)["METHOD"]) == 2
 
