@@ -19,6 +19,10 @@ CONFIGS = {
     "one multiplier": SMALL | {"cycles_per_token": 64, "bus_bytes": 1},
     "tables": SMALL | {"dataflow": "bucketed"},
     "softmax": SMALL | {"hash": "none", "dataflow": "softmax"},
+    "queries of their own": SMALL | {"queries": "cross", "hash": "linear"},
+    "queries of their own, a beat each": SMALL | {
+        "queries": "cross", "hash": "codes", "cycles_per_token": 1, "bus_bytes": 16
+    },
     "three engines": SMALL | {"engines": 3, "bus_bytes": 16, "tuser_width": 0},
 }
 OUTPUTS = (
@@ -39,9 +43,11 @@ SOURCES = "o:{pin} %ci*:-$dff,$sdff,$dffe,$sdffe,$mem_v2 i:* %i"
     for name, fields in CONFIGS.items()
 ])
 def test_an_output_depends_on_no_input_but_reset(fields, tmp_path):
-    (tmp_path / "engine.v").write_text(emitted(Config(**fields)))
+    config = Config(**fields)
+    (tmp_path / "engine.v").write_text(emitted(config))
+    ready = [f"{inlet.bus}_tready" for inlet in config.wire.inlets[1:]]
     (tmp_path / "paths.ys").write_text(SCRIPT + "".join(
-        f"tee -a found select -list {SOURCES.format(pin=pin)}\n" for pin in OUTPUTS
+        f"tee -a found select -list {SOURCES.format(pin=pin)}\n" for pin in (*OUTPUTS, *ready)
     ))
     subprocess.run([sys.executable, "-c", RUN, "-q", "paths.ys"], cwd=tmp_path, check=True)
     found = set((tmp_path / "found").read_text().split())
