@@ -47,7 +47,7 @@ def test_all_dataflows_give_the_same_results(seed, builds):
     flows = [flow for flow, form in DATAFLOWS[config.mask].items() if form.takes_codes]
     assert flows[0] == "accumulate" and len(flows) > 1
     linear, *others = (
-        simulate(c, emitted(c), image, workload, simulator="icarus", build_dir=builds).outputs
+        simulate(c, emitted(c), image, workload, simulator="compiled", build_dir=builds).outputs
         for c in (replace(config, dataflow=flow) for flow in flows)
     )
     for other in others:
