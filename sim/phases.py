@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import cycle, product
+from itertools import cycle, islice, product
 from typing import Self
 
 import numpy as np
@@ -44,6 +44,7 @@ from ecoformer.spec.registers import (
     Access,
     Error,
     constants,
+    errors_of,
     register_map,
     reset_values,
 )
@@ -154,7 +155,9 @@ class Draw:
         if asked is None:
             asked = self._history.ask(self.rng) if self._goes_on else FRESH
         packet = Packet.of(c, user, c.family.tokens_from(numbers), values, asked, beats=beats)
-        return replace(packet, beats=packet.beats ^ self._dirt(len(packet.beats)))
+        beats = packet.beats.copy()
+        beats[:, : c.bus_bytes] ^= self._dirt(len(beats))
+        return replace(packet, beats=beats)
 
     def cut_off(self, user: int = 0, *, beats: int = 1, tokens: int = 2) -> Packet:
         """A packet whose last token has only ``beats`` beats."""
@@ -171,7 +174,7 @@ class Draw:
     def bad(self, image: ParameterImage) -> Packet:
         """A packet with a wrong set, a wrong number of beats, or both."""
         c, rng = self.config, self.rng
-        user, choice = int(rng.integers(image.sets)), rng.integers(4)
+        user, choice = int(rng.integers(image.sets)), rng.integers(4 + len(c.wire.keep_fields))
         beyond = self.unknown_sets(image)
         if choice <= 1 and beyond:
             user = int(rng.choice(beyond))
@@ -180,7 +183,32 @@ class Draw:
         if choice == 2 and self.affordable == c.max_tokens:
             return self.too_long(user, beats=int(rng.integers(1, 3 * c.input_beats + 1)))
         length = self.length()
-        return self.packet(user, length, beats=int(rng.integers(1, length * c.input_beats + 1)))
+        sent = self.packet(user, length, beats=int(rng.integers(1, length * c.input_beats + 1)))
+        if choice == 4:
+            beat, place = int(rng.integers(len(sent.beats))), int(rng.integers(c.bus_bytes))
+            return sent.with_keep_flipped(c, beat, place)
+        return sent
+
+    def null_bytes(self, user: int = 0) -> Iterator[tuple[str, Packet]]:
+        """Packets whose ``tkeep`` is wrong at the ends of data and padding, by name.
+
+        None where there is no ``tkeep``.
+        """
+        c = self.config
+        bus, last = c.bus_bytes, c.input_beats - 1
+        data = c.token_bytes - last * bus
+        ends = {(0, 0), (0, bus - 1), (last, 0), (last, data - 1), (last, bus - 1)}
+        places = [(beat, range(place, place + 1)) for beat, place in sorted(ends)]
+        places += [(0, range(bus)), (last, range(bus))]
+        if data < bus:  # the first byte of the padding, and all of it: a packed token
+            places += [(last, range(data, data + 1)), (last, range(data, bus))]
+        tokens = min(2, c.max_tokens)
+        for _, token, (beat, flipped) in product(c.wire.keep_fields, range(tokens), places):
+            at = token * c.input_beats + beat
+            yield (
+                f"tkeep[{flipped[-1]}:{flipped[0]}] of beat {at} is wrong",
+                self.packet(user, tokens).with_keep_flipped(c, at, *flipped),
+            )
 
     def unknown_sets(self, image: ParameterImage) -> list[int]:
         """Sets that a packet can ask for and that are not loaded: the first, and the last."""
@@ -499,6 +527,23 @@ def _bad_packets(draw, image):
         yield f"too long by {beats}", draw.too_long(beats=beats)
     for user in draw.unknown_sets(image)[:1]:
         yield f"set {user}, and too long", draw.too_long(user)
+    yield from draw.null_bytes()
+    for user in draw.unknown_sets(image)[:1]:
+        for name, bad in islice(draw.null_bytes(user), 1):
+            yield f"set {user}, {name}", bad
+    yield from _null_bytes_and_more(draw)
+
+
+def _null_bytes_and_more(draw):
+    """Null bytes beside another error: on the beat that is too long, on the one that is cut off."""
+    c = draw.config
+    beyond = c.max_tokens * c.input_beats
+    for _ in c.wire.keep_fields:
+        yield "too long, from a null byte on", draw.too_long().with_keep_flipped(c, beyond, 0)
+        yield "too long, after a null byte", draw.too_long().with_keep_flipped(c, beyond - 1, 0)
+        yield "a null byte in the last beat", draw.cut_off().with_keep_flipped(
+            c, len(draw.cut_off().beats) - 1, 0
+        )
 
 
 def _faults(draw):
@@ -514,22 +559,27 @@ def _faults(draw):
         packets += [bad]
     yield Scene(name="one after the other", image=image, packets=(*packets, draw.packet()))
     for kind, bad in _first_of_each(draw, image):
-        good = draw.packet()
+        good, others = draw.packet(), _packet_errors(draw.config)
         yield Scene(
             name=f"interrupt of {kind.name}", image=image, packets=(good, bad),
             events=(
                 Gate(len(good.beats)), Write(address=ENABLE, data=1 << kind), Level(False),
                 Gate(None), Drain(), Level(True),
-                Read(address=ERRORS, want=1 << kind, mask=0b1111),
-                Write(address=ERRORS, data=0b1111 & ~(1 << kind)), Level(True),
+                Read(address=ERRORS, want=1 << kind, mask=others),
+                Write(address=ERRORS, data=others & ~(1 << kind)), Level(True),
                 Write(address=ERRORS, data=1 << kind, strobe=0b1110), Level(True),
-                Write(address=ENABLE, data=0b1111 & ~(1 << kind)), Level(False),
+                Write(address=ENABLE, data=others & ~(1 << kind)), Level(False),
                 Write(address=ENABLE, data=1 << kind), Level(True),
                 Write(address=ERRORS, data=1 << kind), Level(False),
-                Read(address=ERRORS, want=0, mask=0b1111),
+                Read(address=ERRORS, want=0, mask=others),
                 Read(address=REGISTERS[kind.name].offset, want=1, mask=0xFFFFFFFF),
             ),
         )
+
+
+def _packet_errors(config):
+    """Flags of bad packets; tokens may have the other one."""
+    return sum(1 << error for error in errors_of(config) if error is not Error.DENOMINATOR)
 
 
 def _first_of_each(draw, image):
@@ -538,6 +588,8 @@ def _first_of_each(draw, image):
     yield Error.TOO_LONG, draw.too_long()
     for user in draw.unknown_sets(image)[:1]:
         yield Error.UNKNOWN_SET, draw.packet(user)
+    for _, bad in islice(draw.null_bytes(), 1):
+        yield Error.KEEP_MISMATCH, bad
 
 
 def _random_faults(draw):

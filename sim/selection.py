@@ -64,7 +64,7 @@ class Selection:
     @property
     def rises(self) -> int:
         """Bits of an answer's number that may be 0 before its last beat, and 1 there."""
-        return self.wire.begin_bits << self.config.tuser_width
+        return self.wire.begin_bits << self.wire.error_bit
 
     def reaches(self, index: int) -> bool:
         """Whether a packet can ask for set ``index`` at all."""
@@ -100,7 +100,7 @@ class TuserPin(Selection):
     in_register = False
 
     def answered(self, index: int, asked: Asked = FRESH) -> int:
-        return int(index) | super().answered(index, asked)
+        return self.wire.m_tuser(int(index), False) | super().answered(index, asked)
 
     def start(self, port: RegisterPort, source: StreamSource, users: list[int]) -> list[Task]:
         return []

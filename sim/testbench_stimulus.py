@@ -17,7 +17,7 @@ from ecoformer.golden.integer.attention import attend
 from ecoformer.sim.contexts import history
 from ecoformer.sim.contract import answer_to
 from ecoformer.sim.drivers import TID_SHIFT
-from ecoformer.sim.faults import impossible_faults, packet
+from ecoformer.sim.faults import FAULTS, impossible_faults, packet
 from ecoformer.sim.run import COUNTED
 from ecoformer.sim.script import Packet
 from ecoformer.sim.selection import selection
@@ -149,7 +149,7 @@ class Stimulus:
             self._read(name, value)
         self._load(image)
         self._step(Step.STALL, mask=3, data=3)
-        possible = {"overlong", "truncated", "unknown_set"} - {*impossible_faults(c, image.sets)}
+        possible = {*FAULTS} - {*impossible_faults(c, image.sets)}
         if c.max_tokens > LONGEST_OVERLONG:
             possible.remove("overlong")
         self._good(image, self._sequence(image, 1))
@@ -280,7 +280,7 @@ class Stimulus:
         found = answer_to(self.config, self._before, sent, resident, **taken)
         beats, failed = found.beats, found.error is not None
         numbers = [found.tag] * (len(beats) - 1)
-        numbers.append(found.tag | failed << self.config.tuser_width)
+        numbers.append(found.tag | failed << self.config.wire.error_bit)
         self._put(self.answers, numbers, beats)
         self._want.count(Error.DENOMINATOR, found.guarded)
         self._want.tokens += found.answered

@@ -8,7 +8,7 @@ from allpairspy import AllPairs
 
 from ecoformer.sim.stimulus import random_image, random_workload
 from ecoformer.spec.choices import CHOICES, Queries, ValueTerm
-from ecoformer.spec.config import GOALS, RANGES, Config
+from ecoformer.spec.config import GOALS, RANGES, SWITCHES, Config
 from ecoformer.spec.memory_map import MemoryMap
 
 __all__ = ["edge_configs", "pair_configs", "random_config", "uncovered_pairs", "trial"]
@@ -122,6 +122,20 @@ def edge_configs():
         },
     }.items():
         configs[f"mask=causal, {name}"] = Config(**base | {"mask": "causal"} | changes)
+    for name, changes in {
+        "padded": {}, "whole": {"bus_bytes": 1}, "one beat": {"bus_bytes": 13},
+        "k=1": {"cycles_per_token": 1, "bus_bytes": 16},
+        "serial": {"head_dim": 9, "value_dim": 8, "cycles_per_token": 128, "bus_bytes": 1},
+        "separate": {"queries": "separate", "hash": "codes"},
+        "contexts": {"mask": "causal", "contexts": 3},
+        "engines=2": {"engines": 2, "bus_bytes": 16, "tuser_width": 0},
+        "error_low": {"error_low": True, "bus_bytes": 5},
+    }.items():
+        configs[f"tkeep, {name}"] = Config(**_paired({**base, "tkeep": True, **changes}))
+    for name, changes in {
+        "tuser": {}, "no tuser": {"tuser_width": 0}, "contexts": {"mask": "causal", "contexts": 3},
+    }.items():
+        configs[f"error_low, {name}"] = Config(**{**base, "error_low": True, **changes})
     for bits, tokens in ((1, 3), (13, 100), (30, 50)):
         configs[f"own, code_bits={bits}, max_tokens={tokens}"] = Config(
             **base | {"value_term": "own", "code_bits": bits, "max_tokens": tokens}
@@ -207,6 +221,7 @@ def random_config(rng):
         config["queries"] = str(rng.choice(Queries.built()))
         if rng.random() < 0.25:
             config |= {"mask": "causal", "contexts": int(2 ** rng.uniform(0, 6.2))}
+        config |= {name: bool(rng.random() < 0.25) for name in SWITCHES}
         try:
             config = Config(**config)
         except ValueError:
@@ -247,6 +262,7 @@ def _levels():
             levels[name] = list(PAIRED_FOLDINGS)
         elif name not in GOALS:
             levels[name] = [low, PRIMES[name], high]
+    levels |= {name: [False, True] for name in SWITCHES}
     return OrderedDict((name, values) for name, values in levels.items() if len(values) > 1)
 
 

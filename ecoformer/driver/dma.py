@@ -201,6 +201,11 @@ class DmaTransport(Transport):
             raise DeviceError(
                 "engine: has s_axis_tuser, which a DMA does not drive; build with tuser_width = 0"
             )
+        if self.design.has_null_bytes:
+            raise DeviceError(
+                "engine: pads tokens or results with null bytes, which a DMA neither sends nor "
+                "takes; build with bus_bytes that divide both, or with tkeep = false"
+            )
         errors = registers["ERRORS"].offset
         selected = None
         for packet in packets:

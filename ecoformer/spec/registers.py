@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Access", "Error", "Field", "Register", "REGISTERS", "ADDRESS_WIDTH", "IDENTITY", "constants",
-    "errors_of", "register_map", "reset_values",
+    "errors_of", "flag_bits", "register_map", "reset_values",
 ]
 
 ADDRESS_WIDTH = 8
@@ -33,6 +33,7 @@ class Error(enum.IntEnum):
     ABORTED = 3
     DENOMINATOR = 4
     CONTEXT_LOST = 5
+    KEEP_MISMATCH = 6
 
 
 class Access(enum.Enum):
@@ -64,13 +65,22 @@ def _has_contexts(config):
     return config.flow.has_contexts
 
 
-ONLY = {Error.CONTEXT_LOST: _has_contexts}
+def _has_keep(config):
+    return config.tkeep
+
+
+ONLY = {Error.CONTEXT_LOST: _has_contexts, Error.KEEP_MISMATCH: _has_keep}
 """Whether an engine of a `Config` has an error that not all have."""
 
 
 def errors_of(config: Config) -> tuple[Error, ...]:
     """The errors that an engine of ``config`` counts; those of all engines come first."""
     return tuple(error for error in Error if ONLY.get(error, _always)(config))
+
+
+def flag_bits(config: Config) -> int:
+    """Bits up to the highest flag that an engine of ``config`` has; some below may be unused."""
+    return errors_of(config)[-1] + 1
 
 
 @dataclass(frozen=True)
@@ -196,6 +206,11 @@ REGISTERS = _map(
     ("STREAM", Access.CONSTANT, "The AXI4-Stream ports", (
         Field("BUS_BYTES", 15, 0, "Bytes per beat"),
         Field("TUSER_WIDTH", 20, 16, "Bits of s_axis_tuser; 0: NEXT_SET names the set"),
+        Field("TKEEP", 21, 21, "Both ports have tkeep", exists=_has_keep),
+        Field(
+            "ERROR_LOW", 22, 22, "The error bit of m_axis_tuser is bit 0, not the one on top",
+            exists=lambda config: config.error_low,
+        ),
     )),
     ("PARAMETER_SETS", Access.CONSTANT, "Resident parameter sets"),
     ("MAX_TOKENS", Access.CONSTANT, "Longest sequence"),
@@ -291,6 +306,13 @@ REGISTERS = _map(
         _has_contexts,
     ),
     ("CONTEXTS", Access.CONSTANT, "Resident contexts", (), _has_contexts),
+    (
+        "KEEP_MISMATCH",
+        Access.COUNTER,
+        "Packets with a null byte in a token's data or a data byte in its padding",
+        (),
+        _has_keep,
+    ),
 )
 """Every register by name, in address order."""
 

@@ -14,7 +14,7 @@ from ecoformer.hw.stream.receivers import receiver_class
 from ecoformer.hw.stream.sender import Beat, Sender
 from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
-from ecoformer.spec.registers import Error, errors_of
+from ecoformer.spec.registers import Error, flag_bits
 
 __all__ = ["Engine"]
 
@@ -62,7 +62,7 @@ class Engine(wiring.Component):
                 "events": Out(
                     data.StructLayout(
                         {
-                            "errors": len(errors_of(config)),
+                            "errors": flag_bits(config),
                             "TOKENS": 1,
                             "SEQUENCES": 1,
                             "BUSY": 1,
