@@ -54,7 +54,10 @@ def test_a_word_is_the_fewest_blocks_that_fill_whole_beats():
 
 
 def shown(c):
-    return f"b{c.code_bits}-E{c.value_dim}-k{c.cycles_per_token}-w{c.output_width}-B{c.bus_bytes}{'-keep' * c.tkeep}"
+    keep = "-keep" * c.tkeep
+    return (
+        f"b{c.code_bits}-E{c.value_dim}-k{c.cycles_per_token}-w{c.output_width}-B{c.bus_bytes}{keep}"
+    )
 
 
 def draw(config, rng, count):
