@@ -440,6 +440,7 @@ class CompiledBench:
             stall=scene.gaps, pressure=scene.pressure, seed=scene.seed, tail=TAIL_CYCLES,
             patience=limits.patience, limit=limits.cycles, most_beats=limits.beats,
             later=select.later, rises=select.rises, keep_bytes=keep_bytes(self.config),
+            queue=select.depth if scene.selects else None,
         )
 
     def gate(self, beat: int | None) -> None:

@@ -151,6 +151,8 @@ struct Source {
     int64_t gate = -1;                                 // beat that must not be offered yet
     int64_t sent = 0, sent_packets = 0;
     uint32_t next_set = 0;  // address of the register
+    int64_t queue = 0;      // sets that may wait in it; 0: it holds one, -1: it is not written
+    int64_t selected = 0;   // packets whose sets were added to the queue
     bool offered = false, opening = true;
     std::vector<int64_t> first, last, taken;  // cycles; ``taken`` of every beat
 
@@ -454,6 +456,7 @@ private:
         if (dut.s_axil_bvalid) owed = false;
         if (selecting && dut.s_axil_awready) {
             selected = dut.s_axil_wdata;
+            ++source.selected;
             owed = true;
         }
         const bool taken = source.offered && dut.s_axis_tready;
@@ -581,14 +584,20 @@ private:
     bool held() {
         const auto& s = source;
         return s.sent_packets == s.hold ||
-               (!user_pin(dut, 0) && uint32_t(s.users[s.sent_packets]) != selected);
+               (!user_pin(dut, 0) && !s.queue && uint32_t(s.users[s.sent_packets]) != selected);
     }
 
-    // Without tuser, write NEXT_SET for a packet as soon as the one before has begun.
+    // Without tuser, write NEXT_SET for a packet as soon as the one before has begun; or, where
+    // sets wait in a queue, as soon as there is room.
     void select() {
         if (user_pin(dut, 0) || writing) return;
-        const int64_t next = source.sent_packets + !source.opening;
-        selecting = !owed && next < source.packets && uint32_t(source.users[next]) != selected;
+        const int64_t begun = source.sent_packets + !source.opening;
+        const int64_t next = source.queue ? source.selected : begun;
+        const auto due = [&] {
+            return source.queue ? next - begun < source.queue
+                                : uint32_t(source.users[next]) != selected;
+        };
+        selecting = !owed && source.queue >= 0 && next < source.packets && due();
         if (selecting) offer_write(source.next_set, uint32_t(source.users[next]));
         else dut.s_axil_awvalid = dut.s_axil_wvalid = 0;
     }
@@ -677,11 +686,13 @@ EXPORT void engine_begin(Engine* engine, const uint8_t* beats, uint64_t width,
                          const int64_t* lasts, const int64_t* users, int64_t packets, int64_t hold,
                          uint32_t next_set, uint64_t gaps, uint64_t pressure, uint64_t seed,
                          int64_t patience, int64_t tail, int64_t limit, int64_t most_beats,
-                         int64_t later, int64_t rises, uint64_t keep) {
+                         int64_t later, int64_t rises, uint64_t keep,
+                         int64_t queue) {
     Source source;
     source.beats = beats;
     source.width = width - keep;
     source.keep = keep;
+    source.queue = queue;
     source.lasts = lasts;
     source.users = users;
     source.later = later;

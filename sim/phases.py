@@ -43,6 +43,7 @@ from ecoformer.spec.registers import (
     REGISTERS,
     Access,
     Error,
+    Register,
     constants,
     errors_of,
     register_map,
@@ -766,6 +767,72 @@ def _random_contexts(draw):
         )
 
 
+# -- queue of sets ---------------------------------------------------------------------------------
+
+
+def _queued_sets(draw):
+    """The bench writes NEXT_SET itself, before, between and after the packets."""
+    c, image = draw.config, draw.some()
+    depth, many = c.next_set_depth, min(c.next_set_depth, MOST_QUEUED)
+    numbers = [i % image.sets for i in range(many + 1)]
+    packets = tuple(draw.packet(number, 1) for number in numbers)
+    first, second = (sum(len(packet.beats) for packet in packets[:n]) for n in (1, 2))
+    opening, *chosen = (_select(selection(c).request(number)) for number in numbers)
+    others = [replace(write, data=write.data ^ 1) for write in chosen]
+    scene = Scene(name="", image=image, packets=packets, selects=False)
+    waits = (Await(0, 100), Read(address=STATUS, want=FREE, mask=IN_FLIGHT | FREE))
+    begun = (Gate(first), *waits, opening, Await(first, 20), _level(0))
+    yield replace(scene, name="packets wait for their sets", events=(
+        *waits, *(event for write in (opening, *chosen) for event in (write, Await(0, 20))),
+    ))
+    yield replace(scene, name="sets wait for their packets", events=(
+        *begun, *chosen, _level(many), Gate(None), Drain(), _level(0),
+    ))
+    yield replace(scene, name="one after the other", gaps=0.5, seed=draw.seed(), events=(
+        *begun, *chosen, Gate(second), Await(second, 20), _level(many - 1), Gate(None), Drain(),
+        _level(0),
+    ))
+    yield replace(scene, name="forgotten", events=(
+        *begun, *others, _level(many), _clear(), _level(0), Gate(None), Await(first, 100),
+        _level(0), *chosen,
+    ))
+    rest = [_select(0)] * (depth - many)
+    full = (*(replace(write, refused=True) for write in others), _level(depth))
+    yield replace(scene, name="full", events=(
+        *begun, *chosen, *rest, _level(depth), *full, Gate(second), Await(second, 20),
+        _level(depth - 1), _select(0), *full, Gate(None), Drain(), _level(depth + 1 - many),
+    ))
+    yield replace(scene, name="before a reset", packets=(), events=(*chosen,), cut=True)
+    yield replace(
+        scene, name="gone after a reset", events=(_level(0), *waits, *begun, Gate(None), *chosen)
+    )
+    bad = tuple(packet for _, packet in _bad_packets(draw, image))
+    good = tuple(draw.packet(0, 1) for _ in bad)
+    yield Scene(
+        name="bad packets take a set, too", image=image,
+        packets=tuple(packet for pair in zip(bad, good) for packet in pair),
+    )
+
+
+MOST_QUEUED = 9
+"""Packets that wait for sets, or the reverse, at most."""
+
+
+def _select(request):
+    """Write a packet's number, the context aside, to NEXT_SET."""
+    return Write(address=REGISTERS["NEXT_SET"].offset, data=request & 0xFFFFFFFF)
+
+
+def _clear():
+    control: Register = REGISTERS["CONTROL"]
+    return Write(address=control.offset, data=control["CLEAR_SETS"].mask)
+
+
+def _level(sets):
+    """So many sets must wait."""
+    return Read(address=REGISTERS["NEXT_SET_LEVEL"].offset, want=sets, mask=0xFFFFFFFF)
+
+
 # -- parameters ------------------------------------------------------------------------------------
 
 
@@ -947,6 +1014,10 @@ PHASES = {
     "contexts": PhaseKind(
         about="contexts in any order, full, lost, and begun again", share=5, directed=_contexts,
         random=_random_contexts, applies=lambda config: config.flow.has_contexts,
+    ),
+    "sets": PhaseKind(
+        about="sets that wait for packets, and the reverse; none, as many as may be, and one more",
+        share=2, directed=_queued_sets, applies=lambda config: config.next_set_depth > 0,
     ),
     "updates": PhaseKind(
         about="parameter sets loaded under load", share=4, directed=_updates,

@@ -181,7 +181,7 @@ class Rtl:
             job.beats, job.lasts, job.users, stall=stall, seed=seed, tail=TAIL_CYCLES,
             hold=next(iter(updates), None), patience=job.limits.patience, limit=job.limits.cycles,
             most_beats=job.limits.beats, later=select.later, rises=select.rises,
-            keep_bytes=keep_bytes(self.config),
+            keep_bytes=keep_bytes(self.config), queue=select.depth,
         )
         self._polls = job.limits.polls
         self._ready = False  # until the last packet has come out correctly

@@ -225,6 +225,8 @@ class Scene:
         Of the stalls.
     reset_cycles : int
         Cycles that ``aresetn`` is low before.
+    selects : bool
+        Whether the bench selects the set of every packet; else events do.
     cut : bool
         Whether the reset of the next scene comes right after the last event. Else every packet is
         answered, and every register is read, before.
@@ -238,6 +240,7 @@ class Scene:
     pressure: float = 0.0
     seed: int = 0
     reset_cycles: int = 2
+    selects: bool = True
     cut: bool = False
 
     @property

@@ -19,7 +19,7 @@ from ecoformer.sim.drivers import TID_SHIFT, RegisterPort, StreamSource
 from ecoformer.spec.config import Config
 from ecoformer.spec.registers import REGISTERS
 
-__all__ = ["NextSet", "Selection", "TuserPin", "selection"]
+__all__ = ["NextSet", "QueuedSets", "Selection", "TuserPin", "selection"]
 
 
 class Selection:
@@ -32,13 +32,18 @@ class Selection:
     Members
     -------
     in_register : bool
-        Whether a register holds the set of the packets to come.
+        Whether sets are written to a register, NEXT_SET.
     """
 
     in_register: ClassVar[bool]
 
     def __init__(self, config: Config):
         self.config, self.wire = config, config.wire
+
+    @property
+    def depth(self) -> int:
+        """Sets that may wait in a queue for their packets; 0 without a queue."""
+        return 0
 
     @property
     def vector_bits(self) -> int:
@@ -89,6 +94,10 @@ class Selection:
         """Number of the answer to a packet for set ``index``, the error bit aside."""
         return asked.context << TID_SHIFT
 
+    def is_due(self, user: int, selected: int | None) -> bool:
+        """Whether NEXT_SET must be written for a packet if it was ``selected`` at last."""
+        return False
+
     def start(self, port: RegisterPort, source: StreamSource, users: list[int]) -> list[Task]:
         """Start what must run beside ``source`` so that packet i gets what ``users[i]`` says."""
         raise NotImplementedError
@@ -111,9 +120,37 @@ class NextSet(Selection):
 
     in_register = True
 
+    def is_due(self, user: int, selected: int | None) -> bool:
+        return user != selected
+
     def start(self, port: RegisterPort, source: StreamSource, users: list[int]) -> list[Task]:
         source.selected = 0
         return [cocotb.start_soon(_write_next_set(port, source, users))]
+
+
+class QueuedSets(Selection):
+    """Packets take their sets from a queue behind NEXT_SET, and wait if there is none."""
+
+    in_register = True
+
+    @property
+    def depth(self) -> int:
+        return self.config.next_set_depth
+
+    def is_due(self, user: int, selected: int | None) -> bool:
+        return True
+
+    def start(self, port: RegisterPort, source: StreamSource, users: list[int]) -> list[Task]:
+        return [cocotb.start_soon(_fill_queue(port, source, users, self.depth))]
+
+
+async def _fill_queue(port, source, users, depth):
+    """Write NEXT_SET for each packet as soon as there is room."""
+    edge = RisingEdge(port.dut.aclk)
+    for packet, number in enumerate(users):
+        while packet - len(source.first) >= depth:
+            await edge
+        await port.write(REGISTERS["NEXT_SET"].offset, number & (1 << TID_SHIFT) - 1)
 
 
 async def _write_next_set(port, source, users):
@@ -130,4 +167,5 @@ async def _write_next_set(port, source, users):
 
 def selection(config: Config) -> Selection:
     """How packets for an engine of ``config`` select their set."""
-    return TuserPin(config) if config.tuser_width else NextSet(config)
+    kinds = {(0, False): NextSet, (0, True): QueuedSets}
+    return kinds.get((config.tuser_width, config.next_set_depth > 0), TuserPin)(config)

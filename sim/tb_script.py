@@ -153,7 +153,7 @@ class CocotbBench:
         self._watch = _Watch(self.dut, self._violated, select.rises)
         self._started = get_sim_time("ns")
         # Before the source: it must not offer the first packet until its set is selected.
-        self._tasks = select.start(self.port, self.source, users)
+        self._tasks = select.start(self.port, self.source, users) if scene.selects else []
         self.source.start()
         self.sink.start()
         self._tasks.append(cocotb.start_soon(self._stream()))

@@ -46,7 +46,7 @@ class Design:
 
     Members
     -------
-    head_dim, value_dim, code_bits, bus_bytes, tuser_width, max_tokens : int
+    head_dim, value_dim, code_bits, bus_bytes, tuser_width, next_set_depth, max_tokens : int
         As in the configuration.
     registers : dict of str to Register
     """
@@ -59,7 +59,7 @@ class Design:
         self.tuser_width, self.max_tokens = config["tuser_width"], config["max_tokens"]
         self._hash, self._sides = config["hash"], 2 if config["queries"] == "separate" else 1
         self._token_width, self._value_width = config["token_width"], config["value_width"]
-        self._tkeep = config["tkeep"]
+        self._tkeep, self.next_set_depth = config["tkeep"], config["next_set_depth"]
         self._element_bytes = -(-config["output_width"] // 8)
         self.output_fraction = config["output_fraction"]
         self.registers = {

@@ -45,6 +45,7 @@ RANGES = {
     "parameter_sets": (1, 256),
     "bus_bytes": (1, 512),
     "tuser_width": (0, 16),
+    "next_set_depth": (0, 1_024),
     "target_tokens_per_second": (0, 1_000_000_000),
     "clock_mhz": (1, 1_000),
 }
@@ -66,6 +67,7 @@ BIT_DEFINING = (
 
 ADDED = {
     "engines": 1, "queries": Queries.SHARED, "contexts": 1, "tkeep": False, "error_low": False,
+    "next_set_depth": 0,
 }
 """Fields that came later, and the value with which an engine is the one it was without them."""
 
@@ -137,6 +139,9 @@ class Config:
     tuser_width : int
         Bits of ``s_axis_tuser`` that select the parameter set: enough for every set and at most
         16. With 0 there is no such pin, and register NEXT_SET selects the set.
+    next_set_depth : int
+        Sets that may wait in a queue behind NEXT_SET, 0…1,024, one for each packet to come. With 0
+        NEXT_SET is a plain register. A queue needs ``tuser_width`` 0.
     tkeep : bool
         Whether both AXI4-Stream ports have ``tkeep``: the bytes of a token are data, its padding is
         null bytes, and a packet of any other is bad.
@@ -192,6 +197,7 @@ class Config:
     parameter_sets: int = 8
     bus_bytes: int = 8
     tuser_width: int = 8
+    next_set_depth: int = 0
     tkeep: bool = False
     error_low: bool = False
     target_tokens_per_second: int = 0
@@ -216,6 +222,11 @@ class Config:
             raise ValueError(
                 f"tuser_width must be 0 or name each of {self.parameter_sets} parameter sets, "
                 f"which takes {(self.parameter_sets - 1).bit_length()} bits, not {self.tuser_width}"
+            )
+        if self.next_set_depth and self.tuser_width:
+            raise ValueError(
+                f"next_set_depth must be 0 with tuser_width = {self.tuser_width}, whose pin names "
+                f"the set of every packet, not {self.next_set_depth}"
             )
         if self.family.gives_codes != self.flow.takes_codes:
             raise ValueError(

@@ -78,6 +78,10 @@ def errors_of(config: Config) -> tuple[Error, ...]:
     return tuple(error for error in Error if ONLY.get(error, _always)(config))
 
 
+def _has_queue(config):
+    return config.next_set_depth > 0
+
+
 def flag_bits(config: Config) -> int:
     """Bits up to the highest flag that an engine of ``config`` has; some below may be unused."""
     return errors_of(config)[-1] + 1
@@ -227,6 +231,9 @@ REGISTERS = _map(
             "it is answered by the error beat unless it was bad already, and discarded through "
             "tlast. Complete packets, sets, flags and counters stay",
         ),
+        Field(
+            "CLEAR_SETS", 1, 1, "Forgets the sets that wait in NEXT_SET", exists=_has_queue,
+        ),
     )),
     (
         "NEXT_SET",
@@ -313,8 +320,21 @@ REGISTERS = _map(
         (),
         _has_keep,
     ),
+    (
+        "NEXT_SET_DEPTH", Access.CONSTANT, "Sets that may wait in NEXT_SET", (), _has_queue,
+    ),
+    (
+        "NEXT_SET_LEVEL", Access.STATUS, "Sets that wait in NEXT_SET", (), _has_queue,
+    ),
 )
 """Every register by name, in address order."""
+
+QUEUED = Access.STROBE, (
+    "Adds the parameter set of a packet to those that wait, in the order of the packets. The first "
+    "beat of a packet takes one, and is not accepted while none waits; SLVERR while NEXT_SET_DEPTH "
+    "sets wait"
+)
+"""NEXT_SET of an engine with ``next_set_depth``: access and text."""
 
 
 def register_map(config: Config) -> dict[str, Register]:
@@ -322,13 +342,17 @@ def register_map(config: Config) -> dict[str, Register]:
 
     dict name → Register, in address order.
     """
-    return {
+    built = {
         name: replace(
             register, fields=tuple(field for field in register.fields if field.exists(config))
         )
         for name, register in REGISTERS.items()
         if register.exists(config)
     }
+    if config.next_set_depth:
+        access, text = QUEUED
+        built["NEXT_SET"] = replace(built["NEXT_SET"], access=access, text=text)
+    return built
 
 
 def constants(config: Config) -> dict[str, int]:

@@ -70,6 +70,11 @@ class Wire:
         return self.config.tuser_width or NEXT_SET_BITS - self.begin_bits
 
     @property
+    def set_ports(self) -> tuple[str, ...]:
+        """Whether a packet waits for its set: ``selected``, or nothing where it never does."""
+        return ("selected",) if self.config.next_set_depth else ()
+
+    @property
     def s_tuser_width(self) -> int:
         """Bits of ``s_axis_tuser``; 0 where there is no such pin."""
         return self.config.tuser_width and self.config.tuser_width + self.begin_bits

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from ecoformer.hw.engine.engine import Engine
-from ecoformer.hw.engine.register_file import RegisterFile
+from ecoformer.hw.engine.register_file import register_file
 from ecoformer.hw.lib.axi_lite import AxiLite
 from ecoformer.hw.lib.pipeline import delay
 from ecoformer.spec.config import Config
@@ -81,9 +81,7 @@ class Top(wiring.Component):
         m = Module()
         engine = self.engine
         m.submodules.engine = engine
-        m.submodules.registers = registers = RegisterFile(
-            self.config, engine.events.shape()
-        )
+        m.submodules.registers = registers = register_file(self.config, engine.events.shape())
         m.domains.sync = sync = ClockDomain()
         m.d.comb += [sync.clk.eq(self.aclk), sync.rst.eq(~self.aresetn)]
 
@@ -123,6 +121,11 @@ class Top(wiring.Component):
         ]
         if "m_axis_tid" in self.signature.members:
             m.d.comb += self.m_axis_tid.eq(engine.o.payload.context)
+        for name in self.config.wire.set_ports:
+            m.d.comb += [
+                getattr(engine, name).eq(getattr(registers, name)),
+                registers.begin.eq(engine.begin),
+            ]
         for name in self.config.wire.keep_fields:
             m.d.comb += [
                 engine.i.payload[name].eq(getattr(self, f"s_axis_t{name}")),

@@ -69,6 +69,8 @@ class Receiver(wiring.Component):
     o : ``Out(TokenStream)``
     user, slot, known :
         Look-up of the set that the beat on ``i`` selects, combinational.
+    selected : ``In(1)``
+        Only where sets wait in a queue: there is one for the packet whose first beat is offered.
     abort : ``In(1)``
         Strobe: give up the packet being received.
     begin : ``Out(1)``
@@ -92,6 +94,7 @@ class Receiver(wiring.Component):
                 "begin": Out(1),
                 "errors": Out(flag_bits(config)),
                 "starved": Out(1),
+                **dict.fromkeys(config.wire.set_ports, In(1)),
             }
         )
 
@@ -138,6 +141,7 @@ class Receiver(wiring.Component):
         else:  # the only beat is also the first and may have any error
             slot_frees, rejected, begins = self.o.ready, bad, first_beat
         opening = self._open(m, take, in_packet, token_beat, unknown, count, full)
+        opening.admits += [in_packet | getattr(self, name) for name in c.wire.set_ports]
         early = opening.errors
         found = {
             Error.MISALIGNED: misaligned, Error.TOO_LONG: too_long, Error.UNKNOWN_SET: unknown,
