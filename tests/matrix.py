@@ -30,6 +30,7 @@ PRIMES = {
     "parameter_sets": 11,
     "bus_bytes": 13,
     "tuser_width": 13,
+    "next_set_depth": 7,
 }
 FOLDINGS = tuple(1 << exponent for exponent in range(11))
 PAIRED_FOLDINGS = (1, 2, 32, 1_024)
@@ -136,6 +137,12 @@ def edge_configs():
         "tuser": {}, "no tuser": {"tuser_width": 0}, "contexts": {"mask": "causal", "contexts": 3},
     }.items():
         configs[f"error_low, {name}"] = Config(**{**base, "error_low": True, **changes})
+    for name, changes in {
+        "contexts": {"mask": "causal", "contexts": 3}, "k=1": {"cycles_per_token": 1},
+    }.items():
+        configs[f"next_set_depth, {name}"] = Config(
+            **_paired({**base, "bus_bytes": 16, "next_set_depth": 2, **changes})
+        )
     for bits, tokens in ((1, 3), (13, 100), (30, 50)):
         configs[f"own, code_bits={bits}, max_tokens={tokens}"] = Config(
             **base | {"value_term": "own", "code_bits": bits, "max_tokens": tokens}
@@ -222,6 +229,7 @@ def random_config(rng):
         if rng.random() < 0.25:
             config |= {"mask": "causal", "contexts": int(2 ** rng.uniform(0, 6.2))}
         config |= {name: bool(rng.random() < 0.25) for name in SWITCHES}
+        config["next_set_depth"] = int(rng.choice([0, 1, 2, 5])) * (config["tuser_width"] == 0)
         try:
             config = Config(**config)
         except ValueError:
@@ -275,7 +283,12 @@ def _complete(part):
 
 
 def _paired(part):
-    """``part`` with softmax attention where there is no hash, the reverse, and alike a mask."""
+    """``part`` with softmax attention where there is no hash, the reverse, and alike a mask.
+
+    And without ``tuser`` where sets wait in a queue.
+    """
+    if part.get("next_set_depth"):
+        part = {"tuser_width": 0, **part}
     if part.get("contexts", 1) > 1:
         part = {"mask": "causal", **part}
     if part.get("hash") == "none":

@@ -95,6 +95,7 @@ def commands() -> str:
 ALTERNATIVES = {
     "`mask = \"causal\"`": Config(mask="causal"),
     "`tuser_width = 0`": Config(tuser_width=0),
+    "`next_set_depth` above 0": Config(tuser_width=0, next_set_depth=1),
     "`engines` above 1": Config(engines=2, bus_bytes=16),
     "`tkeep = true`": Config(tkeep=True),
     "`error_low = true`": Config(error_low=True),

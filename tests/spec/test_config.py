@@ -15,7 +15,7 @@ PRIMES = {
     "head_dim": 113, "value_dim": 127, "code_bits": 61, "anchors": 31, "token_width": 5,
     "value_width": 7, "output_width": 23, "output_fraction": 11, "offset_fraction": 7,
     "max_tokens": 65_521, "cycles_per_token": 2, "engines": 13, "state_banks": 5, "contexts": 67,
-    "parameter_sets": 251, "bus_bytes": 509, "tuser_width": 13,
+    "parameter_sets": 251, "bus_bytes": 509, "tuser_width": 13, "next_set_depth": 113,
     "target_tokens_per_second": 97_001, "clock_mhz": 251,
 }
 
@@ -33,7 +33,7 @@ def test_defaults_are_the_documented_ones():
         "queries": "shared",
         "dataflow": "accumulate", "max_tokens": 1_024, "cycles_per_token": 16, "engines": 1,
         "state_banks": 2, "contexts": 1, "parameter_sets": 8, "bus_bytes": 8, "tuser_width": 8,
-        "tkeep": False, "error_low": False,
+        "next_set_depth": 0, "tkeep": False, "error_low": False,
         "target_tokens_per_second": 0, "clock_mhz": 100,
     }
 
@@ -58,6 +58,8 @@ def test_range_ends_and_a_prime_are_accepted(name):
             rest = {n: v for n, v in rest.items() if n != "cycles_per_token"}
         if name == "contexts":
             rest = {**SMALL, "mask": "causal"}
+        if name == "next_set_depth":
+            rest = {**SMALL, "tuser_width": 0}
         assert getattr(Config(**{**rest, name: value}), name) == value
 
 
@@ -222,6 +224,7 @@ def test_toml_round_trip(tmp_path):
         dict(dataflow="bucketed", code_bits=3),
         dict(target_tokens_per_second=3_000_000, clock_mhz=90),
         dict(tkeep=True, error_low=True),
+        dict(tuser_width=0, next_set_depth=6),
     ):
         config = Config(**changes)
         assert Config.load(write(tmp_path / "c.toml", config.as_toml())) == config
@@ -241,7 +244,8 @@ def test_fingerprints_of_the_defaults_never_change():
 
 
 def changed(name):
-    base = Config(**{**SMALL, "bus_bytes": 8, "mask": "causal" if name == "contexts" else "full"})
+    needed = {"contexts": {"mask": "causal"}, "next_set_depth": {"tuser_width": 0}}.get(name, {})
+    base = Config(**{**SMALL, "bus_bytes": 8, **needed})
     if name in GOALS:
         return base, []
     if name in SWITCHES:
@@ -257,7 +261,8 @@ def changed(name):
 def test_which_fields_change_which_fingerprint(name):
     rate_only = {
         "dataflow", "max_tokens", "cycles_per_token", "engines", "state_banks", "contexts",
-        "parameter_sets", "bus_bytes", "tuser_width", *SWITCHES, *GOALS,
+        "parameter_sets", "bus_bytes", "tuser_width", "next_set_depth",
+        *SWITCHES, *GOALS,
     }
     assert (name in BIT_DEFINING) == (name not in rate_only)
     base, others = changed(name)
@@ -311,6 +316,16 @@ def test_what_does_not_go_with_a_causal_mask_is_refused_by_its_rule(changes, mes
     with pytest.raises(ValueError) as caught:
         Config(**{**CAUSAL, **changes})
     assert str(caught.value).startswith(message)
+
+
+def test_a_queue_of_sets_needs_an_engine_without_tuser():
+    assert Config(tuser_width=0, next_set_depth=4).next_set_depth == 4
+    with pytest.raises(ValueError) as caught:
+        Config(next_set_depth=4)
+    assert str(caught.value) == (
+        "next_set_depth must be 0 with tuser_width = 8, whose pin names the set of every packet, "
+        "not 4"
+    )
 
 
 def test_pins_of_contexts():

@@ -34,6 +34,7 @@ CONFIGS = [
     Config(mask="causal", contexts=61, tuser_width=0),
     Config(tkeep=True),
     Config(error_low=True),
+    Config(tuser_width=0, next_set_depth=1_000),
 ]
 
 
@@ -54,6 +55,7 @@ def test_offsets_that_drivers_know_never_move():
         "UNKNOWN_SET": 0x54, "ABORTED": 0x58, "DENOMINATOR": 0x5C, "TOKENS": 0x60,
         "SEQUENCES": 0x64, "BUSY": 0x68, "STARVED": 0x6C, "BLOCKED": 0x70,
         "ENGINES": 0x74, "CONTEXT_LOST": 0x78, "CONTEXTS": 0x7C, "KEEP_MISMATCH": 0x80,
+        "NEXT_SET_DEPTH": 0x84, "NEXT_SET_LEVEL": 0x88,
     }
 
 
@@ -93,6 +95,7 @@ def test_only_an_engine_without_tuser_has_next_set_and_only_several_have_engines
             assert ("ENGINES" in missing) == (engines == 1)
             assert missing <= {
                 "NEXT_SET", "ENGINES", "CONTEXT_LOST", "CONTEXTS", "KEEP_MISMATCH",
+                "NEXT_SET_DEPTH", "NEXT_SET_LEVEL",
             }
 
 
@@ -117,6 +120,17 @@ def test_only_an_engine_with_tkeep_counts_null_bytes_and_says_so():
         f.name for f in register_map(plain)["STREAM"].fields
     } == {"TKEEP", "ERROR_LOW"}
     assert constants(keep)["STREAM"] ^ constants(plain)["STREAM"] == 0b11 << 21
+
+
+def test_a_queue_behind_next_set_is_written_and_not_read():
+    plain, queued = (register_map(Config(tuser_width=0, next_set_depth=n)) for n in (0, 5))
+    assert (plain["NEXT_SET"].access, queued["NEXT_SET"].access) == (Access.STORED, Access.STROBE)
+    assert queued.keys() - plain.keys() == {"NEXT_SET_DEPTH", "NEXT_SET_LEVEL"}
+    assert [field.name for field in plain["CONTROL"].fields] == ["SOFT_RESET"]
+    assert queued["CONTROL"]["CLEAR_SETS"].mask == 0b10
+    assert constants(Config(tuser_width=0, next_set_depth=5))["NEXT_SET_DEPTH"] == 5
+    causal = register_map(Config(tuser_width=0, next_set_depth=5, mask="causal"))
+    assert causal["NEXT_SET"]["BEGIN"].mask == 1 << 31
 
 
 @pytest.mark.parametrize("config", CONFIGS)
