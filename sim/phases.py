@@ -156,9 +156,9 @@ class Draw:
         if asked is None:
             asked = self._history.ask(self.rng) if self._goes_on else FRESH
         packet = Packet.of(c, user, c.family.tokens_from(numbers), values, asked, beats=beats)
-        beats = packet.beats.copy()
-        beats[:, : c.bus_bytes] ^= self._dirt(len(beats))
-        return replace(packet, beats=beats)
+        rows = packet.beats.copy()
+        rows[:, : c.bus_bytes] ^= self._dirt(len(rows))
+        return replace(packet, beats=rows)
 
     def cut_off(self, user: int = 0, *, beats: int = 1, tokens: int = 2) -> Packet:
         """A packet whose last token has only ``beats`` beats."""
