@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ecoformer import __version__
+from ecoformer.spec.registers import register_map
 
 if TYPE_CHECKING:
     from ecoformer.spec.config import Config
@@ -19,7 +20,8 @@ def as_dict(config: Config) -> dict[str, dict[str, Any]]:
     ``token`` has its ``bytes``, ``beats`` and ``padding_bytes``, and its ``fields`` in order.
     Element i of a field lies in the bits from ``8·first_byte + i·pitch_bits`` on, sign-extended to
     ``pitch_bits``; a token begins with byte 0, ``tdata[7:0]`` of its first beat. ``tuser`` has its
-    ``fields`` and, on the output, what a frame FIFO that drops bad frames must be told.
+    ``fields`` and, on the output, what a frame FIFO that drops bad frames must be told. ``set_from``
+    is where a packet's set comes from; ``next_set_depth`` as in the configuration.
     """
     wire = config.wire
     ports: dict[str, dict[str, Any]] = {
@@ -29,6 +31,8 @@ def as_dict(config: Config) -> dict[str, dict[str, Any]]:
             "tuser": _tuser(_input_tuser(config)),
             "tid_width": wire.tid_width,
             "sampled": "first beat of a packet",
+            "set_from": "s_axis_tuser" if config.tuser_width else "NEXT_SET",
+            "next_set_depth": config.next_set_depth,
         },
         "m_axis": {
             "bus_bytes": config.bus_bytes,
@@ -78,6 +82,8 @@ def as_markdown(config: Config, name: str) -> str:
             "|---|---|---|",
             *(f"| {row} |" for row in _beside(config, bus, port)),
         ]
+    if select := register_map(config).get("NEXT_SET"):
+        lines += ["", "## NEXT_SET", "", f"{select.text}."]
     return "\n".join([*lines, ""])
 
 

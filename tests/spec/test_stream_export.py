@@ -65,6 +65,9 @@ def test_every_bit_of_tuser_has_one_meaning(name):
         tuser = ports[bus]["tuser"]
         bits = [f["low"] + i for f in tuser["fields"] for i in range(f["bits"])]
         assert bits == list(range(width)) and tuser["width"] == width
+    given = ports["s_axis"]
+    assert (given["set_from"] == "NEXT_SET") == (config.tuser_width == 0)
+    assert given["next_set_depth"] == config.next_set_depth
     out = ports["m_axis"]["tuser"]
     (error,) = [f["low"] for f in out["fields"] if f["name"] == "error"]
     assert out["error_bit"] == error == config.wire.error_bit
@@ -82,5 +85,8 @@ def test_the_page_names_every_pin_beside_the_data():
         "| `s_axis_tkeep` | 7:0 | all ones; on a token's last beat 0x1f", "last beat 0x3: padding",
     ):
         assert text in page, text
+    assert "NEXT_SET" not in page
+    page = as_markdown(Config(tuser_width=0, next_set_depth=2), "engine")
+    assert "takes one, and is not accepted while none waits; SLVERR while NEXT_SET_DEPTH" in page
     for absent in ("tkeep", "tid", "begin"):
         assert f"_{absent}" not in as_markdown(Config(), "engine")
