@@ -20,8 +20,8 @@ def as_dict(config: Config) -> dict[str, dict[str, Any]]:
     ``token`` has its ``bytes``, ``beats`` and ``padding_bytes``, and its ``fields`` in order.
     Element i of a field lies in the bits from ``8·first_byte + i·pitch_bits`` on, sign-extended to
     ``pitch_bits``; a token begins with byte 0, ``tdata[7:0]`` of its first beat. ``tuser`` has its
-    ``fields`` and, on the output, what a frame FIFO that drops bad frames must be told. ``set_from``
-    is where a packet's set comes from; ``next_set_depth`` as in the configuration.
+    ``fields`` and, on the output, what a frame FIFO that drops bad frames must be told.
+    ``set_from`` is where a packet's set comes from; ``next_set_depth`` as in the configuration.
     """
     wire = config.wire
     ports: dict[str, dict[str, Any]] = {
@@ -77,11 +77,9 @@ def as_markdown(config: Config, name: str) -> str:
                 f"| {field['bits']} | {field['pitch_bits']} |"
                 for field in token["fields"]
             ),
-            "",
-            "| pin | bits | |",
-            "|---|---|---|",
-            *(f"| {row} |" for row in _beside(config, bus, port)),
         ]
+        if rows := [f"| {row} |" for row in _beside(config, bus, port)]:
+            lines += ["", "| pin | bits | |", "|---|---|---|", *rows]
     if select := register_map(config).get("NEXT_SET"):
         lines += ["", "## NEXT_SET", "", f"{select.text}."]
     return "\n".join([*lines, ""])
