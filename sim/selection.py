@@ -8,8 +8,6 @@ of a bench is here and nowhere else. Benches hold all of it in one number: below
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import cocotb
 from cocotb.task import Task
 from cocotb.triggers import RisingEdge
@@ -28,14 +26,7 @@ class Selection:
     Parameters
     ----------
     config : Config
-
-    Members
-    -------
-    in_register : bool
-        Whether sets are written to a register, NEXT_SET.
     """
-
-    in_register: ClassVar[bool]
 
     def __init__(self, config: Config):
         self.config, self.wire = config, config.wire
@@ -106,8 +97,6 @@ class Selection:
 class TuserPin(Selection):
     """The first beat of a packet carries the set number, and the answer returns it."""
 
-    in_register = False
-
     def answered(self, index: int, asked: Asked = FRESH) -> int:
         return self.wire.m_tuser(int(index), False) | super().answered(index, asked)
 
@@ -117,8 +106,6 @@ class TuserPin(Selection):
 
 class NextSet(Selection):
     """Register NEXT_SET holds the set of the packets that begin after the write."""
-
-    in_register = True
 
     def is_due(self, user: int, selected: int | None) -> bool:
         return user != selected
@@ -130,8 +117,6 @@ class NextSet(Selection):
 
 class QueuedSets(Selection):
     """Packets take their sets from a queue behind NEXT_SET, and wait if there is none."""
-
-    in_register = True
 
     @property
     def depth(self) -> int:

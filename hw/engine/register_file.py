@@ -234,8 +234,8 @@ class RegisterFile(wiring.Component):
 class QueuedRegisterFile(RegisterFile):
     """`RegisterFile` with a queue behind NEXT_SET.
 
-    An accepted write adds a set, which a packet may take three cycles later. A write is refused
-    if and only if as many sets wait as there may be.
+    An accepted write adds a set, which is offered two cycles later. A write is refused if and only
+    if as many sets wait as there may be.
 
     Members
     -------
@@ -250,7 +250,7 @@ class QueuedRegisterFile(RegisterFile):
 
     def _queue(self, m):
         depth = self.config.next_set_depth
-        # One entry more than is ever used: none is needed for the one that waits at the output.
+        # One more entry than may wait, or the memory would be full while the output is still empty.
         self.sets = SyncFIFOBuffered(width=len(self.next_set), depth=depth + 1)
         self.clear = Signal()
         m.submodules.sets = ResetInserter(self.clear)(self.sets)
