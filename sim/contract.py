@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecoformer.sim.contexts import Answer, History, history
+from ecoformer.sim.rows import first_mismatch
 from ecoformer.sim.script import Packet, Scene
 from ecoformer.sim.selection import selection
 from ecoformer.spec.config import Config
@@ -96,7 +97,7 @@ def answer_to(
 
 
 def packet_error(
-    config: Config, beats: int, known: bool, room: int | None
+    config: Config, beats: int, known: bool, room: int | None, mismatch: int | None = None
 ) -> tuple[int, Error] | None:
     """Beat that makes a packet bad and its `Error`, or None.
 
@@ -108,13 +109,18 @@ def packet_error(
         Whether its parameter set is loaded.
     room : int or None
         Tokens that it may have; None if its context is lost.
+    mismatch : int or None
+        First beat whose ``tkeep`` is not that of a token; None if there is none.
     """
     if not known:
         return 0, Error.UNKNOWN_SET
     if room is None:
         return 0, Error.CONTEXT_LOST
-    if beats > room * config.input_beats:
-        return room * config.input_beats, Error.TOO_LONG
+    most = room * config.input_beats
+    if mismatch is not None and mismatch < most:
+        return mismatch, Error.KEEP_MISMATCH
+    if beats > most:
+        return most, Error.TOO_LONG
     if beats % config.input_beats:
         return beats - 1, Error.MISALIGNED
     return None
@@ -135,7 +141,8 @@ def _error(config, before, packet, taken, known, aborts):
     found bad before or in the same cycle.
     """
     count = len(packet.beats)
-    found = packet_error(config, count, known, before.room(packet.asked))
+    mismatch = first_mismatch(config, packet.beats)
+    found = packet_error(config, count, known, before.room(packet.asked), mismatch)
     when = taken[found[0]] if found and found[0] < len(taken) else NEVER
     end = taken[-1] if len(taken) == count else NEVER
     for cycle in aborts:

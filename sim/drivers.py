@@ -28,7 +28,7 @@ class StreamSource:
     Parameters
     ----------
     beats : list of int
-        ``tdata`` of every beat of every packet.
+        ``tdata`` of every beat of every packet, and above it ``tkeep``, if there is such a pin.
     lasts : list of int
         Indices into ``beats`` of the last beat of each packet.
     users : list of int
@@ -68,6 +68,7 @@ class StreamSource:
     ):
         self.data, self.valid = dut.s_axis_tdata, dut.s_axis_tvalid
         self.ready, self.tlast = dut.s_axis_tready, dut.s_axis_tlast
+        self.keep, self.keep_at = getattr(dut, "s_axis_tkeep", None), len(dut.s_axis_tdata)
         self.beside = [
             (getattr(dut, f"s_axis_{name}"), shift)
             for name, shift in (("tuser", 0), ("tid", TID_SHIFT)) if hasattr(dut, f"s_axis_{name}")
@@ -123,7 +124,11 @@ class StreamSource:
                 self._offered = False
                 self.valid.value = 0
             return
-        self.data.value = self.beats[self._sent]
+        row = self.beats[self._sent]
+        if self.keep is not None:
+            self.keep.value = row >> self.keep_at
+            row &= (1 << self.keep_at) - 1
+        self.data.value = row
         last = self._sent == self.lasts[self.packet]
         if last != self._tlast:
             self._tlast = last
@@ -154,7 +159,7 @@ class StreamSink:
     packet : int
         Packets received so far.
     beats : list of int
-        ``tdata`` of every beat taken.
+        ``tdata`` of every beat taken, and above it ``tkeep``, if there is such a pin.
     ends : list of int
         Number of beats taken when each packet was complete.
     users : list of int
@@ -169,6 +174,7 @@ class StreamSink:
         self.data, self.valid = dut.m_axis_tdata, dut.m_axis_tvalid
         self.ready, self.tlast, self.user = dut.m_axis_tready, dut.m_axis_tlast, dut.m_axis_tuser
         self.tid = getattr(dut, "m_axis_tid", None)
+        self.keep, self.keep_at = getattr(dut, "m_axis_tkeep", None), len(dut.m_axis_tdata)
         self.stall, self.rng = stall, rng
         self.beats: list[int] = []
         self.ends: list[int] = []
@@ -189,7 +195,8 @@ class StreamSink:
         taken = offered and self._ready
         self.blocked += offered and not taken
         if taken:
-            self.beats.append(int(self.data.value))
+            keep = 0 if self.keep is None else int(self.keep.value)
+            self.beats.append(int(self.data.value) | keep << self.keep_at)
             if self._opening:
                 self.first.append(cycle)
                 self._opening = False

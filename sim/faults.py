@@ -11,8 +11,9 @@ from ecoformer.spec.workload import Sequence, Workload
 
 __all__ = ["FAULTS", "check_faults", "impossible_faults", "packet", "packets"]
 
-FAULTS = ("truncated", "overlong", "unknown_set")
-"""``tlast`` inside a token; more than ``max_tokens`` tokens; a set that is not loaded."""
+FAULTS = ("truncated", "overlong", "unknown_set", "null_byte")
+"""``tlast`` inside a token; more than ``max_tokens`` tokens; a set that is not loaded; a null byte
+in the first token."""
 
 
 def impossible_faults(config: Config, sets: int) -> dict[str, str]:
@@ -22,6 +23,8 @@ def impossible_faults(config: Config, sets: int) -> dict[str, str]:
         reasons["truncated"] = "every beat ends a token; use a narrower bus"
     if not selection(config).reaches(sets):
         reasons["unknown_set"] = "every set is loaded; load fewer"
+    if not config.wire.keep_fields:
+        reasons["null_byte"] = "without tkeep every byte is data; set tkeep = true"
     return reasons
 
 
@@ -60,7 +63,8 @@ def packet(
     (index, tokens, values), every = sequence, config.input_beats
     beats = {"overlong": (config.max_tokens + 2) * every, "truncated": len(tokens) * every - 1}
     index = image.sets if kind == "unknown_set" else index
-    return Packet.of(config, index, tokens, values, asked, beats=beats.get(kind or ""))
+    sent = Packet.of(config, index, tokens, values, asked, beats=beats.get(kind or ""))
+    return sent.with_keep_flipped(config, 0, 0) if kind == "null_byte" else sent
 
 
 def packets(

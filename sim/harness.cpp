@@ -43,6 +43,24 @@ uint32_t* user_pin(T&, long) {
     return nullptr;
 }
 
+// The bytes of tkeep, or nullptr without it. Rows of beats have them after those of the data.
+template <class T>
+auto given_keep(T& dut, int) -> decltype(bytes(dut.s_axis_tkeep)) {
+    return bytes(dut.s_axis_tkeep);
+}
+template <class T>
+uint8_t* given_keep(T&, long) {
+    return nullptr;
+}
+template <class T>
+auto answered_keep(T& dut, int) -> decltype(bytes(dut.m_axis_tkeep)) {
+    return bytes(dut.m_axis_tkeep);
+}
+template <class T>
+uint8_t* answered_keep(T&, long) {
+    return nullptr;
+}
+
 // The number of a packet is tuser, and tid from this bit on.
 constexpr int TID_SHIFT = 32;
 
@@ -126,17 +144,20 @@ struct Random {
 // Packets to send; the arrays belong to the caller.
 struct Source {
     const uint8_t* beats = nullptr;
-    std::size_t width = 0;  // bytes per beat
+    std::size_t width = 0, keep = 0;  // bytes of a row: of the data, and of tkeep
     const int64_t *lasts = nullptr, *users = nullptr;  // each packet's last beat, and its number
     int64_t later = 0;                                 // bits of it that later beats change
     int64_t packets = 0, hold = -1;                    // packet that must not begin yet
     int64_t gate = -1;                                 // beat that must not be offered yet
     int64_t sent = 0, sent_packets = 0;
     uint32_t next_set = 0;  // address of the register
+    int64_t queue = 0;      // sets that may wait in it; 0: it holds one, -1: it is not written
+    int64_t selected = 0;   // packets whose sets were added to the queue
     bool offered = false, opening = true;
     std::vector<int64_t> first, last, taken;  // cycles; ``taken`` of every beat
 
     bool done() const { return sent_packets >= packets; }
+    std::size_t row() const { return width + keep; }
 };
 
 struct Sink {
@@ -435,6 +456,7 @@ private:
         if (dut.s_axil_bvalid) owed = false;
         if (selecting && dut.s_axil_awready) {
             selected = dut.s_axil_wdata;
+            ++source.selected;
             owed = true;
         }
         const bool taken = source.offered && dut.s_axis_tready;
@@ -467,13 +489,11 @@ private:
 
     // Compares the pins with those of the cycle before, and answers with what was asked.
     void check() {
-        const uint8_t* data = bytes(dut.m_axis_tdata);
         const uint64_t user = number(), frame = user << 1 | dut.m_axis_tlast;
         const uint64_t rose = dut.m_axis_tlast ? rises & ~stalled.user : 0;
         if (stalled.result) {
             if (!dut.m_axis_tvalid) violated(RESULT_WITHDRAWN);
-            else if (frame != stalled.frame ||
-                     std::memcmp(data, stalled.data.data(), stalled.data.size()))
+            else if (frame != stalled.frame || !same_row(stalled.data))
                 violated(RESULT_CHANGED);
         }
         if (dut.m_axis_tvalid && stalled.within && (user & ~rose) != stalled.user)
@@ -481,7 +501,8 @@ private:
         stalled.result = dut.m_axis_tvalid && !dut.m_axis_tready;
         if (stalled.result) {
             stalled.frame = frame;
-            stalled.data.assign(data, data + source.width);
+            stalled.data.clear();
+            append_row(stalled.data);
         }
         if (dut.m_axis_tvalid && dut.m_axis_tready) {
             stalled.within = !dut.m_axis_tlast;
@@ -527,10 +548,28 @@ private:
                     !random.stalls(random.gaps);
         dut.s_axis_tvalid = s.offered;
         if (!s.offered) return;
-        std::memcpy(bytes(dut.s_axis_tdata), s.beats + s.sent * s.width, s.width);
+        const uint8_t* row = s.beats + s.sent * s.row();
+        std::memcpy(bytes(dut.s_axis_tdata), row, s.width);
+        if (s.keep) std::memcpy(given_keep(dut, 0), row + s.width, s.keep);
         dut.s_axis_tlast = s.sent == s.lasts[s.sent_packets];
         // sampled on the first beat only
         put_number(s.users[s.sent_packets] ^ (s.opening ? 0 : s.later));
+    }
+
+    // The row of the answer's beat.
+    void append_row(std::vector<uint8_t>& rows) {
+        const uint8_t* data = bytes(dut.m_axis_tdata);
+        rows.insert(rows.end(), data, data + source.width);
+        if (!source.keep) return;
+        const uint8_t* keep = answered_keep(dut, 0);
+        rows.insert(rows.end(), keep, keep + source.keep);
+    }
+
+    bool same_row(const std::vector<uint8_t>& row) {
+        if (row.size() != source.row()) return row.empty();  // it came before the stream
+        return !std::memcmp(bytes(dut.m_axis_tdata), row.data(), source.width) &&
+               !(source.keep &&
+                 std::memcmp(answered_keep(dut, 0), row.data() + source.width, source.keep));
     }
 
     void put_number(uint64_t number) {
@@ -545,14 +584,20 @@ private:
     bool held() {
         const auto& s = source;
         return s.sent_packets == s.hold ||
-               (!user_pin(dut, 0) && uint32_t(s.users[s.sent_packets]) != selected);
+               (!user_pin(dut, 0) && !s.queue && uint32_t(s.users[s.sent_packets]) != selected);
     }
 
-    // Without tuser, write NEXT_SET for a packet as soon as the one before has begun.
+    // Without tuser, write NEXT_SET for a packet as soon as the one before has begun; or, where
+    // sets wait in a queue, as soon as there is room.
     void select() {
         if (user_pin(dut, 0) || writing) return;
-        const int64_t next = source.sent_packets + !source.opening;
-        selecting = !owed && next < source.packets && uint32_t(source.users[next]) != selected;
+        const int64_t begun = source.sent_packets + !source.opening;
+        const int64_t next = source.queue ? source.selected : begun;
+        const auto due = [&] {
+            return source.queue ? next - begun < source.queue
+                                : uint32_t(source.users[next]) != selected;
+        };
+        selecting = !owed && source.queue >= 0 && next < source.packets && due();
         if (selecting) offer_write(source.next_set, uint32_t(source.users[next]));
         else dut.s_axil_awvalid = dut.s_axil_wvalid = 0;
     }
@@ -576,8 +621,7 @@ private:
     }
 
     void receive() {
-        const uint8_t* data = bytes(dut.m_axis_tdata);
-        sink.beats.insert(sink.beats.end(), data, data + source.width);
+        append_row(sink.beats);
         ++sink.received;
         if (sink.opening) sink.first.push_back(cycle);
         sink.opening = dut.m_axis_tlast;
@@ -642,10 +686,13 @@ EXPORT void engine_begin(Engine* engine, const uint8_t* beats, uint64_t width,
                          const int64_t* lasts, const int64_t* users, int64_t packets, int64_t hold,
                          uint32_t next_set, uint64_t gaps, uint64_t pressure, uint64_t seed,
                          int64_t patience, int64_t tail, int64_t limit, int64_t most_beats,
-                         int64_t later, int64_t rises) {
+                         int64_t later, int64_t rises, uint64_t keep,
+                         int64_t queue) {
     Source source;
     source.beats = beats;
-    source.width = width;
+    source.width = width - keep;
+    source.keep = keep;
+    source.queue = queue;
     source.lasts = lasts;
     source.users = users;
     source.later = later;

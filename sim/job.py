@@ -30,8 +30,8 @@ class Job:
 
     Parameters
     ----------
-    beats : uint8 array [n, bus_bytes]
-        Every beat of every packet.
+    beats : uint8 array [n, row]
+        Every beat of every packet (`sim.rows`).
     lasts, users : int64 array [packets]
         Index of each packet's last beat, and its number (`sim.selection`).
     limits : Limits

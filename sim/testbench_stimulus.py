@@ -17,7 +17,7 @@ from ecoformer.golden.integer.attention import attend
 from ecoformer.sim.contexts import history
 from ecoformer.sim.contract import answer_to
 from ecoformer.sim.drivers import TID_SHIFT
-from ecoformer.sim.faults import impossible_faults, packet
+from ecoformer.sim.faults import FAULTS, impossible_faults, packet
 from ecoformer.sim.run import COUNTED
 from ecoformer.sim.script import Packet
 from ecoformer.sim.selection import selection
@@ -149,7 +149,7 @@ class Stimulus:
             self._read(name, value)
         self._load(image)
         self._step(Step.STALL, mask=3, data=3)
-        possible = {"overlong", "truncated", "unknown_set"} - {*impossible_faults(c, image.sets)}
+        possible = {*FAULTS} - {*impossible_faults(c, image.sets)}
         if c.max_tokens > LONGEST_OVERLONG:
             possible.remove("overlong")
         self._good(image, self._sequence(image, 1))
@@ -280,7 +280,7 @@ class Stimulus:
         found = answer_to(self.config, self._before, sent, resident, **taken)
         beats, failed = found.beats, found.error is not None
         numbers = [found.tag] * (len(beats) - 1)
-        numbers.append(found.tag | failed << self.config.tuser_width)
+        numbers.append(found.tag | failed << self.config.wire.error_bit)
         self._put(self.answers, numbers, beats)
         self._want.count(Error.DENOMINATOR, found.guarded)
         self._want.tokens += found.answered
@@ -290,12 +290,16 @@ class Stimulus:
             self._want.sequences += 1
 
     def _select_set(self, sent):
-        """Where a register names the set, write it once the packet before has begun."""
+        """Where a register names the set, write it once the packet before has begun.
+
+        Into a queue, once as many have begun as make room.
+        """
         number = self._select.request(sent.user, sent.asked) & (1 << TID_SHIFT) - 1
-        if not self._select.in_register or number == self._selected:
+        if not self._select.is_due(number, self._selected):
             return
-        if self._begun is not None:
-            self._step(Step.SENT, data=self._begun + 1)
+        room = max(1, self._select.depth)
+        if len(self._begun) >= room:
+            self._step(Step.SENT, data=self._begun[-room] + 1)
         self._write("NEXT_SET", number)
         self._selected = number
 
@@ -306,7 +310,8 @@ class Stimulus:
 
     def _put_input(self, sent):
         """Beats to send: what is beside the data counts on the first one, and changes after it."""
-        c, self._begun, count = self.config, len(self.inputs), len(sent.beats)
+        c, count = self.config, len(sent.beats)
+        self._begun.append(len(self.inputs))
         tokens = count // c.wire.input_beats + 1
         self.limit += tokens * (2 * c.cycles_per_token + c.flow.query_cycles(tokens) + SLACK)
         self.limit += (64 * c.cycles_per_token + c.flow.transform_cycles) * c.engines
@@ -326,7 +331,8 @@ class Stimulus:
         self.limit += 2 * self.config.contexts
         self._want = _Expected({error: 0 for error in errors_of(self.config)})
         self._before = history(self.config)
-        self._selected, self._begun = 0, None
+        self._selected: int = 0
+        self._begun: list[int] = []
 
     def _write(self, name, value, *, response=OKAY):
         self._step(Step.WRITE, address=REGISTERS[name].offset, mask=response, data=value)

@@ -8,7 +8,7 @@ import pytest
 from ecoformer.presets import PRESETS as PRESET_FILES
 from ecoformer.spec.config import Config
 
-__all__ = ["CAUSAL", "FULL_RATE", "NAMES", "PRESETS", "TINY", "named"]
+__all__ = ["CAUSAL", "FULL_RATE", "MARKED", "NAMES", "PRESETS", "TINY", "named"]
 
 TINY = Config(
     head_dim=1, value_dim=1, code_bits=1, anchors=1, token_width=4, value_width=4, output_width=4,
@@ -21,6 +21,9 @@ FULL_RATE = replace(TINY, cycles_per_token=1, bus_bytes=2)
 
 CAUSAL = replace(TINY, mask="causal", contexts=2, cycles_per_token=4)
 """The same with two contexts of at most two tokens."""
+
+MARKED = replace(TINY, tkeep=True, tuser_width=0, next_set_depth=1)
+"""The same with null bytes, and packets that wait for their sets."""
 
 PRESETS = {}
 for _name in PRESET_FILES:

@@ -14,6 +14,7 @@ from ecoformer.spec.registers import (
     Error,
     constants,
     errors_of,
+    flag_bits,
     register_map,
 )
 
@@ -31,6 +32,9 @@ CONFIGS = [
     ),
     Config(engines=3, bus_bytes=16),
     Config(mask="causal", contexts=61, tuser_width=0),
+    Config(tkeep=True),
+    Config(error_low=True),
+    Config(tuser_width=0, next_set_depth=1_000),
 ]
 
 
@@ -50,13 +54,15 @@ def test_offsets_that_drivers_know_never_move():
         "PARAM_DATA": 0x44, "COMMIT": 0x48, "MISALIGNED": 0x4C, "TOO_LONG": 0x50,
         "UNKNOWN_SET": 0x54, "ABORTED": 0x58, "DENOMINATOR": 0x5C, "TOKENS": 0x60,
         "SEQUENCES": 0x64, "BUSY": 0x68, "STARVED": 0x6C, "BLOCKED": 0x70,
-        "ENGINES": 0x74, "CONTEXT_LOST": 0x78, "CONTEXTS": 0x7C,
+        "ENGINES": 0x74, "CONTEXT_LOST": 0x78, "CONTEXTS": 0x7C, "KEEP_MISMATCH": 0x80,
+        "NEXT_SET_DEPTH": 0x84, "NEXT_SET_LEVEL": 0x88,
     }
 
 
 def test_every_error_has_a_flag_an_enable_and_a_counter():
     assert [error.name for error in Error] == [
         "MISALIGNED", "TOO_LONG", "UNKNOWN_SET", "ABORTED", "DENOMINATOR", "CONTEXT_LOST",
+        "KEEP_MISMATCH",
     ]
     assert [error.value for error in Error] == list(range(len(Error)))
     for error in Error:
@@ -87,12 +93,15 @@ def test_only_an_engine_without_tuser_has_next_set_and_only_several_have_engines
             missing = REGISTERS.keys() - register_map(config).keys()
             assert ("NEXT_SET" in missing) == bool(width)
             assert ("ENGINES" in missing) == (engines == 1)
-            assert missing <= {"NEXT_SET", "ENGINES", "CONTEXT_LOST", "CONTEXTS"}
+            assert missing <= {
+                "NEXT_SET", "ENGINES", "CONTEXT_LOST", "CONTEXTS", "KEEP_MISMATCH",
+                "NEXT_SET_DEPTH", "NEXT_SET_LEVEL",
+            }
 
 
 def test_only_an_engine_with_contexts_counts_lost_ones():
     full, causal = Config(tuser_width=0), Config(mask="causal", tuser_width=0)
-    assert [*errors_of(causal)] == [*Error] == [*errors_of(full), Error.CONTEXT_LOST]
+    assert [*errors_of(causal)] == [*errors_of(full), Error.CONTEXT_LOST]
     for config, has in ((full, False), (causal, True)):
         registers = register_map(config)
         assert all((name in registers) == has for name in ("CONTEXT_LOST", "CONTEXTS"))
@@ -100,6 +109,28 @@ def test_only_an_engine_with_contexts_counts_lost_ones():
             assert registers[name].mask == (0b111111 if has else 0b11111)
         assert bool(registers["NEXT_SET"].fields) == has
         assert registers["NEXT_SET"].mask == 0xFFFFFFFF
+
+
+def test_only_an_engine_with_tkeep_counts_null_bytes_and_says_so():
+    plain, keep = Config(), Config(tkeep=True, error_low=True)
+    assert [*errors_of(keep)] == [*errors_of(plain), Error.KEEP_MISMATCH]
+    assert (flag_bits(plain), flag_bits(keep)) == (5, 7)
+    assert register_map(keep)["ERRORS"].mask == 0b1011111
+    assert {f.name for f in register_map(keep)["STREAM"].fields} - {
+        f.name for f in register_map(plain)["STREAM"].fields
+    } == {"TKEEP", "ERROR_LOW"}
+    assert constants(keep)["STREAM"] ^ constants(plain)["STREAM"] == 0b11 << 21
+
+
+def test_a_queue_behind_next_set_is_written_and_not_read():
+    plain, queued = (register_map(Config(tuser_width=0, next_set_depth=n)) for n in (0, 5))
+    assert (plain["NEXT_SET"].access, queued["NEXT_SET"].access) == (Access.STORED, Access.STROBE)
+    assert queued.keys() - plain.keys() == {"NEXT_SET_DEPTH", "NEXT_SET_LEVEL"}
+    assert [field.name for field in plain["CONTROL"].fields] == ["SOFT_RESET"]
+    assert queued["CONTROL"]["CLEAR_SETS"].mask == 0b10
+    assert constants(Config(tuser_width=0, next_set_depth=5))["NEXT_SET_DEPTH"] == 5
+    causal = register_map(Config(tuser_width=0, next_set_depth=5, mask="causal"))
+    assert causal["NEXT_SET"]["BEGIN"].mask == 1 << 31
 
 
 @pytest.mark.parametrize("config", CONFIGS)
