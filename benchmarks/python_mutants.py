@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mutants of the contract and of the integer model: do the tests notice a fault anywhere?
 
-Cosmic Ray changes operators, numbers, conditions and loops, one in every place where it can. The
-tests of these rooms, the recorded digests, then all fast tests run with each, up to the first that
-fails. What was found is kept in build/python-mutants by commit: a run that was stopped goes on.
+Cosmic Ray changes operators, numbers, conditions and loops, one in every place where it can. With
+each run the tests of the module's own name, those of its room, the recorded digests and what else
+uses it, up to the first that fails. What was found is kept in build/python-mutants by commit: a run
+that was stopped goes on.
 """
 
+import contextlib
+import importlib
 import os
 import re
 import resource
@@ -25,11 +28,18 @@ from ecoformer.progress import LineProgress
 __all__ = ["ROOMS", "main"]
 
 ROOMS = {"ecoformer.spec": "ecoformer/spec", "ecoformer.golden.integer": "golden/integer"}
-TESTS = ("tests/spec", "tests/golden/integer", "tests/test_digests.py")
-"""Of these rooms; the one that mirrors the module runs first."""
-MORE = ("tests/golden/quantize", "tests/docs/test_numbers.py")
-"""Fast tests that use them, for what is left."""
-FAST = ("-m", "not slow and not full and not prove", "-p", "no:xdist", "-p", "no:randomly")
+MIRRORS = ("tests/spec", "tests/golden/integer")
+STAGES = (
+    ("tests/golden/integer",), ("tests/test_digests.py",), ("tests/spec",),
+    ("tests/golden/quantize", "tests/docs/test_numbers.py"),
+)
+"""Fast tests of these rooms and what uses them, after those of the module's own name; by cost."""
+OURS = {"ecoformer", "tests", "benchmarks", "__main__"}
+"""Packages that a process with a mutant imports itself."""
+FAST = (
+    "-m", "not slow and not full and not prove", "-p", "no:xdist", "-p", "no:randomly",
+    "-W", "ignore::pytest.PytestAssertRewriteWarning",  # plugins that are imported already
+)
 SECONDS, BYTES = 120, 4 << 30
 """CPU time and memory of the tests; a mutant that takes more is noticed."""
 WAIT = 1200
@@ -50,8 +60,12 @@ def main() -> int:
     kept = FOLDER / f"{run.commit}{'-trial' if options.dry_run else ''}.jsonl"
     record, progress = Record(kept), LineProgress()
     os.chdir(ROOT)
-    if (why := apart(partial(_tests, None, (*TESTS, *MORE)), WAIT)) != PASSED:
-        raise ValueError(f"without a mutant fails: {why}")
+    modules = apart(_needed, WAIT).splitlines()
+    if modules[0] != PASSED:
+        raise ValueError(f"without a mutant fails: {modules[0]}")
+    for module in modules[1:]:
+        with contextlib.suppress(Exception):
+            importlib.import_module(module)
     with ProcessPoolExecutor(options.workers) as workers:
         waiting = [mutant for mutant in mutants if ("tests", mutant.number) not in record]
         for done, (mutant, why) in enumerate(zip(waiting, workers.map(_judge, waiting)), 1):
@@ -89,15 +103,22 @@ def main() -> int:
     return 0
 
 
+def _needed() -> str:
+    """What the tests answer without a mutant, then the libraries that they import, line by line.
+
+    Processes that are forked where these are imported already start with the tests at once.
+    """
+    answer = _tests(None)
+    libraries = (name for name in sys.modules if name.partition(".")[0] not in OURS)
+    return "\n".join([answer, *libraries])
+
+
 def _judge(mutant: Mutant) -> str:
     """The first test that fails with a mutant, or :data:`PASSED`."""
-    for tests in (TESTS, MORE):
-        if (why := apart(partial(_tests, mutant, tests), WAIT)) != PASSED:
-            return why
-    return PASSED
+    return apart(partial(_tests, mutant), WAIT)
 
 
-def _tests(mutant: Mutant | None, tests: tuple[str, ...]) -> str:
+def _tests(mutant: Mutant | None) -> str:
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
     silent = os.open(os.devnull, os.O_WRONLY)
@@ -105,14 +126,15 @@ def _tests(mutant: Mutant | None, tests: tuple[str, ...]) -> str:
     os.dup2(silent, 2)
     if mutant:
         import_instead(mutant)
-        tests = (*_mirrors(mutant), *tests)
-    return passes([*tests, *FAST])
+    stages = ([_mirrors(mutant)] if mutant else []) + [*STAGES]
+    answers = (passes([*tests, *FAST]) for tests in stages if tests)
+    return next((answer for answer in answers if answer != PASSED), PASSED)
 
 
 def _mirrors(mutant: Mutant) -> list[str]:
     """Test files of the module's own name."""
     stem = mutant.path.stem
-    return [str(path) for folder in TESTS for path in Path(folder).glob(f"test_{stem}.py")]
+    return [str(path) for folder in MIRRORS for path in Path(folder).glob(f"test_{stem}.py")]
 
 
 def _room(mutant):

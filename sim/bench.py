@@ -17,6 +17,7 @@ from ecoformer.sim.compiled import CompiledEngine, State
 from ecoformer.sim.contract import Commit
 from ecoformer.sim.job import TAIL_CYCLES, streams
 from ecoformer.sim.limits import LEAST_POLLS, Limits
+from ecoformer.sim.rows import keep_bytes, row_bytes
 from ecoformer.sim.run import COUNTED
 from ecoformer.sim.script import (
     Await,
@@ -101,9 +102,9 @@ class Record:
 
     Parameters
     ----------
-    beats : list of uint8 [n, bus_bytes]
-        Every answered packet.
-    rest : uint8 [n, bus_bytes]
+    beats : list of uint8 [n, row]
+        Every answered packet (`sim.rows`).
+    rest : uint8 [n, row]
         Beats after the last complete answer.
     users : list of int
         Number of each answer (`sim.selection`).
@@ -434,7 +435,8 @@ class CompiledBench:
             *sent, queries=queries[0] if queries else None, stall=scene.gaps,
             pressure=scene.pressure, seed=scene.seed, tail=TAIL_CYCLES,
             patience=limits.patience, limit=limits.cycles, most_beats=limits.beats,
-            later=select.later, rises=select.rises,
+            later=select.later, rises=select.rises, keep_bytes=keep_bytes(self.config),
+            queue=select.depth if scene.selects else None,
         )
 
     def gate(self, beat: int | None, stream: int = 0) -> None:
@@ -459,7 +461,7 @@ class CompiledBench:
 
     def collect(self, record: Record) -> None:
         found = self.engine.records()
-        split_answers(record, found["beats"].reshape(-1, self.config.bus_bytes), found["ends"])
+        split_answers(record, found["beats"].reshape(-1, row_bytes(self.config)), found["ends"])
         record.users = found["users"].tolist()
         record.taken = [found["taken"], found["query_taken"]][: len(self.config.wire.inlets)]
         record.stamps = packet_stamps(found, len(self.config.wire.inlets))

@@ -209,13 +209,15 @@ class CompiledEngine:
         later: int = 1,
         rises: int = 0,
         queries: Packets | None = None,
+        keep_bytes: int = 0,
+        queue: int | None = 0,
     ) -> None:
         """Start to stream packets; without ``s_axis_tuser``, sets are selected by NEXT_SET.
 
         Parameters
         ----------
-        beats : uint8 array [n, bus_bytes]
-            Every beat of every packet.
+        beats : uint8 array [n, row]
+            Every beat of every packet (`sim.rows`).
         lasts, users : int64 array [packets]
             Index of each packet's last beat, and its number: ``tuser``, and ``tid`` from bit 32 on
             (`sim.selection`).
@@ -239,6 +241,11 @@ class CompiledEngine:
             Bits of an answer's number that may be 0 before its last beat, and 1 there.
         queries : (beats, lasts, users)
             Packets of queries that come by themselves.
+        keep_bytes : int
+            Bytes of a row that hold ``tkeep``.
+        queue : int or None
+            Sets that may wait in NEXT_SET for their packets; 0: it holds that of the next; None: it
+            is not written.
         """
         pressure = stall if pressure is None else pressure
         # The harness reads them where they are.
@@ -253,6 +260,7 @@ class CompiledEngine:
             self._handle, beats.ctypes.data, beats.shape[1], lasts.ctypes.data, users.ctypes.data,
             len(users), _packet(hold), REGISTERS["NEXT_SET"].offset, round(stall * 2**32),
             round(pressure * 2**32), seed, patience, tail, limit, most_beats, later, rises,
+            keep_bytes, -1 if queue is None else queue,
         )
 
     def hold(self, packet: int | None) -> None:
@@ -369,7 +377,8 @@ def _load(path):
         ("burst", None, engine, pointer, number, number, number, pointer),
         ("accepted", number, engine),
         ("begin", None, engine, pointer, natural, pointer, pointer, number, number, word, natural,
-         natural, natural, number, number, number, number, number, number),
+         natural, natural, number, number, number, number, number, number, natural,
+         number),
         ("hold", None, engine, number),
         ("queries", None, engine, pointer, natural, pointer, pointer, number, number, number),
         ("gate", None, engine, number, ctypes.c_int),

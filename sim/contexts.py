@@ -16,10 +16,10 @@ import numpy as np
 from ecoformer.golden.integer.attention import attend, attend_on, empty_state
 from ecoformer.golden.integer.dataflows.linear import State
 from ecoformer.golden.integer.hashing import hash_tokens
+from ecoformer.sim.rows import answer_rows, error_row
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.registers import Error
-from ecoformer.spec.wire import pack_outputs
 
 __all__ = ["FRESH", "Answer", "Asked", "Continued", "History", "history"]
 
@@ -120,11 +120,10 @@ class Answer:
 
     @property
     def beats(self) -> np.ndarray:
-        """Beats of the answer, uint8 [n, bus_bytes]: results, then one of zeros for an error."""
+        """Rows of the answer, uint8 [n, row]: results, then one of zeros for an error."""
         failed = int(self.error is not None)
         return np.concatenate([
-            pack_outputs(self.config, self.outputs),
-            np.zeros((failed, self.config.bus_bytes), np.uint8),
+            answer_rows(self.config, self.outputs), error_row(self.config)[:failed]
         ])
 
 
@@ -217,7 +216,7 @@ class History:
         """
         if not finished:
             return None
-        return Answer(tokens=tokens, values=values, error=error, **known)
+        return Answer(tokens=tokens[:came], values=values[:came], error=error, **known)
 
 
 class Continued(History):

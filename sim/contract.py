@@ -14,6 +14,7 @@ import numpy as np
 
 from ecoformer.sim.contexts import Answer, History, history
 from ecoformer.sim.pairs import PairAnswer
+from ecoformer.sim.rows import first_mismatch
 from ecoformer.sim.script import Packet, Scene
 from ecoformer.sim.selection import selection
 from ecoformer.spec.config import Config
@@ -149,7 +150,12 @@ def _answer_to_pair(config, pair, resident, taken, aborts):
 
 
 def packet_error(
-    config: Config, beats: int, known: bool, room: int | None, every: int | None = None
+    config: Config,
+    beats: int,
+    known: bool,
+    room: int | None,
+    mismatch: int | None = None,
+    every: int | None = None,
 ) -> tuple[int, Error] | None:
     """Beat that makes a packet bad and its `Error`, or None.
 
@@ -161,6 +167,8 @@ def packet_error(
         Whether its parameter set is loaded.
     room : int or None
         Tokens that it may have; None if its context is lost.
+    mismatch : int or None
+        First beat whose ``tkeep`` is not that of a token; None if there is none.
     every : int
         Beats of a token; of one on ``s_axis`` by default.
     """
@@ -169,8 +177,11 @@ def packet_error(
         return 0, Error.UNKNOWN_SET
     if room is None:
         return 0, Error.CONTEXT_LOST
-    if beats > room * every:
-        return room * every, Error.TOO_LONG
+    most = room * every
+    if mismatch is not None and mismatch < most:
+        return mismatch, Error.KEEP_MISMATCH
+    if beats > most:
+        return most, Error.TOO_LONG
     if beats % every:
         return beats - 1, Error.MISALIGNED
     return None
@@ -191,7 +202,8 @@ def _error(config, before, packet, taken, known, aborts, every=None):
     found bad before or in the same cycle.
     """
     count = len(packet.beats)
-    found = packet_error(config, count, known, before.room(packet.asked), every)
+    mismatch = first_mismatch(config, packet.beats)
+    found = packet_error(config, count, known, before.room(packet.asked), mismatch, every)
     when = taken[found[0]] if found and found[0] < len(taken) else NEVER
     end = taken[-1] if len(taken) == count else NEVER
     for cycle in aborts:

@@ -31,7 +31,7 @@ BUSES = ("s_axis", "s_axis_q")
 
 def input_pins(dut: Handle) -> list[Handle]:
     """Every input pin of the input streams that there are, ``tvalid`` and what goes with it."""
-    pins = ("tvalid", "tlast", "tdata", "tuser", "tid")
+    pins = ("tvalid", "tlast", "tdata", "tuser", "tid", "tkeep")
     names = (f"{bus}_{pin}" for bus in BUSES for pin in pins)
     return [getattr(dut, name) for name in names if hasattr(dut, name)]
 
@@ -42,7 +42,7 @@ class StreamSource:
     Parameters
     ----------
     beats : list of int
-        ``tdata`` of every beat of every packet.
+        ``tdata`` of every beat of every packet, and above it ``tkeep``, if there is such a pin.
     lasts : list of int
         Indices into ``beats`` of the last beat of each packet.
     users : list of int
@@ -86,6 +86,7 @@ class StreamSource:
         self.data, self.valid, self.ready, self.tlast = (
             getattr(dut, f"{bus}_{pin}") for pin in ("tdata", "tvalid", "tready", "tlast")
         )
+        self.keep, self.keep_at = getattr(dut, f"{bus}_tkeep", None), len(self.data)
         self.beside = [
             (getattr(dut, f"{bus}_{name}"), shift)
             for name, shift in (("tuser", 0), ("tid", TID_SHIFT)) if hasattr(dut, f"{bus}_{name}")
@@ -159,7 +160,11 @@ class StreamSource:
                 self._offered = False
                 self.valid.value = 0
             return
-        self.data.value = self.beats[self._sent]
+        row = self.beats[self._sent]
+        if self.keep is not None:
+            self.keep.value = row >> self.keep_at
+            row &= (1 << self.keep_at) - 1
+        self.data.value = row
         last = self._sent == self.lasts[self.packet]
         if last != self._tlast:
             self._tlast = last
@@ -265,7 +270,7 @@ class StreamSink:
     packet : int
         Packets received so far.
     beats : list of int
-        ``tdata`` of every beat taken.
+        ``tdata`` of every beat taken, and above it ``tkeep``, if there is such a pin.
     ends : list of int
         Number of beats taken when each packet was complete.
     users : list of int
@@ -280,6 +285,7 @@ class StreamSink:
         self.data, self.valid = dut.m_axis_tdata, dut.m_axis_tvalid
         self.ready, self.tlast, self.user = dut.m_axis_tready, dut.m_axis_tlast, dut.m_axis_tuser
         self.tid = getattr(dut, "m_axis_tid", None)
+        self.keep, self.keep_at = getattr(dut, "m_axis_tkeep", None), len(dut.m_axis_tdata)
         self.stall, self.rng = stall, rng
         self.beats: list[int] = []
         self.ends: list[int] = []
@@ -300,7 +306,8 @@ class StreamSink:
         taken = offered and self._ready
         self.blocked += offered and not taken
         if taken:
-            self.beats.append(int(self.data.value))
+            keep = 0 if self.keep is None else int(self.keep.value)
+            self.beats.append(int(self.data.value) | keep << self.keep_at)
             if self._opening:
                 self.first.append(cycle)
                 self._opening = False

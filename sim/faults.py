@@ -11,8 +11,9 @@ from ecoformer.spec.workload import Sequence, Workload
 
 __all__ = ["FAULTS", "check_faults", "faults_of", "impossible_faults", "packet", "packets"]
 
-FAULTS = ("truncated", "overlong", "unknown_set")
-"""``tlast`` inside a token; more than ``max_tokens`` tokens; a set that is not loaded."""
+FAULTS = ("truncated", "overlong", "unknown_set", "null_byte")
+"""``tlast`` inside a token; more than ``max_tokens`` tokens; a set that is not loaded; a null byte
+in the first token."""
 OF_QUERIES = "query_"
 """What the names of faults of queries begin with, where they come by themselves."""
 MISMATCH = "pair_mismatch"
@@ -33,6 +34,8 @@ def impossible_faults(config: Config, sets: int) -> dict[str, str]:
             reasons[f"{prefix}truncated"] = "every beat ends a token; use a narrower bus"
         if not selection(config).reaches(sets):
             reasons[f"{prefix}unknown_set"] = "every set is loaded; load fewer"
+        if not config.wire.keep_fields:
+            reasons[f"{prefix}null_byte"] = "without tkeep every byte is data; set tkeep = true"
         if prefix and sets == 1:
             reasons[MISMATCH] = "only one set is loaded; load another"
     return reasons
@@ -77,10 +80,11 @@ def packet(
         user = (index + 1) % image.sets if kind == MISMATCH else _user(image, index, own)
         beats = _beats(config, len(asking), config.wire.inlets[1].beats, own)
         partner = Packet.of_queries(config, user, asking, beats=beats)
-    return Packet.of(
+    sent = Packet.of(
         config, _user(image, index, kind), tokens, values, asked, partner=partner,
         beats=_beats(config, len(tokens), every, kind),
     )
+    return sent.with_keep_flipped(config, 0, 0) if kind == "null_byte" else sent
 
 
 def _user(image, index, kind):

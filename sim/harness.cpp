@@ -61,20 +61,23 @@ struct Pin {
     PIN(bus##_tready)   \
     PIN(bus##_tlast)    \
     PIN(bus##_tuser)    \
-    PIN(bus##_tid)
+    PIN(bus##_tid)      \
+    PIN(bus##_tkeep)
 
 INLET(s_axis)
 INLET(s_axis_q)
+PIN(m_axis_tkeep)
 
-// The pins of an input stream. Without tuser the engine has NEXT_SET instead.
+// The pins of an input stream. Without tuser the engine has NEXT_SET instead. Rows of beats have
+// the bytes of tkeep after those of the data.
 struct Inlet {
-    Pin data, valid, ready, last, user, tid;
+    Pin data, valid, ready, last, user, tid, keep;
 };
 
 #define FIND_INLET(dut, bus)                                                            \
     Inlet{find_##bus##_tdata(dut, 0), find_##bus##_tvalid(dut, 0),                       \
           find_##bus##_tready(dut, 0), find_##bus##_tlast(dut, 0),                       \
-          find_##bus##_tuser(dut, 0), find_##bus##_tid(dut, 0)}
+          find_##bus##_tuser(dut, 0), find_##bus##_tid(dut, 0), find_##bus##_tkeep(dut, 0)}
 
 // The number of a packet is tuser, and tid from this bit on.
 constexpr int TID_SHIFT = 32;
@@ -158,17 +161,20 @@ struct Random {
 // Packets to send on one stream; the arrays belong to the caller.
 struct Source {
     const uint8_t* beats = nullptr;
-    std::size_t width = 0;  // bytes per beat
+    std::size_t width = 0, keep = 0;  // bytes of a row: of the data, and of tkeep
     const int64_t *lasts = nullptr, *users = nullptr;  // each packet's last beat, and its number
     int64_t later = 0;                                 // bits of it that later beats change
     int64_t packets = 0, hold = -1;                    // packet that must not begin yet
     int64_t gate = -1;                                 // beat that must not be offered yet
     int64_t sent = 0, sent_packets = 0;
     uint32_t next_set = 0;  // address of the register
+    int64_t queue = 0;      // sets that may wait in it; 0: it holds one, -1: it is not written
+    int64_t selected = 0;   // packets whose sets were added to the queue
     bool offered = false, opening = true;
     std::vector<int64_t> first, last, taken;  // cycles; ``taken`` of every beat
 
     bool done() const { return sent_packets >= packets; }
+    std::size_t row() const { return width + keep; }
 };
 
 struct Sink {
@@ -446,6 +452,7 @@ private:
     Vengine dut;
     const std::vector<Probe> probes = find_probes(context);
     const std::array<Inlet, 2> inlets = {FIND_INLET(dut, s_axis), FIND_INLET(dut, s_axis_q)};
+    const Pin kept = find_m_axis_tkeep(dut, 0);
     Source pending;
     Random random;
     Stalled stalled;
@@ -478,6 +485,7 @@ private:
         if (dut.s_axil_bvalid) owed = false;
         if (selecting && dut.s_axil_awready) {
             selected = dut.s_axil_wdata;
+            ++sources[0].selected;
             owed = true;
         }
         std::array<bool, 2> taken;
@@ -519,13 +527,11 @@ private:
 
     // Compares the pins with those of the cycle before, and answers with what was asked.
     void check() {
-        const uint8_t* data = bytes(dut.m_axis_tdata);
         const uint64_t user = number(), frame = user << 1 | dut.m_axis_tlast;
         const uint64_t rose = dut.m_axis_tlast ? rises & ~stalled.user : 0;
         if (stalled.result) {
             if (!dut.m_axis_tvalid) violated(RESULT_WITHDRAWN);
-            else if (frame != stalled.frame ||
-                     std::memcmp(data, stalled.data.data(), stalled.data.size()))
+            else if (frame != stalled.frame || !same_row(stalled.data))
                 violated(RESULT_CHANGED);
         }
         if (dut.m_axis_tvalid && stalled.within && (user & ~rose) != stalled.user)
@@ -533,7 +539,8 @@ private:
         stalled.result = dut.m_axis_tvalid && !dut.m_axis_tready;
         if (stalled.result) {
             stalled.frame = frame;
-            stalled.data.assign(data, data + sources[0].width);
+            stalled.data.clear();
+            append_row(stalled.data);
         }
         if (dut.m_axis_tvalid && dut.m_axis_tready) {
             stalled.within = !dut.m_axis_tlast;
@@ -591,7 +598,9 @@ private:
                     !random.stalls(random.gaps);
         inlet.valid.put(s.offered);
         if (!s.offered) return;
-        std::memcpy(inlet.data.at, s.beats + s.sent * s.width, s.width);
+        const uint8_t* row = s.beats + s.sent * s.row();
+        std::memcpy(inlet.data.at, row, s.width);
+        if (s.keep) std::memcpy(inlet.keep.at, row + s.width, s.keep);
         inlet.last.put(s.sent == s.lasts[s.sent_packets]);
         // sampled on the first beat only
         put_number(inlet, s.users[s.sent_packets] ^ (s.opening ? 0 : s.later));
@@ -602,6 +611,20 @@ private:
         inlet.tid.put(number >> TID_SHIFT);
     }
 
+    // The row of the answer's beat.
+    void append_row(std::vector<uint8_t>& rows) {
+        const uint8_t* data = bytes(dut.m_axis_tdata);
+        rows.insert(rows.end(), data, data + sources[0].width);
+        if (sources[0].keep) rows.insert(rows.end(), kept.at, kept.at + sources[0].keep);
+    }
+
+    bool same_row(const std::vector<uint8_t>& row) {
+        const Source& source = sources[0];
+        if (row.size() != source.row()) return row.empty();  // it came before the stream
+        return !std::memcmp(bytes(dut.m_axis_tdata), row.data(), source.width) &&
+               !(source.keep && std::memcmp(kept.at, row.data() + source.width, source.keep));
+    }
+
     // Of the answer whose beat is offered.
     uint64_t number() const { return dut.m_axis_tuser | answer_tid(dut, 0); }
 
@@ -609,15 +632,22 @@ private:
     bool held(std::size_t stream) const {
         const auto& s = sources[stream];
         return s.sent_packets == s.hold ||
-               (!inlets[stream].user.there() && uint32_t(s.users[s.sent_packets]) != selected);
+               (!inlets[stream].user.there() && !s.queue &&
+                uint32_t(s.users[s.sent_packets]) != selected);
     }
 
-    // Without tuser, write NEXT_SET for a packet as soon as the one before has begun.
+    // Without tuser, write NEXT_SET for a packet as soon as the one before has begun; or, where
+    // sets wait in a queue, as soon as there is room.
     void select() {
         if (inlets[0].user.there() || writing) return;
         const Source& source = sources[0];
-        const int64_t next = source.sent_packets + !source.opening;
-        selecting = !owed && next < source.packets && uint32_t(source.users[next]) != selected;
+        const int64_t begun = source.sent_packets + !source.opening;
+        const int64_t next = source.queue ? source.selected : begun;
+        const auto due = [&] {
+            return source.queue ? next - begun < source.queue
+                                : uint32_t(source.users[next]) != selected;
+        };
+        selecting = !owed && source.queue >= 0 && next < source.packets && due();
         if (selecting) offer_write(source.next_set, uint32_t(source.users[next]));
         else dut.s_axil_awvalid = dut.s_axil_wvalid = 0;
     }
@@ -640,8 +670,7 @@ private:
     }
 
     void receive() {
-        const uint8_t* data = bytes(dut.m_axis_tdata);
-        sink.beats.insert(sink.beats.end(), data, data + sources[0].width);
+        append_row(sink.beats);
         ++sink.received;
         if (sink.opening) sink.first.push_back(cycle);
         sink.opening = dut.m_axis_tlast;
@@ -706,10 +735,13 @@ EXPORT void engine_begin(Engine* engine, const uint8_t* beats, uint64_t width,
                          const int64_t* lasts, const int64_t* users, int64_t packets, int64_t hold,
                          uint32_t next_set, uint64_t gaps, uint64_t pressure, uint64_t seed,
                          int64_t patience, int64_t tail, int64_t limit, int64_t most_beats,
-                         int64_t later, int64_t rises) {
+                         int64_t later, int64_t rises, uint64_t keep,
+                         int64_t queue) {
     Source source;
     source.beats = beats;
-    source.width = width;
+    source.width = width - keep;
+    source.keep = keep;
+    source.queue = queue;
     source.lasts = lasts;
     source.users = users;
     source.later = later;

@@ -12,6 +12,7 @@ from ecoformer.errors import EcoformerError
 from ecoformer.sim.compiled import Packets
 from ecoformer.sim.faults import check_faults, packets
 from ecoformer.sim.limits import Limits
+from ecoformer.sim.rows import row_bytes
 from ecoformer.sim.script import Packet
 from ecoformer.sim.selection import selection
 from ecoformer.spec.checks import check_number
@@ -33,8 +34,8 @@ class Job:
 
     Parameters
     ----------
-    beats : uint8 array [n, bus_bytes]
-        Every beat of every packet.
+    beats : uint8 array [n, row]
+        Every beat of every packet (`sim.rows`).
     lasts, users : int64 array [packets]
         Index of each packet's last beat, and its number (`sim.selection`).
     limits : Limits
@@ -85,7 +86,7 @@ class Job:
 
 def streams(config: Config, sent: Iterable[Packet]) -> list[Packets]:
     """What a bench sends on each stream: beats, last beat and number of each packet."""
-    none, request = np.zeros((0, config.bus_bytes), np.uint8), selection(config).request
+    none, request = np.zeros((0, row_bytes(config)), np.uint8), selection(config).request
     sent = list(sent)
     found = []
     for i in range(len(config.wire.inlets)):

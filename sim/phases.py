@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import cycle, product
+from itertools import cycle, islice, product
 from typing import Self
 
 import numpy as np
@@ -44,7 +44,9 @@ from ecoformer.spec.registers import (
     REGISTERS,
     Access,
     Error,
+    Register,
     constants,
+    errors_of,
     register_map,
     reset_values,
 )
@@ -73,8 +75,6 @@ ERRORS, ENABLE, STATUS, CONTROL, COMMIT, PARAM_DATA, PARAM_ADDRESS = (
         "ERRORS", "IRQ_ENABLE", "STATUS", "CONTROL", "COMMIT", "PARAM_DATA", "PARAM_ADDRESS"
     )
 )
-BAD = sum(1 << error for error in Error if error is not Error.DENOMINATOR)
-"""Flags of bad packets."""
 FREE = REGISTERS["STATUS"]["SHADOW_FREE"].mask
 IN_FLIGHT = REGISTERS["STATUS"]["BUSY"].mask
 
@@ -193,7 +193,9 @@ class Draw:
             asked = self._history.ask(self.rng) if self._goes_on else FRESH
         tokens = c.family.tokens_from(numbers)
         packet = Packet.of(c, user, tokens, values, asked, inlet=inlet, beats=beats)
-        return replace(packet, beats=packet.beats ^ self._dirt(inlet, len(packet.beats)))
+        rows = packet.beats.copy()
+        rows[:, : c.bus_bytes] ^= self._dirt(inlet, len(rows))
+        return replace(packet, beats=rows)
 
     def cut_off(
         self, user: int = 0, *, beats: int = 1, tokens: int = 2, stream: int = 0
@@ -237,9 +239,9 @@ class Draw:
         """A bad packet of a stream; sometimes, it is just for another set."""
         c, rng = self.config, self.rng
         draw, every = self.on(stream), c.wire.inlets[stream].beats
-        choice = rng.integers(4 + stream)
+        choice = rng.integers(4 + stream + len(c.wire.keep_fields))
         beyond = self.unknown_sets(image)
-        if choice == 4:
+        if choice == 4 and stream:
             return draw(int(rng.integers(image.sets)))
         if choice <= 1 and beyond:
             user = int(rng.choice(beyond))
@@ -248,7 +250,32 @@ class Draw:
         if choice == 2 and self.affordable == c.max_tokens:
             return self.too_long(user, beats=int(rng.integers(1, 3 * every + 1)), stream=stream)
         length = self.length()
-        return draw(user, length, beats=int(rng.integers(1, length * every + 1)))
+        sent = draw(user, length, beats=int(rng.integers(1, length * every + 1)))
+        if choice == 4:
+            beat, place = int(rng.integers(len(sent.beats))), int(rng.integers(c.bus_bytes))
+            return sent.with_keep_flipped(c, beat, place)
+        return sent
+
+    def null_bytes(self, user: int = 0) -> Iterator[tuple[str, Packet]]:
+        """Packets whose ``tkeep`` is wrong at the ends of data and padding, by name.
+
+        None where there is no ``tkeep``.
+        """
+        c = self.config
+        bus, last = c.bus_bytes, c.input_beats - 1
+        data = c.token_bytes - last * bus
+        ends = {(0, 0), (0, bus - 1), (last, 0), (last, data - 1), (last, bus - 1)}
+        places = [(beat, range(place, place + 1)) for beat, place in sorted(ends)]
+        places += [(0, range(bus)), (last, range(bus))]
+        if data < bus:  # the first byte of the padding, and all of it: a packed token
+            places += [(last, range(data, data + 1)), (last, range(data, bus))]
+        tokens = min(2, c.max_tokens)
+        for _, token, (beat, flipped) in product(c.wire.keep_fields, range(tokens), places):
+            at = token * c.input_beats + beat
+            yield (
+                f"tkeep[{flipped[-1]}:{flipped[0]}] of beat {at} is wrong",
+                self.packet(user, tokens).with_keep_flipped(c, at, *flipped),
+            )
 
     def unknown_sets(self, image: ParameterImage) -> list[int]:
         """Sets that a packet can ask for and that are not loaded: the first, and the last."""
@@ -578,6 +605,23 @@ def _bad_on(draw, image, stream):
         yield f"too long by {beats}", draw.too_long(beats=beats, stream=stream)
     for user in draw.unknown_sets(image)[:1]:
         yield f"set {user}, and too long", draw.too_long(user, stream=stream)
+    yield from draw.null_bytes()
+    for user in draw.unknown_sets(image)[:1]:
+        for name, bad in islice(draw.null_bytes(user), 1):
+            yield f"set {user}, {name}", bad
+    yield from _null_bytes_and_more(draw)
+
+
+def _null_bytes_and_more(draw):
+    """Null bytes beside another error: on the beat that is too long, on the one that is cut off."""
+    c = draw.config
+    beyond = c.max_tokens * c.input_beats
+    for _ in c.wire.keep_fields:
+        yield "too long, from a null byte on", draw.too_long().with_keep_flipped(c, beyond, 0)
+        yield "too long, after a null byte", draw.too_long().with_keep_flipped(c, beyond - 1, 0)
+        yield "a null byte in the last beat", draw.cut_off().with_keep_flipped(
+            c, len(draw.cut_off().beats) - 1, 0
+        )
 
 
 def _faults(draw):
@@ -593,22 +637,27 @@ def _faults(draw):
         packets += [bad]
     yield Scene(name="one after the other", image=image, packets=(*packets, draw.packet()))
     for kind, bad in _first_of_each(draw, image):
-        good = draw.packet()
+        good, others = draw.packet(), _packet_errors(draw.config)
         yield Scene(
             name=f"interrupt of {kind.name}", image=image, packets=(good, bad),
             events=(
                 Gate(len(good.beats)), Write(address=ENABLE, data=1 << kind), Level(False),
                 Gate(None), Drain(), Level(True),
-                Read(address=ERRORS, want=1 << kind, mask=BAD),
-                Write(address=ERRORS, data=BAD & ~(1 << kind)), Level(True),
+                Read(address=ERRORS, want=1 << kind, mask=others),
+                Write(address=ERRORS, data=others & ~(1 << kind)), Level(True),
                 Write(address=ERRORS, data=1 << kind, strobe=0b1110), Level(True),
-                Write(address=ENABLE, data=BAD & ~(1 << kind)), Level(False),
+                Write(address=ENABLE, data=others & ~(1 << kind)), Level(False),
                 Write(address=ENABLE, data=1 << kind), Level(True),
                 Write(address=ERRORS, data=1 << kind), Level(False),
-                Read(address=ERRORS, want=0, mask=BAD),
+                Read(address=ERRORS, want=0, mask=others),
                 Read(address=REGISTERS[kind.name].offset, want=1, mask=0xFFFFFFFF),
             ),
         )
+
+
+def _packet_errors(config):
+    """Flags of bad packets; tokens may have the other one."""
+    return sum(1 << error for error in errors_of(config) if error is not Error.DENOMINATOR)
 
 
 def _first_of_each(draw, image):
@@ -619,6 +668,8 @@ def _first_of_each(draw, image):
         yield Error.UNKNOWN_SET, draw.packet(user)
     for bad in _mismatches(draw, image)[:1]:
         yield Error.PAIR_MISMATCH, bad
+    for _, bad in islice(draw.null_bytes(), 1):
+        yield Error.KEEP_MISMATCH, bad
 
 
 def _random_faults(draw):
@@ -966,6 +1017,70 @@ def _random_pairs(draw):
             name="pairs", image=image, packets=tuple(packets), events=tuple(events),
             seed=draw.seed(), **draw.stalls(),
         )
+# -- queue of sets ---------------------------------------------------------------------------------
+
+
+def _queued_sets(draw):
+    """The bench writes NEXT_SET itself, before, between and after the packets."""
+    c, image = draw.config, draw.some()
+    depth, many = c.next_set_depth, min(c.next_set_depth, MOST_QUEUED)
+    numbers = [i % image.sets for i in range(many + 1)]
+    packets = tuple(draw.packet(number, 1) for number in numbers)
+    first, second = (sum(len(packet.beats) for packet in packets[:n]) for n in (1, 2))
+    opening, *chosen = (_select(selection(c).request(number)) for number in numbers)
+    others = [replace(write, data=write.data ^ 1) for write in chosen]
+    scene = Scene(name="", image=image, packets=packets, selects=False)
+    waits = (Await(0, 100), Read(address=STATUS, want=FREE, mask=IN_FLIGHT | FREE))
+    begun = (Gate(first), *waits, opening, Await(first, 20), _level(0))
+    yield replace(scene, name="packets wait for their sets", events=(
+        *waits, *(event for write in (opening, *chosen) for event in (write, Await(0, 20))),
+    ))
+    yield replace(scene, name="sets wait for their packets", events=(
+        *begun, *chosen, _level(many), Gate(None), Drain(), _level(0),
+    ))
+    yield replace(scene, name="one after the other", gaps=0.5, seed=draw.seed(), events=(
+        *begun, *chosen, Gate(second), Await(second, 20), _level(many - 1), Gate(None), Drain(),
+        _level(0),
+    ))
+    yield replace(scene, name="forgotten", events=(
+        *begun, *others, _level(many), _clear(), _level(0), Gate(None), Await(first, 100),
+        _level(0), *chosen,
+    ))
+    rest = [_select(0)] * (depth - many)
+    full = (*(replace(write, refused=True) for write in others), _level(depth))
+    yield replace(scene, name="full", events=(
+        *begun, *chosen, *rest, _level(depth), *full, Gate(second), Await(second, 20),
+        _level(depth - 1), _select(0), *full, Gate(None), Drain(), _level(depth + 1 - many),
+    ))
+    yield replace(scene, name="before a reset", packets=(), events=(*chosen,), cut=True)
+    yield replace(
+        scene, name="gone after a reset", events=(_level(0), *waits, *begun, Gate(None), *chosen)
+    )
+    bad = tuple(packet for _, packet in _bad_packets(draw, image))
+    good = tuple(draw.packet(0, 1) for _ in bad)
+    yield Scene(
+        name="bad packets take a set, too", image=image,
+        packets=tuple(packet for pair in zip(bad, good) for packet in pair),
+    )
+
+
+MOST_QUEUED = 9
+"""Packets that wait for sets, or the reverse, at most."""
+
+
+def _select(request):
+    """Write a packet's number, the context aside, to NEXT_SET."""
+    return Write(address=REGISTERS["NEXT_SET"].offset, data=request & 0xFFFFFFFF)
+
+
+def _clear():
+    control: Register = REGISTERS["CONTROL"]
+    return Write(address=control.offset, data=control["CLEAR_SETS"].mask)
+
+
+def _level(sets):
+    """So many sets must wait."""
+    return Read(address=REGISTERS["NEXT_SET_LEVEL"].offset, want=sets, mask=0xFFFFFFFF)
 
 
 # -- parameters ------------------------------------------------------------------------------------
@@ -1157,6 +1272,10 @@ PHASES = {
         about="keys and queries of any lengths, either first, bad, aborted, or of different sets",
         share=5, directed=_pairs, random=_random_pairs,
         applies=lambda config: config.flow.has_pairs,
+    ),
+    "sets": PhaseKind(
+        about="sets that wait for packets, and the reverse; none, as many as may be, and one more",
+        share=2, directed=_queued_sets, applies=lambda config: config.next_set_depth > 0,
     ),
     "updates": PhaseKind(
         about="parameter sets loaded under load", share=4, directed=_updates,

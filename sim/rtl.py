@@ -14,6 +14,7 @@ from ecoformer.sim.build import build
 from ecoformer.sim.compiled import CompiledEngine, State
 from ecoformer.sim.job import TAIL_CYCLES, Job, accesses
 from ecoformer.sim.limits import LEAST_POLLS
+from ecoformer.sim.rows import keep_bytes, row_bytes
 from ecoformer.sim.run import COUNTED, SimulationRun
 from ecoformer.sim.selection import selection
 from ecoformer.sim.traces import unpack_codes
@@ -203,7 +204,7 @@ class Rtl:
             job.beats, job.lasts, job.users, queries=job.queries, stall=stall, seed=seed,
             tail=TAIL_CYCLES, hold=next(iter(updates), None), patience=job.limits.patience,
             limit=job.limits.cycles, most_beats=job.limits.beats, later=select.later,
-            rises=select.rises,
+            rises=select.rises, keep_bytes=keep_bytes(self.config), queue=select.depth,
         )
         self._polls = job.limits.polls
         self._ready = False  # until the last packet has come out correctly
@@ -278,7 +279,7 @@ class Rtl:
 
     def _record(self, faults, updates, before, seconds):
         record = self.engine.records()
-        beats = record["beats"].reshape(-1, self.config.bus_bytes)
+        beats = record["beats"].reshape(-1, row_bytes(self.config))
         ends, cycles = record["ends"].tolist(), self.engine.cycles
         counted = dict(zip(COUNTED, self.engine.counted(), strict=True))
         busy = self.engine.busy()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ecoformer.sim.rows import data_of
 from ecoformer.sim.schedule import bound
 from ecoformer.sim.utilisation import utilisation
 from ecoformer.spec.config import Config
@@ -31,11 +32,11 @@ class SimulationRun:
     Parameters
     ----------
     config : Config
-    beats : list of uint8 [n, bus_bytes]
-        Every beat of each packet.
+    beats : list of uint8 [n, row]
+        Every beat of each packet (`sim.rows`).
     users : int64 array
-        What came with each packet (`sim.selection`): ``m_axis_tuser``, which is the set number
-        with the error flag above it, and ``m_axis_tid``.
+        What came with each packet (`sim.selection`): ``m_axis_tuser``, which is the set number and
+        the error bit, and ``m_axis_tid``.
     stamps : dict of str to int64 array
         Cycle of the ``first_in``, ``last_in``, ``first_out`` and ``last_out`` beat of each packet.
     extra_beats : int
@@ -91,12 +92,12 @@ class SimulationRun:
     @property
     def errors(self) -> np.ndarray:
         """Error flag of each packet."""
-        return (self.users >> self.config.tuser_width & 1).astype(bool)
+        return (self.users >> self.config.wire.error_bit & 1).astype(bool)
 
     @property
     def sets(self) -> np.ndarray:
         """Parameter set returned with each packet; 0 without ``s_axis_tuser``."""
-        return self.users & (1 << self.config.tuser_width) - 1
+        return self.config.wire.answered_set(self.users)
 
     @property
     def tokens(self) -> int:
@@ -188,4 +189,4 @@ class SimulationRun:
         whole = len(beats) // self.config.wire.output_beats * self.config.wire.output_beats
         if not whole:  # an error answer is shorter than a token
             return np.zeros((0, self.config.value_dim), dtype=np.int64)
-        return unpack_sequence(self.config, beats[:whole])
+        return unpack_sequence(self.config, data_of(self.config, beats[:whole]))

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ecoformer.sim.contexts import FRESH, Asked
+from ecoformer.sim.rows import to_rows
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.registers import REGISTERS, Register
-from ecoformer.spec.wire import Inlet, pack_packet
+from ecoformer.spec.wire import Inlet, keeps, pack_packet
 
 __all__ = [
     "Packet", "Event", "Await", "Drain", "Gate", "Press", "Write", "Read", "Burst", "Load", "Level",
@@ -29,8 +30,9 @@ class Packet:
         Parameter set it asks for.
     tokens, values : int64 array [N, D], [N, E]
         Its whole tokens.
-    beats : uint8 array [n, bus_bytes]
-        As many as there are; a bad packet may end within a token, or be too long.
+    beats : uint8 array [n, row]
+        Rows (`sim.rows`), as many as there are; a bad packet may end within a token, be too long,
+        or have null bytes where there are none.
     asked : Asked
         Its context, and whether it begins it.
     partner : Packet
@@ -73,9 +75,11 @@ class Packet:
         again = np.arange(-(-count // every)) % len(tokens)
         tokens, values = tokens[again], values[again]
         whole = count // every
+        packed = pack_packet(inlet, tokens, values)[:count]
         return cls(
-            user=user, tokens=tokens[:whole], values=values[:whole],
-            beats=pack_packet(inlet, tokens, values)[:count], asked=asked, partner=partner,
+            user=user, tokens=tokens[:whole], values=values[:whole], asked=asked,
+            beats=to_rows(config, packed, keeps(config, inlet.token_bytes, count)),
+            partner=partner,
         )
 
     @classmethod
@@ -95,6 +99,14 @@ class Packet:
     def lengths(self) -> tuple[int, ...]:
         """Beats on each stream."""
         return tuple(len(packet.beats) for packet in self.streams)
+
+
+    def with_keep_flipped(self, config: Config, beat: int, *places: int) -> Packet:
+        """The packet with data bytes for null ones, and the reverse, in ``places`` of a beat."""
+        beats = self.beats.copy()
+        for place in places:
+            beats[beat, config.bus_bytes + place // 8] ^= 1 << place % 8
+        return replace(self, beats=beats)
 
 
 class Event:
@@ -242,6 +254,8 @@ class Scene:
         Of the stalls.
     reset_cycles : int
         Cycles that ``aresetn`` is low before.
+    selects : bool
+        Whether the bench selects the set of every packet; else events do.
     cut : bool
         Whether the reset of the next scene comes right after the last event. Else every packet is
         answered, and every register is read, before.
@@ -255,6 +269,7 @@ class Scene:
     pressure: float = 0.0
     seed: int = 0
     reset_cycles: int = 2
+    selects: bool = True
     cut: bool = False
 
     @property

@@ -8,8 +8,6 @@ of a bench is here and nowhere else. Benches hold all of it in one number: below
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import cocotb
 from cocotb.task import Task
 from cocotb.triggers import RisingEdge
@@ -19,7 +17,7 @@ from ecoformer.sim.drivers import TID_SHIFT, PairSource, RegisterPort, StreamSou
 from ecoformer.spec.config import Config
 from ecoformer.spec.registers import REGISTERS
 
-__all__ = ["NextSet", "Selection", "TuserPin", "selection"]
+__all__ = ["NextSet", "QueuedSets", "Selection", "TuserPin", "selection"]
 
 
 class Selection:
@@ -28,17 +26,15 @@ class Selection:
     Parameters
     ----------
     config : Config
-
-    Members
-    -------
-    in_register : bool
-        Whether a register holds the set of the packets to come.
     """
-
-    in_register: ClassVar[bool]
 
     def __init__(self, config: Config):
         self.config, self.wire = config, config.wire
+
+    @property
+    def depth(self) -> int:
+        """Sets that may wait in a queue for their packets; 0 without a queue."""
+        return 0
 
     @property
     def vector_bits(self) -> int:
@@ -64,7 +60,7 @@ class Selection:
     @property
     def rises(self) -> int:
         """Bits of an answer's number that may be 0 before its last beat, and 1 there."""
-        return self.wire.begin_bits << self.config.tuser_width
+        return self.wire.begin_bits << self.wire.error_bit
 
     def reaches(self, index: int) -> bool:
         """Whether a packet can ask for set ``index`` at all."""
@@ -89,6 +85,10 @@ class Selection:
         """Number of the answer to a packet for set ``index``, the error bit aside."""
         return asked.context << TID_SHIFT
 
+    def is_due(self, user: int, selected: int | None) -> bool:
+        """Whether NEXT_SET must be written for a packet if it was ``selected`` at last."""
+        return False
+
     def start(
         self, port: RegisterPort, source: StreamSource | PairSource, users: list[int]
     ) -> list[Task]:
@@ -99,10 +99,8 @@ class Selection:
 class TuserPin(Selection):
     """The first beat of a packet carries the set number, and the answer returns it."""
 
-    in_register = False
-
     def answered(self, index: int, asked: Asked = FRESH) -> int:
-        return int(index) | super().answered(index, asked)
+        return self.wire.m_tuser(int(index), False) | super().answered(index, asked)
 
     def start(
         self, port: RegisterPort, source: StreamSource | PairSource, users: list[int]
@@ -113,13 +111,37 @@ class TuserPin(Selection):
 class NextSet(Selection):
     """Register NEXT_SET holds the set of the packets that begin after the write."""
 
-    in_register = True
+    def is_due(self, user: int, selected: int | None) -> bool:
+        return user != selected
 
     def start(
         self, port: RegisterPort, source: StreamSource | PairSource, users: list[int]
     ) -> list[Task]:
         source.selected = 0
         return [cocotb.start_soon(_write_next_set(port, source, users))]
+
+
+class QueuedSets(Selection):
+    """Packets take their sets from a queue behind NEXT_SET, and wait if there is none."""
+
+    @property
+    def depth(self) -> int:
+        return self.config.next_set_depth
+
+    def is_due(self, user: int, selected: int | None) -> bool:
+        return True
+
+    def start(self, port: RegisterPort, source: StreamSource, users: list[int]) -> list[Task]:
+        return [cocotb.start_soon(_fill_queue(port, source, users, self.depth))]
+
+
+async def _fill_queue(port, source, users, depth):
+    """Write NEXT_SET for each packet as soon as there is room."""
+    edge = RisingEdge(port.dut.aclk)
+    for packet, number in enumerate(users):
+        while packet - len(source.first) >= depth:
+            await edge
+        await port.write(REGISTERS["NEXT_SET"].offset, number & (1 << TID_SHIFT) - 1)
 
 
 async def _write_next_set(port, source, users):
@@ -136,4 +158,5 @@ async def _write_next_set(port, source, users):
 
 def selection(config: Config) -> Selection:
     """How packets for an engine of ``config`` select their set."""
-    return TuserPin(config) if config.tuser_width else NextSet(config)
+    kinds = {(0, False): NextSet, (0, True): QueuedSets}
+    return kinds.get((config.tuser_width, config.next_set_depth > 0), TuserPin)(config)

@@ -64,7 +64,7 @@ def simulate(
     waves : Path
         File to record a waveform in: Verilator ``.fst`` or ``.vcd``, Icarus ``.fst``.
     faults : dict of int to str
-        Fault by packet number: ``truncated``, ``overlong`` or ``unknown_set``.
+        Fault by packet number, one of `sim.faults.FAULTS`.
     updates : dict of int to ParameterImage
         Images to load during the run, by packet number: all sets of an image are committed while
         the packet before is in flight, and apply from that packet on.

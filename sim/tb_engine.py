@@ -30,6 +30,7 @@ from ecoformer.sim.drivers import (
 )
 from ecoformer.sim.job import TAIL_CYCLES
 from ecoformer.sim.limits import LEAST_POLLS, Limits
+from ecoformer.sim.rows import row_bytes
 from ecoformer.sim.selection import selection
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
@@ -98,7 +99,7 @@ async def run_job(dut: Handle) -> None:
     shown: dict[str, Any] = {} if worked is None else {"busy": unit_cycles(config, worked)}
     np.savez(
         folder / "result.npz",
-        beats=beat_bytes(sink.beats, config.bus_bytes),
+        beats=beat_bytes(sink.beats, row_bytes(config)),
         ends=np.array(sink.ends, dtype=np.int64),
         users=np.array(sink.users, dtype=np.int64),
         first_in=np.array(source.first, dtype=np.int64),
@@ -273,7 +274,7 @@ def unit_cycles(config: Config, worked: list[Counter]) -> np.ndarray:
 
 
 def beat_numbers(beats: np.ndarray) -> list[int]:
-    """``tdata`` of every beat: byte 0 is the low byte."""
+    """Every row, or other bytes, as a number: byte 0 is the low byte."""
     raw, width = beats.tobytes(), beats.shape[1]
     return [
         int.from_bytes(raw[start : start + width], "little") for start in range(0, len(raw), width)

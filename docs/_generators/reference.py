@@ -92,7 +92,15 @@ def commands() -> str:
     return "\n".join(lines)
 
 
-CAUSAL_ONLY = "; only with `mask = \"causal\"`"
+ALTERNATIVES = {
+    "`mask = \"causal\"`": Config(mask="causal"),
+    "`tuser_width = 0`": Config(tuser_width=0),
+    "`next_set_depth` above 0": Config(tuser_width=0, next_set_depth=1),
+    "`engines` above 1": Config(engines=2, bus_bytes=16),
+    "`tkeep = true`": Config(tkeep=True),
+    "`error_low = true`": Config(error_low=True),
+}
+"""Engines with registers and fields that the default has not, by what they are chosen with."""
 
 
 def registers() -> str:
@@ -114,18 +122,18 @@ def registers() -> str:
             values = (field.values or {}).items()
             values = ", ".join(f"{number} `{name}`" for name, number in values)
             text = _prose(f"{field.text}: {values}" if values else field.text)
-            text += "" if field.exists(Config()) else CAUSAL_ONLY
-            lines.append(f"| `{register.name}` | {bits} | `{field.name}` | {text} |")
+            lines.append(
+                f"| `{register.name}` | {bits} | `{field.name}` | {text}{_condition(field)} |"
+            )
     return "\n".join([*lines, ""])
 
 
-def _condition(register):
-    return {
-        "NEXT_SET": "; only with `tuser_width = 0`",
-        "ENGINES": "; only with `engines` above 1",
-        "CONTEXT_LOST": CAUSAL_ONLY,
-        "CONTEXTS": CAUSAL_ONLY,
-    }.get(register.name, "")
+def _condition(what):
+    """Which engines have a register or a field, if not all."""
+    if what.exists(Config()):
+        return ""
+    choice = next(name for name, config in ALTERNATIVES.items() if what.exists(config))
+    return f"; only with {choice}"
 
 
 def _values(name, description):

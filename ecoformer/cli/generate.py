@@ -27,6 +27,7 @@ from ecoformer.spec.names import check_module_name
 from ecoformer.spec.parameter_export import as_binary, as_c
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.register_export import as_json, as_markdown, c_header, svd
+from ecoformer.spec.stream_export import as_markdown as streams
 from ecoformer.spec.workload import Workload
 
 __all__ = ["command", "generate", "results"]
@@ -138,6 +139,7 @@ def generate(
             (f"{name}.svd", svd),
             ("registers.json", as_json),
             ("registers.md", as_markdown),
+            ("streams.md", streams),
         ):
             (folder / path).write_text(form(config, name), encoding="utf-8")
         (folder / "config.toml").write_text(config.as_toml(), encoding="utf-8")
@@ -175,7 +177,8 @@ def results(output: str | Path, name: str = "ecoformer_engine") -> OutputFolder:
     """The folder that a generation writes, refused if it cannot."""
     return OutputFolder(output, MARK, (
         f"rtl/{name}.v", f"lint/{name}.vlt", f"include/{name}.h", f"include/{name}_parameters.h",
-        f"{name}.svd", f"tb/tb_{name}.v", "registers.json", "registers.md", "config.toml",
+        f"{name}.svd", f"tb/tb_{name}.v", "registers.json", "registers.md", "streams.md",
+        "config.toml",
         PARAMETERS, "parameters.bin",
         *(f"driver/{file}" for file in driver_files()),
         *(f"vectors/{file}" for file in VECTORS),

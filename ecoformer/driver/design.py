@@ -46,7 +46,7 @@ class Design:
 
     Members
     -------
-    head_dim, value_dim, code_bits, bus_bytes, tuser_width, max_tokens : int
+    head_dim, value_dim, code_bits, bus_bytes, tuser_width, next_set_depth, max_tokens : int
         As in the configuration.
     registers : dict of str to Register
     """
@@ -64,6 +64,7 @@ class Design:
             )
         self._hash, self._sides = config["hash"], 2 if config["queries"] == "separate" else 1
         self._token_width, self._value_width = config["token_width"], config["value_width"]
+        self._tkeep, self.next_set_depth = config["tkeep"], config["next_set_depth"]
         self._element_bytes = -(-config["output_width"] // 8)
         self.output_fraction = config["output_fraction"]
         self.registers = {
@@ -93,6 +94,13 @@ class Design:
         """Flags of ERRORS that say that a packet was bad."""
         flags = self.registers["ERRORS"].fields
         return sum(1 << flag.low for flag in flags if flag.name != "DENOMINATOR")
+
+    @property
+    def has_null_bytes(self) -> bool:
+        """Whether tokens or results have null bytes, by ``tkeep``: their padding to whole beats."""
+        key = -(-self.code_bits // 8) if self._hash == "codes" else self.head_dim
+        sizes = self._sides * key + self.value_dim, self.value_dim * self._element_bytes
+        return self._tkeep and any(size % self.bus_bytes for size in sizes)
 
     def answer_bytes(self, tokens: int) -> int:
         """Bytes of the results of a sequence of so many tokens."""

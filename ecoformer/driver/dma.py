@@ -201,10 +201,15 @@ class DmaTransport(Transport):
             raise DeviceError(
                 "engine: has s_axis_tuser, which a DMA does not drive; build with tuser_width = 0"
             )
+        if self.design.has_null_bytes:
+            raise DeviceError(
+                "engine: pads tokens or results with null bytes, which a DMA neither sends nor "
+                "takes; build with bus_bytes that divide both, or with tkeep = false"
+            )
         errors = registers["ERRORS"].offset
         selected = None
         for packet in packets:
-            if packet.user != selected:
+            if packet.user != selected or self.design.next_set_depth:
                 self.registers.write(registers["NEXT_SET"].offset, packet.user)
                 selected = packet.user
             data = self.dma.exchange(packet.data, packet.answer_bytes)
@@ -215,10 +220,10 @@ class DmaTransport(Transport):
             yield Answer(error, data)
 
     def reset(self) -> None:
-        """Abort a packet that stopped in the middle and clear the flags; sets stay."""
+        """Abort a packet that stopped in the middle, forget the sets that wait, clear the flags."""
         control, errors = (self.design.registers[name] for name in ("CONTROL", "ERRORS"))
         self.dma.reset()
-        self.registers.write(control.offset, 1 << control.fields[0].low)
+        self.registers.write(control.offset, sum(1 << field.low for field in control.fields))
         self.registers.write(errors.offset, sum(1 << flag.low for flag in errors.fields))
 
     def close(self) -> None:

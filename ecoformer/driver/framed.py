@@ -117,13 +117,17 @@ class FramedTransport(Transport):
             self._ask(Kind.WRITE, payload, [offset for offset, _ in some])
 
     def exchange(self, packets: Iterable[Packet]) -> Iterator[Answer]:
-        flight, selected = _Flight(), None
+        flight, selected, registers = _Flight(), None, self.design.registers
+        depth = self.design.next_set_depth
         for packet in packets:
-            if "NEXT_SET" in self.design.registers and packet.user != selected:
+            if depth:  # a packet that is answered has taken its set
+                yield from self._drain(flight, lambda: flight.owed >= depth)
+                self.write([(registers["NEXT_SET"].offset, packet.user)])
+            elif "NEXT_SET" in registers and packet.user != selected:
                 # It must not change before the packets that are on their way have begun.
                 yield from self._drain(flight, flight.is_owed)
                 selected = packet.user
-                self.write([(self.design.registers["NEXT_SET"].offset, selected)])
+                self.write([(registers["NEXT_SET"].offset, selected)])
             flight.owed += 1
             for chunk in self._chunks(packet):
                 yield from self._drain(flight, partial(self._is_refused, chunk))

@@ -4,7 +4,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["SEEDS", "check_number", "check_choice"]
+__all__ = ["SEEDS", "check_number", "check_switch", "check_choice"]
 
 SEEDS = (0, 2**32 - 1)
 """Smallest and largest seed of anything random."""
@@ -41,6 +41,12 @@ def check_number(
         raise TypeError(f"{name} must be {noun}, not {_short(value)}")
     if not low <= value <= high:  # a NaN is not
         raise ValueError(f"{name} must be {low}…{high}, not {_short(value)}")
+
+
+def check_switch(name: str, value: Any) -> None:
+    """Refuse a ``value`` that is not a bool: ``<name> must be true or false, not <value>``."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be true or false, not {_short(value)}")
 
 
 def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ecoformer.spec.capacity import Capacity
-from ecoformer.spec.checks import check_number
+from ecoformer.spec.checks import check_number, check_switch
 from ecoformer.spec.choices import CHOICES, Dataflow, Hash, Mask, Queries, ValueTerm, Weights
 from ecoformer.spec.config_file import read_table
 from ecoformer.spec.dataflows import Flow, flow_class
@@ -25,7 +25,7 @@ from ecoformer.spec.folds import Folds
 from ecoformer.spec.sides import Sides
 from ecoformer.spec.wire import Wire
 
-__all__ = ["Config", "RANGES", "BIT_DEFINING", "ADDED", "GOALS"]
+__all__ = ["Config", "RANGES", "SWITCHES", "BIT_DEFINING", "ADDED", "GOALS"]
 
 RANGES = {
     "head_dim": (1, 128),
@@ -45,10 +45,14 @@ RANGES = {
     "parameter_sets": (1, 256),
     "bus_bytes": (1, 512),
     "tuser_width": (0, 16),
+    "next_set_depth": (0, 1_024),
     "target_tokens_per_second": (0, 1_000_000_000),
     "clock_mhz": (1, 1_000),
 }
-"""Smallest and largest value of every numeric field; `CHOICES` has the others."""
+"""Smallest and largest value of every numeric field."""
+
+SWITCHES = ("tkeep", "error_low")
+"""Fields that are true or false; `CHOICES` has the others."""
 
 DEFAULT_CYCLES_PER_TOKEN = 16
 _DERIVED: Any = None
@@ -64,7 +68,10 @@ BIT_DEFINING = (
 SAME_IMAGE = {Queries.CROSS: Queries.SEPARATE}
 """Queries whose parameter images are those of others."""
 
-ADDED = {"engines": 1, "queries": Queries.SHARED, "contexts": 1}
+ADDED = {
+    "engines": 1, "queries": Queries.SHARED, "contexts": 1, "tkeep": False, "error_low": False,
+    "next_set_depth": 0,
+}
 """Fields that came later, and the value with which an engine is the one it was without them."""
 
 GOALS = ("target_tokens_per_second", "clock_mhz")
@@ -137,6 +144,14 @@ class Config:
     tuser_width : int
         Bits of ``s_axis_tuser`` that select the parameter set: enough for every set and at most
         16. With 0 there is no such pin, and register NEXT_SET selects the set.
+    next_set_depth : int
+        Sets that may wait in a queue behind NEXT_SET, 0…1,024, one for each packet to come. With 0
+        NEXT_SET is a plain register. A queue needs ``tuser_width`` 0.
+    tkeep : bool
+        Whether both AXI4-Stream ports have ``tkeep``: the bytes of a token are data, its padding is
+        null bytes, and a packet of any other is bad.
+    error_low : bool
+        Whether the error bit of ``m_axis_tuser`` is bit 0, below the set, instead of above it.
     target_tokens_per_second : int
         Tokens·heads per second that the engine must sustain; k is the largest that does.
         0 sets no target.
@@ -187,6 +202,9 @@ class Config:
     parameter_sets: int = 8
     bus_bytes: int = 8
     tuser_width: int = 8
+    next_set_depth: int = 0
+    tkeep: bool = False
+    error_low: bool = False
     target_tokens_per_second: int = 0
     clock_mhz: int = 100
 
@@ -198,6 +216,8 @@ class Config:
             object.__setattr__(self, "cycles_per_token", wanted or DEFAULT_CYCLES_PER_TOKEN)
         for name, ends in RANGES.items():
             check_number(name, getattr(self, name), int, *ends)
+        for name in SWITCHES:
+            check_switch(name, getattr(self, name))
         for name, choices in CHOICES.items():
             object.__setattr__(self, name, choices.parse(name, getattr(self, name)))
         self._check_cycles(wanted)
@@ -207,6 +227,11 @@ class Config:
             raise ValueError(
                 f"tuser_width must be 0 or name each of {self.parameter_sets} parameter sets, "
                 f"which takes {(self.parameter_sets - 1).bit_length()} bits, not {self.tuser_width}"
+            )
+        if self.next_set_depth and self.tuser_width:
+            raise ValueError(
+                f"next_set_depth must be 0 with tuser_width = {self.tuser_width}, whose pin names "
+                f"the set of every packet, not {self.next_set_depth}"
             )
         if self.family.gives_codes != self.flow.takes_codes:
             raise ValueError(

@@ -56,7 +56,10 @@ def c_header(config: Config, name: str) -> str:
     select = register_map(config).get("NEXT_SET")
     helpers = HELPERS
     if select:
-        helpers += BEGIN_HELPER if select.fields else SELECT_HELPER
+        helper = BEGIN_HELPER if select.fields else SELECT_HELPER
+        which, they = QUEUED if config.next_set_depth else STORED
+        helpers += helper.replace("@WHICH@", which).replace("@THEY@", they)
+        helpers += ROOM_HELPER if config.next_set_depth else ""
     return HEADER.format(
         name=name, prefix=prefix, version=__version__, fingerprint=config.fingerprint,
         size=1 << ADDRESS_WIDTH, registers="\n".join(lines), enums="\n".join(enums),
@@ -266,8 +269,28 @@ static inline int @name@_load_set(volatile uint32_t *base, uint32_t set,
 }
 """
 
+STORED = "Parameter set of the packets that begin from now on", "they begin their contexts"
+QUEUED = (
+    "Parameter set of one packet, after those that wait; refused without room",
+    "it begins its context",
+)
+
+ROOM_HELPER = """
+/* Sets that select_set may add before packets take some: no more than this is accepted. */
+static inline uint32_t @name@_set_room(const volatile uint32_t *base)
+{
+    return @NAME@_NEXT_SET_DEPTH_VALUE - @name@_read(base, @NAME@_NEXT_SET_LEVEL_OFFSET);
+}
+
+/* Forget the sets that wait, as after a chain of transfers that stopped. */
+static inline void @name@_clear_sets(volatile uint32_t *base)
+{
+    @name@_write(base, @NAME@_CONTROL_OFFSET, @NAME@_CONTROL_CLEAR_SETS_MASK);
+}
+"""
+
 BEGIN_HELPER = """
-/* Parameter set of the packets that begin from now on, and whether they begin their contexts. */
+/* @WHICH@, and whether @THEY@. */
 static inline void @name@_select_set(volatile uint32_t *base, uint32_t set, int begin)
 {
     @name@_write(base, @NAME@_NEXT_SET_OFFSET,
@@ -276,7 +299,7 @@ static inline void @name@_select_set(volatile uint32_t *base, uint32_t set, int 
 """
 
 SELECT_HELPER = """
-/* Parameter set of the packets that begin from now on. */
+/* @WHICH@. */
 static inline void @name@_select_set(volatile uint32_t *base, uint32_t set)
 {
     @name@_write(base, @NAME@_NEXT_SET_OFFSET, set);

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Access", "Error", "Field", "Register", "REGISTERS", "ADDRESS_WIDTH", "IDENTITY", "constants",
-    "error_bits", "errors_of", "register_map", "reset_values",
+    "errors_of", "flag_bits", "register_map", "reset_values",
 ]
 
 ADDRESS_WIDTH = 8
@@ -33,7 +33,8 @@ class Error(enum.IntEnum):
     ABORTED = 3
     DENOMINATOR = 4
     CONTEXT_LOST = 5
-    PAIR_MISMATCH = 6
+    KEEP_MISMATCH = 6
+    PAIR_MISMATCH = 7
 
 
 class Access(enum.Enum):
@@ -69,7 +70,18 @@ def _has_pairs(config):
     return config.flow.has_pairs
 
 
-ONLY = {Error.CONTEXT_LOST: _has_contexts, Error.PAIR_MISMATCH: _has_pairs}
+def _has_keep(config):
+    return config.tkeep
+
+
+def _has_queue(config):
+    return config.next_set_depth > 0
+
+
+ONLY = {
+    Error.CONTEXT_LOST: _has_contexts, Error.KEEP_MISMATCH: _has_keep,
+    Error.PAIR_MISMATCH: _has_pairs,
+}
 """Whether an engine of a `Config` has an error that not all have."""
 
 
@@ -78,9 +90,9 @@ def errors_of(config: Config) -> tuple[Error, ...]:
     return tuple(error for error in Error if ONLY.get(error, _always)(config))
 
 
-def error_bits(config: Config) -> int:
-    """Bits up to that of the last error of an engine of ``config``."""
-    return 1 + max(errors_of(config))
+def flag_bits(config: Config) -> int:
+    """Bits up to the highest flag that an engine of ``config`` has; some below may be unused."""
+    return errors_of(config)[-1] + 1
 
 
 @dataclass(frozen=True)
@@ -206,6 +218,11 @@ REGISTERS = _map(
     ("STREAM", Access.CONSTANT, "The AXI4-Stream ports", (
         Field("BUS_BYTES", 15, 0, "Bytes per beat"),
         Field("TUSER_WIDTH", 20, 16, "Bits of s_axis_tuser; 0: NEXT_SET names the set"),
+        Field("TKEEP", 21, 21, "Both ports have tkeep", exists=_has_keep),
+        Field(
+            "ERROR_LOW", 22, 22, "The error bit of m_axis_tuser is bit 0, not the one on top",
+            exists=lambda config: config.error_low,
+        ),
     )),
     ("PARAMETER_SETS", Access.CONSTANT, "Resident parameter sets"),
     ("MAX_TOKENS", Access.CONSTANT, "Longest sequence"),
@@ -221,6 +238,9 @@ REGISTERS = _map(
             "Aborts the packet being received, if its last beat was not taken before the write: "
             "it is answered by the error beat unless it was bad already, and discarded through "
             "tlast. Complete packets, sets, flags and counters stay",
+        ),
+        Field(
+            "CLEAR_SETS", 1, 1, "Forgets the sets that wait in NEXT_SET", exists=_has_queue,
         ),
     )),
     (
@@ -302,6 +322,19 @@ REGISTERS = _map(
     ),
     ("CONTEXTS", Access.CONSTANT, "Resident contexts", (), _has_contexts),
     (
+        "KEEP_MISMATCH",
+        Access.COUNTER,
+        "Packets with a null byte in a token's data or a data byte in its padding",
+        (),
+        _has_keep,
+    ),
+    (
+        "NEXT_SET_DEPTH", Access.CONSTANT, "Sets that may wait in NEXT_SET", (), _has_queue,
+    ),
+    (
+        "NEXT_SET_LEVEL", Access.STATUS, "Sets that wait in NEXT_SET", (), _has_queue,
+    ),
+    (
         "PAIR_MISMATCH",
         Access.COUNTER,
         "Pairs of good packets that ask for different sets",
@@ -311,19 +344,30 @@ REGISTERS = _map(
 )
 """Every register by name, in address order."""
 
+QUEUED = Access.STROBE, (
+    "Adds the parameter set of a packet to those that wait, in the order of the packets. The first "
+    "beat of a packet takes one, and is not accepted while none waits; SLVERR while NEXT_SET_DEPTH "
+    "sets wait"
+)
+"""NEXT_SET of an engine with ``next_set_depth``: access and text."""
+
 
 def register_map(config: Config) -> dict[str, Register]:
     """The registers that an engine of ``config`` has, with the fields that they have there.
 
     dict name → Register, in address order.
     """
-    return {
+    built = {
         name: replace(
             register, fields=tuple(field for field in register.fields if field.exists(config))
         )
         for name, register in REGISTERS.items()
         if register.exists(config)
     }
+    if config.next_set_depth:
+        access, text = QUEUED
+        built["NEXT_SET"] = replace(built["NEXT_SET"], access=access, text=text)
+    return built
 
 
 def constants(config: Config) -> dict[str, int]:

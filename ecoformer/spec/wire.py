@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from ecoformer.spec.config import Config
 
 __all__ = [
-    "STALLS", "Inlet", "Wire", "pack_packet", "pack_sequence", "unpack_sequence", "pack_outputs",
+    "STALLS", "Inlet", "Wire", "keeps", "pack_outputs", "pack_packet", "pack_sequence",
+    "unpack_sequence",
 ]
 
 NEXT_SET_BITS = 32
@@ -94,6 +95,11 @@ class Wire:
         return -(-self.config.output_width // 8)
 
     @property
+    def output_bytes(self) -> int:
+        """Bytes of one result token on ``m_axis``, without its padding."""
+        return self.config.value_dim * self.output_element_bytes
+
+    @property
     def input_beats(self) -> int:
         """Beats of one token on ``s_axis``."""
         return self.inlets[0].beats
@@ -101,7 +107,7 @@ class Wire:
     @property
     def output_beats(self) -> int:
         """Beats of one token on ``m_axis``."""
-        return -(-self.config.value_dim * self.output_element_bytes // self.config.bus_bytes)
+        return -(-self.output_bytes // self.config.bus_bytes)
 
     # -- beside the data ---------------------------------------------------------------------------
 
@@ -116,14 +122,42 @@ class Wire:
         return self.config.tuser_width or NEXT_SET_BITS - self.begin_bits
 
     @property
+    def set_ports(self) -> tuple[str, ...]:
+        """Whether a packet waits for its set: ``selected``, or nothing where it never does."""
+        return ("selected",) if self.config.next_set_depth else ()
+
+    @property
     def s_tuser_width(self) -> int:
         """Bits of ``s_axis_tuser``; 0 where there is no such pin."""
         return self.config.tuser_width and self.config.tuser_width + self.begin_bits
 
     @property
     def m_tuser_width(self) -> int:
-        """Bits of ``m_axis_tuser``: the set's number, and the error bit above it."""
+        """Bits of ``m_axis_tuser``: the set's number and the error bit."""
         return self.config.tuser_width + 1
+
+    @property
+    def m_tuser_fields(self) -> tuple[str, str]:
+        """What ``m_axis_tuser`` holds, from its lowest bit: ``user``, the set, and ``error``."""
+        return ("error", "user") if self.config.error_low else ("user", "error")
+
+    @property
+    def error_bit(self) -> int:
+        """Bit of ``m_axis_tuser`` that says that a packet was bad."""
+        return 0 if self.config.error_low else self.config.tuser_width
+
+    def m_tuser(self, user: int, error: bool) -> int:
+        """Value of ``m_axis_tuser`` for a packet of set ``user``; 0 without ``s_axis_tuser``."""
+        return user << int(self.config.error_low) | int(error) << self.error_bit
+
+    def answered_set(self, m_tuser: Any) -> Any:
+        """The set in a value of ``m_axis_tuser``, int or array; 0 without ``s_axis_tuser``."""
+        return m_tuser >> int(self.config.error_low) & (1 << self.config.tuser_width) - 1
+
+    @property
+    def keep_fields(self) -> dict[str, int]:
+        """Fields of a beat that tell data from null bytes, and their bits: one, or none."""
+        return {"keep": self.config.bus_bytes} if self.config.tkeep else {}
 
     @property
     def tid_width(self) -> int:
@@ -153,6 +187,23 @@ class Wire:
                     f"{what}, {beats} beats of {c.bus_bytes} bytes, every cycles_per_token = "
                     f"{k} cycles, not {c.engines}"
                 )
+
+
+def keeps(config: Config, token_bytes: int, beats: int) -> np.ndarray:
+    """Which bytes of a packet are data, and which are null: ``tkeep``, bool [beats, bus_bytes].
+
+    A token's bytes are data, and its padding is null bytes.
+
+    Parameters
+    ----------
+    token_bytes : int
+        `Wire.token_bytes` or `Wire.output_bytes`.
+    beats : int
+        Of the packet; it may end within a token.
+    """
+    every = -(-token_bytes // config.bus_bytes)
+    token = np.arange(every * config.bus_bytes) < token_bytes
+    return np.resize(token.reshape(every, config.bus_bytes), (beats, config.bus_bytes))
 
 
 def pack_sequence(config: Config, tokens: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ __all__ = ["run_model", "split_batches", "stage_checkpoint"]
 
 def run_model(model: nn.Module, batch: Any) -> Any:
     """``model`` called with ``batch``, as it is written: not compiled."""
-    with as_written(model):
+    with as_written():
         if isinstance(batch, dict):
             return model(**batch)
         return model(*batch) if isinstance(batch, tuple) else model(batch)

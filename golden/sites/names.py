@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-__all__ = ["bare_name", "is_compiled", "modules_by_name", "state_by_name"]
+__all__ = ["bare_name", "modules_by_name", "state_by_name"]
 
 INNER = {
     "DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod",
@@ -38,11 +38,3 @@ def _bare_words(part: object, words: list[str]) -> Iterator[str]:
         if INNER.get(type(part).__name__) != word:
             yield word
         part = getattr(part, word, None)
-
-
-def is_compiled(model: nn.Module) -> bool:
-    """Whether ``torch.compile`` runs ``model`` or a part of it."""
-    return any(
-        type(module).__name__ == "OptimizedModule" or getattr(module, "_compiled_call_impl", None)
-        for module in model.modules()
-    )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every attention of a network, found by running it once."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from ecoformer.golden.sites.by_hand import HandWritten
-from ecoformer.golden.sites.names import is_compiled, modules_by_name
+from ecoformer.golden.sites.names import modules_by_name
 from ecoformer.golden.sites.reading import Unconvertible, read
 from ecoformer.golden.sites.routing import FUNCTIONS, Interception, softmax
 from ecoformer.golden.sites.site import Site
@@ -26,15 +27,15 @@ def probe(model: nn.Module, run: Callable[[], object]) -> list[Site]:
     """
     finder = _Finder(model)
     with torch.no_grad(), interface_in_use(model), finder.following():
-        with torch.compiler.set_stance("force_eager"), finder.written, Interception(finder.turn):
+        with as_written(), finder.written, Interception(finder.turn):
             run()
     return [*finder.sites, *finder.by_hand, *_scripted(model)]
 
 
 @contextmanager
-def as_written(model: nn.Module) -> Iterator[None]:
-    """Meanwhile a network that ``torch.compile`` has compiled runs as it is written."""
-    if not is_compiled(model):
+def as_written() -> Iterator[None]:
+    """Meanwhile what ``torch.compile`` has compiled runs as it is written."""
+    if "torch._dynamo" not in sys.modules:  # it takes seconds to import, and compiles everything
         yield
         return
     with torch.compiler.set_stance("force_eager"):

@@ -99,7 +99,8 @@ class SerialEngine(wiring.Component):
         }
         for bus, port in (("s_axis", bridge.tokens), ("m_axis", bridge.results)):
             beat = port.payload
-            user = beat.user if bus == "s_axis" else Cat(beat.user, beat.error)
+            answer = Cat(beat[name] for name in self.config.wire.m_tuser_fields)
+            user = beat.user if bus == "s_axis" else answer
             signals |= {
                 f"{bus}_tdata": beat.data, f"{bus}_tvalid": port.valid,
                 f"{bus}_tready": port.ready, f"{bus}_tlast": beat.last, f"{bus}_tuser": user,
@@ -110,8 +111,8 @@ class SerialEngine(wiring.Component):
             if name not in signals or member.shape != len(Value.cast(signals[name])):
                 raise EcoformerError(
                     f"board: the host link does not carry what the engine's pin {name} is for, "
-                    'contexts or a stream of queries; choose mask = "full" and queries = "shared" '
-                    'or "separate"'
+                    'contexts, null bytes or a stream of queries; choose mask = "full", '
+                    'tkeep = false and queries = "shared" or "separate"'
                 )
             direction = "i" if member.flow is In else "o"
             pins[f"{direction}_{name}"] = signals[name]

@@ -9,6 +9,7 @@ from ecoformer.hw.engine.top import Top
 from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
+from ecoformer.spec.stream_export import as_dict
 from ecoformer.spec.units import units
 
 __all__ = ["manifest"]
@@ -29,7 +30,8 @@ def manifest(config: Config, name: str = "ecoformer_engine") -> dict:
     Returns
     -------
     dict
-        Fingerprint and configuration; pins with direction and width; widths of every quantity;
+        Fingerprint and configuration; pins with direction and width; what the streams carry;
+        widths of every quantity;
         parameter memories; lanes of each unit of one engine, its steps per token and its work;
         latency and cycle formulas.
     """
@@ -47,6 +49,7 @@ def manifest(config: Config, name: str = "ecoformer_engine") -> dict:
             {"name": pin, "direction": member.flow.name.lower(), "width": member.shape}
             for pin, member in top.signature.members.items()
         ],
+        "streams": as_dict(config),
         "widths": {n: getattr(bits, n) for n in widths},
         "parameter_memories": [
             {

@@ -12,7 +12,7 @@ from ecoformer.hw.parameters.slots import IN_FLIGHT, PairSlotTable
 from ecoformer.hw.parameters.write_port import connect_write
 from ecoformer.spec.config import Config
 from ecoformer.spec.dataflows.cross import AHEAD
-from ecoformer.spec.registers import error_bits
+from ecoformer.spec.registers import flag_bits
 
 __all__ = ["CrossDatapath", "CrossEngine", "make_engine"]
 
@@ -78,7 +78,7 @@ class CrossEngine(Engine):
         answer = self.o.payload
         refused = self.o.valid & self.o.ready & answer.last & answer.error
         m.d.comb += [keys.admit.eq(slots.admit), queries.admit.eq(slots.query_admit)]
-        return Cat(refused & (answer.cause == bit) for bit in range(error_bits(self.config)))
+        return Cat(refused & (answer.cause == bit) for bit in range(flag_bits(self.config)))
 
 
 def make_engine(config: Config) -> Engine:

@@ -17,7 +17,7 @@ from ecoformer.hw.stream.receivers import receiver_class
 from ecoformer.hw.stream.sender import Beat, Sender
 from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
-from ecoformer.spec.registers import Error, error_bits
+from ecoformer.spec.registers import Error, flag_bits
 
 __all__ = ["Engine"]
 
@@ -48,6 +48,8 @@ class Engine(wiring.Component):
         Strobe: abort the packet being received, see :class:`~hw.stream.receiver.Receiver`.
     next_set : ``In(32)``
         Set of a packet whose first beat is taken; ignored unless ``tuser_width`` is 0.
+    selected : ``In(1)``, begin : ``Out(1)``
+        Only where sets wait in a queue: one does, ``next_set``; a packet takes it.
     shadow_ready, busy : ``Out(1)``
     events : ``Out``
         Strobes for the error flags and performance counters.
@@ -66,12 +68,13 @@ class Engine(wiring.Component):
                 "commit_set": In(32),
                 "soft_reset": In(1),
                 "next_set": In(32),
+                **({"selected": In(1), "begin": Out(1)} if config.wire.set_ports else {}),
                 "shadow_ready": Out(1),
                 "busy": Out(1),
                 "events": Out(
                     data.StructLayout(
                         {
-                            "errors": error_bits(config),
+                            "errors": flag_bits(config),
                             "TOKENS": 1,
                             "SEQUENCES": 1,
                             "BUSY": 1,
@@ -129,6 +132,11 @@ class Engine(wiring.Component):
             self.shadow_ready.eq(slots.ready),
             self.busy.eq(slots.busy),
         ]
+
+        for name in c.wire.set_ports:
+            m.d.comb += [
+                getattr(receiver, name).eq(getattr(self, name)), self.begin.eq(receiver.begin)
+            ]
 
         sent = self.o.valid & self.o.ready & self.o.payload.last
         m.d.comb += [

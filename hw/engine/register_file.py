@@ -6,6 +6,7 @@ from operator import or_
 
 from amaranth import *
 from amaranth.lib import data, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.lib.axi_lite import OKAY, SLVERR, AxiLite
@@ -25,7 +26,15 @@ from ecoformer.spec.registers import (
     register_map,
 )
 
-__all__ = ["RegisterFile"]
+__all__ = ["QueuedRegisterFile", "RegisterFile", "register_file"]
+
+
+def register_file(config: Config, events: data.StructLayout) -> "RegisterFile":
+    """The registers of the engine."""
+    return (
+        QueuedRegisterFile(config, events) if config.next_set_depth
+        else RegisterFile(config, events)
+    )
 
 
 def counted(config: Config) -> list[Register]:
@@ -77,8 +86,13 @@ class RegisterFile(wiring.Component):
                 "busy": In(1),
                 "events": In(events),
                 "irq": Out(1),
+                **self._ports(),
             }
         )
+
+    def _ports(self):
+        """Ports beside those of every engine."""
+        return {}
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -90,6 +104,7 @@ class RegisterFile(wiring.Component):
         for register in registers.values():
             if register.access in (Access.STORED, Access.FLAGS):
                 self.values[register.name] = Signal(32, name=register.name.lower())
+        refusals = self._queue(m)
         status = REGISTERS["STATUS"]
         self.values["STATUS"] = (self.busy << status["BUSY"].low) | (
             self.shadow_ready << status["SHADOW_FREE"].low
@@ -126,6 +141,7 @@ class RegisterFile(wiring.Component):
             "CONTROL": whole,
             "PARAM_DATA": self.shadow_ready & whole,
             "COMMIT": self.shadow_ready & whole & below(word, self.config.parameter_sets),
+            **{name: whole & accepts for name, accepts in refusals.items()},
         }
         accepted = {
             register.name: write
@@ -154,7 +170,7 @@ class RegisterFile(wiring.Component):
             self.commit.eq(accepted["COMMIT"]),
             self.commit_set.eq(word),
             self.soft_reset.eq(accepted["CONTROL"] & word[soft_reset.low]),
-            self.next_set.eq(self.values.get("NEXT_SET", 0)),
+            *self._select(accepted, word),
             self.irq.eq((errors & enable).any()),
         ]
         for register in registers.values():
@@ -205,3 +221,49 @@ class RegisterFile(wiring.Component):
                 bus.rdata.eq(Mux(is_counter, counters.value, value)),
             ]
         return m
+
+    def _queue(self, m):
+        """A queue behind a register: name → whether a write of it can be accepted now."""
+        return {}
+
+    def _select(self, accepted, word):
+        """Statements: the set of the next packet."""
+        return [self.next_set.eq(self.values.get("NEXT_SET", 0))]
+
+
+class QueuedRegisterFile(RegisterFile):
+    """`RegisterFile` with a queue behind NEXT_SET.
+
+    An accepted write adds a set, which is offered two cycles later. A write is refused if and only
+    if as many sets wait as there may be.
+
+    Members
+    -------
+    selected : ``Out(1)``
+        ``next_set`` is the oldest of the sets that wait; a register.
+    begin : ``In(1)``
+        Strobe: a packet takes it.
+    """
+
+    def _ports(self):
+        return {"selected": Out(1), "begin": In(1)}
+
+    def _queue(self, m):
+        depth = self.config.next_set_depth
+        # One more entry than may wait, or the memory would be full while the output is still empty.
+        self.sets = SyncFIFOBuffered(width=len(self.next_set), depth=depth + 1)
+        self.clear = Signal()
+        m.submodules.sets = ResetInserter(self.clear)(self.sets)
+        self.values["NEXT_SET_LEVEL"] = self.sets.level
+        return {"NEXT_SET": self.sets.level != depth}
+
+    def _select(self, accepted, word):
+        clear = REGISTERS["CONTROL"]["CLEAR_SETS"]
+        return [
+            self.sets.w_data.eq(word),
+            self.sets.w_en.eq(accepted["NEXT_SET"]),
+            self.sets.r_en.eq(self.begin),
+            self.selected.eq(self.sets.r_rdy),
+            self.next_set.eq(self.sets.r_data),
+            self.clear.eq(accepted["CONTROL"] & word[clear.low]),
+        ]

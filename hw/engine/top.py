@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from ecoformer.hw.engine.cross import make_engine
-from ecoformer.hw.engine.register_file import RegisterFile
+from ecoformer.hw.engine.register_file import register_file
 from ecoformer.hw.lib.axi_lite import AxiLite
 from ecoformer.hw.lib.pipeline import delay
 from ecoformer.spec.config import Config
@@ -43,9 +43,9 @@ class Top(wiring.Component):
     irq : ``Out(1)``
     s_axis_* : tokens in, m_axis_* : results out, s_axil_* : registers.
         Where queries come by themselves, they come in on s_axis_q_*.
-        ``m_axis_tuser`` is the packet's set with the error bit above it. With ``tuser_width`` 0
-        there is no ``s_axis_tuser`` and only the error bit. Where packets begin contexts, the bit
-        that says so is above the set; ``tid`` is the context.
+        ``m_axis_tuser`` is the packet's set with the error bit above it, or below with
+        ``error_low``. With ``tuser_width`` 0 there is no ``s_axis_tuser`` and only the error bit.
+        Where packets begin contexts, the bit that says so is above the set; ``tid`` is the context.
     """
 
     def __init__(self, config: Config):
@@ -66,6 +66,7 @@ class Top(wiring.Component):
                     "tlast": In(1),
                     "tuser": In(config.wire.s_tuser_width),
                     "tid": In(config.wire.tid_width),
+                    **{f"t{name}": In(bits) for name, bits in config.wire.keep_fields.items()},
                 }.items()
             },
             "m_axis_tdata": Out(data_bits),
@@ -74,6 +75,7 @@ class Top(wiring.Component):
             "m_axis_tlast": Out(1),
             "m_axis_tuser": Out(config.wire.m_tuser_width),
             "m_axis_tid": Out(config.wire.tid_width),
+            **{f"m_axis_t{name}": Out(bits) for name, bits in config.wire.keep_fields.items()},
         }
         for name, member in AxiLite(ADDRESS_WIDTH).flip().members.items():
             pins[f"s_axil_{name}"] = member
@@ -86,9 +88,7 @@ class Top(wiring.Component):
         m = Module()
         engine = self.engine
         m.submodules.engine = engine
-        m.submodules.registers = registers = RegisterFile(
-            self.config, engine.events.shape()
-        )
+        m.submodules.registers = registers = register_file(self.config, engine.events.shape())
         m.domains.sync = sync = ClockDomain()
         m.d.comb += [sync.clk.eq(self.aclk), sync.rst.eq(~self.aresetn)]
 
@@ -124,12 +124,24 @@ class Top(wiring.Component):
         m.d.comb += [
             self.m_axis_tdata.eq(engine.o.payload.data),
             self.m_axis_tlast.eq(engine.o.payload.last),
-            self.m_axis_tuser.eq(Cat(engine.o.payload.user, engine.o.payload.error)),
+            self.m_axis_tuser.eq(
+                Cat(engine.o.payload[name] for name in self.config.wire.m_tuser_fields)
+            ),
             self.m_axis_tvalid.eq(engine.o.valid & self.aresetn),
             engine.o.ready.eq(self.m_axis_tready),
         ]
         if "m_axis_tid" in self.signature.members:
             m.d.comb += self.m_axis_tid.eq(engine.o.payload.context)
+        for name in self.config.wire.set_ports:
+            m.d.comb += [
+                getattr(engine, name).eq(getattr(registers, name)),
+                registers.begin.eq(engine.begin),
+            ]
+        for name in self.config.wire.keep_fields:
+            m.d.comb += [
+                engine.i.payload[name].eq(getattr(self, f"s_axis_t{name}")),
+                getattr(self, f"m_axis_t{name}").eq(engine.o.payload[name]),
+            ]
         for name, member in AxiLite(ADDRESS_WIDTH).members.items():
             pin, port = getattr(self, f"s_axil_{name}"), getattr(registers.bus, name)
             if member.flow is Out:

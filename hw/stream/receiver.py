@@ -11,22 +11,23 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from ecoformer.hw.stream.keeps import kept_bytes
 from ecoformer.hw.stream.payloads import TokenStream
 from ecoformer.spec.config import Config
-from ecoformer.spec.registers import Error, error_bits
+from ecoformer.spec.registers import Error, errors_of, flag_bits
 from ecoformer.spec.wire import Inlet
 
 __all__ = ["InputBeat", "Opening", "Receiver", "SerialReceiver"]
 
 
 class InputBeat(data.StructLayout):
-    """One beat of an input stream; ``user`` counts on a packet's first beat."""
+    """One beat of an input stream; ``user`` counts on a packet's first beat, ``keep`` on every."""
 
     def __init__(self, config: Config):
         super().__init__(
             {
                 "data": 8 * config.bus_bytes, "last": 1, "user": config.tuser_width,
-                **config.flow.beat_fields,
+                **config.flow.beat_fields, **config.wire.keep_fields,
             }
         )
 
@@ -74,11 +75,13 @@ class Receiver(wiring.Component):
     o : ``Out(TokenStream)``
     user, slot, known :
         Look-up of the set that the beat on ``i`` selects, combinational.
+    selected : ``In(1)``
+        Only where sets wait in a queue: there is one for the packet whose first beat is offered.
     abort : ``In(1)``
         Strobe: give up the packet being received.
     begin : ``Out(1)``
         Strobe: the first beat of a packet was taken.
-    errors : ``Out(error_bits(config))``
+    errors : ``Out(flag_bits(config))``
         Strobes: the packet being received is bad.
     starved : ``Out(1)``
         Within a packet, and no beat is offered.
@@ -99,9 +102,10 @@ class Receiver(wiring.Component):
                 "known": In(1),
                 "abort": In(1),
                 "begin": Out(1),
-                "errors": Out(error_bits(config)),
+                "errors": Out(flag_bits(config)),
                 "starved": Out(1),
                 **self.more_ports,
+                **dict.fromkeys(config.wire.set_ports, In(1)),
             }
         )
 
@@ -137,21 +141,30 @@ class Receiver(wiring.Component):
         unknown, too_long, misaligned, aborted = (
             Signal(name=name) for name in ("unknown", "too_long", "misaligned", "aborted")
         )
+        mismatch = {
+            error: Signal(name="mismatch") for error in errors_of(c) if error is Error.KEEP_MISMATCH
+        }
         full = Signal()
         ends = Signal()
         many = beats > 1
         if many:
             # The last beat waits a cycle for the previous token, so that s_axis_tready depends on
-            # registers of the receiver only. It is not the first, so it can only be aborted.
-            slot_frees, rejected, begins = 0, self.abort, 0
+            # registers of the receiver only. It is not the first, so it can only be aborted, or
+            # have null bytes.
+            slot_frees, rejected, begins = 0, reduce(or_, mismatch.values(), self.abort), 0
         else:  # the only beat is also the first and may have any error
             slot_frees, rejected, begins = self.o.ready, bad, first_beat
         opening = self._open(m, take, in_packet, token_beat, unknown, count, full)
+        opening.admits += [in_packet | getattr(self, name) for name in c.wire.set_ports]
         early = opening.errors
         found = {
             Error.MISALIGNED: misaligned, Error.TOO_LONG: too_long, Error.UNKNOWN_SET: unknown,
-            Error.ABORTED: aborted, **early,
+            Error.ABORTED: aborted, **early, **mismatch,
         }
+        kept_right = [
+            beat[name] == kept_bytes(c, self.inlet.token_bytes, token_end)
+            for name in c.wire.keep_fields
+        ]
         m.d.comb += [
             self.user.eq(beat.user),
             token_end.eq(ends if many else 1),
@@ -168,14 +181,31 @@ class Receiver(wiring.Component):
             too_long.eq(token_beat & (index == 0) & opening.full),
             misaligned.eq(
                 reduce(
-                    and_, (~error for error in early.values()),
+                    and_, (~error for error in (*early.values(), *mismatch.values())),
                     token_beat & beat.last & ~token_end & ~unknown & ~too_long,
                 )
             ),
-            aborted.eq(
-                self.abort & in_packet & ~discard & ~unknown & ~too_long & ~misaligned
+            *(
+                strobe.eq(
+                    reduce(
+                        and_, (~error for error in early.values()),
+                        token_beat & ~right & ~unknown & ~too_long,
+                    )
+                )
+                for strobe, right in zip(mismatch.values(), kept_right, strict=True)
             ),
-            bad.eq(reduce(or_, early.values(), unknown | too_long | misaligned | aborted)),
+            aborted.eq(
+                reduce(
+                    and_, (~error for error in mismatch.values()),
+                    self.abort & in_packet & ~discard & ~unknown & ~too_long & ~misaligned,
+                )
+            ),
+            bad.eq(
+                reduce(
+                    or_, (*early.values(), *mismatch.values()),
+                    unknown | too_long | misaligned | aborted,
+                )
+            ),
             self.errors.eq(reduce(or_, (strobe << error for error, strobe in found.items()))),
         ]
         over = token_end | beat.last | discard | bad

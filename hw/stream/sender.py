@@ -5,6 +5,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ecoformer.hw.stream.keeps import kept_bytes
 from ecoformer.hw.stream.payloads import Tag
 from ecoformer.hw.stream.words import Result, Words
 from ecoformer.spec.config import Config
@@ -13,13 +14,13 @@ __all__ = ["Beat", "Sender"]
 
 
 class Beat(data.StructLayout):
-    """One AXI4-Stream beat; ``error`` is the top bit of ``tuser``."""
+    """One AXI4-Stream beat; ``user`` and ``error`` make ``tuser``."""
 
     def __init__(self, config: Config):
         super().__init__(
             {
                 "data": 8 * config.bus_bytes, "last": 1, "user": config.tuser_width, "error": 1,
-                **config.flow.tag_fields,
+                **config.flow.tag_fields, **config.wire.keep_fields,
             }
         )
 
@@ -27,8 +28,8 @@ class Beat(data.StructLayout):
 class Sender(wiring.Component):
     """Sends words as beats: elements sign-extended to bytes, zero-padded, low beat first.
 
-    A token with the error bit is one beat of zeros. Back-to-back words leave no gap. Every output
-    is defined from reset on, valid or not.
+    A token with the error bit is one beat of zeros, none of which is a null byte. Back-to-back
+    words leave no gap. Every output is defined from reset on, valid or not.
 
     Parameters
     ----------
@@ -72,6 +73,10 @@ class Sender(wiring.Component):
             beat.user.eq(tag.user),
             beat.error.eq(tag.error),
             *(beat[name].eq(tag[name]) for name in c.flow.tag_fields),
+            *(
+                beat[name].eq(kept_bytes(c, c.wire.output_bytes, last_beat & end & ~tag.error))
+                for name in c.wire.keep_fields
+            ),
             self.delivered.eq(last_beat & end & self.o.ready & ~tag.error),
         ]
         result = self.i.payload

@@ -71,7 +71,7 @@ def test_generate_writes_everything(hardware, inputs, capsys):
         "config.toml", "ecoformer_engine.svd", "include/ecoformer_engine.h",
         "include/ecoformer_engine_parameters.h", "lint/ecoformer_engine.vlt", "manifest.json",
         "parameters.bin", "parameters.safetensors", "registers.json",
-        *(f"driver/{name}" for name in driver_files()), "registers.md",
+        *(f"driver/{name}" for name in driver_files()), "registers.md", "streams.md",
         "rtl/ecoformer_engine.v", "tb/tb_ecoformer_engine.v",
         "vectors/expected.hex", "vectors/expected.npz", "vectors/input.hex",
         "vectors/parameters.hex", "vectors/steps.hex", "vectors/workload.npz",

@@ -3,7 +3,7 @@
 
 import importlib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,11 @@ CONFIGS = {
         head_dim=5, value_dim=3, code_bits=6, anchors=7, max_tokens=8, parameter_sets=3,
         cycles_per_token=8, bus_bytes=3, tuser_width=0,
     ),
+}
+CONFIGS["queue"] = replace(CONFIGS["next-set"], next_set_depth=2, error_low=True)
+UNTAGGED = {
+    "next-set": CONFIGS["next-set"],
+    "queue, tkeep": replace(CONFIGS["queue"], bus_bytes=2, tkeep=True),
 }
 
 
@@ -69,10 +74,10 @@ def engine(tmp_path_factory):
     return _made("tuser", tmp_path_factory.mktemp("engine"))
 
 
-@pytest.fixture(scope="session")
-def untagged(tmp_path_factory):
-    """An engine without tuser, whose sets are selected by a register."""
-    return _made("next-set", tmp_path_factory.mktemp("untagged"))
+@pytest.fixture(scope="session", params=UNTAGGED)
+def untagged(request, tmp_path_factory):
+    """An engine without tuser, whose sets are selected by a register, or wait in a queue."""
+    return _made(request.param, tmp_path_factory.mktemp("untagged"))
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +97,7 @@ def rng():
 
 def _made(name, folder):
     pytest.importorskip("amaranth_boards", reason="pip install 'ecoformer[boards]'")
-    config = CONFIGS[name]
+    config = {**CONFIGS, **UNTAGGED}[name]
     (folder / "config.toml").write_text(config.as_toml())
     generate(folder / "config.toml", None, folder / "engine", seed=4)
     image = ParameterImage.load(folder / "engine" / "parameters.safetensors", config)

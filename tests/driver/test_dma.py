@@ -7,10 +7,14 @@ import pytest
 from ecoformer.driver.device import Device
 from ecoformer.driver.dma import AxiDma, DmaTransport, MappedRegisters, PynqDma
 from ecoformer.driver.errors import DeviceError, EngineError, LinkError
+from ecoformer.driver.transport import Packet
 from ecoformer.hw.emit.verilog import emit
 from ecoformer.sim.build import build
 from ecoformer.sim.compiled import CompiledEngine, State
+from ecoformer.sim.rows import data_of, keep_bytes, row_bytes, to_rows
+from ecoformer.spec.config import Config
 from ecoformer.spec.registers import REGISTERS
+from tests.driver.test_design import write
 
 PHYSICAL = 0x1000_0000
 MM2S, S2MM = 0x00, 0x30
@@ -35,8 +39,8 @@ class EngineRegisters:
 class DmaRegisters:
     """AXI DMA in direct register mode (PG021): writing a length starts a channel."""
 
-    def __init__(self, engine, memory, bus_bytes):
-        self.engine, self.memory, self.bus_bytes = engine, memory, bus_bytes
+    def __init__(self, engine, memory, config):
+        self.engine, self.memory, self.config = engine, memory, config
         self.values, self.resets = {}, 0
 
     def read(self, offset):
@@ -55,15 +59,18 @@ class DmaRegisters:
 
     def _run(self, length):
         start = self.values[MM2S + ADDRESS] - PHYSICAL
-        beats = self.memory[start : start + length].reshape(-1, self.bus_bytes)
-        # What the driver has selected, not what it should have.
+        c, kept = self.config, keep_bytes(self.config)
+        beats = self.memory[start : start + length].reshape(-1, c.bus_bytes)
+        # What the driver has selected, not what it should have; the engine takes it from a queue.
         _, user = self.engine.read(REGISTERS["NEXT_SET"].offset)
         self.engine.begin(
-            beats, np.array([len(beats) - 1]), np.array([user]), stall=0.3, seed=length,
-            patience=10_000, tail=0,
+            to_rows(c, beats, np.ones_like(beats)), np.array([len(beats) - 1]), np.array([user]),
+            stall=0.3, seed=length, patience=10_000, tail=0, keep_bytes=kept,
+            queue=None if c.next_set_depth else 0,
         )
         assert self.engine.advance(1_000_000) is State.DONE
-        data = self.engine.records()["beats"]
+        rows = self.engine.records()["beats"].reshape(-1, row_bytes(c))
+        data = data_of(c, rows).ravel()
         assert len(data) <= self.values[S2MM + LENGTH]
         back = self.values[S2MM + ADDRESS] - PHYSICAL
         self.memory[back : back + len(data)] = data
@@ -108,7 +115,7 @@ def transport(request, untagged, builds):
     made = untagged
     engine = CompiledEngine(build(emit(made.config), builds, simulator="compiled").folder)
     memory = np.zeros(4096, np.uint8)
-    registers = DmaRegisters(engine, memory, made.config.bus_bytes)
+    registers = DmaRegisters(engine, memory, made.config)
     if request.param == "AxiDma":
         dma = AxiDma(registers, memory, PHYSICAL)
     else:
@@ -156,8 +163,30 @@ def test_an_engine_with_tuser_is_refused(engine, rng):
         device.attend(np.ones((1, 1, 8), int), np.ones((1, 1, 8), int))
 
 
+@pytest.mark.parametrize(
+    "changes, fits",
+    [({}, True), ({"bus_bytes": 3}, False), ({"bus_bytes": 3, "tkeep": False}, True),
+     ({"value_dim": 4, "bus_bytes": 6}, False)],  # 12 bytes a token, but 8 a result
+)
+def test_null_bytes_are_refused_where_a_dma_can_neither_send_nor_take_them(
+    changes, fits, tmp_path
+):
+    config = Config(**{"head_dim": 8, "value_dim": 4, "bus_bytes": 4, "tuser_width": 0,
+                       "tkeep": True, **changes})
+
+    class Registers:
+        def write(self, offset, value):
+            raise InterruptedError
+
+    transport = DmaTransport(Registers(), None)
+    transport.design = write(tmp_path, config)
+    with pytest.raises(InterruptedError if fits else DeviceError) as caught:
+        next(transport.exchange([Packet(0, b"", 0)]))
+    assert fits or str(caught.value).startswith("engine: pads tokens or results with null bytes")
+
+
 def test_a_dma_that_fails_is_reported():
-    registers = DmaRegisters(None, None, 1)
+    registers = DmaRegisters(None, None, None)
     registers._run = lambda length: registers.values.update({MM2S + STATUS: 1 << 6})
     dma = AxiDma(registers, np.zeros(64, np.uint8), PHYSICAL)
     with pytest.raises(LinkError, match="^DMA: stopped with status 0x00000040; reset it$"):

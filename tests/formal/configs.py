@@ -8,7 +8,7 @@ import pytest
 from ecoformer.presets import PRESETS as PRESET_FILES
 from ecoformer.spec.config import Config
 
-__all__ = ["CAUSAL", "CROSS", "FULL_RATE", "NAMES", "PRESETS", "TINY", "named"]
+__all__ = ["CAUSAL", "CROSS", "FULL_RATE", "MARKED", "NAMES", "PRESETS", "TINY", "named"]
 
 TINY = Config(
     head_dim=1, value_dim=1, code_bits=1, anchors=1, token_width=4, value_width=4, output_width=4,
@@ -24,6 +24,8 @@ CAUSAL = replace(TINY, mask="causal", contexts=2, cycles_per_token=4)
 
 CROSS = replace(TINY, queries="cross", tuser_width=1)
 """The same with queries on a stream of their own."""
+MARKED = replace(TINY, tkeep=True, tuser_width=0, next_set_depth=1)
+"""The same with null bytes, and packets that wait for their sets."""
 
 PRESETS = {}
 for _name in PRESET_FILES:

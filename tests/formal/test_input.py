@@ -2,14 +2,15 @@
 """Receiver: handshake for all time, and the order of tokens."""
 
 import pytest
-from amaranth.hdl import Signal
+from amaranth.hdl import C, Signal
 
+from ecoformer.hw.stream import receiver
 from ecoformer.hw.stream.contexts import ContextReceiver
 from ecoformer.hw.stream.pairs import PairReceiver
 from ecoformer.hw.stream.receiver import Receiver
 from ecoformer.spec.registers import Error
 from tests.formal.claims import obeys, offers, taken
-from tests.formal.configs import CAUSAL, CROSS, NAMES, TINY, named
+from tests.formal.configs import CAUSAL, CROSS, MARKED, NAMES, TINY, named
 from tests.formal.prover import Bench
 
 
@@ -61,6 +62,38 @@ def test_contexts(proof):
 
 def test_fewer_tokens_are_refuted():
     assert not contexts(CAUSAL.max_tokens - 1).bounded(16).proved
+
+
+def marked(dut):
+    """A null byte in data is an error of its packet, the only one; no packet begins without a set.
+    """
+    bench = Bench(dut)
+    m, i, found = bench.m, dut.i, dut.errors.any()
+    obeys(bench, i, "i")
+    offers(bench, dut.o, "o")
+    bad = Signal()
+    with m.If(taken(i) & i.payload.last):
+        m.d.sync += bad.eq(0)
+    with m.Elif(found):
+        m.d.sync += bad.eq(1)
+    bench.watch("bad_now", bad)
+    null = taken(i) & ~i.payload.keep[0]
+    bench.always("a null byte in data is an error", ~null | bad | found)
+    bench.always("no packet has a second error", ~bad | ~found)
+    bench.always("no packet begins without a set", ~dut.begin | dut.selected)
+    bench.reach("a null byte is found", dut.errors[Error.KEEP_MISMATCH])
+    bench.reach("a good token leaves", taken(dut.o) & ~dut.o.payload.tag.error)
+    return bench
+
+
+def test_null_bytes_and_sets(proof):
+    proof("Receiver", "tiny, tkeep, queue", marked(Receiver(MARKED)).prove(reach=30))
+
+
+def test_a_receiver_that_takes_null_bytes_is_refuted(monkeypatch):
+    monkeypatch.setattr(receiver, "kept_bytes", lambda config, size, last: C(0, 1))
+    verdict = marked(Receiver(MARKED)).bounded(8)
+    assert not verdict.proved and "a null byte in data is an error" in verdict.trace
 
 
 def ordered(dut, x=0, v=1):

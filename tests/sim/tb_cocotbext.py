@@ -29,8 +29,15 @@ from ecoformer.golden.integer.attention import attend
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.programming import POLL, SHADOW_FREE, register_writes
-from ecoformer.spec.registers import ADDRESS_WIDTH, REGISTERS, Error, register_map, reset_values
-from ecoformer.spec.wire import pack_outputs, pack_sequence
+from ecoformer.spec.registers import (
+    ADDRESS_WIDTH,
+    REGISTERS,
+    Error,
+    errors_of,
+    register_map,
+    reset_values,
+)
+from ecoformer.spec.wire import keeps, pack_outputs, pack_sequence
 from ecoformer.spec.workload import Workload
 
 __all__ = ["Client"]
@@ -112,20 +119,60 @@ class Client:
             assert (await access).resp == AxiResp.OKAY
         waiting.clear()
 
-    async def send(self, user, beats):
-        """Queue one packet; without ``tuser``, after selecting its set."""
+    async def send(self, user, beats, kept=None):
+        """Queue one packet; without ``tuser``, after selecting its set.
+
+        ``kept`` says which bytes are data, if it is not as it should be.
+        """
+        if kept is None:
+            kept = keeps(self.config, self.config.token_bytes, len(beats))
+        frame = AxiStreamFrame(beats.tobytes(), tkeep=kept.ravel().astype(int).tolist())
         if self.config.tuser_width:
-            await self.source.send(AxiStreamFrame(beats.tobytes(), tuser=user))
+            frame.tuser = user
+            await self.source.send(frame)
+        elif depth := self.config.next_set_depth:
+            while (await self.read("NEXT_SET_LEVEL"))[0] == depth:
+                pass
+            assert await self.write("NEXT_SET", user) == AxiResp.OKAY
+            await self.source.send(frame)
         else:
             assert await self.write("NEXT_SET", user) == AxiResp.OKAY
-            await self.source.send(AxiStreamFrame(beats.tobytes()))
+            await self.source.send(frame)
             await self.source.wait()
 
     async def receive(self):
-        """Beats of an answer, and every value of ``tuser`` on them."""
+        """Beats of an answer, every value of ``tuser`` on them, and which bytes are data."""
         frame = await self.sink.recv(compact=False)
-        width = self.config.bus_bytes
-        return np.frombuffer(bytes(frame.tdata), np.uint8).reshape(-1, width), {*frame.tuser}
+        shape = -1, self.config.bus_bytes
+        data = np.frombuffer(bytes(frame.tdata), np.uint8).reshape(shape)
+        kept = frame.tkeep or [1] * len(frame.tdata)  # without the pin every byte is data
+        return data, {*frame.tuser}, np.array(kept, bool).reshape(shape)
+
+    def expect(self, user, outputs):
+        """What is received for a packet of set ``user``: an error, if ``outputs`` is None."""
+        c, index = self.config, user if self.config.tuser_width else 0
+        if outputs is None:
+            beats = np.zeros((1, c.bus_bytes), dtype=np.uint8)
+            return beats, {c.wire.m_tuser(index, True)}, np.ones((1, c.bus_bytes), bool)
+        beats = pack_outputs(c, outputs)
+        kept = keeps(c, c.wire.output_bytes, len(beats)) | (not c.tkeep)
+        return beats, {c.wire.m_tuser(index, False)}, kept
+
+    def packed(self, tokens, values):
+        """Beats of a sequence without padding, as a DMA sends it, and which bytes are data."""
+        c = self.config
+        rows = pack_sequence(c, tokens, values).reshape(len(tokens), -1)[:, : c.token_bytes]
+        beats = -(-rows.size // c.bus_bytes)
+        memory = np.zeros(beats * c.bus_bytes, np.uint8)
+        memory[: rows.size] = rows.ravel()
+        shape = beats, c.bus_bytes
+        return memory.reshape(shape), (np.arange(memory.size) < rows.size).reshape(shape)
+
+
+def same(got, want):
+    """Whether an answer is the expected one."""
+    return all(np.array_equal(g, w) if isinstance(w, np.ndarray) else g == w
+               for g, w in zip(got, want, strict=True))
 
 
 async def started(dut):
@@ -143,32 +190,33 @@ async def packets_are_exact(dut, stall):
     client.stall(stall)
     await client.program()
     expected, packets, tokens = [], [], 0
+    counts = {error.name: 0 for error in errors_of(config) if error is not Error.DENOMINATOR}
     for index, sequence, values in client.workload.sequences():
         beats = pack_sequence(config, sequence, values)
         outputs, _ = attend(config, image, index, sequence, values)
         packets.append((index, beats))
-        expected.append((pack_outputs(config, outputs), index if config.tuser_width else 0))
+        expected.append(client.expect(index, outputs))
         tokens += len(outputs)
         if config.input_beats > 1:
             packets.append((index, beats[:-1]))
-            zero = np.zeros((1, config.bus_bytes), dtype=np.uint8)
-            user = index if config.tuser_width else 0
-            expected.append((zero, user | 1 << config.tuser_width))
+            expected.append(client.expect(index, None))
+            counts["MISALIGNED"] += 1
+        if config.tkeep and config.token_bytes % config.bus_bytes and len(sequence) > 1:
+            packets.append((index, *client.packed(sequence, values)))
+            expected.append(client.expect(index, None))
+            counts["KEEP_MISMATCH"] += 1
 
     async def send():
         for packet in packets:
             await client.send(*packet)
 
     sending = cocotb.start_soon(send())
-    for number, (want, user) in enumerate(expected):
-        got, users = await client.receive()
-        assert np.array_equal(got, want), f"packet {number}"
-        assert users == {user}, f"packet {number}"
+    for number, want in enumerate(expected):
+        assert same(await client.receive(), want), f"packet {number}"
     await sending
     await ClockCycles(dut.aclk, 64)
     assert client.sink.empty(), "an unexpected answer"
-    good = len(client.workload)
-    counts = {"SEQUENCES": good, "TOKENS": tokens, "MISALIGNED": len(packets) - good}
+    counts |= {"SEQUENCES": len(client.workload), "TOKENS": tokens}
     for name, count in counts.items():
         assert await client.read(name) == (count, AxiResp.OKAY), name
     assert (await client.read("STATUS"))[0] & 1 == 0
@@ -190,14 +238,13 @@ async def a_stopped_transfer_is_aborted(dut):
             client.source.pause = True
             await ClockCycles(dut.aclk, 20)
             assert await client.write("CONTROL", 1) == AxiResp.OKAY
-        got, users = await client.receive()
-        user = index if config.tuser_width else 0
+        got = await client.receive()
         if abort:
-            assert len(got) == 1 and not got.any() and users == {user | 1 << config.tuser_width}
+            assert same(got, client.expect(index, None))
             client.source.pause = False
         else:
-            want = pack_outputs(config, attend(config, image, index, tokens, values)[0])
-            assert np.array_equal(got, want) and users == {user}
+            outputs, _ = attend(config, image, index, tokens, values)
+            assert same(got, client.expect(index, outputs))
     assert await client.read("ABORTED") == (1, AxiResp.OKAY)
     flags, _ = await client.read("ERRORS")
     assert flags & ~(1 << Error.DENOMINATOR) == 1 << Error.ABORTED

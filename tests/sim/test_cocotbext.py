@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import xml.etree.ElementTree as xml
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,10 @@ from tests.emitted import emitted
 from tests.sim.test_engine import SMALL
 
 TESTS = 13
+MARKED = {
+    "tkeep": replace(SMALL["primes"], bus_bytes=7, tkeep=True, error_low=True),
+    "queue": replace(SMALL["no tuser"], tkeep=True, next_set_depth=3),
+}
 
 
 @pytest.mark.parametrize(
@@ -19,10 +24,11 @@ TESTS = 13
     [
         pytest.param("primes", "verilator", marks=pytest.mark.full),
         ("primes", "icarus"), ("no tuser", "icarus"), ("widest numbers", "icarus"),
+        ("tkeep", "icarus"), ("queue", "icarus"),
     ],
 )
 def test_an_independent_client_agrees(builds, tmp_path, name, simulator):
-    config, rng = SMALL[name], np.random.default_rng(8)
+    config, rng = {**SMALL, **MARKED}[name], np.random.default_rng(8)
     (tmp_path / "config.toml").write_text(config.as_toml())
     image = random_image(config, rng)
     image.save(tmp_path / "parameters.safetensors", config)

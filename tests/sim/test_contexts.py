@@ -82,7 +82,7 @@ def test_packets_of_one_token_follow_one_another_every_k_cycles(config, builds):
         if not config.tuser_width:  # the bench writes the register too slowly
             workload = replace(workload, begins=np.ones_like(workload.begins))
         run = simulate(
-            config, emitted(config), image, workload, simulator="icarus", build_dir=builds
+            config, emitted(config), image, workload, simulator="compiled", build_dir=builds
         )
         assert compare(config, image, workload, run).ok
         assert np.diff(run.stamps["last_out"]).tolist() == [k] * (len(contexts) - 1)
@@ -96,7 +96,7 @@ def test_a_token_is_answered_after_what_is_published(config, builds):
     for length in (1, 2, config.max_tokens):
         workload = random_workload(config, rng, 1, lengths=length, sets=1)
         run = simulate(
-            config, emitted(config), image, workload, simulator="icarus", build_dir=builds
+            config, emitted(config), image, workload, simulator="compiled", build_dir=builds
         )
         assert run.busy_cycles == length * k + cycles["isolated_overhead"]
         first = run.stamps["first_out"][0] - run.stamps["first_in"][0]

@@ -47,7 +47,7 @@ def test_an_isolated_sequence_takes_the_cycles_of_the_formula(config, builds):
     for length in (1, 2, config.max_tokens):
         workload = random_workload(config, rng, 1, lengths=length)
         run = simulate(
-            config, emitted(config), image, workload, simulator="icarus", build_dir=builds
+            config, emitted(config), image, workload, simulator="compiled", build_dir=builds
         )
         assert compare(config, image, workload, run).ok
         assert run.busy_cycles == 2 * length * k + overhead

@@ -5,6 +5,7 @@ import pytest
 from ecoformer.sim.faults import FAULTS, impossible_faults
 from ecoformer.sim.simulate import simulate
 from ecoformer.sim.stimulus import PATTERNS, random_image, random_workload
+from ecoformer.sim.toolchain import SIMULATORS
 from ecoformer.sim.verify import compare
 from ecoformer.spec.config import Config
 from tests.emitted import emitted
@@ -164,12 +165,16 @@ def with_stalls(stall):
     ])
 
 
-def run(config, builds, workload, *, seed=0, simulator="icarus", sets=None, **options):
-    """Simulate under a random image; fails on any mismatch."""
+def run(config, builds, workload, *, seed=0, stall=0.0, simulator=None, sets=None, **options):
+    """Simulate under a random image; fails on any mismatch.
+
+    With stalls, where registers wait longest, on a simulator that knows X; else on the fastest.
+    """
     image = random_image(config, np.random.default_rng(seed + 100), sets=sets)
     result = simulate(
         config, emitted(config, name="ecoformer_engine"), image, workload, build_dir=builds,
-        simulator=simulator, seed=seed, **options,
+        simulator=simulator or ("icarus" if stall else "compiled"), seed=seed, stall=stall,
+        **options,
     )
     report = compare(config, image, workload, result)
     assert report.ok, "\n".join(map(str, report.mismatches[:10]))
@@ -183,14 +188,14 @@ def test_every_bit_agrees(config, builds, stall):
     assert sum(map(len, result.codes)) == workload.lengths.sum()
 
 
-@pytest.mark.parametrize("simulator", ["verilator", "compiled"])
-def test_simulators_agree_cycle_by_cycle(builds, simulator):
+def test_simulators_agree_cycle_by_cycle(builds):
     config = SMALL["primes"]
     workload = random_workload(config, np.random.default_rng(2), 9)
-    one, other = (run(config, builds, workload, simulator=name) for name in ("icarus", simulator))
-    for name, stamps in one.stamps.items():
-        np.testing.assert_array_equal(other.stamps[name], stamps)
-    assert one.registers == other.registers
+    one, *others = (run(config, builds, workload, simulator=name) for name in SIMULATORS)
+    for other in others:
+        for name, stamps in one.stamps.items():
+            np.testing.assert_array_equal(other.stamps[name], stamps)
+        assert one.registers == other.registers
 
 
 @with_stalls(0.3)

@@ -147,3 +147,19 @@ def test_the_rules_of_the_contract(beats, known, error):
     )
     assert config.input_beats == 2
     assert packet_error(config, beats, known, config.max_tokens) == error
+
+
+@pytest.mark.parametrize(
+    "beats, known, mismatch, error",
+    [
+        (6, True, 0, (0, Error.KEEP_MISMATCH)), (6, True, 5, (5, Error.KEEP_MISMATCH)),
+        (5, True, 4, (4, Error.KEEP_MISMATCH)), (5, True, 3, (3, Error.KEEP_MISMATCH)),
+        (9, True, 5, (5, Error.KEEP_MISMATCH)), (9, True, 6, (6, Error.TOO_LONG)),
+        (9, True, 8, (6, Error.TOO_LONG)), (6, False, 0, (0, Error.UNKNOWN_SET)),
+    ],
+)
+def test_null_bytes_come_after_the_set_and_the_length_and_before_tlast(
+    beats, known, mismatch, error
+):
+    config = Config(head_dim=2, value_dim=2, bus_bytes=2, max_tokens=3, tkeep=True)
+    assert packet_error(config, beats, known, config.max_tokens, mismatch) == error

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
 import re
 
 import numpy as np
@@ -30,14 +31,19 @@ BLOCKS = {
 @pytest.fixture(scope="module", params=[
     pytest.param(name, marks=() if name == "ecp5" else pytest.mark.full) for name in TARGETS
 ])
-def mapped(request, tmp_path_factory):
+def mapped(request, for_all_workers):
     """(target, netlist, figures)"""
-    folder = tmp_path_factory.mktemp(request.param)
-    units = request.param == "ecp5"
-    figures = synthesise(
-        emitted(CONFIG, "small"), "small", TARGETS[request.param], folder, units=units
-    )
-    return request.param, (folder / "netlist.v").read_text(), figures
+    target = request.param
+
+    def synthesised(folder):
+        figures = synthesise(
+            emitted(CONFIG, "small"), "small", TARGETS[target], folder, units=target == "ecp5"
+        )
+        (folder / "figures.json").write_text(json.dumps(figures))
+
+    folder = for_all_workers(f"mapped-{target}", synthesised)
+    figures = json.loads((folder / "figures.json").read_text())
+    return target, (folder / "netlist.v").read_text(), figures
 
 
 def verify(builds, target, netlist, **options):

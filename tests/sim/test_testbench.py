@@ -137,10 +137,12 @@ SMALL = dict(
         Config(**SMALL | {"queries": "separate"}),
         Config(**SMALL | {"mask": "causal", "contexts": 3, "bus_bytes": 4}),
         Config(**SMALL | {"queries": "cross", "cycles_per_token": 8}),
+        Config(**SMALL | {"tkeep": True, "error_low": True, "bus_bytes": 3}),
+        Config(**SMALL | {"tuser_width": 0, "next_set_depth": 2}),
     ],
     ids=[
         "k=4", "k=1", "xnor", "bucketed", "softmax", "no tuser", "two engines", "one token",
-        "separate", "contexts", "cross",
+        "separate", "contexts", "cross", "tkeep", "queue",
     ],
 )
 def test_an_engine_comes_up_from_x_by_reset_alone(config, tmp_path):

@@ -5,7 +5,7 @@ from dataclasses import asdict, fields, replace
 import pytest
 
 from ecoformer.spec.choices import CHOICES
-from ecoformer.spec.config import BIT_DEFINING, GOALS, RANGES, Config
+from ecoformer.spec.config import BIT_DEFINING, GOALS, RANGES, SWITCHES, Config
 
 SMALL = dict(
     head_dim=1, value_dim=1, code_bits=1, anchors=1, max_tokens=1, cycles_per_token=1_024,
@@ -15,7 +15,7 @@ PRIMES = {
     "head_dim": 113, "value_dim": 127, "code_bits": 61, "anchors": 31, "token_width": 5,
     "value_width": 7, "output_width": 23, "output_fraction": 11, "offset_fraction": 7,
     "max_tokens": 65_521, "cycles_per_token": 2, "engines": 13, "state_banks": 5, "contexts": 67,
-    "parameter_sets": 251, "bus_bytes": 509, "tuser_width": 13,
+    "parameter_sets": 251, "bus_bytes": 509, "tuser_width": 13, "next_set_depth": 113,
     "target_tokens_per_second": 97_001, "clock_mhz": 251,
 }
 
@@ -33,12 +33,13 @@ def test_defaults_are_the_documented_ones():
         "queries": "shared",
         "dataflow": "accumulate", "max_tokens": 1_024, "cycles_per_token": 16, "engines": 1,
         "state_banks": 2, "contexts": 1, "parameter_sets": 8, "bus_bytes": 8, "tuser_width": 8,
+        "next_set_depth": 0, "tkeep": False, "error_low": False,
         "target_tokens_per_second": 0, "clock_mhz": 100,
     }
 
 
 def test_every_field_has_a_rule():
-    assert {f.name for f in fields(Config)} == RANGES.keys() | CHOICES.keys()
+    assert {f.name for f in fields(Config)} == RANGES.keys() | CHOICES.keys() | {*SWITCHES}
 
 
 def test_a_config_is_frozen():
@@ -57,6 +58,8 @@ def test_range_ends_and_a_prime_are_accepted(name):
             rest = {n: v for n, v in rest.items() if n != "cycles_per_token"}
         if name == "contexts":
             rest = {**SMALL, "mask": "causal"}
+        if name == "next_set_depth":
+            rest = {**SMALL, "tuser_width": 0}
         assert getattr(Config(**{**rest, name: value}), name) == value
 
 
@@ -76,6 +79,15 @@ def test_other_types_than_integers_are_refused(name, value):
     with pytest.raises(TypeError) as caught:
         Config(**{name: value})
     assert str(caught.value) == f"{name} must be an integer, not {value!r}"
+
+
+@pytest.mark.parametrize("value", [0, 1, None, "true", "yes", [True]])
+@pytest.mark.parametrize("name", SWITCHES)
+def test_switches_are_true_or_false(name, value):
+    assert getattr(Config(**{name: True}), name) is True
+    with pytest.raises(TypeError) as caught:
+        Config(**{name: value})
+    assert str(caught.value) == f"{name} must be true or false, not {value!r}"
 
 
 @pytest.mark.parametrize("value", [1, None, True, ["rbf"], {}])
@@ -197,6 +209,8 @@ def test_toml_round_trip(tmp_path):
         dict(hash="none", dataflow="softmax"),
         dict(dataflow="bucketed", code_bits=3),
         dict(target_tokens_per_second=3_000_000, clock_mhz=90),
+        dict(tkeep=True, error_low=True),
+        dict(tuser_width=0, next_set_depth=6),
     ):
         config = Config(**changes)
         assert Config.load(write(tmp_path / "c.toml", config.as_toml())) == config
@@ -216,10 +230,13 @@ def test_fingerprints_of_the_defaults_never_change():
 
 
 def changed(name):
-    base = Config(**{**SMALL, "bus_bytes": 8, "mask": "causal" if name == "contexts" else "full"})
+    needed = {"contexts": {"mask": "causal"}, "next_set_depth": {"tuser_width": 0}}.get(name, {})
+    base = Config(**{**SMALL, "bus_bytes": 8, **needed})
     if name in GOALS:
         return base, []
-    if name in CHOICES:
+    if name in SWITCHES:
+        values = [not getattr(base, name)]
+    elif name in CHOICES:
         values = [value for value in CHOICES[name].built() if value != getattr(base, name)]
     else:
         values = [value for value in RANGES[name] if value != getattr(base, name)]
@@ -230,7 +247,8 @@ def changed(name):
 def test_which_fields_change_which_fingerprint(name):
     rate_only = {
         "dataflow", "max_tokens", "cycles_per_token", "engines", "state_banks", "contexts",
-        "parameter_sets", "bus_bytes", "tuser_width", *GOALS,
+        "parameter_sets", "bus_bytes", "tuser_width", "next_set_depth",
+        *SWITCHES, *GOALS,
     }
     assert (name in BIT_DEFINING) == (name not in rate_only)
     base, others = changed(name)
@@ -287,6 +305,16 @@ def test_what_does_not_go_with_a_causal_mask_is_refused_by_its_rule(changes, mes
     assert str(caught.value).startswith(message)
 
 
+def test_a_queue_of_sets_needs_an_engine_without_tuser():
+    assert Config(tuser_width=0, next_set_depth=4).next_set_depth == 4
+    with pytest.raises(ValueError) as caught:
+        Config(next_set_depth=4)
+    assert str(caught.value) == (
+        "next_set_depth must be 0 with tuser_width = 8, whose pin names the set of every packet, "
+        "not 4"
+    )
+
+
 def test_pins_of_contexts():
     for contexts, bits in ((1, 0), (2, 1), (5, 3), (64, 6)):
         wire = Config(**CAUSAL, contexts=contexts).wire
@@ -306,6 +334,8 @@ def test_pins_of_contexts():
          "streams meet in one of them, not 2"),
         (dict(tuser_width=0, parameter_sets=1), "tuser_width must be at least 1 with queries = "
          "'cross', because one register NEXT_SET cannot name the sets of two streams, not 0"),
+        (dict(tkeep=True), "tkeep must be false with queries = 'cross', because null bytes are "
+         "looked for on one stream, not True"),
         (dict(dataflow="softmax", hash="none"), "dataflow must be 'accumulate' or 'xnor' or "
          "'bucketed' with queries = 'cross', not 'softmax', which this version builds for queries "
          "that come with their keys only"),
@@ -320,3 +350,13 @@ def test_what_does_not_go_with_queries_of_their_own_is_refused_by_its_rule(chang
     with pytest.raises(ValueError) as caught:
         Config(**{"queries": "cross", "hash": "linear", **changes})
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("width, low, bit, number", [(8, False, 8, 0x125), (8, True, 0, 0x4B),
+                                                     (0, False, 0, 1), (0, True, 0, 1)])
+def test_the_error_bit_is_on_top_or_at_the_bottom(width, low, bit, number):
+    wire = Config(tuser_width=width, error_low=low).wire
+    index = 0x25 if width else 0
+    assert (wire.error_bit, wire.m_tuser(index, True)) == (bit, number)
+    assert wire.m_tuser(index, False) == number ^ 1 << bit
+    assert wire.answered_set(number) == wire.answered_set(number ^ 1 << bit) == index

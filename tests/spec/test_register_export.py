@@ -19,6 +19,7 @@ CONFIGS = {
     "defaults": Config(),
     "no tuser": Config(tuser_width=0, dataflow="xnor", max_tokens=64, parameter_sets=3),
     "contexts": Config(mask="causal", contexts=5, tuser_width=0),
+    "queue": Config(tuser_width=0, next_set_depth=5, tkeep=True, error_low=True),
 }
 SCHEMAS = sorted((Path(parser.__file__).parent / "schemas").glob("CMSIS-SVD_1_3_*.xsd"))
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-pedantic", "-Werror"]
@@ -92,6 +93,23 @@ def test_the_header_loads_a_set(compiler, tmp_path):
     }"""
     lines = compile_and_run(tmp_path, config, compiler, main).splitlines()
     assert lines == ["-1 0", "0 32 9 2", "0 1", "1 5 8"]
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_the_header_tells_how_many_sets_there_is_room_for(compiler, tmp_path):
+    main = """
+    int main(void) {
+        uint32_t memory[MY_ENGINE_SIZE / 4] = {0};
+        printf("%u ", (unsigned)my_engine_set_room(memory));
+        memory[MY_ENGINE_NEXT_SET_LEVEL_OFFSET / 4] = 3;
+        printf("%u ", (unsigned)my_engine_set_room(memory));
+        my_engine_select_set(memory, 6);
+        my_engine_clear_sets(memory);
+        printf("%u ", (unsigned)memory[MY_ENGINE_NEXT_SET_OFFSET / 4]);
+        printf("%u", (unsigned)memory[MY_ENGINE_CONTROL_OFFSET / 4]);
+        return 0;
+    }"""
+    assert compile_and_run(tmp_path, CONFIGS["queue"], compiler, main) == "5 2 6 2"
 
 
 @pytest.mark.parametrize("schema", SCHEMAS, ids=lambda path: path.stem)

@@ -13,8 +13,8 @@ from ecoformer.spec.registers import (
     Access,
     Error,
     constants,
-    error_bits,
     errors_of,
+    flag_bits,
     register_map,
 )
 
@@ -33,6 +33,9 @@ CONFIGS = [
     Config(engines=3, bus_bytes=16),
     Config(mask="causal", contexts=61, tuser_width=0),
     Config(queries="cross"),
+    Config(tkeep=True),
+    Config(error_low=True),
+    Config(tuser_width=0, next_set_depth=1_000),
 ]
 
 
@@ -52,14 +55,15 @@ def test_offsets_that_drivers_know_never_move():
         "PARAM_DATA": 0x44, "COMMIT": 0x48, "MISALIGNED": 0x4C, "TOO_LONG": 0x50,
         "UNKNOWN_SET": 0x54, "ABORTED": 0x58, "DENOMINATOR": 0x5C, "TOKENS": 0x60,
         "SEQUENCES": 0x64, "BUSY": 0x68, "STARVED": 0x6C, "BLOCKED": 0x70,
-        "ENGINES": 0x74, "CONTEXT_LOST": 0x78, "CONTEXTS": 0x7C, "PAIR_MISMATCH": 0x80,
+        "ENGINES": 0x74, "CONTEXT_LOST": 0x78, "CONTEXTS": 0x7C, "KEEP_MISMATCH": 0x80,
+        "NEXT_SET_DEPTH": 0x84, "NEXT_SET_LEVEL": 0x88, "PAIR_MISMATCH": 0x8C,
     }
 
 
 def test_every_error_has_a_flag_an_enable_and_a_counter():
     assert [error.name for error in Error] == [
         "MISALIGNED", "TOO_LONG", "UNKNOWN_SET", "ABORTED", "DENOMINATOR", "CONTEXT_LOST",
-        "PAIR_MISMATCH",
+        "KEEP_MISMATCH", "PAIR_MISMATCH",
     ]
     assert [error.value for error in Error] == list(range(len(Error)))
     for error in Error:
@@ -91,7 +95,8 @@ def test_only_an_engine_without_tuser_has_next_set_and_only_several_have_engines
             assert ("NEXT_SET" in missing) == bool(width)
             assert ("ENGINES" in missing) == (engines == 1)
             assert missing <= {
-                "NEXT_SET", "ENGINES", "CONTEXT_LOST", "CONTEXTS", "PAIR_MISMATCH"
+                "NEXT_SET", "ENGINES", "CONTEXT_LOST", "CONTEXTS", "KEEP_MISMATCH",
+                "NEXT_SET_DEPTH", "NEXT_SET_LEVEL", "PAIR_MISMATCH",
             }
 
 
@@ -110,12 +115,34 @@ def test_only_an_engine_with_contexts_counts_lost_ones():
 def test_only_an_engine_with_two_streams_counts_pairs_that_do_not_match():
     cross, separate = Config(queries="cross"), Config(queries="separate")
     assert [*errors_of(cross)] == [*errors_of(separate), Error.PAIR_MISMATCH]
-    assert (error_bits(cross), error_bits(separate)) == (7, 5)
+    assert (flag_bits(cross), flag_bits(separate)) == (8, 5)
     assert "PAIR_MISMATCH" not in register_map(separate)
     registers = register_map(cross)
     assert registers.keys() - register_map(separate).keys() == {"PAIR_MISMATCH"}
     for name in ("ERRORS", "IRQ_ENABLE"):
-        assert registers[name].mask == 0b1011111
+        assert registers[name].mask == 0b10011111
+
+
+def test_only_an_engine_with_tkeep_counts_null_bytes_and_says_so():
+    plain, keep = Config(), Config(tkeep=True, error_low=True)
+    assert [*errors_of(keep)] == [*errors_of(plain), Error.KEEP_MISMATCH]
+    assert (flag_bits(plain), flag_bits(keep)) == (5, 7)
+    assert register_map(keep)["ERRORS"].mask == 0b1011111
+    assert {f.name for f in register_map(keep)["STREAM"].fields} - {
+        f.name for f in register_map(plain)["STREAM"].fields
+    } == {"TKEEP", "ERROR_LOW"}
+    assert constants(keep)["STREAM"] ^ constants(plain)["STREAM"] == 0b11 << 21
+
+
+def test_a_queue_behind_next_set_is_written_and_not_read():
+    plain, queued = (register_map(Config(tuser_width=0, next_set_depth=n)) for n in (0, 5))
+    assert (plain["NEXT_SET"].access, queued["NEXT_SET"].access) == (Access.STORED, Access.STROBE)
+    assert queued.keys() - plain.keys() == {"NEXT_SET_DEPTH", "NEXT_SET_LEVEL"}
+    assert [field.name for field in plain["CONTROL"].fields] == ["SOFT_RESET"]
+    assert queued["CONTROL"]["CLEAR_SETS"].mask == 0b10
+    assert constants(Config(tuser_width=0, next_set_depth=5))["NEXT_SET_DEPTH"] == 5
+    causal = register_map(Config(tuser_width=0, next_set_depth=5, mask="causal"))
+    assert causal["NEXT_SET"]["BEGIN"].mask == 1 << 31
 
 
 @pytest.mark.parametrize("config", CONFIGS)

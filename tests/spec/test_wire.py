@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecoformer.spec.config import Config
-from ecoformer.spec.wire import pack_outputs, pack_sequence, unpack_sequence
+from ecoformer.spec.wire import keeps, pack_outputs, pack_sequence, unpack_sequence
 
 SMALL = dict(
     head_dim=1, value_dim=1, code_bits=1, anchors=1, max_tokens=1, cycles_per_token=1_024,
@@ -140,3 +141,16 @@ def test_codes_travel_packed(code_bits, size):
 @pytest.mark.parametrize("width, size", [(4, 1), (8, 1), (9, 2), (16, 2), (17, 3), (24, 3)])
 def test_output_elements_are_whole_bytes(width, size):
     assert Config(output_width=width).output_element_bytes == size
+
+
+def test_packed_tokens_and_padding_sent_as_data_are_always_seen():
+    """A DMA sends bytes of memory without gaps: only tokens that need no padding can pass."""
+    configs = {n: Config(bus_bytes=n, tkeep=True, cycles_per_token=64) for n in range(1, 10)}
+    for (bus, config), size, tokens in product(configs.items(), range(1, 40), range(1, 5)):
+        every = -(-size // bus)
+        for sent, what in ((tokens * size, "packed"), (tokens * every * bus, "padded in memory")):
+            beats = -(-sent // bus)
+            memory = (np.arange(beats * bus) < sent).reshape(beats, bus)
+            same = np.array_equal(memory, keeps(config, size, beats))
+            good = size % bus == 0 or (what == "packed" and tokens == 1)
+            assert same == good, (bus, size, tokens, what)

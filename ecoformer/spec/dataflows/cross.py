@@ -39,6 +39,7 @@ class Cross(Flow):
                 c.tuser_width > 0, "at least 1",
                 "one register NEXT_SET cannot name the sets of two streams",
             ),
+            "tkeep": (not c.tkeep, "false", "null bytes are looked for on one stream"),
         }
         for name, (holds, allowed, why) in rules.items():
             if not holds:

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from ecoformer.errors import EcoformerError
+from ecoformer.hw.boards.board import SerialEngine
 from ecoformer.hw.boards.catalogue import BOARDS, find_board
 from ecoformer.hw.boards.top import BoardTop, board_verilog, constraints
 from ecoformer.hw.emit.verilog import emit
@@ -73,3 +74,25 @@ def test_what_cannot_be_built_is_refused():
     ):
         with pytest.raises(EcoformerError, match=why):
             top(BOARDS["ulx3s"], **options)
+
+
+@pytest.mark.parametrize(
+    "changes, pin",
+    [({"mask": "causal"}, "s_axis_tuser"), ({"tkeep": True}, "s_axis_tkeep"),
+     ({"mask": "causal", "contexts": 2, "tuser_width": 0}, "s_axis_tid")],
+)
+def test_pins_that_the_host_link_does_not_drive_are_refused_by_name(changes, pin):
+    board = SerialEngine(Config(**changes), engine="engine", clock_hz=100_000_000, baud=1_000_000)
+    with pytest.raises(EcoformerError, match=f"^board: the host link .* the engine's pin {pin} is"):
+        board.elaborate(None)
+
+
+@pytest.mark.parametrize("low", [False, True])
+def test_the_error_bit_is_where_the_engine_has_it(low):
+    board = SerialEngine(
+        Config(tuser_width=3, error_low=low), engine="engine", clock_hz=100_000_000, baud=1_000_000
+    )
+    m = board.elaborate(None)
+    user, _ = m.submodules.engine.ports["m_axis_tuser"]
+    widths = [len(part) for part in user.parts]
+    assert widths == ([1, 3] if low else [3, 1])

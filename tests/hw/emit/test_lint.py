@@ -57,6 +57,12 @@ CONFIGS = {
         **SMALL | {"mask": "causal", "dataflow": "xnor", "max_tokens": 7, "bus_bytes": 16},
         tuser_width=0,
     ),
+    "tkeep, queue": Config(
+        **SMALL | {"bus_bytes": 3, "tuser_width": 0}, tkeep=True, next_set_depth=3
+    ),
+    "causal, tkeep, error low": Config(
+        **SMALL | {"mask": "causal", "bus_bytes": 16}, tkeep=True, error_low=True
+    ),
     "odd": ODD,
 }
 

@@ -24,6 +24,7 @@ CONFIGS = {
         "queries": "cross", "hash": "codes", "cycles_per_token": 1, "bus_bytes": 16
     },
     "three engines": SMALL | {"engines": 3, "bus_bytes": 16, "tuser_width": 0},
+    "tkeep, queue": SMALL | {"bus_bytes": 3, "tuser_width": 0, "tkeep": True, "next_set_depth": 3},
 }
 OUTPUTS = (
     "irq", "s_axis_tready", "m_axis_tdata", "m_axis_tvalid", "m_axis_tlast", "m_axis_tuser",
@@ -49,6 +50,9 @@ def test_an_output_depends_on_no_input_but_reset(fields, tmp_path):
     (tmp_path / "paths.ys").write_text(SCRIPT + "".join(
         f"tee -a found select -list {SOURCES.format(pin=pin)}\n" for pin in (*OUTPUTS, *ready)
     ))
+    if fields.get("tkeep"):
+        with (tmp_path / "paths.ys").open("a") as script:
+            script.write(f"tee -a found select -list {SOURCES.format(pin='m_axis_tkeep')}\n")
     subprocess.run([sys.executable, "-c", RUN, "-q", "paths.ys"], cwd=tmp_path, check=True)
     found = set((tmp_path / "found").read_text().split())
     assert found == {"ecoformer_engine/aresetn"}

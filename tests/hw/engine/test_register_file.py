@@ -7,7 +7,7 @@ import pytest
 from amaranth import *
 
 from ecoformer.hw.engine.engine import Engine
-from ecoformer.hw.engine.register_file import RegisterFile
+from ecoformer.hw.engine.register_file import RegisterFile, register_file
 from ecoformer.spec.config import Config
 from ecoformer.spec.registers import (
     ADDRESS_WIDTH,
@@ -22,9 +22,9 @@ from tests.hw.bench import simulate, ticks, watch
 
 CONFIG = Config(
     head_dim=3, value_dim=2, code_bits=4, anchors=2, max_tokens=6, cycles_per_token=4,
-    parameter_sets=3, bus_bytes=4, tuser_width=0, mask="causal", contexts=3,
+    parameter_sets=3, bus_bytes=4, tuser_width=0, mask="causal", contexts=3, tkeep=True,
 )
-"""An engine with every register but ENGINES and PAIR_MISMATCH."""
+"""An engine with every register but ENGINES, PAIR_MISMATCH and those of a queue."""
 OKAY, SLVERR = 0, 2
 STORED = {"IRQ_ENABLE", "NEXT_SET", "PARAM_ADDRESS"}
 COUNTERS = [name for name, r in register_map(CONFIG).items() if r.access is Access.COUNTER]
@@ -369,6 +369,43 @@ def test_soft_reset_is_a_strobe_of_one_cycle():
 
     simulate(dut, bench, background=[watch(resets, dut.soft_reset)])
     assert len(resets) == 2
+
+
+def test_sets_wait_in_order_and_are_refused_when_there_is_no_room():
+    config = replace(CONFIG, next_set_depth=3)
+    dut = register_file(config, Engine(config).events.shape())
+
+    async def take(ctx):
+        assert ctx.get(dut.selected)
+        ctx.set(dut.begin, 1)
+        await ctx.tick()
+        ctx.set(dut.begin, 0)
+        return ctx.get(dut.next_set)
+
+    async def bench(ctx):
+        assert not ctx.get(dut.selected)
+        assert await read(ctx, dut.bus, "NEXT_SET") == (0, SLVERR)
+        for partial in (0b0111, 0b1110, 0):
+            assert await write(ctx, dut.bus, "NEXT_SET", 1, partial) == SLVERR
+        for round in range(4):  # more sets than there are places, in all
+            numbers = [0x80000001 + round, 2, 0x7FFFFFFF]
+            for level, number in enumerate(numbers):
+                assert await value(ctx, dut.bus, "NEXT_SET_LEVEL") == level
+                assert await write(ctx, dut.bus, "NEXT_SET", number) == OKAY
+            assert await write(ctx, dut.bus, "NEXT_SET", 9) == SLVERR
+            assert await value(ctx, dut.bus, "NEXT_SET_LEVEL") == 3
+            for number in numbers[: 3 - round]:
+                assert ctx.get(dut.selected) and ctx.get(dut.next_set) == number
+                await take(ctx)
+                await ticks(ctx, 2)
+            assert ctx.get(dut.selected) == (round > 0)
+            assert await write(ctx, dut.bus, "CONTROL", 1) == OKAY
+            assert await value(ctx, dut.bus, "NEXT_SET_LEVEL") == round
+            assert await write(ctx, dut.bus, "CONTROL", 2) == OKAY
+            assert not ctx.get(dut.selected)
+            assert await value(ctx, dut.bus, "NEXT_SET_LEVEL") == 0
+
+    simulate(dut, bench)
 
 
 def test_next_set_exists_only_without_tuser():

@@ -30,6 +30,9 @@ CONFIGS = [
     shape(4, 24, 32, output_width=8, bus_bytes=2),
     shape(1, 7, 8, output_width=20, bus_bytes=4),  # the bus is slower than the blocks
     shape(16, 5, 64, output_width=24, bus_bytes=2),
+    shape(7, 5, 8, output_width=24, bus_bytes=4, tkeep=True),
+    shape(2, 11, 16, output_width=13, bus_bytes=4, tkeep=True),
+    shape(4, 24, 32, output_width=8, bus_bytes=2, tkeep=True),  # no padding
 ]
 
 
@@ -51,7 +54,10 @@ def test_a_word_is_the_fewest_blocks_that_fill_whole_beats():
 
 
 def shown(c):
-    return f"b{c.code_bits}-E{c.value_dim}-k{c.cycles_per_token}-w{c.output_width}-B{c.bus_bytes}"
+    keep = "-keep" * c.tkeep
+    return (
+        f"b{c.code_bits}-E{c.value_dim}-k{c.cycles_per_token}-w{c.output_width}-B{c.bus_bytes}{keep}"
+    )
 
 
 def draw(config, rng, count):
@@ -68,13 +74,17 @@ def draw(config, rng, count):
 
 
 def beats_of(config, elements, tag):
-    """``(data, last, user, error)`` of every beat of a result."""
+    """``(data, last, user, error, keep)`` of every beat of a result; keep is 0 without tkeep."""
+    whole = (1 << config.bus_bytes) - 1
     if tag["error"]:
-        return [(0, tag["last"], tag["user"], 1)]
+        return [(0, tag["last"], tag["user"], 1, whole * config.tkeep)]
+    padding = len(pack_outputs(config, np.array([elements]))) * config.bus_bytes
+    padding -= config.value_dim * config.output_element_bytes
     rows = pack_outputs(config, np.array([elements]))
     words = [int.from_bytes(bytes(row), "little") for row in rows]
     return [
-        (word, int(tag["last"] and i == len(words) - 1), tag["user"], 0)
+        (word, int(tag["last"] and i == len(words) - 1), tag["user"], 0,
+         config.tkeep * (whole >> padding * (i == len(words) - 1)))
         for i, word in enumerate(words)
     ]
 
@@ -111,7 +121,9 @@ def test_sender(config, seed, stall):
 
     async def sink(ctx):
         beats = await receive(ctx, dut.o, len(want), rng=rng, stall=stall)
-        assert [(b.data, b.last, b.user, b.error) for b in beats] == want
+        keep = [b.keep if config.tkeep else 0 for b in beats]
+        got = [(b.data, b.last, b.user, b.error) for b in beats]
+        assert [(*beat, k) for beat, k in zip(got, keep, strict=True)] == want
         await ctx.tick().repeat(8)
         assert not ctx.get(dut.o.valid)
 

@@ -28,7 +28,11 @@ CONFIGS = {
     "ragged": shape(5, 2, 3),
     "bytes": shape(3, 1, 1, max_tokens=2),
     "one-token": shape(2, 3, 2, max_tokens=1),
+    "one-beat, tkeep": shape(2, 1, 4, tkeep=True),
+    "ragged, tkeep": shape(5, 2, 3, tkeep=True),
+    "bytes, tkeep": shape(3, 1, 1, max_tokens=2, tkeep=True),
 }
+NULL_BYTES = ("null byte", "null byte, overlong", "null byte, truncated", "null byte, unknown")
 KINDS = ("good", "truncated", "overlong", "unknown", "overlong and truncated", "unknown, short")
 
 
@@ -50,11 +54,11 @@ class Bench(Elaboratable):
 
 
 def draw(config, rng, kind):
-    """Beats of one packet, its set, its tokens and values."""
+    """Beats of one packet, (data, keep), its set, its tokens and values."""
     n = {"good": rng.randint(1, config.max_tokens)}.get(kind, config.max_tokens)
     if kind == "truncated":
         n = rng.randint(1, config.max_tokens)
-    elif kind.startswith("overlong"):
+    elif "overlong" in kind:
         n += rng.randint(1, 3)
     numbers = np.random.default_rng(rng.randrange(1 << 32))
     x = numbers.integers(-(1 << config.token_width - 1), 1 << config.token_width - 1,
@@ -62,11 +66,22 @@ def draw(config, rng, kind):
     v = numbers.integers(-(1 << config.value_width - 1), 1 << config.value_width - 1,
                          (n, config.value_dim))
     beats = [int.from_bytes(bytes(row), "little") for row in pack_sequence(config, x, v)]
+    beats = [(data, kept(config, i)) for i, data in enumerate(beats)]
+    if "null byte" in kind:
+        at, place = rng.randrange(len(beats)), rng.randrange(config.bus_bytes)
+        beats[at] = beats[at][0], beats[at][1] ^ 1 << place
     if "truncated" in kind and config.input_beats > 1:
         beats = beats[: -rng.randint(1, config.input_beats - 1)]
     if "short" in kind:
         beats = beats[: rng.randint(1, len(beats))]
     return beats, UNLOADED if "unknown" in kind else rng.randrange(3), x, v
+
+
+def kept(config, beat):
+    """``tkeep`` of a beat of a packet, byte by byte; 0 without it."""
+    first = beat % config.input_beats * config.bus_bytes
+    data = range(first, min(first + config.bus_bytes, config.token_bytes))
+    return sum(1 << byte - first for byte in data) * config.tkeep
 
 
 def verdict(config, beats, user):
@@ -77,6 +92,8 @@ def verdict(config, beats, user):
         token, place = divmod(i, config.input_beats)
         if token == config.max_tokens:
             return config.max_tokens, (i, Error.TOO_LONG)
+        if beats[i][1] != kept(config, i):
+            return token, (i, Error.KEEP_MISMATCH)
         if i == len(beats) - 1 and place != config.input_beats - 1:
             return token, (i, Error.MISALIGNED)
     return len(beats) // config.input_beats, None
@@ -110,7 +127,8 @@ def run(config, packets, *, rng, stall=0.0, abort=0.0):
                 # Only the first beat's user counts.
                 shown = user if i == 0 else rng.randrange(4)
                 last = int(i == len(beats) - 1)
-                await put(ctx, dut.i, {"data": beat, "last": last, "user": shown})
+                sent = {"data": beat[0], "last": last, "user": shown, "keep": beat[1]}
+                await put(ctx, dut.i, {name: sent[name] for name in dut.i.payload.shape().members})
         await ctx.tick().repeat(60)
         assert not ctx.get(dut.o.valid)
 
@@ -184,11 +202,29 @@ def test_errors_are_found_on_their_beat_and_the_next_packet_is_exact(name, kind,
         assert counts[0][1] is None if wanted is None else counts[0][1][1] is wanted
 
 
+def kinds(config):
+    """What may be wrong with a packet."""
+    return KINDS + NULL_BYTES if config.tkeep else KINDS
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.5], ids=["full-rate", "stalls"])
+@pytest.mark.parametrize("kind", NULL_BYTES)
+@pytest.mark.parametrize("name", [name for name, config in CONFIGS.items() if config.tkeep])
+def test_null_bytes_in_data_and_data_in_padding_are_found(name, kind, stall):
+    config, rng = CONFIGS[name], random.Random(f"{name}{kind}")
+    packets = []
+    for _ in range(12):
+        packets += [draw(config, rng, kind), draw(config, rng, "good")]
+    _, verdicts = run(config, packets, rng=rng, stall=stall)
+    found = [error[1] for _, error in verdicts[::2] if error]
+    assert (Error.UNKNOWN_SET if "unknown" in kind else Error.KEEP_MISMATCH) in found
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", CONFIGS)
 def test_any_order_of_packets(name, seed):
     config, rng = CONFIGS[name], random.Random(seed)
-    packets = [draw(config, rng, rng.choice(KINDS)) for _ in range(16)]
+    packets = [draw(config, rng, rng.choice(kinds(config))) for _ in range(16)]
     run(config, packets, rng=rng, stall=0.3 * seed)
 
 
@@ -197,7 +233,8 @@ def test_any_order_of_packets(name, seed):
 def test_an_abort_at_any_cycle_is_one_error(name, stall):
     """Also on the cycle of a beat, of the last beat, of a beat that is an error itself."""
     config, rng = CONFIGS[name], random.Random(name)
-    packets = [draw(config, rng, rng.choice(["good", *KINDS])) for _ in range(150)]
+    count = 300 if config.tkeep else 150
+    packets = [draw(config, rng, rng.choice(["good", *kinds(config)])) for _ in range(count)]
     taken, verdicts = run(config, packets, rng=rng, stall=stall, abort=0.1)
     ends = np.cumsum([len(beats) for beats, *_ in packets]) - 1
     found = [error for _, error in verdicts if error]
