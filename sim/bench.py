@@ -113,7 +113,8 @@ class Record:
     stamps : dict of str to int64 array
         As those of `sim.run.SimulationRun`.
     codes : list of int64 [tokens, b] for every side, or None
-        Per engine, the key of every token that was hashed.
+        Per engine, the key of every token that was hashed; then those of queries that come by
+        themselves.
     cycles : int
     state : State
         What ended the stream; RUNNING if the scene was cut.

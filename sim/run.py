@@ -43,7 +43,8 @@ class SimulationRun:
         Beats after the last complete packet.
     codes : list of int64 [tokens, b], or None
         Per engine, the code of every token that left its hash unit, in order, if traced; with
-        separate queries those of q and of k side by side.
+        separate queries those of q and of k side by side. Where queries come by themselves, those
+        of the keys, then those of the queries.
     cycles : int
         Cycles simulated after programming.
     registers : dict of str to int

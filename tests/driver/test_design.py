@@ -16,7 +16,7 @@ from ecoformer.spec.registers import register_map
 from ecoformer.spec.wire import pack_outputs, pack_sequence
 from tests.matrix import edge_configs, trial
 
-CONFIGS = edge_configs()
+CONFIGS = {name: c for name, c in edge_configs().items() if c.queries != "cross"}
 
 
 def write(folder, config, image=None):
@@ -42,6 +42,11 @@ def test_bytes_and_words_of_the_tested_matrix(tmp_path):
         beats = pack_outputs(config, outputs)
         assert design.answer_bytes(3) == beats.size
         np.testing.assert_array_equal(design.unpack(beats.tobytes()), outputs)
+
+
+def test_an_engine_with_a_stream_of_queries_is_refused_by_name(tmp_path):
+    with pytest.raises(DeviceError, match="queries come on a stream of their own, which this driv"):
+        write(tmp_path, Config(queries="cross"))
 
 
 def test_registers_and_fields_are_those_of_the_map(tmp_path):

@@ -51,7 +51,7 @@ class Cross(Flow):
 
     @property
     def is_elementwise(self) -> bool:
-        """No: a packet may be dropped when its elements have arrived already."""
+        """No: the vectors of two streams are kept in registers."""
         return False
 
     @property
