@@ -131,7 +131,9 @@ class QueuedSets(Selection):
     def is_due(self, user: int, selected: int | None) -> bool:
         return True
 
-    def start(self, port: RegisterPort, source: StreamSource, users: list[int]) -> list[Task]:
+    def start(
+        self, port: RegisterPort, source: StreamSource | PairSource, users: list[int]
+    ) -> list[Task]:
         return [cocotb.start_soon(_fill_queue(port, source, users, self.depth))]
 
 
@@ -139,7 +141,7 @@ async def _fill_queue(port, source, users, depth):
     """Write NEXT_SET for each packet as soon as there is room."""
     edge = RisingEdge(port.dut.aclk)
     for packet, number in enumerate(users):
-        while packet - len(source.first) >= depth:
+        while packet - source.begun >= depth:
             await edge
         await port.write(REGISTERS["NEXT_SET"].offset, number & (1 << TID_SHIFT) - 1)
 
