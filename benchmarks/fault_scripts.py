@@ -16,7 +16,8 @@ from benchmarks.engines import FAULTY, MEASURED
 from benchmarks.results.section import SIMULATING, arguments, begin
 from ecoformer.hw.emit.verilog import emit
 from ecoformer.progress import show_progress
-from ecoformer.sim.phases import PHASES, Draw
+from ecoformer.sim.phases import PHASES
+from ecoformer.sim.phases.draw import Draw
 from ecoformer.sim.plan import Phase
 from ecoformer.sim.verification import PhaseReport, verify
 from ecoformer.spec.registers import Error

@@ -11,7 +11,8 @@ import numpy as np
 
 from ecoformer.sim.faults import packets
 from ecoformer.sim.limits import usual_cycles
-from ecoformer.sim.phases import PHASES, Draw, PhaseKind
+from ecoformer.sim.phases import PHASES, PhaseKind
+from ecoformer.sim.phases.draw import Draw
 from ecoformer.sim.script import Burst, Load, Read, Scene, Write
 from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap

@@ -56,7 +56,10 @@ def dependencies(
     if any(_inside(name, WHOLE) for name in names):
         folder = _folder(root, WHOLE)
         inside = sorted(path for path in folder.rglob("*") if path.is_file())
-        names |= {f"{WHOLE}.{path.stem}" for path in folder.glob("[!_]*.py")}
+        names |= {
+            ".".join([WHOLE, *path.relative_to(folder).with_suffix("").parts])
+            for path in inside if path.suffix == ".py" and path.stem != "__init__"
+        }
         files |= {str(p.relative_to(root)) for p in inside if p.suffix in (".cpp", ".v")}
     if engines := list(engines):
         names = {name for name in names if not _describes_engines(name)}

@@ -12,7 +12,8 @@ from ecoformer.sim.build import build
 from ecoformer.sim.compiled import CompiledEngine, State
 from ecoformer.sim.contract import packet_error
 from ecoformer.sim.judge import judge
-from ecoformer.sim.phases import PHASES, Draw
+from ecoformer.sim.phases import PHASES
+from ecoformer.sim.phases.draw import Draw
 from ecoformer.spec.config import Config
 from ecoformer.spec.registers import Error
 from tests.emitted import emitted
