@@ -99,6 +99,7 @@ ALTERNATIVES = {
     "`engines` above 1": Config(engines=2, bus_bytes=16),
     "`tkeep = true`": Config(tkeep=True),
     "`error_low = true`": Config(error_low=True),
+    "`queries = \"cross\"`": Config(queries="cross"),
 }
 """Engines with registers and fields that the default has not, by what they are chosen with."""
 
