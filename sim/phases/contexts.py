@@ -113,11 +113,7 @@ def random_contexts(draw: Draw) -> Iterator[Scene]:
     """Many short packets; among them some that are bad."""
     while True:
         image = draw.some()
-        packets = [
-            draw.bad(image) if draw.rng.random() < 0.1
-            else draw.packet(int(draw.rng.integers(image.sets)))
-            for _ in range(24)
-        ]
+        packets = draw.mixed(image, 24, bad=0.1)
         yield Scene(
             name="contexts", image=image, packets=tuple(packets), seed=draw.seed(),
             **draw.stalls(),

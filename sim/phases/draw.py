@@ -188,6 +188,14 @@ class Draw:
                 packet = replace(self.packet(user) if choice < 2 else packet, partner=partner)
         return packet
 
+    def mixed(self, image: ParameterImage, count: int, bad: float) -> list[Packet]:
+        """``count`` packets, each of which is :meth:`bad` with a probability of ``bad``."""
+        return [
+            self.bad(image) if self.rng.random() < bad
+            else self.packet(int(self.rng.integers(image.sets)))
+            for _ in range(count)
+        ]
+
     def _bad(self, image, user, stream):
         """A bad packet of a stream; sometimes, it is just for another set."""
         c, rng = self.config, self.rng

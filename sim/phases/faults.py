@@ -69,11 +69,7 @@ def random_faults(draw: Draw) -> Iterator[Scene]:
     """Good and bad packets in any order, under stalls."""
     while True:
         image = draw.some()
-        packets = [
-            draw.bad(image) if draw.rng.random() < 0.5
-            else draw.packet(int(draw.rng.integers(image.sets)))
-            for _ in range(8)
-        ]
+        packets = draw.mixed(image, 8, bad=0.5)
         yield Scene(
             name="bad and good", image=image, packets=(*packets, draw.packet()),
             seed=draw.seed(), **draw.stalls(),

@@ -146,10 +146,7 @@ def random_pairs(draw: Draw) -> Iterator[Scene]:
     """Packets of any lengths; now and then one of the streams stops for a while."""
     while True:
         image, rng = draw.some(), draw.rng
-        packets = [
-            draw.bad(image) if rng.random() < 0.2 else draw.packet(int(rng.integers(image.sets)))
-            for _ in range(10)
-        ]
+        packets = draw.mixed(image, 10, bad=0.2)
         events: list[Event] = []
         for _ in range(rng.integers(4)):
             stream = int(rng.integers(2))

@@ -6,13 +6,12 @@ from ecoformer.spec.dataflows.base import Flow
 from ecoformer.spec.dataflows.bucketed import Bucketed
 from ecoformer.spec.dataflows.linear import Accumulate, LinearFlow
 from ecoformer.spec.dataflows.xnor import Xnor
+from ecoformer.spec.registers import Error
 
-__all__ = ["AHEAD", "CAUSE_BITS", "Cross", "CrossAccumulate", "CrossBucketed", "CrossXnor"]
+__all__ = ["AHEAD", "Cross", "CrossAccumulate", "CrossBucketed", "CrossXnor"]
 
 AHEAD = 4
 """Packets by which either stream may run ahead of the other."""
-CAUSE_BITS = 3
-"""Bits of the number of an error."""
 ARRIVAL_CYCLES = 12
 """Cycles from a query's code, offered, to the first one of its packet that is worked on, at most;
 `tests.sim.test_cross` measures the rate that depends on it."""
@@ -62,7 +61,7 @@ class Cross(Flow):
     @property
     def tag_fields(self) -> dict[str, int]:
         """``cause``: the `Error` of a bad packet."""
-        return {"cause": CAUSE_BITS}
+        return {"cause": max(Error).bit_length()}
 
 
 class CrossLinear(Cross, LinearFlow):
