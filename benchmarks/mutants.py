@@ -3,7 +3,7 @@
 
 Yosys puts single faults into the netlists. Each must be noticed by the default ``verify`` or be
 proved to be none; the generated testbench, and more of both for what is left, are measured beside
-it. What was found is kept in build/mutants by commit: a run that was stopped goes on.
+it. What was found is kept in build/mutants by what it depends on: a run that was stopped goes on.
 """
 
 import re
@@ -20,7 +20,7 @@ from benchmarks.mutation.netlist import Mutant, Mutated, mutate
 from benchmarks.mutation.record import Record
 from benchmarks.results.records import ROOT
 from benchmarks.results.section import SIMULATING, arguments, begin
-from benchmarks.results.sources import module_digest
+from benchmarks.results.sources import fingerprint, module_digest
 from ecoformer.hw.emit.verilog import emit
 from ecoformer.progress import LineProgress
 from ecoformer.spec.config import Config
@@ -78,7 +78,7 @@ def main() -> int:
     run = begin(parser)
     options = run.options
     with ProcessPoolExecutor(options.workers) as workers:
-        campaign = partial(_campaign, options=options, commit=run.commit)
+        campaign = partial(_campaign, options=options)
         found = dict(zip(options.engines, workers.map(campaign, options.engines)))
     rows = [[name, *_row(results)] for name, results in found.items()]
     everything = [result for results in found.values() for result in results]
@@ -141,13 +141,13 @@ def _open(result):
     )
 
 
-def _campaign(name: str, options: Namespace, commit: str) -> list[tuple[Mutant, dict]]:
+def _campaign(name: str, options: Namespace) -> list[tuple[Mutant, dict]]:
     """Every mutant of an engine with what became of it."""
     config, progress = ENGINES[name], LineProgress()
     count = -(-options.mutants // len(ENGINES))
     folder = FOLDER / name.replace(", ", "-").replace(" ", "-")
     design = mutate(emit(config, TOP), TOP, count, options.seed, folder)
-    record = Record(folder / f"{commit}{'-trial' if options.dry_run else ''}.jsonl")
+    record = Record(folder / f"{fingerprint(ROOT, [__spec__.name])}.jsonl")
     proofs = Record(folder / f"proofs-{module_digest(Path(equivalence.__file__))}.jsonl")
     verification = Verification(config, design, seed=options.seed)
     testbench = Testbench(config, design, "verilator", seed=options.seed)

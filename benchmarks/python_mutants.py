@@ -4,7 +4,7 @@
 Cosmic Ray changes operators, numbers, conditions and loops, one in every place where it can. With
 each run the tests of the module's own name, those of its room, the recorded digests and what else
 uses it, up to the first that fails. What was found is kept in build/python-mutants by commit: a run
-that was stopped goes on.
+that was stopped goes on. After a change the test that noticed a mutant before is tried first.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import os
 import re
 import resource
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import groupby
@@ -59,6 +60,7 @@ def main() -> int:
     mutants = draw(watched(ROOT, ROOMS), options.seed)[:: options.every]
     kept = FOLDER / f"{run.commit}{'-trial' if options.dry_run else ''}.jsonl"
     record, progress = Record(kept), LineProgress()
+    noticed = Record(FOLDER / "noticed.jsonl")
     os.chdir(ROOT)
     modules = apart(_needed, WAIT).splitlines()
     if modules[0] != PASSED:
@@ -68,8 +70,12 @@ def main() -> int:
             importlib.import_module(module)
     with ProcessPoolExecutor(options.workers) as workers:
         waiting = [mutant for mutant in mutants if ("tests", mutant.number) not in record]
-        for done, (mutant, why) in enumerate(zip(waiting, workers.map(_judge, waiting)), 1):
+        hints = [noticed.found.get((f"{mutant}", 0), "") for mutant in waiting]
+        answers = workers.map(_judge, waiting, hints)
+        for done, (mutant, why) in enumerate(zip(waiting, answers), 1):
             record.get("tests", mutant.number, partial(str, why))
+            if "::" in why:
+                noticed.get(f"{mutant}", 0, partial(str, why))
             progress.update("mutants", done, len(waiting))
     alive = [mutant for mutant in mutants if record["tests", mutant.number] == PASSED]
     rows = []
@@ -113,12 +119,14 @@ def _needed() -> str:
     return "\n".join([answer, *libraries])
 
 
-def _judge(mutant: Mutant) -> str:
-    """The first test that fails with a mutant, or :data:`PASSED`."""
-    return apart(partial(_tests, mutant), WAIT)
+def _judge(mutant: Mutant, hint: str) -> str:
+    """The first test that fails with a mutant, ``hint`` before all others, or :data:`PASSED`."""
+    if hint and (why := apart(partial(_tests, mutant, ((hint,),)), WAIT)) == hint:
+        return why
+    return apart(partial(_tests, mutant, ((*_mirrors(mutant),), *STAGES)), WAIT)
 
 
-def _tests(mutant: Mutant | None) -> str:
+def _tests(mutant: Mutant | None, stages: Sequence[Sequence[str]] = STAGES) -> str:
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
     silent = os.open(os.devnull, os.O_WRONLY)
@@ -126,7 +134,6 @@ def _tests(mutant: Mutant | None) -> str:
     os.dup2(silent, 2)
     if mutant:
         import_instead(mutant)
-    stages = ([_mirrors(mutant)] if mutant else []) + [*STAGES]
     answers = (passes([*tests, *FAST]) for tests in stages if tests)
     return next((answer for answer in answers if answer != PASSED), PASSED)
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-__all__ = ["changes", "closure", "dependencies", "file_digest", "module_digest"]
+__all__ = ["changes", "closure", "dependencies", "file_digest", "fingerprint", "module_digest"]
 
 OWN = ("benchmarks", "ecoformer", "tests")
 IGNORED = {
@@ -68,6 +68,11 @@ def dependencies(
         "files": {name: file_digest(root / name) for name in sorted(files)},
         "engines": _engine_digests(root, engines),
     }
+
+
+def fingerprint(root: Path, modules: Iterable[str]) -> str:
+    """One digest of everything that figures of ``modules`` depend on."""
+    return _digest(json.dumps(dependencies(root, modules), sort_keys=True))
 
 
 def changes(before: dict, now: dict) -> list[str]:
