@@ -6,6 +6,7 @@ killed, the command and everything that it has started ends. Needs nothing but t
 """
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -15,10 +16,14 @@ import time
 
 GRACE_SECONDS = 0.5
 """Between SIGTERM and SIGKILL."""
+PR_SET_CHILD_SUBREAPER = 36
+"""Linux: who is orphaned below this process becomes its child, so that it can wait for it."""
 
 
 def main(pipe: int, command: list[str]) -> int:
     """Run ``command``; returns its exit status, 128 + n where signal n ended it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
         child = subprocess.Popen(command, start_new_session=True)
     except OSError as error:
@@ -27,6 +32,9 @@ def main(pipe: int, command: list[str]) -> int:
     threading.Thread(target=_end_with, args=(pipe, child.pid), daemon=True).start()
     status = child.wait()
     _signal(child.pid, signal.SIGKILL)  # what it has started and left behind
+    with contextlib.suppress(ChildProcessError):
+        while True:  # a signal that is sent has not arrived yet
+            os.waitpid(-child.pid, 0)
     return status if status >= 0 else 128 - status
 
 

@@ -65,9 +65,11 @@ def test_the_status_is_the_commands(tmp_path):
 
 
 def test_a_command_that_ends_takes_what_it_left_in_the_background(tmp_path):
-    with child(["sh", "-c", "sleep 300 & echo $! > child"], cwd=tmp_path) as process:
+    many = "for i in $(seq 50); do sleep 300 & echo $!; done > children"
+    with child(["sh", "-c", many], cwd=tmp_path) as process:
         process.wait()
-        assert not lives(int((tmp_path / "child").read_text()))
+        left = [int(pid) for pid in (tmp_path / "children").read_text().split()]
+        assert len(left) == 50 and not any(map(lives, left))
 
 
 def test_scratch_folders_of_killed_owners_go_and_all_others_stay(tmp_path):
