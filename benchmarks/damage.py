@@ -385,7 +385,8 @@ def _preload():
     from ecoformer.golden.energy import honest, paper, report, sources  # noqa: F401
     from ecoformer.golden.learn import data, train  # noqa: F401
     from ecoformer.hw.emit import lint, manifest, verilog  # noqa: F401
-    from ecoformer.sim import stimulus, testbench  # noqa: F401
+    from ecoformer.sim import stimulus  # noqa: F401
+    from ecoformer.sim.testbench import write  # noqa: F401
 
     data.load()
     gc.collect()

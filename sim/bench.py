@@ -1,24 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Playing scripts on an engine: what every bench can do, and the record that it leaves.
+"""Playing scripts on an engine: what every bench can do.
 
-The script is interpreted in one place, :func:`play`; a bench moves pins. `CompiledBench` runs in
-this process, `sim.tb_script` within a simulator.
+The script is interpreted in one place, :func:`play`; a bench moves pins. `sim.compiled_bench` runs
+in this process, `sim.tb_script` within a simulator.
 """
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from ecoformer.sim.compiled import CompiledEngine, State
+from ecoformer.sim.compiled import State
 from ecoformer.sim.contract import Commit
-from ecoformer.sim.job import TAIL_CYCLES, streams
 from ecoformer.sim.limits import LEAST_POLLS, Limits
-from ecoformer.sim.rows import keep_bytes, row_bytes
-from ecoformer.sim.run import COUNTED
+from ecoformer.sim.record import Access, Record
 from ecoformer.sim.script import (
     Await,
     Burst,
@@ -33,136 +29,17 @@ from ecoformer.sim.script import (
     Write,
     poll,
 )
-from ecoformer.sim.selection import selection
-from ecoformer.sim.traces import unpack_codes
 from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.programming import POLL, readable_registers, register_writes
 from ecoformer.spec.registers import REGISTERS, Error
-from ecoformer.spec.units import units
 
-__all__ = [
-    "Access", "Bench", "CompiledBench", "LoadWords", "Record", "VIOLATIONS", "Violation",
-    "packet_stamps", "play", "run_now", "scene_limits", "split_answers",
-]
+__all__ = ["Bench", "LoadWords", "play", "scene_limits"]
 
-VIOLATIONS = (
-    "m_axis_tvalid falls before the beat is taken",
-    "the beat on m_axis changes before it is taken",
-    "m_axis_tuser changes within a packet",
-    "s_axil_bvalid falls before the response is taken",
-    "s_axil_bresp changes before the response is taken",
-    "s_axil_rvalid falls before the answer is taken",
-    "the answer on s_axil changes before it is taken",
-    "s_axil_bvalid without a write",
-    "s_axil_rvalid without a read",
-)
-"""What must not happen at the pins in any cycle; the same numbers are in ``harness.cpp``."""
 ALL_FLAGS = sum(1 << flag for flag in Error)
-CHUNK_CYCLES = 50_000
-"""Cycles between two checks for Ctrl-C."""
-STAMPS = ("first_in", "last_in", "first_out", "last_out")
 IRQ_CYCLES = 2
 """Cycles after which ``irq`` follows a register."""
-
-
-class Violation(NamedTuple):
-    """Something that happened at the pins in a cycle and must not."""
-
-    cycle: int
-    what: str
-
-
-@dataclass(frozen=True)
-class Access:
-    """What came of a register access.
-
-    Parameters
-    ----------
-    event : Event
-        A `Write` or a `Read`.
-    cycle : int
-        In which it was taken.
-    response : int or None
-        ``bresp`` or ``rresp``; None without an answer.
-    data : int
-        ``rdata``.
-    """
-
-    event: Write | Read
-    cycle: int
-    response: int | None
-    data: int = 0
-
-
-@dataclass(kw_only=True, eq=False)
-class Record:
-    """What happened in a scene.
-
-    Parameters
-    ----------
-    beats : list of uint8 [n, row]
-        Every answered packet (`sim.rows`).
-    rest : uint8 [n, row]
-        Beats after the last complete answer.
-    users : list of int
-        Number of each answer (`sim.selection`).
-    taken : list of int64 array
-        For each stream, the cycle in which each beat was taken.
-    stamps : dict of str to int64 array
-        As those of `sim.run.SimulationRun`.
-    codes : list of int64 [tokens, b] for every side, or None
-        Per engine, the key of every token that was hashed; then those of queries that come by
-        themselves.
-    cycles : int
-    state : State
-        What ended the stream; RUNNING if the scene was cut.
-    quiet : bool
-        Whether no pin was active in the reset.
-    violations : list of Violation
-    interrupts : list of (int, int)
-        Cycle and new level of ``irq``.
-    accesses : list of Access
-        In order, those of :class:`Load` among them only if they were refused.
-    commits : list of Commit
-        Sets that were loaded after the first packet might begin.
-    levels : list of (Level, bool)
-        What ``irq`` was.
-    registers : dict of str to int
-        After the last answer; empty if the scene was cut.
-    flags : list of (str, int, int)
-        What was looked at, got and wanted, as every flag was enabled and cleared afterwards.
-    counted : dict of str to int
-        `sim.run.COUNTED` as the bench counted them.
-    aborts : list of int
-        Cycles of the soft resets.
-    busy : int64 array [2, units] or None
-        As that of `sim.run.SimulationRun`.
-    settled : int
-        Accesses before the registers were read.
-    """
-
-    beats: list[np.ndarray] = field(default_factory=list)
-    rest: np.ndarray | None = None
-    users: list[int] = field(default_factory=list)
-    taken: list[np.ndarray] = field(default_factory=lambda: [np.zeros(0, np.int64)])
-    stamps: dict[str, np.ndarray] = field(default_factory=dict)
-    codes: list[np.ndarray] | None = None
-    cycles: int = 0
-    state: State = State.RUNNING
-    quiet: bool = True
-    violations: list[Violation] = field(default_factory=list)
-    interrupts: list[tuple[int, int]] = field(default_factory=list)
-    accesses: list[Access] = field(default_factory=list)
-    commits: list[Commit] = field(default_factory=list)
-    levels: list[tuple[Level, bool]] = field(default_factory=list)
-    registers: dict[str, int] = field(default_factory=dict)
-    flags: list[tuple[str, int, int]] = field(default_factory=list)
-    counted: dict[str, int] = field(default_factory=dict)
-    aborts: list[int] = field(default_factory=list)
-    busy: np.ndarray | None = None
-    settled: int = 0
 
 
 class Bench(Protocol):
@@ -392,117 +269,3 @@ class LoadWords:
         address, data = (REGISTERS[name].offset << 32 for name in ("PARAM_ADDRESS", "PARAM_DATA"))
         strays = [word for stray in load.strays for word in (address | stray, data | 0xFFFFFFFF)]
         return np.concatenate([words[:-1], np.array(strays, np.uint64), words[-1:]])
-
-
-class CompiledBench:
-    """Bench of a compiled engine, in this process; nothing is ever waited for."""
-
-    def __init__(self, config: Config, engine: CompiledEngine):
-        self.config, self.engine = config, engine
-        self.words = LoadWords(config)
-
-    async def reset(self, cycles: int) -> bool:
-        return self.engine.reset(cycles)
-
-    async def write(self, event: Write) -> tuple[int, int | None]:
-        response = self.engine.write(
-            event.address, event.data, strobe=event.strobe, delays=event.delays
-        )
-        return self.engine.accepted, response
-
-    async def write_words(self, words: np.ndarray) -> tuple[int, int, int | None]:
-        written, response = self.engine.write_words(words)
-        return written, self.engine.accepted, response
-
-    async def read(self, address: int, delay: int) -> tuple[int, int | None, int]:
-        answer = self.engine.read(address, delay=delay)
-        response, data = (None, 0) if answer is None else answer
-        return self.engine.accepted, response, data
-
-    async def burst(self, event: Burst) -> list[tuple[int | None, int]]:
-        return self.engine.burst(
-            [
-                (0, access.address, access.data, access.strobe) if isinstance(access, Write)
-                else (1, access.address, 0, 0)
-                for access in event.accesses
-            ],
-            lead=event.lead, hold=event.hold,
-        )
-
-    def begin(self, scene: Scene, limits: Limits) -> None:
-        select = selection(self.config)
-        sent, *queries = streams(self.config, scene.packets)
-        self.engine.begin(
-            *sent, queries=queries[0] if queries else None, stall=scene.gaps,
-            pressure=scene.pressure, seed=scene.seed, tail=TAIL_CYCLES,
-            patience=limits.patience, limit=limits.cycles, most_beats=limits.beats,
-            later=select.later, rises=select.rises, keep_bytes=keep_bytes(self.config),
-            queue=select.depth if scene.selects else None,
-        )
-
-    def gate(self, beat: int | None, stream: int = 0) -> None:
-        self.engine.gate(beat, stream)
-
-    def press(self, pressure: float) -> None:
-        self.engine.press(pressure)
-
-    async def idle(self, cycles: int) -> None:
-        self.engine.idle(cycles)
-
-    async def advance(self, sent: int | None = None, stream: int = 0) -> State:
-        state = State.RUNNING
-        while state is State.RUNNING:
-            state = self.engine.advance(CHUNK_CYCLES, sent=sent, stream=stream)
-        return state
-
-    @property
-    def irq(self) -> bool:
-        levels = self.engine.records()["interrupts"]
-        return bool(len(levels) and levels[-1])
-
-    def collect(self, record: Record) -> None:
-        found = self.engine.records()
-        split_answers(record, found["beats"].reshape(-1, row_bytes(self.config)), found["ends"])
-        record.users = found["users"].tolist()
-        record.taken = [found["taken"], found["query_taken"]][: len(self.config.wire.inlets)]
-        record.stamps = packet_stamps(found, len(self.config.wire.inlets))
-        record.codes = [unpack_codes(self.config, keys) for keys in self.engine.codes()] or None
-        record.cycles = self.engine.cycles
-        record.violations = [
-            Violation(cycle, VIOLATIONS[number])
-            for cycle, number in found["violations"].reshape(-1, 2).tolist()
-        ]
-        record.interrupts = list(map(tuple, found["interrupts"].reshape(-1, 2).tolist()))
-        record.counted = dict(zip(COUNTED, self.engine.counted(), strict=True))
-        busy = self.engine.busy()
-        record.busy = None if busy is None else busy[:, : len(units(self.config))]
-
-
-def packet_stamps(found: dict[str, np.ndarray], streams: int = 1) -> dict[str, np.ndarray]:
-    """Cycles of the first and the last beat of every packet, in and out, from those of a harness.
-
-    A pair begins with the earlier of its packets, and ends with the later.
-    """
-    stamps = {name: found[name] for name in STAMPS}
-    if streams > 1:
-        for name, of in (("first_in", np.minimum), ("last_in", np.maximum)):
-            mine, others = found[name], found[f"query_{name}"]
-            count = min(len(mine), len(others))
-            stamps[name] = of(mine[:count], others[:count])
-    return stamps
-
-
-def split_answers(record: Record, beats: np.ndarray, ends: np.ndarray) -> None:
-    """Put the answers, which end before the beats ``ends``, into ``record``."""
-    ends = ends.tolist()
-    record.beats = [beats[a:b] for a, b in zip([0, *ends], ends)]
-    record.rest = beats[ends[-1] if ends else 0 :]
-
-
-def run_now(coroutine: Coroutine[Any, Any, Record]) -> Record:
-    """Result of a coroutine that waits for nothing, as on a `CompiledBench`."""
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        return end.value
-    raise RuntimeError("A bench in this process must not wait")

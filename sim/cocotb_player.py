@@ -9,8 +9,8 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from ecoformer.processes import scratch
-from ecoformer.sim.bench import Record
 from ecoformer.sim.build import Build
+from ecoformer.sim.record import Record
 from ecoformer.sim.script import Scene
 from ecoformer.sim.simulate import bench, stopped
 from ecoformer.spec.config import Config

@@ -55,7 +55,7 @@ RECORDS = {
     "query_last_in": np.int64, "query_taken": np.int64,
 }
 """What the harness records of a stream, in its order. ``taken``: the cycle of every input beat;
-``violations``: cycle and number of each, `sim.bench.VIOLATIONS`; ``interrupts``: cycle and new
+``violations``: cycle and number of each, `sim.record.VIOLATIONS`; ``interrupts``: cycle and new
 level of ``irq``; ``query_…``: of the stream of queries."""
 
 

@@ -7,9 +7,9 @@ from collections import Counter
 
 import numpy as np
 
-from ecoformer.sim.bench import Record
 from ecoformer.sim.compiled import State
 from ecoformer.sim.contract import answers
+from ecoformer.sim.record import Record
 from ecoformer.sim.script import Read, Scene, Write
 from ecoformer.sim.verify import (
     Report,

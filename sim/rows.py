@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows: beats as benches hold them, the bytes of ``tdata`` and, where it exists, ``tkeep`` after.
+"""How benches hold packets: rows and numbers.
+
+A row is a beat, the bytes of ``tdata`` and, where it exists, ``tkeep`` after. A number is what a
+packet has beside its beats: its context above bit :data:`TID_SHIFT`, and below what ``tuser`` or
+NEXT_SET says.
 
 Bit i of ``tkeep`` is bit i mod 8 of byte ⌊i/8⌋ of what follows the data. Without ``tkeep`` a row is
 the beat's data alone.
@@ -13,9 +17,12 @@ from ecoformer.spec.config import Config
 from ecoformer.spec.wire import keeps, pack_outputs
 
 __all__ = [
-    "answer_rows", "data_of", "error_row", "first_mismatch", "keep_bytes", "row_bits", "row_bytes",
-    "to_rows",
+    "TID_SHIFT", "answer_rows", "data_of", "error_row", "first_mismatch", "keep_bytes", "row_bits",
+    "row_bytes", "to_rows",
 ]
+
+TID_SHIFT = 32
+"""Bit of a packet's number from which it is ``tid``; below it is ``tuser``."""
 
 
 def keep_bytes(config: Config) -> int:

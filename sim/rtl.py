@@ -9,11 +9,11 @@ import numpy as np
 
 from ecoformer.errors import EcoformerError
 from ecoformer.progress import SILENT, Progress
-from ecoformer.sim.bench import packet_stamps
 from ecoformer.sim.build import build
 from ecoformer.sim.compiled import CompiledEngine, State
 from ecoformer.sim.job import TAIL_CYCLES, Job, accesses
 from ecoformer.sim.limits import LEAST_POLLS
+from ecoformer.sim.record import packet_stamps
 from ecoformer.sim.rows import keep_bytes, row_bytes
 from ecoformer.sim.run import COUNTED, SimulationRun
 from ecoformer.sim.selection import selection

@@ -13,7 +13,9 @@ from cocotb.task import Task
 from cocotb.triggers import RisingEdge
 
 from ecoformer.sim.contexts import FRESH, Asked
-from ecoformer.sim.drivers import TID_SHIFT, PairSource, RegisterPort, StreamSource
+from ecoformer.sim.drivers.registers import RegisterPort
+from ecoformer.sim.drivers.streams import PairSource, StreamSource
+from ecoformer.sim.rows import TID_SHIFT
 from ecoformer.spec.config import Config
 from ecoformer.spec.registers import REGISTERS
 

@@ -19,10 +19,10 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from ecoformer.sim.drivers import (
+from ecoformer.sim.drivers.registers import RegisterPort
+from ecoformer.sim.drivers.streams import (
     Handle,
     PairSource,
-    RegisterPort,
     StreamSink,
     StreamSource,
     input_pins,

@@ -21,19 +21,14 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from cocotb.utils import get_sim_time
 
 from ecoformer.files import write_atomic
-from ecoformer.sim.bench import VIOLATIONS, LoadWords, Record, Violation, play, split_answers
+from ecoformer.sim.bench import LoadWords, play
 from ecoformer.sim.compiled import State
-from ecoformer.sim.drivers import (
-    TID_SHIFT,
-    Handle,
-    RegisterPort,
-    StreamSink,
-    input_pins,
-    source_of,
-)
+from ecoformer.sim.drivers.registers import RegisterPort
+from ecoformer.sim.drivers.streams import Handle, StreamSink, input_pins, source_of
 from ecoformer.sim.job import TAIL_CYCLES, streams
 from ecoformer.sim.limits import Limits
-from ecoformer.sim.rows import row_bytes
+from ecoformer.sim.record import VIOLATIONS, Record, Violation, split_answers
+from ecoformer.sim.rows import TID_SHIFT, row_bytes
 from ecoformer.sim.run import COUNTED
 from ecoformer.sim.script import Burst, Scene, Write
 from ecoformer.sim.selection import selection

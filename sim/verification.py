@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from ecoformer.progress import SILENT, Progress
-from ecoformer.sim.bench import CompiledBench, play, run_now
+from ecoformer.sim.bench import play
 from ecoformer.sim.build import build
 from ecoformer.sim.cocotb_player import play_in_simulator
 from ecoformer.sim.compiled import CompiledEngine
+from ecoformer.sim.compiled_bench import CompiledBench, run_now
 from ecoformer.sim.judge import judge
 from ecoformer.sim.plan import WORKLOAD, Phase
 from ecoformer.sim.run import SimulationRun

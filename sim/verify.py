@@ -10,9 +10,8 @@ import numpy as np
 
 from ecoformer.sim.contexts import history
 from ecoformer.sim.contract import Answer, Resident, answer_to
-from ecoformer.sim.drivers import TID_SHIFT
 from ecoformer.sim.faults import packets
-from ecoformer.sim.rows import answer_rows, data_of, error_row
+from ecoformer.sim.rows import TID_SHIFT, answer_rows, data_of, error_row
 from ecoformer.sim.run import SimulationRun
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage

@@ -87,7 +87,7 @@ import sys
 sys.modules["torch"] = None
 import ecoformer.cli, ecoformer.cli.generate, ecoformer.cli.simulate, ecoformer.cli.verify
 import ecoformer.hw.emit.verilog, ecoformer.hw.emit.manifest
-import ecoformer.sim.simulate, ecoformer.sim.verify, ecoformer.sim.testbench
+import ecoformer.sim.simulate, ecoformer.sim.verify, ecoformer.sim.testbench.write
 import ecoformer.golden.integer.attention
 """
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)

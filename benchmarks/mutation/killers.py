@@ -18,7 +18,7 @@ from ecoformer.sim.build import build
 from ecoformer.sim.compiled import CompiledEngine
 from ecoformer.sim.plan import Phase, make_plan
 from ecoformer.sim.stimulus import random_image, random_workload
-from ecoformer.sim.testbench import write_testbench
+from ecoformer.sim.testbench.write import write_testbench
 from ecoformer.sim.toolchain import find_simulator, tool_environment
 from ecoformer.sim.verification import verify_on
 from ecoformer.spec.config import Config

@@ -114,7 +114,7 @@ def generate(
     from ecoformer.hw.emit.manifest import manifest
     from ecoformer.hw.emit.verilog import emit
     from ecoformer.sim.stimulus import random_image
-    from ecoformer.sim.testbench import write_testbench
+    from ecoformer.sim.testbench.write import write_testbench
 
     try:
         check_module_name(name)

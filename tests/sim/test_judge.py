@@ -7,13 +7,15 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from ecoformer.sim.bench import CompiledBench, Violation, play, run_now
+from ecoformer.sim.bench import play
 from ecoformer.sim.build import build
 from ecoformer.sim.compiled import CompiledEngine, State
+from ecoformer.sim.compiled_bench import CompiledBench, run_now
 from ecoformer.sim.contract import packet_error
 from ecoformer.sim.judge import judge
 from ecoformer.sim.phases import PHASES
 from ecoformer.sim.phases.draw import Draw
+from ecoformer.sim.record import Violation
 from ecoformer.spec.config import Config
 from ecoformer.spec.registers import Error
 from tests.emitted import emitted

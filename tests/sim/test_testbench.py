@@ -9,7 +9,7 @@ import pytest
 
 from ecoformer.hw.emit.lint import waivers
 from ecoformer.sim.stimulus import random_image, random_workload
-from ecoformer.sim.testbench import write_testbench
+from ecoformer.sim.testbench.write import write_testbench
 from ecoformer.sim.toolchain import find_simulator
 from ecoformer.sim.verify import expected_outputs
 from ecoformer.spec.config import Config

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from ecoformer.hw.emit.manifest import manifest
-from ecoformer.sim.bench import CompiledBench, play, run_now
+from ecoformer.sim.bench import play
 from ecoformer.sim.build import build
 from ecoformer.sim.compiled import CompiledEngine
+from ecoformer.sim.compiled_bench import CompiledBench, run_now
 from ecoformer.sim.judge import judge
 from ecoformer.sim.plan import make_plan
 from ecoformer.sim.script import Packet, Scene

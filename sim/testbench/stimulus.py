@@ -16,8 +16,8 @@ import numpy as np
 from ecoformer.golden.integer.attention import attend
 from ecoformer.sim.contexts import history
 from ecoformer.sim.contract import answer_to
-from ecoformer.sim.drivers import TID_SHIFT
 from ecoformer.sim.faults import faults_of, impossible_faults, packet
+from ecoformer.sim.rows import TID_SHIFT
 from ecoformer.sim.run import COUNTED
 from ecoformer.sim.script import Packet
 from ecoformer.sim.selection import selection

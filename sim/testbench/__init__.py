@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The self-checking testbench in plain Verilog that every design comes with, and its vectors."""
