@@ -13,6 +13,7 @@ import os
 import re
 import resource
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -41,8 +42,8 @@ FAST = (
     "-m", "not slow and not full and not prove", "-p", "no:xdist", "-p", "no:randomly",
     "-W", "ignore::pytest.PytestAssertRewriteWarning",  # plugins that are imported already
 )
-SECONDS, BYTES = 120, 4 << 30
-"""CPU time and memory of the tests; a mutant that takes more is noticed."""
+SECONDS, BYTES = 10, 4 << 30
+"""CPU time beyond five times the usual one, and memory; a mutant that takes more is noticed."""
 WAIT = 1200
 """Seconds by the clock, for tests that wait for ever."""
 FOLDER = ROOT / "build" / "python-mutants"
@@ -62,16 +63,17 @@ def main() -> int:
     record, progress = Record(kept), LineProgress()
     noticed = Record(FOLDER / "noticed.jsonl")
     os.chdir(ROOT)
-    modules = apart(_needed, WAIT).splitlines()
-    if modules[0] != PASSED:
-        raise ValueError(f"without a mutant fails: {modules[0]}")
-    for module in modules[1:]:
+    answer, *needed = apart(_needed, WAIT).splitlines()
+    if answer != PASSED:
+        raise ValueError(f"without a mutant fails: {answer}")
+    usual, modules = list(map(float, needed[: len(STAGES)])), needed[len(STAGES) :]
+    for module in modules:
         with contextlib.suppress(Exception):
             importlib.import_module(module)
     with ProcessPoolExecutor(options.workers) as workers:
         waiting = [mutant for mutant in mutants if ("tests", mutant.number) not in record]
         hints = [noticed.found.get((f"{mutant}", 0), "") for mutant in waiting]
-        answers = workers.map(_judge, waiting, hints)
+        answers = workers.map(partial(_judge, usual=usual), waiting, hints)
         for done, (mutant, why) in enumerate(zip(waiting, answers), 1):
             record.get("tests", mutant.number, partial(str, why))
             if "::" in why:
@@ -110,32 +112,44 @@ def main() -> int:
 
 
 def _needed() -> str:
-    """What the tests answer without a mutant, then the libraries that they import, line by line.
+    """What the tests answer without a mutant, the CPU seconds of every stage, and the libraries
+    that they import, line by line.
 
     Processes that are forked where these are imported already start with the tests at once.
     """
-    answer = _tests(None)
+    seconds, answer = [], PASSED
+    for stage in STAGES:
+        begun = time.process_time()
+        answer = _tests(None, [(stage, WAIT)]) if answer == PASSED else answer
+        seconds.append(time.process_time() - begun)
     libraries = (name for name in sys.modules if name.partition(".")[0] not in OURS)
-    return "\n".join([answer, *libraries])
+    return "\n".join([answer, *map(str, seconds), *libraries])
 
 
-def _judge(mutant: Mutant, hint: str) -> str:
+def _judge(mutant: Mutant, hint: str, usual: Sequence[float]) -> str:
     """The first test that fails with a mutant, ``hint`` before all others, or :data:`PASSED`."""
-    if hint and (why := apart(partial(_tests, mutant, ((hint,),)), WAIT)) == hint:
-        return why
-    return apart(partial(_tests, mutant, ((*_mirrors(mutant),), *STAGES)), WAIT)
+    bounds = [SECONDS + 5 * seconds for seconds in (0.0, *usual)]
+    if hint and apart(partial(_tests, mutant, [((hint,), max(bounds))]), WAIT) == hint:
+        return hint
+    stages = list(zip([_mirrors(mutant), *STAGES], bounds))
+    return apart(partial(_tests, mutant, stages), WAIT)
 
 
-def _tests(mutant: Mutant | None, stages: Sequence[Sequence[str]] = STAGES) -> str:
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+def _tests(mutant: Mutant | None, stages: Sequence[tuple[Sequence[str], float]]) -> str:
+    """Run stages of tests, each with its bound of CPU time."""
     resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)
     os.dup2(silent, 2)
     if mutant:
         import_instead(mutant)
-    answers = (passes([*tests, *FAST]) for tests in stages if tests)
-    return next((answer for answer in answers if answer != PASSED), PASSED)
+    for tests, seconds in stages:
+        bound = int(time.process_time() + seconds) + 1
+        resource.setrlimit(resource.RLIMIT_CPU, (bound, resource.RLIM_INFINITY))
+        answer = passes([*tests, *FAST]) if tests else PASSED
+        if answer != PASSED:
+            return answer
+    return PASSED
 
 
 def _mirrors(mutant: Mutant) -> list[str]:
