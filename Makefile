@@ -17,8 +17,8 @@ LINKS := build/types/ecoformer
 	system-packages clean bench bench-throughput bench-coverage bench-faults bench-accuracy \
 	bench-attention bench-board bench-bucketed bench-damage bench-energy bench-fashion \
 	bench-generate bench-kills bench-ksh bench-language bench-lanes bench-minilm bench-models \
-	bench-mutants bench-python-mutants bench-reactions bench-recall bench-released \
-	bench-softmax bench-synth results-status
+	bench-mutants bench-python-coverage bench-python-mutants bench-reactions bench-recall \
+	bench-released bench-softmax bench-synth results-status
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 24
@@ -127,6 +127,10 @@ bench-python-mutants: $(VENV)/installed  ## faults in Python that tests must not
 
 bench-coverage: $(VENV)/installed  ## lines, branches and bits that verify exercises
 	$(BIN)/python -m benchmarks.coverage
+
+bench-python-coverage: $(VENV)/installed system-packages  ## statements and branches that the tests exercise
+	$(BIN)/python -m pip install -q -c constraints.txt coverage
+	$(BIN)/python -m benchmarks.python_coverage --workers $(WORKERS)
 
 bench-damage: $(VENV)/installed  ## damaged files of every kind against the command line; an hour
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.damage
