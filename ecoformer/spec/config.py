@@ -139,11 +139,11 @@ class Config:
     parameter_sets : int
         Resident parameter sets (heads × layers), 1…256.
     bus_bytes : int
-        Bytes per beat of both AXI4-Stream ports; a token's beats must fit in k cycles, for every
-        one of ``engines``.
+        Bytes per beat of both AXI4-Stream ports, 1…512; a token's beats must fit in k cycles, for
+        every one of ``engines``.
     tuser_width : int
-        Bits of ``s_axis_tuser`` that select the parameter set: enough for every set and at most
-        16. With 0 there is no such pin, and register NEXT_SET selects the set.
+        Bits of ``s_axis_tuser`` that select the parameter set, 0…16: enough for every set. With 0
+        there is no such pin, and register NEXT_SET selects the set.
     next_set_depth : int
         Sets that may wait in a queue behind NEXT_SET, 0…1,024, one for each packet to come. With 0
         NEXT_SET is a plain register. A queue needs ``tuser_width`` 0.
@@ -153,10 +153,10 @@ class Config:
     error_low : bool
         Whether the error bit of ``m_axis_tuser`` is bit 0, below the set, instead of above it.
     target_tokens_per_second : int
-        Tokens·heads per second that the engine must sustain; k is the largest that does.
-        0 sets no target.
+        Tokens·heads per second that the engine must sustain, 0…1,000,000,000; k is the largest that
+        does. 0 sets no target.
     clock_mhz : int
-        Clock frequency for which the target is meant.
+        Clock frequency for which the target is meant, 1…1,000.
 
     Members
     -------

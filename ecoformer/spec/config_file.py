@@ -14,7 +14,7 @@ from ecoformer.presets import PRESETS, find_config
 __all__ = ["read_table", "read_toml", "TABLES"]
 
 MOST_DOTS = 100
-"""In a line; the parser's time grows with the square of a key's depth."""
+"""In a line, comments apart; the parser's time grows with the square of a key's depth."""
 
 T = TypeVar("T")
 
@@ -66,8 +66,8 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     file = find_config(path)
     try:
         text = read_text(file)
-        if any(line.count(".") > MOST_DOTS for line in text.splitlines()):
-            raise ValueError("keys nested too deeply")
+        if any(line.count(".") > MOST_DOTS for line in text.splitlines() if line[:1] != "#"):
+            raise ValueError(f"a line with more than {MOST_DOTS} dots, of a key nested too deeply?")
         return tomllib.loads(text)
     except OSError as error:
         raise EcoformerError(

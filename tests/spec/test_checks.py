@@ -13,7 +13,7 @@ from ecoformer.golden.learn.distill import DistillConfig
 from ecoformer.golden.learn.ksh import KshConfig
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.networks.vit import NetworkConfig
-from ecoformer.spec.checks import check_choice, check_number
+from ecoformer.spec.checks import SEEDS, check_choice, check_number
 from ecoformer.spec.config import Config
 
 STAGE = Stage(width=8, depth=1, heads=2)
@@ -47,6 +47,10 @@ def test_a_tuple_of_numbers_has_one_too():
     for rates in ((math.nan,), (1e300,), (10**400,), (), tuple(x / 100 for x in range(99))):
         with pytest.raises((TypeError, ValueError)):
             TrainingConfig(tune_lrs=rates)
+
+
+def test_seeds_are_words_of_32_bits():
+    assert SEEDS == (0, 0xFFFF_FFFF)
 
 
 def test_what_is_within_is_taken():

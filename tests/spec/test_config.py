@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+import re
 from dataclasses import asdict, fields, replace
+from inspect import cleandoc
 
 import pytest
 
@@ -40,6 +42,13 @@ def test_defaults_are_the_documented_ones():
 
 def test_every_field_has_a_rule():
     assert {f.name for f in fields(Config)} == RANGES.keys() | CHOICES.keys() | {*SWITCHES}
+
+
+def test_ranges_are_the_documented_ones():
+    entries = re.findall(r"^([a-z_, ]+) : .*\n((?: {4}.*\n)+)", cleandoc(Config.__doc__), re.M)
+    documented = {name: text for names, text in entries for name in names.split(", ")}
+    for name, (low, high) in RANGES.items():
+        assert f" {low:,}…{high:,}" in documented[name], name
 
 
 def test_a_config_is_frozen():

@@ -36,6 +36,8 @@ def test_absent_keys_and_tables_mean_defaults(tmp_path):
         ("[engine]\nqueries = 'both'", "[engine] queries must be 'shared' or 'separate' or "),
         ("[engine]\nhead_dim = 1\nhead_dim = 2", "not a TOML file ("),
         ("[engine\n", "not a TOML file ("),
+        (f"{'a.' * 101}a = 1", "not a TOML file (a line with more than 100 dots, "),
+        (f"{'a.' * 100}a = 1", "unknown table: a; known: engine, "),
     ],
 )
 def test_bad_files_are_refused_with_file_and_reason(tmp_path, text, message):
@@ -44,6 +46,11 @@ def test_bad_files_are_refused_with_file_and_reason(tmp_path, text, message):
         Config.load(path)
     assert str(caught.value).startswith(f"{path}: {message}")
     assert "\n" not in str(caught.value)
+
+
+def test_a_comment_may_be_a_line_of_dots(tmp_path):
+    text = f"#{'.' * 200}\n[engine]\nhead_dim = 16\n"
+    assert Config.load(write(tmp_path / "dots.toml", text)) == Config(head_dim=16)
 
 
 def test_unreadable_files_are_refused(tmp_path):
