@@ -51,7 +51,7 @@ restore
 PROVE = {"reduce": "scorr", "solve": "pdr -T {seconds}"}
 SEARCH = {"reduce": "", "solve": "bmc3 -T {seconds}"}
 """In a module: are they the same? At the pins, where a proof takes too long: do they differ?"""
-MOST_GATES = 10_000
+MOST_GATES = 20_000
 """Larger modules are compared by structure alone."""
 HELD = (
     ("s_axis_t", ("data", "last", "user")),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from ecoformer.sim.phases.aborts import aborts, random_aborts
 from ecoformer.sim.phases.contexts import contexts, random_contexts
@@ -27,6 +28,7 @@ from ecoformer.sim.phases.pairs import pairs, random_pairs
 from ecoformer.sim.phases.queued_sets import queued_sets
 from ecoformer.sim.phases.registers import registers
 from ecoformer.sim.phases.scripts import scripts
+from ecoformer.sim.phases.ties import has_thresholds, ties
 from ecoformer.sim.phases.updates import random_updates, updates
 from ecoformer.sim.script import Scene
 from ecoformer.spec.config import Config
@@ -71,6 +73,10 @@ PHASES = {
     ),
     "images": PhaseKind(
         about="random parameters, every set", share=4, directed=every_set, random=images,
+    ),
+    "ties": PhaseKind(
+        about="tokens at the thresholds of their codes", share=4,
+        directed=lambda draw: islice(ties(draw), 1), random=ties, applies=has_thresholds,
     ),
     "stalls": PhaseKind(
         about="gaps and back-pressure from 0 to 0.95", share=5, directed=stalls,

@@ -9,11 +9,14 @@ from itertools import islice
 from ecoformer.sim.phases.addresses import ENABLE, ERRORS
 from ecoformer.sim.phases.bad_packets import bad_packets, mismatches
 from ecoformer.sim.phases.draw import Draw
-from ecoformer.sim.script import Drain, Gate, Level, Read, Scene, Write
+from ecoformer.sim.script import Burst, Drain, Gate, Level, Read, Scene, Write
 from ecoformer.sim.selection import selection
-from ecoformer.spec.registers import REGISTERS, Error, errors_of
+from ecoformer.spec.registers import REGISTERS, Access, Error, errors_of, register_map
 
 __all__ = ["faults", "random_faults"]
+
+CROWD = 150
+"""Events, and reads meanwhile, which make counters wait for longer than they can without."""
 
 
 def faults(draw: Draw) -> Iterator[Scene]:
@@ -29,6 +32,7 @@ def faults(draw: Draw) -> Iterator[Scene]:
     for _, bad in bad_packets(draw, image):
         packets += [bad]
     yield Scene(name="one after the other", image=image, packets=(*packets, draw.packet()))
+    yield from _crowds(draw, image)
     for kind, bad in _first_of_each(draw, image):
         good, others = draw.packet(), _packet_errors(draw.config)
         yield Scene(
@@ -45,6 +49,26 @@ def faults(draw: Draw) -> Iterator[Scene]:
                 Read(address=ERRORS, want=0, mask=others),
                 Read(address=REGISTERS[kind.name].offset, want=1, mask=0xFFFFFFFF),
             ),
+        )
+
+
+def _crowds(draw, image):
+    """The shortest packets, one after the other, while counters are read all the time.
+
+    Where a register selects the set, every packet waits for a write to it, and there is no crowd.
+    """
+    c = draw.config
+    if "tuser" not in selection(c).pins:
+        return
+    counters = [r.offset for r in register_map(c).values() if r.access is Access.COUNTER]
+    reads = Burst(accesses=tuple(Read(address=address) for address in counters))
+    users = [0, *draw.unknown_sets(image)[:1]]
+    shortest = {f"one beat for set {user}": draw.cut_off(user, tokens=1) for user in users}
+    for name, packet in {"one token": draw.packet(0, 1), **shortest}.items():
+        packets = (*[packet] * CROWD, draw.packet())
+        yield Scene(
+            name=f"crowd of {name}", image=image, packets=packets,
+            events=(reads,) * (CROWD // len(counters)),
         )
 
 

@@ -32,7 +32,7 @@ def trace(image: ParameterImage, index: int, tokens: np.ndarray) -> HashTrace:
     argument = np.clip(image.bias[index] - cosine, 0, (1 << KERNEL_INDEX_BITS) - 1)
     kernel = EXPONENTIAL[argument]
 
-    return HashTrace(*project(image, index, kernel), kernel, dots, norm)
+    return HashTrace(*project(image, index, kernel), kernel, dots, norm, cosine)
 
 
 def bit_length(numbers: np.ndarray) -> np.ndarray:

@@ -26,6 +26,8 @@ class HashTrace:
         x·a_j.
     norm : int64 [..., N]
         ‖x‖².
+    cosine : int64 [..., N, m]
+        What the bias is added to the negative of.
     """
 
     codes: np.ndarray
@@ -33,6 +35,7 @@ class HashTrace:
     kernel: np.ndarray | None = None
     dots: np.ndarray | None = None
     norm: np.ndarray | None = None
+    cosine: np.ndarray | None = None
 
 
 def project(
