@@ -11,7 +11,7 @@ from ecoformer.sim.phases.bad_packets import bad_packets, mismatches
 from ecoformer.sim.phases.draw import Draw
 from ecoformer.sim.script import Drain, Gate, Level, Read, Scene, Write
 from ecoformer.sim.selection import selection
-from ecoformer.spec.registers import REGISTERS, Error, errors_of
+from ecoformer.spec.registers import REGISTERS, Error, packet_errors
 
 __all__ = ["faults", "random_faults"]
 
@@ -49,8 +49,8 @@ def faults(draw: Draw) -> Iterator[Scene]:
 
 
 def _packet_errors(config):
-    """Flags of bad packets; tokens may have the other one."""
-    return sum(1 << error for error in errors_of(config) if error is not Error.DENOMINATOR)
+    """Flags of bad packets."""
+    return sum(1 << error for error in packet_errors(config))
 
 
 def _first_of_each(draw, image):
