@@ -20,7 +20,7 @@ from ecoformer.sim.phases import PHASES
 from ecoformer.sim.phases.draw import Draw
 from ecoformer.sim.plan import Phase
 from ecoformer.sim.verification import PhaseReport, verify
-from ecoformer.spec.registers import Error
+from ecoformer.spec.registers import BESIDE_PACKETS, Error
 
 __all__ = ["main"]
 
@@ -50,7 +50,7 @@ def main() -> int:
         total.happened += report.happened
         total.mismatches += report.mismatches
     reports["all"] = total
-    kinds = [*(error.name for error in Error if error is not Error.DENOMINATOR), "reset", "load"]
+    kinds = [*(error.name for error in Error if error not in BESIDE_PACKETS), "reset", "load"]
     run.write_section(
         "fault-scripts", "scripts", "Scripts by engine",
         ["engine", "scripts", "answers", "words", *kinds, "mismatches", "hangs"],

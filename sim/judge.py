@@ -19,7 +19,7 @@ from ecoformer.sim.verify import (
     counters,
 )
 from ecoformer.spec.config import Config
-from ecoformer.spec.registers import REGISTERS, Error, constants
+from ecoformer.spec.registers import REGISTERS, Error, constants, errors_of
 
 __all__ = ["judge"]
 
@@ -50,16 +50,19 @@ def judge(config: Config, scene: Scene, record: Record) -> tuple[Report, Counter
     happened["reset"] += scene.cut
     _judge_stream(report, config, scene, record, expected)
     _judge_accesses(report, record)
-    _judge_interrupt(report, record, expected)
+    _judge_interrupt(report, config, record, expected)
     for event, got in record.levels:
         report.registers += 1
         if got != event.high:
             report.note("register", got, event.high, "irq")
     if record.registers:
         want = {**constants(config), **counters(config, finished), **record.counted}
+        if refused := len(_refused_sets(config, record.accesses[: record.settled])):
+            want["SET_REFUSED"] = refused
+            want["ERRORS"] |= 1 << Error.SET_REFUSED
         cleared = _written(record.accesses[: record.settled], "ERRORS")
         if cleared:
-            want["ERRORS"] = _flags(record, expected, cleared)
+            want["ERRORS"] = _flags(config, record, expected, cleared)
         compare_registers(report, want, record.registers)
         for what, value, wanted in record.flags:
             report.registers += 1
@@ -127,8 +130,21 @@ def _written(accesses, name):
     ]
 
 
-def _causes(record, expected):
+def _refused_sets(config, accesses):
+    """The accesses that wrote a queued NEXT_SET in vain, in order."""
+    if Error.SET_REFUSED not in errors_of(config):
+        return []
+    return [
+        access for access in accesses
+        if isinstance(access.event, Write) and access.event.refused
+        and access.event.address == REGISTERS["NEXT_SET"].offset
+    ]
+
+
+def _causes(config, record, expected):
     """When each flag is set: (flag, earliest cycle, latest cycle)."""
+    for access in _refused_sets(config, record.accesses):
+        yield Error.SET_REFUSED, access.cycle, access.cycle + 1
     for i, answer in enumerate(expected):
         last = record.stamps["last_out"]
         latest = int(last[i]) + FLAG_CYCLES if i < len(last) else float("inf")
@@ -138,13 +154,13 @@ def _causes(record, expected):
             yield Error.DENOMINATOR, answer.since, latest
 
 
-def _flags(record, expected, cleared):
+def _flags(config, record, expected, cleared):
     """ERRORS at the end, if its flags were cleared on the way; as read where it cannot be known."""
     flags = 0
     for flag in Error:
         clears = [a.cycle for a in cleared if a.event.data >> flag & 1]
         cleared_at = max(clears, default=-1)
-        spans = [span[1:] for span in _causes(record, expected) if span[0] == flag]
+        spans = [span[1:] for span in _causes(config, record, expected) if span[0] == flag]
         if any(earliest > cleared_at for earliest, _ in spans):
             flags |= 1 << flag
         elif any(latest > cleared_at for _, latest in spans):
@@ -152,14 +168,14 @@ def _flags(record, expected, cleared):
     return flags
 
 
-def _judge_interrupt(report, record, expected):
+def _judge_interrupt(report, config, record, expected):
     """``irq`` rises only for an enabled flag that has a cause, and falls only when it is asked to.
 
     Levels at rest are compared elsewhere.
     """
     enables = _written(record.accesses, "IRQ_ENABLE")
     asked = [access.cycle for access in enables + _written(record.accesses, "ERRORS")]
-    causes = [(flag, earliest) for flag, earliest, _ in _causes(record, expected)]
+    causes = [(flag, earliest) for flag, earliest, _ in _causes(config, record, expected)]
     for cycle, level in record.interrupts:
         mask = next((a.event.data for a in reversed(enables) if a.cycle < cycle), 0)
         if level and not any(mask >> flag & 1 and when < cycle for flag, when in causes):

@@ -21,6 +21,7 @@ from ecoformer.cli.guard import Source, TargetFolder
 from ecoformer.driver.export import driver_files
 from ecoformer.errors import EcoformerError
 from ecoformer.files import checksum
+from ecoformer.hw.emit.packages.files import package_files, package_paths
 from ecoformer.outputs import OutputFolder
 from ecoformer.spec.config import Config
 from ecoformer.spec.names import check_module_name
@@ -157,7 +158,11 @@ def generate(
             (folder / "driver" / file).write_text(text, encoding="utf-8")
         write_testbench(folder, config, image, sequences, name=name, seed=seed)
         sequences.save(folder / "vectors" / "workload.npz")
-        facts = manifest(config, name) | {"parameters": source}
+        description = manifest(config, name)
+        for path, text in package_files(config, description).items():
+            (folder / path).parent.mkdir(exist_ok=True)
+            (folder / path).write_text(text, encoding="utf-8")
+        facts = description | {"parameters": source}
         (folder / MARK).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         names = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     return {
@@ -181,6 +186,7 @@ def results(output: str | Path, name: str = "ecoformer_engine") -> OutputFolder:
         "config.toml",
         PARAMETERS, "parameters.bin",
         *(f"driver/{file}" for file in driver_files()),
+        *package_paths(name),
         *(f"vectors/{file}" for file in VECTORS),
     ))
 

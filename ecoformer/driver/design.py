@@ -11,6 +11,9 @@ from ecoformer.driver.errors import DeviceError
 
 __all__ = ["Design", "Field", "Register"]
 
+BESIDE_PACKETS = ("DENOMINATOR", "SET_REFUSED")
+"""Flags of ERRORS that say nothing of a packet."""
+
 
 @dataclass(frozen=True)
 class Field:
@@ -93,7 +96,7 @@ class Design:
     def packet_errors(self) -> int:
         """Flags of ERRORS that say that a packet was bad."""
         flags = self.registers["ERRORS"].fields
-        return sum(1 << flag.low for flag in flags if flag.name != "DENOMINATOR")
+        return sum(1 << flag.low for flag in flags if flag.name not in BESIDE_PACKETS)
 
     @property
     def has_null_bytes(self) -> bool:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from ecoformer.spec.config import Config
 
 __all__ = [
-    "Access", "Error", "Field", "Register", "REGISTERS", "ADDRESS_WIDTH", "IDENTITY", "constants",
-    "errors_of", "flag_bits", "register_map", "reset_values",
+    "Access", "Error", "Field", "Register", "REGISTERS", "ADDRESS_WIDTH", "BESIDE_PACKETS",
+    "IDENTITY", "STREAM_ERROR_BITS", "constants", "errors_of", "flag_bits", "packet_errors",
+    "register_map", "reset_values", "stream_errors",
 ]
 
 ADDRESS_WIDTH = 8
@@ -35,6 +36,7 @@ class Error(enum.IntEnum):
     CONTEXT_LOST = 5
     KEEP_MISMATCH = 6
     PAIR_MISMATCH = 7
+    SET_REFUSED = 8
 
 
 class Access(enum.Enum):
@@ -80,9 +82,13 @@ def _has_queue(config):
 
 ONLY = {
     Error.CONTEXT_LOST: _has_contexts, Error.KEEP_MISMATCH: _has_keep,
-    Error.PAIR_MISMATCH: _has_pairs,
+    Error.PAIR_MISMATCH: _has_pairs, Error.SET_REFUSED: _has_queue,
 }
 """Whether an engine of a `Config` has an error that not all have."""
+BESIDE_PACKETS = {Error.DENOMINATOR, Error.SET_REFUSED}
+"""Errors that no packet is answered with."""
+STREAM_ERROR_BITS = max(error for error in Error if error is not Error.SET_REFUSED).bit_length()
+"""Bits of the number of an error that arises on the streams, not in the registers."""
 
 
 def errors_of(config: Config) -> tuple[Error, ...]:
@@ -90,9 +96,19 @@ def errors_of(config: Config) -> tuple[Error, ...]:
     return tuple(error for error in Error if ONLY.get(error, _always)(config))
 
 
+def packet_errors(config: Config) -> tuple[Error, ...]:
+    """The errors that a packet is answered with in an engine of ``config``."""
+    return tuple(error for error in errors_of(config) if error not in BESIDE_PACKETS)
+
+
+def stream_errors(config: Config) -> tuple[Error, ...]:
+    """The errors that arise on the streams of an engine of ``config``, not in its registers."""
+    return tuple(error for error in errors_of(config) if error is not Error.SET_REFUSED)
+
+
 def flag_bits(config: Config) -> int:
-    """Bits up to the highest flag that an engine of ``config`` has; some below may be unused."""
-    return errors_of(config)[-1] + 1
+    """Bits up to the highest flag of `stream_errors`; some below may be unused."""
+    return stream_errors(config)[-1] + 1
 
 
 @dataclass(frozen=True)
@@ -341,13 +357,20 @@ REGISTERS = _map(
         (),
         _has_pairs,
     ),
+    (
+        "SET_REFUSED",
+        Access.COUNTER,
+        "Writes of NEXT_SET that were refused, whose sets are missing",
+        (),
+        _has_queue,
+    ),
 )
 """Every register by name, in address order."""
 
 QUEUED = Access.STROBE, (
     "Adds the parameter set of a packet to those that wait, in the order of the packets. The first "
     "beat of a packet takes one, and is not accepted while none waits; SLVERR while NEXT_SET_DEPTH "
-    "sets wait"
+    "sets wait, which SET_REFUSED counts"
 )
 """NEXT_SET of an engine with ``next_set_depth``: access and text."""
 

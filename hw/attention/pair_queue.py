@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.attention.sequences import SequenceQueue
+from ecoformer.hw.stream.errors import error_number
 from ecoformer.hw.stream.payloads import Key
 from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.config import Config
@@ -78,7 +79,7 @@ class PairQueue(wiring.Component):
             self.current.cause.eq(
                 Mux(
                     keys.error, keys.cause,
-                    Mux(queries.error, queries.cause, Error.PAIR_MISMATCH),
+                    Mux(queries.error, queries.cause, error_number(Error.PAIR_MISMATCH)),
                 )
             ),
         ]

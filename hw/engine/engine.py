@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ecoformer.hw.engine.workers import datapath_class
 from ecoformer.hw.parameters.slots import IN_FLIGHT, SlotTable
 from ecoformer.hw.parameters.write_port import ParameterWord, WriteDecoder
+from ecoformer.hw.stream.errors import error_flag
 from ecoformer.hw.stream.receiver import InputBeat
 from ecoformer.hw.stream.receivers import receiver_class
 from ecoformer.hw.stream.sender import Beat, Sender
@@ -142,7 +143,8 @@ class Engine(wiring.Component):
         m.d.comb += [
             slots.finish.eq(sent),
             self.events.errors.eq(
-                self._errors(m, slots, receivers) | datapath.guarded << Error.DENOMINATOR
+                self._errors(m, slots, receivers)
+                | error_flag(Error.DENOMINATOR, datapath.guarded)
             ),
             self.events.TOKENS.eq(sender.delivered),
             self.events.SEQUENCES.eq(sent & ~self.o.payload.error),

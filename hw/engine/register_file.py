@@ -20,10 +20,11 @@ from ecoformer.spec.registers import (
     ADDRESS_WIDTH,
     REGISTERS,
     Access,
+    Error,
     Register,
     constants,
-    errors_of,
     register_map,
+    stream_errors,
 )
 
 __all__ = ["QueuedRegisterFile", "RegisterFile", "register_file"]
@@ -114,7 +115,8 @@ class RegisterFile(wiring.Component):
         m.submodules.counters = counters = Counters(len(places), 32)
         shape = self.events.shape()
         events = {name: self.events[name] for name in shape.members}
-        events |= {error.name: self.events.errors[error] for error in errors_of(self.config)}
+        events |= {error.name: self.events.errors[error] for error in stream_errors(self.config)}
+        events |= self.own_errors
         m.d.comb += counters.events.eq(Cat(events.get(r.name, C(0, 1)) for r in places))
 
         # -- write ---------------------------------------------------------------------------------
@@ -143,13 +145,12 @@ class RegisterFile(wiring.Component):
             "COMMIT": self.shadow_ready & whole & below(word, self.config.parameter_sets),
             **{name: whole & accepts for name, accepts in refusals.items()},
         }
-        accepted = {
-            register.name: write
-            & (addresses.o.payload == register.offset >> 2)
-            & conditions.get(register.name, 1)
+        offered = {
+            register.name: write & (addresses.o.payload == register.offset >> 2)
             for register in registers.values()
             if register.access.writable
         }
+        accepted = {name: offer & conditions.get(name, 1) for name, offer in offered.items()}
         m.d.comb += ok.eq(Cat(accepted.values()).any())
         with m.If(bus.bready):
             m.d.sync += bus.bvalid.eq(0)
@@ -170,7 +171,7 @@ class RegisterFile(wiring.Component):
             self.commit.eq(accepted["COMMIT"]),
             self.commit_set.eq(word),
             self.soft_reset.eq(accepted["CONTROL"] & word[soft_reset.low]),
-            *self._select(accepted, word),
+            *self._select(offered, accepted, word),
             self.irq.eq((errors & enable).any()),
         ]
         for register in registers.values():
@@ -182,7 +183,9 @@ class RegisterFile(wiring.Component):
         with m.If(load):
             m.d.sync += address[: MemoryMap.ROW_SHIFT].eq(address[: MemoryMap.ROW_SHIFT] + 1)
         clear = Mux(accepted["ERRORS"], word & mask, 0)
-        m.d.sync += errors.eq((errors & ~clear) | self.events.errors)
+        own = (flag << int(Error[name]) for name, flag in self.own_errors.items())
+        raised = reduce(or_, own, self.events.errors)
+        m.d.sync += errors.eq((errors & ~clear) | raised)
 
         # -- read ----------------------------------------------------------------------------------
         reading = Signal()
@@ -226,7 +229,10 @@ class RegisterFile(wiring.Component):
         """A queue behind a register: name → whether a write of it can be accepted now."""
         return {}
 
-    def _select(self, accepted, word):
+    own_errors: dict[str, Value] = {}
+    """Errors that arise here: name → strobe."""
+
+    def _select(self, offered, accepted, word):
         """Statements: the set of the next packet."""
         return [self.next_set.eq(self.values.get("NEXT_SET", 0))]
 
@@ -234,8 +240,8 @@ class RegisterFile(wiring.Component):
 class QueuedRegisterFile(RegisterFile):
     """`RegisterFile` with a queue behind NEXT_SET.
 
-    An accepted write adds a set, which is offered two cycles later. A write is refused if and only
-    if as many sets wait as there may be.
+    An accepted write adds a set, which is offered two cycles later. A write of the whole word is
+    refused if and only if as many sets wait as there may be. Whatever is refused is counted.
 
     Members
     -------
@@ -253,11 +259,12 @@ class QueuedRegisterFile(RegisterFile):
         # One more entry than may wait, or the memory would be full while the output is still empty.
         self.sets = SyncFIFOBuffered(width=len(self.next_set), depth=depth + 1)
         self.clear = Signal()
+        self.own_errors = {Error.SET_REFUSED.name: Signal(name="set_refused")}
         m.submodules.sets = ResetInserter(self.clear)(self.sets)
         self.values["NEXT_SET_LEVEL"] = self.sets.level
         return {"NEXT_SET": self.sets.level != depth}
 
-    def _select(self, accepted, word):
+    def _select(self, offered, accepted, word):
         clear = REGISTERS["CONTROL"]["CLEAR_SETS"]
         return [
             self.sets.w_data.eq(word),
@@ -266,4 +273,5 @@ class QueuedRegisterFile(RegisterFile):
             self.selected.eq(self.sets.r_rdy),
             self.next_set.eq(self.sets.r_data),
             self.clear.eq(accepted["CONTROL"] & word[clear.low]),
+            self.own_errors["SET_REFUSED"].eq(offered["NEXT_SET"] & ~accepted["NEXT_SET"]),
         ]

@@ -7,6 +7,7 @@ from operator import or_
 from amaranth import *
 from amaranth.lib.wiring import In
 
+from ecoformer.hw.stream.errors import error_number
 from ecoformer.hw.stream.receiver import Opening, Receiver
 from ecoformer.spec.config import Config
 
@@ -37,7 +38,9 @@ class PairReceiver(Receiver):
     def _close(self, m, ends, in_packet, discard, found, opening, kept, room):
         tag = self.o.payload.tag
         cause = Signal(tag.cause.shape())
-        numbers = (strobe.replicate(len(cause)) & error for error, strobe in found.items())
+        numbers = (
+            strobe.replicate(len(cause)) & error_number(error) for error, strobe in found.items()
+        )
         with m.If(reduce(or_, found.values())):
             m.d.sync += cause.eq(reduce(or_, numbers))
         with m.If(room):

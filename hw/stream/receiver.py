@@ -11,6 +11,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from ecoformer.hw.stream.errors import error_flag
 from ecoformer.hw.stream.keeps import kept_bytes
 from ecoformer.hw.stream.payloads import TokenStream
 from ecoformer.spec.config import Config
@@ -206,7 +207,7 @@ class Receiver(wiring.Component):
                     unknown | too_long | misaligned | aborted,
                 )
             ),
-            self.errors.eq(reduce(or_, (strobe << error for error, strobe in found.items()))),
+            self.errors.eq(reduce(or_, (error_flag(*one) for one in found.items()))),
         ]
         over = token_end | beat.last | discard | bad
         m.d.sync += discard.eq((discard | bad) & ~(take & beat.last))

@@ -11,7 +11,7 @@ from ecoformer.sim.phases.bad_packets import bad_packets, mismatches
 from ecoformer.sim.phases.draw import Draw
 from ecoformer.sim.script import Burst, Drain, Gate, Level, Read, Scene, Write
 from ecoformer.sim.selection import selection
-from ecoformer.spec.registers import REGISTERS, Access, Error, errors_of, register_map
+from ecoformer.spec.registers import REGISTERS, Access, Error, packet_errors, register_map
 
 __all__ = ["faults", "random_faults"]
 
@@ -73,8 +73,8 @@ def _crowds(draw, image):
 
 
 def _packet_errors(config):
-    """Flags of bad packets; tokens may have the other one."""
-    return sum(1 << error for error in errors_of(config) if error is not Error.DENOMINATOR)
+    """Flags of bad packets."""
+    return sum(1 << error for error in packet_errors(config))
 
 
 def _first_of_each(draw, image):

@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ecoformer.sim.phases.addresses import FREE, IN_FLIGHT, STATUS
+from ecoformer.sim.phases.addresses import ENABLE, ERRORS, FREE, IN_FLIGHT, STATUS
 from ecoformer.sim.phases.bad_packets import bad_packets
 from ecoformer.sim.phases.draw import Draw
-from ecoformer.sim.script import Await, Drain, Gate, Read, Scene, Write
+from ecoformer.sim.script import Await, Drain, Gate, Level, Read, Scene, Write
 from ecoformer.sim.selection import selection
-from ecoformer.spec.registers import REGISTERS, Register
+from ecoformer.spec.registers import REGISTERS, Error, Register
 
 __all__ = ["queued_sets"]
 
@@ -47,6 +47,16 @@ def queued_sets(draw: Draw) -> Iterator[Scene]:
     yield replace(scene, name="full", events=(
         *begun, *chosen, *rest, _level(depth), *full, Gate(second), Await(second, 20),
         _level(depth - 1), _select(0), *full, Gate(None), Drain(), _level(depth + 1 - many),
+    ))
+    flag = 1 << Error.SET_REFUSED
+    yield replace(scene, name="full, interrupt", events=(
+        *begun, *chosen, *rest, Write(address=ENABLE, data=flag), Level(False), *full[:1],
+        Level(True), Read(address=ERRORS, want=flag, mask=flag),
+        Write(address=ERRORS, data=0xFFFFFFFF ^ flag), Level(True),
+        Write(address=ERRORS, data=flag), Level(False), full[0], Level(True),
+        Write(address=ERRORS, data=flag), Read(address=ERRORS, want=0, mask=flag),
+        Read(address=REGISTERS["SET_REFUSED"].offset, want=2, mask=0xFFFFFFFF),
+        Gate(None), Drain(),
     ))
     yield replace(scene, name="before a reset", packets=(), events=(*chosen,), cut=True)
     yield replace(

@@ -85,6 +85,7 @@ module tb_@NAME@;
   reg [31:0] mask, data;
   reg [8*1024-1:0] folder;
   reg [8*1040-1:0] path;
+  reg [31:0] begun, answered, busy, starved, blocked;
 
   // Beats taken; one that is offered is not yet.
   wire [31:0] taken = sent - {31'd0, s_axis_tvalid};
@@ -316,7 +317,6 @@ module tb_@NAME@;
 
   // What a packet in flight, a starved input and a blocked output are, as in the registers.
 @QUERY_OPENING@  reg opening;
-  reg [31:0] begun, answered, busy, starved, blocked;
   always @(posedge aclk)
     if (!aresetn) begin
       opening <= 1'b1;

@@ -13,6 +13,7 @@ from ecoformer.cli import main
 from ecoformer.cli.common import Design
 from ecoformer.driver.export import driver_files
 from ecoformer.golden.integer.attention import attend
+from ecoformer.hw.emit.packages.files import package_paths
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
 from tests.sim import dummy
@@ -25,7 +26,9 @@ def hardware(monkeypatch):
     manifest = types.ModuleType("ecoformer.hw.emit.manifest")
     verilog.text = dummy.engine()
     verilog.emit = lambda config, name: verilog.text.replace("dummy_engine", name)
-    manifest.manifest = lambda config, name: {"name": name, "fingerprint": config.fingerprint}
+    manifest.manifest = lambda config, name: {
+        "name": name, "version": "0.0.0", "fingerprint": config.fingerprint, "pins": [],
+    }
     monkeypatch.setitem(sys.modules, "ecoformer.hw.emit.verilog", verilog)
     monkeypatch.setitem(sys.modules, "ecoformer.hw.emit.manifest", manifest)
     return verilog
@@ -75,6 +78,7 @@ def test_generate_writes_everything(hardware, inputs, capsys):
         "rtl/ecoformer_engine.v", "tb/tb_ecoformer_engine.v",
         "vectors/expected.hex", "vectors/expected.npz", "vectors/input.hex",
         "vectors/parameters.hex", "vectors/steps.hex", "vectors/workload.npz",
+        *package_paths("ecoformer_engine"),
     }
     figures = json.loads((inputs / "g.json").read_text())
     assert figures["sequences"] == 6 and set(figures["files"]) == files

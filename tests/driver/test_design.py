@@ -12,7 +12,7 @@ from ecoformer.driver.errors import DeviceError
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameter_export import as_binary, load_words
 from ecoformer.spec.register_export import as_json
-from ecoformer.spec.registers import register_map
+from ecoformer.spec.registers import packet_errors, register_map
 from ecoformer.spec.wire import pack_outputs, pack_sequence
 from tests.matrix import edge_configs, trial
 
@@ -49,15 +49,15 @@ def test_an_engine_with_a_stream_of_queries_is_refused_by_name(tmp_path):
         write(tmp_path, Config(queries="cross"))
 
 
-def test_registers_and_fields_are_those_of_the_map(tmp_path):
-    config = Config(tuser_width=0, engines=2)
+@pytest.mark.parametrize("depth", [0, 3])
+def test_registers_and_fields_are_those_of_the_map(tmp_path, depth):
+    config = Config(tuser_width=0, engines=2, next_set_depth=depth)
     design, registers = write(tmp_path, config), register_map(config)
     assert [*design.registers] == [*registers]
     for name, register in design.registers.items():
         assert register.offset == registers[name].offset
         assert [f.name for f in register.fields] == [f.name for f in registers[name].fields]
-    flags = registers["ERRORS"]
-    assert design.packet_errors == flags.mask & ~flags["DENOMINATOR"].mask
+    assert design.packet_errors == sum(1 << error for error in packet_errors(config))
 
 
 def test_what_does_not_fit_is_refused(tmp_path):

@@ -68,6 +68,8 @@ def test_scenes_agree_in_a_simulator(name, phases, builds):
          "KEEP_MISMATCH"),
         ("tkeep, error low", "padding is kept", r"assign m_axis_tkeep = .*;",
          "assign m_axis_tkeep = 4'hf;", "tkeep"),
+        ("queue", "refused sets leave no trace", r"assign set_refused = .*;",
+         "assign set_refused = 1'h0;", "SET_REFUSED"),
         ("queue", "no packet waits", r"in_packet \| selected", "in_packet | 1'h1", ""),
     ],
 )

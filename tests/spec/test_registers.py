@@ -8,6 +8,7 @@ from ecoformer.spec.choices import CHOICES
 from ecoformer.spec.config import ADDED, GOALS, Config
 from ecoformer.spec.registers import (
     ADDRESS_WIDTH,
+    BESIDE_PACKETS,
     IDENTITY,
     REGISTERS,
     Access,
@@ -15,7 +16,9 @@ from ecoformer.spec.registers import (
     constants,
     errors_of,
     flag_bits,
+    packet_errors,
     register_map,
+    stream_errors,
 )
 
 CONFIGS = [
@@ -57,13 +60,14 @@ def test_offsets_that_drivers_know_never_move():
         "SEQUENCES": 0x64, "BUSY": 0x68, "STARVED": 0x6C, "BLOCKED": 0x70,
         "ENGINES": 0x74, "CONTEXT_LOST": 0x78, "CONTEXTS": 0x7C, "KEEP_MISMATCH": 0x80,
         "NEXT_SET_DEPTH": 0x84, "NEXT_SET_LEVEL": 0x88, "PAIR_MISMATCH": 0x8C,
+        "SET_REFUSED": 0x90,
     }
 
 
 def test_every_error_has_a_flag_an_enable_and_a_counter():
     assert [error.name for error in Error] == [
         "MISALIGNED", "TOO_LONG", "UNKNOWN_SET", "ABORTED", "DENOMINATOR", "CONTEXT_LOST",
-        "KEEP_MISMATCH", "PAIR_MISMATCH",
+        "KEEP_MISMATCH", "PAIR_MISMATCH", "SET_REFUSED",
     ]
     assert [error.value for error in Error] == list(range(len(Error)))
     for error in Error:
@@ -97,6 +101,7 @@ def test_only_an_engine_without_tuser_has_next_set_and_only_several_have_engines
             assert missing <= {
                 "NEXT_SET", "ENGINES", "CONTEXT_LOST", "CONTEXTS", "KEEP_MISMATCH",
                 "NEXT_SET_DEPTH", "NEXT_SET_LEVEL", "PAIR_MISMATCH",
+                "SET_REFUSED",
             }
 
 
@@ -137,10 +142,16 @@ def test_only_an_engine_with_tkeep_counts_null_bytes_and_says_so():
 def test_a_queue_behind_next_set_is_written_and_not_read():
     plain, queued = (register_map(Config(tuser_width=0, next_set_depth=n)) for n in (0, 5))
     assert (plain["NEXT_SET"].access, queued["NEXT_SET"].access) == (Access.STORED, Access.STROBE)
-    assert queued.keys() - plain.keys() == {"NEXT_SET_DEPTH", "NEXT_SET_LEVEL"}
+    assert queued.keys() - plain.keys() == {
+        "NEXT_SET_DEPTH", "NEXT_SET_LEVEL", "SET_REFUSED",
+    }
     assert [field.name for field in plain["CONTROL"].fields] == ["SOFT_RESET"]
     assert queued["CONTROL"]["CLEAR_SETS"].mask == 0b10
     assert constants(Config(tuser_width=0, next_set_depth=5))["NEXT_SET_DEPTH"] == 5
+    with_queue = Config(tuser_width=0, next_set_depth=5)
+    assert errors_of(with_queue) == (*stream_errors(with_queue), Error.SET_REFUSED)
+    assert flag_bits(with_queue) == 5 and queued["ERRORS"].mask == 0b100011111
+    assert {*errors_of(with_queue)} - {*packet_errors(with_queue)} == BESIDE_PACKETS
     causal = register_map(Config(tuser_width=0, next_set_depth=5, mask="causal"))
     assert causal["NEXT_SET"]["BEGIN"].mask == 1 << 31
 

@@ -6,7 +6,7 @@ from ecoformer.spec.dataflows.base import Flow
 from ecoformer.spec.dataflows.bucketed import Bucketed
 from ecoformer.spec.dataflows.linear import Accumulate, LinearFlow
 from ecoformer.spec.dataflows.xnor import Xnor
-from ecoformer.spec.registers import Error
+from ecoformer.spec.registers import STREAM_ERROR_BITS
 
 __all__ = ["AHEAD", "Cross", "CrossAccumulate", "CrossBucketed", "CrossXnor"]
 
@@ -61,7 +61,7 @@ class Cross(Flow):
     @property
     def tag_fields(self) -> dict[str, int]:
         """``cause``: the `Error` of a bad packet."""
-        return {"cause": max(Error).bit_length()}
+        return {"cause": STREAM_ERROR_BITS}
 
 
 class CrossLinear(Cross, LinearFlow):

@@ -382,17 +382,29 @@ def test_sets_wait_in_order_and_are_refused_when_there_is_no_room():
         ctx.set(dut.begin, 0)
         return ctx.get(dut.next_set)
 
+    async def refused(ctx, count):
+        flag = 1 << Error.SET_REFUSED
+        assert await value(ctx, dut.bus, "SET_REFUSED") == count
+        assert await value(ctx, dut.bus, "ERRORS") == (flag if count else 0)
+
     async def bench(ctx):
         assert not ctx.get(dut.selected)
         assert await read(ctx, dut.bus, "NEXT_SET") == (0, SLVERR)
-        for partial in (0b0111, 0b1110, 0):
+        await refused(ctx, 0)
+        for count, partial in enumerate((0b0111, 0b1110, 0), start=1):
             assert await write(ctx, dut.bus, "NEXT_SET", 1, partial) == SLVERR
+            await refused(ctx, count)
+        assert await write(ctx, dut.bus, "IRQ_ENABLE", 1 << Error.SET_REFUSED) == OKAY
+        assert ctx.get(dut.irq)
+        assert await write(ctx, dut.bus, "ERRORS", 1 << Error.SET_REFUSED) == OKAY
+        assert not ctx.get(dut.irq)
         for round in range(4):  # more sets than there are places, in all
             numbers = [0x80000001 + round, 2, 0x7FFFFFFF]
             for level, number in enumerate(numbers):
                 assert await value(ctx, dut.bus, "NEXT_SET_LEVEL") == level
                 assert await write(ctx, dut.bus, "NEXT_SET", number) == OKAY
             assert await write(ctx, dut.bus, "NEXT_SET", 9) == SLVERR
+            await refused(ctx, 4 + round)
             assert await value(ctx, dut.bus, "NEXT_SET_LEVEL") == 3
             for number in numbers[: 3 - round]:
                 assert ctx.get(dut.selected) and ctx.get(dut.next_set) == number
