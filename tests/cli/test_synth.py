@@ -61,7 +61,7 @@ def test_a_clock_that_is_required_and_not_reached(design, capsys, monkeypatch):
     path = dict.fromkeys(("from", "to"), {"unit": "a", "signal": "b"})
     monkeypatch.setattr(flow, "synthesise", lambda *_, **__: mapped)
     monkeypatch.setattr(flow, "place", lambda figures, *_, **__: figures.update(
-        packed={}, device="85k", speed=6, seeds=[1], runs=[{"fmax_mhz": 99.9}],
+        packed={}, device="85k", part="LFE5U-85F", speed=6, seeds=[1], runs=[{"fmax_mhz": 99.9}],
         fmax_median_mhz=99.9, fmax_best_mhz=99.9,
         critical_path={**path, "delay_ns": 10, "logic_ns": 4, "routing_ns": 6},
     ))
@@ -90,9 +90,12 @@ def test_a_failed_synth_keeps_the_old_result_and_the_logs(design, capsys):
 @pytest.mark.parametrize(
     "arguments, why",
     [
-        (("--target", "abacus"), "--target must be 'ecp5' or 'xc7' or 'ice40', not 'abacus'"),
-        (("--device", "99k"), "--device must be '12k' or '25k' or '45k' or '85k', not"),
-        (("--speed", "5"), "--speed must be 6…8, not 5"),
+        (("--target", "abacus"), "--target must be 'ecp5' or 'ice40' or 'gowin' or 'nexus' or"),
+        (("--device", "99k"), "--device must be '85k' or '45k' or '25k' or '12k' or 'up5k' or"),
+        (("--target", "ecp5", "--device", "up5k"), "device 'up5k': not a Lattice ECP5; choose 85k"),
+        (("--device", "up5k", "--speed", "7"), "speed 7: not a speed grade; choose none"),
+        (("--device", "gw1n-9c", "--verify"), "--verify: Yosys has no models of the memories and"),
+        (("--speed", "5"), "--speed must be 6…9, not 5"),
         (("--seeds", "one"), "--seeds 'one': must be like 3, at most 100, or like 1,2,3"),
         (("--seeds", "0"), "--seeds '0': must be like 3"),
         (("--target", "xc7", "--seeds", "3"), "Xilinx 7 series is synthesised only; leave them"),

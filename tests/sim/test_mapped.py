@@ -8,7 +8,7 @@ import pytest
 from ecoformer.errors import EcoformerError
 from ecoformer.hw.synth.flow import synthesise
 from ecoformer.hw.synth.targets import TARGETS
-from ecoformer.sim.mapped import simulation_text, verify_mapped
+from ecoformer.sim.mapped import LIBRARIES, simulation_text, verify_mapped
 from ecoformer.sim.stimulus import random_image, random_workload
 from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
@@ -25,11 +25,12 @@ BLOCKS = {
     "ecp5": ("MULT18X18D", "DP16KD", "TRELLIS_DPR16X4"),
     "xc7": ("DSP48E1", "RAMB18E1"),
     "ice40": ("SB_RAM40_4K",),
+    "gatemate": ("CC_BRAM_20K", "CC_MULT"),
 }
 
 
 @pytest.fixture(scope="module", params=[
-    pytest.param(name, marks=() if name == "ecp5" else pytest.mark.full) for name in TARGETS
+    pytest.param(name, marks=() if name == "ecp5" else pytest.mark.full) for name in LIBRARIES
 ])
 def mapped(request, for_all_workers):
     """(target, netlist, figures)"""

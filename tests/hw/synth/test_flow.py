@@ -7,10 +7,10 @@ from collections import Counter
 import pytest
 
 from ecoformer.errors import EcoformerError
-from ecoformer.hw.synth.flow import check_device, place, synthesise
+from ecoformer.hw.synth.flow import place, synthesise
 from ecoformer.hw.synth.netlist import load_netlist
-from ecoformer.hw.synth.targets import DEVICES, TARGETS, check_fits, find_target
-from ecoformer.hw.synth.timing import critical_path, load_report
+from ecoformer.hw.synth.targets import TARGETS
+from ecoformer.hw.synth.timing import Names, critical_path, load_report
 from ecoformer.hw.synth.tools import YOSYS, Step, Tool, run_steps
 from tests.recorded_progress import RecordedProgress
 
@@ -192,7 +192,9 @@ STEPS = [
 
 
 def test_names_of_cells_become_components_and_signals():
-    path = critical_path(STEPS, ["", "a", "a.b", "a.bc"])
+    path = critical_path(STEPS, Names(
+        ["", "a", "a.b", "a.bc"], ["LUT4", "CCU2C", "TRELLIS_FF", "MULT18X18D"],
+    ))
     assert path["from"] == {"unit": "a.b", "signal": "sum[7]"}
     assert path["to"] == {"unit": "a", "signal": ""}
     assert (path["delay_ns"], path["logic_ns"], path["routing_ns"]) == (2.6, 0.85, 1.75)
@@ -205,44 +207,7 @@ def test_a_report_without_the_clock_is_refused(tmp_path):
     report = {"fmax": {"clk": {"achieved": 1}}, "utilization": {}, "critical_paths": []}
     (tmp_path / "seed-1.json").write_text(json.dumps(report))
     with pytest.raises(EcoformerError, match="^seed-1.json: 0 critical paths of clk, not 1"):
-        load_report(tmp_path / "seed-1.json", [])
+        load_report(tmp_path / "seed-1.json", Names())
     (tmp_path / "seed-1.json").write_text('{"fmax": {}}')
     with pytest.raises(EcoformerError, match="^seed-1.json: has no 'utilization'"):
-        load_report(tmp_path / "seed-1.json", [])
-
-
-@pytest.mark.parametrize(
-    "device, speed, seeds, why",
-    [
-        ("99k", 6, [1], "device '99k': not supported; choose 12k, 25k, 45k, 85k"),
-        ("85k", 9, [1], "speed 9: not a speed grade; choose 6, 7, 8"),
-        ("85k", 6, [], "seeds .*different numbers from 1 up"),
-        ("85k", 6, [1, 1], "seeds .*different numbers from 1 up"),
-        ("85k", 6, [0], "seeds .*different numbers from 1 up"),
-    ],
-)
-def test_devices_speeds_and_seeds_are_checked(device, speed, seeds, why):
-    with pytest.raises(EcoformerError, match=why):
-        check_device(device, speed, seeds)
-
-
-def test_an_unknown_target_is_refused():
-    with pytest.raises(EcoformerError, match="'abacus': not supported; choose ecp5 or xc7 or ice"):
-        find_target("abacus")
-
-
-def test_a_device_that_is_too_small_says_by_how_much_and_what_helps():
-    needs = {"LUT": 30_000, "FF": 100, "DSP": 82, "block RAM": 56}
-    with pytest.raises(EcoformerError) as caught:
-        check_fits(needs, "25k")
-    assert str(caught.value) == (
-        "LFE5U-25F: too small, 30,000 LUT, 5,712 more than its 24,288, 82 DSP, 54 more than its "
-        '28; choose --device 85k, or more cycles_per_token, fewer code_bits or value_dim; more '
-        'cycles_per_token, or weights = "ternary" or "pow2"'
-    )
-    check_fits(needs, "85k")
-    with pytest.raises(EcoformerError, match="LFE5U-85F: too small, 209 block RAM, 1 more than its "
-                       "208; fewer parameter_sets or max_tokens, or another dataflow$"):
-        check_fits(dict(needs, **{"block RAM": 209}), "85k")
-    for device, there in DEVICES.items():
-        check_fits(there, device)
+        load_report(tmp_path / "seed-1.json", Names())
