@@ -29,7 +29,7 @@ MAY_IMPORT = {
 }
 """Files that may import what only an extra installs."""
 BY_ANOTHER_NAME = {
-    "cocotb_tools": "cocotb", "cocotbext": "cocotbext_axi", "serial": "pyserial",
+    "PIL": "pillow", "cocotb_tools": "cocotb", "cocotbext": "cocotbext_axi", "serial": "pyserial",
     "z3": "z3_solver",
 }
 """Modules that are not called like their distribution."""

@@ -55,7 +55,8 @@ def command(
 ) -> None:
     """Train a softmax vision transformer, swap in EcoFormer attention, fine-tune, and compare.
 
-    An interrupted run resumes where it stopped. Writes pretrained.pt, ecoformer.pt, softmax.pt and
+    An interrupted run resumes where it stopped; settings of a later step may have changed. Writes
+    pretrained.pt as soon as the first network is trained, then ecoformer.pt, softmax.pt and
     metrics.json.
     """
     metrics = train(
@@ -96,10 +97,11 @@ def train(
     if seed is not None:
         training = replace(training, seed=seed)
     softmax = None if start is None else load_model(start)
-    with results(output, control).writing() as folder, show_progress() as progress:
+    written = results(output, control)
+    with written.writing() as folder, show_progress() as progress:
         return train_networks(
             network, attention, training, folder, progress, resume, softmax, control,
-            Path(output) / "checkpoints",
+            Path(output) / "checkpoints", written.publish_early,
         )
 
 
