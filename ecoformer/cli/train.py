@@ -12,6 +12,7 @@ from ecoformer.cli.common import (
     JsonOption,
     OtherSeedOption,
     RestartOption,
+    WorkersOption,
     show_table,
     write_json,
 )
@@ -51,6 +52,7 @@ def command(
     control: Annotated[
         bool, typer.Option(help="Fine-tune the softmax network as long, for comparison.")
     ] = True,
+    workers: WorkersOption = 2,
     json_file: JsonOption = None,
 ) -> None:
     """Train a softmax vision transformer, swap in EcoFormer attention, fine-tune, and compare.
@@ -60,7 +62,8 @@ def command(
     metrics.json.
     """
     metrics = train(
-        config, output, seed=seed, resume=not restart, start=start, control=control
+        config, output, seed=seed, resume=not restart, start=start, control=control,
+        workers=workers,
     )
     write_json(json_file, metrics)
     scores = metrics["held_out_accuracy"]
@@ -83,6 +86,7 @@ def train(
     resume: bool = True,
     start: Path | None = None,
     control: bool = True,
+    workers: int = 2,
 ) -> dict:
     """Train as the configuration says; returns the metrics."""
     from ecoformer.golden.attention_config import read_attention
@@ -101,7 +105,7 @@ def train(
     with written.writing() as folder, show_progress() as progress:
         return train_networks(
             network, attention, training, folder, progress, resume, softmax, control,
-            Path(output) / "checkpoints", written.publish_early,
+            Path(output) / "checkpoints", written.publish_early, workers,
         )
 
 

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The batches of a training run: which images, in which order, and augmented how."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
-from PIL import Image
 from torch.nn.functional import pad
 
 from ecoformer.golden.learn.data import Split
 from ecoformer.golden.learn.mixing import mix
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.networks.drop_path import draw_paths
-from ecoformer.golden.pictures.augment import augment
+from ecoformer.golden.pictures.loader import read_batches
+from ecoformer.golden.pictures.training import TrainingPictures
 
 __all__ = ["Batches", "draw_moves", "shift_images"]
 
@@ -29,6 +31,8 @@ class Batches:
     training : TrainingConfig
     stream : int
         0 or 1. Runs of one stream see the same batches.
+    workers : int
+        Processes that read and augment pictures; 0: this one.
 
     Members
     -------
@@ -36,11 +40,17 @@ class Batches:
         Which images the batches of the epoch are made of.
     """
 
-    def __init__(self, part: Split, classes: int, training: TrainingConfig, stream: int):
+    def __init__(
+        self, part: Split, classes: int, training: TrainingConfig, stream: int, workers: int = 0
+    ):
         self.part = part
         self.classes = classes
         self.training = training
         self.stream = stream
+        self.workers = workers
+        self.pictures = TrainingPictures(part.images, training)
+        self.reading: Iterator | None = None
+        self.next = 0
         self.parts: list[torch.Tensor] = []
 
     def __len__(self) -> int:
@@ -51,6 +61,7 @@ class Batches:
         """Draw the order of ``epoch``, counted from 0."""
         t = self.training
         self.epoch = epoch
+        self.reading = None
         generator = torch.Generator().manual_seed((t.seed * 2 + self.stream) * 100_003 + epoch)
         self.parts = list(torch.randperm(len(self.part), generator=generator).split(t.batch))
         self.moves = [draw_moves(len(index), t.shift, generator) for index in self.parts]
@@ -58,7 +69,7 @@ class Batches:
     def draw(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Images and targets of a step of the epoch, as :func:`golden.learn.mixing.mix` gives."""
         index, t = self.parts[step], self.training
-        images = self._read(index)
+        images = self._read(step) if self.pictures.needs_reading else self.part.images[index]
         images = shift_images(images, t.shift, self.moves[step])
         labels = self.part.labels[index]
         return mix(images, labels, self.classes, t, self._random(MIXING, step))
@@ -70,18 +81,16 @@ class Batches:
             return None
         return draw_paths(model, rate, len(self.parts[step]), self._random(PATHS, step))
 
-    def _read(self, index):
-        images = self.part.images[index]
-        if not self.training.changes_pictures:
-            return images
-        return torch.stack([
-            self._augmented(image, number) for image, number in zip(images, index.tolist())
-        ])
-
-    def _augmented(self, image, number):
-        picture = Image.fromarray(image.permute(1, 2, 0).squeeze(2).numpy())
-        rng = self._random(PICTURES, number)
-        return torch.from_numpy(augment(picture, image.shape[-1], self.training, rng))
+    def _read(self, step):
+        """Pictures of a step; those of the steps behind it are read ahead."""
+        if self.reading is None or step != self.next:
+            seeds = (self.training.seed, self.stream, self.epoch, PICTURES)
+            keys = [[(number, *seeds) for number in part.tolist()] for part in self.parts[step:]]
+            self.reading = read_batches(self.pictures, keys, self.workers)
+        self.next = step + 1
+        images, reasons = next(self.reading)
+        self.pictures.report(reasons)
+        return images
 
     def _random(self, purpose, number):
         key = (self.training.seed, self.stream, self.epoch, purpose, number)

@@ -39,6 +39,8 @@ class Fitter:
         Of the checkpoints.
     progress : Progress
         A stage per run, updated at every step, and a line per epoch.
+    workers : int
+        Processes of each run that read pictures; 0: none.
 
     Members
     -------
@@ -52,11 +54,13 @@ class Fitter:
         training: TrainingConfig,
         folder: Path,
         progress: Progress,
+        workers: int = 0,
     ):
         self.data = data
         self.training = training
         self.folder = folder
         self.progress = progress
+        self.workers = workers
         self.stop = Event()
 
     def fit(
@@ -93,7 +97,9 @@ class Fitter:
         Returns
         -------
         list of dict
-            ``epoch``, ``loss``, ``validation_accuracy``, ``validation_loss``, ``seconds``.
+            ``epoch``, ``loss``, ``validation_accuracy``, ``validation_loss``, ``seconds``;
+            ``images_per_second`` of training, and ``waiting``, the share of its time in which
+            images were awaited.
 
         Raises
         ------
@@ -130,7 +136,9 @@ class _Epochs(Loop):
 
     def __init__(self, fitter, name, model, optimizer, epochs, ends, stream, before_epoch):
         training = fitter.training
-        self.batches = Batches(fitter.data.train, fitter.data.classes, training, stream)
+        self.batches = Batches(
+            fitter.data.train, fitter.data.classes, training, stream, fitter.workers
+        )
         per_epoch = len(self.batches)
         super().__init__(
             optimizer, epochs * per_epoch, per_epoch, per_epoch, training.warmup_epochs, ends,
@@ -169,10 +177,13 @@ class _Epochs(Loop):
             yield loss * (len(logits) / len(images))
 
     def _draw(self, step):
-        return self.batches.draw(step)
+        started = time.perf_counter()
+        batch = self.batches.draw(step)
+        self.reading += time.perf_counter() - started
+        return batch
 
     def _begin_epoch(self, epoch):
-        self.started = time.perf_counter()
+        self.started, self.reading = time.perf_counter(), 0.0
         if self.before_epoch is not None:
             self.before_epoch(self.model, epoch)
         self.batches.begin(epoch)
@@ -186,7 +197,7 @@ class _Epochs(Loop):
 
     def evaluate(self, step, losses):
         part = self.fitter.data.validation
-        parts = self.batches.parts
+        learning, parts = time.perf_counter() - self.started, self.batches.parts
         mean = sum(loss * len(index) for loss, index in zip(losses, parts, strict=True))
         mean /= len(self.fitter.data.train)
         logits = _logits(self.judged, part.images)
@@ -195,13 +206,16 @@ class _Epochs(Loop):
             "loss": mean,
             "validation_accuracy": (logits.argmax(1) == part.labels).double().mean().item(),
             "validation_loss": cross_entropy(logits, part.labels).item(),
+            "images_per_second": len(self.fitter.data.train) / learning,
+            "waiting": self.reading / learning,  # share of the time, for images
             "seconds": time.perf_counter() - self.started,
         }
 
     def describe(self, step, entry):
         return (
             f"epoch {entry['epoch']}/{self.steps // self.epoch}, loss {entry['loss']:.4f}, "
-            f"validation {entry['validation_accuracy']:.2%}, {entry['seconds']:.1f} s"
+            f"validation {entry['validation_accuracy']:.2%}, {entry['seconds']:.1f} s, "
+            f"{entry['images_per_second']:,.0f} images/s, {entry['waiting']:.0%} waiting for them"
         )
 
     def state(self, finished):

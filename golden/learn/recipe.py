@@ -40,9 +40,11 @@ class TrainingConfig(StepConfig, PictureConfig):
     Parameters
     ----------
     data : str
-        ``mnist``, ``fashion`` or ``recall``.
+        ``mnist``, ``fashion``, ``cifar10`` or ``recall``; or ``folder``, for pictures in
+        ``train/CLASS/`` and ``val/CLASS/`` or ``test/CLASS/``.
     data_path : str
-        Folder of the ``fashion`` files; empty for the default one.
+        That folder; the folder of the four files of ``mnist`` or ``fashion``, in the place of an
+        embedded part and of Debian's; archive or folder of ``cifar10``.
     seed : int
         Of weights, order, augmentation, hashes and the validation part.
     pretrain_epochs, tune_epochs : int
@@ -115,7 +117,7 @@ class TrainingConfig(StepConfig, PictureConfig):
     def __post_init__(self) -> None:
         StepConfig.__post_init__(self)
         PictureConfig.__post_init__(self)
-        check_choice("data", self.data, datasets.DATASETS)
+        check_choice("data", self.data, (*datasets.DATASETS, datasets.FOLDER))
         if not isinstance(self.data_path, str):
             raise TypeError(f"data_path must be a string, not {self.data_path!r}")
         check_number("seed", self.seed, int, *SEEDS)

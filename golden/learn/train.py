@@ -23,13 +23,13 @@ from ecoformer.errors import EcoformerError
 from ecoformer.files import write_json
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.files import state_digest
-from ecoformer.golden.learn import data as datasets
 from ecoformer.golden.learn.checkpoint import drop_checkpoints
 from ecoformer.golden.learn.distill import distil_layers, exact_outputs
 from ecoformer.golden.learn.fit import Fitter, accuracy
 from ecoformer.golden.learn.networks import LEARNERS, learn_hashes
 from ecoformer.golden.learn.parallel import one_thread, run_parallel
 from ecoformer.golden.learn.recipe import TrainingConfig
+from ecoformer.golden.learn.sources import open_data
 from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer, save_model
 from ecoformer.golden.recording import record
 from ecoformer.golden.separation import separation
@@ -53,6 +53,7 @@ def train(
     control: bool = True,
     checkpoints: Path | None = None,
     pretrained: Callable[[Path], object] = lambda path: None,
+    workers: int = 0,
 ) -> dict:
     """Train both networks; write them, and a report of the training.
 
@@ -86,6 +87,8 @@ def train(
         Folder of the checkpoints; ``out/checkpoints`` when None.
     pretrained : callable
         Called with the path of ``pretrained.pt`` as soon as it is written.
+    workers : int
+        Processes of each run that read and augment pictures; 0: none. No bit depends on them.
 
     Returns
     -------
@@ -101,7 +104,7 @@ def train(
     out = Path(out)
     with one_thread():
         folder = checkpoints or out / "checkpoints"
-        run = _Run(network, attention, training, folder, progress, resume, start)
+        run = _Run(network, attention, training, folder, progress, resume, start, workers)
         softmax, pretraining = run.pretrain()
         out.mkdir(parents=True, exist_ok=True)
         save_model(softmax, out / "pretrained.pt")
@@ -160,7 +163,9 @@ def train(
 class _Run:
     """One call of :func:`train`: the phases and what they share."""
 
-    def __init__(self, network, attention, training, folder, progress, resume, start=None):
+    def __init__(
+        self, network, attention, training, folder, progress, resume, start=None, workers=0
+    ):
         self.started = time.perf_counter()
         self.network = network
         self.attention = attention
@@ -174,12 +179,12 @@ class _Run:
         if start is not None:
             _check_start(network, start)
             self.settings["start"] = state_digest(start.state_dict())
-        self.data = datasets.load(training.data, training.data_path or None, training.seed)
+        self.data = open_data(training, network, workers, progress.line)
         _check_shape(network, self.data)
         _check_pictures(training, self.data)
         if not resume:
             drop_checkpoints(folder)
-        self.fitter = Fitter(self.data, training, folder, progress)
+        self.fitter = Fitter(self.data, training, folder, progress, workers)
 
     def settings_of(self, *steps, attention=True):
         """On what a run depends that ends with the last of ``steps``, keys of ``recipe.STEPS``."""

@@ -1,24 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How training pictures are augmented, as a part of the table [training]."""
+"""How pictures are cut out and training pictures augmented, as a part of the table [training]."""
 
 from dataclasses import dataclass
 
-from ecoformer.spec.checks import check_number
+from PIL import Image
 
-__all__ = ["PictureConfig"]
+from ecoformer.spec.checks import check_choice, check_number
+
+__all__ = ["INTERPOLATIONS", "PictureConfig"]
 
 MOST_OPERATIONS, HIGHEST = 15, 10
 """Operations of RandAugment on one picture; its largest magnitude."""
 SHARPEST = 100.0
 """Largest parameter of a Beta distribution."""
+MOST_FAILURES = 1_000_000
+INTERPOLATIONS = {
+    "nearest": Image.Resampling.NEAREST, "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS,
+}
+"""How pictures are resized, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PictureConfig:
-    """Augmentation of training pictures. The defaults change nothing.
+    """How pictures of files are cut out, and training pictures augmented; the latter is off.
 
     Parameters
     ----------
+    crop_ratio : float
+        Pictures of files are evaluated on the middle of what is left when their shorter side is
+        resized to ``image_size / crop_ratio``: of 256 pixels for 224, as published. 1: the largest
+        square.
+    interpolation : str
+        How they are resized: ``nearest``, ``bilinear``, ``bicubic`` or ``lanczos``.
+    unreadable : int
+        Files that may be unreadable; each is named, and grey is shown in its place.
     crop_area : float
         Least share of a picture's area in a random crop, which is then resized to the network's
         size; published 0.08. 1: no random crop.
@@ -46,6 +62,9 @@ class PictureConfig:
         A value of the wrong type or outside its range.
     """
 
+    crop_ratio: float = 0.875
+    interpolation: str = "bicubic"
+    unreadable: int = 0
     crop_area: float = 1.0
     flip: float = 0.0
     randaugment: int = 0
@@ -57,6 +76,9 @@ class PictureConfig:
     cutmix: float = 0.0
 
     def __post_init__(self) -> None:
+        check_number("crop_ratio", self.crop_ratio, float, 0.1, 1)
+        check_choice("interpolation", self.interpolation, INTERPOLATIONS)
+        check_number("unreadable", self.unreadable, int, 0, MOST_FAILURES)
         check_number("crop_area", self.crop_area, float, 0.001, 1)
         for name in ("flip", "randaugment_probability", "erasing"):
             check_number(name, getattr(self, name), float, 0, 1)
@@ -65,6 +87,11 @@ class PictureConfig:
             check_number(name, getattr(self, name), float, 0, HIGHEST)
         for name in ("mixup", "cutmix"):
             check_number(name, getattr(self, name), float, 0, SHARPEST)
+
+    @property
+    def resampling(self) -> Image.Resampling:
+        """Pillow's name of ``interpolation``."""
+        return INTERPOLATIONS[self.interpolation]
 
     @property
     def changes_pictures(self) -> bool:

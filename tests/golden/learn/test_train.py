@@ -380,7 +380,7 @@ def test_learning_rate_schedule():
 @pytest.mark.parametrize(
     "field, value, error, text",
     [
-        ("data", "cifar", ValueError, "^data must be 'mnist' or 'fashion' or 'recall'"),
+        ("data", "cifar", ValueError, "^data must be 'mnist' or 'fashion' or 'cifar10' or"),
         ("data_path", 3, TypeError, "^data_path must be a string, not 3$"),
         ("batch", 0, ValueError, "^batch must be 1…1000000, not 0$"),
         ("tune_lrs", (), TypeError, r"^tune_lrs must be a list of numbers, not \(\)$"),
