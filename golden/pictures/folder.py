@@ -12,7 +12,7 @@ import numpy as np
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.pictures.picture import SUFFIXES, is_picture
 
-__all__ = ["Part", "find_parts"]
+__all__ = ["Part", "find_held_out", "find_parts"]
 
 TRAIN, VALIDATION, TEST = ("train",), ("val", "validation"), ("test",)
 """Names that the folders of a part may have."""
@@ -63,6 +63,23 @@ def find_parts(root: str | Path) -> dict[str, Part]:
     for part in found.values():
         _check_classes(part, found["train"])
     return found
+
+
+def find_held_out(root: str | Path) -> Part:
+    """The pictures in ``root`` that are held out: of ``test/``, else ``val/``, else its classes.
+
+    Raises
+    ------
+    EcoformerError
+        There are no pictures.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise EcoformerError(f"{root}: no such folder; give one with test/CLASS/ or val/CLASS/")
+    found = _part(root, TEST) or _part(root, VALIDATION)
+    if found is None and (root / TRAIN[0]).is_dir():
+        raise EcoformerError(f"{root}: no folder test/ or val/; nothing is held out of train/")
+    return found or _read(root)
 
 
 def _part(root, names):
