@@ -99,12 +99,22 @@ class OutputFolder:
     def writing(self) -> Iterator[Path]:
         """Private folder to write into; what is there when the block ends well is published.
 
-        If the block fails, the output folder is as it was. Its record is the content of the file
-        of that name in the private folder, with ``files`` added.
+        If the block fails, the output folder is as it was, but for what was published early. Its
+        record is the content of the file of that name in the private folder, with ``files`` added.
         """
         with scratch(cache_folder("outputs"), "output-") as private:
             yield private
             self._publish(private)
+
+    def publish_early(self, path: Path) -> None:
+        """Publish a finished file of the private folder now; it stays even if the block fails."""
+        name = path.name
+        self._check([name])
+        digests = {name: checksum(path)}
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._begin(digests)
+        write_atomic(self.path / name, path.read_bytes())
+        self.own |= {**digests, self.record: ""}
 
     def _publish(self, private: Path) -> None:
         facts = parse_json((private / self.record).read_bytes())
@@ -127,8 +137,7 @@ class OutputFolder:
 
     def _write(self, facts: dict, files: dict[str, Path], digests: dict[str, str]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        # An interrupted run leaves a record by which the next one knows what is its to replace.
-        write_json(self.path / self.record, {"complete": False, "files": self.own | digests})
+        self._begin(digests)
         for name, path in files.items():
             target = self.path / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -136,6 +145,10 @@ class OutputFolder:
         for name in self.own.keys() - digests.keys() - {self.record}:
             self._remove(name)
         write_json(self.path / self.record, {**facts, "files": digests})
+
+    def _begin(self, digests: dict[str, str]) -> None:
+        """Leave a record by which a run after an interrupted one knows what is its to replace."""
+        write_json(self.path / self.record, {"complete": False, "files": self.own | digests})
 
     def _own(self) -> dict[str, str]:
         """Files that the record lists; nothing where there is no record of this verb's."""

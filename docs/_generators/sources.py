@@ -59,7 +59,7 @@ def _classes() -> dict[str, griffe.Class]:
 
 
 def fields_of(name: str) -> list[tuple[str, str, str, str]]:
-    """Name, type, default and description of every field of a dataclass, in order.
+    """Name, type, default and description of every field of a dataclass, then of its bases.
 
     Parameters
     ----------
@@ -87,4 +87,5 @@ def fields_of(name: str) -> list[tuple[str, str, str, str]]:
     if missing or described:
         extra = [*described]
         raise ValueError(f"{cls.path}: undocumented {missing}, documented but absent {extra}")
-    return found
+    bases = [str(base).rpartition(".")[2] for base in cls.bases]
+    return found + [field for base in bases if base in _classes() for field in fields_of(base)]

@@ -26,6 +26,7 @@ from ecoformer.cli import (
     convert,
     demo,
     energy,
+    evaluate,
     export,
     generate,
     import_,
@@ -61,6 +62,7 @@ VERBS: dict[str, tuple[Any, str]] = {
     "convert": (convert, "EcoFormer attention in a pretrained transformer."),
     "import": (import_, "A checkpoint of the released code, ready for hardware."),
     "train": (train, "Train a vision transformer with EcoFormer attention."),
+    "evaluate": (evaluate, "Accuracy and speed: softmax, float, integers, RTL."),
     "export": (export, "Quantise a trained network into parameters."),
     "demo": (demo, "All of it once, on real images."),
 }

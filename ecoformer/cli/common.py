@@ -24,7 +24,8 @@ from ecoformer.spec.workload import Workload
 
 __all__ = [
     "BuildDirOption", "ConfigOption", "Design", "DesignArgument", "JsonOption", "OtherSeedOption",
-    "RestartOption", "SeedOption", "SimulatorOption", "StallOption", "WorkloadOption",
+    "RestartOption", "SeedOption", "SimulatorOption", "StallOption", "WorkersOption",
+    "WorkloadOption",
     "make_console", "show_table", "write_json",
 ]
 
@@ -56,6 +57,13 @@ OtherSeedOption = Annotated[
 ]
 RestartOption = Annotated[
     bool, typer.Option("--restart", help="Discard the checkpoints of an interrupted run.")
+]
+WorkersOption = Annotated[
+    int,
+    typer.Option(
+        "--workers", metavar="N", help="Processes that read and augment pictures; 0: none."
+    ),
+    Range(0, 256),
 ]
 StallOption = Annotated[
     float,

@@ -181,11 +181,13 @@ def _verify(design):
 
 
 def _held_out(config_path):
-    from ecoformer.golden.learn.data import load
     from ecoformer.golden.learn.recipe import TrainingConfig
+    from ecoformer.golden.learn.sources import open_data
+    from ecoformer.golden.networks.vit import NetworkConfig
 
     training = read_table(config_path, "training", TrainingConfig)
-    return load(training.data, training.data_path or None, training.seed).held_out
+    network = read_table(config_path, "network", NetworkConfig)
+    return open_data(training, network).held_out
 
 
 def _refuse_early(config_path):

@@ -63,8 +63,8 @@ def export(config_path: Path, model_path: Path, output: Path, report: bool = Fal
     """Write the folder ``output``; returns its figures as a dict for JSON."""
     if report:
         from ecoformer.golden.quality.plot import save_heat_maps
-    from ecoformer.golden.learn.data import load
     from ecoformer.golden.learn.recipe import TrainingConfig
+    from ecoformer.golden.learn.sources import open_data
     from ecoformer.golden.networks.vit import load_model
     from ecoformer.golden.quantize.evaluation import export as export_network
 
@@ -72,7 +72,7 @@ def export(config_path: Path, model_path: Path, output: Path, report: bool = Fal
     config = Config.load(config_path)
     network = load_model(model_path)
     training = read_table(config_path, "training", TrainingConfig)
-    data = load(training.data, training.data_path or None, training.seed)
+    data = open_data(training, network.config)
     image, workload, figures = export_network(config, network, data, report)
     with written.writing() as folder:
         image.save(folder / "parameters.safetensors", config)

@@ -12,6 +12,7 @@ from ecoformer.cli.common import (
     JsonOption,
     OtherSeedOption,
     RestartOption,
+    WorkersOption,
     show_table,
     write_json,
 )
@@ -51,15 +52,18 @@ def command(
     control: Annotated[
         bool, typer.Option(help="Fine-tune the softmax network as long, for comparison.")
     ] = True,
+    workers: WorkersOption = 2,
     json_file: JsonOption = None,
 ) -> None:
     """Train a softmax vision transformer, swap in EcoFormer attention, fine-tune, and compare.
 
-    An interrupted run resumes where it stopped. Writes pretrained.pt, ecoformer.pt, softmax.pt and
+    An interrupted run resumes where it stopped; settings of a later step may have changed. Writes
+    pretrained.pt as soon as the first network is trained, then ecoformer.pt, softmax.pt and
     metrics.json.
     """
     metrics = train(
-        config, output, seed=seed, resume=not restart, start=start, control=control
+        config, output, seed=seed, resume=not restart, start=start, control=control,
+        workers=workers,
     )
     write_json(json_file, metrics)
     scores = metrics["held_out_accuracy"]
@@ -82,6 +86,7 @@ def train(
     resume: bool = True,
     start: Path | None = None,
     control: bool = True,
+    workers: int = 2,
 ) -> dict:
     """Train as the configuration says; returns the metrics."""
     from ecoformer.golden.attention_config import read_attention
@@ -96,10 +101,11 @@ def train(
     if seed is not None:
         training = replace(training, seed=seed)
     softmax = None if start is None else load_model(start)
-    with results(output, control).writing() as folder, show_progress() as progress:
+    written = results(output, control)
+    with written.writing() as folder, show_progress() as progress:
         return train_networks(
             network, attention, training, folder, progress, resume, softmax, control,
-            Path(output) / "checkpoints",
+            Path(output) / "checkpoints", written.publish_early, workers,
         )
 
 

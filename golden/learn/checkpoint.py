@@ -53,8 +53,28 @@ class Checkpoint:
         if not self.path.exists():
             return None
         content = read_checked(self.path, "checkpoint")
-        if not isinstance(content, dict) or content.pop("settings", None) != self.settings:
+        settings = content.pop("settings", "") if isinstance(content, dict) else ""
+        if settings != self.settings:
             raise EcoformerError(
-                f"{self.path}: checkpoint of other settings; give another folder or do not resume"
+                f"{self.path}: checkpoint of other settings{_difference(settings, self.settings)}; "
+                "give another folder or do not resume (--restart)"
             )
         return content
+
+
+def _difference(before, now):
+    """The first setting that differs, in a message; nothing if the file's are not readable."""
+    try:
+        before, now = (dict(_flat(json.loads(settings))) for settings in (before, now))
+        name = next(n for n in [*now, *before] if before.get(n) != now.get(n))
+    except (TypeError, ValueError, AttributeError, StopIteration):
+        return ""
+    return f": {name} was {before.get(name)!r} and is {now.get(name)!r}"
+
+
+def _flat(settings, prefix=""):
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

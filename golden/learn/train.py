@@ -12,6 +12,7 @@ Source of the recipe: arXiv 2209.09004, §4.
 
 import json
 import time
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -22,13 +23,13 @@ from ecoformer.errors import EcoformerError
 from ecoformer.files import write_json
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.files import state_digest
-from ecoformer.golden.learn import data as datasets
 from ecoformer.golden.learn.checkpoint import drop_checkpoints
 from ecoformer.golden.learn.distill import distil_layers, exact_outputs
 from ecoformer.golden.learn.fit import Fitter, accuracy
 from ecoformer.golden.learn.networks import LEARNERS, learn_hashes
 from ecoformer.golden.learn.parallel import one_thread, run_parallel
 from ecoformer.golden.learn.recipe import TrainingConfig
+from ecoformer.golden.learn.sources import open_data
 from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer, save_model
 from ecoformer.golden.recording import record
 from ecoformer.golden.separation import separation
@@ -51,6 +52,8 @@ def train(
     start: VisionTransformer | None = None,
     control: bool = True,
     checkpoints: Path | None = None,
+    pretrained: Callable[[Path], object] = lambda path: None,
+    workers: int = 0,
 ) -> dict:
     """Train both networks; write them, and a report of the training.
 
@@ -58,8 +61,9 @@ def train(
     ``metrics.json``.
 
     A checkpoint is written to ``checkpoints`` after every epoch. A second call with the same
-    settings resumes where the first stopped and ends with the same bytes. Every run uses one
-    thread, so that the number of cores does not change a bit; the runs of step 2 share the cores.
+    settings resumes where the first stopped and ends with the same bytes; where settings of a later
+    step have changed, what earlier steps did is taken over. Every run uses one thread, so that the
+    number of cores does not change a bit; the runs of step 2 share the cores.
 
     Parameters
     ----------
@@ -81,6 +85,10 @@ def train(
         Whether the softmax network is fine-tuned, too.
     checkpoints : Path or None
         Folder of the checkpoints; ``out/checkpoints`` when None.
+    pretrained : callable
+        Called with the path of ``pretrained.pt`` as soon as it is written.
+    workers : int
+        Processes of each run that read and augment pictures; 0: none. No bit depends on them.
 
     Returns
     -------
@@ -96,16 +104,19 @@ def train(
     out = Path(out)
     with one_thread():
         folder = checkpoints or out / "checkpoints"
-        run = _Run(network, attention, training, folder, progress, resume, start)
-        pretrained, pretraining = run.pretrain()
-        limit, limiting = run.limit(pretrained)
+        run = _Run(network, attention, training, folder, progress, resume, start, workers)
+        softmax, pretraining = run.pretrain()
+        out.mkdir(parents=True, exist_ok=True)
+        save_model(softmax, out / "pretrained.pt")
+        pretrained(out / "pretrained.pt")
+        limit, limiting = run.limit(softmax)
         converted, hashes = run.replace(limit)
         controls = run.controls()
-        starts = {"ecoformer": converted} | ({"softmax": pretrained} if control else {})
+        starts = {"ecoformer": converted} | ({"softmax": softmax} if control else {})
         tuned = run.tune(starts)
         hashes["separation_after_tuning"] = run.separation(tuned["ecoformer"][0])
         scores = {
-            "pretrained": run.score(pretrained),
+            "pretrained": run.score(softmax),
             **({"limit": run.score(limit)} if limiting else {}),
             **{name: run.score(model) for name, (model, _) in controls.items()},
             "ecoformer_after_swap": run.score(converted),
@@ -137,8 +148,6 @@ def train(
                 "wall_of_last_call": time.perf_counter() - run.started,
             },
         }
-        out.mkdir(parents=True, exist_ok=True)
-        save_model(pretrained, out / "pretrained.pt")
         for arm, (model, _) in tuned.items():
             save_model(model, out / f"{arm}.pt")
         write_json(out / "metrics.json", metrics)
@@ -154,30 +163,39 @@ def train(
 class _Run:
     """One call of :func:`train`: the phases and what they share."""
 
-    def __init__(self, network, attention, training, folder, progress, resume, start=None):
+    def __init__(
+        self, network, attention, training, folder, progress, resume, start=None, workers=0
+    ):
         self.started = time.perf_counter()
         self.network = network
         self.attention = attention
         self.training = training
         self.progress = progress
         self.start = start
+        shape = {"network": asdict(network), "attention": asdict(attention)}
         # Through JSON, so that a caller gets the same plain values as a reader of the file.
-        self.settings = json.loads(
-            json.dumps({
-                "network": asdict(network),
-                "attention": asdict(attention),
-                "training": asdict(training),
-            })
-        )
+        self.settings = json.loads(json.dumps({**shape, "training": asdict(training)}))
         _check_learner(attention, training, network.tokens)
         if start is not None:
             _check_start(network, start)
             self.settings["start"] = state_digest(start.state_dict())
-        self.data = datasets.load(training.data, training.data_path or None, training.seed)
+        self.data = open_data(training, network, workers, progress.line)
         _check_shape(network, self.data)
+        _check_pictures(training, self.data)
         if not resume:
             drop_checkpoints(folder)
-        self.fitter = Fitter(self.data, training, self.settings, folder, progress)
+        self.fitter = Fitter(self.data, training, folder, progress, workers)
+
+    def settings_of(self, *steps, attention=True):
+        """On what a run depends that ends with the last of ``steps``, keys of ``recipe.STEPS``."""
+        start = {name: self.settings[name] for name in ("start",) if name in self.settings}
+        steps = [step for step in steps if step != "pretrain" or not start]
+        return {
+            "network": self.settings["network"],
+            **({"attention": self.settings["attention"]} if attention else {}),
+            "training": self.training.settings(*steps),
+            **start,
+        }
 
     def pretrain(self):
         """Step 1, unless its result was given. Returns (network, history)."""
@@ -187,8 +205,7 @@ class _Run:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(t.seed)
             model = VisionTransformer(self.network)
-        history = self.fitter.fit("pretrain", model, t.pretrain_epochs, t.pretrain_lr, stream=0)
-        return model, history
+        return model, self._fit_first("pretrain", model)
 
     def limit(self, model):
         """The step before step 2, if there is one. Returns (network, history)."""
@@ -197,7 +214,10 @@ class _Run:
             return model, []
         model = deepcopy(model)
         model.limit_attention(self.attention)
-        return model, self.fitter.fit("limit", model, t.limit_epochs, t.limit_lr, stream=1)
+        settings = self.settings_of("pretrain", "limit")
+        return model, self.fitter.fit(
+            "limit", model, t.limit_epochs, t.limit_lr, stream=1, settings=settings
+        )
 
     def controls(self):
         """Networks without attention to choose with: dict of name to (network, history)."""
@@ -207,9 +227,16 @@ class _Run:
                 torch.manual_seed(t.seed)
                 model = VisionTransformer(self.network)
             model.attend_with(lambda heads, layer, name=name: CONTROLS[name](heads, layer=layer))
-            history = self.fitter.fit(name, model, t.pretrain_epochs, t.pretrain_lr, stream=0)
-            trained[name] = model, history
+            trained[name] = model, self._fit_first(name, model)
         return trained
+
+    def _fit_first(self, name, model):
+        """Train a network from scratch; returns its history."""
+        t = self.training
+        return self.fitter.fit(
+            name, model, t.pretrain_epochs, t.pretrain_lr, stream=0,
+            settings=self.settings_of("pretrain", attention=False),
+        )
 
     def replace(self, model):
         """Start of step 2. Returns (network with learned, frozen hashes; report)."""
@@ -276,13 +303,18 @@ class _Run:
             The best network of each arm on the validation part, and a report.
         """
         t = self.training
+        settings = {
+            "ecoformer": self.settings_of("pretrain", "limit", "hashes", "tune"),
+            "softmax": self.settings_of("pretrain", "tune", attention=False),
+        }
         jobs = [(arm, lr, deepcopy(start)) for arm, start in starts.items() for lr in t.tune_lrs]
 
         def tune(job):
             arm, lr, model = job
             torch.set_num_threads(1)  # a setting of the calling thread
             return self.fitter.fit(
-                f"{arm} lr {lr}", model, t.tune_epochs, lr, stream=1, before_epoch=refresh
+                f"{arm} lr {lr}", model, t.tune_epochs, lr, stream=1, settings=settings[arm],
+                before_epoch=refresh,
             )
 
         def refresh(model, epoch):
@@ -358,3 +390,12 @@ def _check_shape(network, data):
                 f"[network] {name} must be {want} for the data set {data.name}, not "
                 f"{getattr(network, name)}; correct the configuration"
             )
+
+
+def _check_pictures(training, data):
+    channels = data.train.images.shape[1]
+    if training.changes_pictures and channels not in (1, 3):
+        raise EcoformerError(
+            "[training] crop_area, flip, randaugment and erasing must be left out for the data set "
+            f"{data.name}: its {channels} channels are no picture; correct the configuration"
+        )

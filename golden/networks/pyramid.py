@@ -3,7 +3,7 @@
 
 Every parameter has the name that it has in the public PVTv2 and Twins code, so their state dicts
 load as they are; the hashes of EcoFormer attention are our own (:mod:`golden.networks.released`
-reads and writes theirs). Stochastic depth and dropout, which act in training only, are left out.
+reads and writes theirs). Dropout, which is 0 in their recipes, is left out.
 """
 
 from math import sqrt
@@ -13,6 +13,7 @@ from torch import nn
 
 from ecoformer.golden.attention import EcoFormerAttention, cores_of
 from ecoformer.golden.attention_config import RELEASED, AttentionConfig
+from ecoformer.golden.networks.drop_path import DropPath
 from ecoformer.golden.networks.pyramid_config import PyramidConfig
 from ecoformer.golden.networks.stage_attention import Grid, make_attention
 
@@ -25,9 +26,13 @@ IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Residual(nn.Module):
     """The sum of a branch and what it branched from; a module, so that hooks can count it."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.drop = DropPath()
+
     def forward(self, x: torch.Tensor, branch: torch.Tensor) -> torch.Tensor:
         """x + branch."""
-        return x + branch
+        return x + self.drop(branch)
 
 
 class PatchEmbedding(nn.Module):

@@ -15,6 +15,7 @@ from ecoformer.files import write_atomic
 from ecoformer.golden.attention import Attention, EcoFormerAttention, SoftmaxAttention, cores_of
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.files import check_state, read_checked, state_digest, torch_bytes
+from ecoformer.golden.networks.drop_path import DropPath
 from ecoformer.golden.sites.placing import fill_sites
 from ecoformer.golden.sites.site import Site
 from ecoformer.golden.stand_ins import LimitAttention
@@ -144,14 +145,16 @@ class Block(nn.Module):
         between = [PatchConvolution(hidden)] if config.mlp_convolution else []
         self.norm1 = nn.LayerNorm(config.width)
         self.attention = Attention(config.width, config.heads, layer)
+        self.drop1 = DropPath()
         self.norm2 = nn.LayerNorm(config.width)
         self.mlp = nn.Sequential(
             nn.Linear(config.width, hidden), *between, nn.GELU(), nn.Linear(hidden, config.width)
         )
+        self.drop2 = DropPath()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x + self.attention(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+        x = x + self.drop1(self.attention(self.norm1(x)))
+        return x + self.drop2(self.mlp(self.norm2(x)))
 
 
 class PatchConvolution(nn.Module):

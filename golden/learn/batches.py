@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The batches of a training run: which images, in which order, and augmented how."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.nn.functional import pad
+
+from ecoformer.golden.learn.data import Split
+from ecoformer.golden.learn.mixing import mix
+from ecoformer.golden.learn.recipe import TrainingConfig
+from ecoformer.golden.networks.drop_path import draw_paths
+from ecoformer.golden.pictures.loader import read_batches
+from ecoformer.golden.pictures.training import TrainingPictures
+
+__all__ = ["Batches", "draw_moves", "shift_images"]
+
+PICTURES, MIXING, PATHS = range(3)
+"""Purposes of random numbers; each has its own."""
+
+
+class Batches:
+    """The batches of an epoch. Everything random follows from its number and that of the step.
+
+    Parameters
+    ----------
+    part : Split
+        Training images.
+    classes : int
+    training : TrainingConfig
+    stream : int
+        0 or 1. Runs of one stream see the same batches.
+    workers : int
+        Processes that read and augment pictures; 0: this one.
+
+    Members
+    -------
+    parts : list of int64 Tensor
+        Which images the batches of the epoch are made of.
+    """
+
+    def __init__(
+        self, part: Split, classes: int, training: TrainingConfig, stream: int, workers: int = 0
+    ):
+        self.part = part
+        self.classes = classes
+        self.training = training
+        self.stream = stream
+        self.workers = workers
+        self.pictures = TrainingPictures(part.images, training)
+        self.reading: Iterator | None = None
+        self.next = 0
+        self.parts: list[torch.Tensor] = []
+
+    def __len__(self) -> int:
+        """Batches of an epoch; the last one may be smaller."""
+        return -(-len(self.part) // self.training.batch)
+
+    def begin(self, epoch: int) -> None:
+        """Draw the order of ``epoch``, counted from 0."""
+        t = self.training
+        self.epoch = epoch
+        self.reading = None
+        generator = torch.Generator().manual_seed((t.seed * 2 + self.stream) * 100_003 + epoch)
+        self.parts = list(torch.randperm(len(self.part), generator=generator).split(t.batch))
+        self.moves = [draw_moves(len(index), t.shift, generator) for index in self.parts]
+
+    def draw(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images and targets of a step of the epoch, as :func:`golden.learn.mixing.mix` gives."""
+        index, t = self.parts[step], self.training
+        images = self._read(step) if self.pictures.needs_reading else self.part.images[index]
+        images = shift_images(images, t.shift, self.moves[step])
+        labels = self.part.labels[index]
+        return mix(images, labels, self.classes, t, self._random(MIXING, step))
+
+    def paths(self, model: torch.nn.Module, step: int) -> torch.Tensor | None:
+        """What :func:`golden.networks.drop_path.dropping` drops in a step; None without."""
+        rate = self.training.drop_path
+        if not rate:
+            return None
+        return draw_paths(model, rate, len(self.parts[step]), self._random(PATHS, step))
+
+    def _read(self, step):
+        """Pictures of a step; those of the steps behind it are read ahead."""
+        if self.reading is None or step != self.next:
+            seeds = (self.training.seed, self.stream, self.epoch, PICTURES)
+            keys = [[(number, *seeds) for number in part.tolist()] for part in self.parts[step:]]
+            self.reading = read_batches(self.pictures, keys, self.workers)
+        self.next = step + 1
+        images, reasons = next(self.reading)
+        self.pictures.report(reasons)
+        return images
+
+    def _random(self, purpose, number):
+        key = (self.training.seed, self.stream, self.epoch, purpose, number)
+        return np.random.default_rng(key)
+
+
+def draw_moves(count: int, distance: int, generator: torch.Generator) -> torch.Tensor:
+    """Moves of ``count`` images by up to ``distance`` pixels: int64 [2, count, 1]; 0 is farthest.
+
+    Nothing is drawn for a distance of 0.
+    """
+    if distance == 0:
+        return torch.zeros(2, count, 1, dtype=torch.int64)
+    return torch.randint(0, 2 * distance + 1, (2, count, 1), generator=generator)
+
+
+def shift_images(images: torch.Tensor, distance: int, moves: torch.Tensor) -> torch.Tensor:
+    """Move every image by up to ``distance`` pixels, zeros coming in from the border.
+
+    ``moves`` are those that :func:`draw_moves` drew.
+    """
+    if distance == 0:
+        return images
+    count, channels, height, width = images.shape
+    rows = (moves[0] + torch.arange(height))[:, None, :, None]
+    columns = (moves[1] + torch.arange(width))[:, None, None, :]
+    image = torch.arange(count)[:, None, None, None]
+    channel = torch.arange(channels)[:, None, None]
+    return pad(images, (distance,) * 4)[image, channel, rows, columns]
