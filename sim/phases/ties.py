@@ -71,6 +71,7 @@ def aim(
     if image.anchors is not None:
         _enliven(config, image, index, tokens, rng)
     projection = trace_tokens(config, image, index, tokens).projection
+    assert projection is not None, "a family without thresholds has no scenes of this phase"
     near = projection + rng.integers(0, 2, config.code_bits)
     _set(config, image, index, threshold=_one_each(near, rng))
 
