@@ -47,7 +47,16 @@ SECONDS, BYTES = 10, 4 << 30
 WAIT = 1200
 """Seconds by the clock, for tests that wait for ever."""
 FOLDER = ROOT / "build" / "python-mutants"
-REASONS: dict[str, str] = {}
+REASONS = {
+    r": if TYPE_CHECKING": "types are imported, or not",
+    r"engines (> 1|== 1) .*-> .*engines (!= 1|<= 1)|engines == 1 -> .*engines <= 1":
+        "there is at least one engine",
+    r"reshape\(.*, -1\)": "NumPy takes any negative size for the one that follows",
+    r"arithmetic:\d+: return signed_width\(isqrt\(": "no D makes the widths differ",
+    r"codes:\d+: return np.packbits\(.* > 0": "codes are 1 and -1",
+    r"frames:\d+: .*byte \^ FLIP.*-> .*byte - FLIP": "both bytes have the bit that is flipped",
+    r"lookup_cycles: ClassVar\[int\] = 0 -> .* -1": "the rule before it is as strict",
+}
 """Why a mutant is no fault, by a pattern of its text."""
 OPEN = "open"
 

@@ -39,11 +39,16 @@ def engines():
 
 def parts(config, verilog=True):
     """Digests of one engine's Verilog, manifest, register files and integer-model vectors."""
-    return ({"verilog": _digest(emit(config, name=NAME))} if verilog else {}) | {
+    return ({"verilog": verilog_digest(config)} if verilog else {}) | {
         "manifest": _digest(json.dumps(manifest(config, NAME))),
         "registers": _digest(*(form(config, NAME) for form in REGISTER_FILES)),
         "vectors": _digest(*_vectors(config)),
     }
+
+
+def verilog_digest(config):
+    """Digest of one engine's Verilog."""
+    return _digest(emit(config, name=NAME))
 
 
 def _vectors(config):

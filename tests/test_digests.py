@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from tests.digests import RECORD, engines, parts
+from tests.digests import RECORD, engines, parts, verilog_digest
 
 ENGINES = engines()
 SMALL = [
@@ -11,6 +11,27 @@ SMALL = [
     if config.head_dim * config.code_bits <= 256 and config.max_tokens <= 64
 ]
 """What `make digests` does for all of them and for their Verilog, for those that are soon made."""
+
+
+def _size(config):
+    return (
+        (config.head_dim + config.value_dim) * config.code_bits * config.max_tokens
+        * config.engines * config.parameter_sets
+    )
+
+
+SMALLEST = {
+    kind: name
+    for name, c in sorted(ENGINES.items(), key=lambda item: -_size(item[1]))
+    for kind in ((c.dataflow, c.queries, c.mask), c.hash)
+}
+"""The smallest engine of every kind."""
+
+
+@pytest.mark.parametrize("name", sorted({*SMALLEST.values()}))
+def test_verilog_is_as_recorded(name):
+    recorded = json.loads(RECORD.read_text(encoding="utf-8"))[name]
+    assert verilog_digest(ENGINES[name]) == recorded["verilog"]
 
 
 @pytest.mark.parametrize("name", SMALL)

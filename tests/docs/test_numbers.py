@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page docs/numbers.md, implemented from its text alone, against the integer model."""
 
+import re
 from decimal import ROUND_FLOOR, Decimal, getcontext
 from math import isqrt
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ from ecoformer.sim.stimulus import random_image, random_workload
 from ecoformer.spec.config import Config
 
 getcontext().prec = 40
+
+PAGE = Path("docs/numbers.md")
 
 
 def root(t):
@@ -154,6 +158,29 @@ def test_the_page_gives_every_bit(config):
     rng = np.random.default_rng(7)
     image = random_image(config, rng)
     check(config, image, random_workload(config, rng, 14).sequences())
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [{}, {"hash": "linear"}, {"hash": "codes"}, {"hash": "none", "dataflow": "softmax"}],
+    ids=["rbf", "linear", "codes", "none"],
+)
+def test_parameters_are_those_of_the_page_in_its_ranges(shape):
+    config = Config(**shape, head_dim=5, code_bits=3, offset_fraction=2)
+    text = PAGE.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)`.* \| (\S+) \|((?: ●? ?\|){4})$", text, re.M)
+    column = ["rbf", "linear", "codes", "none"].index(config.hash)
+    wanted = {name: said for name, said, marks in rows if "●" in marks.split("|")[column]}
+    bounds = config.flow.parameters | config.family.parameters
+    assert bounds.keys() == wanted.keys()
+    for name, said in wanted.items():
+        if "…" in said:
+            for superscript, digits in (("¹⁵", "**15"), ("^", "**"), ("2b", "2*b"), ("·", "*")):
+                said = said.replace(superscript, digits)
+            known = {"b": config.code_bits, "g": config.offset_fraction}
+            low, high = (eval(end, known) for end in said.replace("−", "-").split("…"))
+            found = bounds[name].low, bounds[name].high
+            assert found == (low, high) and all(type(end) is int for end in found), name
 
 
 def test_a_denominator_that_is_not_positive_gives_zero():

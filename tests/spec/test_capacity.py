@@ -57,6 +57,20 @@ def test_the_softmax_buffers_hold_tokens_values_and_two_rows_of_scores():
     assert config.key_width == 30 and config.hash_folds == {}
 
 
+def test_the_causal_states_hold_s_z_and_what_the_value_term_needs():
+    shape = {**SMALL, "mask": "causal", "contexts": 7, "code_bits": 6, "value_dim": 3,
+             "max_tokens": 33, "cycles_per_token": 64}
+    paper, own = (Config(**shape, value_term=term) for term in ("sum", "own"))
+    rows = paper.flow.state_fold
+    assert rows.steps * rows.lanes >= 18
+    assert own.buffer_bits == 7 * (
+        rows.steps * rows.lanes * own.flow.bits.state_width + 6 * own.flow.bits.code_sum_width
+    )
+    sums = paper.buffer_bits - own.buffer_bits
+    assert sums == 7 * 3 * paper.flow.bits.plain_sum_width
+    assert Config(**shape | {"contexts": 1}).buffer_bits == paper.buffer_bits // 7
+
+
 def test_the_ring_holds_the_values_that_their_own_tokens_need():
     config = Config(
         **{**SMALL, "value_term": "own", "max_tokens": 10, "code_bits": 5, "value_dim": 3,

@@ -7,7 +7,7 @@ from ecoformer.golden.integer.dataflows.value_terms import VALUE_TERMS
 from ecoformer.spec.choices import Dataflow, Hash, Mask, ValueTerm
 from ecoformer.spec.config import Config
 from ecoformer.spec.dataflows import CROSS, DATAFLOWS
-from ecoformer.spec.registers import Error
+from ecoformer.spec.registers import packet_errors
 
 SIZES = dict(head_dim=9, code_bits=11, anchors=7, value_dim=8, max_tokens=33, bus_bytes=1)
 
@@ -44,12 +44,13 @@ def test_the_parts_of_a_flow_agree(mask, dataflow):
 @pytest.mark.parametrize("dataflow", CROSS)
 def test_a_flow_of_pairs_differs_in_what_waits(dataflow):
     alone = config_of(dataflow, queries="separate").flow
-    flow = config_of(dataflow, queries="cross").flow
+    config = config_of(dataflow, queries="cross")
+    flow = config.flow
     assert type(flow) is CROSS[dataflow] and flow.has_pairs and not alone.has_pairs
     assert isinstance(flow, DATAFLOWS[Mask.FULL][dataflow])
     assert flow.units == alone.units and flow.parameters == alone.parameters
     assert alone.ring_tokens <= flow.ring_tokens <= alone.ring_tokens + 33
-    assert flow.tag_fields["cause"] >= max(Error).bit_length()
+    assert flow.tag_fields["cause"] >= max(packet_errors(config)).bit_length()
 
 
 def test_which_dataflow_has_what():
@@ -65,6 +66,36 @@ def test_which_dataflow_has_what():
     assert {name: flow.state_rows for name, flow in flows.items()} == {
         "accumulate": 11, "xnor": 11, "bucketed": 3, "softmax": 1,
     }
+
+
+def test_a_linear_query_takes_its_k_cycles_and_another_grows_with_n():
+    for flow in Dataflow:
+        config = config_of(flow, cycles_per_token=32)
+        cycles = [config.flow.query_cycles(tokens) for tokens in (1, 2, 20, 33)]
+        if config.flow.is_linear:
+            assert cycles == [32] * 4
+        else:
+            assert cycles == [32, 32, 20 + 16, 33 + 16]
+    late = config_of(Dataflow.XNOR, mask="causal", cycles_per_token=32).flow
+    assert late.query_cycles(1) == late.query_cycles(33) >= 33
+
+
+def test_which_causal_and_paired_flows_have_what():
+    causal = {name: config_of(name, mask="causal").flow for name in DATAFLOWS[Mask.CAUSAL]}
+    assert {name: flow.lookup_cycles for name, flow in causal.items()} == {
+        "accumulate": 2, "xnor": 2,
+    }
+    pairs = {name: config_of(name, queries="cross").flow for name in CROSS}
+    assert not any(flow.is_slotted or flow.is_elementwise for flow in pairs.values())
+    for name, flow in pairs.items():
+        if flow.is_linear:  # 12 cycles until queries that came first can be worked on
+            alone = config_of(name, queries="separate").flow
+            assert flow.ring_tokens == alone.ring_tokens + 1
+            fast = {"cycles_per_token": 8, "bus_bytes": 8}
+            flow, alone = (
+                config_of(name, queries=q, **fast).flow for q in ("cross", "separate")
+            )
+            assert flow.ring_tokens == alone.ring_tokens + 2
 
 
 def test_only_sums_without_vectors_are_serial():

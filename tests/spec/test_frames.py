@@ -3,6 +3,7 @@ import ast
 import inspect
 import sys
 import zlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from ecoformer.spec import frames
 from ecoformer.spec.frames import (
     ESCAPE,
+    FLIP,
     MAGIC,
     Chunk,
     Fault,
@@ -72,6 +74,14 @@ def test_a_cut_frame_is_lost_alone_and_reported(frame, data):
     assert read(left + encode(GOOD)) == ([GOOD], {Fault.CUT: 1}) or left[-1] == ESCAPE
 
 
+def test_a_long_frame_is_as_long_as_both_bytes_of_its_length_say():
+    frame = Frame(Kind.PACKET_IN, 1, bytes(300))
+    raw = encode(frame)
+    assert read(raw, 7) == ([frame], {})
+    for left in (60, 200, len(raw) - 1):
+        assert read(raw[:left] + encode(GOOD)) == ([GOOD], {Fault.CUT: 1})
+
+
 def test_garbage_is_reported_once_until_the_next_frame():
     assert read(b"abc" + encode(GOOD) + b"d" + encode(GOOD)) == ([GOOD, GOOD], {Fault.GARBAGE: 2})
     assert read(bytes((MAGIC,)) * 5 + encode(GOOD)) == ([GOOD], {})
@@ -86,6 +96,23 @@ def test_chunks():
     chunk = Chunk(5, Flag.LAST | Flag.ERROR, b"\x01\x02")
     assert chunk.payload() == bytes((5, 0, 0, 0, 3, 0, 0, 0, 1, 2))
     assert Chunk.of(chunk.payload()) == chunk
+    reserved = bytearray(chunk.payload())
+    reserved[6:8] = b"\xff\xff"
+    assert Chunk.of(bytes(reserved)) == chunk
+
+
+def test_numbers_are_those_of_the_page():
+    page = Path("docs/host-link.md").read_text(encoding="utf-8")
+    for name in (*Kind, *Fault):
+        assert f"\n| {name:d} {name.name} | " in page
+    for register in LinkRegister:
+        assert f"\n| {register:04X} | {register.name} | " in page
+    for number in (MAGIC, ESCAPE, FLIP):
+        assert f"`{number:02X}`" in page
+    assert f"| `{frames.LINK_IDENTITY:08X}`, the letters ELNK |" in page
+    assert f"| VERSION | {frames.LINK_VERSION} |" in page
+    assert (frames.OVERHEAD, frames.CODE_BYTES, frames.CHUNK_HEADER) == (8, 4, 8)
+    assert (int(Flag.LAST), int(Flag.ERROR)) == (1, 2), "bits 0 and 1 of flags"
 
 
 def test_the_boards_registers_are_beyond_the_engines():

@@ -8,7 +8,7 @@ import pytest
 from ecoformer.sim.stimulus import random_image
 from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.config import Config
-from ecoformer.spec.memory_map import WORD_BITS, MemoryMap
+from ecoformer.spec.memory_map import SIDE_CODES, WORD_BITS, MemoryMap, Region
 from ecoformer.spec.weights import WEIGHT_FORMATS
 
 SHAPES = [
@@ -173,3 +173,12 @@ def test_extreme_parameters_survive_packing():
     assert {held["bias"][slot] for slot in config.family.kernel_slots} == {extremes["bias"]}
     assert (held["threshold"].reshape(-1)[: config.code_bits] == extremes["threshold"]).all()
     assert held["scalars"].tolist() == [[31, bits.max_offset]]
+
+
+@pytest.mark.parametrize("rows, bits", [(1, 0), (2, 1), (3, 2), (4, 2), (8, 3), (9, 4)])
+def test_a_row_number_has_as_many_bits_as_the_last_one_needs(rows, bits):
+    assert Region.of("bias", rows, 1, 16).address_bits == bits
+
+
+def test_codes_of_one_side_end_with_the_scalars():
+    assert MemoryMap(Config()).codes == SIDE_CODES == 5
