@@ -67,7 +67,8 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=1, help="mutants at the same time")
     run = begin(parser)
     options = run.options
-    mutants = draw(watched(ROOT, ROOMS), options.seed)[:: options.every]
+    modules = watched(ROOT, ROOMS)
+    mutants = draw(modules, options.seed)[:: options.every]
     kept = FOLDER / f"{run.commit}{'-trial' if options.dry_run else ''}.jsonl"
     record, progress = Record(kept), LineProgress()
     noticed = Record(FOLDER / "noticed.jsonl")
@@ -75,8 +76,8 @@ def main() -> int:
     answer, *needed = apart(_needed, WAIT).splitlines()
     if answer != PASSED:
         raise ValueError(f"without a mutant fails: {answer}")
-    usual, modules = list(map(float, needed[: len(STAGES)])), needed[len(STAGES) :]
-    for module in modules:
+    usual, libraries = list(map(float, needed[: len(STAGES)])), needed[len(STAGES) :]
+    for module in libraries:
         with contextlib.suppress(Exception):
             importlib.import_module(module)
     with ProcessPoolExecutor(options.workers) as workers:
@@ -104,7 +105,7 @@ def main() -> int:
         ["room", "modules", "mutants", "no fault", "killed", "survivors"],
         rows,
         headline=f"{len(mutants)} mutants of Python, {sum(row[-1] for row in rows)} survive",
-        tools=("cosmic-ray", "pytest"),
+        tools=("cosmic-ray", "pytest"), modules=[*modules],
     )
     run.write_section(
         "mutants", "python-survivors", "Python mutants that no test notices",
@@ -115,7 +116,7 @@ def main() -> int:
             for mutant in alive
         ],
         headline=f"{sum(_reason(mutant) == OPEN for mutant in alive)} without a reason",
-        tools=("cosmic-ray", "pytest"),
+        tools=("cosmic-ray", "pytest"), modules=[*modules],
     )
     return 0
 
