@@ -147,7 +147,7 @@ def _judge(mutant: Mutant, hint: str, usual: Sequence[float]) -> str:
 
 def _tests(mutant: Mutant | None, stages: Sequence[tuple[Sequence[str], float]]) -> str:
     """Run stages of tests, each with its bound of CPU time."""
-    resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
+    resource.setrlimit(resource.RLIMIT_DATA, (BYTES, BYTES))
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)
     os.dup2(silent, 2)
