@@ -22,7 +22,7 @@ def pieces():
     """A converted encoder, and batches of two shapes."""
     torch.manual_seed(0)
     layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, batch_first=True)
-    model = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+    model = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
     batches = [torch.randn(4, 8 + 4 * (i % 2), 16) for i in range(8)]
     return convert(model, CONFIG, batches, DistillConfig(steps=3)), batches
 
