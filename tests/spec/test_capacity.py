@@ -47,6 +47,13 @@ def test_the_tables_and_what_waits_for_them_must_fit_the_block_ram():
                bus_bytes=128)
 
 
+@pytest.mark.parametrize("bits, levels", [(1, 1), (2, 1), (3, 2), (4, 2)])
+def test_a_transform_takes_the_levels_of_its_tree(bits, levels):
+    flow = Config(**{**SMALL, "dataflow": "bucketed", "code_bits": bits}).flow
+    assert flow.group_bits == bits and flow.table_latency == 1
+    assert flow.transform_cycles == 2**bits + 2**bits // 2 + levels + 3 + 1
+
+
 def test_the_softmax_buffers_hold_tokens_values_and_two_rows_of_scores():
     config = Config(
         **{**SMALL, "hash": "none", "dataflow": "softmax", "max_tokens": 33, "head_dim": 5,

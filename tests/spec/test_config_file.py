@@ -48,6 +48,13 @@ def test_bad_files_are_refused_with_file_and_reason(tmp_path, text, message):
     assert "\n" not in str(caught.value)
 
 
+def test_what_another_table_gives_is_not_given_again(tmp_path):
+    path = write(tmp_path / "twice.toml", "[engine]\nhead_dim = 16\n")
+    assert read_table(path, "engine", Config, code_bits=8) == Config(head_dim=16, code_bits=8)
+    with pytest.raises(EcoformerError, match=r"\[engine\] head_dim is given in another table"):
+        read_table(path, "engine", Config, head_dim=16)
+
+
 def test_a_comment_may_be_a_line_of_dots(tmp_path):
     text = f"#{'.' * 200}\n[engine]\nhead_dim = 16\n"
     assert Config.load(write(tmp_path / "dots.toml", text)) == Config(head_dim=16)

@@ -5,7 +5,10 @@ import importlib
 import pkgutil
 from dataclasses import is_dataclass
 
+import pytest
+
 import ecoformer.spec
+from ecoformer.spec.config import Config
 
 MADE_STEP_BY_STEP: set[str] = set()
 
@@ -18,3 +21,8 @@ def test_every_dataclass_of_the_contract_is_frozen():
                 seen.add(name)
                 assert found.__dataclass_params__.frozen or name in MADE_STEP_BY_STEP, name
     assert {"Config", "Fold", "Region"} <= seen
+
+
+def test_fields_of_a_configuration_are_given_by_name():
+    with pytest.raises(TypeError):
+        Config(8)
