@@ -13,7 +13,7 @@ PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
 FAST := not slow and not full and not prove
 LINKS := build/types/ecoformer
 
-.PHONY: help demo check test test-full docs lint types digests prove synthesis-tools \
+.PHONY: help demo check test test-full docs lint types digests prove synthesis-tools soc-tools \
 	system-packages clean bench bench-throughput bench-coverage bench-faults bench-accuracy \
 	bench-attention bench-board bench-bucketed bench-damage bench-energy bench-fashion \
 	bench-generate bench-kills bench-ksh bench-language bench-lanes bench-minilm bench-models \
@@ -32,7 +32,7 @@ check: lint types  ## lint, types and the fast tests: before every commit
 test: lint types system-packages synthesis-tools  ## lint, types and all tests but the heaviest: before a merge
 	$(PYTEST)
 
-test-full: $(VENV)/installed system-packages synthesis-tools  ## every test, and the tested matrix
+test-full: $(VENV)/installed system-packages synthesis-tools soc-tools  ## every test, and the tested matrix
 	$(PYTEST) -m "not prove"
 	$(BIN)/python -m benchmarks.matrix
 
@@ -159,6 +159,10 @@ synthesis-tools: $(VENV)/installed
 	@for tool in nextpnr-ecp5 nextpnr-ice40 yosys; do \
 	  $(BIN)/yowasp-$$tool --version >/dev/null 2>&1 & \
 	done; wait
+
+# A CPU for the SoC around an engine, and a compiler for it.
+soc-tools: $(VENV)/installed
+	@$(BIN)/python -m pip install -q -c constraints.txt ziglang pythondata-cpu-vexriscv
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
