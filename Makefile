@@ -16,7 +16,7 @@ LINKS := build/types/ecoformer
 .PHONY: help demo check test test-full docs lint types digests prove synthesis-tools soc-tools \
 	system-packages clean bench bench-throughput bench-coverage bench-faults bench-accuracy \
 	bench-attention bench-board bench-bucketed bench-damage bench-energy bench-fashion \
-	bench-generate bench-kills bench-ksh bench-language bench-lanes bench-minilm bench-models \
+	bench-generate bench-kills bench-ksh bench-language bench-keep bench-lanes bench-minilm bench-models \
 	bench-mutants bench-python-coverage bench-python-mutants bench-reactions bench-recall \
 	bench-released bench-softmax bench-synth bench-targets results-status
 
@@ -66,6 +66,9 @@ bench-generate: $(VENV)/installed  ## time and size of 'generate', up to the lar
 bench-language: $(VENV)/installed  ## a pretrained language model, some layers converted; half an hour
 	$(BIN)/python -m pip install -q -c constraints.txt accelerate gguf
 	$(BIN)/python -m benchmarks.language
+
+bench-keep: $(VENV)/installed  ## cells and clock frequency with and without tkeep
+	$(BIN)/python -m benchmarks.keep
 
 bench-lanes: $(VENV)/installed  ## cells and clock frequency of accumulate lanes
 	$(BIN)/python -m benchmarks.lanes
