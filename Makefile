@@ -13,10 +13,10 @@ PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
 FAST := not slow and not full and not prove
 LINKS := build/types/ecoformer
 
-.PHONY: help demo check test test-full docs lint types digests prove synthesis-tools \
+.PHONY: help demo check test test-full docs lint types digests prove synthesis-tools soc-tools \
 	system-packages clean bench bench-throughput bench-coverage bench-faults bench-accuracy \
 	bench-attention bench-board bench-bucketed bench-damage bench-energy bench-fashion \
-	bench-generate bench-kills bench-ksh bench-language bench-lanes bench-minilm bench-models \
+	bench-generate bench-kills bench-ksh bench-language bench-keep bench-lanes bench-minilm bench-models \
 	bench-mutants bench-python-coverage bench-python-mutants bench-reactions bench-recall \
 	bench-released bench-softmax bench-synth bench-targets results-status
 
@@ -32,7 +32,7 @@ check: lint types  ## lint, types and the fast tests: before every commit
 test: lint types system-packages synthesis-tools  ## lint, types and all tests but the heaviest: before a merge
 	$(PYTEST)
 
-test-full: $(VENV)/installed system-packages synthesis-tools  ## every test, and the tested matrix
+test-full: $(VENV)/installed system-packages synthesis-tools soc-tools  ## every test, and the tested matrix
 	$(PYTEST) -m "not prove"
 	$(BIN)/python -m benchmarks.matrix
 
@@ -66,6 +66,9 @@ bench-generate: $(VENV)/installed  ## time and size of 'generate', up to the lar
 bench-language: $(VENV)/installed  ## a pretrained language model, some layers converted; half an hour
 	$(BIN)/python -m pip install -q -c constraints.txt accelerate gguf
 	$(BIN)/python -m benchmarks.language
+
+bench-keep: $(VENV)/installed  ## cells and clock frequency with and without tkeep
+	$(BIN)/python -m benchmarks.keep
 
 bench-lanes: $(VENV)/installed  ## cells and clock frequency of accumulate lanes
 	$(BIN)/python -m benchmarks.lanes
@@ -159,6 +162,10 @@ synthesis-tools: $(VENV)/installed
 	@for tool in nextpnr-ecp5 nextpnr-ice40 yosys; do \
 	  $(BIN)/yowasp-$$tool --version >/dev/null 2>&1 & \
 	done; wait
+
+# A CPU for the SoC around an engine, and a compiler for it.
+soc-tools: $(VENV)/installed
+	@$(BIN)/python -m pip install -q -c constraints.txt ziglang pythondata-cpu-vexriscv
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -15,15 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["c_header", "svd", "as_json", "as_markdown"]
 
-SVD_ACCESS = {
-    Access.CONSTANT: "read-only",
-    Access.STATUS: "read-only",
-    Access.STORED: "read-write",
-    Access.FLAGS: "read-write",
-    Access.COUNTER: "read-only",
-    Access.STROBE: "write-only",
-}
-
 
 def c_header(config: Config, name: str) -> str:
     """C99 and C++ header ``<name>.h``: offsets, constants, fields, enumerations, driver helpers.
@@ -93,7 +84,7 @@ def svd(config: Config, name: str) -> str:
         node = xml.SubElement(registers, "register")
         _children(
             node, name=register.name, description=register.text,
-            addressOffset=f"0x{register.offset:02x}", access=SVD_ACCESS[register.access],
+            addressOffset=f"0x{register.offset:02x}", access=register.access.standard,
             resetValue=f"0x{reset.get(register.name, 0):08x}",
         )
         if register.access is Access.FLAGS:

@@ -59,6 +59,13 @@ class Access(enum.Enum):
         """Whether a write may be answered OKAY."""
         return self in (Access.STORED, Access.FLAGS, Access.STROBE)
 
+    @property
+    def standard(self) -> str:
+        """The access as CMSIS-SVD and IP-XACT name it."""
+        if self.readable:
+            return "read-write" if self.writable else "read-only"
+        return "write-only"
+
 
 def _always(config):
     return True

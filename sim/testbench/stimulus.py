@@ -41,6 +41,8 @@ TRIES = 20
 """Random images to choose from."""
 LONGEST_OVERLONG = 64
 """Engines for more tokens than this are not sent a packet that is too long."""
+DEEPEST = 64
+"""Longer queues of sets are not filled."""
 SLACK = 64
 """Cycles of a token beyond its slots and, where every key is met by every query, the sequence."""
 REGISTER_CYCLES = 64
@@ -157,6 +159,8 @@ class Stimulus:
         self._reset(1)
         for name, value in reset_values(c).items():
             self._read(name, value)
+        if 0 < self._select.depth <= DEEPEST:
+            self._overfill(self._select.depth)
         self._load(image)
         self._step(Step.STALL, mask=3, data=3)
         possible = {*faults_of(c)} - {*impossible_faults(c, image.sets)}
@@ -175,6 +179,16 @@ class Stimulus:
         self._check_registers()
         self._update(image)
         self._finish()
+
+    def _overfill(self, depth):
+        """As many sets as may wait, and one more, which is refused; then none."""
+        for index in range(depth):
+            self._write("NEXT_SET", index)
+        self._write("NEXT_SET", 0, response=SLVERR)
+        self._want.count(Error.SET_REFUSED)
+        self._read("NEXT_SET_LEVEL", depth)
+        self._write("CONTROL", REGISTERS["CONTROL"]["CLEAR_SETS"].mask)
+        self._read("NEXT_SET_LEVEL", 0)
 
     def _update(self, image):
         """Load a set while a packet is in flight, and commit it; the packet uses the old one."""

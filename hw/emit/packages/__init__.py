@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An engine packaged for other flows: FuseSoC, IP-XACT, Vivado; templates in Verilog, Amaranth."""
+"""An engine packaged for other flows: FuseSoC, IP-XACT, Vivado, LiteX, Verilog, Amaranth."""

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from ecoformer.hw.emit.packages import fusesoc, ip_xact, templates, vivado
+from ecoformer.hw.emit.packages import fusesoc, ip_xact, litex, templates, vivado
 from ecoformer.spec.config import Config
 
 __all__ = ["package_files", "package_paths"]
@@ -16,6 +16,7 @@ FORMS = {
     "vivado/{name}_ooc.xdc": vivado.clock,
     "templates/{name}_instance.v": templates.verilog,
     "templates/{name}_amaranth.py": templates.amaranth,
+    "templates/{name}_litex.py": litex.peripheral,
 }
 
 

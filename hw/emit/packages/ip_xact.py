@@ -25,15 +25,7 @@ AMBA = {"vendor": "amba.com", "library": "AMBA4"}
 STREAM = "AXI4Stream", "r0p0_1"
 LITE = "AXI4-Lite", "r0p0_0"
 SIGNAL = {"vendor": "xilinx.com", "library": "signal", "version": "1.0"}
-"""Of an interrupt AMBA has no definition."""
-ACCESS = {
-    Access.CONSTANT: "read-only",
-    Access.STATUS: "read-only",
-    Access.STORED: "read-write",
-    Access.FLAGS: "read-write",
-    Access.COUNTER: "read-only",
-    Access.STROBE: "write-only",
-}
+"""AMBA defines no interrupt, so it is that of the attributes in the Verilog."""
 
 
 def component(config: Config, description: dict[str, Any]) -> str:
@@ -103,7 +95,7 @@ def _memory_map(node, config):
         entry = _child(block, "register")
         _texts(
             entry, name=register.name, description=register.text,
-            addressOffset=f"'h{register.offset:x}", size=32, access=ACCESS[register.access],
+            addressOffset=f"'h{register.offset:x}", size=32, access=register.access.standard,
         )
         # A register has a field at least, by the schema.
         for field in register.fields or (Field("VALUE", 31, 0, register.text),):
@@ -117,7 +109,7 @@ def _field(parent, register, field, reset):
     if reset is not None:
         value = f"'h{field.get(reset):x}"
         _texts(_child(_child(node, "resets"), "reset"), value=value)
-    _texts(node, bitWidth=field.width, access=ACCESS[register.access])
+    _texts(node, bitWidth=field.width, access=register.access.standard)
     if field.values:
         values = _child(node, "enumeratedValues")
         for name, number in field.values.items():
