@@ -7,6 +7,7 @@ from ecoformer.golden.integer.dataflows.value_terms import VALUE_TERMS
 from ecoformer.spec.choices import Dataflow, Hash, Mask, ValueTerm
 from ecoformer.spec.config import Config
 from ecoformer.spec.dataflows import CROSS, DATAFLOWS
+from ecoformer.spec.folding import Fold
 from ecoformer.spec.registers import packet_errors
 
 SIZES = dict(head_dim=9, code_bits=11, anchors=7, value_dim=8, max_tokens=33, bus_bytes=1)
@@ -85,6 +86,7 @@ def test_which_causal_and_paired_flows_have_what():
     assert {name: flow.lookup_cycles for name, flow in causal.items()} == {
         "accumulate": 2, "xnor": 2,
     }
+    assert causal[Dataflow.ACCUMULATE].code_fold == Fold(11, 1, 64 // 4)
     pairs = {name: config_of(name, queries="cross").flow for name in CROSS}
     assert not any(flow.is_slotted or flow.is_elementwise for flow in pairs.values())
     for name, flow in pairs.items():
