@@ -24,9 +24,9 @@ TOP = "ecoformer_engine"
 SMALL = Path(__file__).with_name("small.toml")
 ENGINES = {"small": SMALL, "smallest": "smallest"}
 ROWS = (
-    *(("small", device) for device in ("25k", "up5k", "hx8k", "gw1n-9c", "gw2a-18", "lifcl-40",
+    *(("small", device) for device in ("up5k", "hx8k", "25k", "lifcl-40", "gw1n-9c", "gw2a-18",
                                        "ccgm1a1")),
-    *(("smallest", device) for device in ("25k", "45k", "up5k", "gw2a-18", "lifcl-40")),
+    *(("smallest", device) for device in ("up5k", "25k", "gw2a-18", "lifcl-40")),
 )
 """Engine and device; the larger engine does not fit the smallest parts, and one of them says so."""
 TOOLS = (
@@ -76,7 +76,8 @@ def measure(engine: str, device: str, folder: Path, seeds: list[int], jobs: int 
     with show_progress() as progress:
         progress.line(f"{engine}, {device}")
         figures = synthesise(
-            verilog, TOP, DEVICES[device], folder, device=device, jobs=jobs, progress=progress
+            verilog, TOP, DEVICES[device], folder, device=device, units=False, jobs=jobs,
+            progress=progress,
         )
         try:
             place(figures, folder, device=device, speed=None, seeds=seeds, jobs=jobs,

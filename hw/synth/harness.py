@@ -53,8 +53,7 @@ class Harness(Context):
         netlist = read_json(folder / "netlist.json", "modules")
         ports = netlist["modules"][top]["ports"]
         (folder / "harness.v").write_text(wrapper(top, ports, self.clock), encoding="utf-8")
-        script = target.script(TOP, device).replace(" -noiopads", "").replace(" -noiopad", "")
-        script = script.replace(" -noclkbuf", "")
+        script = target.script(TOP, device, pads=True)
         step = Step(
             YOSYS, ("-p", f"read_verilog harness.v; {script}; write_json harness.json"),
             "harness.log",

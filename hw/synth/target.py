@@ -60,8 +60,8 @@ class Target:
     ----------
     name, title : str
     mapping : str
-        Yosys command; ``flat`` and ``kept`` are what it takes to flatten the engine, and to keep
-        its hierarchy. ``after`` follows it.
+        Yosys command; ``bare`` is what keeps it from adding pads, ``flat`` and ``kept`` what it
+        takes to flatten a design, and to keep its hierarchy. ``after`` follows it.
     resources : dict of str to dict
         Number of each resource that a cell takes, by resource and cell type.
     passes : tuple of functions
@@ -83,6 +83,7 @@ class Target:
     title: str
     mapping: str
     resources: Mapping[str, Mapping[str, int]]
+    bare: str = ""
     flat: str = ""
     kept: str = "-noflatten"
     after: str = ""
@@ -109,10 +110,12 @@ class Target:
             raise EcoformerError(f"{self.title}: is synthesised only; choose another target")
         return self.tool, self.context
 
-    def script(self, top: str, part: str | None = None, *, flatten: bool = True) -> str:
+    def script(
+        self, top: str, part: str | None = None, *, flatten: bool = True, pads: bool = False
+    ) -> str:
         """Yosys commands that map the module ``top`` for a part, the default one if None."""
         chosen = self.parts.get(part or self.default)
-        words = [self.mapping, chosen.mapping if chosen else "",
+        words = [self.mapping, chosen.mapping if chosen else "", "" if pads else self.bare,
                  self.flat if flatten else self.kept, "-top", top]
         return "; ".join(filter(None, [" ".join(filter(None, words)), self.after]))
 

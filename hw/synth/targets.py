@@ -82,7 +82,8 @@ ICE40_FAMILY = Target(
 GOWIN_FAMILY = Target(
     name="gowin",
     title="Gowin LittleBee and Arora",
-    mapping="synth_gowin -noiopads",
+    mapping="synth_gowin",
+    bare="-noiopads",
     resources={
         # A distributed RAM takes the LUTs of two slices.
         "LUT": {**{f"LUT{inputs}": 1 for inputs in range(1, 5)}, "ALU": 1, "RAM16SDP4": 4},
@@ -113,7 +114,8 @@ GOWIN_FAMILY = Target(
 NEXUS_FAMILY = Target(
     name="nexus",
     title="Lattice Nexus",
-    mapping="synth_nexus -noiopad",
+    mapping="synth_nexus",
+    bare="-noiopad",
     resources={
         "LUT": {"LUT4": 1, "WIDEFN9": 2, "CCU2": 2, "DPR16X4": 6, "INV": 1},
         "FF": {f"FD1P3{kind}X": 1 for kind in "BDIJ"},
@@ -142,7 +144,8 @@ NEXUS_FAMILY = Target(
 GATEMATE_FAMILY = Target(
     name="gatemate",
     title="Cologne Chip GateMate",
-    mapping="synth_gatemate -luttree -nomx8 -noiopad -noclkbuf",
+    mapping="synth_gatemate -luttree -nomx8",
+    bare="-noiopad -noclkbuf",
     after="autoname",
     resources={
         # Halves of a CPE; a multiplier takes a column of them and is counted as it is.
@@ -168,7 +171,8 @@ GATEMATE_FAMILY = Target(
 XC7 = Target(
     name="xc7",
     title="Xilinx 7 series",
-    mapping="synth_xilinx -family xc7 -noiopad -noclkbuf",
+    mapping="synth_xilinx -family xc7",
+    bare="-noiopad -noclkbuf",
     flat="-flatten",
     kept="",
     resources={
