@@ -15,10 +15,10 @@ LINKS := build/types/ecoformer
 
 .PHONY: help demo check test test-full docs lint types digests prove synthesis-tools soc-tools \
 	system-packages clean bench bench-throughput bench-coverage bench-faults bench-accuracy \
-	bench-attention bench-board bench-bucketed bench-damage bench-energy bench-fashion \
+	bench-attention bench-board bench-bucketed bench-damage bench-energy bench-estimate bench-fashion \
 	bench-generate bench-kills bench-ksh bench-language bench-keep bench-lanes bench-minilm bench-models \
 	bench-mutants bench-python-coverage bench-python-mutants bench-reactions bench-recall \
-	bench-released bench-softmax bench-synth bench-targets results-status
+	bench-released bench-softmax bench-synth bench-targets fit-estimate results-status
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 24
@@ -117,6 +117,12 @@ bench-reactions: $(VENV)/installed  ## a pretrained model of reactions, converte
 
 bench-synth: $(VENV)/installed  ## cells and clock frequency of the presets; hours
 	$(BIN)/python -m benchmarks.synthesis
+
+bench-estimate: $(VENV)/installed  ## the estimate of cells and memories against synthesis; an hour
+	$(BIN)/python -m benchmarks.estimates
+
+fit-estimate: $(VENV)/installed  ## fit the estimate to synthesised engines; hours
+	$(BIN)/python -m benchmarks.estimation.fit
 
 bench-targets: $(VENV)/installed  ## small engines on every family of FPGAs; an hour
 	$(BIN)/python -m benchmarks.targets

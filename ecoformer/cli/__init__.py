@@ -26,6 +26,7 @@ from ecoformer.cli import (
     convert,
     demo,
     energy,
+    estimate,
     evaluate,
     export,
     generate,
@@ -42,9 +43,9 @@ __all__ = ["VERBS", "main", "make_app"]
 
 HELP = (
     "Generates, simulates and verifies hardware for EcoFormer attention.\n\n"
-    "From a configuration to verified Verilog: generate, verify. Cost: simulate (cycles), "
-    "synth (cells and clock), energy. Onto an FPGA: board. Networks: convert a pretrained "
-    "transformer, import a released EcoFormer, or train and export one."
+    "From a configuration to verified Verilog: generate, verify. Cost: estimate (at once), "
+    "simulate (cycles), synth (cells and clock), energy. Onto an FPGA: board. Networks: convert a "
+    "pretrained transformer, import a released EcoFormer, or train and export one."
 )
 EPILOG = (
     "Start here: ecoformer generate -c smallest -o engine\n\n"
@@ -54,6 +55,7 @@ EPILOG = (
 
 VERBS: dict[str, tuple[Any, str]] = {
     "generate": (generate, "From a configuration to Verilog and test vectors."),
+    "estimate": (estimate, "Cells, memories and rate, without synthesis."),
     "verify": (verify, "Compare simulated Verilog with the integer model."),
     "simulate": (simulate, "Cycles, utilisation and waveforms."),
     "synth": (synth, "Cells, clock frequency and critical path."),

@@ -17,6 +17,7 @@ from ecoformer.cli.common import (
     show_table,
     write_json,
 )
+from ecoformer.cli.estimate import rows
 from ecoformer.cli.guard import Source, TargetFolder
 from ecoformer.driver.export import driver_files
 from ecoformer.errors import EcoformerError
@@ -24,6 +25,7 @@ from ecoformer.files import checksum
 from ecoformer.hw.emit.packages.files import package_files, package_paths
 from ecoformer.outputs import OutputFolder
 from ecoformer.spec.config import Config
+from ecoformer.spec.cost.estimate import Estimate, estimate
 from ecoformer.spec.names import check_module_name
 from ecoformer.spec.parameter_export import as_binary, as_c
 from ecoformer.spec.parameters import ParameterImage
@@ -91,7 +93,8 @@ def command(
         ("parameter sets", figures["parameter_sets"]),
         ("sequences in the vectors", figures["sequences"]),
         ("tokens in the vectors", figures["tokens"]),
-        ("cycles per token", figures["config"]["cycles_per_token"]),
+        *((f"{name}, estimated" if name != "cycles per token" else name, value)
+          for name, value in rows(Estimate(**figures["estimate"]))),
         ("engines that take turns", figures["config"]["engines"]),
         ("fingerprint", figures["fingerprint"][:16]),
         *((file, f"{size:,} bytes") for file, size in figures["files"].items()),
@@ -170,6 +173,7 @@ def generate(
         "output": str(output),
         "config": asdict(config),
         "fingerprint": config.fingerprint,
+        "estimate": estimate(config).as_dict(),
         "parameters": source,
         "parameter_sets": image.sets,
         "sequences": len(sequences),

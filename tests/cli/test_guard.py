@@ -58,7 +58,8 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "input.toml").write_text("mine")
     (tmp_path / "folder.png").mkdir()
-    (tmp_path / "folder.json").mkdir()
+    for suffix in (".json", ".toml"):
+        (tmp_path / f"folder{suffix}").mkdir()
     return tmp_path
 
 
@@ -105,7 +106,7 @@ def test_files_that_cannot_be_written_are_refused_before_any_work(
         (f"missing/file{suffix}", "its folder missing does not exist"),
         (f"folder{suffix}", "a folder, not a file"),
         (f"input.toml/x{suffix}", "does not exist"),
-        *([("x.gif", "must end in .png or .svg")] if role.suffixes else []),
+        *([("x.gif", f"must end in {' or '.join(role.suffixes)}")] if role.suffixes else []),
     ):
         assert why in refused(folder, capsys, words(verb, **{parameter.name: value}))
     if not role.suffixes and verb not in ("energy", "board"):  # whose input may be a name

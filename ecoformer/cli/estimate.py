@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``ecoformer estimate``: cells, memories and rate of an engine, without synthesis."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ecoformer.cli.common import ConfigOption, JsonOption, show_table, write_json
+from ecoformer.cli.guard import Choice, Range, TargetFile
+from ecoformer.files import write_atomic
+from ecoformer.hw.synth.targets import ECP5
+from ecoformer.spec.config import RANGES, Config
+from ecoformer.spec.cost.estimate import Estimate, estimate, fastest
+
+__all__ = ["command", "rows"]
+
+EPILOG = (
+    "Example: ecoformer estimate -c demo --clock 120\n\n"
+    "The fastest engine that fits a part: ecoformer estimate -c demo --fit 25k --output "
+    "fitted.toml, then: ecoformer generate -c fitted.toml -o engine"
+)
+LOW, HIGH = RANGES["clock_mhz"]
+
+
+def command(
+    config: ConfigOption,
+    device: Annotated[
+        str, typer.Option("--device", metavar="NAME", help="Show shares of this ECP5."),
+        Choice(tuple(ECP5.parts)),
+    ] = ECP5.default,
+    clock: Annotated[
+        float | None,
+        typer.Option("--clock", metavar="MHZ", help="Clock to assume [the configuration's]."),
+        Range(float(LOW), float(HIGH)),
+    ] = None,
+    fit: Annotated[
+        str | None,
+        typer.Option(
+            "--fit", metavar="NAME", help="Choose the fewest cycles_per_token that fit this ECP5."
+        ),
+        Choice(tuple(ECP5.parts)),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="Write the configuration (.toml)."),
+        TargetFile((".toml",)),
+    ] = None,
+    json_file: JsonOption = None,
+) -> None:
+    """Estimate what an engine takes of an ECP5, in a moment and without any tool.
+
+    Block RAM, multipliers and cycles follow from rules; cells from a model that was fitted to
+    synthesised engines, with the error that the table names. The clock is assumed: 'synth' measures
+    it. --fit leaves room for that error.
+    """
+    chosen = Config.load(config)
+    if fit is not None:
+        device = fit
+        chosen = fastest(chosen, ECP5.parts[fit].capacity, ECP5.parts[fit].title)
+    found = estimate(chosen, clock)
+    part = ECP5.parts[device]
+    if output is not None:
+        write_atomic(output, chosen.as_toml())
+    write_json(json_file, {
+        "config": str(config), "fingerprint": chosen.fingerprint, "device": device,
+        "folding": chosen.cycles_per_token, **found.as_dict(),
+    })
+    shown = rows(found, part.capacity)
+    if output is not None:
+        shown.append(("written", output))
+    show_table(f"{config} on {part.title}, estimated", shown)
+
+
+def rows(found: Estimate, capacity: Mapping[str, int] | None = None) -> list[tuple[str, object]]:
+    """What a table says of an estimate, with shares of a part's ``capacity`` if it is given."""
+    def counted(number, name):
+        share = f" of {capacity[name]:,}, {number / capacity[name]:.0%}" if capacity else ""
+        return f"{number:,}{share}"
+
+    return [
+        ("cells, packed", f"{counted(found.cells, 'LUT')} ± {found.cells_error:.0%}"),
+        ("DSP", counted(found.dsp, "DSP")),
+        ("block RAM", counted(found.block_ram, "block RAM")),
+        ("cycles per token", f"{found.cycles_per_token:g}"),
+        ("tokens·heads per second", f"{found.tokens_per_second:,.0f} at {found.clock_mhz:g} MHz"),
+    ]
