@@ -12,7 +12,7 @@ from ecoformer.cli.guard import Choice, Range, TargetFile
 from ecoformer.files import write_atomic
 from ecoformer.hw.synth.targets import ECP5
 from ecoformer.spec.config import RANGES, Config
-from ecoformer.spec.cost.estimate import Estimate, estimate, fastest
+from ecoformer.spec.cost.estimate import Estimate, estimate, fastest, model
 
 __all__ = ["command", "rows"]
 
@@ -80,7 +80,8 @@ def rows(found: Estimate, capacity: Mapping[str, int] | None = None) -> list[tup
         return f"{number:,}{share}"
 
     return [
-        ("cells, packed", f"{counted(found.cells, 'LUT')} ± {found.cells_error:.0%}"),
+        ("cells, packed", f"{counted(found.cells, 'LUT')} ± {found.cells_error:.0%}, the largest "
+         f"error on {model()['held_out_engines']} engines"),
         ("DSP", counted(found.dsp, "DSP")),
         ("block RAM", counted(found.block_ram, "block RAM")),
         ("cycles per token", f"{found.cycles_per_token:g}"),

@@ -31,6 +31,8 @@ class Memory:
     pitch, used : int
         Of every ``pitch`` bits of a word the lowest ``used`` are read; by default all are. A form
         is chosen for the whole word, and what holds none of these bits is left out of it.
+    masked : bool
+        Words of 32 bits are written by themselves. The ninth bit of a block's bytes is then empty.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Memory:
     style: str = ""
     pitch: int = 0
     used: int = 0
+    masked: bool = False
 
     @property
     def cells(self) -> int:
@@ -64,7 +67,7 @@ class Memory:
             return 0
         # Of shapes that take as many, the narrowest.
         width, depth = min(reversed(BLOCK_SHAPES), key=self._blocks_of)
-        return self._columns(width) * _ceil(self.depth, depth)
+        return self._columns(self._held(width)) * _ceil(self.depth, depth)
 
     @property
     def luts(self) -> int:
@@ -78,7 +81,11 @@ class Memory:
 
     def _blocks_of(self, shape):
         width, depth = shape
-        return _ceil(self.width, width) * _ceil(self.depth, depth)
+        return _ceil(self.width, self._held(width)) * _ceil(self.depth, depth)
+
+    def _held(self, width):
+        """Bits of a block of this width that can be used."""
+        return width - width // 9 if self.masked else width
 
     def _columns(self, width):
         """Cells side by side, ``width`` bits each, that hold a bit that is read."""

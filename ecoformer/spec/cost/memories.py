@@ -68,7 +68,7 @@ def engine_memories(config: Config) -> list[Memory]:
         Memory("results", blocks * lanes * c.output_width + 1 + tag, waiting * words, style),
         Memory("companions", values, SHORT, "block" if c.is_full_rate else ""),
         Memory("companion scalars", tag + c.flow.bits.offset_width, SHORT),
-        Memory("scalars", len(MemoryMap(c).scalars) * 32, _slots(c), _narrow(scalars.row_bits)),
+        Memory("scalars", scalars.row_bits, _slots(c), _narrow(scalars.row_bits), masked=True),
     ]
     if c.waiting_tokens:
         token = c.sides.bits + values + c.parameter_sets.bit_length() + tag
@@ -83,7 +83,7 @@ def hash_memories(family: Family) -> list[Memory]:
     found = [
         Memory(
             region.name, region.row_bits, _slots(c) << region.address_bits,
-            _narrow(region.row_bits), *_read(family, region),
+            _narrow(region.row_bits), *_read(family, region), masked=True,
         )
         for region in family.regions
     ]
