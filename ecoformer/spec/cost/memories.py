@@ -83,9 +83,10 @@ def hash_memories(family: Family) -> list[Memory]:
     found = [
         Memory(
             region.name, region.row_bits, _slots(c) << region.address_bits,
-            _narrow(region.row_bits), *_read(family, region), masked=True,
+            _narrow(region.row_bits), pitch, used, masked=True,
         )
         for region in family.regions
+        for pitch, used in [_read(family, region)]
     ]
     return [*found, Memory("codes", family.key_width, SHORT), *_serial(family)]
 
