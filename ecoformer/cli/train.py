@@ -55,7 +55,7 @@ def command(
     workers: WorkersOption = 2,
     json_file: JsonOption = None,
 ) -> None:
-    """Train a softmax vision transformer, swap in EcoFormer attention, fine-tune, and compare.
+    """Train a softmax network, swap in EcoFormer attention, fine-tune, and compare.
 
     An interrupted run resumes where it stopped; settings of a later step may have changed. Writes
     pretrained.pt as soon as the first network is trained, then ecoformer.pt, softmax.pt and
@@ -92,15 +92,15 @@ def train(
     from ecoformer.golden.attention_config import read_attention
     from ecoformer.golden.learn.recipe import TrainingConfig
     from ecoformer.golden.learn.train import train as train_networks
-    from ecoformer.golden.networks.vit import NetworkConfig, load_model
+    from ecoformer.golden.networks.network import load_network, read_network
 
     results(output, control)  # refused now, not after hours
-    network = read_table(config_path, "network", NetworkConfig)
+    network = read_network(config_path)
     attention, _ = read_attention(config_path)
     training = read_table(config_path, "training", TrainingConfig)
     if seed is not None:
         training = replace(training, seed=seed)
-    softmax = None if start is None else load_model(start)
+    softmax = None if start is None else load_network(start)
     written = results(output, control)
     with written.writing() as folder, show_progress() as progress:
         return train_networks(

@@ -11,6 +11,9 @@ from ecoformer.golden.files import read_checked, torch_bytes
 
 __all__ = ["Checkpoint", "drop_checkpoints"]
 
+LONGEST = 40
+"""Characters of a value in a message; digests have more."""
+
 
 def drop_checkpoints(folder: str | Path) -> None:
     """Delete the checkpoints in ``folder`` and below; other files of the same suffix stay."""
@@ -69,7 +72,10 @@ def _difference(before, now):
         name = next(n for n in [*now, *before] if before.get(n) != now.get(n))
     except (TypeError, ValueError, AttributeError, StopIteration):
         return ""
-    return f": {name} was {before.get(name)!r} and is {now.get(name)!r}"
+    was, now = repr(before.get(name)), repr(now.get(name))
+    if max(len(was), len(now)) > LONGEST:
+        return f": {name} is another"
+    return f": {name} was {was} and is {now}"
 
 
 def _flat(settings, prefix=""):

@@ -30,7 +30,13 @@ from ecoformer.golden.learn.networks import LEARNERS, learn_hashes
 from ecoformer.golden.learn.parallel import one_thread, run_parallel
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.learn.sources import open_data
-from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer, save_model
+from ecoformer.golden.networks.network import (
+    Network,
+    Shape,
+    check_network,
+    make_network,
+    save_network,
+)
 from ecoformer.golden.recording import record
 from ecoformer.golden.separation import separation
 from ecoformer.golden.stand_ins import CONTROLS
@@ -43,13 +49,13 @@ LEARNING_BATCH = 16
 
 
 def train(
-    network: NetworkConfig,
+    network: Shape,
     attention: AttentionConfig,
     training: TrainingConfig,
     out: Path,
     progress: Progress = SILENT,
     resume: bool = True,
-    start: VisionTransformer | None = None,
+    start: Network | None = None,
     control: bool = True,
     checkpoints: Path | None = None,
     pretrained: Callable[[Path], object] = lambda path: None,
@@ -67,7 +73,7 @@ def train(
 
     Parameters
     ----------
-    network : NetworkConfig
+    network : NetworkConfig or PyramidConfig
         Shape of the network.
     attention : AttentionConfig
         Shape of the attention that replaces softmax attention.
@@ -79,7 +85,7 @@ def train(
         A stage per training run, and the lines worth keeping.
     resume : bool
         Whether checkpoints are used; when not, they are deleted.
-    start : VisionTransformer or None
+    start : VisionTransformer, ImagePyramid or None
         Softmax network to use instead of step 1.
     control : bool
         Whether the softmax network is fine-tuned, too.
@@ -107,7 +113,7 @@ def train(
         run = _Run(network, attention, training, folder, progress, resume, start, workers)
         softmax, pretraining = run.pretrain()
         out.mkdir(parents=True, exist_ok=True)
-        save_model(softmax, out / "pretrained.pt")
+        save_network(softmax, out / "pretrained.pt")
         pretrained(out / "pretrained.pt")
         limit, limiting = run.limit(softmax)
         converted, hashes = run.replace(limit)
@@ -149,7 +155,7 @@ def train(
             },
         }
         for arm, (model, _) in tuned.items():
-            save_model(model, out / f"{arm}.pt")
+            save_network(model, out / f"{arm}.pt")
         write_json(out / "metrics.json", metrics)
         names = {
             "softmax": "softmax", "limit": "limit", "ecoformer": "EcoFormer", "mean": "mean",
@@ -175,6 +181,7 @@ class _Run:
         shape = {"network": asdict(network), "attention": asdict(attention)}
         # Through JSON, so that a caller gets the same plain values as a reader of the file.
         self.settings = json.loads(json.dumps({**shape, "training": asdict(training)}))
+        check_network(network, attention)
         _check_learner(attention, training, network.tokens)
         if start is not None:
             _check_start(network, start)
@@ -201,10 +208,12 @@ class _Run:
         """Step 1, unless its result was given. Returns (network, history)."""
         t = self.training
         if self.start is not None:
-            return deepcopy(self.start), []
+            model = deepcopy(self.start)
+            model.config = self.network  # which says where attention will be replaced
+            return model, []
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(t.seed)
-            model = VisionTransformer(self.network)
+            model = make_network(self.network)
         return model, self._fit_first("pretrain", model)
 
     def limit(self, model):
@@ -225,7 +234,7 @@ class _Run:
         for name in t.controls:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(t.seed)
-                model = VisionTransformer(self.network)
+                model = make_network(self.network)
             model.attend_with(lambda heads, layer, name=name: CONTROLS[name](heads, layer=layer))
             trained[name] = model, self._fit_first(name, model)
         return trained
@@ -294,12 +303,12 @@ class _Run:
 
         Parameters
         ----------
-        starts : dict of str to VisionTransformer
+        starts : dict of str to VisionTransformer or ImagePyramid
             Starting point of each arm; left unchanged.
 
         Returns
         -------
-        dict of str to (VisionTransformer, dict)
+        dict of str to (network, dict)
             The best network of each arm on the validation part, and a report.
         """
         t = self.training
@@ -375,7 +384,7 @@ def _check_learner(attention, training, tokens):
 def _check_start(network, start):
     if start.attention_config is not None:
         raise EcoformerError("start: it has EcoFormer attention; give a softmax network")
-    if start.config != network:
+    if start.config.softmax_form != network.softmax_form:
         raise EcoformerError(
             f"start: its shape is not that of [network]: {asdict(start.config)}; correct the "
             "configuration"
