@@ -34,14 +34,19 @@ class Checkpoint:
     path : Path
     settings : dict
         JSON-ready; a file of other settings is refused.
+    writes : bool
+        Whether :meth:`save` does anything; of several processes one writes.
     """
 
-    def __init__(self, path: str | Path, settings: dict):
+    def __init__(self, path: str | Path, settings: dict, writes: bool = True):
         self.path = Path(path)
         self.settings = json.dumps(settings)
+        self.writes = writes
 
     def save(self, **state: Any) -> None:
         """Replace the file by ``state``: tensors, numbers, strings, and lists and dicts of them."""
+        if not self.writes:
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(self.path, torch_bytes({"settings": self.settings, **state}))
 

@@ -25,7 +25,8 @@ from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.files import state_digest
 from ecoformer.golden.learn.checkpoint import drop_checkpoints
 from ecoformer.golden.learn.distill import distil_layers, exact_outputs
-from ecoformer.golden.learn.fit import Fitter, accuracy
+from ecoformer.golden.learn.fit import Fitter
+from ecoformer.golden.learn.group import ALONE, Group
 from ecoformer.golden.learn.networks import LEARNERS, learn_hashes
 from ecoformer.golden.learn.parallel import one_thread, run_parallel
 from ecoformer.golden.learn.recipe import TrainingConfig
@@ -60,16 +61,19 @@ def train(
     checkpoints: Path | None = None,
     pretrained: Callable[[Path], object] = lambda path: None,
     workers: int = 0,
+    group: Group = ALONE,
+    save_every: int = 0,
 ) -> dict:
     """Train both networks; write them, and a report of the training.
 
     Files: ``pretrained.pt`` after step 1, ``ecoformer.pt`` and ``softmax.pt`` after step 2,
     ``metrics.json``.
 
-    A checkpoint is written to ``checkpoints`` after every epoch. A second call with the same
-    settings resumes where the first stopped and ends with the same bytes; where settings of a later
-    step have changed, what earlier steps did is taken over. Every run uses one thread, so that the
-    number of cores does not change a bit; the runs of step 2 share the cores.
+    A checkpoint is written to ``checkpoints`` after every epoch, beside it the history as CSV. A
+    second call with the same settings resumes where the first stopped and ends with the same bytes;
+    where settings of a later step have changed, what earlier steps did is taken over. Every run
+    uses one thread, so that the number of cores does not change a bit; the runs of step 2 share the
+    cores.
 
     Parameters
     ----------
@@ -95,6 +99,11 @@ def train(
         Called with the path of ``pretrained.pt`` as soon as it is written.
     workers : int
         Processes of each run that read and augment pictures; 0: none. No bit depends on them.
+    group : Group
+        Processes that train together; the runs of step 2 then follow each other. All are given the
+        same arguments, but for ``out`` and ``progress``; the first one writes checkpoints.
+    save_every : int
+        Steps between two checkpoints within an epoch; 0: none.
 
     Returns
     -------
@@ -110,7 +119,10 @@ def train(
     out = Path(out)
     with one_thread():
         folder = checkpoints or out / "checkpoints"
-        run = _Run(network, attention, training, folder, progress, resume, start, workers)
+        run = _Run(
+            network, attention, training, folder, progress, resume, start, workers, group,
+            save_every,
+        )
         softmax, pretraining = run.pretrain()
         out.mkdir(parents=True, exist_ok=True)
         save_network(softmax, out / "pretrained.pt")
@@ -170,7 +182,8 @@ class _Run:
     """One call of :func:`train`: the phases and what they share."""
 
     def __init__(
-        self, network, attention, training, folder, progress, resume, start=None, workers=0
+        self, network, attention, training, folder, progress, resume, start=None, workers=0,
+        group=ALONE, save_every=0,
     ):
         self.started = time.perf_counter()
         self.network = network
@@ -178,6 +191,7 @@ class _Run:
         self.training = training
         self.progress = progress
         self.start = start
+        self.group = group
         shape = {"network": asdict(network), "attention": asdict(attention)}
         # Through JSON, so that a caller gets the same plain values as a reader of the file.
         self.settings = json.loads(json.dumps({**shape, "training": asdict(training)}))
@@ -189,9 +203,13 @@ class _Run:
         self.data = open_data(training, network, workers, progress.line)
         _check_shape(network, self.data)
         _check_pictures(training, self.data)
-        if not resume:
+        _check_group(training, self.data, group)
+        if not resume and group.leads:
             drop_checkpoints(folder)
-        self.fitter = Fitter(self.data, training, folder, progress, workers)
+        group.wait()
+        self.fitter = Fitter(
+            self.data, training, folder, progress, workers, group, save_every
+        )
 
     def settings_of(self, *steps, attention=True):
         """On what a run depends that ends with the last of ``steps``, keys of ``recipe.STEPS``."""
@@ -255,7 +273,8 @@ class _Run:
             torch.manual_seed(t.seed)
             converted = deepcopy(model).eval()
             converted.replace_attention(self.attention)
-        curves = self.learn_hashes(converted, model)
+        curves = self.learn_hashes(converted, model) if self.group.leads else []
+        self.group.copy(converted)
         report = {
             "learner": t.hash_learner,
             # By layer. ksh and released: [bit][iteration], mean over heads, every tenth;
@@ -328,10 +347,15 @@ class _Run:
 
         def refresh(model, epoch):
             if model.attention_config and t.hash_refresh and epoch and epoch % t.hash_refresh == 0:
-                self.learn_hashes(model.eval())
+                if self.group.leads:
+                    self.learn_hashes(model.eval())
+                self.group.copy(model)
 
         tried = {arm: [] for arm in starts}
-        histories = run_parallel(tune, jobs, self.fitter.stop)
+        if self.group.size > 1:
+            histories = [tune(job) for job in jobs]
+        else:
+            histories = run_parallel(tune, jobs, self.fitter.stop)
         for (arm, lr, model), history in zip(jobs, histories, strict=True):
             tried[arm].append((model, {"learning_rate": lr, "history": history}))
         best = {}
@@ -349,7 +373,7 @@ class _Run:
 
     def score(self, model):
         """Held-out accuracy."""
-        return accuracy(model, self.data.held_out.images, self.data.held_out.labels)
+        return self.fitter.score(model, self.data.held_out)
 
     def separation(self, model):
         """Hash quality per layer on validation images, against q·kᵀ, mean over heads."""
@@ -407,4 +431,15 @@ def _check_pictures(training, data):
         raise EcoformerError(
             "[training] crop_area, flip, randaugment and erasing must be left out for the data set "
             f"{data.name}: its {channels} channels are no picture; correct the configuration"
+        )
+
+
+def _check_group(training, data, group):
+    """Every process must have an image of every batch and of every part."""
+    least = min(len(data.train) % training.batch or training.batch, len(data.validation))
+    if min(least, len(data.held_out)) < group.size:
+        raise EcoformerError(
+            f"[training] batch must leave at least {group.size} images, one for each process, in "
+            f"the last batch and in each part of the data, not {least}; correct the configuration "
+            "or start fewer processes"
         )
