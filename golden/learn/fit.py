@@ -126,8 +126,7 @@ class Fitter:
             history = run.run(checkpoint, self.progress, name)
         except FloatingPointError as error:
             raise EcoformerError(f"training {name}: {error}") from error
-        if run.judged is not model:
-            model.load_state_dict(run.judged.state_dict())
+        model.load_state_dict(run.kept)
         model.eval()
         return history
 
@@ -170,6 +169,7 @@ class _Epochs(Loop):
         self.model = model
         self.network = self.group.wrap(model)
         self.average = Average(model, training.ema) if training.ema else None
+        self.best: dict | None = None  # weights of the best epoch, where they are kept
         self.before_epoch = before_epoch
         self.trained_cores = cores_of(model) if training.train_hash else []
 
@@ -177,6 +177,11 @@ class _Epochs(Loop):
     def judged(self):
         """The network that is validated and kept."""
         return self.average.model if self.average else self.model
+
+    @property
+    def kept(self):
+        """The weights that the run ends with."""
+        return self.judged.state_dict() if self.best is None else self.best
 
     def losses(self, step):
         epoch, step = divmod(step, self.epoch)
@@ -239,6 +244,9 @@ class _Epochs(Loop):
         }
 
     def note(self, history):
+        training = self.fitter.training
+        if training.keep == "best" and training.kept(history) is history[-1]:
+            self.best = {name: tensor.clone() for name, tensor in self.judged.state_dict().items()}
         if self.group.leads:
             write_history(self.fitter.folder / f"{file_name(self.name)}.csv", history)
 
@@ -250,14 +258,17 @@ class _Epochs(Loop):
         )
 
     def state(self, finished):
-        if finished or not self.average:
-            return {"model": self.judged.state_dict()}
-        return {"model": self.model.state_dict(), "average": self.average.model.state_dict()}
+        if finished:
+            return {"model": self.kept}
+        average = {"average": self.average.model.state_dict()} if self.average else {}
+        best = {} if self.best is None else {"best": self.best}
+        return {"model": self.model.state_dict(), **average, **best}
 
     def restore(self, state):
         self.model.load_state_dict(state["model"])
         if self.average:
             self.average.model.load_state_dict(state.get("average", state["model"]))
+        self.best = state.get("best")
 
 
 def predict(model: nn.Module, images: torch.Tensor, batch: int = 250) -> torch.Tensor:

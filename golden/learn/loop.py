@@ -128,9 +128,9 @@ class Loop:
             if done % self.every == 0 or done == self.steps:
                 history.append(self.evaluate(done, losses))
                 losses = []
+                self.note(history)
                 if checkpoint is not None:
                     self._save(checkpoint, done, history, losses)
-                self.note(history)
                 progress.line(f"{stage}: {self.describe(done, history[-1])}")
             elif checkpoint is not None and self.save_every and done % self.save_every == 0:
                 self._save(checkpoint, done, history, losses)

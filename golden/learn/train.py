@@ -31,6 +31,7 @@ from ecoformer.golden.learn.networks import LEARNERS, learn_hashes
 from ecoformer.golden.learn.parallel import one_thread, run_parallel
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.learn.sources import open_data
+from ecoformer.golden.learn.step_config import merit
 from ecoformer.golden.networks.network import (
     Network,
     Shape,
@@ -360,12 +361,12 @@ class _Run:
             tried[arm].append((model, {"learning_rate": lr, "history": history}))
         best = {}
         for arm, runs in tried.items():
-            model, chosen = max(runs, key=lambda run: _merit(run[1]["history"][-1]))
+            model, chosen = max(runs, key=lambda run: merit(t.kept(run[1]["history"])))
             best[arm] = (
                 model,
                 {
                     "learning_rate": chosen["learning_rate"],
-                    "validation_accuracy": chosen["history"][-1]["validation_accuracy"],
+                    "validation_accuracy": t.kept(chosen["history"])["validation_accuracy"],
                     "runs": [report for _, report in runs],
                 },
             )
@@ -391,11 +392,6 @@ class _Run:
 
 def _seconds(history):
     return sum(record["seconds"] for record in history)
-
-
-def _merit(record):
-    """Accuracy decides between runs; of equal ones the lower loss."""
-    return record["validation_accuracy"], -record["validation_loss"]
 
 
 def _check_learner(attention, training, tokens):

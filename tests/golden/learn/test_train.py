@@ -220,6 +220,26 @@ def test_resumed_run_ends_with_the_same_bytes(lines, finished, tmp_path):
         assert (tmp_path / name).read_bytes() == (finished[0] / name).read_bytes()
 
 
+def test_the_best_epoch_is_kept_over_an_interruption(tmp_path):
+    training = replace(
+        TRAINING, pretrain_epochs=6, final_lr=0.3, keep="best", tune_epochs=1, ema=0.3
+    )
+    metrics = train(NETWORK, ATTENTION, training, tmp_path / "whole")
+    history = metrics["pretraining"]["history"]
+    best = max(history, key=lambda e: (e["validation_accuracy"], -e["validation_loss"]))
+    assert best is not history[-1]  # or the test tests nothing
+    part = data.load("mnist", None, 0).validation
+    model = load_model(tmp_path / "whole" / "pretrained.pt")
+    assert accuracy(model, part.images, part.labels) == best["validation_accuracy"]
+    with pytest.raises(KeyboardInterrupt):
+        train(NETWORK, ATTENTION, training, tmp_path, StopAfter(best["epoch"] + 1))
+    train(NETWORK, ATTENTION, training, tmp_path)
+    for name in ("pretrained.pt", "ecoformer.pt"):
+        assert (tmp_path / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    with pytest.raises(ValueError, match="^keep must be 'last' or 'best', not 'first'$"):
+        replace(TRAINING, keep="first")
+
+
 class StopAt(Progress):
     """Interrupts the run at a step of a stage."""
 
