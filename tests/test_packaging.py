@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "convert": (
         "golden/convert/", "golden/sites/transformers_interface.py", "ecoformer/cli/convert.py",
     ),
-    "plot": ("golden/quality/plot.py", "golden/energy/plot.py"),
+    "plot": ("golden/quality/plot.py", "golden/energy/plot.py", "golden/learn/plot.py"),
     "synth": ("hw/synth/",),
     "boards": ("hw/boards/catalogue.py",),
     "serial": ("ecoformer/driver/serial_port.py",),

@@ -19,16 +19,17 @@ from ecoformer.spec.registers import REGISTERS
 __all__ = ["PAGES"]
 
 TABLES = (
-    ("engine", "Config",
+    ("`[engine]`", "Config",
      "The hardware. Every field has a default, so an empty table is an engine."),
-    ("network", "NetworkConfig",
+    ("`[network]`", "NetworkConfig",
      "The vision transformer that `ecoformer train` trains."),
-    ("training", "TrainingConfig", "How `ecoformer train` trains it."),
-    ("attention", "AttentionConfig",
+    ("`[network]`, with a `family`", "PyramidConfig", "A PVTv2 or Twins-SVT instead."),
+    ("`[training]`", "TrainingConfig", "How `ecoformer train` trains it."),
+    ("`[attention]`", "AttentionConfig",
      "The attention that replaces softmax. What `[engine]` has too (`code_bits`, `hash`, "
      "`weights`, `anchors`, `value_term`) is given there, and here only in a file without "
      "`[engine]`."),
-    ("convert", "ConvertConfig",
+    ("`[convert]`", "ConvertConfig",
      "How `ecoformer convert` learns its hash functions."),
 )
 
@@ -44,10 +45,10 @@ def configuration() -> str:
         "| preset | |", "|---|---|",
         *(f"| `{name}` | {_comment(name)} |" for name in PRESETS), "",
     ]
-    for table, cls, text in TABLES:
-        lines += [f"## `[{table}]`", "", text, "", "| field | default | |", "|---|---|---|"]
+    for heading, cls, text in TABLES:
+        lines += [f"## {heading}", "", text, "", "| field | default | |", "|---|---|---|"]
         rows: list[tuple[list[str], list[str], str]] = []
-        known = tomllib.loads(Config().as_toml())["engine"] if table == "engine" else {}
+        known = tomllib.loads(Config().as_toml())["engine"] if cls == "Config" else {}
         for name, _, default, description in fields_of(cls):
             if name in known:
                 default = json.dumps(known[name])

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ecoformer.golden.learn.accuracy import Score
     from ecoformer.golden.learn.data import Split
     from ecoformer.golden.learn.recipe import TrainingConfig
-    from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer
+    from ecoformer.golden.networks.network import Network, Shape
 
 __all__ = ["command", "evaluate"]
 
@@ -149,8 +149,8 @@ def evaluate(
     }
 
 
-def _models(path: Path) -> dict[str, "VisionTransformer"]:
-    from ecoformer.golden.networks.vit import load_model
+def _models(path: Path) -> dict[str, "Network"]:
+    from ecoformer.golden.networks.network import load_network
 
     files = [path]
     if path.is_dir():
@@ -162,7 +162,7 @@ def _models(path: Path) -> dict[str, "VisionTransformer"]:
             )
     models = {}
     for file in files:
-        model = load_model(file)
+        model = load_network(file)
         models["softmax, float" if model.attention_config is None else "EcoFormer, float"] = model
     return models
 
@@ -212,7 +212,7 @@ def _recorded(record):
         ) from error
 
 
-def _check_labels(training: "TrainingConfig", part: "Split", shape: "NetworkConfig") -> None:
+def _check_labels(training: "TrainingConfig", part: "Split", shape: "Shape") -> None:
     wanted = (shape.channels, shape.image_size, shape.image_size)
     if tuple(part.images.shape[1:]) != wanted or int(part.labels.max()) >= shape.classes:
         channels, height, width = part.images.shape[1:]
@@ -223,14 +223,15 @@ def _check_labels(training: "TrainingConfig", part: "Split", shape: "NetworkConf
         )
 
 
-def _check_engine(design: Design, models: dict[str, "VisionTransformer"]) -> None:
+def _check_engine(design: Design, models: dict[str, "Network"]) -> None:
     from ecoformer.golden.quantize.calibration import check_layers
 
     model = models.get("EcoFormer, float")
     if model is None:
         raise EcoformerError("--engine: the model has softmax attention; give an EcoFormer model")
-    check_layers(design.config, model.attention_layers(), model.config.tokens)
-    heads = model.config.depth * model.config.heads
+    layers = model.attention_layers()
+    check_layers(design.config, layers, model.config.tokens)
+    heads = sum(layer.heads for layer in layers)
     if design.image.sets != heads:
         raise EcoformerError(
             f"{design.folder}: {design.image.sets} parameter sets, but the model has {heads} heads "
@@ -239,7 +240,7 @@ def _check_engine(design: Design, models: dict[str, "VisionTransformer"]) -> Non
 
 
 def _in_hardware(
-    design: Design, model: "VisionTransformer", part: "Split", few: "Split | None",
+    design: Design, model: "Network", part: "Split", few: "Split | None",
     progress: Progress, batch: int,
 ) -> Iterator[tuple[str, dict]]:
     """Entries of the integer model and of the RTL."""

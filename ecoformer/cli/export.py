@@ -65,12 +65,12 @@ def export(config_path: Path, model_path: Path, output: Path, report: bool = Fal
         from ecoformer.golden.quality.plot import save_heat_maps
     from ecoformer.golden.learn.recipe import TrainingConfig
     from ecoformer.golden.learn.sources import open_data
-    from ecoformer.golden.networks.vit import load_model
+    from ecoformer.golden.networks.network import load_network
     from ecoformer.golden.quantize.evaluation import export as export_network
 
     written = results(output, report)
     config = Config.load(config_path)
-    network = load_model(model_path)
+    network = load_network(model_path)
     training = read_table(config_path, "training", TrainingConfig)
     data = open_data(training, network.config)
     image, workload, figures = export_network(config, network, data, report)

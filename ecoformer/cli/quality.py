@@ -34,13 +34,14 @@ def show_quality(
     names = ["layer", "head", *COLUMNS.values(), balance, "codes"]
     for name in names + (["bits ≠ float"] if disagreement else []):
         table.add_column(name, justify="right")
+    rows = _rows(heads)
     for head in heads:
         row = [str(head["layer"]), str(head["head"])]
         row += [f"{head[name]:.3f}" for name in COLUMNS]
         row += [f"{min(head['balance']):.2f}…{max(head['balance']):.2f}"]
         row += [f"{head['codes']:,} of {head['keys']:,}"]
         if disagreement:
-            row.append(f"{disagreement[head['layer']][head['head']]:.2%}")
+            row.append(f"{disagreement[rows[head['layer']]][head['head']]:.2%}")
         table.add_row(*row)
     console = make_console()
     console.print(table)
@@ -55,13 +56,13 @@ def quality_panels(
     heads: list[dict], disagreement: list[list[float]] | None = None
 ) -> dict[str, tuple]:
     """Panels for :func:`golden.quality.plot.save_heat_maps`."""
-    layers = max(head["layer"] for head in heads) + 1
+    rows = _rows(heads)
 
     def values(name):
-        rows = [[] for _ in range(layers)]
+        found = [[] for _ in rows]
         for head in heads:
-            rows[head["layer"]].append(head[name])
-        return rows
+            found[rows[head["layer"]]].append(head[name])
+        return found
 
     panels = {
         "separation": (values("separation"), 0.5, 1),
@@ -73,3 +74,8 @@ def quality_panels(
         agreement = [[1 - rate for rate in heads] for heads in disagreement]
         panels["code bits, integer = float"] = (agreement, 0.9, 1)
     return panels
+
+
+def _rows(heads):
+    """The place of every layer among those that have hashes."""
+    return {layer: row for row, layer in enumerate(sorted({head["layer"] for head in heads}))}

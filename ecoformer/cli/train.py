@@ -16,9 +16,11 @@ from ecoformer.cli.common import (
     show_table,
     write_json,
 )
-from ecoformer.cli.guard import Source, TargetFolder
+from ecoformer.cli.guard import Range, Source, TargetFolder
+from ecoformer.files import cache_folder
 from ecoformer.outputs import OutputFolder
-from ecoformer.progress import show_progress
+from ecoformer.processes import scratch
+from ecoformer.progress import SILENT, show_progress
 from ecoformer.spec.config_file import read_table
 
 __all__ = ["command", "results", "train"]
@@ -53,18 +55,31 @@ def command(
         bool, typer.Option(help="Fine-tune the softmax network as long, for comparison.")
     ] = True,
     workers: WorkersOption = 2,
+    save_every: Annotated[
+        int,
+        typer.Option(
+            "--save-every", metavar="STEPS",
+            help="Steps between two checkpoints within an epoch; 0: after every epoch only.",
+        ),
+        Range(0, 1_000_000),
+    ] = 0,
+    curves: Annotated[
+        bool, typer.Option("--curves", help="Also draw losses and accuracies: curves.png.")
+    ] = False,
     json_file: JsonOption = None,
 ) -> None:
-    """Train a softmax vision transformer, swap in EcoFormer attention, fine-tune, and compare.
+    """Train a softmax network, swap in EcoFormer attention, fine-tune, and compare.
 
     An interrupted run resumes where it stopped; settings of a later step may have changed. Writes
     pretrained.pt as soon as the first network is trained, then ecoformer.pt, softmax.pt and
-    metrics.json.
+    metrics.json. Started by 'torchrun -m ecoformer train …', all of its processes train together.
     """
     metrics = train(
         config, output, seed=seed, resume=not restart, start=start, control=control,
-        workers=workers,
+        workers=workers, save_every=save_every, curves=curves,
     )
+    if not metrics:  # another process reports
+        return
     write_json(json_file, metrics)
     scores = metrics["held_out_accuracy"]
     arms = [(arm, name) for arm, name in ARMS.items() if arm in metrics]
@@ -87,29 +102,58 @@ def train(
     start: Path | None = None,
     control: bool = True,
     workers: int = 2,
+    save_every: int = 0,
+    curves: bool = False,
 ) -> dict:
-    """Train as the configuration says; returns the metrics."""
+    """Train as the configuration says; returns the metrics, nothing in all processes but one."""
     from ecoformer.golden.attention_config import read_attention
+    from ecoformer.golden.learn.group import joined
     from ecoformer.golden.learn.recipe import TrainingConfig
     from ecoformer.golden.learn.train import train as train_networks
-    from ecoformer.golden.networks.vit import NetworkConfig, load_model
+    from ecoformer.golden.networks.network import load_network, read_network
 
-    results(output, control)  # refused now, not after hours
-    network = read_table(config_path, "network", NetworkConfig)
+    if curves:
+        from ecoformer.golden.learn.plot import save_curves
+    written = results(output, control, curves)  # refused now, not after hours
+    network = read_network(config_path)
     attention, _ = read_attention(config_path)
     training = read_table(config_path, "training", TrainingConfig)
     if seed is not None:
         training = replace(training, seed=seed)
-    softmax = None if start is None else load_model(start)
-    written = results(output, control)
-    with written.writing() as folder, show_progress() as progress:
-        return train_networks(
-            network, attention, training, folder, progress, resume, softmax, control,
-            Path(output) / "checkpoints", written.publish_early, workers,
-        )
+    softmax = None if start is None else load_network(start)
+    checkpoints = Path(output) / "checkpoints"
+    with joined() as group:
+        if not group.leads:
+            with scratch(cache_folder("outputs"), "process-") as folder:
+                train_networks(
+                    network, attention, training, folder, SILENT, resume, softmax, control,
+                    checkpoints, workers=workers, group=group, save_every=save_every,
+                )
+            return {}
+        with written.writing() as folder, show_progress() as progress:
+            metrics = train_networks(
+                network, attention, training, folder, progress, resume, softmax, control,
+                checkpoints, written.publish_early, workers, group, save_every,
+            )
+            if curves:
+                save_curves(folder / "curves.png", _histories(metrics), str(output))
+            return metrics
 
 
-def results(output: Path, control: bool = True) -> OutputFolder:
+def _histories(metrics):
+    """The history of every run, by its name."""
+    runs = {"pretraining": metrics["pretraining"]["history"], "limit": metrics["limit"]["history"]}
+    runs |= metrics["controls"]
+    for arm, name in ARMS.items():
+        for run in metrics.get(arm, {}).get("runs", ()):
+            runs[f"{name}, {run['learning_rate']:g}"] = run["history"]
+    return {name: history for name, history in runs.items() if history}
+
+
+def results(output: Path, control: bool = True, curves: bool = False) -> OutputFolder:
     """The folder that a training writes, refused if it cannot."""
-    names = ("pretrained.pt", "ecoformer.pt", *(["softmax.pt"] if control else []))
+    names = (
+        "pretrained.pt", "ecoformer.pt", *(["softmax.pt"] if control else []),
+        *(["curves.png"] if curves else []),
+    )
     return OutputFolder(output, MARK, names)

@@ -10,7 +10,7 @@ from ecoformer.golden.energy.shapes import Network, Stage
 from ecoformer.inputs import parse_json, read_text
 from ecoformer.presets import find_config
 from ecoformer.spec.config import Config
-from ecoformer.spec.config_file import TABLES, read_table, read_toml
+from ecoformer.spec.config_file import TABLES, read_toml
 
 __all__ = ["Source", "find", "from_configuration", "from_model", "from_shapes"]
 
@@ -87,11 +87,15 @@ def from_shapes(path: str | Path, raw: dict) -> Source:
 def from_configuration(path: str | Path) -> Source:
     """The `Source` of a network and its attention in a configuration; needs torch."""
     from ecoformer.golden.attention_config import read_attention
-    from ecoformer.golden.networks.vit import NetworkConfig
+    from ecoformer.golden.networks.network import read_network
+    from ecoformer.golden.networks.pyramid_config import PyramidConfig
 
     attention, engine = read_attention(path)
-    shape = read_table(path, "network", NetworkConfig)
-    network = _vision_transformer(Path(path).stem, shape)
+    shape, name = read_network(path), Path(path).stem
+    network = (
+        PyramidNetwork(name=name, config=shape) if isinstance(shape, PyramidConfig)
+        else _vision_transformer(name, shape)
+    )
     return Source(network, attention.code_bits, attention.anchors, engine or Config())
 
 

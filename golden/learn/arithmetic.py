@@ -27,11 +27,14 @@ class Arithmetic:
         A key of :data:`PRECISIONS`.
     clip : float
         Gradients whose norm over all weights is larger are scaled down to it; 0: never.
+    processes : int
+        How many share a loss; the mean over them is what a step follows.
     """
 
-    def __init__(self, precision: str = "float32", clip: float = 0.0):
+    def __init__(self, precision: str = "float32", clip: float = 0.0, processes: int = 1):
         self.dtype = PRECISIONS[precision]
         self.clip = clip
+        self.processes = processes
         self.scaler = torch.amp.GradScaler("cpu", enabled=self.dtype is torch.float16)
 
     def casting(self) -> AbstractContextManager:
@@ -40,7 +43,7 @@ class Arithmetic:
 
     def backward(self, loss: torch.Tensor) -> None:
         """Add the gradients of ``loss`` to those of the weights."""
-        self.scaler.scale(loss).backward()
+        self.scaler.scale(loss * self.processes).backward()
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
         """One step along the gradients.

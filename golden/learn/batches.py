@@ -8,7 +8,8 @@ import torch
 from torch.nn.functional import pad
 
 from ecoformer.golden.learn.data import Split
-from ecoformer.golden.learn.mixing import mix
+from ecoformer.golden.learn.group import ALONE, Group
+from ecoformer.golden.learn.mixing import draw_partners, mix
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.networks.drop_path import draw_paths
 from ecoformer.golden.pictures.loader import read_batches
@@ -33,6 +34,8 @@ class Batches:
         0 or 1. Runs of one stream see the same batches.
     workers : int
         Processes that read and augment pictures; 0: this one.
+    group : Group
+        Of each batch, this process gets its share.
 
     Members
     -------
@@ -41,13 +44,15 @@ class Batches:
     """
 
     def __init__(
-        self, part: Split, classes: int, training: TrainingConfig, stream: int, workers: int = 0
+        self, part: Split, classes: int, training: TrainingConfig, stream: int, workers: int = 0,
+        group: Group = ALONE,
     ):
         self.part = part
         self.classes = classes
         self.training = training
         self.stream = stream
         self.workers = workers
+        self.group = group
         self.pictures = TrainingPictures(part.images, training)
         self.reading: Iterator | None = None
         self.next = 0
@@ -66,26 +71,49 @@ class Batches:
         self.parts = list(torch.randperm(len(self.part), generator=generator).split(t.batch))
         self.moves = [draw_moves(len(index), t.shift, generator) for index in self.parts]
 
+    def share(self, step: int) -> slice:
+        """Which images of a step are this process's."""
+        return self.group.share(len(self.parts[step]))
+
     def draw(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images and targets of a step of the epoch, as :func:`golden.learn.mixing.mix` gives."""
-        index, t = self.parts[step], self.training
-        images = self._read(step) if self.pictures.needs_reading else self.part.images[index]
-        images = shift_images(images, t.shift, self.moves[step])
+        """Images and targets of a step of the epoch, as :func:`golden.learn.mixing.mix` gives.
+
+        Of the batch this process has its share; images of others are read if they are mixed in.
+        """
+        index, t, needed = self.parts[step], self.training, self._needed(step)
+        images = self._read(step) if self.pictures.needs_reading else self.part.images[
+            index[needed]]
+        images = shift_images(images, t.shift, self.moves[step][:, needed])
+        if len(images) < len(index):
+            own, images = images, images.new_zeros(len(index), *images.shape[1:])
+            images[needed] = own
         labels = self.part.labels[index]
-        return mix(images, labels, self.classes, t, self._random(MIXING, step))
+        images, targets = mix(images, labels, self.classes, t, self._random(MIXING, step))
+        return images[self.share(step)], targets[self.share(step)]
 
     def paths(self, model: torch.nn.Module, step: int) -> torch.Tensor | None:
         """What :func:`golden.networks.drop_path.dropping` drops in a step; None without."""
         rate = self.training.drop_path
         if not rate:
             return None
-        return draw_paths(model, rate, len(self.parts[step]), self._random(PATHS, step))
+        whole = draw_paths(model, rate, len(self.parts[step]), self._random(PATHS, step))
+        return whole[:, self.share(step)]
+
+    def _needed(self, step):
+        """Places, in the batch of a step, of the images that this process computes or mixes in."""
+        places = torch.arange(len(self.parts[step]))
+        own = places[self.share(step)]
+        partners = draw_partners(len(places), self.training, self._random(MIXING, step))
+        return own if partners is None else torch.cat([own, partners[own]]).unique()
 
     def _read(self, step):
         """Pictures of a step; those of the steps behind it are read ahead."""
         if self.reading is None or step != self.next:
             seeds = (self.training.seed, self.stream, self.epoch, PICTURES)
-            keys = [[(number, *seeds) for number in part.tolist()] for part in self.parts[step:]]
+            keys = [
+                [(number, *seeds) for number in self.parts[ahead][self._needed(ahead)].tolist()]
+                for ahead in range(step, len(self.parts))
+            ]
             self.reading = read_batches(self.pictures, keys, self.workers)
         self.next = step + 1
         images, reasons = next(self.reading)

@@ -11,6 +11,9 @@ from ecoformer.golden.files import read_checked, torch_bytes
 
 __all__ = ["Checkpoint", "drop_checkpoints"]
 
+LONGEST = 40
+"""Characters of a value in a message; digests have more."""
+
 
 def drop_checkpoints(folder: str | Path) -> None:
     """Delete the checkpoints in ``folder`` and below; other files of the same suffix stay."""
@@ -31,14 +34,19 @@ class Checkpoint:
     path : Path
     settings : dict
         JSON-ready; a file of other settings is refused.
+    writes : bool
+        Whether :meth:`save` does anything; of several processes one writes.
     """
 
-    def __init__(self, path: str | Path, settings: dict):
+    def __init__(self, path: str | Path, settings: dict, writes: bool = True):
         self.path = Path(path)
         self.settings = json.dumps(settings)
+        self.writes = writes
 
     def save(self, **state: Any) -> None:
         """Replace the file by ``state``: tensors, numbers, strings, and lists and dicts of them."""
+        if not self.writes:
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(self.path, torch_bytes({"settings": self.settings, **state}))
 
@@ -69,7 +77,10 @@ def _difference(before, now):
         name = next(n for n in [*now, *before] if before.get(n) != now.get(n))
     except (TypeError, ValueError, AttributeError, StopIteration):
         return ""
-    return f": {name} was {before.get(name)!r} and is {now.get(name)!r}"
+    was, now = repr(before.get(name)), repr(now.get(name))
+    if max(len(was), len(now)) > LONGEST:
+        return f": {name} is another"
+    return f": {name} was {was} and is {now}"
 
 
 def _flat(settings, prefix=""):

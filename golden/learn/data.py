@@ -59,7 +59,7 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, index: torch.Tensor) -> Split:
+    def take(self, index: torch.Tensor | slice) -> Split:
         """The part of this one that ``index`` selects."""
         images = self.images
         chosen = images.part(index) if isinstance(images, PictureFiles) else images[index]

@@ -3,6 +3,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Event
 
@@ -16,7 +17,9 @@ from ecoformer.golden.learn.arithmetic import Arithmetic
 from ecoformer.golden.learn.average import Average
 from ecoformer.golden.learn.batches import Batches
 from ecoformer.golden.learn.checkpoint import Checkpoint
-from ecoformer.golden.learn.data import ImageData
+from ecoformer.golden.learn.data import ImageData, Split
+from ecoformer.golden.learn.group import ALONE, Group
+from ecoformer.golden.learn.history import file_name, write_history
 from ecoformer.golden.learn.loop import Loop
 from ecoformer.golden.learn.parallel import Stopped
 from ecoformer.golden.learn.recipe import TrainingConfig
@@ -41,6 +44,10 @@ class Fitter:
         A stage per run, updated at every step, and a line per epoch.
     workers : int
         Processes of each run that read pictures; 0: none.
+    group : Group
+        Processes that train together.
+    save_every : int
+        Steps between two checkpoints within an epoch; 0: none.
 
     Members
     -------
@@ -55,12 +62,16 @@ class Fitter:
         folder: Path,
         progress: Progress,
         workers: int = 0,
+        group: Group = ALONE,
+        save_every: int = 0,
     ):
         self.data = data
         self.training = training
         self.folder = folder
         self.progress = progress
         self.workers = workers
+        self.group = group
+        self.save_every = save_every
         self.stop = Event()
 
     def fit(
@@ -106,7 +117,8 @@ class Fitter:
         EcoformerError
             Damaged checkpoint or one of other settings; a loss that is not finite.
         """
-        checkpoint = Checkpoint(self.folder / f"{name.replace(' ', '-')}.pt", settings)
+        path = self.folder / f"{file_name(name)}.pt"
+        checkpoint = Checkpoint(path, settings, self.group.leads)
         start, peak, final = self.training.rates(lr)
         optimizer = self._optimizer(model, peak)
         run = _Epochs(self, name, model, optimizer, epochs, (start, final), stream, before_epoch)
@@ -114,10 +126,18 @@ class Fitter:
             history = run.run(checkpoint, self.progress, name)
         except FloatingPointError as error:
             raise EcoformerError(f"training {name}: {error}") from error
-        if run.judged is not model:
-            model.load_state_dict(run.judged.state_dict())
+        model.load_state_dict(run.kept)
         model.eval()
         return history
+
+    def logits(self, model: nn.Module, part: Split) -> torch.Tensor:
+        """Logits [n, classes] of all images of ``part``, computed by all processes."""
+        own = part.take(self.group.share(len(part)))
+        return self.group.gather(_logits(model, own.images), len(part))
+
+    def score(self, model: nn.Module, part: Split) -> float:
+        """Fraction of the images of ``part`` that ``model`` gives their labels."""
+        return (self.logits(model, part).argmax(1) == part.labels).double().mean().item()
 
     def _optimizer(self, model, lr):
         """AdamW; hashes, whose rows count by their signs only, do not decay."""
@@ -135,19 +155,21 @@ class _Epochs(Loop):
     """Epochs over the training images; an entry of the history per epoch."""
 
     def __init__(self, fitter, name, model, optimizer, epochs, ends, stream, before_epoch):
-        training = fitter.training
+        training, self.group = fitter.training, fitter.group
         self.batches = Batches(
-            fitter.data.train, fitter.data.classes, training, stream, fitter.workers
+            fitter.data.train, fitter.data.classes, training, stream, fitter.workers, self.group
         )
         per_epoch = len(self.batches)
         super().__init__(
             optimizer, epochs * per_epoch, per_epoch, per_epoch, training.warmup_epochs, ends,
-            Arithmetic(training.precision, training.clip),
+            Arithmetic(training.precision, training.clip, self.group.size), fitter.save_every,
         )
         self.fitter = fitter
         self.name = name
         self.model = model
+        self.network = self.group.wrap(model)
         self.average = Average(model, training.ema) if training.ema else None
+        self.best: dict | None = None  # weights of the best epoch, where they are kept
         self.before_epoch = before_epoch
         self.trained_cores = cores_of(model) if training.train_hash else []
 
@@ -156,10 +178,15 @@ class _Epochs(Loop):
         """The network that is validated and kept."""
         return self.average.model if self.average else self.model
 
+    @property
+    def kept(self):
+        """The weights that the run ends with."""
+        return self.judged.state_dict() if self.best is None else self.best
+
     def losses(self, step):
         epoch, step = divmod(step, self.epoch)
-        if step == 0:
-            self._begin_epoch(epoch)
+        if step == 0 or not self.batches.parts:  # or resumed within an epoch
+            self._begin_epoch(epoch, step)
         if self.fitter.stop.is_set():
             raise Stopped(self.name)
         training = self.fitter.training
@@ -167,24 +194,29 @@ class _Epochs(Loop):
         paths = self.batches.paths(self.model, step)
         size = -(-len(images) // training.accumulate)
         for first in range(0, len(images), size):
-            chosen = slice(first, first + size)
-            with self.arithmetic.casting():
-                with dropping(self.model, None if paths is None else paths[:, chosen]):
-                    logits = self.model(images[chosen])
-                loss = cross_entropy(
-                    logits, targets[chosen], label_smoothing=training.label_smoothing
-                )
-            yield loss * (len(logits) / len(images))
+            chosen, is_last = slice(first, first + size), first + size >= len(images)
+            with nullcontext() if is_last else self.group.apart(self.network):
+                with self.arithmetic.casting():
+                    with dropping(self.model, None if paths is None else paths[:, chosen]):
+                        logits = self.network(images[chosen])
+                    loss = cross_entropy(
+                        logits, targets[chosen], label_smoothing=training.label_smoothing
+                    )
+                yield loss * (len(logits) / len(self.batches.parts[step]))
+
+    def whole(self, value):
+        return self.group.total(value)
 
     def _draw(self, step):
         started = time.perf_counter()
         batch = self.batches.draw(step)
         self.reading += time.perf_counter() - started
+        self.seen += len(self.batches.parts[step])
         return batch
 
-    def _begin_epoch(self, epoch):
-        self.started, self.reading = time.perf_counter(), 0.0
-        if self.before_epoch is not None:
+    def _begin_epoch(self, epoch, step):
+        self.started, self.reading, self.seen = time.perf_counter(), 0.0, 0
+        if self.before_epoch is not None and step == 0:
             self.before_epoch(self.model, epoch)
         self.batches.begin(epoch)
         self.model.train()
@@ -200,16 +232,23 @@ class _Epochs(Loop):
         learning, parts = time.perf_counter() - self.started, self.batches.parts
         mean = sum(loss * len(index) for loss, index in zip(losses, parts, strict=True))
         mean /= len(self.fitter.data.train)
-        logits = _logits(self.judged, part.images)
+        logits = self.fitter.logits(self.judged, part)
         return {
             "epoch": step // self.epoch,
             "loss": mean,
             "validation_accuracy": (logits.argmax(1) == part.labels).double().mean().item(),
             "validation_loss": cross_entropy(logits, part.labels).item(),
-            "images_per_second": len(self.fitter.data.train) / learning,
+            "images_per_second": self.seen / learning,
             "waiting": self.reading / learning,  # share of the time, for images
             "seconds": time.perf_counter() - self.started,
         }
+
+    def note(self, history):
+        training = self.fitter.training
+        if training.keep == "best" and training.kept(history) is history[-1]:
+            self.best = {name: tensor.clone() for name, tensor in self.judged.state_dict().items()}
+        if self.group.leads:
+            write_history(self.fitter.folder / f"{file_name(self.name)}.csv", history)
 
     def describe(self, step, entry):
         return (
@@ -219,14 +258,17 @@ class _Epochs(Loop):
         )
 
     def state(self, finished):
-        if finished or not self.average:
-            return {"model": self.judged.state_dict()}
-        return {"model": self.model.state_dict(), "average": self.average.model.state_dict()}
+        if finished:
+            return {"model": self.kept}
+        average = {"average": self.average.model.state_dict()} if self.average else {}
+        best = {} if self.best is None else {"best": self.best}
+        return {"model": self.model.state_dict(), **average, **best}
 
     def restore(self, state):
         self.model.load_state_dict(state["model"])
         if self.average:
             self.average.model.load_state_dict(state.get("average", state["model"]))
+        self.best = state.get("best")
 
 
 def predict(model: nn.Module, images: torch.Tensor, batch: int = 250) -> torch.Tensor:

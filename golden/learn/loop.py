@@ -39,6 +39,8 @@ class Loop:
         Learning rates before the warm-up and at the end of the cosine.
     arithmetic : Arithmetic or None
         How a step is computed; in float32 when None.
+    save_every : int
+        Steps between two checkpoints that are not at an evaluation; 0: none.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Loop:
         warmup: float = 0.0,
         ends: tuple[float, float] = (0.0, 0.0),
         arithmetic: Arithmetic | None = None,
+        save_every: int = 0,
     ):
         self.optimizer = optimizer
         self.steps = steps
@@ -58,6 +61,7 @@ class Loop:
         self.warmup = warmup
         self.ends = ends
         self.arithmetic = arithmetic or Arithmetic()
+        self.save_every = save_every
 
     def loss(self, step: int) -> torch.Tensor:
         """The scalar to be minimised in step ``step``, counted from 0."""
@@ -66,6 +70,10 @@ class Loop:
     def losses(self, step: int) -> Iterator[torch.Tensor]:
         """Parts of that scalar; each is differentiated before the next is computed."""
         yield self.loss(step)
+
+    def whole(self, value: float) -> float:
+        """The loss of a step from its part here; there may be other processes."""
+        return value
 
     def after_step(self, step: int) -> None:
         """Called after every step of the optimizer."""
@@ -77,6 +85,9 @@ class Loop:
     def evaluate(self, step: int, losses: Sequence[float]) -> Any:
         """An entry of the history after ``step`` steps; ``losses`` are those since the last."""
         raise NotImplementedError
+
+    def note(self, history: Sequence) -> None:
+        """Called with the history whenever it has grown."""
 
     def describe(self, step: int, entry: Any) -> str:
         """One line on ``entry``."""
@@ -95,7 +106,8 @@ class Loop:
     ) -> list:
         """Make all steps, or those that the checkpoint does not hold; returns the history.
 
-        A resumed run ends with the same bits. The checkpoint is written after every evaluation.
+        A resumed run ends with the same bits. The checkpoint is written after every evaluation, and
+        every ``save_every`` steps.
 
         Raises
         ------
@@ -108,7 +120,7 @@ class Loop:
         saved = None if checkpoint is None else checkpoint.load()
         first, history = (0, self.begin()) if saved is None else self._resume(checkpoint, saved)
         progress.update(stage, first, self.steps)
-        losses = []
+        losses = [] if saved is None else [*saved["losses"]]
         for step in range(first, self.steps):
             self._schedule(step, peaks)
             losses.append(self._step(step))
@@ -116,9 +128,12 @@ class Loop:
             if done % self.every == 0 or done == self.steps:
                 history.append(self.evaluate(done, losses))
                 losses = []
+                self.note(history)
                 if checkpoint is not None:
-                    self._save(checkpoint, done, history)
+                    self._save(checkpoint, done, history, losses)
                 progress.line(f"{stage}: {self.describe(done, history[-1])}")
+            elif checkpoint is not None and self.save_every and done % self.save_every == 0:
+                self._save(checkpoint, done, history, losses)
             progress.update(stage, done, self.steps)
         return history
 
@@ -138,17 +153,18 @@ class Loop:
                     f"the loss is {value} in step {step + 1}; lower the learning rate"
                 )
             self.arithmetic.backward(loss)
+        value = self.whole(value)
         self.arithmetic.step(self.optimizer)
         torch.clear_autocast_cache()  # or the weights from before the step stay in use
         self.after_step(step)
         return value
 
-    def _save(self, checkpoint, done, history):
+    def _save(self, checkpoint, done, history, losses):
         state = self.state(finished := done == self.steps)
         if not finished:
             state["optimizer"] = self.optimizer.state_dict()
             state["arithmetic"] = self.arithmetic.state()
-        checkpoint.save(step=done, history=history, **state)
+        checkpoint.save(step=done, history=history, losses=losses, **state)
 
     def _resume(self, checkpoint, saved):
         try:

@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 
 from ecoformer.golden.pictures.config import PictureConfig
 
-__all__ = ["cut_mix", "mix", "mix_up"]
+__all__ = ["cut_mix", "draw_partners", "mix", "mix_up"]
 
 
 def mix(
@@ -42,16 +42,28 @@ def mix(
     targets : float32 Tensor [B, classes]
         Probabilities of the classes; int64 [B], as given, if nothing is mixed.
     """
+    partners = draw_partners(len(images), config, rng)
+    if partners is None:
+        return images, labels
     ways: list[tuple[Callable, float]] = [
         (way, alpha) for way, alpha in ((mix_up, config.mixup), (cut_mix, config.cutmix)) if alpha
     ]
-    if not ways:
-        return images, labels
     way, alpha = ways[rng.integers(len(ways))]
-    partners = torch.from_numpy(rng.permutation(len(images)))
     images, share = way(images, partners, float(rng.beta(alpha, alpha)), rng)
     targets = one_hot(labels, classes).float()
     return images, share * targets + (1 - share) * targets[partners]
+
+
+def draw_partners(
+    count: int, config: PictureConfig, rng: np.random.Generator
+) -> torch.Tensor | None:
+    """Which picture each of ``count`` is mixed with, int64 [count]; the first draw of a batch.
+
+    None if nothing is mixed; then nothing is drawn.
+    """
+    if not (config.mixup or config.cutmix):
+        return None
+    return torch.from_numpy(rng.permutation(count))
 
 
 def mix_up(

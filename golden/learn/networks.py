@@ -6,7 +6,7 @@ import torch
 from ecoformer.golden.hashing import Hash, KernelHash
 from ecoformer.golden.learn.ksh import KshConfig, learn_hash
 from ecoformer.golden.learn.released_ksh import learn_released
-from ecoformer.golden.networks.vit import VisionTransformer
+from ecoformer.golden.networks.network import Network
 from ecoformer.golden.recording import observed
 
 __all__ = ["LEARNERS", "draw_hash", "learn_hashes"]
@@ -32,7 +32,7 @@ LEARNERS = {"ksh": learn_hash, "released": learn_released, "random": draw_hash}
 
 
 def learn_hashes(
-    model: VisionTransformer,
+    model: Network,
     images: torch.Tensor,
     seed: int = 0,
     config: KshConfig | None = None,
@@ -45,7 +45,7 @@ def learn_hashes(
 
     Parameters
     ----------
-    model : VisionTransformer
+    model : VisionTransformer or ImagePyramid
         Changed in place; with shared queries.
     images : uint8 Tensor [B, channels, height, width]
         Training images.
@@ -63,7 +63,7 @@ def learn_hashes(
     """
     generator = torch.Generator().manual_seed(seed)
     learn = LEARNERS[learner]
-    layers = model.attention_layers()
+    layers = {layer.layer: layer for layer in model.attention_layers()}
     curves = []
 
     def observer(layer, q, k, v, key_mask):
@@ -71,6 +71,6 @@ def learn_hashes(
             raise ValueError("KSH needs shared queries and sequences of equal length")
         curves.append(learn(layers[layer].hash, k, generator, config))
 
-    with torch.no_grad(), observed(layers, observer):
+    with torch.no_grad(), observed([*layers.values()], observer):
         model(images)
     return curves

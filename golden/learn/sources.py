@@ -9,7 +9,7 @@ from ecoformer.errors import EcoformerError
 from ecoformer.golden.learn import data as datasets
 from ecoformer.golden.learn.data import FOLDER, ImageData, Split, stratify
 from ecoformer.golden.learn.recipe import TrainingConfig
-from ecoformer.golden.networks.vit import NetworkConfig
+from ecoformer.golden.networks.network import Shape
 from ecoformer.golden.pictures.files import Failures, PictureFiles
 from ecoformer.golden.pictures.folder import Part, find_held_out, find_parts
 
@@ -22,7 +22,7 @@ many."""
 
 def open_data(
     training: TrainingConfig,
-    network: NetworkConfig,
+    network: Shape,
     workers: int = 0,
     note: Callable[[str], object] = lambda line: None,
 ) -> ImageData:
@@ -34,7 +34,7 @@ def open_data(
     Parameters
     ----------
     training : TrainingConfig
-    network : NetworkConfig
+    network : NetworkConfig or PyramidConfig
         Its size and channels are those of pictures.
     workers : int
         Processes that read pictures; 0: this one.
@@ -63,7 +63,7 @@ def open_data(
 
 def open_held_out(
     training: TrainingConfig,
-    network: NetworkConfig,
+    network: Shape,
     workers: int = 0,
     note: Callable[[str], object] = lambda line: None,
 ) -> Split:

@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a training step is made, as a part of the table [training]."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ecoformer.golden.learn.arithmetic import PRECISIONS
 from ecoformer.golden.learn.loop import FASTEST, MOST
 from ecoformer.spec.checks import check_choice, check_number
 
-__all__ = ["StepConfig"]
+__all__ = ["StepConfig", "merit"]
+
+
+def merit(entry: dict) -> tuple[float, float]:
+    """By which epochs and runs are compared: accuracy decides; of equal ones the lower loss."""
+    return entry["validation_accuracy"], -entry["validation_loss"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +47,9 @@ class StepConfig:
         ``float32``, ``bfloat16`` or ``float16`` (with a scaled loss): what matrices are multiplied
         in during training. Weights and hashes stay float32.
 
+    keep : str
+        Which epoch's network a run ends with: the ``last``, or the ``best`` on the validation part.
+
     Raises
     ------
     TypeError, ValueError
@@ -58,6 +67,7 @@ class StepConfig:
     ema: float = 0.0
     drop_path: float = 0.0
     precision: str = "float32"
+    keep: str = "last"
 
     def __post_init__(self) -> None:
         check_number("batch", self.batch, int, 1, MOST)
@@ -69,6 +79,11 @@ class StepConfig:
         check_number("ema", self.ema, float, 0, 0.999999)
         check_number("drop_path", self.drop_path, float, 0, 0.99)
         check_choice("precision", self.precision, PRECISIONS)
+        check_choice("keep", self.keep, ("last", "best"))
+
+    def kept(self, history: Sequence[dict]) -> dict:
+        """The entry of the epoch that is kept: of equally accurate ones that of the lower loss."""
+        return history[-1] if self.keep == "last" else max(history, key=merit)
 
     def rates(self, lr: float) -> tuple[float, float, float]:
         """Learning rates before the warm-up, at the peak ``lr`` and at the end, scaled."""

@@ -25,12 +25,20 @@ from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.files import state_digest
 from ecoformer.golden.learn.checkpoint import drop_checkpoints
 from ecoformer.golden.learn.distill import distil_layers, exact_outputs
-from ecoformer.golden.learn.fit import Fitter, accuracy
+from ecoformer.golden.learn.fit import Fitter
+from ecoformer.golden.learn.group import ALONE, Group
 from ecoformer.golden.learn.networks import LEARNERS, learn_hashes
 from ecoformer.golden.learn.parallel import one_thread, run_parallel
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.learn.sources import open_data
-from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer, save_model
+from ecoformer.golden.learn.step_config import merit
+from ecoformer.golden.networks.network import (
+    Network,
+    Shape,
+    check_network,
+    make_network,
+    save_network,
+)
 from ecoformer.golden.recording import record
 from ecoformer.golden.separation import separation
 from ecoformer.golden.stand_ins import CONTROLS
@@ -43,31 +51,34 @@ LEARNING_BATCH = 16
 
 
 def train(
-    network: NetworkConfig,
+    network: Shape,
     attention: AttentionConfig,
     training: TrainingConfig,
     out: Path,
     progress: Progress = SILENT,
     resume: bool = True,
-    start: VisionTransformer | None = None,
+    start: Network | None = None,
     control: bool = True,
     checkpoints: Path | None = None,
     pretrained: Callable[[Path], object] = lambda path: None,
     workers: int = 0,
+    group: Group = ALONE,
+    save_every: int = 0,
 ) -> dict:
     """Train both networks; write them, and a report of the training.
 
     Files: ``pretrained.pt`` after step 1, ``ecoformer.pt`` and ``softmax.pt`` after step 2,
     ``metrics.json``.
 
-    A checkpoint is written to ``checkpoints`` after every epoch. A second call with the same
-    settings resumes where the first stopped and ends with the same bytes; where settings of a later
-    step have changed, what earlier steps did is taken over. Every run uses one thread, so that the
-    number of cores does not change a bit; the runs of step 2 share the cores.
+    A checkpoint is written to ``checkpoints`` after every epoch, beside it the history as CSV. A
+    second call with the same settings resumes where the first stopped and ends with the same bytes;
+    where settings of a later step have changed, what earlier steps did is taken over. Every run
+    uses one thread, so that the number of cores does not change a bit; the runs of step 2 share the
+    cores.
 
     Parameters
     ----------
-    network : NetworkConfig
+    network : NetworkConfig or PyramidConfig
         Shape of the network.
     attention : AttentionConfig
         Shape of the attention that replaces softmax attention.
@@ -79,7 +90,7 @@ def train(
         A stage per training run, and the lines worth keeping.
     resume : bool
         Whether checkpoints are used; when not, they are deleted.
-    start : VisionTransformer or None
+    start : VisionTransformer, ImagePyramid or None
         Softmax network to use instead of step 1.
     control : bool
         Whether the softmax network is fine-tuned, too.
@@ -89,6 +100,11 @@ def train(
         Called with the path of ``pretrained.pt`` as soon as it is written.
     workers : int
         Processes of each run that read and augment pictures; 0: none. No bit depends on them.
+    group : Group
+        Processes that train together; the runs of step 2 then follow each other. All are given the
+        same arguments, but for ``out`` and ``progress``; the first one writes checkpoints.
+    save_every : int
+        Steps between two checkpoints within an epoch; 0: none.
 
     Returns
     -------
@@ -104,10 +120,13 @@ def train(
     out = Path(out)
     with one_thread():
         folder = checkpoints or out / "checkpoints"
-        run = _Run(network, attention, training, folder, progress, resume, start, workers)
+        run = _Run(
+            network, attention, training, folder, progress, resume, start, workers, group,
+            save_every,
+        )
         softmax, pretraining = run.pretrain()
         out.mkdir(parents=True, exist_ok=True)
-        save_model(softmax, out / "pretrained.pt")
+        save_network(softmax, out / "pretrained.pt")
         pretrained(out / "pretrained.pt")
         limit, limiting = run.limit(softmax)
         converted, hashes = run.replace(limit)
@@ -149,7 +168,7 @@ def train(
             },
         }
         for arm, (model, _) in tuned.items():
-            save_model(model, out / f"{arm}.pt")
+            save_network(model, out / f"{arm}.pt")
         write_json(out / "metrics.json", metrics)
         names = {
             "softmax": "softmax", "limit": "limit", "ecoformer": "EcoFormer", "mean": "mean",
@@ -164,7 +183,8 @@ class _Run:
     """One call of :func:`train`: the phases and what they share."""
 
     def __init__(
-        self, network, attention, training, folder, progress, resume, start=None, workers=0
+        self, network, attention, training, folder, progress, resume, start=None, workers=0,
+        group=ALONE, save_every=0,
     ):
         self.started = time.perf_counter()
         self.network = network
@@ -172,9 +192,11 @@ class _Run:
         self.training = training
         self.progress = progress
         self.start = start
+        self.group = group
         shape = {"network": asdict(network), "attention": asdict(attention)}
         # Through JSON, so that a caller gets the same plain values as a reader of the file.
         self.settings = json.loads(json.dumps({**shape, "training": asdict(training)}))
+        check_network(network, attention)
         _check_learner(attention, training, network.tokens)
         if start is not None:
             _check_start(network, start)
@@ -182,9 +204,13 @@ class _Run:
         self.data = open_data(training, network, workers, progress.line)
         _check_shape(network, self.data)
         _check_pictures(training, self.data)
-        if not resume:
+        _check_group(training, self.data, group)
+        if not resume and group.leads:
             drop_checkpoints(folder)
-        self.fitter = Fitter(self.data, training, folder, progress, workers)
+        group.wait()
+        self.fitter = Fitter(
+            self.data, training, folder, progress, workers, group, save_every
+        )
 
     def settings_of(self, *steps, attention=True):
         """On what a run depends that ends with the last of ``steps``, keys of ``recipe.STEPS``."""
@@ -201,10 +227,12 @@ class _Run:
         """Step 1, unless its result was given. Returns (network, history)."""
         t = self.training
         if self.start is not None:
-            return deepcopy(self.start), []
+            model = deepcopy(self.start)
+            model.config = self.network  # which says where attention will be replaced
+            return model, []
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(t.seed)
-            model = VisionTransformer(self.network)
+            model = make_network(self.network)
         return model, self._fit_first("pretrain", model)
 
     def limit(self, model):
@@ -225,7 +253,7 @@ class _Run:
         for name in t.controls:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(t.seed)
-                model = VisionTransformer(self.network)
+                model = make_network(self.network)
             model.attend_with(lambda heads, layer, name=name: CONTROLS[name](heads, layer=layer))
             trained[name] = model, self._fit_first(name, model)
         return trained
@@ -246,7 +274,8 @@ class _Run:
             torch.manual_seed(t.seed)
             converted = deepcopy(model).eval()
             converted.replace_attention(self.attention)
-        curves = self.learn_hashes(converted, model)
+        curves = self.learn_hashes(converted, model) if self.group.leads else []
+        self.group.copy(converted)
         report = {
             "learner": t.hash_learner,
             # By layer. ksh and released: [bit][iteration], mean over heads, every tenth;
@@ -294,12 +323,12 @@ class _Run:
 
         Parameters
         ----------
-        starts : dict of str to VisionTransformer
+        starts : dict of str to VisionTransformer or ImagePyramid
             Starting point of each arm; left unchanged.
 
         Returns
         -------
-        dict of str to (VisionTransformer, dict)
+        dict of str to (network, dict)
             The best network of each arm on the validation part, and a report.
         """
         t = self.training
@@ -319,20 +348,25 @@ class _Run:
 
         def refresh(model, epoch):
             if model.attention_config and t.hash_refresh and epoch and epoch % t.hash_refresh == 0:
-                self.learn_hashes(model.eval())
+                if self.group.leads:
+                    self.learn_hashes(model.eval())
+                self.group.copy(model)
 
         tried = {arm: [] for arm in starts}
-        histories = run_parallel(tune, jobs, self.fitter.stop)
+        if self.group.size > 1:
+            histories = [tune(job) for job in jobs]
+        else:
+            histories = run_parallel(tune, jobs, self.fitter.stop)
         for (arm, lr, model), history in zip(jobs, histories, strict=True):
             tried[arm].append((model, {"learning_rate": lr, "history": history}))
         best = {}
         for arm, runs in tried.items():
-            model, chosen = max(runs, key=lambda run: _merit(run[1]["history"][-1]))
+            model, chosen = max(runs, key=lambda run: merit(t.kept(run[1]["history"])))
             best[arm] = (
                 model,
                 {
                     "learning_rate": chosen["learning_rate"],
-                    "validation_accuracy": chosen["history"][-1]["validation_accuracy"],
+                    "validation_accuracy": t.kept(chosen["history"])["validation_accuracy"],
                     "runs": [report for _, report in runs],
                 },
             )
@@ -340,7 +374,7 @@ class _Run:
 
     def score(self, model):
         """Held-out accuracy."""
-        return accuracy(model, self.data.held_out.images, self.data.held_out.labels)
+        return self.fitter.score(model, self.data.held_out)
 
     def separation(self, model):
         """Hash quality per layer on validation images, against q·kᵀ, mean over heads."""
@@ -360,11 +394,6 @@ def _seconds(history):
     return sum(record["seconds"] for record in history)
 
 
-def _merit(record):
-    """Accuracy decides between runs; of equal ones the lower loss."""
-    return record["validation_accuracy"], -record["validation_loss"]
-
-
 def _check_learner(attention, training, tokens):
     try:
         training.check_attention(attention, tokens)
@@ -375,7 +404,7 @@ def _check_learner(attention, training, tokens):
 def _check_start(network, start):
     if start.attention_config is not None:
         raise EcoformerError("start: it has EcoFormer attention; give a softmax network")
-    if start.config != network:
+    if start.config.softmax_form != network.softmax_form:
         raise EcoformerError(
             f"start: its shape is not that of [network]: {asdict(start.config)}; correct the "
             "configuration"
@@ -398,4 +427,15 @@ def _check_pictures(training, data):
         raise EcoformerError(
             "[training] crop_area, flip, randaugment and erasing must be left out for the data set "
             f"{data.name}: its {channels} channels are no picture; correct the configuration"
+        )
+
+
+def _check_group(training, data, group):
+    """Every process must have an image of every batch and of every part."""
+    least = min(len(data.train) % training.batch or training.batch, len(data.validation))
+    if min(least, len(data.held_out)) < group.size:
+        raise EcoformerError(
+            f"[training] batch must leave at least {group.size} images, one for each process, in "
+            f"the last batch and in each part of the data, not {least}; correct the configuration "
+            "or start fewer processes"
         )

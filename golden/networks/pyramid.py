@@ -162,7 +162,12 @@ class Pyramid(nn.Module):
 
     @staticmethod
     def pixels(images: torch.Tensor) -> torch.Tensor:
-        """Float images, normalised as public weights expect, of uint8 ``images`` [B, 3, …]."""
+        """Float images, normalised as public weights expect, of uint8 ``images`` [B, 3, …].
+
+        Pixels of other than three colours become -1…1.
+        """
+        if images.shape[1] != len(IMAGENET_MEAN):
+            return images / 127.5 - 1
         mean, deviation = (
             torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_DEVIATION)
         )

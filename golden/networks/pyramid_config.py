@@ -36,6 +36,8 @@ ECOFORMER = ("ecoformer", "ecoformer", "ecoformer", "softmax")
 class PyramidConfig:
     """Shape of a pyramid of four stages, each of half the side of the one before.
 
+    The defaults are those of PVTv2-B0.
+
     Parameters
     ----------
     family : str
@@ -50,6 +52,8 @@ class PyramidConfig:
         One of :data:`ATTENTIONS` for every stage.
     window : int
         Side of the windows of ``reduced`` attention in ``twins_svt``.
+    image_size : int
+        Pixels along one side of the square images that it is trained on; it takes others, too.
     channels, classes : int
         Colours of a pixel, and labels.
     norm_eps, inner_norm_eps : float
@@ -63,13 +67,14 @@ class PyramidConfig:
     """
 
     family: str = "pvt_v2"
-    widths: tuple[int, ...]
-    depths: tuple[int, ...]
-    heads: tuple[int, ...]
-    mlp_ratios: tuple[int, ...]
+    widths: tuple[int, ...] = (32, 64, 160, 256)
+    depths: tuple[int, ...] = (2, 2, 2, 2)
+    heads: tuple[int, ...] = (1, 2, 5, 8)
+    mlp_ratios: tuple[int, ...] = (8, 8, 4, 4)
     reductions: tuple[int, ...] = (8, 4, 2, 1)
     attention: tuple[str, ...] = ECOFORMER
     window: int = 7
+    image_size: int = 224
     channels: int = 3
     classes: int = 1_000
     norm_eps: float = 1e-6
@@ -89,7 +94,7 @@ class PyramidConfig:
         for width, heads in zip(self.widths, self.heads):
             if width % heads:
                 raise ValueError(f"heads must divide widths, not be {heads} for {width}")
-        for name in ("window", "channels", "classes"):
+        for name in ("window", "image_size", "channels", "classes"):
             check_number(name, getattr(self, name), int, 1, LARGEST)
         for name in ("norm_eps", "inner_norm_eps"):
             check_number(name, getattr(self, name), float, 0, 1)
@@ -116,6 +121,23 @@ class PyramidConfig:
     def attending(self, attention: tuple[str, ...]) -> PyramidConfig:
         """The same network with other attention."""
         return replace(self, attention=attention)
+
+    @property
+    def softmax_form(self) -> PyramidConfig:
+        """The same network with softmax in the place of EcoFormer attention."""
+        kinds = (kind if kind != "ecoformer" else "softmax" for kind in self.attention)
+        return self.attending(tuple(kinds))
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of an image in the first stage with EcoFormer attention, the longest sequence."""
+        side = self.image_size
+        for stage, kind in enumerate(self.attention):
+            stride = 2 if stage else 4
+            side = -(-side // stride) if self.family == "pvt_v2" else side // stride
+            if kind == "ecoformer":
+                return side * side
+        return 0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

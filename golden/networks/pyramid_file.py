@@ -23,15 +23,17 @@ def save_pyramid(model: Pyramid, path: Path) -> None:
     write_atomic(path, torch_bytes(content))
 
 
-def holds_pyramid(path: str | Path) -> bool:
+def holds_pyramid(path: str | Path, what: str = "network file", verb: str = "import") -> bool:
     """Whether a whole file of ours holds such a network, and not a vision transformer.
+
+    ``what`` and ``verb`` say in messages what the file should be, and which verb writes it.
 
     Raises
     ------
     EcoformerError
         No such file, or damaged.
     """
-    content = read_checked(path, "network file", "import")
+    content = read_checked(path, what, verb)
     try:
         return "pyramid" in json.loads(content["config"])
     except (KeyError, TypeError, ValueError):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import nn
@@ -116,6 +117,11 @@ class NetworkConfig:
         kernel = (2 * self.patch - 1) ** 2 if self.stem == "patches" else 9
         stem = sum(kernel * a * b for a, b in pairwise((self.channels, *self.stem_widths)))
         return stem + self.width * (self.tokens + self.classes) + self.depth * block
+
+    @property
+    def softmax_form(self) -> Self:
+        """The same network with softmax in the place of EcoFormer attention: the shape is one."""
+        return self
 
     @property
     def tokens(self) -> int:

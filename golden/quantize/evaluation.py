@@ -9,7 +9,7 @@ import torch
 
 from ecoformer.golden.learn.data import ImageData, Split
 from ecoformer.golden.learn.fit import predict
-from ecoformer.golden.networks.vit import VisionTransformer
+from ecoformer.golden.networks.network import Network
 from ecoformer.golden.quality.measure import assess
 from ecoformer.golden.quantize.calibration import calibrate, code_disagreement
 from ecoformer.golden.quantize.inference import (
@@ -33,14 +33,14 @@ RECORDED_IMAGES = 1
 
 
 def export(
-    config: Config, model: VisionTransformer, data: ImageData, report: bool = False
+    config: Config, model: Network, data: ImageData, report: bool = False
 ) -> tuple[ParameterImage, Workload, dict]:
     """Parameter image of ``model``, test vectors from real images, and the quality of both.
 
     Parameters
     ----------
     config : Config
-    model : VisionTransformer
+    model : VisionTransformer or ImagePyramid
         With EcoFormer attention.
     data : ImageData
         Calibrates on training images; reports on held-out ones.
@@ -63,14 +63,14 @@ def export(
     engine = IntegerEngine(config, image)
     integer_labels = predict_in_integers(config, model, image, engine, held_out)
     tape = _tape(model, held_out)
-    rates = np.array(code_disagreement(config, layers, image, tape))
+    rates = [np.array(heads) for heads in code_disagreement(config, layers, image, tape)]
     figures = {
         "held_out_images": len(held_out),
         "float_accuracy": _share(float_labels == held_out.labels),
         "integer_accuracy": _share(integer_labels == held_out.labels),
         "changed_predictions": int((float_labels != integer_labels).sum()),
-        "code_disagreement": rates.tolist(),
-        "mean_code_disagreement": float(rates.mean()),
+        "code_disagreement": [heads.tolist() for heads in rates],
+        "mean_code_disagreement": float(np.concatenate(rates).mean()),
     }
     if report:
         figures["quality"] = [head.as_dict() for head in assess(layers, tape)]
@@ -79,7 +79,7 @@ def export(
 
 def predict_in_integers(
     config: Config,
-    model: VisionTransformer,
+    model: Network,
     image: ParameterImage,
     engine: Any,
     part: Split,
@@ -92,7 +92,7 @@ def predict_in_integers(
 
 
 def recorded_workload(
-    config: Config, model: VisionTransformer, image: ParameterImage, part: Split
+    config: Config, model: Network, image: ParameterImage, part: Split
 ) -> Workload:
     """The packets of every layer and head of the first images of ``part``."""
     layers = model.attention_layers()

@@ -218,8 +218,9 @@ def test_a_refused_training_leaves_nothing_and_drops_nothing(config, tmp_path):
 @pytest.mark.slow
 def test_export_reports_the_quality_of_every_hash(config, tmp_path):
     pytest.importorskip("matplotlib", reason="pip install 'ecoformer[plot]'")
-    trained = ecoformer("train", "-c", config, "-o", tmp_path / "run")
+    trained = ecoformer("train", "-c", config, "-o", tmp_path / "run", "--curves")
     assert trained.returncode == 0, trained.stderr
+    assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
     model = tmp_path / "run" / "ecoformer.pt"
 
     # One head of the model loses its hash.

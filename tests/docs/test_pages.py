@@ -16,6 +16,7 @@ import typer
 
 from ecoformer.cli import make_app
 from ecoformer.cli.generate import generate
+from ecoformer.golden.networks.network import read_network
 from ecoformer.sim.stimulus import random_image
 from ecoformer.spec.config_file import read_table
 
@@ -26,7 +27,6 @@ PAGES = [ROOT / "README.md", *(path for path in sorted((ROOT / "docs").rglob("*.
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TABLES = {
     "engine": "ecoformer.spec.config:Config",
-    "network": "ecoformer.golden.networks.vit:NetworkConfig",
     "training": "ecoformer.golden.learn.train:TrainingConfig",
 }
 
@@ -83,6 +83,7 @@ def test_configurations_load(text, tmp_path):
     for table, cls in TABLES.items():
         module, name = cls.split(":")
         read_table(path, table, getattr(importlib.import_module(module), name))
+    read_network(path)
 
 
 @pytest.mark.parametrize("text", blocks("python"))

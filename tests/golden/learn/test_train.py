@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
+import csv
 import io
 import json
 import math
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -218,6 +220,58 @@ def test_resumed_run_ends_with_the_same_bytes(lines, finished, tmp_path):
         assert (tmp_path / name).read_bytes() == (finished[0] / name).read_bytes()
 
 
+def test_the_best_epoch_is_kept_over_an_interruption(tmp_path):
+    training = replace(
+        TRAINING, pretrain_epochs=6, final_lr=0.3, keep="best", tune_epochs=1, ema=0.3
+    )
+    metrics = train(NETWORK, ATTENTION, training, tmp_path / "whole")
+    history = metrics["pretraining"]["history"]
+    best = max(history, key=lambda e: (e["validation_accuracy"], -e["validation_loss"]))
+    assert best is not history[-1]  # or the test tests nothing
+    part = data.load("mnist", None, 0).validation
+    model = load_model(tmp_path / "whole" / "pretrained.pt")
+    assert accuracy(model, part.images, part.labels) == best["validation_accuracy"]
+    with pytest.raises(KeyboardInterrupt):
+        train(NETWORK, ATTENTION, training, tmp_path, StopAfter(best["epoch"] + 1))
+    train(NETWORK, ATTENTION, training, tmp_path)
+    for name in ("pretrained.pt", "ecoformer.pt"):
+        assert (tmp_path / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    with pytest.raises(ValueError, match="^keep must be 'last' or 'best', not 'first'$"):
+        replace(TRAINING, keep="first")
+
+
+class StopAt(Progress):
+    """Interrupts the run at a step of a stage."""
+
+    def __init__(self, stage, step):
+        self.end = stage, step
+
+    def update(self, stage, done, total):
+        if (stage, done) == self.end:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("stage, step", [("pretrain", 9), ("ecoformer lr 0.001", 10)])
+def test_run_resumes_within_an_epoch(stage, step, tmp_path):
+    training = replace(TRAINING, hash_refresh=1, ema=0.9, mixup=0.2)
+    train(NETWORK, ATTENTION, training, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(NETWORK, ATTENTION, training, tmp_path, StopAt(stage, step), save_every=4)
+    saved = torch.load(tmp_path / "checkpoints" / f"{stage.replace(' ', '-')}.pt")
+    assert saved["step"] == 8 and len(saved["losses"]) == 2  # of epochs of 6 steps
+    log = io.StringIO()
+    train(NETWORK, ATTENTION, training, tmp_path, LineProgress(log))
+    assert f"{stage}: 8 of" in log.getvalue()
+    for name in ("pretrained.pt", "softmax.pt", "ecoformer.pt"):
+        assert (tmp_path / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    with open(tmp_path / "checkpoints" / "pretrain.csv", newline="") as file:
+        rows = [*csv.DictReader(file)]
+    whole = json.loads((tmp_path / "whole" / "metrics.json").read_text())
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    losses = [entry["loss"] for entry in whole["pretraining"]["history"]]
+    assert [float(row["loss"]) for row in rows] == losses
+
+
 def test_epochs_differ_and_arms_see_the_same_images(monkeypatch, tmp_path):
     seen = {}
 
@@ -277,12 +331,12 @@ def test_checkpoint_of_another_network_is_refused(tmp_path):
 
 def test_what_earlier_steps_did_is_taken_over(finished, tmp_path):
     """A checkpoint depends on the settings of its own step and of those before it."""
-    published = []
+    published, early = [], tmp_path / "early"
     with pytest.raises(KeyboardInterrupt):
-        train(NETWORK, ATTENTION, TRAINING, tmp_path, StopAfter(5), pretrained=published.append)
-    assert published == [tmp_path / "pretrained.pt"]
-    name = "pretrained.pt"
-    assert (tmp_path / name).read_bytes() == (finished[0] / name).read_bytes()
+        train(NETWORK, ATTENTION, TRAINING, early, StopAfter(5), pretrained=published.append)
+    assert published == [early / "pretrained.pt"]
+    assert published[0].read_bytes() == (finished[0] / "pretrained.pt").read_bytes()
+    shutil.copytree(finished[0] / "checkpoints", tmp_path / "checkpoints")
     log = io.StringIO()
     other = replace(TRAINING, tune_lrs=(1e-2, 5e-3), hash_iterations=9, controls=("mean",))
     with pytest.raises(

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network of either kind, a vision transformer or a pyramid: its table, its weights, its file."""
+
+from pathlib import Path
+
+import torch
+
+from ecoformer.errors import EcoformerError, first_line
+from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.networks.image_pyramid import ImagePyramid, make_image_pyramid
+from ecoformer.golden.networks.pyramid import make_pyramid
+from ecoformer.golden.networks.pyramid_config import PyramidConfig
+from ecoformer.golden.networks.pyramid_file import holds_pyramid, load_pyramid, save_pyramid
+from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer, load_model, save_model
+from ecoformer.spec.config_file import read_table, read_toml
+
+__all__ = [
+    "Network", "Shape", "check_network", "load_network", "make_network", "read_network",
+    "save_network",
+]
+
+Network = VisionTransformer | ImagePyramid
+Shape = NetworkConfig | PyramidConfig
+
+
+def read_network(path: str | Path) -> Shape:
+    """The table [network] of a configuration; a ``family`` makes it that of a pyramid.
+
+    Raises
+    ------
+    EcoformerError
+        Unreadable file, unknown key, wrong type or impossible value.
+    """
+    table = read_toml(path).get("network", {})
+    is_pyramid = isinstance(table, dict) and "family" in table
+    if is_pyramid:
+        return read_table(path, "network", PyramidConfig)
+    return read_table(path, "network", NetworkConfig)
+
+
+def check_network(shape: Shape, attention: AttentionConfig) -> None:
+    """Refuse, with an EcoformerError, a network that cannot be trained with ``attention``."""
+    if isinstance(shape, NetworkConfig):
+        return
+    if "ecoformer" not in shape.attention:
+        raise EcoformerError(
+            f"[network] attention must be 'ecoformer' in a stage, not {list(shape.attention)}; "
+            "correct the configuration"
+        )
+    if not attention.shares_queries:
+        raise EcoformerError(
+            f"[network] family must be left out with queries = {attention.queries!r}: pyramids "
+            "share queries and keys; correct the configuration"
+        )
+    try:
+        with torch.device("meta"):
+            image = torch.empty(1, shape.channels, shape.image_size, shape.image_size)
+            make_pyramid(shape.softmax_form)(image)
+    except (RuntimeError, ValueError) as error:  # of a kernel or a window
+        raise EcoformerError(
+            f"[network] image_size must leave whole tokens in every stage, not be "
+            f"{shape.image_size} ({first_line(error)}); correct the configuration"
+        ) from error
+
+
+def make_network(shape: Shape) -> Network:
+    """The network of ``shape`` with softmax attention and random weights."""
+    if isinstance(shape, PyramidConfig):
+        return make_image_pyramid(shape)
+    return VisionTransformer(shape)
+
+
+def save_network(model: Network, path: Path) -> None:
+    """Write ``model`` to ``path``; atomic."""
+    if isinstance(model, ImagePyramid):
+        save_pyramid(model.pyramid, path)
+    else:
+        save_model(model, path)
+
+
+def load_network(path: str | Path) -> Network:
+    """The network of a file that :func:`save_network` or ``import`` wrote, in evaluation mode.
+
+    Raises
+    ------
+    EcoformerError
+        No such file, damaged, or not a model file.
+    """
+    if Path(path).is_file() and holds_pyramid(path, "model file", "train"):
+        return ImagePyramid(load_pyramid(path)).eval()
+    return load_model(path)
