@@ -55,6 +55,9 @@ REASONS = {
     r"arithmetic:\d+: return signed_width\(isqrt\(": "no D makes the widths differ",
     r"codes:\d+: return np.packbits\(.* > 0": "codes are 1 and -1",
     r"frames:\d+: .*byte \^ FLIP.*-> .*byte - FLIP": "both bytes have the bit that is flipped",
+    r"spec\.(dataflows|families)\..*rng\.(integers|choice|random)\(":
+        "how random parameters are spread is no part of the contract",
+    r"value_term is ValueTerm\.SUM -> .* >= ValueTerm\.SUM": "no other name comes after it",
     r"lookup_cycles: ClassVar\[int\] = 0 -> .* -1": "the rule before it is as strict",
 }
 """Why a mutant is no fault, by a pattern of its text."""

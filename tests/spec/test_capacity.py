@@ -62,6 +62,9 @@ def test_the_softmax_buffers_hold_tokens_values_and_two_rows_of_scores():
     score = 1 + (5 * 32 * 32).bit_length()
     assert config.buffer_bits == 3 * 33 * (5 * 6 + 3 * 4) + 2 * 64 * score
     assert config.key_width == 30 and config.hash_folds == {}
+    for longest, row in ((1, 1), (2, 2), (31, 32), (32, 32)):
+        shorter = replace(config, max_tokens=longest)
+        assert shorter.buffer_bits == 3 * longest * (5 * 6 + 3 * 4) + 2 * row * score
 
 
 def test_the_causal_states_hold_s_z_and_what_the_value_term_needs():

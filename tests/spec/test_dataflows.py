@@ -93,11 +93,16 @@ def test_which_causal_and_paired_flows_have_what():
         if flow.is_linear:  # 12 cycles until queries that came first can be worked on
             alone = config_of(name, queries="separate").flow
             assert flow.ring_tokens == alone.ring_tokens + 1
-            fast = {"cycles_per_token": 8, "bus_bytes": 8}
-            flow, alone = (
-                config_of(name, queries=q, **fast).flow for q in ("cross", "separate")
-            )
-            assert flow.ring_tokens == alone.ring_tokens + 2
+            for k, tokens in ((8, 2), (4, 3), (1, 12)):
+                fast = {"cycles_per_token": k, "bus_bytes": 32}
+                flow, alone = (
+                    config_of(name, queries=q, **fast).flow for q in ("cross", "separate")
+                )
+                assert flow.ring_tokens == alone.ring_tokens + tokens
+
+
+def test_the_largest_softmax_weight_is_that_of_the_largest_score():
+    assert config_of(Dataflow.SOFTMAX).flow.max_weight == 511
 
 
 def test_only_sums_without_vectors_are_serial():
