@@ -19,11 +19,17 @@ from pathlib import Path
 
 import torch
 
-from ecoformer.errors import EcoformerError
 from ecoformer.files import write_json
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.files import state_digest
 from ecoformer.golden.learn.checkpoint import drop_checkpoints
+from ecoformer.golden.learn.checks import (
+    check_group,
+    check_learner,
+    check_pictures,
+    check_shape,
+    check_start,
+)
 from ecoformer.golden.learn.distill import distil_layers, exact_outputs
 from ecoformer.golden.learn.fit import Fitter
 from ecoformer.golden.learn.group import ALONE, Group
@@ -197,14 +203,14 @@ class _Run:
         # Through JSON, so that a caller gets the same plain values as a reader of the file.
         self.settings = json.loads(json.dumps({**shape, "training": asdict(training)}))
         check_network(network, attention)
-        _check_learner(attention, training, network.tokens)
+        check_learner(attention, training, network.tokens)
         if start is not None:
-            _check_start(network, start)
+            check_start(network, start)
             self.settings["start"] = state_digest(start.state_dict())
         self.data = open_data(training, network, workers, progress.line)
-        _check_shape(network, self.data)
-        _check_pictures(training, self.data)
-        _check_group(training, self.data, group)
+        check_shape(network, self.data)
+        check_pictures(training, self.data)
+        check_group(training, self.data, group)
         if not resume and group.leads:
             drop_checkpoints(folder)
         group.wait()
@@ -392,50 +398,3 @@ class _Run:
 
 def _seconds(history):
     return sum(record["seconds"] for record in history)
-
-
-def _check_learner(attention, training, tokens):
-    try:
-        training.check_attention(attention, tokens)
-    except ValueError as error:
-        raise EcoformerError(f"[training] {error}; correct the configuration") from error
-
-
-def _check_start(network, start):
-    if start.attention_config is not None:
-        raise EcoformerError("start: it has EcoFormer attention; give a softmax network")
-    if start.config.softmax_form != network.softmax_form:
-        raise EcoformerError(
-            f"start: its shape is not that of [network]: {asdict(start.config)}; correct the "
-            "configuration"
-        )
-
-
-def _check_shape(network, data):
-    _, channels, height, _ = data.train.images.shape
-    for name, want in (("image_size", height), ("channels", channels), ("classes", data.classes)):
-        if getattr(network, name) != want:
-            raise EcoformerError(
-                f"[network] {name} must be {want} for the data set {data.name}, not "
-                f"{getattr(network, name)}; correct the configuration"
-            )
-
-
-def _check_pictures(training, data):
-    channels = data.train.images.shape[1]
-    if training.changes_pictures and channels not in (1, 3):
-        raise EcoformerError(
-            "[training] crop_area, flip, randaugment and erasing must be left out for the data set "
-            f"{data.name}: its {channels} channels are no picture; correct the configuration"
-        )
-
-
-def _check_group(training, data, group):
-    """Every process must have an image of every batch and of every part."""
-    least = min(len(data.train) % training.batch or training.batch, len(data.validation))
-    if min(least, len(data.held_out)) < group.size:
-        raise EcoformerError(
-            f"[training] batch must leave at least {group.size} images, one for each process, in "
-            f"the last batch and in each part of the data, not {least}; correct the configuration "
-            "or start fewer processes"
-        )
