@@ -95,8 +95,9 @@ def weights(path):
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_learns(config, tmp_path):
-    path = config()  # 40 epochs of 5 batches: 200 steps
+@pytest.mark.parametrize("epochs", [4, pytest.param(40, marks=pytest.mark.full)])
+def test_two_processes_learn_what_one_learns(config, tmp_path, epochs):
+    path = config(epochs=epochs)  # of 5 batches each
     done = run(2, "-c", path, "-o", tmp_path / "two", "--no-control")
     assert done.stdout.count("held-out images") == 1  # one process reports
     run(1, "-c", path, "-o", tmp_path / "one", "--no-control")

@@ -10,7 +10,7 @@ from ecoformer.sim.verify import compare
 from ecoformer.spec.config import Config
 from tests.emitted import emitted
 
-OFTEN = ("smallest", "demo", "softmax", "minilm-engine")
+OFTEN = ("smallest", "demo", "softmax")
 
 
 @pytest.mark.parametrize("preset", [
