@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -109,8 +110,9 @@ def _thousands(draw):
         stops = [Gate(int(end), stream) for stream, end in enumerate(ends[count - 1])]
         taken = [Await(gate.beat, 0, gate.stream) for gate in stops]
         rest = Read(address=STATUS, want=FREE, mask=IN_FLIGHT | FREE)
+        at_rest = replace(rest, until=True)  # bad packets wait for their turn, too
         load = Load(image=draw.image(sets=1), source=0, index=0)
-        events += [*stops, *taken, Await(0, idle), rest, load, poll(), rest, *opened(draw)]
+        events += [*stops, *taken, Await(0, idle), at_rest, load, poll(), rest, *opened(draw)]
     for at in (THOUSANDS // 2, THOUSANDS - 2):
         load = Load(image=draw.image(sets=1), source=0, index=0)
         events += [Await(int(ends[at, 0])), load]

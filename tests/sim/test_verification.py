@@ -6,12 +6,14 @@ import contextlib
 import numpy as np
 import pytest
 
+from benchmarks.engines import FAULTY
 from ecoformer.sim.build import build
 from ecoformer.sim.compiled import CompiledEngine
 from ecoformer.sim.phases import PHASES
 from ecoformer.sim.plan import NAMES, make_plan
 from ecoformer.sim.stimulus import random_image, random_workload
 from ecoformer.sim.verification import verify, verify_on
+from tests.emitted import emitted
 from tests.sim.broken import CONFIG, FAULTS, SWITCH, broken, switchable
 
 FOUND = {
@@ -71,6 +73,14 @@ def test_an_engine_without_a_fault_passes(engine, whole):
         result.phases[0].happened)())
     kinds = ("MISALIGNED", "TOO_LONG", "UNKNOWN_SET", "ABORTED", "load", "reset")
     assert all(happened[kind] > 20 for kind in kinds), happened
+
+
+def test_bad_packets_that_wait_for_tables_are_waited_for(builds):
+    config, rng = FAULTY["tables"], np.random.default_rng(0)
+    image, workload = random_image(config, rng), random_workload(config, rng, 2)
+    plan = make_plan(config, image, workload, phases=("updates",), cycles=2_000_000)
+    result = verify(config, emitted(config), plan, build_dir=builds)
+    assert result.ok, "\n".join(map(str, result.mismatches[:10]))
 
 
 @pytest.mark.parametrize("name", FAULTS)
