@@ -94,7 +94,7 @@ def main() -> None:
         ["engine", *(f"{kind} coverage" for kind in KINDS)], rows,
         headline=f"{rows[0][1].split()[0]} of lines, {rows[0][2].split()[0]} of branches, "
         f"{rows[0][3].split()[0]} of bits",
-        tools=SIMULATING, engines=[f"fault scripts, {name}" for name in ENGINES],
+        tools=SIMULATING, engines=[f"measured fault scripts, {name}" for name in ENGINES],
         modules=["ecoformer.sim.verification"],
     )
 
