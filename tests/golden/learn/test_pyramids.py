@@ -26,8 +26,8 @@ from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer
 from ecoformer.golden.quality.plot import save_heat_maps
 from ecoformer.golden.quantize.evaluation import export
 from ecoformer.golden.recording import record
-from ecoformer.progress import Progress
 from ecoformer.spec.config import Config
+from tests.golden.learn.stopping import StopAfter
 
 SIZES = {
     "widths": (8, 16, 16, 16), "depths": (1, 2, 1, 1), "heads": (1, 2, 2, 2),
@@ -65,18 +65,6 @@ PARTS = ImageData("mnist", 3, bars(96, 0), bars(12, 1), bars(30, 2))
 @pytest.fixture(autouse=True)
 def tiny_data(monkeypatch):
     monkeypatch.setattr(data, "load", lambda name, path, seed: PARTS)
-
-
-class StopAfter(Progress):
-    """Interrupts the run when so many lines were reported."""
-
-    def __init__(self, lines):
-        self.lines = lines
-
-    def line(self, text):
-        self.lines -= 1
-        if self.lines == 0:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ from ecoformer.golden.learn.train import train
 from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer, load_model
 from ecoformer.golden.recording import record
 from ecoformer.progress import SILENT, LineProgress, Progress
+from tests.golden.learn.stopping import StopAfter
 
 NETWORK = NetworkConfig(image_size=8, patch=4, width=8, heads=2, depth=2, classes=3)
 ATTENTION = AttentionConfig(code_bits=4, anchors=3)
@@ -55,18 +56,6 @@ def tiny_data(monkeypatch):
     parts = ImageData("mnist", 3, bars(96, 0), bars(30, 1), bars(60, 2))
     monkeypatch.setattr(data, "load", lambda name, path, seed: parts)
     return parts
-
-
-class StopAfter(Progress):
-    """Interrupts the run, as a user would, when so many lines were reported."""
-
-    def __init__(self, lines):
-        self.lines = lines
-
-    def line(self, text):
-        self.lines -= 1
-        if self.lines == 0:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")
