@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 __all__ = ["COEFFICIENTS", "Estimate", "cells", "estimate", "fastest", "model"]
 
 COEFFICIENTS = "coefficients.json"
-"""LUTs per feature; written by ``make bench-estimate``."""
+"""LUTs per feature; written by ``make fit-estimate``."""
 
 
 ADDRESS_BITS = 8
-"""Products of fewer bits are made of LUTs."""
+"""A context's first address is a product; one of fewer bits is made of LUTs."""
 
 
 @dataclass(frozen=True)
