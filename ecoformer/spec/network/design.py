@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole vision transformer on the chip: its shape, its numbers and its rate."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+
+from ecoformer.spec.arithmetic import signed_width
+from ecoformer.spec.checks import check_number
+from ecoformer.spec.choices import Mask, Queries, Weights
+from ecoformer.spec.config import Config
+from ecoformer.spec.folding import Fold
+from ecoformer.spec.network.layers import LinearShape, NormShape
+
+__all__ = ["ACTIVATION_WIDTH", "PIXEL_WIDTH", "NetworkDesign"]
+
+PIXEL_WIDTH = 9
+"""Signed bits of a pixel p of 8 bits as the stem sees it: 2p - 255, or 0 for padding."""
+ACTIVATION_WIDTH = 8
+"""Signed bits of what linear layers of a block take, but for the attention's answers."""
+RANGES = {
+    "image_size": (1, 512), "channels": (1, 4), "patch": (1, 64), "width": (1, 1_024),
+    "heads": (1, 32), "depth": (1, 64), "hidden": (1, 4_096), "classes": (1, 4_096),
+    "cycles_per_token": (1, 65_536), "residual_width": (8, 18),
+}
+"""Smallest and largest value of every number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkDesign:
+    """A vision transformer as a pipeline: one token of every layer in ``cycles_per_token`` cycles.
+
+        pixels ─► patches ─► stem ─► + positions ─► blocks ─► norm ─► sum over tokens ─► scores
+        block: norm ─► queries, keys and values ─► attention ─► out ─► + ─► norm ─► MLP ─► +
+
+    Parameters
+    ----------
+    image_size, channels : int
+        Pixels along a side of a square image, and bytes of a pixel.
+    patch : int
+        Stride of the stem, whose kernel is 2·patch - 1 pixels wide, padded by patch - 1.
+    width : int
+        Elements of a token.
+    heads, depth : int
+    hidden : int
+        Elements between the two linear layers of the MLP.
+    classes : int
+    attention : Config
+        Attention of one head. Its rate, buses and number of sets follow from the network.
+    weights : Weights
+        What the weights of linear layers may be; the classifier's are int8.
+    cycles_per_token : int
+        k of the whole network, at least as many as the longest vector has elements.
+    residual_width : int
+        Signed bits of an element between blocks.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A value has the wrong type or breaks the rule named in the message.
+    """
+
+    image_size: int
+    channels: int
+    patch: int
+    width: int
+    heads: int
+    depth: int
+    hidden: int
+    classes: int
+    attention: Config
+    weights: Weights = Weights.INT8
+    cycles_per_token: int = 1_024
+    residual_width: int = 16
+
+    def __post_init__(self) -> None:
+        for name, ends in RANGES.items():
+            check_number(name, getattr(self, name), int, *ends)
+        object.__setattr__(self, "weights", Weights.parse("weights", self.weights))
+        if self.image_size % self.patch:
+            raise ValueError(
+                f"patch must divide image_size = {self.image_size}, not be {self.patch}"
+            )
+        if self.cycles_per_token < self.longest_vector:
+            raise ValueError(
+                f"cycles_per_token must be at least {self.longest_vector} for this network, whose "
+                f"longest vector has as many elements, not {self.cycles_per_token}"
+            )
+        self._check_attention()
+
+    def _check_attention(self):
+        a = self.attention
+        rules = {
+            "head_dim": self.width // self.heads if self.width % self.heads == 0 else None,
+            "value_dim": a.head_dim,
+            "token_width": ACTIVATION_WIDTH,
+            "value_width": ACTIVATION_WIDTH,
+            "mask": Mask.FULL,
+        }
+        if rules["head_dim"] is None:
+            raise ValueError(f"heads must divide width = {self.width}, not be {self.heads}")
+        for name, value in rules.items():
+            if getattr(a, name) != value:
+                raise ValueError(
+                    f"[engine] {name} must be {value!r} within a network, not {getattr(a, name)!r}"
+                )
+        if a.queries == Queries.CROSS:
+            raise ValueError("[engine] queries must be 'shared' or 'separate' within a network")
+        if a.hash not in ("rbf", "linear"):
+            raise ValueError(
+                f"[engine] hash must be 'rbf' or 'linear' within a network, not {a.hash!r}"
+            )
+
+    # -- shape -----------------------------------------------------------------------------------
+
+    @property
+    def tokens(self) -> int:
+        """Tokens N of an image."""
+        return (self.image_size // self.patch) ** 2
+
+    @property
+    def kernel(self) -> int:
+        """Pixels along a side of a patch with its overlap."""
+        return 2 * self.patch - 1
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of an image."""
+        return self.image_size**2
+
+    @property
+    def head_dim(self) -> int:
+        """Elements of a head's query, key or value."""
+        return self.attention.head_dim
+
+    @property
+    def vectors(self) -> int:
+        """Vectors that a head takes of a token: x and v, or q, k and v."""
+        return len(self.attention.sides.all) + 1
+
+    @property
+    def longest_vector(self) -> int:
+        """Elements of the longest vector that goes from a layer to the next."""
+        return max(
+            max(shape.inputs, shape.outputs if shape.output_width else 0)
+            for shape in self.linears.values()
+        )
+
+    def fold(self, name: str) -> Fold:
+        """How a linear layer is spread over its cycles: the classifier has those of an image."""
+        k = self.cycles_per_token
+        return self.linears[name].fold(k * self.tokens if name == "classifier" else k)
+
+    # -- layers ----------------------------------------------------------------------------------
+
+    @cached_property
+    def engine(self) -> Config:
+        """The attention of one head within the network."""
+        k = min(self.cycles_per_token, 1_024)
+        return replace(
+            self.attention,
+            cycles_per_token=1 << (k.bit_length() - 1),
+            engines=1,
+            max_tokens=self.tokens,
+            parameter_sets=1,
+            tuser_width=0,
+            next_set_depth=0,
+            tkeep=False,
+            bus_bytes=1,
+            target_tokens_per_second=0,
+        )
+
+    @cached_property
+    def linears(self) -> dict[str, LinearShape]:
+        """Every linear layer by name, along the path of a token."""
+        width, a, r = self.width, ACTIVATION_WIDTH, self.residual_width
+        area = self.channels * self.kernel**2
+        shapes = {"stem": LinearShape(area, width, PIXEL_WIDTH, r, self.weights)}
+        for block in range(self.depth):
+            shapes |= {
+                f"blocks.{block}.{name}": LinearShape(*shape, self.weights)
+                for name, shape in {
+                    "vectors": (width, self.vectors * width, a, a),
+                    "out": (width, width, self.attention.output_width, r),
+                    "up": (width, self.hidden, a, a),
+                    "down": (self.hidden, width, a, r),
+                }.items()
+            }
+        shapes["classifier"] = LinearShape(width, self.classes, self.pooled_width, 0)
+        return shapes
+
+    @cached_property
+    def norm(self) -> NormShape:
+        """Every norm: two of a block, and the one before the classifier."""
+        return NormShape(self.width, self.residual_width, ACTIVATION_WIDTH)
+
+    @property
+    def norms(self) -> list[str]:
+        """Names of all norms, along the path of a token."""
+        blocks = (f"blocks.{block}.norm{i}" for block in range(self.depth) for i in (1, 2))
+        return [*blocks, "norm"]
+
+    @property
+    def pooled_width(self) -> int:
+        """A sum of an element over all tokens of an image, signed."""
+        return signed_width(self.tokens << (ACTIVATION_WIDTH - 1))
+
+    # -- identity --------------------------------------------------------------------------------
+
+    @property
+    def bits_fingerprint(self) -> str:
+        """SHA-256 of every field on which a result bit depends; the rate is none of them."""
+        values = {name: value for name, value in asdict(self).items() if name != "attention"}
+        del values["cycles_per_token"]
+        values["attention"] = replace(
+            self.attention, max_tokens=self.tokens, parameter_sets=1, tuser_width=0,
+            next_set_depth=0, engines=1,
+        ).bits_fingerprint
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
