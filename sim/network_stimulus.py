@@ -94,12 +94,12 @@ def _deviation(design: NetworkDesign, name: str, shape: LinearShape) -> float:
 
 
 def _table(rng):
-    """An activation: a random slope, cut off at random, and noise."""
+    """An activation: a random slope, flatter below some number, and noise."""
     low, high = signed_range(ACTIVATION_WIDTH)
     steps = np.arange(low, high + 1)
-    slope = steps * rng.uniform(0.5, 1.5) + rng.integers(-9, 10, steps.size)
-    floor = int(rng.integers(-40, 1))
-    return np.clip(np.where(steps < floor, slope // 8, slope), low, high).astype(np.int64)
+    slope = steps * rng.uniform(0.75, 1.25) + rng.integers(-9, 10, steps.size)
+    bend = int(rng.integers(-40, 1))
+    return np.clip(np.where(steps < bend, slope // 4, slope), low, high).astype(np.int64)
 
 
 def _exaggerate(design, arrays, rng):
