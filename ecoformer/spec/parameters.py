@@ -3,29 +3,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
-from ecoformer.errors import EcoformerError
-from ecoformer.files import write_atomic
-from ecoformer.inputs import parse_json, read_bytes
-from ecoformer.spec.weights import WEIGHT_FORMATS
+from ecoformer.spec.array_file import ArrayFile
 
 if TYPE_CHECKING:
+    from ecoformer.spec.bounds import Bounds
     from ecoformer.spec.config import Config
-    from ecoformer.spec.families.base import Bounds
     from ecoformer.spec.sides import Side
 
-__all__ = ["ParameterImage", "FORMAT_VERSION", "HOST_ARRAYS", "SIDE_ARRAYS", "host_arrays"]
+__all__ = [
+    "ParameterImage", "FORMAT_VERSION", "HOST_ARRAYS", "SIDE_ARRAYS", "host_arrays",
+    "integer_arrays",
+]
 
 FORMAT_VERSION = 2
+FILE = ArrayFile("parameter image", FORMAT_VERSION, "configuration")
 
 HOST_ARRAYS: dict[str, type] = {
     "value_scale": np.float32, "token_scale": np.float32, "unit_tokens": np.int64
@@ -124,30 +121,17 @@ class ParameterImage:
         ValueError
             Names the array and the rule that it breaks.
         """
-        rules, host = _rules(config), host_arrays(config)
+        rules, host = integer_arrays(config), host_arrays(config)
         if not 1 <= self.sets <= config.parameter_sets:
             raise ValueError(f"sets must be 1…{config.parameter_sets}, not {self.sets}")
         modes = f"hash = {config.hash!r} and queries = {config.queries!r}"
         if unused := self.arrays().keys() - rules.keys() - host.keys():
             raise ValueError(f"{', '.join(sorted(unused))} must be absent with {modes}")
         for name, bounds in rules.items():
-            array, want = getattr(self, name), (self.sets, *bounds.shape)
+            array = getattr(self, name)
             if array is None:
                 raise ValueError(f"{name} must be there with {modes}")
-            if array.shape != want:
-                raise ValueError(f"{name} must have shape {want}, not {array.shape}")
-            if array.dtype != np.int64:
-                raise ValueError(f"{name} must be int64, not {array.dtype}")
-            if array.size and (array.min() < bounds.low or array.max() > bounds.high):
-                raise ValueError(
-                    f"{name} must be {bounds.low}…{bounds.high}, not {array.min()}…{array.max()}"
-                )
-        weights = WEIGHT_FORMATS[config.weights]
-        for name, bounds in rules.items():
-            if bounds.are_weights and not weights.holds(getattr(self, name)):
-                raise ValueError(
-                    f"{name} must hold {weights.rule} with weights = {weights.name!r}"
-                )
+            bounds.stacked(self.sets).check(name, array)
         for name, kind in host.items():
             array = getattr(self, name)
             if array is None:
@@ -168,14 +152,7 @@ class ParameterImage:
     def save(self, path: str | Path, config: Config) -> None:
         """Write the image for ``config`` atomically; the checksum covers every array."""
         self.check(config)
-        arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
-        metadata = {
-            "format": "ecoformer parameter image",
-            "format_version": str(FORMAT_VERSION),
-            "bits_fingerprint": config.bits_fingerprint,
-            "checksum": _checksum(arrays),
-        }
-        write_atomic(path, _serialise(arrays, metadata))
+        FILE.save(path, self.arrays(), config.bits_fingerprint)
 
     @classmethod
     def load(cls, path: str | Path, config: Config) -> Self:
@@ -186,33 +163,12 @@ class ParameterImage:
         EcoformerError
             Missing, damaged, newer, or made for another configuration.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise EcoformerError(f"{path}: no such parameter image; make one with 'export'")
-        try:
-            data = read_bytes(path)
-            arrays, metadata = load(data), _metadata(data)
-        except (SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise EcoformerError(
-                f"{path}: damaged parameter image ({error}); export it again"
-            ) from error
-        _check_metadata(path, metadata, config)
-        if wrong := ", ".join(sorted(arrays.keys() ^ {*_rules(config), *host_arrays(config)})):
-            raise EcoformerError(
-                f"{path}: damaged parameter image (missing or unknown arrays: {wrong}); "
-                "export it again"
-            )
-        if _checksum(arrays) != metadata.get("checksum"):
-            raise EcoformerError(
-                f"{path}: damaged parameter image (checksum differs); export it again"
-            )
-        image = cls(**arrays)
+        names = {*integer_arrays(config), *host_arrays(config)}
+        image = cls(**FILE.load(path, config.bits_fingerprint, names))
         try:
             image.check(config)
         except (TypeError, ValueError) as error:
-            raise EcoformerError(
-                f"{path}: parameter image does not fit the configuration ({error}); export it again"
-            ) from error
+            raise FILE.misfit(path, error) from error
         return image
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -221,8 +177,8 @@ class ParameterImage:
         return {name: array for name, array in arrays.items() if array is not None}
 
 
-def _rules(config: Config) -> dict[str, Bounds]:
-    """Every integer array that must be there."""
+def integer_arrays(config: Config) -> dict[str, Bounds]:
+    """Every integer array that must be there, with the bounds of one set."""
     return {**config.flow.parameters, **config.sides.named(config.family.parameters)}
 
 
@@ -230,46 +186,3 @@ def host_arrays(config: Config) -> dict[str, type]:
     """:data:`HOST_ARRAYS` of every side."""
     of_tokens = {name: kind for name, kind in HOST_ARRAYS.items() if name in SIDE_ARRAYS}
     return HOST_ARRAYS | config.sides.named(of_tokens)
-
-
-def _metadata(data):
-    size = int.from_bytes(data[:8], "little")
-    return parse_json(data[8 : 8 + size]).get("__metadata__", {})
-
-
-def _check_metadata(path, metadata, config):
-    version = metadata.get("format_version", "")
-    if not version.isdecimal():
-        raise EcoformerError(f"{path}: not a parameter image of this product; export one")
-    if int(version) != FORMAT_VERSION:
-        age = "newer" if int(version) > FORMAT_VERSION else "older"
-        raise EcoformerError(
-            f"{path}: parameter image has the {age} format {version}, this version reads "
-            f"{FORMAT_VERSION}; "
-            + ("update ecoformer" if age == "newer" else "export it again")
-        )
-    if metadata.get("bits_fingerprint") != config.bits_fingerprint:
-        raise EcoformerError(
-            f"{path}: parameter image was made for another configuration (fingerprint "
-            f"{metadata.get('bits_fingerprint', '')[:12]}, not {config.bits_fingerprint[:12]}); "
-            "use its configuration or export again"
-        )
-
-
-def _serialise(arrays, metadata):
-    """Bytes of a safetensors file with its metadata in fixed order, which the library shuffles."""
-    content = save(arrays, metadata)
-    start, size = 8, int.from_bytes(content[:8], "little")
-    header = {**json.loads(content[start : start + size]), "__metadata__": metadata}
-    text = json.dumps(header, separators=(",", ":")).encode().ljust(size)
-    return content[:start] + text + content[start + size :]
-
-
-def _checksum(arrays):
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-

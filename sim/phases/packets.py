@@ -11,6 +11,7 @@ from ecoformer.sim.phases.draw import STALLS, Draw
 from ecoformer.sim.script import Await, Gate, Press, Scene
 from ecoformer.sim.stimulus import PATTERNS
 from ecoformer.spec.arithmetic import signed_range
+from ecoformer.spec.parameters import integer_arrays
 
 __all__ = [
     "every_set", "extremes", "images", "lengths", "random_lengths", "random_stalls", "stalls",
@@ -82,9 +83,9 @@ def _extreme_image(draw, level):
     """Every parameter at an end of its range, or the one nearest to zero."""
     c, image = draw.config, draw.image(sets=1)
     arrays = image.arrays()
-    for name, bounds in {**c.flow.parameters, **c.sides.named(c.family.parameters)}.items():
+    for name, bounds in integer_arrays(c).items():
         wanted = {"low": bounds.low, "high": bounds.high, "zero": 0}[level]
-        if bounds.are_weights:
+        if bounds.weights is not None:
             values = np.array(c.family.weights.values)
             wanted = values[np.argmin(np.abs(values - wanted))]
         arrays[name] = np.full_like(arrays[name], np.clip(wanted, bounds.low, bounds.high))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ecoformer.spec.arithmetic import Arithmetic
-from ecoformer.spec.families.base import Bounds
+from ecoformer.spec.bounds import Bounds
 from ecoformer.spec.folding import Fold
 
 if TYPE_CHECKING:

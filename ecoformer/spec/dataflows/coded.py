@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ecoformer.spec.bounds import Bounds
 from ecoformer.spec.dataflows.base import Flow
-from ecoformer.spec.families.base import Bounds
 
 __all__ = ["CodedFlow"]
 

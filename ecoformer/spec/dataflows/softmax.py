@@ -4,8 +4,8 @@
 import numpy as np
 
 from ecoformer.spec.arithmetic import SCALE_WIDTH, SHIFT_WIDTH
+from ecoformer.spec.bounds import Bounds
 from ecoformer.spec.dataflows.base import Flow
-from ecoformer.spec.families.base import Bounds
 from ecoformer.spec.tables import KERNEL_INDEX_BITS, KERNEL_WIDTH
 from ecoformer.spec.units import Unit
 

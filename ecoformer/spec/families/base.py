@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from ecoformer.spec.arithmetic import signed_range
+from ecoformer.spec.bounds import Bounds
 from ecoformer.spec.tables import KERNEL_WIDTH
 from ecoformer.spec.weights import WEIGHT_FORMATS, WeightFormat
 
@@ -18,26 +19,7 @@ if TYPE_CHECKING:
     from ecoformer.spec.parameters import ParameterImage
     from ecoformer.spec.units import Unit
 
-__all__ = ["Family", "Bounds"]
-
-
-class Bounds(NamedTuple):
-    """What an integer array of a parameter image may hold.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Its shape for one parameter set.
-    low, high : int
-        Smallest and largest element.
-    are_weights : bool
-        Whether every element must be one of the engine's weights.
-    """
-
-    shape: tuple[int, ...]
-    low: int
-    high: int
-    are_weights: bool = False
+__all__ = ["Family"]
 
 
 class Family:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ecoformer.spec.families.base import Bounds, Family
+from ecoformer.spec.bounds import Bounds
+from ecoformer.spec.families.base import Family
 from ecoformer.spec.folding import Fold
 from ecoformer.spec.memory_map import THRESHOLD_SLOT, Region
 from ecoformer.spec.units import Unit
@@ -63,7 +64,7 @@ class ProjectedHash(Family):
 
     def weight_bounds(self, *shape: int) -> Bounds:
         """Bounds of an array of weights."""
-        return Bounds(shape, self.weights.values[0], self.weights.values[-1], are_weights=True)
+        return Bounds.of_weights(shape, self.weights)
 
     def draw(self, rng: np.random.Generator, sets: int) -> dict[str, np.ndarray]:
         fold = self.projection_fold

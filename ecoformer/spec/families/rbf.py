@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ecoformer.spec.arithmetic import BIAS_WIDTH, SHIFT_WIDTH, signed_range
-from ecoformer.spec.families.base import Bounds
+from ecoformer.spec.bounds import Bounds
 from ecoformer.spec.families.projected import ProjectedHash, draw_uniform
 from ecoformer.spec.folding import Fold
 from ecoformer.spec.memory_map import Region

@@ -174,6 +174,11 @@ class NetworkDesign:
         )
 
     @cached_property
+    def heads_engine(self) -> Config:
+        """The same with one parameter set per head: what the parameters of a block fit."""
+        return replace(self.engine, parameter_sets=self.heads)
+
+    @cached_property
     def linears(self) -> dict[str, LinearShape]:
         """Every linear layer by name, along the path of a token."""
         width, a, r = self.width, ACTIVATION_WIDTH, self.residual_width

@@ -13,18 +13,18 @@
 import numpy as np
 
 from ecoformer.golden.integer.families.trace import HashTrace, project
-from ecoformer.golden.integer.tables import EXPONENTIAL, ROOT
+from ecoformer.golden.integer.roots import reciprocal_root
+from ecoformer.golden.integer.tables import EXPONENTIAL
 from ecoformer.spec.parameters import ParameterImage
-from ecoformer.spec.tables import DOT_FRACTION, KERNEL_INDEX_BITS, ROOT_INDEX_BITS
+from ecoformer.spec.tables import DOT_FRACTION, KERNEL_INDEX_BITS
 
-__all__ = ["trace", "bit_length"]
+__all__ = ["trace"]
 
 
 def trace(image: ParameterImage, index: int, tokens: np.ndarray) -> HashTrace:
     """Hash of tokens int64 [..., N, D] under parameter set ``index``."""
     norm = (tokens * tokens).sum(axis=-1)
-    exponent = (bit_length(norm) + 1) >> 1
-    root = ROOT[(norm << ROOT_INDEX_BITS) >> (2 * exponent)]
+    exponent, root = reciprocal_root(norm)
 
     dots = tokens @ image.anchors[index].T
     scaled = (dots << DOT_FRACTION) >> exponent[..., None]
@@ -33,13 +33,3 @@ def trace(image: ParameterImage, index: int, tokens: np.ndarray) -> HashTrace:
     kernel = EXPONENTIAL[argument]
 
     return HashTrace(*project(image, index, kernel), kernel, dots, norm, cosine)
-
-
-def bit_length(numbers: np.ndarray) -> np.ndarray:
-    """Bits of each non-negative int64 below 2^32; 0 has none."""
-    length = np.zeros_like(numbers)
-    for step in (16, 8, 4, 2, 1):
-        high = (numbers >> step) > 0
-        length += high * step
-        numbers = np.where(high, numbers >> step, numbers)
-    return length + numbers
