@@ -7,6 +7,7 @@ image loads into engines of any rate.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
@@ -72,6 +73,11 @@ class Region:
         """Bits per row, padded to whole words."""
         return self.words * WORD_BITS
 
+    def packed(self, elements: Iterable[int]) -> int:
+        """The bits of a row of these elements."""
+        mask = (1 << self.lane_bits) - 1
+        return sum((int(e) & mask) << lane * self.lane_bits for lane, e in enumerate(elements))
+
 
 class MemoryMap:
     """The parameter memories of an engine.
@@ -131,11 +137,7 @@ class MemoryMap:
         for name, rows in self.rows(image, index).items():
             region = self.regions[name]
             for row, elements in enumerate(rows):
-                packed = 0
-                for lane, element in enumerate(elements):
-                    packed |= (int(element) & (1 << region.lane_bits) - 1) << (
-                        lane * region.lane_bits
-                    )
+                packed = region.packed(elements)
                 for word in range(region.words):
                     data = packed >> (word * WORD_BITS) & (1 << WORD_BITS) - 1
                     writes.append((self.address(region, row, word), data))

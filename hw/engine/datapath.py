@@ -12,7 +12,7 @@ from ecoformer.hw.engine.companions import companions_class
 from ecoformer.hw.hash.families import hash_unit
 from ecoformer.hw.hash.unit import WAITING
 from ecoformer.hw.lib.pipeline import delay
-from ecoformer.hw.parameters.memory import ParameterMemory
+from ecoformer.hw.parameters.memory import ParameterMemory, Slots
 from ecoformer.hw.parameters.write_port import ParameterWrite, connect_write
 from ecoformer.hw.stream.collector import Collector
 from ecoformer.hw.stream.payloads import Key, Token, TokenStream, core_scalars
@@ -54,6 +54,8 @@ class Datapath(wiring.Component):
     Parameters
     ----------
     config : Config
+    slots : Slots
+        Of the parameter memories; those of an engine by default.
 
     Members
     -------
@@ -61,9 +63,9 @@ class Datapath(wiring.Component):
         See :func:`datapath_ports`.
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, slots: Slots | None = None):
         self.config = config
-        slots = config.parameter_sets + 1
+        slots = slots or Slots.of(config)
         self.scalars = ParameterMemory(MemoryMap(config).regions["scalars"], slots)
         self.hashing = self._hashing(slots)
         self.core = core_class(config)(config, self.hashing.depth + WAITING)

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import connect, flipped
 
 from ecoformer.hw.hash.projection import Projection, SerialProjection
 from ecoformer.hw.hash.unit import WAITING, HashUnit
+from ecoformer.hw.parameters.memory import Slots
 from ecoformer.spec.config import Config
 
 __all__ = ["LinearHash", "SerialLinearHash"]
@@ -17,7 +18,7 @@ class LinearHash(HashUnit):
 
     projection_class = Projection
 
-    def __init__(self, config: Config, slots: int):
+    def __init__(self, config: Config, slots: Slots):
         super().__init__(config, slots)
         self.projection = self.projection_class(config, slots, signed(config.token_width), WAITING)
 

@@ -6,14 +6,13 @@ from amaranth import *
 from amaranth.hdl import ShapeLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
 from ecoformer.hw.lib.element_queue import ElementQueue, ElementWrite
 from ecoformer.hw.lib.grid import split_range
 from ecoformer.hw.lib.matrix_vector import MatrixVector
 from ecoformer.hw.lib.pipeline import block_of, delay, delays, register
 from ecoformer.hw.lib.steps import Steps
-from ecoformer.hw.parameters.memory import ParameterMemory
+from ecoformer.hw.parameters.memory import ParameterMemory, Slots
 from ecoformer.hw.parameters.write_port import ParameterWrite
 from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.config import Config
@@ -36,8 +35,7 @@ class Projection(wiring.Component):
     Parameters
     ----------
     config : Config
-    slots : int
-        Parameter slots.
+    slots : Slots
     element : Shape
         Of one vector element.
     vectors : int
@@ -56,7 +54,7 @@ class Projection(wiring.Component):
         A step is in work.
     """
 
-    def __init__(self, config: Config, slots: int, element: ShapeLike, vectors: int = 1):
+    def __init__(self, config: Config, slots: Slots, element: ShapeLike, vectors: int = 1):
         self.config = config
         self.slots = slots
         self.bits = Arithmetic(config)
@@ -73,10 +71,10 @@ class Projection(wiring.Component):
         ]
         super().__init__(
             {
-                "write": In(ParameterWrite(slots)),
+                "write": In(ParameterWrite(slots.count)),
                 "start": In(1),
                 **self._input(element, vectors),
-                "slot": In(ceil_log2(slots)),
+                "slot": In(slots.bits),
                 "done": Out(1),
                 "code": Out(config.code_bits),
                 "active": Out(1),

@@ -15,16 +15,16 @@ from typing import cast
 from amaranth import *
 from amaranth.lib import data
 from amaranth.lib.wiring import connect, flipped
-from amaranth.utils import ceil_log2
 
-from ecoformer.hw.hash.kernel import KernelLane, RootUnit
+from ecoformer.hw.hash.kernel import KernelLane
 from ecoformer.hw.hash.projection import Projection, SerialProjection
 from ecoformer.hw.hash.unit import WAITING, HashUnit
 from ecoformer.hw.lib.element_queue import ElementQueue
 from ecoformer.hw.lib.matrix_vector import MatrixVector
 from ecoformer.hw.lib.pipeline import adder_tree, block_of, delay, register, tree_latency
+from ecoformer.hw.lib.root import RootUnit
 from ecoformer.hw.lib.steps import Steps
-from ecoformer.hw.parameters.memory import ParameterMemory
+from ecoformer.hw.parameters.memory import ParameterMemory, Slots
 from ecoformer.spec.arithmetic import SHIFT_WIDTH
 from ecoformer.spec.config import Config
 from ecoformer.spec.families.rbf import KernelHash
@@ -45,7 +45,7 @@ class RbfHash(HashUnit):
     scalars = {"shift": SHIFT_WIDTH}
     projection_class = Projection
 
-    def __init__(self, config: Config, slots: int):
+    def __init__(self, config: Config, slots: Slots):
         super().__init__(config, slots)
         self.family = cast(KernelHash, config.family)
         dot = config.dot_fold
@@ -94,7 +94,7 @@ class RbfHash(HashUnit):
         """Norm and dot products of the token; its scalars are held while they leave."""
         c, fold, dots = self.config, self.config.dot_fold, self.dots
         m.submodules.dot_steps = steps = Steps(fold.input_steps, fold.output_steps)
-        m.submodules.root = root_unit = RootUnit(c)
+        m.submodules.root = root_unit = RootUnit(self.bits.norm_width)
         m.submodules.dots = dots
         anchors = self.memory(m, "anchors")
         m.d.comb += [
@@ -136,7 +136,7 @@ class RbfHash(HashUnit):
         root = Signal(root_unit.root.shape())
         exponent = Signal(root_unit.exponent.shape())
         shift = Signal(SHIFT_WIDTH)
-        slot = Signal(ceil_log2(self.slots))
+        slot = Signal(self.slots.bits)
         token_shift = Signal(SHIFT_WIDTH)
         with m.If(delay(m, start, memory_time, name="shift_ready")):
             m.d.sync += token_shift.eq(self.shift)

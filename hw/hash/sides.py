@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, flipped
-from amaranth.utils import ceil_log2
 
 from ecoformer.hw.hash.unit import HashUnit
 from ecoformer.hw.parameters.write_port import ParameterWrite, connect_write
@@ -48,11 +47,11 @@ class SeparateHash(wiring.Component):
         self.sides = config.sides
         self.scalars = self.sides.named(lead.scalars)
         vectors = {side.vector: key_shape(config) for side in self.sides.all}
-        slot = {"slot": ceil_log2(lead.slots)}
+        slot = {"slot": lead.slots.bits}
         token = data.StructLayout({**whole_vectors(config, vectors), **slot})
         super().__init__(
             {
-                "write": In(ParameterWrite(lead.slots, lead.layout.codes)),
+                "write": In(ParameterWrite(lead.slots.count, lead.layout.codes)),
                 "i": In(VectorStream(token, vectors)),
                 "o": Out(stream.Signature(self.sides.code_width)),
                 "busy": Out(Busy(hash_units(config))),

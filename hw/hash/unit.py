@@ -6,9 +6,8 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
-from ecoformer.hw.parameters.memory import ParameterMemory
+from ecoformer.hw.parameters.memory import ParameterMemory, Slots
 from ecoformer.hw.parameters.write_port import ParameterWrite
 from ecoformer.hw.stream.payloads import Busy, key_shape
 from ecoformer.hw.stream.vectors import VectorStream, whole_vectors
@@ -37,8 +36,8 @@ class HashUnit(wiring.Component):
     Parameters
     ----------
     config : Config
-    slots : int
-        Parameter slots.
+    slots : Slots
+        Of the memories of this side.
 
     Members
     -------
@@ -54,16 +53,16 @@ class HashUnit(wiring.Component):
     scalars: dict[str, int] = {}
     """Scalar parameters that the unit takes, with their widths: ports of their names."""
 
-    def __init__(self, config: Config, slots: int):
+    def __init__(self, config: Config, slots: Slots):
         self.config = config
         self.slots = slots
         self.bits = Arithmetic(config)
         self.layout = MemoryMap(config)
         x = {"x": key_shape(config)}
-        token = data.StructLayout({**whole_vectors(config, x), "slot": ceil_log2(slots)})
+        token = data.StructLayout({**whole_vectors(config, x), "slot": slots.bits})
         super().__init__(
             {
-                "write": In(ParameterWrite(slots)),
+                "write": In(ParameterWrite(slots.count)),
                 "i": In(VectorStream(token, x)),
                 "o": Out(stream.Signature(config.key_width)),
                 "busy": Out(Busy(config.family.units)),

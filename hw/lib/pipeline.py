@@ -15,6 +15,7 @@ __all__ = [
     "delay",
     "delays",
     "register",
+    "shift_right",
     "signed_tree",
     "tree_latency",
 ]
@@ -104,6 +105,16 @@ def block_of(value: ValueLike, chosen: Value, width: int) -> Value:
     padded = Cat(value, Const(0, count * width - len(value)))
     blocks = (padded[i * width : (i + 1) * width] for i in range(count))
     return reduce(or_, (block & chosen[i].replicate(width) for i, block in enumerate(blocks)))
+
+
+def shift_right(
+    m: Module, value: ValueLike, amount: Value, width: int, *, name: str
+) -> Value:
+    """Low ``width`` bits of ``value >> amount``, signed, in two cycles: coarse, then fine."""
+    fine = (len(amount) + 1) // 2
+    coarse = register(m, value >> Cat(C(0, fine), amount[fine:]), name=f"{name}_coarse")
+    rest = register(m, amount[:fine], name=f"{name}_fine")
+    return register(m, (coarse >> rest)[:width].as_signed(), name=name)
 
 
 def tree_latency(terms: int, fanin: int = 2) -> int:

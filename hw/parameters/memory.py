@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parameter memories: a row for every step of a unit, in every slot."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
 from amaranth import *
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
@@ -8,12 +12,54 @@ from amaranth.utils import ceil_log2
 
 from ecoformer.hw.lib.pipeline import register
 from ecoformer.hw.parameters.write_port import ParameterWrite
-from ecoformer.spec.memory_map import WORD_BITS, Region
+from ecoformer.spec.config import Config
+from ecoformer.spec.memory_map import WORD_BITS, MemoryMap, Region
+from ecoformer.spec.parameters import ParameterImage
 
-__all__ = ["ParameterMemory"]
+__all__ = ["ParameterMemory", "Slots"]
 
 NARROW = 2 * WORD_BITS
 """Rows of at most this many bits use block RAM, even if there are only a few of them."""
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Slots of all parameter memories of a datapath, and what the first one holds from the start.
+
+    Parameters
+    ----------
+    count : int
+    contents : dict of str to sequence of int
+        Rows of slot 0 by the name of their region, each as the bits of a row; nothing by default.
+    """
+
+    count: int
+    contents: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """A slot for every set and one for the shadow, to be loaded."""
+        return cls(config.parameter_sets + 1)
+
+    @classmethod
+    def holding(cls, config: Config, image: ParameterImage, index: int) -> Self:
+        """The slots :meth:`of` an engine, the first of which holds parameter set ``index``."""
+        layout = MemoryMap(config)
+        return cls(cls.of(config).count, {
+            name: [layout.regions[name].packed(row) for row in rows]
+            for name, rows in layout.rows(image, index).items()
+        })
+
+    @property
+    def bits(self) -> int:
+        """Bits of a slot's number."""
+        return ceil_log2(self.count)
+
+    def side(self, prefix: str) -> Self:
+        """The slots of the memories of one side, by their names without its prefix."""
+        start = len(prefix)
+        own = {n[start:]: rows for n, rows in self.contents.items() if n.startswith(prefix)}
+        return type(self)(self.count, own)
 
 
 class ParameterMemory(wiring.Component):
@@ -25,7 +71,7 @@ class ParameterMemory(wiring.Component):
     Parameters
     ----------
     region : ecoformer.spec.memory_map.Region
-    slots : int
+    slots : Slots
     lanes : range
         Lanes of a row to keep here; all by default.
 
@@ -38,14 +84,14 @@ class ParameterMemory(wiring.Component):
 
     LATENCY = 2
 
-    def __init__(self, region: Region, slots: int, lanes: range | None = None):
+    def __init__(self, region: Region, slots: Slots, lanes: range | None = None):
         self.region = region
         self.slots = slots
         self.lanes = range(region.lanes) if lanes is None else lanes
         super().__init__(
             {
-                "write": In(ParameterWrite(slots)),
-                "slot": In(ceil_log2(slots)),
+                "write": In(ParameterWrite(slots.count)),
+                "slot": In(slots.bits),
                 "row": In(region.address_bits),
                 "elements": Out(data.ArrayLayout(signed(region.lane_bits), len(self.lanes))),
             }
@@ -63,8 +109,8 @@ class ParameterMemory(wiring.Component):
             attrs["ram_style"] = "block"
         m.submodules.rows = rows = memory.Memory(
             shape=unsigned(len(words) * WORD_BITS),
-            depth=self.slots << row_bits,
-            init=[],
+            depth=self.slots.count << row_bits,
+            init=self._contents(words),
             attrs=attrs,
         )
         write = rows.write_port(granularity=WORD_BITS)
@@ -85,3 +131,9 @@ class ParameterMemory(wiring.Component):
             m.d.sync += enable.eq(selected & (self.write.word == word))
             m.d.comb += write.en[index].eq(enable)
         return m
+
+    def _contents(self, words):
+        """Those ``words`` of the rows that slot 0 holds from the start."""
+        first, width = words.start * WORD_BITS, len(words) * WORD_BITS
+        rows = self.slots.contents.get(self.region.name, ())
+        return [row >> first & (1 << width) - 1 for row in rows]

@@ -7,6 +7,7 @@ import pytest
 from amaranth.hdl import Cat, Signal
 
 from ecoformer.hw.hash.families import hash_unit
+from ecoformer.hw.parameters.memory import Slots
 from tests.formal.claims import buffers_never_overflow, count, offers, taken
 from tests.formal.configs import TINY
 from tests.formal.prover import Bench
@@ -48,7 +49,7 @@ FAMILIES = {
     "family", [pytest.param(name, marks=pytest.mark.prove) for name in FAMILIES]
 )
 def test_schedule(proof, family):
-    dut = hash_unit(replace(TINY, **FAMILIES[family]), TINY.parameter_sets + 1)
+    dut = hash_unit(replace(TINY, **FAMILIES[family]), Slots.of(TINY))
     proof("hash unit", f"tiny, {family}", scheduled(dut).prove(reach=dut.latency + 5))
 
 
@@ -68,5 +69,5 @@ def in_step(dut):
 )
 def test_units_of_both_sides_are_in_step(proof, family):
     config = replace(TINY, bus_bytes=2, queries="separate", **FAMILIES[family])
-    dut = hash_unit(config, config.parameter_sets + 1)
+    dut = hash_unit(config, Slots.of(config))
     proof("hash units of both sides", f"tiny, {family}", in_step(dut).prove(reach=dut.latency + 5))

@@ -7,7 +7,7 @@ from amaranth.back import rtlil
 
 from ecoformer.golden.integer.hashing import hash_tokens
 from ecoformer.hw.hash.families import hash_unit
-from ecoformer.hw.parameters.memory import ParameterMemory
+from ecoformer.hw.parameters.memory import ParameterMemory, Slots
 from ecoformer.sim.stimulus import PATTERNS, random_image
 from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
@@ -94,7 +94,7 @@ def scalars(dut, image):
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("config", CONFIGS, ids=shown)
 def test_hash_at_full_rate(config, seed):
-    dut, count = hash_unit(config, config.parameter_sets + 1), 24
+    dut, count = hash_unit(config, Slots.of(config)), 24
     image, slots, tokens, codes = draw(config, seed, count)
     taken, offered = [], []
 
@@ -120,7 +120,7 @@ def test_hash_at_full_rate(config, seed):
 @pytest.mark.parametrize("seed", [2, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("config", CONFIGS, ids=shown)
 def test_hash_with_stalls(config, seed):
-    dut, count = hash_unit(config, config.parameter_sets + 1), 20
+    dut, count = hash_unit(config, Slots.of(config)), 20
     image, slots, tokens, codes = draw(config, seed, count)
     rng = random.Random(seed)
 
@@ -135,7 +135,7 @@ def test_hash_with_stalls(config, seed):
 
 @pytest.mark.parametrize("config", [*CONFIGS[1:5], *CONFIGS[-4:]], ids=shown)
 def test_a_blocked_hash_takes_as_many_tokens_as_it_can_hold(config):
-    dut = hash_unit(config, config.parameter_sets + 1)
+    dut = hash_unit(config, Slots.of(config))
     count = dut.depth + 5
     image, slots, tokens, codes = draw(config, 4, count)
     taken = []
@@ -161,7 +161,7 @@ def test_random_tokens_give_lively_codes():
 
 def test_writes_to_one_slot_leave_the_others_alone():
     config = CONFIGS[4]
-    dut = hash_unit(config, 3)
+    dut = hash_unit(config, Slots(3))
     image, _, tokens, _ = draw(config, 5, 6)
     codes = [
         sum(1 << r for r, h in enumerate(hash_tokens(config, image, 0, np.array([x]))[0]) if h > 0)
@@ -188,5 +188,5 @@ def test_writes_to_one_slot_leave_the_others_alone():
 @pytest.mark.parametrize("k", [1, 4])
 def test_a_linear_hash_of_small_weights_has_no_multiplier(weights, k):
     config = shape(6, 1, 5, k, hash="linear", weights=weights)
-    assert "$mul" not in rtlil.convert(hash_unit(config, 3))
-    assert "$mul" in rtlil.convert(hash_unit(shape(6, 1, 5, k, hash="linear"), 3))
+    assert "$mul" not in rtlil.convert(hash_unit(config, Slots(3)))
+    assert "$mul" in rtlil.convert(hash_unit(shape(6, 1, 5, k, hash="linear"), Slots(3)))

@@ -3,41 +3,11 @@ import random
 
 import pytest
 
-from ecoformer.hw.hash.kernel import KernelLane, RootUnit
+from ecoformer.hw.hash.kernel import KernelLane
 from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.config import Config
 from ecoformer.spec.tables import KERNEL_INDEX_BITS, exponential_table, reciprocal_root_table
 from tests.hw.bench import simulate
-
-
-def norms(config, rng):
-    largest = config.head_dim << 2 * config.token_width - 2
-    if largest <= 2_000:
-        return list(range(largest + 1))
-    edges = {0, 1, 2, 3, largest, largest - 1}
-    for e in range(1, 16):
-        edges |= {4**e + step for step in (-1, 0, 1)} | {2 * 4**e - 1, 2 * 4**e}
-    return [n for n in edges if n <= largest] + [rng.randint(0, largest) for _ in range(400)]
-
-
-@pytest.mark.parametrize("seed", [0])
-@pytest.mark.parametrize("dim, width", [(1, 4), (7, 4), (3, 8), (128, 8)])
-def test_root_unit(dim, width, seed):
-    config = Config(head_dim=dim, token_width=width, cycles_per_token=128, value_dim=1)
-    dut, rows = RootUnit(config), norms(config, random.Random(seed))
-    table, late = reciprocal_root_table(), RootUnit.LATENCY
-
-    async def bench(ctx):
-        for t in range(len(rows) + late):
-            ctx.set(dut.norm, rows[min(t, len(rows) - 1)])
-            if t >= late:
-                norm = rows[t - late]
-                e = (norm.bit_length() + 1) // 2
-                assert ctx.get(dut.exponent) == e, norm
-                assert ctx.get(dut.root) == table[(norm << 10) >> 2 * e], norm
-            await ctx.tick()
-
-    simulate(dut, bench)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -86,5 +56,4 @@ def test_kernel_lane(dim, width, seed):
 def test_widths_come_from_the_arithmetic():
     config = Config(head_dim=7, token_width=5)
     bits = Arithmetic(config)
-    assert len(RootUnit(config).norm) == bits.norm_width
     assert len(KernelLane(config).dot) == bits.dot_width

@@ -6,7 +6,7 @@ import pytest
 
 from ecoformer.golden.integer.hashing import hash_tokens
 from ecoformer.hw.hash.families import hash_unit
-from ecoformer.hw.parameters.memory import ParameterMemory
+from ecoformer.hw.parameters.memory import ParameterMemory, Slots
 from ecoformer.sim.stimulus import random_image
 from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
@@ -58,7 +58,7 @@ def scalars(dut, image):
 @pytest.mark.parametrize("stall", [0.0, 0.6])
 @pytest.mark.parametrize("config", CONFIGS, ids=shown)
 def test_both_vectors_are_hashed_in_the_same_cycles(config, stall):
-    dut, count = hash_unit(config, config.parameter_sets + 1), 16
+    dut, count = hash_unit(config, Slots.of(config)), 16
     image, payloads, codes = draw(config, 3, count)
     rng, taken, offered = random.Random(1), [], []
 

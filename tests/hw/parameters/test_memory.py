@@ -2,14 +2,17 @@
 import random
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from amaranth import *
 from amaranth.lib import wiring
 
-from ecoformer.hw.parameters.memory import ParameterMemory
+from ecoformer.hw.parameters.memory import ParameterMemory, Slots
 from ecoformer.hw.parameters.slots import SlotTable
 from ecoformer.hw.parameters.write_port import WriteDecoder
-from ecoformer.spec.memory_map import Region
+from ecoformer.sim.stimulus import random_image
+from ecoformer.spec.config import Config
+from ecoformer.spec.memory_map import MemoryMap, Region
 from tests.hw.bench import simulate
 
 REGIONS = [
@@ -31,7 +34,7 @@ class DecodedMemory(wiring.Component):
     """A memory behind the decoder of an engine that has all of ``REGIONS``."""
 
     def __init__(self, region, slots):
-        self.memory = ParameterMemory(region, slots)
+        self.memory = ParameterMemory(region, Slots(slots))
         layout = SimpleNamespace(regions={region.name: region for region in REGIONS}, codes=5)
         self.decoder = WriteDecoder(layout, slots)
         super().__init__({})
@@ -247,5 +250,41 @@ def test_a_reload_waits_for_the_packets_before_it_alone():
         await pulse(ctx, dut.finish)
         await ctx.tick().repeat(3)
         assert ctx.get(dut.ready) and ctx.get(dut.busy)
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("config", [
+    Config(head_dim=7, value_dim=3, code_bits=5, anchors=6, cycles_per_token=16),
+    Config(head_dim=8, value_dim=8, hash="linear", queries="separate", cycles_per_token=4),
+], ids=["rbf", "separate"])
+def test_contents_are_what_a_host_would_have_written(config):
+    image = random_image(config, np.random.default_rng(1), sets=3)
+    layout, slots = MemoryMap(config), Slots.holding(config, image, 2)
+    written = {}
+    for address, word in layout.load_words(image, 2):
+        place = address >> 28, address >> 12 & 0xFFFF
+        written[place] = written.get(place, 0) | word << 32 * (address & 0xFFF)
+    found = {
+        (layout.regions[name].index, row): bits
+        for name, rows in slots.contents.items() for row, bits in enumerate(rows)
+    }
+    assert found == written
+    assert slots.count == 1 + config.parameter_sets
+    own = {name: rows for name, rows in slots.contents.items() if name.startswith("query_")}
+    assert slots.side("query_").contents == {name[6:]: rows for name, rows in own.items()}
+
+
+def test_memory_holds_its_lanes_of_the_first_slot():
+    region = REGIONS[0]
+    rows = [[(3 * row + lane) % 128 - 64 for lane in range(7)] for row in range(5)]
+    slots = Slots(2, {region.name: [region.packed(row) for row in rows]})
+    dut = ParameterMemory(region, slots, range(2, 7))
+
+    async def bench(ctx):
+        for row in range(5):
+            ctx.set(dut.row, row)
+            await ctx.tick().repeat(dut.LATENCY)
+            assert [*ctx.get(dut.elements)] == rows[row][2:7]
 
     simulate(dut, bench)

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sum of a branch and of what went around it."""
+
+from amaranth import *
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from ecoformer.hw.lib.pipeline import delay, register
+from ecoformer.hw.network.link import TokenLink
+from ecoformer.hw.network.requantise import saturate
+
+__all__ = ["Residual"]
+
+
+class Residual(wiring.Component):
+    """Keeps tokens while a branch works on them, and adds what comes of them; saturates.
+
+    Parameters
+    ----------
+    elements : int
+        Of a token.
+    width : int
+        Signed bits of an element, everywhere.
+    tokens : int
+        Tokens that may be in the branch at once.
+
+    Members
+    -------
+    skip : ``In(TokenLink(width))``
+        Tokens as they go into the branch.
+    i : ``In(TokenLink(width))``
+        As they leave it, never earlier.
+    o : ``Out(TokenLink(width))``
+    """
+
+    latency = 4
+    """Cycles from an element of the branch to the sum."""
+
+    def __init__(self, elements: int, width: int, tokens: int):
+        self.elements = elements
+        self.width = width
+        self.tokens = tokens
+        super().__init__(
+            {
+                "skip": In(TokenLink(width)),
+                "i": In(TokenLink(width)),
+                "o": Out(TokenLink(width)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        depth = self.elements * self.tokens
+        m.submodules.kept = kept = memory.Memory(
+            shape=unsigned(self.width), depth=depth, init=[],
+            attrs={"ram_style": "block", "no_rw_check": 1},
+        )
+        write = kept.write_port()
+        read = kept.read_port()
+        head = Signal(range(depth))
+        tail = Signal(range(depth))
+        leaving = Signal(range(self.elements))
+        left = Signal()
+        free = Signal(range(self.tokens + 1), init=self.tokens)
+        m.d.comb += [
+            write.en.eq(delay(m, self.skip.valid, 1, name="write_enable", reset=True)),
+            write.addr.eq(register(m, head, name="write_address")),
+            write.data.eq(register(m, self.skip.element.as_unsigned(), name="write_data")),
+            read.addr.eq(tail),
+            left.eq(self.i.valid & (leaving == self.elements - 1)),
+            self.skip.room.eq(free != 0),
+            self.i.room.eq(self.o.room),
+            self.o.begin.eq(self.i.begin),
+        ]
+        with m.If(self.skip.valid):
+            m.d.sync += head.eq(Mux(head == depth - 1, 0, head + 1))
+        with m.If(self.i.valid):
+            m.d.sync += [
+                tail.eq(Mux(tail == depth - 1, 0, tail + 1)),
+                leaving.eq(Mux(left, 0, leaving + 1)),
+            ]
+        m.d.sync += free.eq(free - self.skip.begin + left)
+
+        around = register(m, read.data.as_signed(), name="around")
+        branch = delay(m, self.i.element, 2, name="branch")
+        total = register(m, around + branch, name="total")
+        m.d.comb += [
+            self.o.element.eq(register(m, saturate(total, self.width), name="sum")),
+            self.o.valid.eq(delay(m, self.i.valid, self.latency, name="valid", reset=True)),
+        ]
+        return m

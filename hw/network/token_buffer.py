@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the tokens of a layer wait, to be read as often as it takes."""
+
+from amaranth import *
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from ecoformer.hw.lib.pipeline import delay, register
+from ecoformer.hw.network.link import TokenLink
+
+__all__ = ["TokenBuffer"]
+
+
+class TokenBuffer(wiring.Component):
+    """Tokens in the order of their arrival, of which the oldest is read row by row.
+
+    Room is taken when a token is announced and returned when it has been read, so a source that
+    takes k cycles and a reader that does have more than two tokens between them: one being read,
+    one waiting, one on its way and the latency of both.
+
+    Parameters
+    ----------
+    elements : int
+        Of a token.
+    width : int
+        Signed bits of an element.
+    lanes : int
+        Elements of a row; the last row may have fewer.
+    slots : int
+        Tokens at once.
+
+    Members
+    -------
+    i : ``In(TokenLink(width))``
+    complete : ``Out(1)``
+        A token that was not taken yet is complete.
+    take : ``In(1)``
+        Strobe: it is taken; only with ``complete``. It can be read once the one before is released.
+    release : ``In(1)``
+        Strobe: the oldest token is done with.
+    row : ``In``
+        Row of the oldest token.
+    elements : ``Out(ArrayLayout(signed(width), lanes))``
+        ``LATENCY`` cycles later. Lanes beyond the last element hold anything.
+    """
+
+    LATENCY = 1
+
+    def __init__(self, elements: int, width: int, lanes: int = 1, slots: int = 4):
+        self.count = elements
+        self.width = width
+        self.lanes = lanes
+        self.slots = slots
+        self.rows = -(-elements // lanes)
+        super().__init__(
+            {
+                "i": In(TokenLink(width)),
+                "complete": Out(1),
+                "take": In(1),
+                "release": In(1),
+                "row": In(ceil_log2(self.rows)),
+                "elements": Out(data.ArrayLayout(signed(width), lanes)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.entries = entries = memory.Memory(
+            shape=data.ArrayLayout(unsigned(self.width), self.lanes),
+            depth=self.slots << len(self.row),
+            init=[],
+            attrs={"no_rw_check": 1},  # a token is complete before it is read
+        )
+        write = entries.write_port(granularity=1)
+        read = entries.read_port()
+        arriving, oldest = (Signal(range(self.slots), name=name) for name in ("arriving", "oldest"))
+        row = Signal.like(self.row)
+        lane = Signal(self.lanes, init=1)
+        count = Signal(range(self.count))
+        last = Signal()
+        m.d.comb += last.eq(self.i.valid & (count == self.count - 1))
+        with m.If(self.i.valid):
+            m.d.sync += [
+                count.eq(count + 1),
+                lane.eq(lane.rotate_left(1)),
+                row.eq(row + lane[-1]),
+            ]
+        with m.If(last):
+            m.d.sync += [count.eq(0), lane.eq(1), row.eq(0), arriving.eq(self._next(arriving))]
+        with m.If(self.release):
+            m.d.sync += oldest.eq(self._next(oldest))
+        enable = delay(
+            m, lane & self.i.valid.replicate(self.lanes), 1, name="write_enable", reset=True
+        )
+        element = register(m, self.i.element.as_unsigned(), name="write_data")
+        m.d.comb += [
+            write.en.eq(enable),
+            write.addr.eq(register(m, Cat(row, arriving), name="write_address")),
+            *(write.data[i].eq(element) for i in range(self.lanes)),
+            read.addr.eq(Cat(self.row, oldest)),
+            *(self.elements[i].eq(read.data[i].as_signed()) for i in range(self.lanes)),
+        ]
+
+        free = Signal(range(self.slots + 1), init=self.slots)
+        waiting = Signal(range(self.slots + 1))
+        written = delay(m, last, 1, name="written", reset=True)
+        m.d.sync += [
+            free.eq(free - self.i.begin + self.release),
+            waiting.eq(waiting + written - self.take),
+        ]
+        m.d.comb += [self.i.room.eq(free != 0), self.complete.eq(waiting != 0)]
+        return m
+
+    def _next(self, slot):
+        return Mux(slot == self.slots - 1, 0, slot + 1)
