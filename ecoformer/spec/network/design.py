@@ -22,11 +22,13 @@ PIXEL_WIDTH = 9
 ACTIVATION_WIDTH = 8
 """Signed bits of what linear layers of a block take, but for the attention's answers."""
 RANGES = {
-    "image_size": (1, 512), "channels": (1, 4), "patch": (1, 64), "width": (1, 1_024),
+    "image_size": (1, 512), "channels": (1, 4), "patch": (1, 64), "width": (4, 1_024),
     "heads": (1, 32), "depth": (1, 64), "hidden": (1, 4_096), "classes": (1, 4_096),
-    "cycles_per_token": (1, 65_536), "residual_width": (8, 18),
+    "cycles_per_token": (16, 65_536), "residual_width": (8, 18),
 }
 """Smallest and largest value of every number."""
+MAX_CYCLES = 1_024
+"""Largest k of an attention engine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,18 +160,26 @@ class NetworkDesign:
 
     @cached_property
     def engine(self) -> Config:
-        """The attention of one head within the network."""
-        k = min(self.cycles_per_token, 1_024)
+        """The attention of one head within the network.
+
+        Its k is the largest power of two that is no larger than that of the network, and its buses
+        carry a token in as many cycles.
+        """
+        k = 1 << (min(self.cycles_per_token, MAX_CYCLES).bit_length() - 1)
+        token = max(
+            self.vectors * self.head_dim,
+            self.head_dim * self.attention.output_element_bytes,
+        )
         return replace(
             self.attention,
-            cycles_per_token=1 << (k.bit_length() - 1),
+            cycles_per_token=k,
             engines=1,
             max_tokens=self.tokens,
             parameter_sets=1,
             tuser_width=0,
             next_set_depth=0,
             tkeep=False,
-            bus_bytes=1,
+            bus_bytes=1 << (-(-token // k) - 1).bit_length(),
             target_tokens_per_second=0,
         )
 
@@ -212,6 +222,11 @@ class NetworkDesign:
     def pooled_width(self) -> int:
         """A sum of an element over all tokens of an image, signed."""
         return signed_width(self.tokens << (ACTIVATION_WIDTH - 1))
+
+    @property
+    def score_bytes(self) -> int:
+        """Bytes of a score on the wire: whole words of 4."""
+        return -(-self.linears["classifier"].sum_width // 32) * 4
 
     # -- identity --------------------------------------------------------------------------------
 

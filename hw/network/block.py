@@ -1,0 +1,111 @@
+# amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
+"""A block of a transformer: attention and MLP, each with its norm and with a way around it."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ecoformer.hw.network.elementwise import Lookup
+from ecoformer.hw.network.heads import Heads
+from ecoformer.hw.network.linear import Linear
+from ecoformer.hw.network.link import TokenLink, fork
+from ecoformer.hw.network.norm import Norm
+from ecoformer.hw.network.residual import Residual
+from ecoformer.spec.network.design import ACTIVATION_WIDTH, NetworkDesign
+from ecoformer.spec.network.image import NetworkImage
+
+__all__ = ["Block", "linear_of"]
+
+MARGIN = 2
+"""Tokens that may begin a branch while one enters and one leaves it."""
+
+
+def linear_of(design: NetworkDesign, image: NetworkImage, name: str) -> Linear:
+    """The linear layer ``name`` of a network."""
+    return Linear(design.linears[name], design.fold(name), *image.linear(name))
+
+
+class Block(wiring.Component):
+    """x + out(attention(vectors(norm(x)))), and of that, x + down(activation(up(norm(x)))).
+
+    Parameters
+    ----------
+    design : NetworkDesign
+    image : NetworkImage
+    number : int
+        Which block.
+    entering : int
+        Cycles from the announcement of a token on ``i`` to its last element.
+
+    Members
+    -------
+    i, o : ``TokenLink(residual_width)``
+    """
+
+    def __init__(self, design: NetworkDesign, image: NetworkImage, number: int, entering: int):
+        self.design = design
+        name = f"blocks.{number}"
+        self.layers = {
+            part: linear_of(design, image, f"{name}.{part}")
+            for part in ("vectors", "out", "up", "down")
+        }
+        self.norms = [
+            Norm(design.norm, int(image.arrays[f"{name}.norm{i}.epsilon"])) for i in (1, 2)
+        ]
+        self.heads = Heads(design, image.attention(number))
+        self.activation = Lookup(image.arrays[f"{name}.table"], ACTIVATION_WIDTH)
+        self.residuals = [
+            Residual(design.width, design.residual_width, tokens)
+            for tokens in self._tokens_around(entering)
+        ]
+        link = TokenLink(design.residual_width)
+        super().__init__({"i": In(link), "o": Out(link)})
+
+    def _tokens_around(self, entering):
+        """Tokens that may be in either branch at once."""
+        k, engine_k = self.design.cycles_per_token, self.heads.engine.cycles_per_token
+        attention = self.layers["vectors"].latency + self.heads.latency
+        of_attention = entering + self.norms[0].latency + attention + self.layers["out"].latency
+        waits = (self.design.tokens + 1) * engine_k
+        of_mlp = self.layers["out"].latency + self.norms[1].latency + sum(
+            part.latency for part in (self.layers["up"], self.activation, self.layers["down"])
+        )
+        return [-(-(of_attention + waits) // k) + MARGIN, -(-of_mlp // k) + MARGIN]
+
+    @property
+    def leaving(self) -> int:
+        """Cycles from the announcement of a token on ``o`` to its last element."""
+        return self.layers["down"].latency + Residual.latency
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that may be in the block at once."""
+        return sum(residual.tokens for residual in self.residuals)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        for number, (norm, residual) in enumerate(
+            zip(self.norms, self.residuals, strict=True), start=1
+        ):
+            m.submodules[f"norm{number}"] = norm
+            m.submodules[f"residual{number}"] = residual
+        for name, layer in self.layers.items():
+            m.submodules[name] = layer
+        m.submodules.heads = heads = self.heads
+        m.submodules.activation = activation = self.activation
+        layers, (first, second) = self.layers, self.residuals
+
+        fork(m, self.i, [first.skip, self.norms[0].i])
+        connect(m, self.norms[0].o, layers["vectors"].i)
+        connect(m, layers["vectors"].o, heads.i)
+        connect(m, heads.o, layers["out"].i)
+        connect(m, layers["out"].o, first.i)
+
+        fork(m, first.o, [second.skip, self.norms[1].i])
+        connect(m, self.norms[1].o, layers["up"].i)
+        connect(m, layers["up"].o, activation.i)
+        connect(m, activation.o, layers["down"].i)
+        connect(m, layers["down"].o, second.i)
+        connect(m, second.o, flipped(self.o))
+        return m

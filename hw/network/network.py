@@ -1,0 +1,83 @@
+# amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
+"""A whole network as a pipeline: pixels in, scores out."""
+
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ecoformer.hw.network.block import Block, linear_of
+from ecoformer.hw.network.elementwise import Positions
+from ecoformer.hw.network.norm import Norm
+from ecoformer.hw.network.patches import Patches, Pixel
+from ecoformer.hw.network.pool import Pool
+from ecoformer.hw.network.scores import Score, Scores
+from ecoformer.spec.network.design import ACTIVATION_WIDTH, NetworkDesign
+from ecoformer.spec.network.image import NetworkImage
+
+__all__ = ["Network"]
+
+
+class Network(wiring.Component):
+    """Every layer of a network, each at work on a token of its own.
+
+    Parameters
+    ----------
+    design : NetworkDesign
+    image : NetworkImage
+        What the memories of all layers hold from the start.
+
+    Members
+    -------
+    i : ``In(stream.Signature(Pixel))``
+        Images in raster order.
+    o : ``Out(stream.Signature(Score))``
+        Scores of every image, in the order of the images.
+    """
+
+    def __init__(self, design: NetworkDesign, image: NetworkImage):
+        image.check(design)
+        self.design = design
+        self.patches = Patches(design)
+        self.stem = linear_of(design, image, "stem")
+        self.positions = Positions(image.arrays["positions"], design.residual_width)
+        self.blocks: list[Block] = []
+        entering = self.stem.latency + self.positions.latency
+        for number in range(design.depth):
+            self.blocks.append(Block(design, image, number, entering))
+            entering = self.blocks[-1].leaving
+        self.norm = Norm(design.norm, int(image.arrays["norm.epsilon"]))
+        self.pool = Pool(design.width, design.tokens, ACTIVATION_WIDTH, design.pooled_width)
+        self.classifier = linear_of(design, image, "classifier")
+        tokens = sum(block.tokens for block in self.blocks)
+        self.scores = Scores(design, Patches.IMAGES + 4 + -(-tokens // design.tokens))
+        super().__init__(
+            {
+                "i": In(stream.Signature(Pixel(design))),
+                "o": Out(stream.Signature(Score(design))),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        chain = [
+            ("stem", self.stem), ("positions", self.positions),
+            *((f"block_{number}", block) for number, block in enumerate(self.blocks)),
+            ("norm", self.norm), ("pool", self.pool), ("classifier", self.classifier),
+        ]
+        m.submodules.patches = patches = self.patches
+        m.submodules.scores = scores = self.scores
+        source = patches.o
+        for name, layer in chain:
+            m.submodules[name] = layer
+            connect(m, source, layer.i)
+            source = layer.o
+        connect(m, source, scores.i)
+        connect(m, flipped(self.i), patches.i)
+        connect(m, scores.o, flipped(self.o))
+        m.d.comb += [
+            patches.ready.eq(scores.ready),
+            scores.image.eq(patches.image),
+            scores.bad.eq(patches.bad),
+        ]
+        return m
