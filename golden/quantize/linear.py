@@ -44,7 +44,7 @@ def quantise_linear(
         for every output. A bias that no shift makes fit is left to the check of the image.
     """
     matrix, bias = matrix / scale, bias / scale
-    shift = _largest_shifts(shape.weights.limit, np.abs(matrix).max(axis=0))
+    shift = _largest_shifts(shape.weights.values[-1], np.abs(matrix).max(axis=0))
     constant = np.abs(bias) + abs(zero) * np.abs(matrix).sum(axis=0) + 0.5
     fits = np.floor(np.log2(shape.max_bias / constant)).astype(np.int64)
     tries = [np.clip(np.minimum(shift + i, fits), 0, MAX_SHIFT) for i in range(TRIES)]

@@ -259,7 +259,7 @@ class _Quantiser:
         largest = max(np.abs(self.seen[name]).max() for name in ("stem", *names, *added))
         scale = HEADROOM * largest / signed_range(self.design.residual_width)[1]
         for name, (matrix, _, _) in added.items():
-            scale = max(scale, np.abs(matrix).max() / self.design.linears[name].weights.limit)
+            scale = max(scale, np.abs(matrix).max() / self.design.linears[name].weights.values[-1])
         for name in ("stem", *names, *added):
             self.scales[name] = np.array(scale)
         return float(scale)
