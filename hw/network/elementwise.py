@@ -8,6 +8,7 @@ from amaranth import *
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from ecoformer.hw.lib.contents import CONTENTS
 from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.lib.table import Table
 from ecoformer.hw.network.link import TokenLink
@@ -99,7 +100,7 @@ class Positions(Elementwise):
         mask = (1 << self.width) - 1
         values = [int(value) & mask for value in self.values.reshape(-1)]
         m.submodules.rows = rows = memory.Memory(
-            shape=unsigned(self.width), depth=len(values), init=values
+            shape=unsigned(self.width), depth=len(values), init=values, attrs=CONTENTS
         )
         read = rows.read_port()
         place = Signal(range(len(values)))

@@ -20,7 +20,7 @@ from ecoformer.hw.network.top import NetworkTop
 from ecoformer.progress import SILENT, Progress
 from ecoformer.sim.build import build
 from ecoformer.sim.compiled import LIBRARY, Harness
-from ecoformer.spec.network.design import ACTIVATION_WIDTH, NetworkDesign
+from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
 
 __all__ = ["Answers", "CompiledNetwork", "emit_network"]
@@ -85,6 +85,7 @@ class CompiledNetwork:
 
     def __init__(self, design: NetworkDesign, folder: Path, seed: int = 1):
         self.design = design
+        self.folder = folder
         self._library = _load(folder / LIBRARY)
         self._handle = self._library.network_open(seed % (1 << 30) + 1)
         self._close = weakref.finalize(self, self._library.network_close, self._handle)
@@ -168,8 +169,10 @@ class CompiledNetwork:
         layer : str
             A name of `golden.integer.network.forward.trace`.
         """
-        width = layer_width(self.design, layer)
-        if not self._library.network_watch(self._handle, probe_name(layer).encode(), width):
+        width = self.design.sent_widths.get(layer)
+        if width is None or not self._library.network_watch(
+            self._handle, probe_name(layer).encode(), width
+        ):
             raise EcoformerError(f"network: no layer {layer!r}")
         self.run(pixels)
         return self._record("elements")
@@ -180,19 +183,6 @@ class CompiledNetwork:
         record = np.empty(length, np.int64)
         self._library.network_record(self._handle, number, record.ctypes)
         return record
-
-
-def layer_width(design: NetworkDesign, layer: str) -> int:
-    """Signed bits of what a layer sends."""
-    part = layer.rpartition(".")[2]
-    widths = {
-        "stem": design.residual_width, "residual1": design.residual_width,
-        "residual2": design.residual_width, "norm": ACTIVATION_WIDTH, "norm1": ACTIVATION_WIDTH,
-        "norm2": ACTIVATION_WIDTH, "activation": ACTIVATION_WIDTH,
-        "attention": design.engine.output_width, "pooled": design.pooled_width,
-        "scores": design.linears["classifier"].result_width,
-    }
-    return widths[part] if part in widths else design.linears[layer].result_width
 
 
 def _signed(words, size):

@@ -53,6 +53,12 @@ class Network {
 public:
     explicit Network(int seed) : dut_{randomised(context_, seed)} { reset(5); }
 
+    ~Network() {
+        dut_->final();
+        // Scopes deregister from the context that the thread used last, which may be gone already.
+        Verilated::threadContextp(&context_);
+    }
+
     void reset(int cycles) {
         dut_->aresetn = 0;
         dut_->s_axis_tvalid = 0;

@@ -212,6 +212,22 @@ class NetworkDesign:
         """Every norm: two of a block, and the one before the classifier."""
         return NormShape(self.width, self.residual_width, ACTIVATION_WIDTH)
 
+    @cached_property
+    def sent_widths(self) -> dict[str, int]:
+        """Signed bits of what every layer sends, by the names of the integer network's trace."""
+        a, r = ACTIVATION_WIDTH, self.residual_width
+        widths = {"stem": r}
+        for block in range(self.depth):
+            parts = {
+                "norm1": a, "vectors": a, "attention": self.engine.output_width, "out": r,
+                "residual1": r, "norm2": a, "up": a, "activation": a, "down": r, "residual2": r,
+            }
+            widths |= {f"blocks.{block}.{name}": width for name, width in parts.items()}
+        return widths | {
+            "norm": a, "pooled": self.pooled_width,
+            "scores": self.linears["classifier"].result_width,
+        }
+
     @property
     def norms(self) -> list[str]:
         """Names of all norms, along the path of a token."""
