@@ -12,6 +12,7 @@ from ecoformer.hw.engine.companions import companions_class
 from ecoformer.hw.hash.families import hash_unit
 from ecoformer.hw.hash.unit import WAITING
 from ecoformer.hw.lib.pipeline import delay
+from ecoformer.hw.lib.probe import PROBE
 from ecoformer.hw.parameters.memory import ParameterMemory, Slots
 from ecoformer.hw.parameters.write_port import ParameterWrite, connect_write
 from ecoformer.hw.stream.collector import Collector
@@ -23,10 +24,6 @@ from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.units import units
 
 __all__ = ["Datapath", "datapath_ports"]
-
-PROBE = {"keep": 1}
-"""Marks signals only benches read: kept in the Verilog, removed by synthesis."""
-
 
 def datapath_ports(config: Config) -> dict:
     """Ports of one datapath, and of several that share the work.

@@ -83,6 +83,23 @@ class Block(wiring.Component):
         """Tokens that may be in the block at once."""
         return sum(residual.tokens for residual in self.residuals)
 
+    @property
+    def links(self) -> dict[str, wiring.PureInterface]:
+        """What every layer sends, by the layer's name."""
+        layers = self.layers
+        return {
+            "norm1": self.norms[0].o,
+            "vectors": layers["vectors"].o,
+            "attention": self.heads.o,
+            "out": layers["out"].o,
+            "residual1": self.residuals[0].o,
+            "norm2": self.norms[1].o,
+            "up": layers["up"].o,
+            "activation": self.activation.o,
+            "down": layers["down"].o,
+            "residual2": self.residuals[1].o,
+        }
+
     def elaborate(self, platform) -> Module:
         m = Module()
         for number, (norm, residual) in enumerate(

@@ -6,6 +6,7 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ecoformer.hw.lib.probe import PROBE
 from ecoformer.hw.network.block import Block, linear_of
 from ecoformer.hw.network.elementwise import Positions
 from ecoformer.hw.network.norm import Norm
@@ -15,7 +16,7 @@ from ecoformer.hw.network.scores import Score, Scores
 from ecoformer.spec.network.design import ACTIVATION_WIDTH, NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
 
-__all__ = ["Network"]
+__all__ = ["Network", "probe_name"]
 
 
 class Network(wiring.Component):
@@ -58,6 +59,18 @@ class Network(wiring.Component):
             }
         )
 
+    @property
+    def links(self) -> dict[str, wiring.PureInterface]:
+        """What every layer sends, by the layer's name in `golden.integer.network.forward`."""
+        blocks = {
+            f"blocks.{number}.{name}": link
+            for number, block in enumerate(self.blocks) for name, link in block.links.items()
+        }
+        return {
+            "stem": self.positions.o, **blocks, "norm": self.norm.o, "pooled": self.pool.o,
+            "scores": self.classifier.o,
+        }
+
     def elaborate(self, platform) -> Module:
         m = Module()
         chain = [
@@ -80,4 +93,13 @@ class Network(wiring.Component):
             scores.image.eq(patches.image),
             scores.bad.eq(patches.bad),
         ]
+        # For benches: the element that a layer sends, and above it whether there is one.
+        for name, link in self.links.items():
+            probe = Signal(link.signature.width + 1, name=probe_name(name), attrs=PROBE)
+            m.d.comb += probe.eq(Cat(link.element, link.valid))
         return m
+
+
+def probe_name(layer: str) -> str:
+    """Name of the signal that shows benches what a layer sends."""
+    return "trace_" + layer.replace(".", "_")

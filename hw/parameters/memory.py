@@ -129,7 +129,9 @@ class ParameterMemory(wiring.Component):
         for index, word in enumerate(words):
             enable = Signal(name=f"write_enable_{word}")
             m.d.sync += enable.eq(selected & (self.write.word == word))
-            m.d.comb += write.en[index].eq(enable)
+            # A register may say anything before reset, which contents from the start must outlive.
+            writes = enable & ~ResetSignal() if self.slots.contents else enable
+            m.d.comb += write.en[index].eq(writes)
         return m
 
     def _contents(self, words):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ecoformer.golden.integer.network.forward import trace
-from ecoformer.sim.network_stimulus import random_image, random_pixels
+from ecoformer.sim.network.stimulus import random_image, random_pixels
 from ecoformer.spec.arithmetic import signed_range
 from ecoformer.spec.config import Config
 from ecoformer.spec.network.design import NetworkDesign
@@ -68,7 +68,7 @@ def test_pixels_have_a_black_and_a_white_image():
 
 def test_torch_is_not_needed():
     code = (
-        "import sys, ecoformer.sim.network_stimulus, ecoformer.golden.integer.network.forward; "
+        "import sys, ecoformer.sim.network.stimulus, ecoformer.golden.integer.network.forward; "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

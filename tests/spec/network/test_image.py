@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ecoformer.errors import EcoformerError
-from ecoformer.sim.network_stimulus import random_image
+from ecoformer.sim.network.stimulus import random_image
 from ecoformer.spec.network.image import NetworkImage, network_arrays
 from ecoformer.spec.parameters import ParameterImage
 from tests.golden.integer.network.designs import DESIGNS, make_design

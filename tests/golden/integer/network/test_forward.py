@@ -6,7 +6,7 @@ from ecoformer.golden.integer.attention import attend
 from ecoformer.golden.integer.network.forward import run, trace
 from ecoformer.golden.integer.network.norm import norm
 from ecoformer.golden.integer.network.patches import patches
-from ecoformer.sim.network_stimulus import random_image, random_pixels
+from ecoformer.sim.network.stimulus import random_image, random_pixels
 from tests.golden.integer.network.designs import DESIGNS
 
 

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fast path of a network: Verilated, with its pins driven by compiled C++."""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from ecoformer.errors import EcoformerError
+from ecoformer.hw.emit.verilog import to_verilog
+from ecoformer.hw.network.network import probe_name
+from ecoformer.hw.network.top import NetworkTop
+from ecoformer.progress import SILENT, Progress
+from ecoformer.sim.build import build
+from ecoformer.sim.compiled import LIBRARY, Harness
+from ecoformer.spec.network.design import ACTIVATION_WIDTH, NetworkDesign
+from ecoformer.spec.network.image import NetworkImage
+
+__all__ = ["Answers", "CompiledNetwork", "emit_network"]
+
+NETWORK = Harness(Path(__file__).with_name("harness.cpp"), ("aclk", "m_axis_tuser"))
+RECORDS = ("beats", "first_in", "last_out", "elements")
+TAIL = 64
+"""Cycles to keep listening after the last answer, for unexpected beats."""
+
+
+class _State(enum.IntEnum):
+    """Why a run ended; the same numbers are in ``harness.cpp``."""
+
+    DONE = 0
+    SILENT = 1
+    BABBLING = 2
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What came back for a number of images.
+
+    Parameters
+    ----------
+    scores : int64 array [images, classes]
+        Zeros for a bad image.
+    bad : bool array [images]
+    first_in, last_out : int64 array [images]
+        Cycles in which the first pixel of an image was taken, and the last beat of its answer.
+    """
+
+    scores: np.ndarray
+    bad: np.ndarray
+    first_in: np.ndarray
+    last_out: np.ndarray
+
+    @property
+    def cycles_per_image(self) -> float:
+        """Mean distance of the answers of the second half, when the pipeline is full."""
+        late = self.last_out[len(self.last_out) // 2 :]
+        return float(np.diff(late).mean()) if len(late) > 1 else float(late[0])
+
+
+def emit_network(
+    design: NetworkDesign, image: NetworkImage, name: str = "ecoformer_network"
+) -> str:
+    """Synthesizable Verilog-2005 of a whole network with its parameters."""
+    return to_verilog(NetworkTop(design, image), name)
+
+
+class CompiledNetwork:
+    """A network in compiled Verilog, just reset.
+
+    Parameters
+    ----------
+    design : NetworkDesign
+    folder : Path
+        Folder of its build.
+    seed : int
+        Of the random bits with which registers and memories start, unless they have initial values.
+    """
+
+    def __init__(self, design: NetworkDesign, folder: Path, seed: int = 1):
+        self.design = design
+        self._library = _load(folder / LIBRARY)
+        self._handle = self._library.network_open(seed % (1 << 30) + 1)
+        self._close = weakref.finalize(self, self._library.network_close, self._handle)
+
+    @classmethod
+    def of(
+        cls,
+        design: NetworkDesign,
+        image: NetworkImage,
+        build_dir: str | Path,
+        *,
+        progress: Progress = SILENT,
+    ) -> Self:
+        """Emit, compile and open a network."""
+        verilog = emit_network(design, image)
+        done = build(verilog, build_dir, simulator="compiled", harness=NETWORK, progress=progress)
+        return cls(design, done.folder)
+
+    def reset(self, cycles: int = 5) -> None:
+        """Assert ``aresetn``: images in flight are lost, parameters stay."""
+        self._library.network_reset(self._handle, cycles)
+
+    def run(self, pixels: np.ndarray, *, stall: float = 0.0, seed: int = 0) -> Answers:
+        """Answers to images uint8 [B, channels, S, S].
+
+        Parameters
+        ----------
+        stall : float
+            Probability that a cycle passes without a beat offered, or without one taken.
+        seed : int
+            Of the stalls.
+        """
+        beats = np.asarray(pixels).reshape(len(pixels), self.design.channels, -1)
+        return self.run_packets([*beats.transpose(0, 2, 1)], stall=stall, seed=seed)
+
+    def run_packets(
+        self, packets: Sequence[np.ndarray], *, stall: float = 0.0, seed: int = 0
+    ) -> Answers:
+        """Answers to packets of pixels uint8 [pixels, channels], which may be bad images.
+
+        Raises
+        ------
+        EcoformerError
+            The network falls silent, or answers more than it was asked.
+        """
+        d = self.design
+        beats = np.ascontiguousarray(np.concatenate(packets), dtype=np.uint8)
+        lasts = np.cumsum([len(packet) for packet in packets], dtype=np.int64) - 1
+        # In no stage of the pipeline does a token wait longer than for two images.
+        patience = 64 * d.cycles_per_token * (d.tokens + 16) + 16 * d.pixels
+        state = self._library.network_run(
+            self._handle, beats.ctypes, beats.shape[1], lasts.ctypes, len(packets), stall, seed,
+            int(patience / (1 - stall)), len(packets) * d.classes, TAIL,
+        )
+        found, first_in, last_out = map(self._record, ("beats", "first_in", "last_out"))
+        if state != _State.DONE:
+            raise EcoformerError(
+                f"network: {_State(state).name.lower()} after {len(last_out)} of {len(packets)} "
+                "answers"
+            )
+        return self._answers(found.reshape(-1, 2), first_in, last_out)
+
+    def _answers(self, beats, first_in, last_out):
+        scores, flags = beats[:, 0], beats[:, 1]
+        ends = np.flatnonzero(flags & 1) + 1
+        rows = np.split(scores, ends[:-1])
+        bad = flags[ends - 1] >> 1 == 1
+        sizes = {len(row) for row, wrong in zip(rows, bad, strict=True) if not wrong}
+        if sizes - {self.design.classes} or any(len(rows[i]) != 1 for i in np.flatnonzero(bad)):
+            raise EcoformerError("network: an answer has another number of beats than scores")
+        full = np.zeros((len(rows), self.design.classes), np.int64)
+        for number in np.flatnonzero(~bad):
+            full[number] = rows[number]
+        return Answers(_signed(full, self.design.score_bytes), bad, first_in, last_out)
+
+    def elements(self, layer: str, pixels: np.ndarray) -> np.ndarray:
+        """What ``layer`` sends while the network works on images: int64 [n], in their order.
+
+        Parameters
+        ----------
+        layer : str
+            A name of `golden.integer.network.forward.trace`.
+        """
+        width = layer_width(self.design, layer)
+        if not self._library.network_watch(self._handle, probe_name(layer).encode(), width):
+            raise EcoformerError(f"network: no layer {layer!r}")
+        self.run(pixels)
+        return self._record("elements")
+
+    def _record(self, name):
+        number = RECORDS.index(name)
+        length = self._library.network_record(self._handle, number, None)
+        record = np.empty(length, np.int64)
+        self._library.network_record(self._handle, number, record.ctypes)
+        return record
+
+
+def layer_width(design: NetworkDesign, layer: str) -> int:
+    """Signed bits of what a layer sends."""
+    part = layer.rpartition(".")[2]
+    widths = {
+        "stem": design.residual_width, "residual1": design.residual_width,
+        "residual2": design.residual_width, "norm": ACTIVATION_WIDTH, "norm1": ACTIVATION_WIDTH,
+        "norm2": ACTIVATION_WIDTH, "activation": ACTIVATION_WIDTH,
+        "attention": design.engine.output_width, "pooled": design.pooled_width,
+        "scores": design.linears["classifier"].result_width,
+    }
+    return widths[part] if part in widths else design.linears[layer].result_width
+
+
+def _signed(words, size):
+    """Words of ``size`` bytes, which were copied without their sign."""
+    unused = 64 - 8 * size
+    return words << unused >> unused
+
+
+def _load(path):
+    library = ctypes.CDLL(str(path))
+    handle, number, array = ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p
+    library.network_open.restype = handle
+    library.network_record.restype = number
+    library.network_open.argtypes = [ctypes.c_int]
+    library.network_close.argtypes = [handle]
+    library.network_reset.argtypes = [handle, ctypes.c_int]
+    library.network_watch.argtypes = [handle, ctypes.c_char_p, ctypes.c_int]
+    library.network_run.argtypes = [
+        handle, array, ctypes.c_uint64, array, number, ctypes.c_double, ctypes.c_uint64, number,
+        number, number,
+    ]
+    library.network_record.argtypes = [handle, ctypes.c_int, array]
+    return library
