@@ -9,9 +9,12 @@ import typer
 from ecoformer.cli.common import ConfigOption, JsonOption, show_table, write_json
 from ecoformer.cli.guard import Source, TargetFolder
 from ecoformer.cli.quality import quality_panels, show_quality
+from ecoformer.files import write_atomic
 from ecoformer.outputs import OutputFolder
+from ecoformer.progress import show_progress
 from ecoformer.spec.config import Config
 from ecoformer.spec.config_file import read_table
+from ecoformer.spec.network.design import NetworkDesign
 
 __all__ = ["command", "export", "results"]
 
@@ -35,14 +38,22 @@ def command(
             "--report", help="Assess the hash of every head: a table, warnings, hashes.png."
         ),
     ] = False,
+    network: Annotated[
+        bool,
+        typer.Option(
+            "--network",
+            help="Quantise the whole network, too: network.safetensors and network.toml.",
+        ),
+    ] = False,
     json_file: JsonOption = None,
 ) -> None:
     """Quantise a trained network; write parameters.safetensors, workload.npz and export.json.
 
     With --report also what every hash keeps of the attention it replaces, and what is wrong with
-    those that collapsed.
+    those that collapsed. With --network every layer becomes integers, in the widths of the table
+    [chip] of the configuration, and the whole network is compared with the float one.
     """
-    figures = export(config, model, output, report)
+    figures = export(config, model, output, report, network)
     write_json(json_file, figures)
     show_table(f"Export to {output}", [
         ("held-out images", figures["held_out_images"]),
@@ -54,29 +65,45 @@ def command(
             (f"  layer {layer}, by head", "  ".join(f"{rate:.2%}" for rate in heads))
             for layer, heads in enumerate(figures["code_disagreement"])
         ),
+        *_network_rows(figures.get("network")),
     ])
     if report:
         show_quality(figures["quality"], figures["code_disagreement"])
 
 
-def export(config_path: Path, model_path: Path, output: Path, report: bool = False) -> dict:
+def _network_rows(figures):
+    if figures is None:
+        return []
+    return [
+        ("whole network in integers", f"{figures['accuracy']:.2%}"),
+        ("  changed predictions", figures["changed_predictions"]),
+        ("  of them now right, wrong", f"{figures['became_right']}, {figures['became_wrong']}"),
+    ]
+
+
+def export(
+    config_path: Path, model_path: Path, output: Path, report: bool = False, whole: bool = False
+) -> dict:
     """Write the folder ``output``; returns its figures as a dict for JSON."""
     if report:
         from ecoformer.golden.quality.plot import save_heat_maps
     from ecoformer.golden.learn.recipe import TrainingConfig
     from ecoformer.golden.learn.sources import open_data
     from ecoformer.golden.networks.network import load_network
-    from ecoformer.golden.quantize.evaluation import export as export_network
+    from ecoformer.golden.quantize.evaluation import export as export_heads
 
-    written = results(output, report)
+    written = results(output, report, whole)
     config = Config.load(config_path)
     network = load_network(model_path)
+    design = _network_design(config_path, config, network) if whole else None
     training = read_table(config_path, "training", TrainingConfig)
     data = open_data(training, network.config)
-    image, workload, figures = export_network(config, network, data, report)
+    image, workload, figures = export_heads(config, network, data, report)
     with written.writing() as folder:
         image.save(folder / "parameters.safetensors", config)
         workload.save(folder / "workload.npz")
+        if design is not None:
+            figures["network"] = _write_network(design, network, data, folder)
         if report:
             panels = quality_panels(figures["quality"], figures["code_disagreement"])
             save_heat_maps(folder / "hashes.png", panels, f"Hashes of {Path(model_path).name}")
@@ -84,7 +111,28 @@ def export(config_path: Path, model_path: Path, output: Path, report: bool = Fal
     return figures
 
 
-def results(output: Path, report: bool = False) -> OutputFolder:
+def _network_design(config_path, config, network):
+    """The design of a whole network, refused before any work."""
+    from ecoformer.golden.quantize.network import network_shape
+
+    shape = network_shape(network)
+    return read_table(config_path, "chip", NetworkDesign, attention=config, **shape)
+
+
+def _write_network(design, network, data, folder):
+    from ecoformer.golden.quantize.integer_network import export_network
+
+    with show_progress() as progress:
+        quantised, figures = export_network(design, network, data, progress)
+    quantised.image.save(folder / "network.safetensors", design)
+    write_atomic(folder / "network.toml", design.as_toml())
+    return figures
+
+
+def results(output: Path, report: bool = False, network: bool = False) -> OutputFolder:
     """The folder that an export writes, refused if it cannot."""
-    names = ("parameters.safetensors", "workload.npz", *(["hashes.png"] if report else []))
+    names = (
+        "parameters.safetensors", "workload.npz", *(["hashes.png"] if report else []),
+        *(["network.safetensors", "network.toml"] if network else []),
+    )
     return OutputFolder(output, MARK, names)

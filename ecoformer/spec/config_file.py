@@ -3,7 +3,7 @@
 
 import tomllib
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -18,9 +18,9 @@ MOST_DOTS = 100
 
 T = TypeVar("T")
 
-TABLES = ("engine", "network", "training", "attention", "convert")
-"""Tables a configuration file may hold: hardware; a float network and how it is trained; the
-attention of a converted network and how it is converted."""
+TABLES = ("engine", "chip", "network", "training", "attention", "convert")
+"""Tables a configuration file may hold: an engine, and a whole network in hardware; a float network
+and how it is trained; the attention of a converted network and how it is converted."""
 
 
 def read_table(path: str | Path, table: str, cls: type[T], **given: Any) -> T:
@@ -47,6 +47,9 @@ def read_table(path: str | Path, table: str, cls: type[T], **given: Any) -> T:
     values = given | {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }
+    needed = [f.name for f in fields(cast(Any, cls)) if _is_needed(f)]
+    if missing := [name for name in needed if name not in values]:
+        raise EcoformerError(f"{file}: [{table}] lacks {', '.join(missing)}; add what is missing")
     try:
         return cls(**values)
     except (TypeError, ValueError) as error:
@@ -76,6 +79,10 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         ) from error
     except (ValueError, RecursionError) as error:  # also: numbers of 5,000 digits, deep nesting
         raise EcoformerError(f"{file}: not a TOML file ({error}); correct it") from error
+
+
+def _is_needed(field):
+    return field.default is MISSING and field.default_factory is MISSING
 
 
 def _refuse_unknown(file: Path, what: str, given: Iterable[str], known: Iterable[str]) -> None:

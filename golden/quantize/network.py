@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ecoformer.errors import EcoformerError
+from ecoformer.golden.networks.network import Network
 from ecoformer.golden.networks.vit import VisionTransformer
 from ecoformer.golden.quantize.calibration import calibrate
 from ecoformer.golden.quantize.float_trace import float_trace, vectors
@@ -19,13 +20,11 @@ from ecoformer.golden.quantize.linear import quantise_linear, quantise_scores
 from ecoformer.golden.quantize.scales import clipped_scale, full_scale, to_integers
 from ecoformer.golden.recording import Call
 from ecoformer.spec.arithmetic import signed_range
-from ecoformer.spec.choices import Weights
-from ecoformer.spec.config import Config
 from ecoformer.spec.network.design import ACTIVATION_WIDTH, NetworkDesign
 from ecoformer.spec.network.image import NetworkImage, attention_name
 from ecoformer.spec.parameters import integer_arrays
 
-__all__ = ["QuantisedNetwork", "network_design", "quantise_network"]
+__all__ = ["QuantisedNetwork", "network_shape", "quantise_network"]
 
 HEADROOM = 1.25
 """Range of numbers between blocks over the largest that calibration images make."""
@@ -56,58 +55,32 @@ class QuantisedNetwork:
         return integers * self.scales[name] + self.offsets.get(name, 0)
 
 
-def network_design(
-    model: VisionTransformer,
-    engine: Config,
-    *,
-    weights: Weights | str = Weights.INT8,
-    cycles_per_token: int = 1_024,
-    residual_width: int = 16,
-) -> NetworkDesign:
-    """The design that computes ``model`` with the attention of ``engine``.
-
-    Parameters
-    ----------
-    model : VisionTransformer
-        With EcoFormer attention, stem ``patches``, and no convolutions in the MLP.
-    engine : Config
-        Its rate, buses and number of sets do not matter.
-    weights, cycles_per_token, residual_width
-        Same as :class:`NetworkDesign`.
+def network_shape(model: Network) -> dict[str, int]:
+    """What ``model`` says of its design: values by the names of :class:`NetworkDesign`.
 
     Raises
     ------
     EcoformerError
-        Another network, or one that breaks a rule of the design.
+        A network with softmax attention, or with layers that no network on the chip has.
     """
     if not isinstance(model, VisionTransformer):
-        raise EcoformerError("model: it is a pyramid; a network on the chip is a VisionTransformer")
-    shape = model.config
+        raise EcoformerError(
+            "model: it is a pyramid, and a network on the chip is a plain vision transformer; "
+            "leave family out of [network] and train"
+        )
     if model.attention_config is None:
         raise EcoformerError("model: it has softmax attention; train one with EcoFormer attention")
+    shape = model.config
     for name, wanted in {"stem": "patches", "mlp_convolution": False}.items():
         if (value := getattr(shape, name)) != wanted:
             raise EcoformerError(
                 f"[network] {name} must be {wanted!r} for a network on the chip, not {value!r}; "
                 "train such a network"
             )
-    try:
-        return NetworkDesign(
-            image_size=shape.image_size,
-            channels=shape.channels,
-            patch=shape.patch,
-            width=shape.width,
-            heads=shape.heads,
-            depth=shape.depth,
-            hidden=shape.width * shape.mlp_ratio,
-            classes=shape.classes,
-            attention=engine,
-            weights=Weights.parse("weights", weights),
-            cycles_per_token=cycles_per_token,
-            residual_width=residual_width,
-        )
-    except (TypeError, ValueError) as error:
-        raise EcoformerError(f"network: {error}; correct the configuration") from error
+    same = "image_size", "channels", "patch", "width", "heads", "depth", "classes"
+    return {name: getattr(shape, name) for name in same} | {
+        "hidden": shape.width * shape.mlp_ratio
+    }
 
 
 def quantise_network(
@@ -118,7 +91,7 @@ def quantise_network(
     Parameters
     ----------
     design : NetworkDesign
-        Made for ``model`` by :func:`network_design`.
+        Of the :func:`network_shape` of ``model``.
     model : VisionTransformer
         In evaluation mode.
     images : uint8 Tensor [B, channels, S, S]

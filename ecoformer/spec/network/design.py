@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
+from pathlib import Path
+from typing import Self
 
 from ecoformer.spec.arithmetic import signed_width
 from ecoformer.spec.checks import check_number
 from ecoformer.spec.choices import Mask, Queries, Weights
 from ecoformer.spec.config import Config
+from ecoformer.spec.config_file import read_table
 from ecoformer.spec.folding import Fold
 from ecoformer.spec.network.layers import LinearShape, NormShape
 
@@ -243,6 +246,25 @@ class NetworkDesign:
     def score_bytes(self) -> int:
         """Bytes of a score on the wire: whole words of 4."""
         return -(-self.linears["classifier"].sum_width // 32) * 4
+
+    # -- file ------------------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read the tables ``[chip]`` and ``[engine]`` of the TOML file ``path``.
+
+        Raises
+        ------
+        EcoformerError
+            The file cannot be read or a key or value is refused; names file and key.
+        """
+        return read_table(path, "chip", cls, attention=Config.load(path))
+
+    def as_toml(self) -> str:
+        """Text of a file that loads to an equal ``NetworkDesign``."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "attention"}
+        lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+        return "\n".join(["[chip]", *lines, "", self.attention.as_toml()])
 
     # -- identity --------------------------------------------------------------------------------
 

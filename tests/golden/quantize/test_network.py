@@ -10,8 +10,9 @@ from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.integer.network.forward import run, trace
 from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer
 from ecoformer.golden.quantize.float_trace import float_trace
-from ecoformer.golden.quantize.network import network_design, quantise_network
+from ecoformer.golden.quantize.network import network_shape, quantise_network
 from ecoformer.spec.config import Config
+from ecoformer.spec.network.design import NetworkDesign
 from tests.golden.small import CONFIG
 
 SHAPES = {
@@ -53,6 +54,10 @@ def make(name):
         **attention.in_hardware,
     )
     return model, config, images
+
+
+def network_design(model, config, **options):
+    return NetworkDesign(**network_shape(model), attention=config, **options)
 
 
 def _tape(model, images):
@@ -145,15 +150,6 @@ def test_other_networks_are_refused_by_name():
     assert refusal(softmax, CONFIG) == (
         "model: it has softmax attention; train one with EcoFormer attention"
     )
-
-
-def test_what_the_design_does_not_allow_is_refused():
-    model, config, _ = make("shared")
-    assert refusal(model, replace(config, token_width=7)) == (
-        "network: [engine] token_width must be 8 within a network, not 7; correct the configuration"
-    )
-    assert "cycles_per_token must be at least 49" in refusal(model, config, cycles_per_token=48)
-    assert "weights must be 'int8' or" in refusal(model, config, weights="float")
 
 
 def test_another_attention_than_that_of_the_engine_is_refused():

@@ -29,6 +29,6 @@ DESIGNS = {
     "pow2": make_design(weights="pow2", depth=1),
     "ternary": make_design({"queries": "separate"}, weights="ternary", depth=1, residual_width=18),
     "one of everything": make_design(
-        image_size=1, patch=1, width=1, heads=1, depth=1, hidden=1, classes=1
+        image_size=1, patch=1, width=4, heads=1, depth=1, hidden=1, classes=1
     ),
 }

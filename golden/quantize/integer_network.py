@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network in integers where a float network is expected, and how well it classifies."""
+
+import torch
+from torch import nn
+
+from ecoformer.golden.integer.network.forward import run
+from ecoformer.golden.learn.data import ImageData, Split
+from ecoformer.golden.networks.vit import VisionTransformer
+from ecoformer.golden.quantize.evaluation import CALIBRATION_IMAGES
+from ecoformer.golden.quantize.network import QuantisedNetwork, quantise_network
+from ecoformer.progress import SILENT, Progress
+from ecoformer.spec.network.design import NetworkDesign
+from ecoformer.spec.network.image import NetworkImage
+
+__all__ = ["IntegerNetwork", "export_network"]
+
+BATCH = 100
+"""Images that are worked on at once."""
+
+
+class IntegerNetwork(nn.Module):
+    """The integer model of a network, called as the float network is.
+
+    Parameters
+    ----------
+    design : NetworkDesign
+    image : NetworkImage
+    """
+
+    def __init__(self, design: NetworkDesign, image: NetworkImage):
+        super().__init__()
+        self.config = design
+        self.image = image
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Scores [B, classes], integers as float64, of uint8 ``images`` [B, channels, S, S]."""
+        return torch.from_numpy(run(self.config, self.image, images.numpy())).double()
+
+
+def export_network(
+    design: NetworkDesign,
+    model: VisionTransformer,
+    data: ImageData,
+    progress: Progress = SILENT,
+) -> tuple[QuantisedNetwork, dict]:
+    """``model`` in integers, and how it compares with the float network on held-out images.
+
+    Parameters
+    ----------
+    design : NetworkDesign
+    model : VisionTransformer
+        In evaluation mode.
+    data : ImageData
+        Calibrates on training images; reports on held-out ones.
+    progress : Progress
+        Stages ``float network`` and ``integer network``.
+
+    Returns
+    -------
+    quantised : QuantisedNetwork
+    figures : dict
+        ``accuracy`` of the integer network; on how many images the predictions changed, and how
+        many of them became ``right`` and ``wrong``; ``parameters`` and the ``residual_width``.
+        JSON-ready.
+    """
+    quantised = quantise_network(design, model, data.train.images[:CALIBRATION_IMAGES])
+    held_out = data.held_out
+    before = _labels(model, held_out, progress, "float network")
+    after = _labels(
+        IntegerNetwork(design, quantised.image), held_out, progress, "integer network"
+    )
+    were, are = before == held_out.labels, after == held_out.labels
+    return quantised, {
+        "float_accuracy": float(were.double().mean()),
+        "accuracy": float(are.double().mean()),
+        "changed_predictions": int((before != after).sum()),
+        "became_right": int((are & ~were).sum()),
+        "became_wrong": int((were & ~are).sum()),
+        "weights": str(design.weights),
+        "residual_width": design.residual_width,
+        "parameters": sum(array.size for array in quantised.image.arrays.values()),
+    }
+
+
+@torch.inference_mode()
+def _labels(model: nn.Module, part: Split, progress: Progress, stage: str) -> torch.Tensor:
+    """The label that ``model`` gives each image: the first of the largest scores."""
+    labels: list[torch.Tensor] = []
+    progress.update(stage, 0, len(part))
+    for images in part.images.split(BATCH):
+        labels.append(model(images).argmax(1))
+        progress.update(stage, min(len(labels) * BATCH, len(part)), len(part))
+    return torch.cat(labels)
