@@ -15,15 +15,15 @@ import numpy as np
 
 from ecoformer.errors import EcoformerError
 from ecoformer.hw.emit.verilog import to_verilog
+from ecoformer.hw.emit.network import emit_network
 from ecoformer.hw.network.network import probe_name
-from ecoformer.hw.network.top import NetworkTop
 from ecoformer.progress import SILENT, Progress
 from ecoformer.sim.build import build
 from ecoformer.sim.compiled import LIBRARY, Harness
 from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
 
-__all__ = ["Answers", "CompiledNetwork", "emit_network"]
+__all__ = ["Answers", "CompiledNetwork"]
 
 NETWORK = Harness(Path(__file__).with_name("harness.cpp"), ("aclk", "m_axis_tuser"))
 RECORDS = ("beats", "first_in", "last_out", "elements")
@@ -62,13 +62,6 @@ class Answers:
         """Mean distance of the answers of the second half, when the pipeline is full."""
         late = self.last_out[len(self.last_out) // 2 :]
         return float(np.diff(late).mean()) if len(late) > 1 else float(late[0])
-
-
-def emit_network(
-    design: NetworkDesign, image: NetworkImage, name: str = "ecoformer_network"
-) -> str:
-    """Synthesizable Verilog-2005 of a whole network with its parameters."""
-    return to_verilog(NetworkTop(design, image), name)
 
 
 class CompiledNetwork:

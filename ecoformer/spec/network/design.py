@@ -137,6 +137,15 @@ class NetworkDesign:
         return self.image_size**2
 
     @property
+    def cycles_per_image(self) -> int:
+        """Cycles from an image to the next when many follow each other without a gap.
+
+        The attention of one image of a single token does not overlap with the next one's: then it
+        may take up to three times as many.
+        """
+        return self.tokens * self.cycles_per_token
+
+    @property
     def head_dim(self) -> int:
         """Elements of a head's query, key or value."""
         return self.attention.head_dim
@@ -267,6 +276,11 @@ class NetworkDesign:
         return "\n".join(["[chip]", *lines, "", self.attention.as_toml()])
 
     # -- identity --------------------------------------------------------------------------------
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of every field."""
+        return hashlib.sha256(self.as_toml().encode()).hexdigest()
 
     @property
     def bits_fingerprint(self) -> str:
