@@ -60,9 +60,9 @@ class NetworkVerilog:
         self.text = to_verilog(top, name)
         memories = _memories(self.text)
         layers = _layers(top.network)
-        for layer, path in layers.items():
-            inside = f"{name}.network.{path.pop('path')}"
-            path["memory_bits"] = sum(
+        for facts in layers.values():
+            inside = f"{name}.network.{facts.pop('path')}"
+            facts["memory_bits"] = sum(
                 bits for module, bits in memories.items()
                 if module == inside or module.startswith(f"{inside}.")
             )

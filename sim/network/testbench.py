@@ -31,8 +31,8 @@ def write_testbench(
 ) -> None:
     """Write ``folder/tb/tb_<name>.v`` and ``folder/vectors/``.
 
-    The testbench sends ``pixels`` uint8 [B, channels, S, S] with bad images between them, resets the
-    network while images are in flight, and sends all of them again.
+    The testbench sends ``pixels`` uint8 [B, channels, S, S] with bad images between them, resets
+    the network while images are in flight, and sends all of them again.
 
     Parameters
     ----------

@@ -21,8 +21,8 @@ TEXT = """\
 // them; then a reset comes while some are in flight, and all are sent again. Every beat of every
 // answer is compared. A simulator that knows x and z, as Icarus does, also checks that tready and
 // tvalid are 0 or 1 in every cycle after reset, and data while they are offered; registers and
-// memories begin as x there, but for the parameters. Times are in the simulator's default unit, here
-// and in the network.
+// memories begin as x there, but for the parameters. Times are in the simulator's default unit,
+// here and in the network.
 
 module tb_@NAME@;
   parameter VECTORS = "vectors";
