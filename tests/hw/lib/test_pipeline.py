@@ -242,11 +242,12 @@ def test_below(width, limit):
 def test_times_a_constant(constant):
     value, product = Signal(signed(5)), Signal(signed(16))
     m = Module()
-    m.d.comb += product.eq(times(value, constant))
+    m.d.sync += product.eq(times(value, constant))
 
     async def bench(ctx):
         for number in range(-16, 16):
             ctx.set(value, number)
+            await ctx.tick()
             assert ctx.get(product) == constant * number
 
     simulate(m, bench)
