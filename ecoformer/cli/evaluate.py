@@ -70,6 +70,14 @@ def command(
         ),
         Source(),
     ] = None,
+    network: Annotated[
+        Path | None,
+        typer.Option(
+            "--network", metavar="DIR",
+            help="Folder that 'export --network' wrote: evaluate the whole network, too.",
+        ),
+        Source(),
+    ] = None,
     images: Annotated[
         int, typer.Option("--images", metavar="N", help="Held-out images, evenly spread; 0: all."),
         Range(0, 100_000_000),
@@ -90,10 +98,11 @@ def command(
 
     As far as the model has them: the softmax network and EcoFormer in float of a training folder;
     with --engine also the integer model and the simulated Verilog, whose every word is compared
-    with the integer model. Ends with 1 if a word differs.
+    with the integer model; with --network the whole network in integers. Ends with 1 if a word
+    differs.
     """
     figures = evaluate(
-        model, config, data, engine, images, rtl_images, batch, workers, build_dir
+        model, config, data, engine, images, rtl_images, batch, workers, build_dir, network
     )
     write_json(json_file, figures)
     _show(figures)
@@ -112,15 +121,20 @@ def evaluate(
     batch: int = 100,
     workers: int = 0,
     build_dir: Path | None = None,
+    network: Path | None = None,
 ) -> dict:
     """Evaluate every form of the network at ``path``; returns the figures, JSON-ready."""
     from ecoformer.golden.learn.accuracy import judge, spread
     from ecoformer.golden.learn.sources import open_held_out
+    from ecoformer.golden.quantize.integer_network import load_integer_network
 
     models = _models(path)
     design = None if engine is None else Design.load(engine, build_dir)
     if design is not None:
         _check_engine(design, models)
+    whole = None
+    if network is not None:
+        whole = load_integer_network(network, models.get("EcoFormer, float"))
     shape = next(iter(models.values())).config
     training = _training(path, config, data)
     results: dict[str, dict] = {}
@@ -139,6 +153,9 @@ def evaluate(
             few = spread(part, rtl_images) if rtl_images else None
             model = models["EcoFormer, float"]
             results |= _in_hardware(design, model, part, few, progress, batch)
+        if whole is not None:
+            name = "whole network, integers"
+            results[name] = _entry(judge(whole, part, progress, name, batch))
     return {
         "model": str(path),
         "data": training.data_path or training.data,

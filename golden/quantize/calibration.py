@@ -17,7 +17,6 @@ from ecoformer.golden.attention_config import LEARNED_MASK, AttentionConfig
 from ecoformer.golden.hashing import KernelHash
 from ecoformer.golden.integer.hashing import trace_tokens
 from ecoformer.golden.quantize.host import quantise_tokens
-from ecoformer.golden.quantize.scales import clipped_scale
 from ecoformer.golden.recording import Call
 from ecoformer.golden.weights import quantise_rows
 from ecoformer.spec.arithmetic import BIAS_WIDTH, SHIFT_WIDTH, Arithmetic
@@ -141,7 +140,7 @@ def calibrate(
     config: Config,
     layers: Sequence[EcoFormerAttention],
     tape: Sequence[Sequence[Call]],
-    has_host: bool = True,
+    token_scales: dict[str, np.ndarray] | None = None,
 ) -> ParameterImage:
     """Parameter image of every head of every layer.
 
@@ -153,9 +152,9 @@ def calibrate(
     tape : list of list of Call
         What each layer was given on calibration data: it sets the scales of tokens and values and
         centres the thresholds.
-    has_host : bool
-        Whether a host scales and divides every token by itself where the hash lets it. Without one
-        all tokens of a set share one scale, and hashes of unit tokens that need one are refused.
+    token_scales : dict of float array [sets], or None
+        ``token_scale`` of every side, where no host scales or divides each token by itself; then
+        hashes of unit tokens are refused. None: there is a host, and they are calibrated.
 
     Returns
     -------
@@ -184,7 +183,10 @@ def calibrate(
             for side, hashing in _sides(config, layer):
                 tokens = _tokens(calls, head, side)
                 family = _kernel_set if isinstance(hashing, KernelHash) else _linear_set
-                own = family(config, hashing, head, tokens, has_host)
+                scale = None
+                if token_scales is not None:
+                    scale = token_scales[f"{side.prefix}token_scale"][len(sets) - 1]
+                own = family(config, hashing, head, tokens, scale)
                 sets[-1] |= {side.prefix + name: numbers for name, numbers in own.items()}
     image = _stack(config, sets)
     try:
@@ -245,7 +247,7 @@ def _for_all_heads(hashing, tokens):
     return tokens.expand(1, hashing.heads, *tokens.shape)
 
 
-def _kernel_set(config, hashing, head, x, has_host):
+def _kernel_set(config, hashing, head, x, token_scale):
     sigma = float(hashing.sigma[head])
     rounded, scale = (tensor[head].double().numpy() for tensor in hashing.anchor_weights())
     shift = DOT_FRACTION + ROOT_FRACTION - KERNEL_FRACTION
@@ -273,7 +275,7 @@ def _kernel_set(config, hashing, head, x, has_host):
     }
     # The threshold moves by the mean error of the integer kernel.
     kernel = hashing.features(_for_all_heads(hashing, x))[0, head].numpy()
-    token_scale = 0.0 if has_host else _clipped(config, x)
+    token_scale = 0.0 if token_scale is None else token_scale  # 0: every token to its own range
     tokens = quantise_tokens(config, x.numpy(), token_scale)
     alone = _stack(config, [integers | {"value_scale": 0}])
     integer_kernel = trace_tokens(config, alone, 0, tokens).kernel
@@ -284,8 +286,8 @@ def _kernel_set(config, hashing, head, x, has_host):
     }
 
 
-def _linear_set(config, hashing, head, x, has_host):
-    if hashing.normalise and not has_host:
+def _linear_set(config, hashing, head, x, scale):
+    if hashing.normalise and scale is not None:
         raise EcoformerError(
             f"model: head {head} hashes tokens of unit length (unit_tokens), which a host divides "
             "by their length, and there is none between the layers of a network; train with "
@@ -293,7 +295,7 @@ def _linear_set(config, hashing, head, x, has_host):
         )
     features = hashing.features(_for_all_heads(hashing, x))[0, head]
     rows, row_scale = _rows(hashing, head)
-    scale = _full_range(config.token_width, features) if has_host else _clipped(config, features)
+    scale = _full_range(config.token_width, features) if scale is None else scale
     threshold = hashing.threshold[head].double().numpy() / (row_scale * scale)
     return {
         "projection": rows.astype(np.int64),
@@ -317,11 +319,6 @@ def _threshold(config, threshold):
 def _full_range(width, tensor):
     """Scale by which the largest element fills ``width`` bits."""
     return np.float32(max(float(tensor.abs().max()), 1e-12) / (2 ** (width - 1) - 1))
-
-
-def _clipped(config, x):
-    """The one scale of tokens ``x`` [n, D] whose integers have the least squared error."""
-    return np.float32(clipped_scale(x.double().numpy().reshape(-1, 1), config.token_width)[0])
 
 
 def _stack(config, sets):

@@ -1,20 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """A network in integers where a float network is expected, and how well it classifies."""
 
+from pathlib import Path
+
 import torch
 from torch import nn
 
+from ecoformer.errors import EcoformerError
 from ecoformer.golden.integer.network.forward import run
 from ecoformer.golden.learn.data import ImageData, Split
+from ecoformer.golden.networks.network import Network
 from ecoformer.golden.networks.vit import VisionTransformer
 from ecoformer.golden.quantize.evaluation import CALIBRATION_IMAGES
-from ecoformer.golden.quantize.network import QuantisedNetwork, quantise_network
+from ecoformer.golden.quantize.network import QuantisedNetwork, network_shape, quantise_network
 from ecoformer.progress import SILENT, Progress
 from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
 
-__all__ = ["IntegerNetwork", "export_network"]
+__all__ = ["FILES", "IntegerNetwork", "export_network", "load_integer_network"]
 
+FILES = "network.toml", "network.safetensors"
+"""Names of the design and of the image in a folder."""
 BATCH = 100
 """Images that are worked on at once."""
 
@@ -36,6 +42,36 @@ class IntegerNetwork(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Scores [B, classes], integers as float64, of uint8 ``images`` [B, channels, S, S]."""
         return torch.from_numpy(run(self.config, self.image, images.numpy())).double()
+
+
+def load_integer_network(folder: Path, model: Network | None) -> IntegerNetwork:
+    """The network whose two files, :data:`FILES`, ``export --network`` wrote to ``folder``.
+
+    Parameters
+    ----------
+    folder : Path
+    model : VisionTransformer or None
+        The float network that it must have the shape of; None, where there is only one with
+        softmax attention, is refused.
+
+    Raises
+    ------
+    EcoformerError
+        A file is missing, damaged, or does not fit the other; or it is another network.
+    """
+    design, image = (folder / name for name in FILES)
+    if not design.is_file():
+        raise EcoformerError(f"{folder}: no {design.name}; write it with 'export --network'")
+    if model is None:
+        raise EcoformerError("model: it has softmax attention; give one with EcoFormer attention")
+    shape = NetworkDesign.load(design)
+    for name, value in network_shape(model).items():
+        if (own := getattr(shape, name)) != value:
+            raise EcoformerError(
+                f"{folder}: a network with {name} = {own}, but the model has {value}; export it "
+                "from this model"
+            )
+    return IntegerNetwork(shape, NetworkImage.load(image, shape))
 
 
 def export_network(

@@ -81,7 +81,8 @@ class NetworkVerilog:
             "layers": [{"name": layer, **facts} for layer, facts in layers.items()],
             "memory_bits": sum(memories.values()),
             "cycles": {
-                "per_token": design.cycles_per_token,
+                "configured_per_token": design.cycles_per_token,
+                "per_token": design.steady_cycles,
                 "per_image": design.cycles_per_image,
             },
         }

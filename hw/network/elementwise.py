@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Layers that compute an output element from the input element of the same place alone."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from amaranth import *
 from amaranth.lib import memory, wiring
@@ -57,7 +55,7 @@ class Lookup(Elementwise):
 
     Parameters
     ----------
-    values : sequence of int
+    values : int64 array
         Of the lowest element, the next one, …
     width : int
         Signed bits of an element before and behind.
@@ -65,7 +63,7 @@ class Lookup(Elementwise):
 
     latency = Table.LATENCY
 
-    def __init__(self, values: Sequence[int], width: int):
+    def __init__(self, values: np.ndarray, width: int):
         self.values = [int(value) for value in values]
         self.width = width
         super().__init__(width, width)

@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole network as a pipeline: pixels in, scores out."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ecoformer.hw.lib.probe import PROBE
-from ecoformer.hw.network.block import Block, linear_of
+from ecoformer.hw.network.block import Block, linear_of, norm_of
 from ecoformer.hw.network.elementwise import Positions
 from ecoformer.hw.network.linear import Linear
-from ecoformer.hw.network.norm import Norm
 from ecoformer.hw.network.patches import Patches, Pixel
 from ecoformer.hw.network.pool import Pool
 from ecoformer.hw.network.scores import Score, Scores
@@ -51,7 +52,7 @@ class Network(wiring.Component):
         for number in range(design.depth):
             self.blocks.append(Block(design, image, number, entering))
             entering = self.blocks[-1].leaving
-        self.norm = Norm(design.norm, int(image.arrays["norm.epsilon"]))
+        self.norm = norm_of(design, image, "norm", entering)
         self.pool = Pool(design.width, design.tokens, ACTIVATION_WIDTH, design.pooled_width)
         self.classifier = linear_of(design, image, "classifier")
         tokens = sum(block.tokens for block in self.blocks)
@@ -100,7 +101,7 @@ class Network(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        chain = [
+        chain: list[tuple[str, Any]] = [
             ("stem", self.stem), ("positions", self.positions),
             *((f"block_{number}", block) for number, block in enumerate(self.blocks)),
             ("norm", self.norm), ("pool", self.pool), ("classifier", self.classifier),

@@ -197,7 +197,7 @@ class _Judge:
             self.note(f"{VIOLATIONS[kind]}, cycle {cycle}")
 
     def rate(self):
-        """Answers of the steady state come every N·k cycles exactly."""
+        """Answers of the steady state come at the rate of the slowest layer exactly."""
         last = self.record.last_out
         apart = np.diff(last[len(last) // 3 + SETTLED :])
         least = self.design.cycles_per_image

@@ -56,8 +56,26 @@ def test_a_whole_network_is_exported(tmp_path):
     figures = json.loads((out / "export.json").read_text())["network"]
     assert figures["accuracy"] == np.mean(labels == held_out.labels.numpy())
     assert figures["changed_predictions"] < 100  # of 1,000, by a random network
+    assert_evaluated(tmp_path, model, out, config, figures["accuracy"])
     changed = figures["became_right"] - figures["became_wrong"]
     assert round(1_000 * (figures["accuracy"] - figures["float_accuracy"])) == changed
+
+
+def assert_evaluated(tmp_path, model, out, config, accuracy):
+    """``evaluate --network`` has a row of its own, and refuses what does not belong together."""
+    reply = ecoformer(
+        "evaluate", model, "-c", config, "--network", out, "--json", tmp_path / "f.json"
+    )
+    assert reply.returncode == 0, reply.stderr
+    results = json.loads((tmp_path / "f.json").read_text())["results"]
+    assert [*results] == ["EcoFormer, float", "whole network, integers"]
+    assert results["whole network, integers"]["top1"] == accuracy
+    assert "whole network, integers" in reply.stdout and f"{accuracy:.2%}" in reply.stdout
+    other = write_model(tmp_path / "other.pt", replace(SHAPE, depth=1))
+    reply = ecoformer("evaluate", other, "-c", config, "--network", out)
+    assert_refused(reply, "a network with depth = 2, but the model has 1; export it from this")
+    reply = ecoformer("evaluate", model, "-c", config, "--network", tmp_path)
+    assert_refused(reply, "no network.toml; write it with 'export --network'")
 
 
 @pytest.mark.slow

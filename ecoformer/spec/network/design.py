@@ -137,13 +137,21 @@ class NetworkDesign:
         return self.image_size**2
 
     @property
-    def cycles_per_image(self) -> int:
-        """Cycles from an image to the next when many follow each other without a gap.
+    def steady_cycles(self) -> int:
+        """Cycles from a token to the next where many images follow each other: of the slowest layer.
 
-        The attention of one image of a single token does not overlap with the next one's: then it
-        may take up to three times as many.
+        At most k, which no layer need use up; but a window of the stem takes a cycle beside its
+        elements, so k + 1 where these are k.
         """
-        return self.tokens * self.cycles_per_token
+        window = self.linears["stem"].inputs + 1
+        steps = [self.fold(name).steps for name in self.linears if name != "classifier"]
+        pooled = -(-self.fold("classifier").steps // self.tokens)
+        return max(self.engine.cycles_per_token, *steps, pooled, window)
+
+    @property
+    def cycles_per_image(self) -> int:
+        """Cycles from an image to the next where many follow each other."""
+        return self.tokens * self.steady_cycles
 
     @property
     def head_dim(self) -> int:

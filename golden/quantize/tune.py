@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training the linear weights of a network to be what the chip holds.
+
+The forward pass sees the weights that quantisation would make of them, with the scales that it
+found; gradients pass the rounding straight through (Bengio et al., arXiv 1308.3432, §2.3). Norms
+are folded into the layers behind them first, so that those alone are trained. Activations stay
+float.
+"""
+
+from copy import deepcopy
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils.parametrize import register_parametrization, remove_parametrizations
+
+from ecoformer.golden.learn.fit import Fitter
+from ecoformer.golden.networks.vit import VisionTransformer
+from ecoformer.golden.quantize.float_trace import vectors
+from ecoformer.golden.quantize.linear import quantise_linear
+from ecoformer.golden.quantize.network import QuantisedNetwork, quantise_network
+from ecoformer.golden.quantize.network_layers import PIXEL_SCALE
+from ecoformer.spec.network.design import NetworkDesign
+from ecoformer.spec.network.layers import LinearShape
+
+__all__ = ["fold_norms", "tune"]
+
+
+class OnGrid(nn.Module):
+    """Weights as a layer on the chip has them.
+
+    Parameters
+    ----------
+    shape : LinearShape
+    inputs : float64 array [inputs] or number
+        What 1 of every integer input stands for.
+    outputs : float64 array [outputs] or number
+        The same of every output.
+    """
+
+    def __init__(
+        self, shape: LinearShape, inputs: float | np.ndarray, outputs: float | np.ndarray
+    ):
+        super().__init__()
+        self.shape = shape
+        self.inputs = np.broadcast_to(inputs, shape.inputs)[:, None]
+        self.outputs = outputs
+
+    def forward(self, weights: torch.Tensor) -> torch.Tensor:
+        """``weights`` [outputs, …] at what is left of them; gradients pass straight through."""
+        rows = weights.detach().flatten(1)
+        matrix = rows.double().numpy().T * self.inputs
+        numbers = quantise_linear(self.shape, matrix, np.zeros(len(rows)), self.outputs)
+        grid = numbers["weights"] / 2.0 ** numbers["shift"] * self.outputs / self.inputs
+        rounded = torch.from_numpy(grid.T.copy()).to(weights.dtype).view_as(weights)
+        return weights + (rounded - weights).detach()
+
+
+def tune(
+    design: NetworkDesign,
+    model: VisionTransformer,
+    images: torch.Tensor,
+    fitter: Fitter,
+    epochs: int,
+    lr: float,
+) -> QuantisedNetwork:
+    """``model`` in integers after its linear weights were trained for ``epochs`` epochs.
+
+    Parameters
+    ----------
+    design : NetworkDesign
+    model : VisionTransformer
+        In evaluation mode; stays as it is.
+    images : uint8 Tensor [B, channels, S, S]
+        Calibration images.
+    fitter : Fitter
+        Trains.
+    epochs : int
+    lr : float
+        Peak learning rate.
+
+    Raises
+    ------
+    EcoformerError
+        As for :func:`quantise_network`; a loss that is not finite.
+    """
+    tuned = fold_norms(model)
+    start = quantise_network(design, tuned, images)
+    layers = _on_grids(design, tuned, start)
+    fitter.fit("tune the chip's weights", tuned, epochs, lr, stream=1, settings={})
+    for layer in layers:
+        remove_parametrizations(layer, "weight", leave_parametrized=True)
+    return quantise_network(design, tuned, images, like=start)
+
+
+@torch.no_grad()
+def fold_norms(model: VisionTransformer) -> VisionTransformer:
+    """A network that computes the same, whose norms have γ = 1 and β = 0 and are not trained."""
+    copy = deepcopy(model)
+    followers = [(copy.norm, [copy.classifier])]
+    for block in copy.blocks:
+        followers.append((block.norm1, vectors(block.attention)))
+        followers.append((block.norm2, [block.mlp[0]]))
+    for norm, layers in followers:
+        for layer in layers:
+            layer.bias += layer.weight @ norm.bias
+            layer.weight *= norm.weight
+        norm.weight.fill_(1)
+        norm.bias.zero_()
+        norm.requires_grad_(False)
+    return copy
+
+
+def _on_grids(design, model, quantised):
+    """Let every linear layer but the classifier have its weights on its grid; returns them."""
+    scales, linears, layers = quantised.scales, design.linears, []
+
+    def hold(layer, name, inputs, outputs):
+        shape = replace(linears[name], outputs=len(layer.weight))
+        register_parametrization(layer, "weight", OnGrid(shape, inputs, outputs))
+        layers.append(layer)
+
+    hold(model.to_tokens, "stem", PIXEL_SCALE, scales["stem"])
+    for number, block in enumerate(model.blocks):
+        name, attention = f"blocks.{number}", block.attention
+        of_vectors = scales[f"{name}.vectors"].reshape(design.heads, design.vectors, -1)
+        for i, layer in enumerate(vectors(attention)):
+            outputs = of_vectors[:, i].reshape(-1)
+            hold(layer, f"{name}.vectors", scales[f"{name}.norm1"], outputs)
+        hold(attention.out, f"{name}.out", scales[f"{name}.attention"], scales[f"{name}.out"])
+        hold(block.mlp[0], f"{name}.up", scales[f"{name}.norm2"], scales[f"{name}.up"])
+        hold(block.mlp[-1], f"{name}.down", scales[f"{name}.activation"], scales[f"{name}.down"])
+    return layers
