@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 SIMULATIONS = ROOT / "build" / "simulations"
 HOW_TO_BUILD = (
     "hw/emit/lint.py", "sim/build.py", "sim/compiled.py", "sim/harness.cpp", "sim/launch.py",
-    "sim/toolchain.py",
+    "sim/network/harness.cpp", "sim/toolchain.py",
 )
 """Files on which a build depends beside its Verilog text."""
 KEPT_DAYS = 7

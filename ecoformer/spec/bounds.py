@@ -35,6 +35,14 @@ class Bounds(NamedTuple):
         """Bounds of an array of weights."""
         return cls(shape, weights.values[0], weights.values[-1], weights)
 
+    @property
+    def narrowest(self) -> np.dtype:
+        """The narrowest signed type that holds every element."""
+        return next(
+            np.dtype(kind) for kind in (np.int8, np.int16, np.int32, np.int64)
+            if np.iinfo(kind).min <= self.low and self.high <= np.iinfo(kind).max
+        )
+
     def stacked(self, sets: int) -> Self:
         """Bounds of the arrays of several sets, stacked along a first axis."""
         return self._replace(shape=(sets, *self.shape))

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages of ``verilator --lint-only -Wall`` that do not apply to an engine, rule by rule."""
+"""Messages of ``verilator --lint-only -Wall`` that do not apply to a design, rule by rule."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["WAIVERS", "Waiver", "waivers"]
+__all__ = ["NETWORK_WAIVERS", "WAIVERS", "Waiver", "waivers"]
 
 
 @dataclass(frozen=True)
@@ -84,15 +85,37 @@ WAIVERS = (
     ),
 )
 """Every message is one of these; anything else is a mistake in the design."""
+NETWORK_WAIVERS = (
+    *WAIVERS,
+    Waiver(
+        "WIDTHEXPAND",
+        "Operator ADD expects * bits on the *HS, but *HS's VARREF '*' generates * bits.*",
+        "An addend without a sign is extended with zeros to the width of the sum.",
+    ),
+    Waiver(
+        "UNUSEDSIGNAL",
+        "Signal is not used: 'guarded'",
+        "Whether a denominator was replaced, which an engine counts in a register.",
+    ),
+    Waiver(
+        "UNOPTFLAT",
+        "Signal unoptimizable: Circular combinational logic: '*o__payload'",
+        "A score is 0 if the error bit beside it is set: one bit of a vector follows another.",
+    ),
+)
+"""The same for whole networks."""
 
 
-def waivers(name: str, *, without: Waiver | None = None) -> str:
-    """Verilator control file for the engine ``name``.
+def waivers(
+    name: str, rules: Sequence[Waiver] = WAIVERS, *, without: Waiver | None = None
+) -> str:
+    """Verilator control file for the engine or network ``name``.
 
     Parameters
     ----------
     name : str
         Name of the top module and, with ``.v``, of its file.
+    rules : sequence of Waiver
     without : Waiver
         One to leave out, to see what it hides.
     """
@@ -103,7 +126,7 @@ def waivers(name: str, *, without: Waiver | None = None) -> str:
         "",
         "`verilator_config",
     ]
-    for waiver in WAIVERS:
+    for waiver in rules:
         if waiver is not without:
             lines += [
                 "",

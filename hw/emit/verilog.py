@@ -14,6 +14,7 @@ from amaranth.lib import wiring
 
 from ecoformer.errors import EcoformerError
 from ecoformer.hw.engine.top import Top
+from ecoformer.hw.lib.contents import CONTENTS
 from ecoformer.logs import reason_in
 from ecoformer.processes import child
 from ecoformer.spec.config import Config
@@ -33,7 +34,7 @@ rmports * A:top %d
 opt_clean -purge
 rmports * A:top %d
 opt_clean -purge
-attrmap -remove unused_bits -remove full_case -remove keep
+attrmap -remove unused_bits -remove full_case -remove keep -remove contents
 attrmap -modattr -remove generator -remove top
 write_verilog
 """
@@ -93,15 +94,16 @@ def _no_collector():
 
 @contextmanager
 def _no_zeros():
-    """Omit the initial zeros of memories; the Verilog does not have them either.
+    """Omit the initial zeros of memories, but of those whose contents matter.
 
-    Written out bit by bit they are most of a large engine and take minutes. Tables keep theirs.
+    The Verilog does not have them either: written out bit by bit they are most of a large engine
+    and take minutes.
     """
     original = rtlil.ModuleEmitter
 
     class Emitter(original):
         def emit_memory(self, cell_idx, cell):
-            if any(cell.init):
+            if any(cell.init) or CONTENTS.keys() & cell.attributes.keys():
                 super().emit_memory(cell_idx, cell)
 
     rtlil.ModuleEmitter = Emitter

@@ -203,11 +203,16 @@ class Datapath(wiring.Component):
         """Which units of the hash work, in the order of `spec.units.hash_units`."""
         return self.hashing.busy
 
+    @property
+    def busy(self) -> Value:
+        """Which units work, in the order of `spec.units.units`."""
+        return Cat(self._hash_busy, self.core.busy, self.normaliser.busy)
+
     def _probe(self, m):
         """Probes for benches: the codes of every token after its hash, and which units work."""
         self._probe_codes(m, self.core.keys, self.config.wire.inlets[0])
         trace_busy = Signal(len(units(self.config)), attrs=PROBE)
-        m.d.comb += trace_busy.eq(Cat(self._hash_busy, self.core.busy, self.normaliser.busy))
+        m.d.comb += trace_busy.eq(self.busy)
 
     def _probe_codes(self, m, keys, inlet, prefix=""):
         """Probe the codes of the tokens of an inlet."""

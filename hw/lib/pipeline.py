@@ -16,6 +16,7 @@ __all__ = [
     "delays",
     "register",
     "shift_right",
+    "times",
     "signed_tree",
     "tree_latency",
 ]
@@ -115,6 +116,13 @@ def shift_right(
     coarse = register(m, value >> Cat(C(0, fine), amount[fine:]), name=f"{name}_coarse")
     rest = register(m, amount[:fine], name=f"{name}_fine")
     return register(m, (coarse >> rest)[:width].as_signed(), name=name)
+
+
+def times(value: ValueLike, constant: int) -> Value:
+    """``value`` times a positive constant, as a sum: a multiplier block would be wasted on it."""
+    value = Value.cast(value)
+    shifts = [value << bit for bit in range(constant.bit_length()) if constant >> bit & 1]
+    return _pairwise(shifts)
 
 
 def tree_latency(terms: int, fanin: int = 2) -> int:

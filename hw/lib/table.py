@@ -7,6 +7,7 @@ from amaranth import *
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from ecoformer.hw.lib.contents import CONTENTS
 from ecoformer.hw.lib.pipeline import register
 
 __all__ = ["Table"]
@@ -37,7 +38,8 @@ class Table(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.rows = rows = memory.Memory(
-            shape=unsigned(len(self.value)), depth=len(self.values), init=self.values
+            shape=unsigned(len(self.value)), depth=len(self.values), init=self.values,
+            attrs=CONTENTS,
         )
         read = rows.read_port()
         m.d.comb += [

@@ -15,7 +15,7 @@ from ecoformer.hw.network.residual import Residual
 from ecoformer.spec.network.design import ACTIVATION_WIDTH, NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
 
-__all__ = ["Block", "linear_of"]
+__all__ = ["Block", "linear_of", "norm_of"]
 
 MARGIN = 2
 """Tokens that may begin a branch while one enters and one leaves it."""
@@ -24,6 +24,12 @@ MARGIN = 2
 def linear_of(design: NetworkDesign, image: NetworkImage, name: str) -> Linear:
     """The linear layer ``name`` of a network."""
     return Linear(design.linears[name], design.fold(name), *image.linear(name))
+
+
+def norm_of(design: NetworkDesign, image: NetworkImage, name: str, entering: int) -> Norm:
+    """The norm ``name`` of a network, whose tokens take ``entering`` cycles to come."""
+    epsilon = int(image.arrays[f"{name}.epsilon"])
+    return Norm(design.norm, epsilon, design.cycles_per_token, entering)
 
 
 class Block(wiring.Component):
@@ -50,8 +56,10 @@ class Block(wiring.Component):
             part: linear_of(design, image, f"{name}.{part}")
             for part in ("vectors", "out", "up", "down")
         }
+        out = self.layers["out"].latency + Residual.latency
         self.norms = [
-            Norm(design.norm, int(image.arrays[f"{name}.norm{i}.epsilon"])) for i in (1, 2)
+            norm_of(design, image, f"{name}.norm{i}", before)
+            for i, before in ((1, entering), (2, out))
         ]
         self.heads = Heads(design, image.attention(number))
         self.activation = Lookup(image.arrays[f"{name}.table"], ACTIVATION_WIDTH)

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Layers that compute an output element from the input element of the same place alone."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from amaranth import *
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from ecoformer.hw.lib.contents import CONTENTS
 from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.lib.table import Table
 from ecoformer.hw.network.link import TokenLink
@@ -56,7 +55,7 @@ class Lookup(Elementwise):
 
     Parameters
     ----------
-    values : sequence of int
+    values : int64 array
         Of the lowest element, the next one, …
     width : int
         Signed bits of an element before and behind.
@@ -64,7 +63,7 @@ class Lookup(Elementwise):
 
     latency = Table.LATENCY
 
-    def __init__(self, values: Sequence[int], width: int):
+    def __init__(self, values: np.ndarray, width: int):
         self.values = [int(value) for value in values]
         self.width = width
         super().__init__(width, width)
@@ -99,7 +98,7 @@ class Positions(Elementwise):
         mask = (1 << self.width) - 1
         values = [int(value) & mask for value in self.values.reshape(-1)]
         m.submodules.rows = rows = memory.Memory(
-            shape=unsigned(self.width), depth=len(values), init=values
+            shape=unsigned(self.width), depth=len(values), init=values, attrs=CONTENTS
         )
         read = rows.read_port()
         place = Signal(range(len(values)))

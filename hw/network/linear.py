@@ -6,6 +6,7 @@ from amaranth import *
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ecoformer.hw.lib.contents import CONTENTS
 from ecoformer.hw.lib.matrix_vector import MatrixVector
 from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.lib.steps import Steps
@@ -167,7 +168,7 @@ class Linear(wiring.Component):
     def _memory(self, m, name, width, rows, address):
         """The row of a memory at ``address``, ``MEMORY_LATENCY`` cycles later."""
         m.submodules[name] = rows = memory.Memory(
-            shape=unsigned(width), depth=len(rows), init=rows
+            shape=unsigned(width), depth=len(rows), init=rows, attrs=CONTENTS
         )
         read = rows.read_port()
         m.d.comb += read.addr.eq(address)

@@ -2,21 +2,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole network as a pipeline: pixels in, scores out."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ecoformer.hw.lib.probe import PROBE
-from ecoformer.hw.network.block import Block, linear_of
+from ecoformer.hw.network.block import Block, linear_of, norm_of
 from ecoformer.hw.network.elementwise import Positions
-from ecoformer.hw.network.norm import Norm
+from ecoformer.hw.network.linear import Linear
 from ecoformer.hw.network.patches import Patches, Pixel
 from ecoformer.hw.network.pool import Pool
 from ecoformer.hw.network.scores import Score, Scores
 from ecoformer.spec.network.design import ACTIVATION_WIDTH, NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
 
-__all__ = ["Network", "probe_name"]
+__all__ = ["BUSY_PROBE", "Network", "probe_name"]
+
+BUSY_PROBE = "trace_busy"
+"""Name of the signal that shows benches what works, in the order of `Network.busy`."""
 
 
 class Network(wiring.Component):
@@ -47,7 +52,7 @@ class Network(wiring.Component):
         for number in range(design.depth):
             self.blocks.append(Block(design, image, number, entering))
             entering = self.blocks[-1].leaving
-        self.norm = Norm(design.norm, int(image.arrays["norm.epsilon"]))
+        self.norm = norm_of(design, image, "norm", entering)
         self.pool = Pool(design.width, design.tokens, ACTIVATION_WIDTH, design.pooled_width)
         self.classifier = linear_of(design, image, "classifier")
         tokens = sum(block.tokens for block in self.blocks)
@@ -71,9 +76,32 @@ class Network(wiring.Component):
             "scores": self.classifier.o,
         }
 
+    @property
+    def linears(self) -> dict[str, Linear]:
+        """Every linear layer, by the names and in the order of `NetworkDesign.linears`."""
+        blocks = {
+            f"blocks.{number}.{name}": layer
+            for number, block in enumerate(self.blocks) for name, layer in block.layers.items()
+        }
+        return {"stem": self.stem, **blocks, "classifier": self.classifier}
+
+    @property
+    def busy(self) -> dict[str, Value]:
+        """What works in a cycle: a bit of every linear layer, and those of a head of a block.
+
+        The heads of a block do the same at the same time; the bits of one are those of
+        `spec.units.units`.
+        """
+        linears = {name: layer.busy for name, layer in self.linears.items()}
+        heads = {
+            f"blocks.{number}.attention": block.heads.paths[0].busy
+            for number, block in enumerate(self.blocks)
+        }
+        return linears | heads
+
     def elaborate(self, platform) -> Module:
         m = Module()
-        chain = [
+        chain: list[tuple[str, Any]] = [
             ("stem", self.stem), ("positions", self.positions),
             *((f"block_{number}", block) for number, block in enumerate(self.blocks)),
             ("norm", self.norm), ("pool", self.pool), ("classifier", self.classifier),
@@ -97,6 +125,9 @@ class Network(wiring.Component):
         for name, link in self.links.items():
             probe = Signal(link.signature.width + 1, name=probe_name(name), attrs=PROBE)
             m.d.comb += probe.eq(Cat(link.element, link.valid))
+        busy = Cat(*self.busy.values())
+        works = Signal(len(busy), name=BUSY_PROBE, attrs=PROBE)
+        m.d.comb += works.eq(busy)
         return m
 
 

@@ -23,6 +23,10 @@ class Norm(wiring.Component):
     ----------
     shape : NormShape
     epsilon : int
+    cycles : int
+        k: a token may begin every k cycles.
+    entering : int
+        Cycles from the announcement of a token to its last element.
 
     Members
     -------
@@ -30,9 +34,11 @@ class Norm(wiring.Component):
     o : ``Out(TokenLink(output_width))``
     """
 
-    def __init__(self, shape: NormShape, epsilon: int):
-        self.centre = Centre(shape)
-        self.scale = Scale(shape, epsilon)
+    def __init__(self, shape: NormShape, epsilon: int, cycles: int, entering: int):
+        self.centre = Centre(shape, Centre.slots_for(shape.width, entering, cycles))
+        self.scale = Scale(
+            shape, epsilon, Scale.slots_for(shape.width, self.centre.latency, cycles)
+        )
         super().__init__(
             {"i": In(TokenLink(shape.input_width)), "o": Out(TokenLink(shape.output_width))}
         )
@@ -40,7 +46,8 @@ class Norm(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from the announcement of a token to its last element, with nothing to wait for."""
-        return self.centre.latency + self.scale.latency + self.scale.gather_latency + 2
+        gathering = self.centre.gather_latency + self.scale.gather_latency
+        return self.centre.latency + self.scale.latency + gathering + 2
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -55,12 +62,13 @@ class Norm(wiring.Component):
 class Centre(TwoPass):
     """Differences from the mean."""
 
+    gather_latency = 3
     emit_latency = 1
 
-    def __init__(self, shape: NormShape):
+    def __init__(self, shape: NormShape, slots: int):
         self.shape = shape
         mean = data.StructLayout({"mean": signed(shape.input_width)})
-        super().__init__(shape.width, shape.input_width, shape.difference_width, mean)
+        super().__init__(shape.width, shape.input_width, shape.difference_width, mean, slots)
 
     def gather(self, m, first, last):
         shape = self.shape
@@ -82,16 +90,15 @@ class Scale(TwoPass):
 
     emit_latency = 6
     gather_latency = 4 + RootUnit.LATENCY
-    """Cycles from a token's last element to its root."""
 
-    def __init__(self, shape: NormShape, epsilon: int):
+    def __init__(self, shape: NormShape, epsilon: int, slots: int):
         self.shape = shape
         self.epsilon = epsilon
         self.root = RootUnit(shape.square_width)
         # 4^(e-1) ≤ V < 4^e, and V ≥ 1: s - 1 = e + 9 - fraction is at least 0.
         self.most = shape.max_exponent + ROOT_FRACTION - shape.fraction - 1
         known = data.StructLayout({"root": ROOT_FRACTION + 1, "shift": range(self.most + 1)})
-        super().__init__(shape.width, shape.difference_width, shape.output_width, known)
+        super().__init__(shape.width, shape.difference_width, shape.output_width, known, slots)
 
     def gather(self, m, first, last):
         shape = self.shape

@@ -5,7 +5,7 @@ from amaranth import *
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ecoformer.hw.lib.pipeline import delay, register
+from ecoformer.hw.lib.pipeline import delay, register, times
 from ecoformer.hw.network.link import TokenLink
 from ecoformer.spec.network.design import PIXEL_WIDTH, NetworkDesign
 
@@ -134,12 +134,14 @@ class Patches(wiring.Component):
 
         # Rows and columns begin at -(patch - 1).
         row, column = (
-            register(m, at[f"token_{axis}"] * patch + at[axis] - (patch - 1), name=f"pixel_{axis}")
+            register(
+                m, times(at[f"token_{axis}"], patch) + at[axis] - (patch - 1), name=f"pixel_{axis}"
+            )
             for axis in ("row", "column")
         )
         within = [(place >= 0) & (place < side) for place in (row, column)]
         inside = register(m, within[0] & within[1], name="inside")
-        address = register(m, (row * side + column)[: len(read.addr) - 1], name="address")
+        address = register(m, (times(row, side) + column)[: len(read.addr) - 1], name="address")
         page = delay(m, oldest, 2, name="page")
         channel = delay(m, at["channel"], 3, name="from_channel")
         pixel = read.data.word_select(channel, 8)

@@ -11,13 +11,16 @@ from ecoformer.hw.network.link import TokenLink
 
 __all__ = ["TokenBuffer"]
 
+SHALLOW = 128
+"""Rows up to which a buffer is kept out of block RAM, of which it would fill a small part."""
+
 
 class TokenBuffer(wiring.Component):
     """Tokens in the order of their arrival, of which the oldest is read row by row.
 
-    Room is taken when a token is announced and returned when it has been read, so a source that
-    takes k cycles and a reader that does have more than two tokens between them: one being read,
-    one waiting, one on its way and the latency of both.
+    Room is taken when a token is announced and returned when it has been read. So a source that
+    takes k cycles and a reader that does have four tokens between them: one on its way, one that
+    waits, one being read, and what the latencies of both add.
 
     Parameters
     ----------
@@ -66,11 +69,15 @@ class TokenBuffer(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
+        depth = self.slots << len(self.row)
         m.submodules.entries = entries = memory.Memory(
             shape=data.ArrayLayout(unsigned(self.width), self.lanes),
-            depth=self.slots << len(self.row),
+            depth=depth,
             init=[],
-            attrs={"no_rw_check": 1},  # a token is complete before it is read
+            attrs={
+                "no_rw_check": 1,  # a token is complete before it is read
+                "ram_style": "distributed" if depth <= SHALLOW else "block",
+            },
         )
         write = entries.write_port(granularity=1)
         read = entries.read_port()

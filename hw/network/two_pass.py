@@ -13,6 +13,9 @@ from ecoformer.hw.network.token_buffer import TokenBuffer
 
 __all__ = ["TwoPass"]
 
+MARGIN = 6
+"""Cycles for which a slot is taken beyond those in which its token arrives and leaves."""
+
 
 class TwoPass(wiring.Component):
     """Gathers numbers of a token while it arrives, and then computes an element a cycle.
@@ -27,6 +30,8 @@ class TwoPass(wiring.Component):
         Signed bits of an element.
     gathered : StructLayout
         What is known of a token once it has arrived.
+    slots : int
+        Tokens at once.
 
     Members
     -------
@@ -34,13 +39,21 @@ class TwoPass(wiring.Component):
     o : ``Out(TokenLink(output_width))``
     """
 
+    gather_latency: int
+    """Cycles from a token's last element to what is known of it then."""
     emit_latency: int
     """Cycles of :meth:`emit`."""
 
     def __init__(
-        self, elements: int, input_width: int, output_width: int, gathered: data.StructLayout
+        self,
+        elements: int,
+        input_width: int,
+        output_width: int,
+        gathered: data.StructLayout,
+        slots: int,
     ):
         self.elements = elements
+        self.slots = slots
         self.gathered = gathered
         super().__init__({"i": In(TokenLink(input_width)), "o": Out(TokenLink(output_width))})
 
@@ -55,6 +68,17 @@ class TwoPass(wiring.Component):
         """An output element, ``emit_latency`` cycles after its input element."""
         raise NotImplementedError
 
+    @classmethod
+    def slots_for(cls, elements: int, entering: int, cycles: int) -> int:
+        """Tokens at once with which one can begin every ``cycles`` cycles.
+
+        Parameters
+        ----------
+        entering : int
+            Cycles from the announcement of a token to its last element.
+        """
+        return -(-(entering + cls.gather_latency + elements + MARGIN) // cycles)
+
     @property
     def latency(self) -> int:
         """Cycles from ``o.begin`` to the token's last element."""
@@ -62,7 +86,9 @@ class TwoPass(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.buffer = buffer = TokenBuffer(self.elements, self.i.signature.width)
+        m.submodules.buffer = buffer = TokenBuffer(
+            self.elements, self.i.signature.width, slots=self.slots
+        )
         m.submodules.steps = steps = Steps(self.elements, 1)
         m.submodules.waiting = waiting = SyncFIFO(width=self.gathered.size, depth=buffer.slots)
         connect(m, flipped(self.i), buffer.i)

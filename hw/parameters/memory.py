@@ -10,6 +10,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from ecoformer.hw.lib.contents import CONTENTS
 from ecoformer.hw.lib.pipeline import register
 from ecoformer.hw.parameters.write_port import ParameterWrite
 from ecoformer.spec.config import Config
@@ -105,6 +106,8 @@ class ParameterMemory(wiring.Component):
         attrs: dict[str, int | str] = {"no_rw_check": 1}
         begin, end = (lane * region.lane_bits for lane in (self.lanes.start, self.lanes.stop))
         words = range(begin // WORD_BITS, -(-end // WORD_BITS))
+        if self.slots.contents:
+            attrs |= CONTENTS
         if region.row_bits <= NARROW:
             attrs["ram_style"] = "block"
         m.submodules.rows = rows = memory.Memory(

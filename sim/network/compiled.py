@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import ctypes
-import enum
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -14,29 +13,23 @@ from typing import Self
 import numpy as np
 
 from ecoformer.errors import EcoformerError
-from ecoformer.hw.emit.verilog import to_verilog
-from ecoformer.hw.network.network import probe_name
-from ecoformer.hw.network.top import NetworkTop
+from ecoformer.hw.emit.network import emit_network
+from ecoformer.hw.network.network import BUSY_PROBE, probe_name
 from ecoformer.progress import SILENT, Progress
 from ecoformer.sim.build import build
 from ecoformer.sim.compiled import LIBRARY, Harness
-from ecoformer.spec.network.design import ACTIVATION_WIDTH, NetworkDesign
+from ecoformer.sim.network.record import NetworkRecord, State, Violation
+from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
 
-__all__ = ["Answers", "CompiledNetwork", "emit_network"]
+__all__ = ["Answers", "CompiledNetwork"]
 
 NETWORK = Harness(Path(__file__).with_name("harness.cpp"), ("aclk", "m_axis_tuser"))
-RECORDS = ("beats", "first_in", "last_out", "elements")
+RECORDS = ("beats", "first_in", "last_out", "violations", "busy")
+"""What a run records of the pins; behind it comes what layers sent."""
 TAIL = 64
 """Cycles to keep listening after the last answer, for unexpected beats."""
-
-
-class _State(enum.IntEnum):
-    """Why a run ended; the same numbers are in ``harness.cpp``."""
-
-    DONE = 0
-    SILENT = 1
-    BABBLING = 2
+NEVER = -1
 
 
 @dataclass(frozen=True)
@@ -64,13 +57,6 @@ class Answers:
         return float(np.diff(late).mean()) if len(late) > 1 else float(late[0])
 
 
-def emit_network(
-    design: NetworkDesign, image: NetworkImage, name: str = "ecoformer_network"
-) -> str:
-    """Synthesizable Verilog-2005 of a whole network with its parameters."""
-    return to_verilog(NetworkTop(design, image), name)
-
-
 class CompiledNetwork:
     """A network in compiled Verilog, just reset.
 
@@ -85,8 +71,11 @@ class CompiledNetwork:
 
     def __init__(self, design: NetworkDesign, folder: Path, seed: int = 1):
         self.design = design
+        self.folder = folder
         self._library = _load(folder / LIBRARY)
         self._handle = self._library.network_open(seed % (1 << 30) + 1)
+        self._watched: list[str] = []
+        self._counted = 0
         self._close = weakref.finalize(self, self._library.network_close, self._handle)
 
     @classmethod
@@ -130,22 +119,84 @@ class CompiledNetwork:
         EcoformerError
             The network falls silent, or answers more than it was asked.
         """
+        record = self.play(packets, gaps=stall, pressure=stall, seed=seed)
+        if record.state != State.DONE:
+            raise EcoformerError(
+                f"network: {record.state.name.lower()} after {len(record.last_out)} of "
+                f"{len(packets)} answers"
+            )
+        return self._answers(record.beats, record.first_in, record.last_out)
+
+    def play(
+        self,
+        packets: Sequence[np.ndarray],
+        *,
+        gaps: float = 0.0,
+        pressure: float = 0.0,
+        seed: int = 0,
+        limit: int | None = None,
+    ) -> NetworkRecord:
+        """Send packets of pixels uint8 [pixels, channels]; whatever comes back is no error.
+
+        Parameters
+        ----------
+        gaps, pressure : float
+            Probability that a cycle passes without a beat offered, and without one taken.
+        seed : int
+            Of the stalls.
+        limit : int or None
+            Cycles after which to stop, whatever is in flight.
+        """
         d = self.design
         beats = np.ascontiguousarray(np.concatenate(packets), dtype=np.uint8)
         lasts = np.cumsum([len(packet) for packet in packets], dtype=np.int64) - 1
         # In no stage of the pipeline does a token wait longer than for two images.
         patience = 64 * d.cycles_per_token * (d.tokens + 16) + 16 * d.pixels
         state = self._library.network_run(
-            self._handle, beats.ctypes, beats.shape[1], lasts.ctypes, len(packets), stall, seed,
-            int(patience / (1 - stall)), len(packets) * d.classes, TAIL,
+            self._handle, beats.ctypes, beats.shape[1], lasts.ctypes, len(packets), gaps, pressure,
+            seed, int(patience / (1 - max(gaps, pressure))), len(packets) * d.classes, TAIL,
+            NEVER if limit is None else limit,
         )
-        found, first_in, last_out = map(self._record, ("beats", "first_in", "last_out"))
-        if state != _State.DONE:
-            raise EcoformerError(
-                f"network: {_State(state).name.lower()} after {len(last_out)} of {len(packets)} "
-                "answers"
-            )
-        return self._answers(found.reshape(-1, 2), first_in, last_out)
+        records = dict(zip(RECORDS, map(self._record, range(len(RECORDS))), strict=True))
+        counted = records["busy"].reshape(-1, self._counted) if self._counted else None
+        return NetworkRecord(
+            State(state),
+            records["beats"].reshape(-1, 2),
+            records["first_in"],
+            records["last_out"],
+            int(self._library.network_cycles(self._handle)),
+            [(int(c), Violation(v)) for c, v in records["violations"].reshape(-1, 2)],
+            {name: self._record(len(RECORDS) + i) for i, name in enumerate(self._watched)},
+            counted,
+        )
+
+    def watch(self, layers: Iterable[str]) -> bool:
+        """Record what ``layers`` send from now on, and nothing else; False without probes.
+
+        Raises
+        ------
+        EcoformerError
+            There is no such layer.
+        """
+        self._library.network_ignore(self._handle)
+        self._watched = []
+        for layer in layers:
+            width = self.design.sent_widths.get(layer)
+            if width is None:
+                raise EcoformerError(f"network: no layer {layer!r}")
+            name = probe_name(layer).encode()
+            if not self._library.network_watch(self._handle, name, width):
+                self._library.network_ignore(self._handle)
+                self._watched = []
+                return False
+            self._watched.append(layer)
+        return True
+
+    def count(self, bits: int) -> bool:
+        """Count which layers work, as ``bits`` bits show; False without probes."""
+        found = self._library.network_count(self._handle, BUSY_PROBE.encode(), bits)
+        self._counted = bits if found else 0
+        return bool(found)
 
     def _answers(self, beats, first_in, last_out):
         scores, flags = beats[:, 0], beats[:, 1]
@@ -168,31 +219,16 @@ class CompiledNetwork:
         layer : str
             A name of `golden.integer.network.forward.trace`.
         """
-        width = layer_width(self.design, layer)
-        if not self._library.network_watch(self._handle, probe_name(layer).encode(), width):
-            raise EcoformerError(f"network: no layer {layer!r}")
-        self.run(pixels)
-        return self._record("elements")
+        if not self.watch([layer]):
+            raise EcoformerError("network: the Verilog has no probes; generate again")
+        beats = np.asarray(pixels).reshape(len(pixels), self.design.channels, -1)
+        return self.play([*beats.transpose(0, 2, 1)]).elements[layer]
 
-    def _record(self, name):
-        number = RECORDS.index(name)
+    def _record(self, number):
         length = self._library.network_record(self._handle, number, None)
         record = np.empty(length, np.int64)
         self._library.network_record(self._handle, number, record.ctypes)
         return record
-
-
-def layer_width(design: NetworkDesign, layer: str) -> int:
-    """Signed bits of what a layer sends."""
-    part = layer.rpartition(".")[2]
-    widths = {
-        "stem": design.residual_width, "residual1": design.residual_width,
-        "residual2": design.residual_width, "norm": ACTIVATION_WIDTH, "norm1": ACTIVATION_WIDTH,
-        "norm2": ACTIVATION_WIDTH, "activation": ACTIVATION_WIDTH,
-        "attention": design.engine.output_width, "pooled": design.pooled_width,
-        "scores": design.linears["classifier"].result_width,
-    }
-    return widths[part] if part in widths else design.linears[layer].result_width
 
 
 def _signed(words, size):
@@ -210,9 +246,14 @@ def _load(path):
     library.network_close.argtypes = [handle]
     library.network_reset.argtypes = [handle, ctypes.c_int]
     library.network_watch.argtypes = [handle, ctypes.c_char_p, ctypes.c_int]
+    library.network_cycles.restype = number
+    library.network_cycles.argtypes = [handle]
+    library.network_ignore.argtypes = [handle]
+    library.network_count.argtypes = [handle, ctypes.c_char_p, ctypes.c_uint64]
+    probability = ctypes.c_double
     library.network_run.argtypes = [
-        handle, array, ctypes.c_uint64, array, number, ctypes.c_double, ctypes.c_uint64, number,
-        number, number,
+        handle, array, ctypes.c_uint64, array, number, probability, probability, ctypes.c_uint64,
+        number, number, number, number,
     ]
     library.network_record.argtypes = [handle, ctypes.c_int, array]
     return library

@@ -137,6 +137,23 @@ class NetworkDesign:
         return self.image_size**2
 
     @property
+    def steady_cycles(self) -> int:
+        """Cycles from a token to the next where many images follow each other: of the slowest layer.
+
+        At most k, which no layer need use up; but a window of the stem takes a cycle beside its
+        elements, so k + 1 where these are k.
+        """
+        window = self.linears["stem"].inputs + 1
+        steps = [self.fold(name).steps for name in self.linears if name != "classifier"]
+        pooled = -(-self.fold("classifier").steps // self.tokens)
+        return max(self.engine.cycles_per_token, *steps, pooled, window)
+
+    @property
+    def cycles_per_image(self) -> int:
+        """Cycles from an image to the next where many follow each other."""
+        return self.tokens * self.steady_cycles
+
+    @property
     def head_dim(self) -> int:
         """Elements of a head's query, key or value."""
         return self.attention.head_dim
@@ -215,6 +232,22 @@ class NetworkDesign:
         """Every norm: two of a block, and the one before the classifier."""
         return NormShape(self.width, self.residual_width, ACTIVATION_WIDTH)
 
+    @cached_property
+    def sent_widths(self) -> dict[str, int]:
+        """Signed bits of what every layer sends, by the names of the integer network's trace."""
+        a, r = ACTIVATION_WIDTH, self.residual_width
+        widths = {"stem": r}
+        for block in range(self.depth):
+            parts = {
+                "norm1": a, "vectors": a, "attention": self.engine.output_width, "out": r,
+                "residual1": r, "norm2": a, "up": a, "activation": a, "down": r, "residual2": r,
+            }
+            widths |= {f"blocks.{block}.{name}": width for name, width in parts.items()}
+        return widths | {
+            "norm": a, "pooled": self.pooled_width,
+            "scores": self.linears["classifier"].result_width,
+        }
+
     @property
     def norms(self) -> list[str]:
         """Names of all norms, along the path of a token."""
@@ -251,6 +284,11 @@ class NetworkDesign:
         return "\n".join(["[chip]", *lines, "", self.attention.as_toml()])
 
     # -- identity --------------------------------------------------------------------------------
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of every field."""
+        return hashlib.sha256(self.as_toml().encode()).hexdigest()
 
     @property
     def bits_fingerprint(self) -> str:

@@ -79,9 +79,14 @@ class NetworkImage:
             bounds.check(name, self.arrays[name])
 
     def save(self, path: str | Path, design: NetworkDesign) -> None:
-        """Write the image for ``design`` atomically; the checksum covers every array."""
+        """Write the image for ``design`` atomically; the checksum covers every array.
+
+        An array is kept in the narrowest type that holds what it may.
+        """
         self.check(design)
-        FILE.save(path, self.arrays, design.bits_fingerprint)
+        rules = network_arrays(design)
+        narrow = {name: a.astype(rules[name].narrowest) for name, a in self.arrays.items()}
+        FILE.save(path, narrow, design.bits_fingerprint)
 
     @classmethod
     def load(cls, path: str | Path, design: NetworkDesign) -> Self:
@@ -92,8 +97,13 @@ class NetworkImage:
         EcoformerError
             Missing, damaged, newer, or made for another network.
         """
-        image = cls(FILE.load(path, design.bits_fingerprint, network_arrays(design)))
+        rules = network_arrays(design)
+        kept = FILE.load(path, design.bits_fingerprint, rules)
+        image = cls({name: array.astype(np.int64) for name, array in kept.items()})
         try:
+            for name, array in kept.items():
+                if array.dtype != (wanted := rules[name].narrowest):
+                    raise ValueError(f"{name} must be {wanted}, not {array.dtype}")
             image.check(design)
         except ValueError as error:
             raise FILE.misfit(path, error) from error

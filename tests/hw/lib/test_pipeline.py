@@ -11,6 +11,7 @@ from ecoformer.hw.lib.pipeline import (
     delay,
     register,
     signed_tree,
+    times,
     tree_latency,
 )
 from ecoformer.hw.lib.steps import Steps
@@ -235,3 +236,18 @@ def test_below(width, limit):
             assert ctx.get(found) == (number < limit)
 
     simulate(dut, bench)
+
+
+@pytest.mark.parametrize("constant", [1, 2, 7, 28, 255])
+def test_times_a_constant(constant):
+    value, product = Signal(signed(5)), Signal(signed(16))
+    m = Module()
+    m.d.sync += product.eq(times(value, constant))
+
+    async def bench(ctx):
+        for number in range(-16, 16):
+            ctx.set(value, number)
+            await ctx.tick()
+            assert ctx.get(product) == constant * number
+
+    simulate(m, bench)

@@ -31,8 +31,9 @@ def tokens_of(shape, rng):
 def test_equals_the_integer_model(width, bits, output, epsilon, stall):
     shape, seed = NormShape(width, bits, output), 3
     tokens = tokens_of(shape, np.random.default_rng(seed))
+    dut = Norm(shape, epsilon, 64, 64)
     found, _ = run_tokens(
-        Norm(shape, epsilon), tokens.tolist(), len(tokens), rng=random.Random(seed), stall=stall
+        dut, tokens.tolist(), len(tokens), rng=random.Random(seed), stall=stall
     )
     assert found == norm(shape, tokens, epsilon).tolist()
 
@@ -41,6 +42,6 @@ def test_equals_the_integer_model(width, bits, output, epsilon, stall):
 def test_takes_an_element_every_cycle(width):
     shape = NormShape(width, 16, 8)
     tokens = np.random.default_rng(0).integers(-500, 500, (12, width))
-    _, cycles = run_tokens(Norm(shape, 1), tokens.tolist(), 12, slots=4)
+    _, cycles = run_tokens(Norm(shape, 1, width, width + 1), tokens.tolist(), 12, slots=4)
     # The source itself announces a token in a cycle of its own.
     assert np.diff(cycles)[4:].max() <= width + 1

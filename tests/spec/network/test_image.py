@@ -3,10 +3,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from ecoformer.errors import EcoformerError
 from ecoformer.sim.network.stimulus import random_image
-from ecoformer.spec.network.image import NetworkImage, network_arrays
+from ecoformer.spec.network.image import FILE, NetworkImage, network_arrays
 from ecoformer.spec.parameters import ParameterImage
 from tests.golden.integer.network.designs import DESIGNS, make_design
 
@@ -184,3 +185,12 @@ def test_a_linear_layer_is_weights_bias_and_shift(image):
     assert weights.shape == (8, 12) and bias.shape == shift.shape == (12,)
     weights, bias, shift = image.linear("classifier")
     assert weights.shape == (8, 3) and bias.shape == (3,) and shift is None
+
+
+def test_arrays_are_kept_in_narrow_types_and_no_others(path, image):
+    kept = load_file(path)
+    assert kept["stem.weights"].dtype == np.int8
+    assert kept["positions"].dtype == np.int16
+    assert all((kept[name] == array).all() for name, array in image.arrays.items())
+    FILE.save(path, kept | {"positions": image.arrays["positions"]}, DESIGN.bits_fingerprint)
+    assert "positions must be int16, not int64" in refusal(path)

@@ -1,0 +1,196 @@
+# amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
+"""Verilog of a whole network, and what its manifest says of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from typing import Any
+
+from ecoformer import __version__
+from ecoformer.hw.emit.verilog import to_verilog
+from ecoformer.hw.network.block import Block
+from ecoformer.hw.network.network import Network
+from ecoformer.hw.network.top import NetworkTop
+from ecoformer.spec.choices import Weights
+from ecoformer.spec.network.design import NetworkDesign
+from ecoformer.spec.network.image import NetworkImage
+from ecoformer.spec.units import units
+
+__all__ = ["KIND", "NetworkVerilog", "emit_network"]
+
+KIND = "network"
+"""What the manifest of a network has as its ``kind``."""
+MODULE = re.compile(r"^module \\?(\S+)", re.MULTILINE)
+MEMORY = re.compile(r"^ *reg \[(\d+):0\] .*\[(\d+):0\];", re.MULTILINE)
+
+
+def emit_network(
+    design: NetworkDesign, image: NetworkImage, name: str = "ecoformer_network"
+) -> str:
+    """Synthesizable Verilog-2005 of a whole network with its parameters."""
+    return to_verilog(NetworkTop(design, image), name)
+
+
+class NetworkVerilog:
+    """The Verilog of a network, and its manifest.
+
+    Parameters
+    ----------
+    design : NetworkDesign
+    image : NetworkImage
+        What all memories of parameters hold from power-up on.
+    name : str
+        Name of the top module.
+
+    Members
+    -------
+    text : str
+    manifest : dict
+        JSON-ready: kind, version, fingerprints; the design; pins with direction and width; what a
+        beat of either stream is; every layer; cycles of an image.
+    """
+
+    def __init__(
+        self, design: NetworkDesign, image: NetworkImage, name: str = "ecoformer_network"
+    ):
+        top = NetworkTop(design, image)
+        self.design = design
+        self.text = to_verilog(top, name)
+        memories = _memories(self.text)
+        layers = _layers(top.network)
+        for facts in layers.values():
+            inside = f"{name}.network.{facts.pop('path')}"
+            facts["memory_bits"] = sum(
+                bits for module, bits in memories.items()
+                if module == inside or module.startswith(f"{inside}.")
+            )
+        self.manifest = {
+            "name": name,
+            "kind": KIND,
+            "version": __version__,
+            "fingerprint": design.fingerprint,
+            "bits_fingerprint": design.bits_fingerprint,
+            "design": asdict(design),
+            "pins": [
+                {"name": pin, "direction": member.flow.name.lower(), "width": member.shape}
+                for pin, member in top.signature.members.items()
+            ],
+            "streams": _streams(design),
+            "layers": [{"name": layer, **facts} for layer, facts in layers.items()],
+            "memory_bits": sum(memories.values()),
+            "cycles": {
+                "configured_per_token": design.cycles_per_token,
+                "per_token": design.steady_cycles,
+                "per_image": design.cycles_per_image,
+            },
+        }
+
+
+def _streams(design: NetworkDesign) -> dict[str, Any]:
+    """What a beat of either stream is."""
+    return {
+        "s_axis": {
+            "packet": "an image, a beat for every pixel in raster order",
+            "beats": design.pixels,
+            "tdata": [f"channel {channel}, uint8" for channel in range(design.channels)],
+        },
+        "m_axis": {
+            "packet": "the answer to an image, in their order: a beat for every class",
+            "beats": design.classes,
+            "tdata": f"score, int{8 * design.score_bytes}",
+            "tuser": "1 in the only beat of the answer to a bad image, whose tdata is 0",
+        },
+    }
+
+
+def _memories(text):
+    """Bits of the memories of every module."""
+    found: dict[str, int] = {}
+    starts = list(MODULE.finditer(text))
+    ends = [*(start.start() for start in starts[1:]), len(text)]
+    for start, end in zip(starts, ends, strict=True):
+        body = text[start.start() : end]
+        bits = sum((int(w) + 1) * (int(d) + 1) for w, d in MEMORY.findall(body))
+        if bits:
+            found[start[1]] = bits
+    return found
+
+
+def _layers(network: Network) -> dict[str, dict[str, Any]]:
+    """Every layer by name, along the path of a token, and the path of its module."""
+    d, k = network.design, network.design.cycles_per_token
+    area, width = d.channels * d.kernel**2, d.width
+    layers = {
+        "patches": _layer("patches", "patches", area, network.patches.latency),
+        "stem": _linear(network, "stem", "stem"),
+        "positions": _layer("positions", "positions", width, network.positions.latency),
+    }
+    for number, block in enumerate(network.blocks):
+        layers |= {
+            f"blocks.{number}.{name}": layer
+            for name, layer in _of_block(network, number, block).items()
+        }
+    layers |= {
+        "norm": _layer("norm", "norm", width, network.norm.latency),
+        "pool": _layer("pool", "pool", width, network.pool.latency),
+        "classifier": _linear(network, "classifier", "classifier", k * d.tokens),
+        "scores": _layer("scores", "scores", d.classes, None, k * d.tokens),
+    }
+    for layer in layers.values():
+        layer.setdefault("cycles", k)
+    return layers
+
+
+def _of_block(network: Network, number: int, block: Block) -> dict[str, dict[str, Any]]:
+    path, width, hidden = f"block_{number}", network.design.width, network.design.hidden
+
+    def linear(part):
+        return _linear(network, f"blocks.{number}.{part}", f"{path}.{part}")
+
+    first, second = block.residuals
+    return {
+        "norm1": _layer("norm", f"{path}.norm1", width, block.norms[0].latency),
+        "vectors": linear("vectors"),
+        "attention": _attention(network.design, block, f"{path}.heads"),
+        "out": linear("out"),
+        "residual1": _layer("residual", f"{path}.residual1", width, first.latency),
+        "norm2": _layer("norm", f"{path}.norm2", width, block.norms[1].latency),
+        "up": linear("up"),
+        "activation": _layer("table", f"{path}.activation", hidden, block.activation.latency),
+        "down": linear("down"),
+        "residual2": _layer("residual", f"{path}.residual2", width, second.latency),
+    }
+
+
+def _layer(kind, path, steps, latency, cycles=None):
+    """A layer that works on an element a cycle."""
+    layer = {
+        "kind": kind, "lanes": 1, "multipliers": 0, "steps": steps, "weight_bits": 0,
+        "latency": latency, "path": path,
+    }
+    return layer | ({} if cycles is None else {"cycles": cycles})
+
+
+def _linear(network, name, path, cycles=None):
+    layer, shape = network.linears[name], network.design.linears[name]
+    multiplies = shape.format == Weights.INT8
+    return _layer("linear", path, layer.fold.steps, layer.latency, cycles) | {
+        "lanes": layer.fold.lanes,
+        "multipliers": layer.fold.lanes if multiplies else 0,
+        "weight_bits": shape.inputs * shape.outputs * shape.weights.bits,
+    }
+
+
+def _attention(design, block, path):
+    """All heads, which work side by side; those of their units that take longest have the steps."""
+    of_a_head = units(design.engine)
+    k = design.engine.cycles_per_token
+    return _layer("attention", path, max(unit.steps for unit in of_a_head.values()), None) | {
+        "lanes": design.heads * sum(unit.lanes for unit in of_a_head.values()),
+        "multipliers": design.heads * sum(u.lanes for u in of_a_head.values() if u.multiplies),
+        "latency": (design.tokens + 1) * k + block.heads.latency,
+        "heads": design.heads,
+        "units": {name: asdict(unit) for name, unit in of_a_head.items()},
+    }

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which layers work in a cycle: the bits of the probe, and for how long each must."""
+
+from __future__ import annotations
+
+from ecoformer.spec.network.design import NetworkDesign
+from ecoformer.spec.units import units
+
+__all__ = ["busy_bits", "busy_cycles"]
+
+
+def busy_bits(design: NetworkDesign) -> dict[str, int]:
+    """Place of everything that works within the probe `hw.network.network.BUSY_PROBE`.
+
+    Every linear layer by its name; then the units of a head, ``blocks.I.attention.UNIT``.
+    """
+    names = [*design.linears]
+    for block in range(design.depth):
+        names += [f"blocks.{block}.attention.{unit}" for unit in units(design.engine)]
+    return {name: place for place, name in enumerate(names)}
+
+
+def busy_cycles(design: NetworkDesign) -> dict[str, int]:
+    """Cycles in which every linear layer works on an image: the steps of its fold for a token."""
+    return {
+        name: design.fold(name).steps * (1 if name == "classifier" else design.tokens)
+        for name in design.linears
+    }

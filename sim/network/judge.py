@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a network did against what it must do; every difference is located."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ecoformer.sim.network.record import NetworkRecord, State, Violation
+from ecoformer.sim.network.scenes import Scene
+from ecoformer.spec.network.design import NetworkDesign
+
+__all__ = ["NetworkMismatch", "judge", "judge_busy", "judge_latency"]
+
+VIOLATIONS = {
+    Violation.WITHDRAWN: "tvalid falls before tready",
+    Violation.CHANGED: "a beat changes while it waits for tready",
+    Violation.IN_RESET: "tready or tvalid in reset",
+}
+SETTLED = 3
+"""Answers of a long row, beside a third of it, that come before the rate is looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkMismatch:
+    """A difference between a network and the integer model, or its contract.
+
+    Parameters
+    ----------
+    phase, scene : str
+    what : str
+    image : int or None
+        Which packet of the scene.
+    layer : str or None
+        The first layer of the image that differs; None where all agree, or what differs is none.
+    token, lane : int or None
+        The first token and element of that layer that differ; of scores only ``lane``, the class.
+    got, want : int, float or None
+        None where there is none.
+    count : int
+        Elements of that layer and image that differ.
+    """
+
+    phase: str
+    scene: str
+    what: str
+    image: int | None = None
+    layer: str | None = None
+    token: int | None = None
+    lane: int | None = None
+    got: float | None = None
+    want: float | None = None
+    count: int = 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        where = [f"{self.phase}, {self.scene}"]
+        for name, value in (("image", self.image), ("layer", self.layer), ("token", self.token),
+                            ("lane", self.lane)):
+            if value is not None:
+                where.append(f"{name} {value}")
+        more = f", and {self.count - 1} more of this layer" if self.count > 1 else ""
+        values = f" is {self.got}, not {self.want}" if self.want is not None else ""
+        return f"{', '.join(where)}: {self.what}{values}{more}"
+
+
+def judge(
+    design: NetworkDesign,
+    scene: Scene,
+    record: NetworkRecord,
+    want: Mapping[str, np.ndarray],
+) -> tuple[list[NetworkMismatch], dict[str, int]]:
+    """Differences of a scene, and how much was compared: ``scores`` and ``elements``.
+
+    Parameters
+    ----------
+    want : dict of int64 array [images, …]
+        Every tensor of every image of the verification, `golden.integer.network.forward.trace`.
+    """
+    found = _Judge(design, scene, record, want)
+    found.layers()
+    found.answers()
+    found.manners()
+    if scene.rate:
+        found.rate()
+    return found.mismatches, found.counts
+
+
+class _Judge:
+    def __init__(self, design, scene, record, want):
+        self.design = design
+        self.scene = scene
+        self.record = record
+        self.want = want
+        self.mismatches: list[NetworkMismatch] = []
+        self.counts = {"scores": 0, "elements": 0}
+        self.wrong: set[int] = set()
+        """Images of which a layer is wrong."""
+
+    def note(self, what, **where):
+        self.mismatches.append(
+            NetworkMismatch(phase=self.scene.phase, scene=self.scene.name, what=what, **where)
+        )
+
+    # -- layers ----------------------------------------------------------------------------------
+
+    def layers(self):
+        """The first layer of every image that differs; what follows from it is left out."""
+        cut = self.scene.limit is not None
+        for layer, sent in self.record.elements.items():
+            tensors = self.want[layer]
+            size = int(np.prod(tensors.shape[1:]))
+            for number, packet in enumerate(self.scene.packets):
+                if packet.image is None:
+                    continue
+                got = sent[number * size : (number + 1) * size]
+                self.counts["elements"] += len(got)
+                if number in self.wrong:
+                    continue
+                wanted = tensors[packet.image].reshape(-1)[: len(got)]
+                different = np.flatnonzero(got != wanted)
+                if len(different):
+                    self._element(number, layer, tensors, int(different[0]), got, wanted,
+                                  len(different))
+                elif len(got) < size and not cut:
+                    self.wrong.add(number)
+                    self.note("elements", image=number, layer=layer, got=len(got), want=size)
+            most = size * len(self.scene.packets)
+            if len(sent) > most:
+                self.note("elements, all images", layer=layer, got=len(sent), want=most)
+
+    def _element(self, number, layer, tensors, place, got, wanted, count):
+        self.wrong.add(number)
+        token, lane = divmod(place, tensors.shape[-1])
+        self.note(
+            "element", image=number, layer=layer, lane=lane, got=int(got[place]),
+            want=int(wanted[place]), count=count,
+            token=token if tensors.ndim > 2 else None,
+        )
+
+    # -- answers ---------------------------------------------------------------------------------
+
+    def answers(self):
+        """Every beat of every answer."""
+        record, packets = self.record, self.scene.packets
+        words, flags = record.beats[:, 0], record.beats[:, 1]
+        ends = np.flatnonzero(flags & 1) + 1
+        starts = [0, *ends.tolist()]
+        for number, packet in enumerate(packets):
+            if number >= len(ends):
+                break
+            span = slice(starts[number], starts[number + 1])
+            self._answer(number, packet, words[span], flags[span])
+        left = len(words) - (starts[-1] if len(ends) <= len(packets) else starts[len(packets)])
+        if self.scene.limit is None or record.state != State.STOPPED:
+            if len(ends) < len(packets):
+                self.note("answers", got=len(ends), want=len(packets))
+            if left:
+                self.note("unexpected beats", got=left, want=0)
+        if record.state in (State.SILENT, State.BABBLING):
+            self.note(f"the network is {record.state.name.lower()}")
+
+    def _answer(self, number, packet, words, flags):
+        user = int(flags[-1] >> 1)
+        bad = packet.image is None
+        length = 1 if bad else self.design.classes
+        if user != bad:
+            self.note("tuser of the last beat", image=number, got=user, want=int(bad))
+        if (flags[:-1] >> 1).any():
+            self.note("tuser before the last beat", image=number, got=1, want=0)
+        if len(words) != length:
+            self.note("beats of an answer", image=number, got=len(words), want=length)
+            return
+        wanted = np.zeros(1, np.int64) if bad else self.want["scores"][packet.image]
+        unused = 64 - 8 * self.design.score_bytes
+        scores = words << unused >> unused
+        self.counts["scores"] += length
+        different = np.flatnonzero(scores != wanted)
+        if len(different) and number not in self.wrong:
+            lane = int(different[0])
+            self.note(
+                "score at the pins", image=number, lane=lane, got=int(scores[lane]),
+                want=int(wanted[lane]), count=len(different),
+            )
+
+    # -- cycles ----------------------------------------------------------------------------------
+
+    def manners(self):
+        """What a source of a stream must not do."""
+        for cycle, kind in self.record.violations:
+            self.note(f"{VIOLATIONS[kind]}, cycle {cycle}")
+
+    def rate(self):
+        """Answers of the steady state come at the rate of the slowest layer exactly."""
+        last = self.record.last_out
+        apart = np.diff(last[len(last) // 3 + SETTLED :])
+        least = self.design.cycles_per_image
+        # A sequence of one token is too short to hide its second pass.
+        most = least if self.design.tokens > 1 else 3 * least
+        wrong = np.flatnonzero((apart < least) | (apart > most))
+        if len(wrong):
+            self.note(
+                "cycles between two answers", image=len(last) - len(apart) + int(wrong[0]),
+                got=int(apart[wrong[0]]), want=least,
+            )
+
+
+def judge_busy(
+    scene: Scene, record: NetworkRecord, want: Mapping[str, int], bits: Mapping[str, int]
+) -> Iterator[NetworkMismatch]:
+    """Layers that did not work for as many cycles as they must for the images of a scene.
+
+    Parameters
+    ----------
+    want : dict of int
+        Cycles of an image, by layer.
+    bits : dict of int
+        Place of a layer in ``record.busy``.
+    """
+    if record.busy is None or not len(record.busy):
+        return
+    images = len(record.busy)
+    for layer, cycles in want.items():
+        # The last answer ends after every layer has done its work.
+        got = int(record.busy[-1, bits[layer]])
+        if got != images * cycles:
+            yield NetworkMismatch(
+                phase=scene.phase, scene=scene.name, layer=layer,
+                what="cycles in which the layer works on an image",
+                got=round(got / images, 3), want=cycles,
+            )
+
+
+def judge_latency(scene: Scene, latencies: list[int]) -> Iterator[NetworkMismatch]:
+    """Images that, sent alone, do not take as long as the first."""
+    for number, got in enumerate(latencies):
+        if got != latencies[0]:
+            yield NetworkMismatch(
+                phase=scene.phase, scene=scene.name, image=number,
+                what="cycles from the first pixel to the last score", got=got, want=latencies[0],
+            )

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a bench sees of a network: the same for every bench."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+import numpy as np
+
+__all__ = ["NetworkRecord", "State", "Violation"]
+
+
+class State(enum.IntEnum):
+    """Why a run ended; the same numbers are in ``harness.cpp``."""
+
+    DONE = 0
+    SILENT = 1
+    BABBLING = 2
+    STOPPED = 3
+
+
+class Violation(enum.IntEnum):
+    """What a network must not do; the same numbers are in ``harness.cpp``."""
+
+    WITHDRAWN = 0
+    CHANGED = 1
+    IN_RESET = 2
+
+
+@dataclass
+class NetworkRecord:
+    """What happened at the pins, and between the layers.
+
+    Parameters
+    ----------
+    state : State
+    beats : int64 array [n, 2]
+        Every beat of the answers: the word as an unsigned number, and tlast + 2·tuser.
+    first_in : int64 array [images]
+        Cycles in which the first pixel of an image was taken.
+    last_out : int64 array [answers]
+        Cycles in which the last beat of an answer was taken.
+    violations : list of (int, Violation)
+        Cycle and kind.
+    elements : dict of int64 array [n]
+        What every layer sent, by its name; empty for a network without probes.
+    busy : int64 array [answers, bits] or None
+        Cycles in which each layer has worked when an answer ended (`sim.network.busy`).
+    cycles : int
+        Of the run.
+    """
+
+    state: State
+    beats: np.ndarray
+    first_in: np.ndarray
+    last_out: np.ndarray
+    cycles: int = 0
+    violations: list[tuple[int, Violation]] = field(default_factory=list)
+    elements: dict[str, np.ndarray] = field(default_factory=dict)
+    busy: np.ndarray | None = None

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verification of a network's Verilog against the integer network, phase by phase."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecoformer.golden.integer.network.forward import trace
+from ecoformer.hw.emit.network import emit_network
+from ecoformer.progress import SILENT, Progress
+from ecoformer.sim.build import build
+from ecoformer.sim.network.busy import busy_bits, busy_cycles
+from ecoformer.sim.network.compiled import NETWORK, CompiledNetwork
+from ecoformer.sim.network.judge import NetworkMismatch, judge, judge_busy, judge_latency
+from ecoformer.sim.network.record import State
+from ecoformer.sim.network.scenes import PHASES, Scene, corner_images, make_scenes
+from ecoformer.sim.network.stimulus import random_image, random_pixels
+from ecoformer.spec.network.design import NetworkDesign
+from ecoformer.spec.network.image import NetworkImage
+
+__all__ = ["NetworkPhase", "NetworkVerification", "PARAMETERS", "verify_network"]
+
+PARAMETERS = "parameters"
+"""Phase of networks with other parameters, which are generated and built for it."""
+OTHER_IMAGES = 4
+
+
+@dataclass
+class NetworkPhase:
+    """What a phase compared.
+
+    Parameters
+    ----------
+    name : str
+    scenes, images, bad, resets, cycles : int
+        Played.
+    scores, elements : int
+        Compared, at the pins and between the layers.
+    mismatches : list of NetworkMismatch
+    seconds : float
+    """
+
+    name: str
+    scenes: int = 0
+    images: int = 0
+    bad: int = 0
+    resets: int = 0
+    cycles: int = 0
+    scores: int = 0
+    elements: int = 0
+    mismatches: list[NetworkMismatch] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, without the mismatches themselves."""
+        return {
+            **{name: value for name, value in vars(self).items() if name != "mismatches"},
+            "mismatches": len(self.mismatches),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass
+class NetworkVerification:
+    """Result of a verification.
+
+    Parameters
+    ----------
+    simulator : str
+    phases : list of NetworkPhase
+    cycles_per_image : float or None
+        Measured in the steady state; None if that was not looked at.
+    latency : int or None
+        Cycles from the first pixel of an image to its last score, in an idle network.
+    """
+
+    simulator: str = ""
+    phases: list[NetworkPhase] = field(default_factory=list)
+    cycles_per_image: float | None = None
+    latency: int | None = None
+
+    @property
+    def mismatches(self) -> list[NetworkMismatch]:
+        """Those of all phases."""
+        return [mismatch for phase in self.phases for mismatch in phase.mismatches]
+
+    @property
+    def ok(self) -> bool:
+        """True if something was compared and every bit agreed."""
+        return not self.mismatches and any(phase.scores for phase in self.phases)
+
+    def phase(self, name: str) -> NetworkPhase:
+        """The phase ``name``, a new one if it was not begun."""
+        for phase in self.phases:
+            if phase.name == name:
+                return phase
+        self.phases.append(NetworkPhase(name))
+        return self.phases[-1]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        counts = ("scenes", "images", "bad", "resets", "cycles", "scores", "elements")
+        return {
+            "ok": self.ok,
+            "simulator": self.simulator,
+            **{name: sum(getattr(phase, name) for phase in self.phases) for name in counts},
+            "cycles_per_image": self.cycles_per_image,
+            "latency": self.latency,
+            "mismatches": [mismatch.as_dict() for mismatch in self.mismatches],
+            "phases": [phase.as_dict() for phase in self.phases],
+        }
+
+
+def verify_network(
+    design: NetworkDesign,
+    image: NetworkImage,
+    verilog: str | Path,
+    pixels: np.ndarray,
+    *,
+    phases: Sequence[str] = PHASES,
+    rounds: int = 1,
+    parameter_sets: int = 0,
+    stall: float = 0.0,
+    seed: int = 0,
+    build_dir: str | Path,
+    progress: Progress = SILENT,
+) -> NetworkVerification:
+    """Play every scene on the network that ``verilog`` describes, and judge it.
+
+    Every beat of every answer, and every element that a layer sends, is compared with the integer
+    network.
+
+    Parameters
+    ----------
+    verilog : Path or str
+        File or text.
+    pixels : uint8 array [n, channels, S, S]
+        Images; `corner_images` are added.
+    phases : sequence of str
+        Of `PHASES`.
+    rounds : int
+        How often everything random is repeated.
+    parameter_sets : int
+        Networks of the same design with other parameters, each of which is generated and compiled.
+    stall : float
+        Of the phase ``images``.
+    seed : int
+        Of all that is random, and of the bits with which registers start.
+
+    Raises
+    ------
+    EcoformerError
+        No simulator, or a design that it refuses. A network that is wrong is no exception.
+    """
+    built = build(
+        verilog, build_dir, simulator="compiled", harness=NETWORK, progress=progress
+    )
+    result = NetworkVerification(f"{built.simulator.name} {built.simulator.version}")
+    corners = corner_images(design)
+    scenes = make_scenes(
+        design, pixels, corners, phases=phases, rounds=rounds, stall=stall, seed=seed
+    )
+    network = CompiledNetwork(design, built.folder, seed)
+    used = pixels if set(phases) <= {"images"} else np.concatenate([pixels, corners])
+    _play(result, design, image, network, used, scenes, progress)
+    for number in range(parameter_sets):
+        _with_others(result, design, number, seed, build_dir, progress)
+    return result
+
+
+def _with_others(result, design, number, seed, build_dir, progress):
+    """A network of the same design with parameters of its own; every second one has extremes."""
+    image = random_image(design, seed + 1 + number, extremes=bool(number % 2))
+    pixels = random_pixels(design, seed + 1 + number, OTHER_IMAGES)
+    progress.line(f"{PARAMETERS}: generating network {number + 1}")
+    built = build(
+        emit_network(design, image), build_dir, simulator="compiled", harness=NETWORK,
+        progress=progress,
+    )
+    scenes = [
+        Scene(PARAMETERS, f"network {number + 1}, {scene.name}", scene.packets)
+        for scene in make_scenes(design, pixels, pixels[:1], phases=["images"], seed=seed)
+    ]
+    network = CompiledNetwork(design, built.folder, seed)
+    _play(result, design, image, network, pixels, scenes, progress)
+
+
+def _play(result, design, image, network, pixels, scenes: Iterable[Scene], progress):
+    want = {name: _narrow(tensor) for name, tensor in trace(design, image, pixels)}
+    bits = busy_bits(design)
+    network.watch(want)
+    network.count(len(bits))
+    for scene in scenes:
+        phase = result.phase(scene.phase)
+        start = time.monotonic()
+        if scene.latency:
+            found = _one_at_a_time(result, phase, design, scene, network, want)
+        else:
+            found = _play_scene(result, phase, design, scene, network, want, bits)
+        phase.mismatches += found
+        phase.scenes += 1
+        phase.seconds += time.monotonic() - start
+        progress.update(phase.name, phase.scenes, phase.scenes)
+
+
+def _play_scene(result, phase, design, scene, network, want, bits):
+    record = network.play(
+        [packet.beats for packet in scene.packets], gaps=scene.gaps, pressure=scene.pressure,
+        seed=scene.seed, limit=scene.limit,
+    )
+    if scene.limit is not None or record.state != State.DONE:
+        network.reset()
+        phase.resets += 1
+    found, counts = judge(design, scene, record, want)
+    _count(phase, scene.packets, record, counts)
+    if scene.rate:
+        late = record.last_out[len(record.last_out) // 2 :]
+        result.cycles_per_image = float(np.diff(late).mean()) if len(late) > 1 else None
+        found += judge_busy(scene, record, busy_cycles(design), bits)
+    return found
+
+
+def _one_at_a_time(result, phase, design, scene, network, want):
+    found, latencies = [], []
+    for number, packet in enumerate(scene.packets):
+        single = Scene(scene.phase, f"{scene.name}, {number}", [packet])
+        record = network.play([packet.beats])
+        if record.state != State.DONE:
+            network.reset()
+        mismatches, counts = judge(design, single, record, want)
+        _count(phase, [packet], record, counts)
+        found += mismatches
+        if len(record.last_out):
+            latencies.append(int(record.last_out[0] - record.first_in[0]))
+    result.latency = latencies[0] if latencies else None
+    return found + list(judge_latency(scene, latencies))
+
+
+def _count(phase, packets, record, counts):
+    phase.images += len(packets)
+    phase.bad += sum(packet.image is None for packet in packets)
+    phase.cycles += record.cycles
+    phase.scores += counts["scores"]
+    phase.elements += counts["elements"]
+
+
+def _narrow(tensor):
+    """Half the memory for what fits, which is everything but large scores."""
+    fits = np.abs(tensor).max() < 1 << 31
+    return tensor.astype(np.int32) if fits else tensor
