@@ -134,6 +134,11 @@ class Design:
         return Workload.load(path or self.folder / "vectors" / "workload.npz", self.config)
 
     @property
+    def fingerprint(self) -> str:
+        """Of the configuration."""
+        return self.config.fingerprint
+
+    @property
     def build_dir(self) -> Path:
         """Folder of simulator builds, which are kept by content: ``--build-dir``, or the cache."""
         return self.builds or files.cache_folder("builds")

@@ -17,9 +17,7 @@ NAME = "images"
 
 def save_images(path: str | Path, pixels: np.ndarray) -> None:
     """Write ``pixels`` uint8 [n, channels, S, S] to the ``.npz`` file ``path``, with a checksum."""
-    write_atomic(
-        path, sealed(rendered(lambda file: np.savez_compressed(file, **{NAME: pixels})))
-    )
+    write_atomic(path, sealed(rendered(lambda file: np.savez_compressed(file, images=pixels))))
 
 
 def load_images(path: str | Path, design: NetworkDesign) -> np.ndarray:

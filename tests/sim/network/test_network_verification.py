@@ -11,17 +11,9 @@ from ecoformer.hw.emit.network import emit_network
 from ecoformer.sim.network.scenes import PHASES, corner_images
 from ecoformer.sim.network.stimulus import random_image, random_pixels
 from ecoformer.sim.network.verification import verify_network
-from ecoformer.spec.config import Config
-from ecoformer.spec.network.design import NetworkDesign
 from tests.sim.network.broken import FAULTS, broken
+from tests.sim.network.designs import TINY
 
-TINY = NetworkDesign(
-    image_size=2, channels=1, patch=1, width=4, heads=1, depth=1, hidden=4, classes=3,
-    cycles_per_token=16,
-    attention=Config(
-        head_dim=4, value_dim=4, code_bits=2, hash="linear", max_tokens=4, cycles_per_token=16
-    ),
-)
 IMAGE = random_image(TINY, 5)
 PIXELS = random_pixels(TINY, 6, 5)
 
