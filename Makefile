@@ -16,8 +16,8 @@ LINKS := build/types/ecoformer
 .PHONY: help demo check test test-full docs lint types digests prove synthesis-tools soc-tools \
 	system-packages clean bench bench-throughput bench-coverage bench-faults bench-accuracy \
 	bench-attention bench-board bench-bucketed bench-damage bench-energy bench-estimate bench-fashion \
-	bench-generate bench-kills bench-ksh bench-language bench-keep bench-lanes bench-minilm bench-models \
-	bench-mutants bench-python-coverage bench-python-mutants bench-reactions bench-recall \
+	bench-generate bench-hashes bench-kills bench-ksh bench-language bench-keep bench-lanes bench-minilm bench-models \
+	bench-mutants bench-python-coverage bench-python-mutants bench-reactions \
 	bench-released bench-softmax bench-synth bench-targets fit-estimate results-status
 
 help:
@@ -67,6 +67,9 @@ bench-language: $(VENV)/installed  ## a pretrained language model, some layers c
 	$(BIN)/python -m pip install -q -c constraints.txt accelerate gguf
 	$(BIN)/python -m benchmarks.language
 
+bench-hashes: $(VENV)/installed  ## learned and drawn hashes on tasks that need attention; hours
+	$(BIN)/python -m benchmarks.hashes
+
 bench-keep: $(VENV)/installed  ## cells and clock frequency with and without tkeep
 	$(BIN)/python -m benchmarks.keep
 
@@ -104,9 +107,6 @@ bench-models: $(VENV)/installed  ## which families of networks can be converted;
 
 bench-minilm: $(VENV)/installed  ## a pretrained sentence encoder, converted; an hour
 	$(BIN)/python -m benchmarks.minilm
-
-bench-recall: $(VENV)/installed  ## codes on a task that needs attention; an hour
-	$(BIN)/python -m benchmarks.recall
 
 bench-released: $(VENV)/installed  ## PVTv2-B0 with every head on the RTL; minutes
 	$(BIN)/python -m benchmarks.pyramids
