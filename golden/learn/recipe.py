@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hyper-parameters of a training run, as the table [training] of a configuration gives them."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ecoformer.golden.attention_config import AttentionConfig
@@ -170,8 +170,10 @@ class TrainingConfig(StepConfig, PictureConfig):
                 start=self.hash_start,
                 iterations=self.hash_iterations,
             )
-        objective = {} if self.hash_learner == NETWORK else {"objective": self.hash_learner}
-        return DistillConfig(**objective, steps=self.hash_iterations, lr=self.hash_lr)
+        learning = DistillConfig(steps=self.hash_iterations, lr=self.hash_lr)
+        if self.hash_learner == NETWORK:  # which has an objective of its own
+            return learning
+        return replace(learning, objective=self.hash_learner)
 
     def check_attention(self, attention: AttentionConfig, tokens: int) -> None:
         """Refuse, with a ValueError, an ``attention`` that the hash learner cannot learn.
