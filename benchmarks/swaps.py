@@ -28,7 +28,7 @@ from ecoformer.progress import Progress
 
 __all__ = ["LIMIT", "SWAPS", "TASKS", "Swap", "hadamard_rows", "put_in", "train_limit"]
 
-LIMIT = AttentionConfig()
+LIMIT = AttentionConfig(hash="linear")
 """The limit that networks are trained in has the offset of codes of this length."""
 
 
@@ -40,26 +40,28 @@ class TaskNetwork:
     ----------
     title : str
     network : NetworkConfig
+    batch : int
     pretrain_epochs, limit_epochs : int
         Of softmax and of each control; of the limit.
     """
 
     title: str
     network: NetworkConfig
+    batch: int
     pretrain_epochs: int
     limit_epochs: int
 
 
 SEQUENCES = NetworkConfig(image_size=SIDE, channels=CHANNELS, patch=1, depth=2)
 TASKS = {
-    "recall": TaskNetwork("Associative recall", SEQUENCES, 2, 7),
+    "recall": TaskNetwork("Associative recall", SEQUENCES, 128, 3, 12),
     "frames": TaskNetwork(
-        "Framed digits", NetworkConfig(image_size=CANVAS, patch=14, depth=2), 3, 5
+        "Framed digits", NetworkConfig(image_size=CANVAS, patch=14, depth=2), 64, 3, 5
     ),
-    "largest": TaskNetwork("The largest of three recalled values", SEQUENCES, 2, 7),
+    "largest": TaskNetwork("The largest of three recalled values", SEQUENCES, 64, 2, 7),
 }
 TRAINING = TrainingConfig(
-    shift=0, batch=64, label_smoothing=0.0, weight_decay=0.01, tune_epochs=0,
+    shift=0, label_smoothing=0.0, weight_decay=0.01, tune_epochs=0,
     hash_learner="random", hash_images=64, controls=("mean", "none"),
 )
 
@@ -81,7 +83,7 @@ def train_limit(task: str, seed: int, folder: Path, progress: Progress) -> dict:
     """
     shape = TASKS[task]
     training = TrainingConfig(**{
-        **vars(TRAINING), "data": task, "seed": seed,
+        **vars(TRAINING), "data": task, "seed": seed, "batch": shape.batch,
         "pretrain_epochs": shape.pretrain_epochs, "limit_epochs": shape.limit_epochs,
     })
     metrics = train(shape.network, LIMIT, training, folder, progress, control=False)

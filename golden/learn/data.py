@@ -142,9 +142,10 @@ def _required(name, path):
 def _draw(name, path, seed):
     task = DRAWN[name]
     digits = load("mnist", path, seed) if task.of_digits else None
+    drawn, fixed = np.random.default_rng(seed), np.random.default_rng((SPLIT_SEED, 0))
     parts = {}
-    for number, (part, size) in enumerate(PARTS.items()):
-        rng = np.random.default_rng((SPLIT_SEED if part == HELD_OUT else seed, number))
+    for part, size in PARTS.items():
+        rng = fixed if part == HELD_OUT else drawn
         own = () if digits is None else _arrays(getattr(digits, part))
         parts[part] = Split(*map(torch.from_numpy, task.draw(size, rng, *own)))
     return ImageData(name, task.classes, **parts)
