@@ -16,8 +16,8 @@ LINKS := build/types/ecoformer
 .PHONY: help demo check test test-full docs lint types digests prove synthesis-tools soc-tools \
 	system-packages clean bench bench-throughput bench-coverage bench-faults bench-accuracy \
 	bench-attention bench-board bench-bucketed bench-damage bench-energy bench-estimate bench-fashion \
-	bench-generate bench-hashes bench-kills bench-ksh bench-language bench-keep bench-lanes bench-minilm bench-models \
-	bench-mutants bench-python-coverage bench-python-mutants bench-reactions \
+	bench-generate bench-hashes bench-kills bench-ksh bench-language bench-keep bench-lanes bench-minilm \
+	bench-models bench-mutants bench-python-coverage bench-python-mutants bench-reactions \
 	bench-released bench-softmax bench-synth bench-targets fit-estimate results-status
 
 help:
