@@ -57,8 +57,8 @@ def command(
         str | None,
         typer.Option(
             "--data", metavar="NAME|DIR",
-            help="Other data: mnist, fashion, cifar10, recall, or a folder of pictures with test/ "
-            "or val/.",
+            help="Other data: mnist, fashion, cifar10, recall, frames, largest, or a folder of "
+            "pictures with test/ or val/.",
         ),
     ] = None,
     engine: Annotated[
