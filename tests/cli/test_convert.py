@@ -255,7 +255,8 @@ def decoder(tmp_path):
 
 def test_a_decoder_runs_on_a_causal_engine(decoder, config, tmp_path, builds):
     model, inputs = decoder
-    why = "[engine] mask must be 'causal' for this model, not 'full'"
+    why = ("GPT2Model: no attention that can be replaced; h.0.attn: causal attention, which needs "
+           "an engine with mask = 'causal'")
     refused((model, config, inputs), why, tmp_path)
     causal = 'mask = "causal"\ncontexts = 3\ncycles_per_token = 4\nbus_bytes = 16\n'
     config.write_text(WHOLE.replace("[convert]", causal + "[convert]"))

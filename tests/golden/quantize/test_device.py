@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from ecoformer.golden.integer.attention import attend
+from ecoformer.golden.integer.engine import IntegerEngine
 from ecoformer.golden.quantize.calibration import calibrate
 from ecoformer.golden.quantize.device import DeviceAttention, DeviceEngine
 from ecoformer.golden.quantize.evaluation import recorded_workload
-from ecoformer.golden.quantize.inference import EngineAttention, IntegerEngine
+from ecoformer.golden.quantize.inference import EngineAttention
 from tests.golden.small import CONFIG, make_images, make_model, make_tape
 
 
@@ -34,7 +35,8 @@ def test_a_module_around_a_device(queries):
     image = calibrate(config, layers, tape)
     host = EngineAttention(config, image, layers, IntegerEngine(config, image))
     for layer, (call,) in zip(layers, tape):
-        module = DeviceAttention(config, image, Device(config, image), host.numbers[layer.layer])
+        sets = host.packing.numbers[layer.layer]
+        module = DeviceAttention(config, image, Device(config, image), sets)
         got = module(call.q, call.k, call.v)
         torch.testing.assert_close(
             got, host(layer.layer, call.q, call.k, call.v), rtol=0, atol=0
