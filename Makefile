@@ -14,7 +14,7 @@ FAST := not slow and not full and not prove
 LINKS := build/types/ecoformer
 
 .PHONY: help demo check test test-full docs lint types digests prove synthesis-tools soc-tools \
-	system-packages clean bench bench-throughput bench-coverage bench-faults bench-accuracy \
+	system-packages clean bench bench-anarcii bench-throughput bench-coverage bench-faults bench-accuracy \
 	bench-attention bench-board bench-bucketed bench-damage bench-energy bench-estimate bench-fashion \
 	bench-generate bench-kills bench-ksh bench-language bench-keep bench-lanes bench-minilm bench-models \
 	bench-mutants bench-python-coverage bench-python-mutants bench-reactions bench-recall \
@@ -104,6 +104,9 @@ bench-models: $(VENV)/installed  ## which families of networks can be converted;
 
 bench-minilm: $(VENV)/installed  ## a pretrained sentence encoder, converted; an hour
 	$(BIN)/python -m benchmarks.minilm
+
+bench-anarcii: $(VENV)/installed  ## a pretrained encoder-decoder on three engines; an hour
+	$(BIN)/python -m benchmarks.anarcii
 
 bench-recall: $(VENV)/installed  ## codes on a task that needs attention; an hour
 	$(BIN)/python -m benchmarks.recall
