@@ -106,15 +106,14 @@ def command(
         only=only or (), skip=skip or (), engines=engine or (),
     )
     write_json(json_file, figures)
-    agreement = figures["agreement"]
+    agreement, held_out = figures["agreement"], figures["batches"]["held_out"]
     show_table(f"Attention of {figures['model']}", [
         (site["path"] + (f", use {site['turn'] + 1}" if site["turn"] else ""), _described(site))
         for site in figures["sites"]
     ])
     show_table(f"{figures['model']} in {output}", [
         ("attention layers", len(figures["losses"]["layers"])),
-        ("batches, held out", f"{figures['batches']['held_out']} of "
-                              f"{sum(figures['batches'].values())}"),
+        ("batches, held out", f"{held_out} of {held_out + figures['batches']['train']}"),
         *((f"cosine with the original, {stage}", f"{alike['cosine']:.4f}")
           for stage, alike in agreement.items()),
         ("warnings", sum(len(head["warnings"]) for head in figures["quality"])),

@@ -106,6 +106,7 @@ def test_command_converts_measures_and_writes(model_folder, sentences, config, t
     assert stages["all hashes together"]["error"] < stages["layer by layer"]["error"]
     assert stages["integers"]["cosine"] > stages["all hashes together"]["cosine"] - 0.02
     assert figures["batches"] == {"train": 4, "held_out": 2, "layers": 3}
+    assert "2 of 6" in reply.stdout
     assert figures["batches_tried"] == []
     assert len(figures["losses"]["layers"]) == 2 and len(figures["losses"]["together"]) > 10
     assert len(figures["quality"]) == 2 * 4

@@ -196,6 +196,21 @@ def test_a_context_that_holds_other_tokens_is_begun_anew():
     assert engine.lengths[-1] == 6 * [6]
 
 
+def test_other_rounding_of_the_same_tokens_goes_on_with_the_context():
+    layers, tape = layers_of("causal")
+    config = engine_for("causal")
+    image = calibrate(config, layers, tape)
+    call = tape[0][0]
+    engine = Counting(IntegerEngine(config, image))
+    host = EngineAttention(config, image, layers, engine)
+    host(0, call.q[:, :, :6], call.k[:, :, :6], call.v[:, :, :6])
+    steps = float(image.token_scale.min())
+    host(0, call.q[:, :, 6:], call.k + 0.9 * steps, call.v)  # most tokens are one step larger
+    assert engine.lengths == [6 * [6], 6 * [1]]
+    host(0, call.q[:, :, 6:], call.k + 5 * steps, call.v)
+    assert engine.lengths[-1] == 6 * [7]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_attention_runs_on_the_rtl(kind, builds):
     layers, tape = layers_of(kind, queries=5 if kind == "cross" else 7)
