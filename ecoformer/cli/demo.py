@@ -153,9 +153,9 @@ class _CountingEngine:
 
 def _rtl_in_network(config_path, design, model_path, count):
     """Predictions with every attention on the RTL, against the integer model, image by image."""
+    from ecoformer.golden.integer.engine import IntegerEngine
     from ecoformer.golden.networks.vit import load_model
     from ecoformer.golden.quantize.evaluation import CheckedEngine, predict_in_integers
-    from ecoformer.golden.quantize.inference import IntegerEngine
     from ecoformer.sim.rtl import Rtl
 
     model = load_model(model_path)

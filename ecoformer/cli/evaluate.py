@@ -261,11 +261,11 @@ def _in_hardware(
     progress: Progress, batch: int,
 ) -> Iterator[tuple[str, dict]]:
     """Entries of the integer model and of the RTL."""
+    from ecoformer.golden.integer.engine import IntegerEngine
     from ecoformer.golden.learn.accuracy import judge
     from ecoformer.golden.quantize.evaluation import CheckedEngine
     from ecoformer.golden.quantize.inference import (
         EngineAttention,
-        IntegerEngine,
         override_attention,
     )
     from ecoformer.sim.rtl import Rtl
