@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from ecoformer.cli.common import ConfigOption, JsonOption, show_table, write_json
-from ecoformer.cli.guard import Source, TargetFolder
+from ecoformer.cli.guard import Range, Source, TargetFolder
 from ecoformer.cli.quality import quality_panels, show_quality
-from ecoformer.files import write_atomic
+from ecoformer.errors import EcoformerError
+from ecoformer.files import cache_folder, write_atomic
 from ecoformer.outputs import OutputFolder
+from ecoformer.processes import scratch
 from ecoformer.progress import show_progress
 from ecoformer.spec.config import Config
 from ecoformer.spec.config_file import read_table
@@ -45,15 +47,24 @@ def command(
             help="Quantise the whole network, too: network.safetensors and network.toml.",
         ),
     ] = False,
+    tune: Annotated[
+        int,
+        typer.Option(
+            "--tune", metavar="EPOCHS",
+            help="Before, train the weights of the whole network to be what the chip holds.",
+        ),
+        Range(0, 10_000),
+    ] = 0,
     json_file: JsonOption = None,
 ) -> None:
     """Quantise a trained network; write parameters.safetensors, workload.npz and export.json.
 
     With --report also what every hash keeps of the attention it replaces, and what is wrong with
     those that collapsed. With --network every layer becomes integers, in the widths of the table
-    [chip] of the configuration, and the whole network is compared with the float one.
+    [chip] of the configuration, and the whole network is compared with the float one; --tune trains
+    it first, at the first of tune_lrs, which coarse weights need.
     """
-    figures = export(config, model, output, report, network)
+    figures = export(config, model, output, report, network, tune)
     write_json(json_file, figures)
     show_table(f"Export to {output}", [
         ("held-out images", figures["held_out_images"]),
@@ -82,9 +93,12 @@ def _network_rows(figures):
 
 
 def export(
-    config_path: Path, model_path: Path, output: Path, report: bool = False, whole: bool = False
+    config_path: Path, model_path: Path, output: Path, report: bool = False, whole: bool = False,
+    epochs: int = 0,
 ) -> dict:
     """Write the folder ``output``; returns its figures as a dict for JSON."""
+    if epochs and not whole:
+        raise EcoformerError("--tune: trains a whole network; give --network, too")
     if report:
         from ecoformer.golden.quality.plot import save_heat_maps
     from ecoformer.golden.learn.recipe import TrainingConfig
@@ -103,7 +117,7 @@ def export(
         image.save(folder / "parameters.safetensors", config)
         workload.save(folder / "workload.npz")
         if design is not None:
-            figures["network"] = _write_network(design, network, data, folder)
+            figures["network"] = _write_network(design, network, data, folder, training, epochs)
         if report:
             panels = quality_panels(figures["quality"], figures["code_disagreement"])
             save_heat_maps(folder / "hashes.png", panels, f"Hashes of {Path(model_path).name}")
@@ -119,14 +133,21 @@ def _network_design(config_path, config, network):
     return read_table(config_path, "chip", NetworkDesign, attention=config, **shape)
 
 
-def _write_network(design, network, data, folder):
-    from ecoformer.golden.quantize.integer_network import export_network
+def _write_network(design, network, data, folder, training, epochs):
+    from ecoformer.golden.quantize.integer_network import FILES, compare, quantise
+    from ecoformer.golden.quantize.tune import tune
 
     with show_progress() as progress:
-        quantised, figures = export_network(design, network, data, progress)
-    quantised.image.save(folder / "network.safetensors", design)
-    write_atomic(folder / "network.toml", design.as_toml())
-    return figures
+        if epochs:
+            with scratch(cache_folder("outputs"), "tune-") as checkpoints:
+                quantised = tune(design, network, data, training, epochs, checkpoints, progress)
+        else:
+            quantised = quantise(design, network, data)
+        figures = compare(quantised, network, data.held_out, progress)
+    design_file, image_file = (folder / name for name in FILES)
+    write_atomic(design_file, design.as_toml())
+    quantised.image.save(image_file, design)
+    return figures | {"tuned_epochs": epochs}
 
 
 def results(output: Path, report: bool = False, network: bool = False) -> OutputFolder:

@@ -17,7 +17,7 @@ from ecoformer.progress import SILENT, Progress
 from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
 
-__all__ = ["FILES", "IntegerNetwork", "export_network", "load_integer_network"]
+__all__ = ["FILES", "IntegerNetwork", "compare", "load_integer_network", "quantise"]
 
 FILES = "network.toml", "network.safetensors"
 """Names of the design and of the image in a folder."""
@@ -74,40 +74,41 @@ def load_integer_network(folder: Path, model: Network | None) -> IntegerNetwork:
     return IntegerNetwork(shape, NetworkImage.load(image, shape))
 
 
-def export_network(
-    design: NetworkDesign,
+def quantise(design: NetworkDesign, model: VisionTransformer, data: ImageData) -> QuantisedNetwork:
+    """``model``, in evaluation mode, in integers; training images of ``data`` calibrate it."""
+    return quantise_network(design, model, data.train.images[:CALIBRATION_IMAGES])
+
+
+def compare(
+    quantised: QuantisedNetwork,
     model: VisionTransformer,
-    data: ImageData,
+    part: Split,
     progress: Progress = SILENT,
-) -> tuple[QuantisedNetwork, dict]:
-    """``model`` in integers, and how it compares with the float network on held-out images.
+) -> dict:
+    """How a network in integers compares with the float network it was made of.
 
     Parameters
     ----------
-    design : NetworkDesign
+    quantised : QuantisedNetwork
     model : VisionTransformer
         In evaluation mode.
-    data : ImageData
-        Calibrates on training images; reports on held-out ones.
+    part : Split
+        Held-out images.
     progress : Progress
         Stages ``float network`` and ``integer network``.
 
     Returns
     -------
-    quantised : QuantisedNetwork
-    figures : dict
-        ``accuracy`` of the integer network; on how many images the predictions changed, and how
-        many of them became ``right`` and ``wrong``; ``parameters`` and the ``residual_width``.
-        JSON-ready.
+    dict
+        ``float_accuracy``; ``accuracy`` of the integer network; on how many images the predictions
+        changed, and how many of them became ``right`` and ``wrong``; ``weights``,
+        ``residual_width``, and the number of ``parameters``. JSON-ready.
     """
-    quantised = quantise_network(design, model, data.train.images[:CALIBRATION_IMAGES])
-    held_out = data.held_out
-    before = _labels(model, held_out, progress, "float network")
-    after = _labels(
-        IntegerNetwork(design, quantised.image), held_out, progress, "integer network"
-    )
-    were, are = before == held_out.labels, after == held_out.labels
-    return quantised, {
+    design, image = quantised.design, quantised.image
+    before = _labels(model, part, progress, "float network")
+    after = _labels(IntegerNetwork(design, image), part, progress, "integer network")
+    were, are = before == part.labels, after == part.labels
+    return {
         "float_accuracy": float(were.double().mean()),
         "accuracy": float(are.double().mean()),
         "changed_predictions": int((before != after).sum()),
@@ -115,7 +116,7 @@ def export_network(
         "became_wrong": int((were & ~are).sum()),
         "weights": str(design.weights),
         "residual_width": design.residual_width,
-        "parameters": sum(array.size for array in quantised.image.arrays.values()),
+        "parameters": sum(array.size for array in image.arrays.values()),
     }
 
 

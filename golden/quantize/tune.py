@@ -9,18 +9,23 @@ float.
 
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils.parametrize import register_parametrization, remove_parametrizations
 
+from ecoformer.golden.learn.data import ImageData
 from ecoformer.golden.learn.fit import Fitter
+from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.networks.vit import VisionTransformer
+from ecoformer.golden.quantize.evaluation import CALIBRATION_IMAGES
 from ecoformer.golden.quantize.float_trace import vectors
 from ecoformer.golden.quantize.linear import quantise_linear
 from ecoformer.golden.quantize.network import QuantisedNetwork, quantise_network
 from ecoformer.golden.quantize.network_layers import PIXEL_SCALE
+from ecoformer.progress import SILENT, Progress
 from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.layers import LinearShape
 
@@ -60,10 +65,11 @@ class OnGrid(nn.Module):
 def tune(
     design: NetworkDesign,
     model: VisionTransformer,
-    images: torch.Tensor,
-    fitter: Fitter,
+    data: ImageData,
+    training: TrainingConfig,
     epochs: int,
-    lr: float,
+    folder: Path,
+    progress: Progress = SILENT,
 ) -> QuantisedNetwork:
     """``model`` in integers after its linear weights were trained for ``epochs`` epochs.
 
@@ -72,23 +78,27 @@ def tune(
     design : NetworkDesign
     model : VisionTransformer
         In evaluation mode; stays as it is.
-    images : uint8 Tensor [B, channels, S, S]
-        Calibration images.
-    fitter : Fitter
-        Trains.
+    data : ImageData
+        Trains and calibrates on training images.
+    training : TrainingConfig
+        Of the network; the first of its ``tune_lrs`` is the peak learning rate.
     epochs : int
-    lr : float
-        Peak learning rate.
+    folder : Path
+        Of the checkpoint.
+    progress : Progress
+        Stage ``chip``.
 
     Raises
     ------
     EcoformerError
-        As for :func:`quantise_network`; a loss that is not finite.
+        As for :func:`golden.quantize.network.quantise_network`; a loss that is not finite.
     """
-    tuned = fold_norms(model)
+    tuned, images = fold_norms(model), data.train.images[:CALIBRATION_IMAGES]
     start = quantise_network(design, tuned, images)
     layers = _on_grids(design, tuned, start)
-    fitter.fit("tune the chip's weights", tuned, epochs, lr, stream=1, settings={})
+    fitter = Fitter(data, training, folder, progress)
+    settings = {"design": design.bits_fingerprint}
+    fitter.fit("chip", tuned, epochs, training.tune_lrs[0], stream=1, settings=settings)
     for layer in layers:
         remove_parametrizations(layer, "weight", leave_parametrized=True)
     return quantise_network(design, tuned, images, like=start)

@@ -90,6 +90,24 @@ def test_a_network_that_the_chip_has_not_is_refused_before_any_work(tmp_path):
 
 
 @pytest.mark.slow
+def test_weights_are_tuned_before(tmp_path):
+    config = write_config(tmp_path / "c.toml", "\n[chip]\nweights = \"ternary\"\n")
+    model, out = write_model(tmp_path / "m.pt"), tmp_path / "out"
+    command = "export", "-c", config, "-m", model, "-o", out
+    reply = ecoformer(*command, "--tune", 1)
+    assert_refused(reply, "--tune: trains a whole network; give --network, too")
+    accuracies = []
+    for epochs in (0, 1):
+        reply = ecoformer(*command, "--network", "--tune", epochs)
+        assert reply.returncode == 0, reply.stderr
+        figures = json.loads((out / "export.json").read_text())["network"]
+        assert figures["tuned_epochs"] == epochs and figures["weights"] == "ternary"
+        accuracies.append(figures["accuracy"])
+    assert accuracies[1] > accuracies[0] + 0.1  # the network is random
+    NetworkImage.load(out / "network.safetensors", NetworkDesign.load(out / "network.toml"))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "chip, words",
     [("residual_width = 19", "[chip] residual_width must be 8…18, not 19"),

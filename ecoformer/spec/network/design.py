@@ -114,9 +114,9 @@ class NetworkDesign:
                 )
         if a.queries == Queries.CROSS:
             raise ValueError("[engine] queries must be 'shared' or 'separate' within a network")
-        if a.hash not in ("rbf", "linear"):
+        if a.hash == "codes":
             raise ValueError(
-                f"[engine] hash must be 'rbf' or 'linear' within a network, not {a.hash!r}"
+                "[engine] hash must not be 'codes' within a network, where no host makes them"
             )
 
     # -- shape -----------------------------------------------------------------------------------
@@ -140,12 +140,11 @@ class NetworkDesign:
     def steady_cycles(self) -> int:
         """Cycles from a token to the next where many images follow each other.
 
-        Those of the slowest layer: at most k, which no layer need use up; but a window of the stem
-        takes a cycle beside its elements, so k + 1 where these are k.
+        Those of the slowest layer: at most k, which no layer need use up.
         """
-        window = self.linears["stem"].inputs + 1
         steps = [self.fold(name).steps for name in self.linears if name != "classifier"]
         pooled = -(-self.fold("classifier").steps // self.tokens)
+        window = self.linears["stem"].inputs
         return max(self.engine.cycles_per_token, *steps, pooled, window)
 
     @property
