@@ -123,6 +123,7 @@ def build(
     seed: int = 0,
 ) -> dict[str, Any]:
     """Write the folder ``output``; returns its figures as JSON-ready values."""
+    from ecoformer.hw.boards.cores import EngineCore
     from ecoformer.hw.boards.top import TOP, BoardTop, board_verilog, constraints
     from ecoformer.hw.synth import flow
     from ecoformer.hw.synth.placing import Pads
@@ -136,7 +137,8 @@ def build(
         )
     config = Config.load(config_path)
     top = BoardTop(
-        board, device, config, clock_hz=round(clock_mhz * MEGA), baud=baud, frame_bytes=frame
+        board, device, EngineCore(config), clock_hz=round(clock_mhz * MEGA), baud=baud,
+        frame_bytes=frame,
     )
     written = OutputFolder(output, MARK, ("board.v", "board.lpf"))
     generating.results(Path(output) / "engine")
