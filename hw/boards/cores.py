@@ -15,12 +15,14 @@ from amaranth.lib.wiring import In, connect
 from ecoformer.errors import EcoformerError
 from ecoformer.hw.boards.bridge import Bridge
 from ecoformer.hw.boards.no_registers import NoRegisters
+from ecoformer.hw.emit.network import emit_network
 from ecoformer.hw.emit.verilog import emit
 from ecoformer.hw.engine.top import Top
 from ecoformer.hw.network.top import network_pins
 from ecoformer.spec.config import Config
 from ecoformer.spec.host_streams import HostStreams
 from ecoformer.spec.network.design import NetworkDesign
+from ecoformer.spec.network.image import NetworkImage
 
 __all__ = ["Core", "ENGINE", "EngineCore", "NETWORK", "NetworkCore"]
 
@@ -124,28 +126,24 @@ class EngineCore(Core):
 
 
 class NetworkCore(Core):
-    """A whole network, with its parameters.
-
-    It has no registers, and no interrupt.
+    """A whole network with its parameters; it has no registers, and no interrupt.
 
     Parameters
     ----------
     design : NetworkDesign
-    text : str
-        Its Verilog, which takes long to make: what ``generate --network`` has written.
+    image : NetworkImage
     name : str
-        Of its module in ``text``.
     """
 
     kind = "network"
     advice = "which no network has; generate it again"
 
-    def __init__(self, design: NetworkDesign, text: str, name: str = NETWORK):
-        self.text = text
+    def __init__(self, design: NetworkDesign, image: NetworkImage, name: str = NETWORK):
+        self.design, self.image = design, image
         super().__init__(name, design.host_streams, network_pins(design))
 
     def verilog(self) -> str:
-        return self.text
+        return emit_network(self.design, self.image, self.name)
 
     def registers(self, m: Module, bridge: Bridge, irq: Signal) -> dict[str, Value]:
         m.submodules.no_registers = none = NoRegisters()

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images in and scores out through the serial pins of a simulated board that holds a network."""
 
-import json
 import random
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ecoformer.cli.network.generate import generate_network
 from ecoformer.driver.device import Device
 from ecoformer.driver.errors import DeviceError, ImageError, RefusedError
 from ecoformer.driver.framed import FramedTransport
@@ -18,16 +19,25 @@ from ecoformer.golden.integer.network.forward import run
 from ecoformer.hw.boards.catalogue import BOARDS
 from ecoformer.hw.boards.cores import NetworkCore
 from ecoformer.hw.boards.top import BoardTop, board_verilog
-from ecoformer.hw.emit.network import NetworkVerilog
 from ecoformer.sim.board import SimulatedBoard
-from ecoformer.sim.network.stimulus import random_image, random_pixels
+from ecoformer.sim.network.stimulus import random_pixels
 from ecoformer.sim.noise import NoisyLink
 from ecoformer.spec.frames import Chunk, Flag, Kind, LinkRegister
 from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
 from tests.driver.conftest import BAUD, CLOCK_HZ
+from tests.driver.test_files import PIPE
+from tests.driver.test_files import run as run_host
 from tests.sim.network.designs import TINY
 
+PROGRAM = """
+from driver.framed import FramedTransport
+from driver.network import NetworkDevice
+
+images = np.load("images.npy")
+with NetworkDevice(".", FramedTransport(Pipe(), timeout=5)) as device:
+    np.save("scores.npy", device.classify(images))
+"""
 FRAME_BYTES = 64
 DESIGN = replace(TINY, image_size=4, channels=4, patch=2, classes=17, cycles_per_token=40)
 """An image is 64 bytes and its scores are 68: two chunks either way."""
@@ -62,10 +72,12 @@ class Made:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     pytest.importorskip("amaranth_boards", reason="pip install 'ecoformer[boards]'")
-    folder, image = tmp_path_factory.mktemp("network"), random_image(DESIGN, seed=4)
-    network = NetworkVerilog(DESIGN, image)
-    (folder / "manifest.json").write_text(json.dumps(network.manifest))
-    top = BoardTop(BOARDS["ulx3s"], "85k", NetworkCore(DESIGN, network.text), clock_hz=CLOCK_HZ,
+    folder = tmp_path_factory.mktemp("network")
+    (folder / "network.toml").write_text(DESIGN.as_toml())
+    generate_network(folder / "network.toml", None, folder / "chip", seed=4)
+    folder = folder / "chip"
+    image = NetworkImage.load(folder / "network.safetensors", DESIGN)
+    top = BoardTop(BOARDS["ulx3s"], "85k", NetworkCore(DESIGN, image), clock_hz=CLOCK_HZ,
                    baud=BAUD, frame_bytes=FRAME_BYTES)
     return Made(DESIGN, image, folder, board_verilog(top))
 
@@ -80,6 +92,21 @@ def test_scores_are_those_of_the_integer_network(made, builds):
         assert len(np.unique(scores)) > DESIGN.classes, "images differ"
         assert device.classify(pixels[:0]).shape == (0, DESIGN.classes)
         assert not device.transport.faults and not device.transport.repeats
+
+
+def test_the_board_holds_the_module_that_is_generated(made):
+    (path,) = (made.folder / "rtl").glob("*.v")
+    assert made.verilog.endswith(path.read_text())
+    assert made.verilog.count("\nmodule ecoformer_network(") == 1
+
+
+def test_the_folder_needs_nothing_of_ecoformer(made, builds):
+    np.save(made.folder / "images.npy", pixels := made.pixels(9, 3))
+    status, errors = run_host(
+        [sys.executable, "-c", PIPE + PROGRAM], made.board(builds), cwd=made.folder
+    )
+    assert status == 0, errors.decode()
+    np.testing.assert_array_equal(np.load(made.folder / "scores.npy"), made.expected(pixels))
 
 
 def test_registers_are_the_boards_own_and_no_others(made, builds):
