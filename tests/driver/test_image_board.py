@@ -69,7 +69,7 @@ class Made:
         return NetworkDevice(self.folder, FramedTransport(link, timeout=300e-6), **options)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def made(tmp_path_factory):
     pytest.importorskip("amaranth_boards", reason="pip install 'ecoformer[boards]'")
     folder = tmp_path_factory.mktemp("network")
