@@ -63,7 +63,7 @@ def test_a_host_written_from_the_page_classifies_images(made, builds):  # noqa: 
     host = link.Host(Line(noisy))
     host.write(link.RESET, 1)
     assert host.read(driver.ID) == host.read(0x104) == link.REFUSED
-    noisy.rate = 0.003
+    noisy.rate = 0.008
     pixels = made.pixels(3, 4)
     for image, scores in zip(pixels, made.expected(pixels), strict=True):
         raw = bytes(
