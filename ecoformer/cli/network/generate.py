@@ -98,8 +98,8 @@ def show_network(figures: dict[str, Any], parameters: object) -> None:
     show_table(f"{figures['name']} in {figures['output']}", [
         ("parameters", f"random, seed {source['seed']}: for trials, not learned"
                        if source["source"] == "random" else parameters),
-        ("cycles per token", cycles.get("per_token", "not published for so few tokens")),
-        ("cycles per image", cycles.get("per_image", "not published for so few tokens")),
+        *((f"cycles per {what}", cycles.get(f"per_{what}", "see 'ecoformer simulate'"))
+          for what in ("token", "image")),
         ("multipliers", sum(layer["multipliers"] for layer in figures["layers"])),
         ("bits of weights", sum(layer["weight_bits"] for layer in figures["layers"])),
         ("bits of memories", figures["memory_bits"]),

@@ -70,7 +70,7 @@ def test_other_simulators_see_the_same_cycles(simulator, text, builds):
 
 @pytest.mark.icarus
 def test_an_undefined_pin_is_counted(text, builds):
-    broken = text.replace("assign m_axis_tuser = ", "assign m_axis_tuser = 1'bx & ")
+    broken = text.replace("assign m_axis_tuser = ", "assign m_axis_tuser = 1'bx ^ ")
     with pytest.raises(EcoformerError, match="silent after 0 of 2 answers; a pin is undefined in"):
         simulate_network(TINY, broken, PIXELS[:2], build_dir=builds, simulator="icarus")
 
