@@ -2,7 +2,7 @@
 """``ecoformer export``: from a trained network to the parameter image and real test vectors."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from ecoformer.progress import show_progress
 from ecoformer.spec.config import Config
 from ecoformer.spec.config_file import read_table
 from ecoformer.spec.network.design import NetworkDesign
+
+if TYPE_CHECKING:
+    from ecoformer.golden.networks.network import Network
 
 __all__ = ["command", "export", "network_design", "results"]
 
@@ -125,7 +128,7 @@ def export(
     return figures
 
 
-def network_design(config_path, config, network):
+def network_design(config_path: Path, config: Config, network: "Network") -> NetworkDesign:
     """The design of a whole network; an EcoformerError where the chip has not all of its layers."""
     from ecoformer.golden.quantize.network import network_shape
 

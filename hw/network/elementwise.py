@@ -68,7 +68,7 @@ class Lookup(Elementwise):
         self.width = width
         super().__init__(width, width)
 
-    def of(self, m):
+    def of(self, m: Module) -> Value:
         half, mask = 1 << (self.width - 1), (1 << self.width) - 1
         # Indexed by the bits of an element as they are: the upper half is negative.
         values = [value & mask for value in self.values[half:] + self.values[:half]]
@@ -94,7 +94,7 @@ class Positions(Elementwise):
         self.width = width
         super().__init__(width, width)
 
-    def of(self, m):
+    def of(self, m: Module) -> Value:
         mask = (1 << self.width) - 1
         values = [int(value) & mask for value in self.values.reshape(-1)]
         m.submodules.rows = rows = memory.Memory(

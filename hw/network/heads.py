@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.engine.datapath import Datapath
 from ecoformer.hw.lib.pipeline import delay, register
+from ecoformer.hw.network.feeds import AHEAD, feed_class
 from ecoformer.hw.network.link import TokenLink
 from ecoformer.hw.parameters.memory import Slots
 from ecoformer.hw.stream.words import Result, Words
@@ -18,9 +19,6 @@ from ecoformer.spec.network.design import ACTIVATION_WIDTH, NetworkDesign
 from ecoformer.spec.parameters import ParameterImage
 
 __all__ = ["Heads"]
-
-AHEAD = 2
-"""Tokens that may have begun before a head takes the first: one is on offer while one arrives."""
 
 
 class Heads(wiring.Component):
@@ -88,59 +86,26 @@ class Heads(wiring.Component):
         with m.If(token_ends):
             m.d.sync += head.eq(head.rotate_left(1))
 
-        rooms = []
+        rooms, feed = [], feed_class(self.engine)
         for number, path in enumerate(self.paths):
             mine, ends = Signal(name=f"mine_{number}"), Signal(name=f"ends_{number}")
             ahead = Signal(range(AHEAD + 1), name=f"ahead_{number}")
-            taken = path.i.valid & path.i.ready
-            m.d.comb += [mine.eq(self.i.valid & head[number]), ends.eq(token_ends & head[number])]
-            m.d.sync += ahead.eq(ahead + self.i.begin - taken)
-            rooms.append(ahead != AHEAD)
-            feed = self._feed_serial if self.engine.is_serial else self._feed_whole
-            feed(m, number, path, vectors, mine, ends, taken, vector, index)
             place = Signal(range(d.tokens), name=f"place_{number}")
-            last = place == d.tokens - 1
+            taken, last = path.i.valid & path.i.ready, place == d.tokens - 1
+            feed(
+                path, vectors, element=self.i.element, mine=mine, ends=ends, vector=vector,
+                index=index, name=str(number),
+            ).add_to(m)
+            m.d.comb += [
+                mine.eq(self.i.valid & head[number]),
+                ends.eq(token_ends & head[number]),
+                path.i.payload.tag.last.eq(last),
+            ]
+            m.d.sync += ahead.eq(ahead + self.i.begin - taken)
             with m.If(taken):
                 m.d.sync += place.eq(Mux(last, 0, place + 1))
-            m.d.comb += path.i.payload.tag.last.eq(last)
+            rooms.append(ahead != AHEAD)
         m.d.comb += self.i.room.eq(reduce(and_, rooms))
-
-    def _feed_serial(self, m, number, path, vectors, mine, ends, taken, vector, index):
-        """Pass elements on as they come; a token is on offer once its last one has."""
-        waiting = Signal(range(AHEAD + 1), name=f"waiting_{number}")
-        m.d.sync += waiting.eq(waiting + ends - taken)
-        m.d.comb += path.i.valid.eq(waiting != 0)
-        for place, name in enumerate(vectors):
-            port = getattr(path.i, name)
-            m.d.comb += [
-                port.enable.eq(mine & vector[place]),
-                port.index.eq(index),
-                port.data.eq(self.i.element),
-                port.done.eq(ends),
-            ]
-
-    def _feed_whole(self, m, number, path, vectors, mine, ends, taken, vector, index):
-        """Collect whole vectors; a token waits beside the one on offer until that is taken."""
-        width, d = ACTIVATION_WIDTH, self.design
-        elements = len(vectors) * d.head_dim
-        arriving = Signal(width * elements, name=f"arriving_{number}", reset_less=True)
-        complete = Signal(name=f"complete_{number}")
-        with m.If(mine):
-            m.d.sync += arriving.eq(Cat(arriving[width:], self.i.element))
-        payload = Signal.like(arriving, name=f"offered_{number}")
-        moves = Signal(name=f"moves_{number}")
-        offered = Signal(name=f"is_offered_{number}")
-        m.d.comb += [moves.eq(complete & (~offered | taken)), path.i.valid.eq(offered)]
-        m.d.sync += complete.eq(ends | (complete & ~moves))
-        with m.If(moves):
-            m.d.sync += [payload.eq(arriving), offered.eq(1)]
-        with m.Elif(taken):
-            m.d.sync += offered.eq(0)
-        size = width * d.head_dim
-        m.d.comb += [
-            Value.cast(path.i.payload[name]).eq(payload[place * size : (place + 1) * size])
-            for place, name in enumerate(vectors)
-        ]
 
     # -- answers ---------------------------------------------------------------------------------
 

@@ -70,7 +70,7 @@ class Centre(TwoPass):
         mean = data.StructLayout({"mean": signed(shape.input_width)})
         super().__init__(shape.width, shape.input_width, shape.difference_width, mean, slots)
 
-    def gather(self, m, first, last):
+    def gather(self, m: Module, first: Value, last: Value) -> tuple[Value, dict]:
         shape = self.shape
         total = Signal(signed(shape.total_width), reset_less=True)
         with m.If(self.i.valid):
@@ -81,7 +81,7 @@ class Centre(TwoPass):
         mean = register(m, (scaled + half) >> shape.mean_shift, name="mean")
         return delay(m, summed, 2, name="averaged", reset=True), {"mean": mean}
 
-    def emit(self, m, element, known):
+    def emit(self, m: Module, element: Value, known: data.View) -> Value:
         return register(m, element - known.mean, name="difference")
 
 
@@ -100,7 +100,7 @@ class Scale(TwoPass):
         known = data.StructLayout({"root": ROOT_FRACTION + 1, "shift": range(self.most + 1)})
         super().__init__(shape.width, shape.difference_width, shape.output_width, known, slots)
 
-    def gather(self, m, first, last):
+    def gather(self, m: Module, first: Value, last: Value) -> tuple[Value, dict]:
         shape = self.shape
         m.submodules.root = root = self.root
         operand = register(m, self.i.element, name="operand")
@@ -117,7 +117,7 @@ class Scale(TwoPass):
         shift = (root.exponent + (ROOT_FRACTION - 1 - shape.fraction))[: range_bits(self.most)]
         return found, {"root": root.root, "shift": shift}
 
-    def emit(self, m, element, known):
+    def emit(self, m: Module, element: Value, known: data.View) -> Value:
         shape = self.shape
         operand = register(m, element, name="factor")
         root = register(m, known.root, name="factor_root")
