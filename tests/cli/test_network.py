@@ -9,6 +9,7 @@ import pytest
 
 from ecoformer.cli import main
 from ecoformer.cli.network.folder import NetworkFolder
+from ecoformer.driver.export import driver_files
 from ecoformer.sim.network.stimulus import random_image, random_pixels
 from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
@@ -20,6 +21,7 @@ NAME = "ecoformer_network"
 FILES = {
     f"rtl/{NAME}.v", f"lint/{NAME}.vlt", f"tb/tb_{NAME}.v", "manifest.json", "network.toml",
     "network.safetensors", "vectors/images.npz", "vectors/images.hex", "vectors/expected.hex",
+    *(f"driver/{file}" for file in driver_files()),
 }
 
 
