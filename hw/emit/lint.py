@@ -93,6 +93,11 @@ NETWORK_WAIVERS = (
         "An addend without a sign is extended with zeros to the width of the sum.",
     ),
     Waiver(
+        "WIDTHEXPAND",
+        "Operator GT expects * bits on the *HS, but *HS's VARREF '*' generates * bits.*",
+        "Numbers without a sign are compared in the width of the longer one.",
+    ),
+    Waiver(
         "UNUSEDSIGNAL",
         "Signal is not used: 'guarded'",
         "Whether a denominator was replaced, which an engine counts in a register.",
