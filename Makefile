@@ -16,9 +16,10 @@ LINKS := build/types/ecoformer
 .PHONY: help demo check test test-full docs lint types digests prove synthesis-tools soc-tools \
 	system-packages clean bench bench-throughput bench-coverage bench-faults bench-accuracy \
 	bench-attention bench-board bench-bucketed bench-damage bench-energy bench-estimate bench-fashion \
-	bench-generate bench-kills bench-ksh bench-language bench-keep bench-lanes bench-minilm bench-models \
-	bench-mutants bench-python-coverage bench-python-mutants bench-reactions bench-recall \
-	bench-released bench-softmax bench-synth bench-targets fit-estimate results-status
+	bench-generate bench-kills bench-ksh bench-language bench-keep bench-lanes bench-minilm \
+	bench-models bench-mutants bench-networks bench-network-synth bench-python-coverage \
+	bench-python-mutants bench-reactions bench-recall bench-released bench-softmax bench-synth \
+	bench-targets fit-estimate results-status train-chip
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 24
@@ -104,6 +105,19 @@ bench-models: $(VENV)/installed  ## which families of networks can be converted;
 
 bench-minilm: $(VENV)/installed  ## a pretrained sentence encoder, converted; an hour
 	$(BIN)/python -m benchmarks.minilm
+
+bench-networks: $(VENV)/installed  ## held-out images through a whole network in Verilog
+	$(BIN)/python -m benchmarks.networks
+
+bench-network-synth: $(VENV)/installed synthesis-tools  ## a whole network placed and routed; an hour
+	$(BIN)/python -m benchmarks.network_synthesis
+
+train-chip: $(VENV)/installed  ## the parameters in examples/chip, trained and quantised
+	$(BIN)/ecoformer train -c chip -o build/chip/training --no-control
+	$(BIN)/ecoformer export -c chip -m build/chip/training/ecoformer.pt -o build/chip/exported \
+		--network
+	mkdir -p examples/chip
+	cp build/chip/exported/network.toml build/chip/exported/network.safetensors examples/chip
 
 bench-recall: $(VENV)/installed  ## codes on a task that needs attention; an hour
 	$(BIN)/python -m benchmarks.recall

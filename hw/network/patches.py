@@ -119,12 +119,13 @@ class Patches(wiring.Component):
             token_ends.eq(active & ends["channel"] & ends["column"] & ends["row"]),
             image_ends.eq(token_ends & ends["token_column"] & ends["token_row"]),
             done.eq(image_ends),
-            start.eq(~active & (waiting != 0) & self.o.room),
+            # The next window begins behind the last element of this one, perhaps in another image.
+            start.eq((~active | token_ends) & (waiting > image_ends) & self.o.room),
             self.o.begin.eq(start),
         ]
         with m.If(start):
             m.d.sync += active.eq(1)
-        with m.If(token_ends):
+        with m.Elif(token_ends):
             m.d.sync += active.eq(0)
         step = active
         for name in counters:

@@ -114,9 +114,9 @@ class NetworkDesign:
                 )
         if a.queries == Queries.CROSS:
             raise ValueError("[engine] queries must be 'shared' or 'separate' within a network")
-        if a.hash not in ("rbf", "linear"):
+        if a.hash == "codes":
             raise ValueError(
-                f"[engine] hash must be 'rbf' or 'linear' within a network, not {a.hash!r}"
+                "[engine] hash must not be 'codes' within a network, where no host makes them"
             )
 
     # -- shape -----------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ class NetworkDesign:
 
     @property
     def steady_cycles(self) -> int:
-        """Cycles from a token to the next where many images follow each other: of the slowest layer.
+        """Cycles from a token to the next where many images follow each other, by the slowest layer.
 
         At most k, which no layer need use up; but a window of the stem takes a cycle beside its
         elements, so k + 1 where these are k.

@@ -8,7 +8,7 @@ from ecoformer.golden.integer.network.patches import patches
 from ecoformer.hw.network.patches import Patches
 from ecoformer.spec.config import Config
 from ecoformer.spec.network.design import NetworkDesign
-from tests.hw.bench import idle, put, simulate
+from tests.hw.bench import idle, put, simulate, watch
 
 
 def make(image_size, channels, patch):
@@ -79,3 +79,21 @@ def test_image_of_another_size_is_bad_and_the_next_one_exact(change):
     found, bad = run(design, [good[0], wrong, good[1]], rng=random.Random(0), stall=0.0)
     assert bad == [0, 1, 0]
     assert (found[[0, 2]] == patches(design, pixels)).all()
+
+
+def test_an_element_every_cycle():
+    """Windows follow each other without a gap, also from an image to the next."""
+    design = make(3, 1, 1)
+    dut, beats, valid = Patches(design), [{"data": i, "last": i % 9 == 8} for i in range(27)], []
+
+    async def bench(ctx):
+        ctx.set(dut.ready, 1)
+        ctx.set(dut.o.room, 1)
+        for beat in beats:
+            await put(ctx, dut.i, beat)
+        await ctx.tick().repeat(40)
+
+    simulate(dut, bench, background=[watch(valid, dut.o.valid)])
+    cycles = [cycle for (cycle,) in valid]
+    assert len(cycles) == 27
+    assert cycles[-1] - cycles[0] <= 26 + 3  # pixels come as fast as windows of one leave

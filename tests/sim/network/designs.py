@@ -25,6 +25,13 @@ DESIGNS = {
         image_size=3, channels=3, patch=1, width=8, heads=2, depth=1, hidden=16, classes=20,
         weights="ternary", cycles_per_token=24,
     ),
+    # What all comparisons are with.
+    "softmax": _design(
+        {"head_dim": 8, "value_dim": 8, "hash": "none", "dataflow": "softmax",
+         "cycles_per_token": 64},
+        image_size=6, channels=1, patch=2, width=16, heads=2, depth=1, hidden=16, classes=3,
+        cycles_per_token=64,
+    ),
     # A single token, a width and a k that are no powers of two.
     "single": _design(
         {"head_dim": 7, "value_dim": 7, "code_bits": 3, "anchors": 5, "output_width": 12,
