@@ -26,7 +26,7 @@ from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
 
-__all__ = ["simulate", "bench", "stopped"]
+__all__ = ["simulate", "bench", "stopped", "wave_file_of"]
 
 POLL_SECONDS = 0.02
 
@@ -83,7 +83,7 @@ def simulate(
     faults, updates = dict(faults or {}), dict(sorted((updates or {}).items()))
     check_job(config, image, workload, stall=stall, faults=faults)  # before a minute of building
     _check_updates(config, image, workload, updates)
-    wave_file = _wave_file(waves, simulator)
+    wave_file = wave_file_of(waves, simulator)
     if simulator == "compiled":
         with contextlib.closing(Rtl(config, verilog, image, build_dir, progress=progress)) as rtl:
             return rtl.stream(workload, stall=stall, seed=seed, faults=faults, updates=updates)
@@ -128,7 +128,8 @@ def _check_updates(config, image, workload, updates):
             raise EcoformerError(f"update before packet {index}: has more sets than the image")
 
 
-def _wave_file(waves, simulator):
+def wave_file_of(waves: str | Path | None, simulator: str) -> Path | None:
+    """The file of a waveform, refused if the simulator cannot record it."""
     if waves is None:
         return None
     waves = Path(waves).resolve()

@@ -23,9 +23,9 @@ from ecoformer.spec.wire import STALLS
 from ecoformer.spec.workload import Workload
 
 __all__ = [
-    "BuildDirOption", "ConfigOption", "Design", "DesignArgument", "JsonOption", "OtherSeedOption",
-    "RestartOption", "SeedOption", "SimulatorOption", "StallOption", "WorkersOption",
-    "WorkloadOption",
+    "BuildDirOption", "ConfigOption", "Design", "DesignArgument", "JsonOption",
+    "NamedSimulatorOption", "OtherSeedOption", "RestartOption", "SeedOption", "SimulatorOption",
+    "StallOption", "WorkersOption", "WorkloadOption",
     "make_console", "show_table", "write_json",
 ]
 
@@ -71,6 +71,15 @@ StallOption = Annotated[
         "--stall", metavar="P", help="Probability, per cycle, of an input gap or of back-pressure."
     ),
     Range(*STALLS),
+]
+NamedSimulatorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--simulator", metavar="NAME",
+        help="verilator, icarus (models X) or compiled (fastest) [verilator; of a network, "
+        "compiled].",
+    ),
+    Choice(SIMULATORS),
 ]
 SimulatorOption = Annotated[
     str,
@@ -123,6 +132,11 @@ class Design:
     def workload(self, path: Path | None = None) -> Workload:
         """The workload at ``path``, or else the design's own."""
         return Workload.load(path or self.folder / "vectors" / "workload.npz", self.config)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the configuration."""
+        return self.config.fingerprint
 
     @property
     def build_dir(self) -> Path:

@@ -19,6 +19,8 @@ from ecoformer.cli.common import (
 )
 from ecoformer.cli.estimate import rows
 from ecoformer.cli.guard import Source, TargetFolder
+from ecoformer.cli.network.generate import DEFAULT_NAME as NETWORK_NAME
+from ecoformer.cli.network.generate import generate_network, show_network
 from ecoformer.driver.export import driver_files
 from ecoformer.errors import EcoformerError
 from ecoformer.files import checksum
@@ -38,8 +40,11 @@ __all__ = ["command", "generate", "results"]
 EPILOG = (
     "Example: ecoformer generate -c smallest -o engine\n\nThen: ecoformer verify engine\n\n"
     "With learned parameters, which 'export', 'convert' and 'demo' write: "
-    "ecoformer generate -c demo -p parameters.safetensors -o engine"
+    "ecoformer generate -c demo -p parameters.safetensors -o engine\n\n"
+    "A whole network: ecoformer generate --network -c exported/network.toml "
+    "-p exported/network.safetensors -o chip"
 )
+ENGINE_NAME = "ecoformer_engine"
 RANDOM_SEQUENCES = 8
 RANDOM_TOKENS = 24
 """Random vectors stay short: people read them, and plain Verilog simulators run them."""
@@ -69,13 +74,25 @@ def command(
         Path | None,
         typer.Option(
             "-w", "--workload", metavar="FILE",
-            help="Sequences of the test vectors (.npz) [random ones, with extremes].",
+            help="Sequences of the test vectors (.npz) [random ones, with extremes]; with "
+            "--network images.",
         ),
         Source(),
     ] = None,
+    network: Annotated[
+        bool,
+        typer.Option(
+            "--network",
+            help="A whole network: -c and -p are what 'export --network' wrote.",
+        ),
+    ] = False,
     name: Annotated[
-        str, typer.Option("--name", help="Name of the Verilog top module.")
-    ] = "ecoformer_engine",
+        str | None,
+        typer.Option(
+            "--name",
+            help=f"Name of the Verilog top module [{ENGINE_NAME}, or {NETWORK_NAME}].",
+        ),
+    ] = None,
     seed: SeedOption = 0,
     json_file: JsonOption = None,
 ) -> None:
@@ -83,7 +100,19 @@ def command(
 
     The hardware depends on the configuration only: parameters are loaded at run time. Without
     -p they are random but reproducible, enough to verify, simulate and synthesise an engine.
+
+    With --network the hardware takes images and answers scores; its parameters are part of the
+    Verilog, and there are no registers and drivers.
     """
+    if network:
+        name = _checked(name or NETWORK_NAME)
+        figures = generate_network(
+            config, parameters, output, images=workload, name=name, seed=seed
+        )
+        write_json(json_file, figures)
+        show_network(figures, parameters)
+        return
+    name = name or ENGINE_NAME
     figures = generate(config, parameters, output, workload=workload, name=name, seed=seed)
     write_json(json_file, figures)
     source = figures["parameters"]
@@ -107,7 +136,7 @@ def generate(
     output: str | Path,
     *,
     workload: str | Path | None = None,
-    name: str = "ecoformer_engine",
+    name: str = ENGINE_NAME,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Write the folder ``output``; returns its figures as JSON-ready values.
@@ -120,10 +149,7 @@ def generate(
     from ecoformer.sim.stimulus import random_image
     from ecoformer.sim.testbench.write import write_testbench
 
-    try:
-        check_module_name(name)
-    except ValueError as error:
-        raise EcoformerError(f"--name: {error}; choose another, like my_engine") from error
+    _checked(name)
     written = results(output, name)
     config = Config.load(config_path)
     rng = np.random.default_rng(seed)
@@ -182,7 +208,16 @@ def generate(
     }
 
 
-def results(output: str | Path, name: str = "ecoformer_engine") -> OutputFolder:
+def _checked(name):
+    """``name``, if every tool takes it as that of a module."""
+    try:
+        check_module_name(name)
+    except ValueError as error:
+        raise EcoformerError(f"--name: {error}; choose another, like my_engine") from error
+    return name
+
+
+def results(output: str | Path, name: str = ENGINE_NAME) -> OutputFolder:
     """The folder that a generation writes, refused if it cannot."""
     return OutputFolder(output, MARK, (
         f"rtl/{name}.v", f"lint/{name}.vlt", f"include/{name}.h", f"include/{name}_parameters.h",

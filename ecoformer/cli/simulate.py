@@ -11,8 +11,8 @@ from ecoformer.cli.common import (
     Design,
     DesignArgument,
     JsonOption,
+    NamedSimulatorOption,
     SeedOption,
-    SimulatorOption,
     StallOption,
     WorkloadOption,
     make_console,
@@ -20,6 +20,8 @@ from ecoformer.cli.common import (
     write_json,
 )
 from ecoformer.cli.guard import Choice
+from ecoformer.cli.network.folder import NetworkFolder, is_network
+from ecoformer.cli.network.simulate import simulate_network_in
 from ecoformer.progress import show_progress
 
 __all__ = ["command"]
@@ -36,7 +38,7 @@ def command(
         typer.Option("--waves", metavar="FORMAT", help="Record DIR/waves.fst or DIR/waves.vcd."),
         Choice(("fst", "vcd")),
     ] = None,
-    simulator: SimulatorOption = "verilator",
+    simulator: NamedSimulatorOption = None,
     seed: SeedOption = 0,
     build_dir: BuildDirOption = None,
     json_file: JsonOption = None,
@@ -47,10 +49,20 @@ def command(
     results depend on. The steady state lasts from the first result of the second sequence to the
     last input. Nothing is compared: that is what 'verify' does.
 
+    A folder of 'generate --network' is recognised: -w holds images, and every layer's lanes are
+    reported. Icarus also checks that no pin that has a meaning is undefined; exit 1 if one is.
+
     The first run compiles the design, which takes a minute or more; later runs start at once.
     """
+    if is_network(directory):
+        simulate_network_in(
+            NetworkFolder.load(directory, build_dir), workload, stall=stall, waves=waves,
+            simulator=simulator, seed=seed, json_file=json_file,
+        )
+        return
     from ecoformer.sim.simulate import simulate
 
+    simulator = simulator or "verilator"
     design = Design.load(directory, build_dir)
     with show_progress() as progress:
         run = simulate(

@@ -22,6 +22,7 @@ from ecoformer.cli.common import (
     write_json,
 )
 from ecoformer.cli.guard import Choice, Range, TargetFolder
+from ecoformer.cli.network.folder import NetworkFolder, is_network, refuse
 from ecoformer.errors import EcoformerError
 from ecoformer.files import cache_folder
 from ecoformer.hw.synth.target import RESOURCES
@@ -41,6 +42,8 @@ MARK = "synth.json"
 SPEEDS = sorted({grade for target in TARGETS.values() for grade in target.speeds})
 MOST_SEEDS, LARGEST_SEED = 100, 2**31 - 1
 SHOWN_DEPTH = 4
+NETWORK_DEPTH = 3
+"""Of a network: its layers, and those of its blocks."""
 SHOWN_SHARE = 0.01
 """Units below this share of both LUTs and flip-flops are left out of the table."""
 
@@ -101,9 +104,9 @@ def command(
     build_dir: BuildDirOption = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Synthesise the engine for an FPGA, place and route it, and report its cells and clock.
+    """Synthesise an engine or a network, place and route it, and report its cells and clock.
 
-    The engine's figures, not a board's: pins end in nothing, or in a shift register on the chip
+    The design's figures, not a board's: pins end in nothing, or in a shift register on the chip
     where place and route wants a pad for each. The same seeds give the same bytes. The very first
     run compiles the tools, which takes up to a minute each. Needs: pip install 'ecoformer[synth]'.
     """
@@ -113,7 +116,12 @@ def command(
     from ecoformer.sim.verilog import read_verilog
 
     chosen = target_of(device, target)
-    design = Design.load(directory, build_dir)
+    design: Design | NetworkFolder
+    if is_network(directory):
+        refuse({"--verify": verify}, "verify its Verilog with 'ecoformer verify'")
+        design = NetworkFolder.load(directory, build_dir)
+    else:
+        design = Design.load(directory, build_dir)
     placing = placing and chosen.placed
     if not placing and not device == speed == seeds == require_timing is None:
         why = f"{chosen.title} is synthesised only" if not chosen.placed else "nothing is placed"
@@ -134,7 +142,7 @@ def command(
         try:
             figures = {
                 "design": design.verilog.stem,
-                "fingerprint": design.config.fingerprint,
+                "fingerprint": design.fingerprint,
                 **flow.synthesise(
                     text, design.verilog.stem, chosen, folder, device=device, jobs=jobs,
                     progress=progress,
@@ -147,11 +155,11 @@ def command(
                 )
         except EcoformerError as error:
             raise EcoformerError(f"{error}; {keep_logs(folder, output)}") from error
-        if verify:
+        if verify and isinstance(design, Design):
             figures["verification"] = _verify(design, folder, chosen.name, simulator, progress)
         write_json(folder / MARK, figures)
     write_json(json_file, figures)
-    _show(figures, chosen, output)
+    _show(figures, chosen, output, NETWORK_DEPTH if is_network(directory) else SHOWN_DEPTH)
     too_slow = require_timing is not None and figures["fmax_median_mhz"] < require_timing
     if too_slow:
         typer.echo(
@@ -200,7 +208,7 @@ def keep_logs(folder: Path, output: str | Path) -> str:
     return f"the logs are in {kept}"
 
 
-def _show(figures, target, output):
+def _show(figures, target, output, depth):
     rows = [*figures["resources"].items()]
     if "packed" in figures:
         rows += [
@@ -229,10 +237,10 @@ def _show(figures, target, output):
                      + ("bit-exact" if found["ok"] else "DIFFERENT")))
     rows.append(("written", output))
     show_table(f"{figures['design']} on {target.title}", rows)
-    _show_units(figures, target)
+    _show_units(figures, depth)
 
 
-def _show_units(figures, target):
+def _show_units(figures, shown_depth):
     table = Table(title="By component, parts included", title_justify="left")
     table.add_column("component")
     for name in RESOURCES:
@@ -240,7 +248,7 @@ def _show_units(figures, target):
     whole = figures["units"][0]
     for unit in figures["units"][1:]:
         small = all(unit[name] < SHOWN_SHARE * whole[name] for name in ("LUT", "FF"))
-        if unit["depth"] <= SHOWN_DEPTH and not (small and not unit["DSP"] + unit["block RAM"]):
+        if unit["depth"] <= shown_depth and not (small and not unit["DSP"] + unit["block RAM"]):
             # Amaranth appends a number to an instance that is named like a signal.
             name = "  " * (unit["depth"] - 1) + unit["path"].split(".")[-1].split("$")[0]
             table.add_row(name, *(f"{unit[resource]:,}" for resource in RESOURCES))

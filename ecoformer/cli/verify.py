@@ -19,6 +19,8 @@ from ecoformer.cli.common import (
     write_json,
 )
 from ecoformer.cli.guard import Choice, Range
+from ecoformer.cli.network.folder import NetworkFolder, is_network, refuse
+from ecoformer.cli.network.verify import verify_network_in
 from ecoformer.errors import EcoformerError
 from ecoformer.progress import show_progress
 from ecoformer.sim.toolchain import SIMULATORS
@@ -29,6 +31,7 @@ EPILOG = (
     "Example: ecoformer verify engine --json verify.json\n\n"
     "Quick look while you edit the Verilog: ecoformer verify engine --quick\n\n"
     "Before a tape-out or a release: ecoformer verify engine --full\n\n"
+    "A whole network: ecoformer verify chip\n\n"
     "Undefined bits (X), slowly: ecoformer verify engine --simulator icarus"
 )
 MOST_BYTES = 1 << 29
@@ -44,7 +47,7 @@ def command(
     workload: WorkloadOption = None,
     quick: Annotated[
         bool,
-        typer.Option("--quick", help="Only the phase 'workload': the design's own sequences."),
+        typer.Option("--quick", help="Only the first phase: the design's own sequences or images."),
     ] = False,
     full: Annotated[
         bool, typer.Option("--full", help=f"{FULL_ROUNDS} times as much of all that is random.")
@@ -57,7 +60,7 @@ def command(
         int,
         typer.Option(
             "--random", metavar="N",
-            help="Phase 'workload' streams N random sequences, not the design's.",
+            help="The first phase streams N random sequences or images, not the design's.",
         ),
         Range(0, 1_000_000),
     ] = 0,
@@ -86,9 +89,23 @@ def command(
     is compared. Every mismatch is located: phase, scene, sequence, token, lane, and the first
     stage that went wrong.
 
-    --stall applies to the phase 'workload'; the others have stalls of their own. The first run
-    compiles the design, which takes a minute or more; later runs start at once.
+    --stall applies to the phase 'workload'; the others have stalls of their own.
+
+    A folder of 'generate --network' is recognised. Then images are sent, -w holds images, the
+    phases are others, and a mismatch is located by image, first layer, token and lane.
+
+    The first run compiles the design, which takes a minute or more; later runs start at once.
     """
+    if is_network(directory):
+        refuse(
+            {"--simulator": simulator != "compiled" and simulator},
+            "its testbench runs in other simulators: tb/",
+        )
+        verify_network_in(
+            NetworkFolder.load(directory, build_dir), workload, quick=quick, full=full,
+            phases=phase, random=random, stall=stall, seed=seed, json_file=json_file,
+        )
+        return
     from ecoformer.sim.plan import NAMES, WORKLOAD, make_plan
     from ecoformer.sim.verification import verify
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ecoformer import __version__
+from ecoformer.hw.attention.cores import core_class
 from ecoformer.hw.emit.verilog import to_verilog
 from ecoformer.hw.network.block import Block
 from ecoformer.hw.network.network import Network
@@ -18,7 +19,7 @@ from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
 from ecoformer.spec.units import units
 
-__all__ = ["KIND", "NetworkVerilog", "emit_network"]
+__all__ = ["KIND", "NetworkVerilog", "at_full_rate", "emit_network"]
 
 KIND = "network"
 """What the manifest of a network has as its ``kind``."""
@@ -31,6 +32,16 @@ def emit_network(
 ) -> str:
     """Synthesizable Verilog-2005 of a whole network with its parameters."""
     return to_verilog(NetworkTop(design, image), name)
+
+
+def at_full_rate(design: NetworkDesign) -> bool:
+    """Whether images follow each other every `NetworkDesign.cycles_per_image` cycles exactly.
+
+    If not, an image has too few tokens to hide what an attention core does between two of them, or
+    the core takes more than k cycles for a token.
+    """
+    least = core_class(design.engine)(design.engine).full_rate_tokens
+    return least is not None and design.tokens >= least
 
 
 class NetworkVerilog:
@@ -80,12 +91,12 @@ class NetworkVerilog:
             "streams": _streams(design),
             "layers": [{"name": layer, **facts} for layer, facts in layers.items()],
             "memory_bits": sum(memories.values()),
-            "cycles": {
-                "configured_per_token": design.cycles_per_token,
-                "per_token": design.steady_cycles,
-                "per_image": design.cycles_per_image,
-            },
+            "cycles": {"configured_per_token": design.cycles_per_token},
         }
+        if at_full_rate(design):
+            self.manifest["cycles"] |= {
+                "per_token": design.steady_cycles, "per_image": design.cycles_per_image,
+            }
 
 
 def _streams(design: NetworkDesign) -> dict[str, Any]:

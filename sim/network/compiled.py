@@ -22,7 +22,7 @@ from ecoformer.sim.network.record import NetworkRecord, State, Violation
 from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
 
-__all__ = ["Answers", "CompiledNetwork"]
+__all__ = ["Answers", "CompiledNetwork", "NETWORK", "TAIL", "patience"]
 
 NETWORK = Harness(Path(__file__).with_name("harness.cpp"), ("aclk", "m_axis_tuser"))
 RECORDS = ("beats", "first_in", "last_out", "violations", "busy")
@@ -150,11 +150,9 @@ class CompiledNetwork:
         d = self.design
         beats = np.ascontiguousarray(np.concatenate(packets), dtype=np.uint8)
         lasts = np.cumsum([len(packet) for packet in packets], dtype=np.int64) - 1
-        # In no stage of the pipeline does a token wait longer than for two images.
-        patience = 64 * d.cycles_per_token * (d.tokens + 16) + 16 * d.pixels
         state = self._library.network_run(
             self._handle, beats.ctypes, beats.shape[1], lasts.ctypes, len(packets), gaps, pressure,
-            seed, int(patience / (1 - max(gaps, pressure))), len(packets) * d.classes, TAIL,
+            seed, patience(d, max(gaps, pressure)), len(packets) * d.classes, TAIL,
             NEVER if limit is None else limit,
         )
         records = dict(zip(RECORDS, map(self._record, range(len(RECORDS))), strict=True))
@@ -166,7 +164,8 @@ class CompiledNetwork:
             records["last_out"],
             int(self._library.network_cycles(self._handle)),
             [(int(c), Violation(v)) for c, v in records["violations"].reshape(-1, 2)],
-            {name: self._record(len(RECORDS) + i) for i, name in enumerate(self._watched)},
+            self._sent(0),
+            self._sent(1),
             counted,
         )
 
@@ -224,11 +223,23 @@ class CompiledNetwork:
         beats = np.asarray(pixels).reshape(len(pixels), self.design.channels, -1)
         return self.play([*beats.transpose(0, 2, 1)]).elements[layer]
 
+    def _sent(self, which):
+        """Elements (0) or cycles (1) of every layer that is watched."""
+        first = len(RECORDS) + which
+        return {name: self._record(first + 2 * i) for i, name in enumerate(self._watched)}
+
     def _record(self, number):
         length = self._library.network_record(self._handle, number, None)
         record = np.empty(length, np.int64)
         self._library.network_record(self._handle, number, record.ctypes)
         return record
+
+
+def patience(design: NetworkDesign, stall: float) -> int:
+    """Cycles without a beat after which a network counts as silent, with stalls this likely."""
+    # In no stage of the pipeline does a token wait longer than for two images.
+    cycles = 64 * design.cycles_per_token * (design.tokens + 16) + 16 * design.pixels
+    return int(cycles / (1 - stall))
 
 
 def _signed(words, size):

@@ -41,16 +41,20 @@ struct Signal {
     }
 };
 
+constexpr std::size_t TIMED = 8192;  // elements of a layer whose cycle is recorded
+
 // What a layer sends: an element of ``width`` bits, and above it whether there is one.
 struct Probe {
     Signal signal;
     int width;
-    std::vector<int64_t> elements{};
+    std::vector<int64_t> elements{}, cycles{};
 
-    void record() {
+    void record(int64_t cycle) {
         uint64_t now = 0;
         std::memcpy(&now, signal.word, signal.size);
-        if (now >> width) elements.push_back(int64_t(now << (64 - width)) >> (64 - width));
+        if (!(now >> width)) return;
+        elements.push_back(int64_t(now << (64 - width)) >> (64 - width));
+        if (cycles.size() < TIMED) cycles.push_back(cycle);
     }
 };
 
@@ -97,7 +101,7 @@ public:
               int64_t tail, int64_t limit) {
         begun_ = cycle_;
         for (auto* record : {&beats, &first_in, &last_out, &violations}) record->clear();
-        for (auto& probe : probes) probe.elements.clear();
+        for (auto& probe : probes) probe.elements.clear(), probe.cycles.clear();
         if (busy) busy = std::make_unique<Busy>(Busy{busy->signal, busy->bits});
         Random gaps, pressure;
         gaps.state = seed * 2 + 1;
@@ -187,7 +191,7 @@ private:
     }
 
     void tick() {
-        for (auto& probe : probes) probe.record();
+        for (auto& probe : probes) probe.record(cycle_);
         if (busy) busy->record();
         dut_->aclk = 1;
         dut_->eval();
@@ -227,14 +231,17 @@ PUBLIC int network_count(void* network, const char* probe, uint64_t bits) {
     return static_cast<Network*>(network)->count(probe, bits);
 }
 // Copies a record and returns its length; with a null pointer only the length. Behind the records
-// of the pins come those of the layers that are watched.
+// of the pins come those of the layers that are watched: elements and cycles of each.
 PUBLIC int64_t network_record(void* network, int which, int64_t* into) {
     auto* one = static_cast<Network*>(network);
     static const std::vector<int64_t> none;
     std::vector<const std::vector<int64_t>*> records{
         &one->beats, &one->first_in, &one->last_out, &one->violations,
         one->busy ? &one->busy->counts : &none};
-    for (const auto& probe : one->probes) records.push_back(&probe.elements);
+    for (const auto& probe : one->probes) {
+        records.push_back(&probe.elements);
+        records.push_back(&probe.cycles);
+    }
     const auto& record = *records[which];
     if (into) std::memcpy(into, record.data(), record.size() * sizeof(int64_t));
     return int64_t(record.size());

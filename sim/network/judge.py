@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ecoformer.hw.emit.network import at_full_rate
 from ecoformer.sim.network.record import NetworkRecord, State, Violation
 from ecoformer.sim.network.scenes import Scene
 from ecoformer.spec.network.design import NetworkDesign
 
-__all__ = ["NetworkMismatch", "judge", "judge_busy", "judge_latency"]
+__all__ = ["NetworkMismatch", "judge", "judge_busy", "judge_latency", "judge_pace"]
 
 VIOLATIONS = {
     Violation.WITHDRAWN: "tvalid falls before tready",
@@ -201,9 +202,7 @@ class _Judge:
         last = self.record.last_out
         apart = np.diff(last[len(last) // 3 + SETTLED :])
         least = self.design.cycles_per_image
-        # A sequence of one token is too short to hide its second pass.
-        most = least if self.design.tokens > 1 else 3 * least
-        wrong = np.flatnonzero((apart < least) | (apart > most))
+        wrong = np.flatnonzero(apart != least if at_full_rate(self.design) else apart < least)
         if len(wrong):
             self.note(
                 "cycles between two answers", image=len(last) - len(apart) + int(wrong[0]),
@@ -235,6 +234,26 @@ def judge_busy(
                 what="cycles in which the layer works on an image",
                 got=round(got / images, 3), want=cycles,
             )
+
+
+def judge_pace(
+    design: NetworkDesign, scene: Scene, record: NetworkRecord, want: Mapping[str, np.ndarray]
+) -> Iterator[NetworkMismatch]:
+    """The first layer whose second token comes later than the rate allows, of an image alone.
+
+    Those before it are only held back later, when what is between them is full.
+    """
+    for layer, times in record.times.items():
+        elements = want[layer].shape[-1]
+        if want[layer].ndim < 3 or len(times) < 2 * elements:
+            continue
+        got = int(times[2 * elements - 1] - times[elements - 1])
+        if got > design.steady_cycles:
+            yield NetworkMismatch(
+                phase=scene.phase, scene=scene.name, image=0, layer=layer, token=1,
+                what="cycles after the token before", got=got, want=design.steady_cycles,
+            )
+            return
 
 
 def judge_latency(scene: Scene, latencies: list[int]) -> Iterator[NetworkMismatch]:

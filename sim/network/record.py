@@ -45,6 +45,8 @@ class NetworkRecord:
         Cycle and kind.
     elements : dict of int64 array [n]
         What every layer sent, by its name; empty for a network without probes.
+    times : dict of int64 array
+        Cycles in which they were sent, of a first part of them.
     busy : int64 array [answers, bits] or None
         Cycles in which each layer has worked when an answer ended (`sim.network.busy`).
     cycles : int
@@ -58,4 +60,5 @@ class NetworkRecord:
     cycles: int = 0
     violations: list[tuple[int, Violation]] = field(default_factory=list)
     elements: dict[str, np.ndarray] = field(default_factory=dict)
+    times: dict[str, np.ndarray] = field(default_factory=dict)
     busy: np.ndarray | None = None

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,13 @@ from ecoformer.progress import SILENT, Progress
 from ecoformer.sim.build import build
 from ecoformer.sim.network.busy import busy_bits, busy_cycles
 from ecoformer.sim.network.compiled import NETWORK, CompiledNetwork
-from ecoformer.sim.network.judge import NetworkMismatch, judge, judge_busy, judge_latency
+from ecoformer.sim.network.judge import (
+    NetworkMismatch,
+    judge,
+    judge_busy,
+    judge_latency,
+    judge_pace,
+)
 from ecoformer.sim.network.record import State
 from ecoformer.sim.network.scenes import PHASES, Scene, corner_images, make_scenes
 from ecoformer.sim.network.stimulus import random_image, random_pixels
@@ -196,6 +203,8 @@ def _play(result, design, image, network, pixels, scenes: Iterable[Scene], progr
     bits = busy_bits(design)
     network.watch(want)
     network.count(len(bits))
+    scenes = list(scenes)
+    total = Counter(scene.phase for scene in scenes)
     for scene in scenes:
         phase = result.phase(scene.phase)
         start = time.monotonic()
@@ -206,7 +215,7 @@ def _play(result, design, image, network, pixels, scenes: Iterable[Scene], progr
         phase.mismatches += found
         phase.scenes += 1
         phase.seconds += time.monotonic() - start
-        progress.update(phase.name, phase.scenes, phase.scenes)
+        progress.update(phase.name, phase.scenes, max(phase.scenes, total[scene.phase]))
 
 
 def _play_scene(result, phase, design, scene, network, want, bits):
@@ -235,7 +244,7 @@ def _one_at_a_time(result, phase, design, scene, network, want):
             network.reset()
         mismatches, counts = judge(design, single, record, want)
         _count(phase, [packet], record, counts)
-        found += mismatches
+        found += [*mismatches, *judge_pace(design, single, record, want)]
         if len(record.last_out):
             latencies.append(int(record.last_out[0] - record.first_in[0]))
     result.latency = latencies[0] if latencies else None

@@ -138,14 +138,13 @@ class NetworkDesign:
 
     @property
     def steady_cycles(self) -> int:
-        """Cycles from a token to the next where many images follow each other, by the slowest layer.
+        """Cycles from a token to the next where many images follow each other.
 
-        At most k, which no layer need use up; but a window of the stem takes a cycle beside its
-        elements, so k + 1 where these are k.
+        Those of the slowest layer: at most k, which no layer need use up.
         """
-        window = self.linears["stem"].inputs + 1
         steps = [self.fold(name).steps for name in self.linears if name != "classifier"]
         pooled = -(-self.fold("classifier").steps // self.tokens)
+        window = self.linears["stem"].inputs
         return max(self.engine.cycles_per_token, *steps, pooled, window)
 
     @property

@@ -4,7 +4,7 @@
 from ecoformer.spec.config import Config
 from ecoformer.spec.network.design import NetworkDesign
 
-__all__ = ["DESIGNS"]
+__all__ = ["DESIGNS", "TINY"]
 
 
 def _design(attention, **others):
@@ -40,3 +40,10 @@ DESIGNS = {
         weights="pow2", cycles_per_token=75, residual_width=12,
     ),
 }
+
+TINY = _design(
+    {"head_dim": 4, "value_dim": 4, "code_bits": 2, "hash": "linear", "cycles_per_token": 16},
+    image_size=2, channels=1, patch=1, width=4, heads=1, depth=1, hidden=4, classes=3,
+    cycles_per_token=16,
+)
+"""The smallest: four tokens of four elements."""

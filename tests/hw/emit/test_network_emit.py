@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Verilog of networks: lint, probes, and what the manifest says."""
+
+import os
+import re
+import subprocess
+from functools import cache
+
+import pytest
+
+from ecoformer.hw.emit.lint import NETWORK_WAIVERS, WAIVERS, waivers
+from ecoformer.hw.emit.network import NetworkVerilog, at_full_rate
+from ecoformer.sim.network.stimulus import random_image
+from ecoformer.sim.toolchain import find_simulator
+from ecoformer.spec.choices import Weights
+from tests.sim.network.designs import DESIGNS, TINY
+
+
+@cache
+def emitted(name):
+    design = DESIGNS.get(name, TINY)
+    return NetworkVerilog(design, random_image(design, 4), "net")
+
+
+def lint(folder, text, control):
+    for name, content in (("net.v", text), ("net.vlt", control)):
+        (folder / name).write_text(content)
+    tool = find_simulator("verilator", folder / "tools")
+    done = subprocess.run(
+        ["verilator", "--lint-only", "-Wall", "net.vlt", "net.v"], cwd=folder, text=True,
+        env={**os.environ, **tool.env}, capture_output=True, check=False,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tiny", *DESIGNS])
+def test_nothing_else_is_silenced(name, tmp_path):
+    assert lint(tmp_path, emitted(name).text, waivers("net", NETWORK_WAIVERS)) == (0, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("waiver", NETWORK_WAIVERS[len(WAIVERS) :], ids=lambda w: w.match[:40])
+def test_every_waiver_of_networks_is_needed(waiver, tmp_path):
+    control = waivers("net", NETWORK_WAIVERS, without=waiver)
+    status, messages = lint(tmp_path, emitted("fast").text, control)
+    assert status and waiver.rule in messages
+
+
+@pytest.mark.parametrize("name", ["tiny", "fast"])
+def test_the_manifest_says_how_large_every_layer_is(name):
+    design, facts = DESIGNS.get(name, TINY), emitted(name).manifest
+    layers = {layer["name"]: layer for layer in facts["layers"]}
+    assert [*layers][:3] == ["patches", "stem", "positions"]
+    for linear, shape in design.linears.items():
+        layer, fold = layers[linear], design.fold(linear)
+        assert (layer["lanes"], layer["steps"]) == (fold.lanes, fold.steps)
+        assert layer["multipliers"] == (fold.lanes if shape.format == Weights.INT8 else 0)
+        assert layer["weight_bits"] == shape.inputs * shape.outputs * shape.weights.bits
+        # Weights in rows of all lanes, bias and shift, and tokens that wait.
+        constants = shape.outputs * (shape.sum_width + 5)
+        assert layer["memory_bits"] >= layer["weight_bits"] + constants
+        assert layer["latency"] > layer["steps"] and layer["steps"] <= layer["cycles"]
+    rows = layers["positions"]["memory_bits"]
+    assert rows == design.tokens * design.width * design.residual_width
+    # Every memory belongs to one layer.
+    bits = sum(
+        (int(width) + 1) * (int(depth) + 1)
+        for width, depth in re.findall(r"reg \[(\d+):0\] \S+ *\[(\d+):0\];", emitted(name).text)
+    )
+    assert facts["memory_bits"] == bits == sum(layer["memory_bits"] for layer in facts["layers"])
+    assert facts["cycles"]["per_image"] == design.tokens * facts["cycles"]["per_token"]
+
+
+def test_only_tables_and_parameters_have_initial_values():
+    text = emitted("tiny").text
+    assert not re.search(r"^ *(reg|wire)\b[^;]*=", text, re.MULTILINE)
+
+
+def test_a_rate_that_is_not_exact_is_not_published():
+    assert at_full_rate(TINY) and all(map(at_full_rate, DESIGNS.values()))
