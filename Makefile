@@ -14,12 +14,12 @@ FAST := not slow and not full and not prove
 LINKS := build/types/ecoformer
 
 .PHONY: help demo check test test-full docs lint types digests prove synthesis-tools soc-tools \
-	system-packages clean bench bench-throughput bench-coverage bench-faults bench-accuracy \
-	bench-attention bench-board bench-bucketed bench-damage bench-energy bench-estimate bench-fashion \
-	bench-generate bench-kills bench-ksh bench-language bench-keep bench-lanes bench-minilm \
-	bench-models bench-mutants bench-networks bench-network-synth bench-python-coverage \
-	bench-python-mutants bench-reactions bench-recall bench-released bench-softmax bench-synth \
-	bench-targets fit-estimate results-status train-chip
+	system-packages clean bench bench-anarcii bench-throughput bench-coverage bench-faults \
+	bench-accuracy bench-attention bench-board bench-bucketed bench-damage bench-energy \
+	bench-estimate bench-fashion bench-generate bench-hashes bench-kills bench-ksh bench-language \
+	bench-keep bench-lanes bench-minilm bench-models bench-mutants bench-networks bench-network-synth \
+	bench-python-coverage bench-python-mutants bench-reactions bench-released bench-softmax \
+	bench-synth bench-targets fit-estimate results-status train-chip
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 24
@@ -67,6 +67,9 @@ bench-generate: $(VENV)/installed  ## time and size of 'generate', up to the lar
 bench-language: $(VENV)/installed  ## a pretrained language model, some layers converted; half an hour
 	$(BIN)/python -m pip install -q -c constraints.txt accelerate gguf
 	$(BIN)/python -m benchmarks.language
+
+bench-hashes: $(VENV)/installed  ## learned and drawn hashes on tasks that need attention; hours
+	$(BIN)/python -m benchmarks.hashes
 
 bench-keep: $(VENV)/installed  ## cells and clock frequency with and without tkeep
 	$(BIN)/python -m benchmarks.keep
@@ -119,8 +122,8 @@ train-chip: $(VENV)/installed  ## the parameters in examples/chip, trained and q
 	mkdir -p examples/chip
 	cp build/chip/exported/network.toml build/chip/exported/network.safetensors examples/chip
 
-bench-recall: $(VENV)/installed  ## codes on a task that needs attention; an hour
-	$(BIN)/python -m benchmarks.recall
+bench-anarcii: $(VENV)/installed  ## a pretrained encoder-decoder on three engines; an hour
+	$(BIN)/python -m benchmarks.anarcii
 
 bench-released: $(VENV)/installed  ## PVTv2-B0 with every head on the RTL; minutes
 	$(BIN)/python -m benchmarks.pyramids

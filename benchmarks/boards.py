@@ -21,13 +21,14 @@ from ecoformer.cli.train import train
 from ecoformer.driver.device import Device
 from ecoformer.driver.framed import FramedTransport
 from ecoformer.golden.integer.attention import attend
+from ecoformer.golden.integer.engine import IntegerEngine
 from ecoformer.golden.learn.data import load
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.networks.vit import load_model
 from ecoformer.golden.quantize.device import DeviceEngine
 from ecoformer.golden.quantize.evaluation import CheckedEngine, predict_in_integers
-from ecoformer.golden.quantize.inference import IntegerEngine
 from ecoformer.hw.boards.catalogue import BOARDS
+from ecoformer.hw.boards.cores import EngineCore
 from ecoformer.hw.boards.top import BoardTop, board_verilog
 from ecoformer.progress import show_progress
 from ecoformer.sim.board import SimulatedBoard
@@ -61,7 +62,7 @@ def main() -> int:
         generate(CONFIG, folder / "parameters" / "parameters.safetensors", folder / "engine")
         config = Config.load(CONFIG)
         image = ParameterImage.load(folder / "engine" / "parameters.safetensors", config)
-        top = BoardTop(BOARDS["ulx3s"], "85k", config, clock_hz=CLOCK_HZ, baud=BAUD)
+        top = BoardTop(BOARDS["ulx3s"], "85k", EngineCore(config), clock_hz=CLOCK_HZ, baud=BAUD)
         verilog = board_verilog(top)
 
         def board(seed):

@@ -10,6 +10,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from ecoformer.golden.attention_config import VALUE_TERMS, AttentionConfig
 from ecoformer.golden.hashing import Hash
+from ecoformer.golden.kinds import kind_of
 from ecoformer.golden.masks import MASKS, softmax_mask
 from ecoformer.spec.checks import check_choice
 
@@ -169,6 +170,8 @@ class SoftmaxAttention(nn.Module):
         Number of this layer in its network, counted from 0.
     mask : str
         Which keys a query sees: a key of :data:`golden.masks.MASKS`.
+    cross : bool
+        Whether queries are of another sequence than keys.
 
     Members
     -------
@@ -177,14 +180,21 @@ class SoftmaxAttention(nn.Module):
     """
 
     def __init__(
-        self, heads: int, scale: float | None = None, layer: int = 0, mask: str = "full"
+        self, heads: int, scale: float | None = None, layer: int = 0, mask: str = "full",
+        cross: bool = False,
     ):
         super().__init__()
         self.heads = heads
         self.scale = scale
         self.layer = layer
         self.mask = mask
+        self.cross = cross
         self.observer: Callable[..., None] | None = None
+
+    @property
+    def kind(self) -> str:
+        """What attends to what: a key of :data:`golden.kinds.KINDS`."""
+        return kind_of(self.mask, self.cross)
 
     def forward(
         self,
@@ -225,7 +235,7 @@ class EcoFormerAttention(SoftmaxAttention):
     head_dim : int
         Elements of a token D.
     config : AttentionConfig
-    scale, layer, mask
+    scale, layer, mask, cross
         Same as :class:`SoftmaxAttention`.
 
     Members
@@ -254,8 +264,9 @@ class EcoFormerAttention(SoftmaxAttention):
         scale: float | None = None,
         layer: int = 0,
         mask: str = "full",
+        cross: bool = False,
     ):
-        super().__init__(heads, scale, layer, mask)
+        super().__init__(heads, scale, layer, mask, cross)
         self.config = config
         self.hash = config.make_hash(heads, head_dim)
         self.query_hash = None if config.shares_queries else config.make_hash(heads, head_dim)

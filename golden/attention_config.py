@@ -8,13 +8,15 @@ from typing import Any
 
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.hashing import BANDWIDTHS, HASHES, LARGEST, TIES, Hash, KernelHash
+from ecoformer.golden.kinds import engine_kind
 from ecoformer.golden.weights import FLOAT, ROUNDINGS
 from ecoformer.spec.checks import check_choice, check_number
-from ecoformer.spec.config import Config
+from ecoformer.spec.choices import Mask
+from ecoformer.spec.config import SAME_IMAGE, Config
 from ecoformer.spec.config_file import read_table, read_toml
 
 __all__ = [
-    "AttentionConfig", "IN_HARDWARE", "LEARNED_MASK", "NO_HARDWARE", "QUERIES", "RELEASED",
+    "AttentionConfig", "IN_HARDWARE", "LEARNED", "NO_HARDWARE", "QUERIES", "RELEASED",
     "VALUE_TERMS", "read_attention",
 ]
 
@@ -24,8 +26,8 @@ QUERIES = ("shared", "separate")
 """Whether queries and keys are the same tokens and codes (paper), or have hashes of their own."""
 VALUE_TERMS = ("sum", "own")
 """What the offset multiplies in the numerator: all values (paper) or v_i (released code)."""
-LEARNED_MASK = "full"
-"""Mask of the networks of this version: their tokens attend to the whole sequence."""
+LEARNED = "self"
+"""Kind of attention of the networks of this version: their tokens attend to all of a sequence."""
 NO_HARDWARE = {
     ("weights", FLOAT): "an engine stores int8, pow2 or ternary weights",
     ("tie", "zero"): "a code bit of an engine is -1 or +1, and a tie is +1",
@@ -133,12 +135,13 @@ RELEASED = AttentionConfig(
 
 
 def read_attention(
-    path: str | Path, *, masks: Sequence[str] = (LEARNED_MASK,)
+    path: str | Path, *, kinds: Sequence[str] = (LEARNED,)
 ) -> tuple[AttentionConfig, Config | None]:
     """Attention and engine of a configuration file or preset; the engine is None without [engine].
 
     A fact stands in the file once: what hardware has (:data:`IN_HARDWARE`) in [engine], the rest
-    in [attention]. Without [engine], [attention] holds everything. An engine has one of ``masks``.
+    in [attention]. Without [engine], [attention] holds everything. An engine is for one of
+    ``kinds``; one for cross attention has separate queries.
 
     Raises
     ------
@@ -154,12 +157,16 @@ def read_attention(
             f"{path}: [engine] hash must be {' or '.join(map(repr, HASHES))} to be learned, not "
             f"{engine.hash!r}"
         )
-    if engine.mask not in masks:
+    if engine_kind(engine) not in kinds:
+        name, rule = ("queries", "'shared' or 'separate'")
+        if engine.mask != Mask.FULL:
+            name, rule = ("mask", "'full'")
         raise EcoformerError(
-            f"{path}: [engine] mask must be {' or '.join(map(repr, masks))} for networks of this "
-            f"version, which attend to whole sequences, not {engine.mask!r}"
+            f"{path}: [engine] {name} must be {rule} for networks of this version, which attend to "
+            f"whole sequences of their own, not {getattr(engine, name)!r}"
         )
     shape = {name: getattr(engine, name) for name in IN_HARDWARE}
+    shape["queries"] = SAME_IMAGE.get(engine.queries, engine.queries)
     attention = read_table(path, "attention", AttentionConfig, **shape)
     try:
         attention.check_hardware()

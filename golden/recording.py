@@ -26,17 +26,20 @@ class Call:
         Values.
     key_mask : bool Tensor [B, N] or None
         True for keys that count; all count when None.
+    cross : bool
+        Whether queries are of another sequence than keys, be it as long.
     """
 
     q: torch.Tensor
     k: torch.Tensor
     v: torch.Tensor
     key_mask: torch.Tensor | None = None
+    cross: bool = False
 
     @property
     def is_of_itself(self) -> bool:
-        """Whether there are as many queries as keys, as in self-attention."""
-        return self.q.shape[2] == self.k.shape[2]
+        """Whether queries and keys are of the same tokens, all of a sequence."""
+        return not self.cross and self.q.shape[2] == self.k.shape[2]
 
     @property
     def vectors(self) -> dict[str, torch.Tensor]:
@@ -46,10 +49,10 @@ class Call:
     def present(self, head: int, tokens: torch.Tensor) -> torch.Tensor:
         """The rows [n, …] of one head of ``tokens`` [B, H, N, …] that are not padding.
 
-        Of queries that are not as many as the keys, none is known to be padding.
+        Of queries of other tokens than the keys, none is known to be padding.
         """
         rows = tokens[:, head]
-        if self.key_mask is None or tokens.shape[2] != self.key_mask.shape[1]:
+        if self.key_mask is None or tokens is self.q and not self.is_of_itself:
             return rows.flatten(0, 1)
         return rows[self.key_mask]
 
@@ -70,7 +73,10 @@ def record(
     tape: dict[int, list[Call]] = {id(layer): [] for layer in layers}
 
     def observers(layer):
-        return lambda number, q, k, v, key_mask: tape[id(layer)].append(_call(q, k, v, key_mask))
+        def observe(number, q, k, v, key_mask):
+            tape[id(layer)].append(_call(q, k, v, key_mask, layer.cross))
+
+        return observe
 
     try:
         for layer in layers:
@@ -82,9 +88,9 @@ def record(
     return [tape[id(layer)] for layer in layers]
 
 
-def _call(q, k, v, key_mask):
+def _call(q, k, v, key_mask, cross):
     keys = k.float()
-    return Call(keys if q is k else q.float(), keys, v.float(), key_mask)
+    return Call(keys if q is k else q.float(), keys, v.float(), key_mask, cross)
 
 
 @contextmanager

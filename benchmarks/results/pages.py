@@ -12,7 +12,7 @@ __all__ = ["as_markdown", "render", "rendered_pages", "state"]
 ORDER = (
     "matrix", "fault-scripts", "coverage", "mutants", "proofs", "damage", "kills", "throughput",
     "softmax", "synthesis", "estimate", "boards", "generation", "simulation-speed", "accuracy",
-    "conversion", "released", "hash-learning", "attention-on-cpu", "energy",
+    "conversion", "released", "hashes", "hash-learning", "attention-on-cpu", "energy",
 )
 """Pages of the index: is it right, how fast, how large, how accurate, what it saves."""
 MARKED = re.compile(r"<!-- section: (\S+) -->\n.*?<!-- end -->\n", re.DOTALL)

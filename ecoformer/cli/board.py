@@ -1,22 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``ecoformer board``: an engine on a board, down to the bitstream."""
+"""``ecoformer board``: an engine or a network on a board, down to the bitstream."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ecoformer.cli import generate as generating
 from ecoformer.cli.common import ConfigOption, JsonOption, SeedOption, show_table, write_json
-from ecoformer.cli.generate import generate
 from ecoformer.cli.guard import Choice, Range, Source, TargetFolder
+from ecoformer.cli.on_board import EngineOnBoard, NetworkOnBoard, OnBoard
 from ecoformer.cli.synth import keep_logs, read_seeds
 from ecoformer.errors import EcoformerError
 from ecoformer.hw.boards.catalogue import BOARDS, find_board
 from ecoformer.hw.synth.targets import TARGETS
 from ecoformer.outputs import OutputFolder
 from ecoformer.progress import show_progress
-from ecoformer.spec.config import Config
 
 __all__ = ["build", "command", "results"]
 
@@ -24,7 +22,9 @@ EPILOG = (
     "Example: ecoformer board ulx3s -c smallest -o board\n\n"
     "Then: openFPGALoader -b ulx3s board/board.bit\n\n"
     "The same program drives the board and its simulation: board/engine/driver, and the page "
-    "'To a board' of the documentation."
+    "'To a board' of the documentation.\n\n"
+    "A whole network: ecoformer board ulx3s --network -c exported/network.toml "
+    "-p exported/network.safetensors -o board"
 )
 MARK, BITSTREAM = "board.json", "board.bit"
 CLOCKS = (10.0, 400.0)
@@ -47,17 +47,25 @@ def command(
         Path | None,
         typer.Option(
             "-p", "--parameters", metavar="FILE",
-            help="Learned parameters (.safetensors) for the driver to load [random ones].",
+            help="Learned parameters (.safetensors) for the driver to load, or those of the "
+            "network [random ones].",
         ),
         Source(),
     ] = None,
+    network: Annotated[
+        bool,
+        typer.Option(
+            "--network",
+            help="A whole network: -c and -p are what 'export --network' wrote.",
+        ),
+    ] = False,
     device: Annotated[
         str | None,
         typer.Option("--device", metavar="NAME", help="The FPGA on your board [the largest]."),
         Choice(tuple(TARGETS["ecp5"].parts)),
     ] = None,
     clock: Annotated[
-        float, typer.Option("--clock", metavar="MHZ", help="Of the engine, made by a PLL."),
+        float, typer.Option("--clock", metavar="MHZ", help="Of the design, made by a PLL."),
         Range(*CLOCKS),
     ] = 100.0,
     baud: Annotated[
@@ -84,22 +92,25 @@ def command(
     seed: SeedOption = 0,
     json_file: JsonOption = None,
 ) -> None:
-    """Put an engine on a board: Verilog, pins, place and route, bitstream.
+    """Put an engine or a network on a board: Verilog, pins, place and route, bitstream.
 
     The board is an engine with a serial port. A host loads parameters, sends tokens and fetches
-    results over the port, with the driver in DIR/engine/driver or your own.
+    results over the port, with the driver in DIR/engine/driver or your own. With --network it is a
+    network with its parameters: a host sends images and fetches scores.
 
     DIR then holds board.bit, board.v (the whole board), board.lpf (its pins), board.json (every
-    figure), the logs of the tools, and engine/, which is what 'generate' writes.
+    figure), the logs of the tools, and engine/ or network/, which is what 'generate' writes.
 
     Exits with 1, without a bitstream, if the clock is not reached: try more --seeds, a lower
     --clock, or a configuration with more cycles_per_token.
 
     Needs: pip install 'ecoformer[boards]'. The very first run compiles the tools.
     """
+    placer_seeds = read_seeds(seeds)
+    design = (NetworkOnBoard if network else EngineOnBoard)(config, parameters, seed)
     figures = build(
-        board, output, config, parameters, device=device, clock_mhz=clock, baud=baud, frame=frame,
-        seeds=read_seeds(seeds), building=building, jobs=jobs, seed=seed,
+        board, output, design, device=device, clock_mhz=clock, baud=baud, frame=frame,
+        seeds=placer_seeds, building=building, jobs=jobs,
     )
     write_json(json_file, figures)
     _show(figures, output)
@@ -110,8 +121,7 @@ def command(
 def build(
     name: str,
     output: str | Path,
-    config_path: str | Path,
-    parameters: str | Path | None = None,
+    design: OnBoard,
     *,
     device: str | None = None,
     clock_mhz: float = 100.0,
@@ -120,7 +130,6 @@ def build(
     seeds: list[int],
     building: bool = True,
     jobs: int | None = None,
-    seed: int = 0,
 ) -> dict[str, Any]:
     """Write the folder ``output``; returns its figures as JSON-ready values."""
     from ecoformer.hw.boards.top import TOP, BoardTop, board_verilog, constraints
@@ -134,12 +143,13 @@ def build(
             f"--device {device}: {board.title} comes with {' or '.join(board.devices)}; choose "
             "what is printed on yours"
         )
-    config = Config.load(config_path)
     top = BoardTop(
-        board, device, config, clock_hz=round(clock_mhz * MEGA), baud=baud, frame_bytes=frame
+        board, device, design.core, clock_hz=round(clock_mhz * MEGA), baud=baud,
+        frame_bytes=frame,
     )
     written = OutputFolder(output, MARK, ("board.v", "board.lpf"))
-    generating.results(Path(output) / "engine")
+    generated = Path(output) / design.folder
+    design.check(generated)
     target = TARGETS["ecp5"]
     with written.writing() as folder, show_progress() as progress:
         verilog, pins = board_verilog(top), constraints(top)
@@ -153,7 +163,7 @@ def build(
             "baud": baud,
             "frame_bytes": frame,
             "serial": board.serial,
-            "fingerprint": config.fingerprint,
+            "fingerprint": design.fingerprint,
             "seeds": seeds,
         }
         if building:
@@ -179,7 +189,7 @@ def build(
         (folder / "board.v").write_text(verilog, encoding="utf-8")
         (folder / "board.lpf").write_text(pins, encoding="utf-8")
         write_json(folder / MARK, figures)
-    generate(config_path, parameters, Path(output) / "engine", seed=seed)
+    design.generate(generated)
     if figures.get("timing_met"):
         figures["load"] = f"openFPGALoader -b {board.programmer} {Path(output) / BITSTREAM}"
     return figures
@@ -194,7 +204,7 @@ def _show(figures, output):
     clock = figures["clock_hz"] / MEGA
     rows = [
         ("device", f"LFE5U-{figures['device'][:-1]}F, speed grade {figures['speed']}"),
-        ("engine's clock", f"{clock:g} MHz"),
+        ("clock", f"{clock:g} MHz"),
         ("serial port", f"{figures['baud']:,} baud, {figures['serial']}"),
     ]
     if "runs" in figures:

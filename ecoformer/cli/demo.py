@@ -19,9 +19,11 @@ from ecoformer.cli.common import (
     show_table,
     write_json,
 )
-from ecoformer.cli.export import export
+from ecoformer.cli.export import export, network_design
 from ecoformer.cli.generate import generate
 from ecoformer.cli.guard import Range, TargetFolder
+from ecoformer.cli.network.folder import NetworkFolder
+from ecoformer.cli.network.generate import generate_network, network_results
 from ecoformer.cli.train import train
 from ecoformer.errors import EcoformerError
 from ecoformer.outputs import OutputFolder
@@ -35,10 +37,14 @@ EPILOG = "Example: ecoformer demo -c demo -o demo   Then look into demo/engine."
 MARK = "demo.json"
 PARTS: dict[str, Callable[[Path], OutputFolder]] = {
     "training": training.results, "parameters": exporting.results, "engine": generating.results,
+    "network": network_results,
 }
 """Folders in the demo's, and what refuses each."""
 STALL = 0.3
 """Probability of gaps and back-pressure while the recorded packets are verified."""
+WHOLE_IMAGES = 40
+"""Images through the whole network in Verilog, which takes as many cycles for one as it has tokens
+times k."""
 
 
 def command(
@@ -56,12 +62,14 @@ def command(
     """Train, quantise, generate, and run held-out images through the simulated RTL.
 
     Every layer and head of every image runs on the generated Verilog inside the network, and every
-    word is compared with the integer model. An interrupted training resumes.
+    word is compared with the integer model. Then the whole network becomes Verilog, if the chip has
+    all of its layers, and takes pixels and gives scores. An interrupted training resumes.
     """
     figures = demo(config, output, images)
     show_table("EcoFormer attention, from images to verified hardware", _rows(figures))
     print(f"Everything is in {output}: models, parameters, Verilog, testbench, demo.json.")
-    if figures["rtl"]["mismatching_words"] or not figures["verification"]["ok"]:
+    whole = figures["network"].get("mismatching_scores", 0)
+    if figures["rtl"]["mismatching_words"] or whole or not figures["verification"]["ok"]:
         raise typer.Exit(1)
 
 
@@ -74,12 +82,13 @@ def demo(config_path: Path, output: Path, images: int = 0) -> dict:
         refuse(output / name)
     _refuse_early(config_path)
 
-    _say("1/5 train: softmax network, hash functions, fine-tuning, control")
+    _say("1/6 train: softmax network, hash functions, fine-tuning, control")
     metrics = train(config_path, output / "training")
-    _say("2/5 export: calibrate and quantise")
+    _say("2/6 export: calibrate and quantise")
     model = output / "training" / "ecoformer.pt"
-    exported = export(config_path, model, output / "parameters")
-    _say("3/5 generate: Verilog, vectors, testbench")
+    why_not = _why_not_whole(config_path, model)
+    exported = export(config_path, model, output / "parameters", whole=not why_not)
+    _say("3/6 generate: Verilog, vectors, testbench")
     clock = time.monotonic()
     generate(
         config_path,
@@ -89,10 +98,16 @@ def demo(config_path: Path, output: Path, images: int = 0) -> dict:
     )
     generate_seconds = time.monotonic() - clock
     design = Design.load(output / "engine")
-    _say("4/5 verify: recorded packets, then everything that the pins promise")
+    _say("4/6 verify: recorded packets, then everything that the pins promise")
     verification = _verify(design)
-    _say("5/5 verify: held-out images, attention of every layer and head on the RTL")
+    _say("5/6 verify: held-out images, attention of every layer and head on the RTL")
     rtl = _rtl_in_network(config_path, design, model, images)
+    if why_not:
+        _say(f"6/6 the whole network as hardware: not this one; {why_not}")
+        whole = {"refused": why_not}
+    else:
+        _say("6/6 the whole network as hardware: pixels in, scores out")
+        whole = exported["network"] | _whole_network(config_path, output)
 
     figures = {
         "config": asdict(design.config),
@@ -107,6 +122,7 @@ def demo(config_path: Path, output: Path, images: int = 0) -> dict:
         "code_disagreement": exported["mean_code_disagreement"],
         "verification": verification,
         "rtl": rtl,
+        "network": whole,
         "generate_seconds": round(generate_seconds, 1),
         "seconds": round(time.monotonic() - started, 1),
     }
@@ -137,9 +153,9 @@ class _CountingEngine:
 
 def _rtl_in_network(config_path, design, model_path, count):
     """Predictions with every attention on the RTL, against the integer model, image by image."""
+    from ecoformer.golden.integer.engine import IntegerEngine
     from ecoformer.golden.networks.vit import load_model
     from ecoformer.golden.quantize.evaluation import CheckedEngine, predict_in_integers
-    from ecoformer.golden.quantize.inference import IntegerEngine
     from ecoformer.sim.rtl import Rtl
 
     model = load_model(model_path)
@@ -165,6 +181,49 @@ def _rtl_in_network(config_path, design, model_path, count):
         "cycles_per_image": engine.cycles / len(part),
         "utilisation": config.steady_cycles * engine.tokens / engine.cycles,
         "simulated_cycles_per_second": round(engine.cycles / engine.seconds),
+    }
+
+
+def _why_not_whole(config_path, model_path):
+    """Why the network cannot be on the chip as a whole; None if it can."""
+    from ecoformer.golden.networks.vit import load_model
+
+    try:
+        network_design(config_path, Config.load(config_path), load_model(model_path))
+    except EcoformerError as error:
+        return str(error)
+    return None
+
+
+def _whole_network(config_path, output):
+    """Scores of held-out images, Verilog against integer network."""
+    from ecoformer.golden.integer.network.forward import run
+    from ecoformer.sim.network.compiled import CompiledNetwork
+
+    parameters = output / "parameters"
+    generate_network(
+        parameters / "network.toml", parameters / "network.safetensors", output / "network"
+    )
+    chip = NetworkFolder.load(output / "network")
+    part = _held_out(config_path)
+    pixels = part.images[:WHOLE_IMAGES].numpy()
+    with show_progress() as progress:
+        network = CompiledNetwork.of_verilog(
+            chip.design, chip.verilog, chip.build_dir, progress=progress
+        )
+        clock = time.monotonic()
+        answers = network.run(pixels)
+    scores = run(chip.design, chip.image, pixels)
+    right = answers.scores.argmax(axis=1) == part.labels[:WHOLE_IMAGES].numpy()
+    return {
+        "images": len(pixels),
+        "rtl_accuracy": float(right.mean()),
+        "scores": scores.size,
+        "mismatching_scores": int((answers.scores != scores).sum()),
+        "cycles_per_image": answers.cycles_per_image,
+        "simulated_cycles_per_second": round(
+            int(answers.last_out[-1]) / (time.monotonic() - clock)
+        ),
     }
 
 
@@ -243,6 +302,22 @@ def _rows(figures):
         ("cycles per image", f"{rtl['cycles_per_image']:,.0f}"),
         ("utilisation", f"{rtl['utilisation']:.1%}"),
         ("simulation", f"{rtl['simulated_cycles_per_second']:,} cycles/s"),
+        *_whole_rows(figures["network"]),
         ("generate", f"{figures['generate_seconds']:.1f} s"),
         ("whole demo", f"{figures['seconds']:.0f} s"),
+    ]
+
+
+def _whole_rows(figures):
+    if "refused" in figures:
+        return [("the whole network as hardware", "no: the last step says why")]
+    return [
+        ("the whole network as hardware", ""),
+        ("  in integers, all held-out images", f"{figures['accuracy']:.1%}"),
+        (f"  in Verilog, {figures['images']:,} images", f"{figures['rtl_accuracy']:.1%}"),
+        (
+            "  scores, Verilog ≠ integers",
+            f"{figures['mismatching_scores']} of {figures['scores']:,}",
+        ),
+        ("  cycles per image", f"{figures['cycles_per_image']:,.0f}"),
     ]

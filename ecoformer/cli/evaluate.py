@@ -57,8 +57,8 @@ def command(
         str | None,
         typer.Option(
             "--data", metavar="NAME|DIR",
-            help="Other data: mnist, fashion, cifar10, recall, or a folder of pictures with test/ "
-            "or val/.",
+            help="Other data: mnist, fashion, cifar10, recall, frames, largest, or a folder of "
+            "pictures with test/ or val/.",
         ),
     ] = None,
     engine: Annotated[
@@ -261,11 +261,11 @@ def _in_hardware(
     progress: Progress, batch: int,
 ) -> Iterator[tuple[str, dict]]:
     """Entries of the integer model and of the RTL."""
+    from ecoformer.golden.integer.engine import IntegerEngine
     from ecoformer.golden.learn.accuracy import judge
     from ecoformer.golden.quantize.evaluation import CheckedEngine
     from ecoformer.golden.quantize.inference import (
         EngineAttention,
-        IntegerEngine,
         override_attention,
     )
     from ecoformer.sim.rtl import Rtl

@@ -18,7 +18,7 @@ from ecoformer.spec.config import Config
 from ecoformer.spec.config_file import read_table
 from ecoformer.spec.network.design import NetworkDesign
 
-__all__ = ["command", "export", "results"]
+__all__ = ["command", "export", "network_design", "results"]
 
 EPILOG = "Example: ecoformer export -c demo -m run/ecoformer.pt -o exported"
 MARK = "export.json"
@@ -109,7 +109,7 @@ def export(
     written = results(output, report, whole)
     config = Config.load(config_path)
     network = load_network(model_path)
-    design = _network_design(config_path, config, network) if whole else None
+    design = network_design(config_path, config, network) if whole else None
     training = read_table(config_path, "training", TrainingConfig)
     data = open_data(training, network.config)
     image, workload, figures = export_heads(config, network, data, report)
@@ -125,8 +125,8 @@ def export(
     return figures
 
 
-def _network_design(config_path, config, network):
-    """The design of a whole network, refused before any work."""
+def network_design(config_path, config, network):
+    """The design of a whole network; an EcoformerError where the chip has not all of its layers."""
     from ecoformer.golden.quantize.network import network_shape
 
     shape = network_shape(network)

@@ -102,7 +102,7 @@ def command(
     -p they are random but reproducible, enough to verify, simulate and synthesise an engine.
 
     With --network the hardware takes images and answers scores; its parameters are part of the
-    Verilog, and there are no registers and drivers.
+    Verilog, and it has no registers.
     """
     if network:
         name = _checked(name or NETWORK_NAME)

@@ -88,7 +88,8 @@ def command(
         *((f"{name} accuracy", f"{scores[arm]:.2%}") for arm, name in arms),
         *((f"{name} accuracy", f"{scores[arm]:.2%}")
           for arm, name in OTHERS.items() if arm in scores),
-        *((f"learning rate, {name}", metrics[arm]["learning_rate"]) for arm, name in arms),
+        *((f"learning rate, {name}", rate) for arm, name in arms
+          if (rate := metrics[arm]["learning_rate"]) is not None),
         ("seconds", round(metrics["seconds"]["wall_of_last_call"])),
     ])
 

@@ -4,12 +4,13 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ecoformer.driver.errors import DeviceError
 
-__all__ = ["Design", "Field", "Register"]
+__all__ = ["Design", "Field", "Register", "read_facts"]
 
 BESIDE_PACKETS = ("DENOMINATOR", "SET_REFUSED")
 """Flags of ERRORS that say nothing of a packet."""
@@ -56,7 +57,13 @@ class Design:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        config = self._json("manifest.json")["config"]
+        facts = read_facts(self.folder / "manifest.json")
+        if "config" not in facts:
+            raise DeviceError(
+                f"{self.folder}: holds a network, not an engine; use NetworkDevice, or name a "
+                "folder that 'ecoformer generate' wrote for an engine"
+            )
+        config = facts["config"]
         self.head_dim, self.value_dim = config["head_dim"], config["value_dim"]
         self.code_bits, self.bus_bytes = config["code_bits"], config["bus_bytes"]
         self.tuser_width, self.max_tokens = config["tuser_width"], config["max_tokens"]
@@ -75,17 +82,8 @@ class Design:
                 entry["name"], entry["offset"], entry["access"], entry["reset"],
                 tuple(Field(f["name"], f["high"], f["low"]) for f in entry["fields"]),
             )
-            for entry in self._json("registers.json")["registers"]
+            for entry in read_facts(self.folder / "registers.json")["registers"]
         }
-
-    def _json(self, name):
-        try:
-            return json.loads((self.folder / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DeviceError(
-                f"{self.folder / name}: cannot be read ({error}); name a folder that "
-                "'ecoformer generate' wrote"
-            ) from error
 
     @property
     def elements(self) -> int:
@@ -168,6 +166,16 @@ class Design:
 
     def _beats(self, count):
         return -(-count // self.bus_bytes)
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """The object in a JSON file that ``generate`` wrote; raises `DeviceError` if it cannot."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DeviceError(
+            f"{path}: cannot be read ({error}); name a folder that 'ecoformer generate' wrote"
+        ) from error
 
 
 def _check_range(what, array, width):

@@ -9,7 +9,7 @@ import numpy as np
 
 from ecoformer.driver.design import Design
 from ecoformer.driver.errors import DeviceError, EngineError, LinkError
-from ecoformer.driver.transport import Packet, Transport
+from ecoformer.driver.transport import Packet, Transport, good_answers
 
 __all__ = ["Device"]
 
@@ -142,14 +142,11 @@ class Device:
                 wanted.append(size)
                 yield Packet(index, data, size)
 
-        failed = None
-        for number, answer in enumerate(self.transport.exchange(packets())):
-            if failed is None and (answer.error or len(answer.data) != wanted[number]):
-                failed = number  # the others are fetched, so that the next call starts afresh
-            if failed is None:
-                yield self.design.unpack(answer.data)
-        if failed is not None:
-            raise EngineError(failed, self.errors(clear=True))
+        for data in good_answers(
+            self.transport.exchange(packets()), wanted.__getitem__,
+            lambda number: EngineError(number, self.errors(clear=True)),
+        ):
+            yield self.design.unpack(data)
 
     def errors(self, *, clear: bool = False) -> list[str]:
         """Names of the error flags that are set; ``clear`` clears them."""

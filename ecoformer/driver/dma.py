@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ecoformer.driver.design import Design
 from ecoformer.driver.errors import DeviceError, LinkError
 from ecoformer.driver.transport import Answer, Packet, Transport
 
@@ -184,6 +185,8 @@ class DmaTransport(Transport):
         Of the engine.
     dma : Dma
     """
+
+    design: Design
 
     def __init__(self, registers: Registers, dma: Dma):
         self.registers, self.dma = registers, dma

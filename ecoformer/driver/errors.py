@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a driver reports."""
 
-__all__ = ["DeviceError", "EngineError", "LinkError", "RefusedError"]
+__all__ = ["DeviceError", "EngineError", "ImageError", "LinkError", "RefusedError"]
 
 
 class DeviceError(Exception):
@@ -41,3 +41,22 @@ class EngineError(DeviceError):
     def __init__(self, sequence: int, names: list[str]):
         super().__init__(f"sequence {sequence}: {', '.join(names) or 'error'}")
         self.sequence, self.names = sequence, names
+
+
+class ImageError(DeviceError):
+    """A network answers an image as a bad one: its packet had more or fewer pixels than an image.
+
+    Parameters
+    ----------
+    image : int
+        Number of the image in the call.
+    folder : str
+        Of the network that was to answer.
+    """
+
+    def __init__(self, image: int, folder: str):
+        super().__init__(
+            f"image {image}: the network finds its size wrong; reset it, in case part of an image "
+            f"was left in it, and check that the bitstream is that of {folder}"
+        )
+        self.image = image

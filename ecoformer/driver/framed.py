@@ -54,7 +54,7 @@ class Link(Protocol):
 
 
 class FramedTransport(Transport):
-    """An engine behind a byte link.
+    """An engine or a network behind a byte link.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class FramedTransport(Transport):
     attempts : int
         Times that it is sent before the board counts as dead.
     patience : float
-        Seconds in which an engine that has work must take or give something.
+        Seconds in which a design that has work must take or give something.
 
     Members
     -------
@@ -165,8 +165,8 @@ class FramedTransport(Transport):
                 moved = now
             elif now - moved > self.patience:
                 raise LinkError(
-                    f"engine: neither takes tokens nor gives results for {self.patience:g} s; "
-                    "reset it"
+                    f"board: its design neither takes a packet nor answers one for "
+                    f"{self.patience:g} s; reset it"
                 )
             if found:
                 flight.owed -= 1

@@ -1,22 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a driver needs from the way to the engine, whatever that is."""
+"""What a driver needs from the way to the design, whatever that is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, Self
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol, Self
 
-from ecoformer.driver.design import Design
+from ecoformer.driver.design import Register
+from ecoformer.driver.errors import DeviceError
 
-__all__ = ["Answer", "Packet", "Transport"]
+__all__ = ["Answer", "Packet", "Streamed", "Transport", "good_answers"]
+
+
+class Streamed(Protocol):
+    """What a transport must know of the design at its other end."""
+
+    next_set_depth: int
+
+    @property
+    def bus_bytes(self) -> int:
+        """Bytes of a beat that is sent."""
+
+    @property
+    def registers(self) -> Mapping[str, Register]:
+        """Registers by name; a network has none."""
 
 
 class Packet(NamedTuple):
-    """A sequence on its way to the engine.
+    """A sequence on its way to the engine, or an image on its way to the network.
 
     Parameters
     ----------
     user : int
-        Its parameter set.
+        Its parameter set; 0 for an image.
     data : bytes
         Whole beats.
     answer_bytes : int
@@ -34,7 +49,7 @@ class Answer(NamedTuple):
     Parameters
     ----------
     error : bool
-        Whether the engine found the packet bad.
+        Whether the engine or the network found the packet bad.
     data : bytes
         Whole beats; one of zeros for a bad packet.
     """
@@ -44,17 +59,17 @@ class Answer(NamedTuple):
 
 
 class Transport(ABC):
-    """Registers and packets of one engine.
+    """Registers and packets of one engine or network.
 
-    Offsets are those of the engine's registers. Every method raises `DeviceError`.
+    Offsets are those of its registers. Every method raises `DeviceError`.
 
     Members
     -------
-    design : Design
-        The engine at the other end; `Device` sets it.
+    design : Streamed
+        What is at the other end; `Device` or `NetworkDevice` sets it.
     """
 
-    design: Design
+    design: Streamed
 
     @abstractmethod
     def read(self, offsets: Sequence[int]) -> list[int]:
@@ -70,7 +85,7 @@ class Transport(ABC):
 
     @abstractmethod
     def reset(self) -> None:
-        """Bring the engine to where a new host can begin: no packet is in flight afterwards.
+        """Bring the design to where a new host can begin: no packet is in flight afterwards.
 
         Over a board's link flags, counters and parameters are lost, too.
         """
@@ -84,3 +99,30 @@ class Transport(ABC):
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def good_answers(
+    answers: Iterable[Answer],
+    size: Callable[[int], int],
+    failure: Callable[[int], DeviceError],
+) -> Iterator[bytes]:
+    """Yield the data of answers up to the first bad one.
+
+    The answers after that are taken and dropped, so that the next call starts afresh.
+
+    Parameters
+    ----------
+    answers : iterable of Answer
+    size : function of int
+        Bytes of the answer to a packet, by its number in the call.
+    failure : function of int
+        What is raised at the end, by the number of the first bad answer.
+    """
+    failed = None
+    for number, answer in enumerate(answers):
+        if failed is None and (answer.error or len(answer.data) != size(number)):
+            failed = number
+        if failed is None:
+            yield answer.data
+    if failed is not None:
+        raise failure(failed)

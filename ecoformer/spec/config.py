@@ -317,6 +317,7 @@ class Config:
     output_element_bytes = _part("wire.output_element_bytes")
     input_beats = _part("wire.input_beats")
     output_beats = _part("wire.output_beats")
+    host_streams = _part("wire.host_streams")
     waiting_tokens = _part("capacity.waiting_tokens")
     buffer_bits = _part("capacity.buffer_bits")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ecoformer.spec.host_streams import HostStreams
 from ecoformer.spec.sides import Side, Vectors
 
 if TYPE_CHECKING:
@@ -153,6 +154,12 @@ class Wire:
     def answered_set(self, m_tuser: Any) -> Any:
         """The set in a value of ``m_axis_tuser``, int or array; 0 without ``s_axis_tuser``."""
         return m_tuser >> int(self.config.error_low) & (1 << self.config.tuser_width) - 1
+
+    @property
+    def host_streams(self) -> HostStreams:
+        """The streams as a host link knows them."""
+        c = self.config
+        return HostStreams(c.bus_bytes, c.bus_bytes, c.tuser_width, self.m_tuser_fields)
 
     @property
     def keep_fields(self) -> dict[str, int]:

@@ -19,6 +19,7 @@ from ecoformer.golden.attention import cores_of
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.convert.batches import run_model, split_batches, stage_checkpoint
 from ecoformer.golden.convert.same import answers, check_same
+from ecoformer.golden.kinds import KINDS
 from ecoformer.golden.learn.distill import (
     DistillConfig,
     distil_layer,
@@ -50,6 +51,7 @@ def convert(
     folder: Path | None = None,
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
+    kinds: Sequence[str] = tuple(KINDS),
 ) -> nn.Module:
     """A copy of ``model`` with EcoFormer attention in place of every softmax attention.
 
@@ -74,6 +76,8 @@ def convert(
         from it.
     only, skip : list of str
         Patterns of the paths of what is converted and what is left; all is converted without.
+    kinds : list of str
+        Kinds of attention that are converted (:data:`golden.kinds.KINDS`).
 
     Returns
     -------
@@ -89,7 +93,7 @@ def convert(
     """
     learning = learning or DistillConfig()
     split_batches(model, learning, calibration)  # refused now, not after minutes
-    converted = replace_attention(model, config, calibration[0], seed, only, skip)
+    converted = replace_attention(model, config, calibration[0], seed, only, skip, kinds)
     learn_layers(converted, calibration, learning, seed, progress, folder)
     return converted
 
@@ -101,6 +105,7 @@ def replace_attention(
     seed: int = 0,
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
+    kinds: Sequence[str] = tuple(KINDS),
 ) -> nn.Module:
     """A copy of ``model`` with EcoFormer attention in place of every softmax attention.
 
@@ -109,7 +114,7 @@ def replace_attention(
 
     Parameters
     ----------
-    model, config, seed, only, skip
+    model, config, seed, only, skip, kinds
         Same as in :func:`convert`.
     batch : dict, tuple or other
         One batch, to find the attention with.
@@ -119,7 +124,7 @@ def replace_attention(
     model = deepcopy(model).eval()
     before = answers(model, batch)
     sites = find_sites(model, lambda: run_model(model, batch))
-    sites = choose_sites(sites, config, only, skip, type(model).__name__)
+    sites = choose_sites(sites, config, only, skip, type(model).__name__, kinds)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         cores = fill_sites(model, sites, config)
@@ -178,6 +183,7 @@ def enough_batches(
     progress: Progress = SILENT,
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
+    kinds: Sequence[str] = tuple(KINDS),
 ) -> tuple[int, list[tuple[int, float]]]:
     """How many batches of ``calibration`` are enough to learn hashes layer by layer.
 
@@ -186,7 +192,7 @@ def enough_batches(
 
     Parameters
     ----------
-    model, config, learning, seed, only, skip
+    model, config, learning, seed, only, skip, kinds
         Same as in :func:`convert`.
     calibration, held_out : list
         Batches, at least two and at least one.
@@ -200,7 +206,7 @@ def enough_batches(
     """
     learning = learning or DistillConfig()
     split_batches(model, learning, calibration)
-    model = replace_attention(model, config, calibration[0], seed, only, skip)
+    model = replace_attention(model, config, calibration[0], seed, only, skip, kinds)
     middle = len(cores_of(model)) // 2
     core, site = cores_of(model)[middle], filled_sites(model)[middle]
 

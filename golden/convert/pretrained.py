@@ -18,24 +18,20 @@ from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.convert.batches import run_model
 from ecoformer.golden.convert.convert import enough_batches, learn_layers, replace_attention
 from ecoformer.golden.convert.foreign import load_tokenizer
+from ecoformer.golden.convert.hardware import (
+    check_targets,
+    code_rates,
+    in_integers,
+    make_targets,
+    write_targets,
+)
 from ecoformer.golden.convert.readouts import READOUTS
 from ecoformer.golden.convert.recipe import ConvertConfig
 from ecoformer.golden.convert.refine import everything, refine
 from ecoformer.golden.convert.saved import save_converted
+from ecoformer.golden.kinds import KINDS
 from ecoformer.golden.learn.checkpoint import drop_checkpoints
 from ecoformer.golden.quality.measure import assess
-from ecoformer.golden.quantize.calibration import (
-    calibrate,
-    check_attention,
-    code_disagreement,
-    common_mask,
-)
-from ecoformer.golden.quantize.inference import (
-    EngineAttention,
-    IntegerEngine,
-    override_attention,
-    packets,
-)
 from ecoformer.golden.recording import record
 from ecoformer.golden.sites.choosing import choose_sites, find_sites
 from ecoformer.inputs import read_arrays, read_text
@@ -100,6 +96,7 @@ def convert_pretrained(
     resume: bool = True,
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
+    engines: Sequence[Config] = (),
 ) -> dict:
     """Convert ``model``, write ``converted.pt``, and measure it on held-out batches.
 
@@ -117,7 +114,7 @@ def convert_pretrained(
     engine : ecoformer.spec.config.Config or None
         Also write the parameter image for this engine, ``parameters.safetensors``, and what it
         gets for a held-out sample, ``workload.npz``; and measure the network with its attention in
-        integers. Where every attention is cross attention there is no workload.
+        integers. Attention of a kind that has no engine is left.
     progress : Progress
     device : str
         Where all hashes together, and all weights, are trained.
@@ -125,6 +122,9 @@ def convert_pretrained(
         Whether checkpoints are used; when not, they are deleted.
     only, skip : list of str
         Same as in :func:`golden.convert.convert.convert`.
+    engines : list of ecoformer.spec.config.Config
+        More engines, for other kinds of attention; their files go into folders that are named after
+        the kinds.
 
     Returns
     -------
@@ -139,13 +139,11 @@ def convert_pretrained(
     """
     checkpoints = Path(checkpoints)
     sites = find_sites(model, lambda: run_model(model, batches[0]))
-    sites = choose_sites(sites, attention, only, skip, type(model).__name__)
+    targets = make_targets(engine, engines)
+    kinds = [target.kind for target in targets] or tuple(KINDS)
+    sites = choose_sites(sites, attention, only, skip, type(model).__name__, kinds)
     chosen = [site for site in sites if site.reason is None]
-    if engine is not None:
-        mask = common_mask(site.mask for site in chosen)
-        sets = sum(site.heads for site in chosen)
-        for head_dim in dict.fromkeys(site.head_dim for site in chosen):
-            check_attention(engine, attention, head_dim, sets, _longest(batches), mask)
+    check_targets(targets, attention, chosen, batches)
     if not resume:
         drop_checkpoints(checkpoints)
     read = READOUTS[config.readout]
@@ -163,10 +161,10 @@ def convert_pretrained(
     if not count:
         count, tried = enough_batches(
             model, attention, train, held_out[:MEASURED_BATCHES], config.layerwise, config.seed,
-            progress, only, skip,
+            progress, only, skip, kinds,
         )
     stages = {}
-    converted = replace_attention(model, attention, batches[0], config.seed, only, skip)
+    converted = replace_attention(model, attention, batches[0], config.seed, only, skip, kinds)
     layers = learn_layers(
         converted, batches[:count], config.layerwise, config.seed, progress, checkpoints
     )
@@ -208,16 +206,14 @@ def convert_pretrained(
         "offsets": [core.offset.tolist() for core in cores],
         "quality": [head.as_dict() for head in assess(cores, tape)],
     }
-    if engine is not None:
-        image = calibrate(engine, cores, _tape(converted, cores, batches[:MEASURED_BATCHES]))
-        image.save(Path(folder) / "parameters.safetensors", engine)
+    if targets:
+        calibration = _tape(converted, cores, batches[:MEASURED_BATCHES])
         sample = _tape(converted, cores, [_first(held_out[0])])
-        if any(call.is_of_itself for calls in sample for call in calls):
-            packets(engine, image, cores, sample).save(Path(folder) / "workload.npz")
-        rates = code_disagreement(engine, cores, image, tape)
+        images = write_targets(targets, cores, calibration, sample, Path(folder))
+        rates = code_rates(targets, images, cores, tape)
+        figures["engines"] = {target.kind: target.folder for target in targets}
         figures["code_disagreement"] = [heads.tolist() for heads in rates]
-        integers = EngineAttention(engine, image, cores, IntegerEngine(engine, image))
-        with override_attention(cores, integers):
+        with in_integers(targets, images, cores):
             stages["integers"] = agreement()
     return figures
 
@@ -266,12 +262,6 @@ def _first(batch):
 def _by_site(sites, losses):
     """Losses of every layer under its module's path; uses of one module after the first count."""
     return dict(zip((site.name for site in sites), losses, strict=True))
-
-
-def _longest(batches):
-    """Tokens of the longest sentence; 1 where batches are not text."""
-    texts = [batch["input_ids"].shape[1] for batch in batches if "input_ids" in batch]
-    return max(texts, default=1)
 
 
 def _read_text(path, folder, config):

@@ -15,16 +15,16 @@ import numpy as np
 import torch
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.learn import recall
 from ecoformer.golden.learn.cifar import read_cifar10
+from ecoformer.golden.learn.drawn import DRAWN, HELD_OUT, PARTS
 from ecoformer.golden.learn.idx import read_idx_part
 from ecoformer.golden.pictures.files import PictureFiles
 from ecoformer.spec.checks import check_choice
 
 __all__ = ["DATASETS", "FOLDER", "ImageData", "Split", "load", "stratify"]
 
-DATASETS = ("mnist", "fashion", "cifar10", "recall")
-"""Names :func:`load` knows; part of ``mnist`` is embedded, ``recall`` drawn."""
+DATASETS = ("mnist", "fashion", "cifar10", *DRAWN)
+"""Names :func:`load` knows; part of ``mnist`` is embedded, those of ``DRAWN`` are drawn."""
 FOLDER = "folder"
 """Any folder of pictures (:mod:`golden.learn.sources`)."""
 
@@ -35,8 +35,6 @@ MNIST_HELD_OUT = 1_000
 MNIST_VALIDATION = 500
 FASHION_VALIDATION = 5_000
 CIFAR_VALIDATION = 5_000
-
-RECALL_SIZES = {"train": 50_000, "validation": 2_000, "held_out": 5_000}
 
 SPLIT_SEED = 2_022
 """Held-out images are the same for every seed, so results of several seeds are comparable."""
@@ -95,13 +93,14 @@ def load(name: str = "mnist", path: str | Path | None = None, seed: int = 0) -> 
     ----------
     name : str
         ``mnist`` (3,500 + 500 + 1,000 images; with a ``path`` as many as ``fashion``), ``fashion``
-        (55,000 + 5,000 + 10,000), ``cifar10`` (45,000 + 5,000 + 10,000) or ``recall``
-        (:mod:`golden.learn.recall`; 50,000 + 2,000 + 5,000).
+        (55,000 + 5,000 + 10,000), ``cifar10`` (45,000 + 5,000 + 10,000), or a task that is drawn,
+        a key of :data:`golden.learn.drawn.DRAWN`.
     path : path or None
-        Folder of the four IDX files of ``mnist`` or ``fashion``, for the latter Debian's when None;
-        archive or folder of ``cifar10``.
+        Folder of the four IDX files of ``mnist``, also where its digits are drawn from, or of
+        ``fashion``, for the latter Debian's when None; archive or folder of ``cifar10``.
     seed : int
-        Chooses which training images are the validation part. The held-out part is fixed.
+        Chooses which training images are the validation part, and draws what is learned from. The
+        held-out part is fixed.
 
     Raises
     ------
@@ -111,8 +110,8 @@ def load(name: str = "mnist", path: str | Path | None = None, seed: int = 0) -> 
         Unknown name.
     """
     check_choice("name", name, DATASETS)
-    if name == "recall":
-        return _draw_recall(seed)
+    if name in DRAWN:
+        return _draw(name, path, seed)
     if name == "cifar10":
         parts = read_cifar10(_required(name, path))
         learn, held_out = (Split(*map(torch.from_numpy, parts[part])) for part in parts)
@@ -140,14 +139,21 @@ def _required(name, path):
     return path
 
 
-def _draw_recall(seed):
-    drawn, fixed = np.random.default_rng(seed), np.random.default_rng(SPLIT_SEED)
-    generators = {"train": drawn, "validation": drawn, "held_out": fixed}
-    parts = {
-        part: Split(*map(torch.from_numpy, recall.draw(size, generators[part])))
-        for part, size in RECALL_SIZES.items()
-    }
-    return ImageData("recall", recall.VALUES, **parts)
+def _draw(name, path, seed):
+    task = DRAWN[name]
+    digits = load("mnist", path, seed) if task.of_digits else None
+    drawn, fixed = np.random.default_rng(seed), np.random.default_rng((SPLIT_SEED, 0))
+    parts = {}
+    for part, size in PARTS.items():
+        rng = fixed if part == HELD_OUT else drawn
+        own = () if digits is None else _arrays(getattr(digits, part))
+        parts[part] = Split(*map(torch.from_numpy, task.draw(size, rng, *own)))
+    return ImageData(name, task.classes, **parts)
+
+
+def _arrays(split):
+    """Grey images [n, height, width] and labels of a split."""
+    return split.images[:, 0].numpy(), split.labels.numpy()
 
 
 def _cut(whole, size, seed):

@@ -5,6 +5,7 @@ import torch
 
 from ecoformer.golden.hashing import Hash, KernelHash
 from ecoformer.golden.learn.ksh import KshConfig, learn_hash
+from ecoformer.golden.learn.orthogonal import draw_orthogonal
 from ecoformer.golden.learn.released_ksh import learn_released
 from ecoformer.golden.networks.network import Network
 from ecoformer.golden.recording import observed
@@ -27,7 +28,10 @@ def draw_hash(
     return torch.zeros(hash.code_bits, 1, hash.heads)
 
 
-LEARNERS = {"ksh": learn_hash, "released": learn_released, "random": draw_hash}
+LEARNERS = {
+    "ksh": learn_hash, "released": learn_released, "random": draw_hash,
+    "orthogonal": draw_orthogonal,
+}
 """Learns one hash from its tokens, by name."""
 
 

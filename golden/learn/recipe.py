@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hyper-parameters of a training run, as the table [training] of a configuration gives them."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ecoformer.golden.attention_config import AttentionConfig
@@ -11,13 +11,14 @@ from ecoformer.golden.learn.ksh import KshConfig
 from ecoformer.golden.learn.loop import FASTEST, MOST
 from ecoformer.golden.learn.networks import LEARNERS
 from ecoformer.golden.learn.step_config import StepConfig
+from ecoformer.golden.learn.together import NETWORK
 from ecoformer.golden.pictures.config import PictureConfig
 from ecoformer.golden.stand_ins import CONTROLS
 from ecoformer.spec.checks import SEEDS, check_choice, check_number
 
 __all__ = ["HASH_LEARNERS", "STEPS", "TrainingConfig"]
 
-HASH_LEARNERS = (*LEARNERS, *OBJECTIVES)
+HASH_LEARNERS = (*LEARNERS, *OBJECTIVES, NETWORK)
 """What hashes can be learned from."""
 FARTHEST, MOST_RATES = 64, 16
 """Pixels that an image may be shifted by; learning rates that may be tried."""
@@ -40,7 +41,8 @@ class TrainingConfig(StepConfig, PictureConfig):
     Parameters
     ----------
     data : str
-        ``mnist``, ``fashion``, ``cifar10`` or ``recall``; or ``folder``, for pictures in
+        ``mnist``, ``fashion`` or ``cifar10``; a task that needs attention, ``recall``, ``largest``
+        or ``frames`` (:mod:`golden.learn.drawn`); or ``folder``, for pictures in
         ``train/CLASS/`` and ``val/CLASS/`` or ``test/CLASS/``.
     data_path : str
         That folder; the folder of the four files of ``mnist`` or ``fashion``, in the place of an
@@ -48,7 +50,8 @@ class TrainingConfig(StepConfig, PictureConfig):
     seed : int
         Of weights, order, augmentation, hashes and the validation part.
     pretrain_epochs, tune_epochs : int
-        Length of step 1, and of each run of step 2.
+        Length of step 1, and of each run of step 2. With 0 ``tune_epochs`` nothing is tuned after
+        the swap, for networks that were trained for codes with ``limit_epochs``.
     limit_epochs : int
         Length of a step between them, 0 for none: the network is fine-tuned with what EcoFormer
         attention becomes with ever more bits (:class:`golden.stand_ins.LimitAttention`), so that
@@ -70,18 +73,20 @@ class TrainingConfig(StepConfig, PictureConfig):
     hash_learner : str
         What hashes are learned from. ``ksh``: labels of similar and dissimilar tokens (paper);
         ``released``: the same in every detail as the released code, kernelized hashes only;
-        ``random``: nothing;
+        ``random``: nothing; ``orthogonal``: nothing, linear hashes with orthogonal rows;
         ``output`` or ``attention``: what softmax attention does
-        (:class:`golden.learn.distill.DistillConfig`).
+        (:class:`golden.learn.distill.DistillConfig`); ``network``: what the whole network before
+        the swap answers, all layers together (:mod:`golden.learn.together`).
     hash_optimizer, hash_start
         Of ``ksh``, as in :class:`golden.learn.ksh.KshConfig`.
     hash_iterations : int
-        Gradient steps, per bit with ``ksh`` and ``released``, else per layer.
+        Gradient steps: per bit with ``ksh`` and ``released``, in all with ``network``, else per
+        layer.
     hash_lr : float
-        Peak learning rate of ``output`` and ``attention``.
+        Peak learning rate of ``output``, ``attention`` and ``network``.
     hash_images : int
-        Training images from which hashes are learned and calibrated; the other learners hold a
-        part of them out, to choose the best step.
+        Training images from which hashes are learned and calibrated; the three learners with a
+        ``hash_lr`` hold a part of them out, to choose the best step.
     hash_refresh : int
         Hashes are learned again every so many epochs of step 2 (the paper's τ); 0: never.
     train_hash : bool
@@ -122,7 +127,7 @@ class TrainingConfig(StepConfig, PictureConfig):
             raise TypeError(f"data_path must be a string, not {self.data_path!r}")
         check_number("seed", self.seed, int, *SEEDS)
         check_number("pretrain_epochs", self.pretrain_epochs, int, 1, MOST)
-        check_number("tune_epochs", self.tune_epochs, int, 1, MOST)
+        check_number("tune_epochs", self.tune_epochs, int, 0, MOST)
         check_number("limit_epochs", self.limit_epochs, int, 0, MOST)
         check_number("limit_lr", self.limit_lr, float, 0, FASTEST)
         if not isinstance(self.controls, tuple):
@@ -165,24 +170,31 @@ class TrainingConfig(StepConfig, PictureConfig):
                 start=self.hash_start,
                 iterations=self.hash_iterations,
             )
-        return DistillConfig(
-            objective=self.hash_learner, steps=self.hash_iterations, lr=self.hash_lr
-        )
+        learning = DistillConfig(steps=self.hash_iterations, lr=self.hash_lr)
+        if self.hash_learner == NETWORK:  # which has an objective of its own
+            return learning
+        return replace(learning, objective=self.hash_learner)
 
     def check_attention(self, attention: AttentionConfig, tokens: int) -> None:
         """Refuse, with a ValueError, an ``attention`` that the hash learner cannot learn.
 
         ``tokens`` are those of a sequence.
         """
-        if self.hash_learner in LEARNERS and not attention.shares_queries:
+        if self.hash_learner not in OBJECTIVES and not attention.shares_queries:
             raise ValueError(
                 "hash_learner must be 'output' or 'attention' with queries = 'separate', not "
                 f"{self.hash_learner!r}"
             )
-        if self.limit_epochs and self.hash_learner not in LEARNERS:
+        if self.limit_epochs and self.hash_learner in OBJECTIVES:
+            others = [name for name in HASH_LEARNERS if name not in OBJECTIVES]
             raise ValueError(
-                f"hash_learner must be {' or '.join(map(repr, LEARNERS))} with limit_epochs, not "
+                f"hash_learner must be {' or '.join(map(repr, others))} with limit_epochs, not "
                 f"{self.hash_learner!r}, which learns from softmax attention"
+            )
+        if self.hash_learner == "orthogonal" and attention.has_kernel:
+            raise ValueError(
+                f"hash_learner must not be 'orthogonal' with hash = {attention.hash!r}: it rotates "
+                "tokens, which hash = 'linear' alone sees"
             )
         if self.hash_learner == "released" and not attention.has_kernel:
             raise ValueError(

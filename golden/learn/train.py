@@ -38,6 +38,7 @@ from ecoformer.golden.learn.parallel import one_thread, run_parallel
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.learn.sources import open_data
 from ecoformer.golden.learn.step_config import merit
+from ecoformer.golden.learn.together import NETWORK, distil_network
 from ecoformer.golden.networks.network import (
     Network,
     Shape,
@@ -47,7 +48,7 @@ from ecoformer.golden.networks.network import (
 )
 from ecoformer.golden.recording import record
 from ecoformer.golden.separation import separation
-from ecoformer.golden.stand_ins import CONTROLS
+from ecoformer.golden.stand_ins import CONTROLS, LimitAttention
 from ecoformer.progress import SILENT, Progress
 
 __all__ = ["train"]
@@ -285,7 +286,7 @@ class _Run:
         report = {
             "learner": t.hash_learner,
             # By layer. ksh and released: [bit][iteration], mean over heads, every tenth;
-            # else held-out losses.
+            # output and attention: held-out losses; network: those of all layers together.
             "loss_curves": curves,
             "separation_after_swap": self.separation(converted),
             "seconds": time.perf_counter() - started,
@@ -297,8 +298,8 @@ class _Run:
     def learn_hashes(self, model, teacher=None):
         """Learn the hashes of ``model`` in place; returns loss curves.
 
-        ``teacher`` is the softmax network to be matched; when None, ``model`` itself with softmax
-        attention.
+        ``teacher`` is the network to be matched; when None, ``model`` itself with the attention of
+        the step before.
         """
         t = self.training
         generator = torch.Generator().manual_seed(t.seed)
@@ -309,6 +310,13 @@ class _Run:
             return [curve.mean(2)[:, ::10].tolist() for curve in curves]
 
         batches = images.split(LEARNING_BATCH)
+        if t.hash_learner == NETWORK:
+            if teacher is None and t.limit_epochs:
+                teacher = deepcopy(model)
+                teacher.attend_with(
+                    lambda heads, layer: LimitAttention(heads, self.attention, layer)
+                )
+            return [distil_network(model, teacher, batches, t.hash_learning, t.seed)]
         layers = model.attention_layers()
         teachers = layers if teacher is None else teacher.attention_layers()
 
@@ -335,13 +343,26 @@ class _Run:
         Returns
         -------
         dict of str to (network, dict)
-            The best network of each arm on the validation part, and a report.
+            The best network of each arm on the validation part, and a report. Without epochs, the
+            starting point.
         """
         t = self.training
         settings = {
             "ecoformer": self.settings_of("pretrain", "limit", "hashes", "tune"),
             "softmax": self.settings_of("pretrain", "tune", attention=False),
         }
+        if not t.tune_epochs:
+            return {
+                arm: (
+                    deepcopy(start),
+                    {
+                        "learning_rate": None,
+                        "validation_accuracy": self.fitter.score(start, self.data.validation),
+                        "runs": [],
+                    },
+                )
+                for arm, start in starts.items()
+            }
         jobs = [(arm, lr, deepcopy(start)) for arm, start in starts.items() for lr in t.tune_lrs]
 
         def tune(job):

@@ -13,9 +13,10 @@ import torch
 
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import EcoFormerAttention
-from ecoformer.golden.attention_config import LEARNED_MASK, AttentionConfig
+from ecoformer.golden.attention_config import LEARNED, AttentionConfig
 from ecoformer.golden.hashing import KernelHash
 from ecoformer.golden.integer.hashing import trace_tokens
+from ecoformer.golden.kinds import KINDS
 from ecoformer.golden.quantize.host import quantise_tokens
 from ecoformer.golden.recording import Call
 from ecoformer.golden.weights import quantise_rows
@@ -25,7 +26,7 @@ from ecoformer.spec.parameters import ParameterImage, host_arrays
 from ecoformer.spec.tables import DOT_FRACTION, KERNEL_FRACTION, KERNEL_WIDTH, ROOT_FRACTION
 
 __all__ = [
-    "calibrate", "check_attention", "check_layers", "code_disagreement", "common_mask",
+    "calibrate", "check_attention", "check_layers", "code_disagreement", "common_kind",
     "set_numbers",
 ]
 
@@ -69,29 +70,29 @@ def check_layers(
                 raise EcoformerError(
                     "model: σ is still computed per sequence; calibrate the hashes first"
                 )
-    mask = common_mask(layer.mask for layer in layers)
+    kind = common_kind(layer.kind for layer in layers)
     attention = layers[0].config
     if any(layer.config != attention for layer in layers):
         raise EcoformerError("model: its layers have different attention; convert it again")
     sets = sum(number.size for number in set_numbers(layers))
     for head_dim in dict.fromkeys(layer.hash.head_dim for layer in layers):
-        check_attention(config, attention, head_dim, sets, tokens, mask)
+        check_attention(config, attention, head_dim, sets, tokens, kind)
 
 
-def common_mask(masks: Iterable[str]) -> str:
-    """The mask of all attention of a model; several are refused by an EcoformerError."""
-    first, *others = sorted(set(masks))
+def common_kind(kinds: Iterable[str]) -> str:
+    """The kind of all attention of a model; several are refused by an EcoformerError."""
+    first, *others = sorted(set(kinds))
     if others:
         raise EcoformerError(
-            f"[engine] has one mask, and this model has {' and '.join([first, *others])} "
-            "attention; leave [engine] out, or skip all but one kind"
+            f"[engine] computes one kind of attention, and this model has "
+            f"{' and '.join([first, *others])} attention; give each kind an engine"
         )
     return first
 
 
 def check_attention(
     config: Config, attention: AttentionConfig, head_dim: int, sets: int, tokens: int,
-    mask: str = LEARNED_MASK,
+    kind: str = LEARNED,
 ) -> None:
     """Refuse attention of a shape that the engine of ``config`` does not have.
 
@@ -105,8 +106,8 @@ def check_attention(
         Parameter sets of all layers and heads.
     tokens : int
         Length of the longest sequence.
-    mask : str
-        Which tokens a token attends to.
+    kind : str
+        What attends to what: a key of :data:`golden.kinds.KINDS`.
 
     Raises
     ------
@@ -114,7 +115,11 @@ def check_attention(
         Names the value of the configuration and what it must be.
     """
     _check_hardware(attention)
-    shape = attention.in_hardware | {"head_dim": head_dim, "mask": mask}
+    if kind == "cross" and attention.shares_queries:
+        raise EcoformerError(
+            "[attention] queries must be 'separate' for cross attention, not 'shared'"
+        )
+    shape = attention.in_hardware | {"head_dim": head_dim} | KINDS[kind]
     rules = [(name, repr(value), getattr(config, name) == value) for name, value in shape.items()]
     rules += [
         ("max_tokens", f"at least {tokens}", config.max_tokens >= tokens),
@@ -165,7 +170,7 @@ def calibrate(
     EcoformerError
         The layers do not fit the engine, or a number does not fit its width.
     """
-    longest = max(call.k.shape[2] for calls in tape for call in calls)
+    longest = max(max(call.q.shape[2], call.k.shape[2]) for calls in tape for call in calls)
     check_layers(config, layers, longest)
     if (width := tape[0][0].v.shape[-1]) != config.value_dim:
         raise EcoformerError(

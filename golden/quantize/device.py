@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ecoformer.errors import EcoformerError
 from ecoformer.golden.quantize.host import dequantise_outputs, quantise_tokens, quantise_values
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
@@ -38,7 +39,19 @@ class DeviceEngine:
         self.device = device
 
     def attend(self, workload: Workload) -> list[np.ndarray]:
-        """Results of every sequence: list of int64 [N, E]."""
+        """Results of every sequence: list of int64 [N, E].
+
+        Raises
+        ------
+        EcoformerError
+            Queries of their own, or sequences that go on with a context, neither of which drivers
+            send.
+        """
+        if workload.queries is not None or not workload.begins.all():
+            raise EcoformerError(
+                "device: drivers send whole sequences with their queries; run cross attention, and "
+                "contexts that go on, in simulation"
+            )
         return list(self.device.answer(workload.sequences()))
 
 

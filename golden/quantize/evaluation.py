@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ecoformer.golden.integer.engine import IntegerEngine
 from ecoformer.golden.learn.data import ImageData, Split
 from ecoformer.golden.learn.fit import predict
 from ecoformer.golden.networks.network import Network
@@ -14,7 +15,6 @@ from ecoformer.golden.quality.measure import assess
 from ecoformer.golden.quantize.calibration import calibrate, code_disagreement
 from ecoformer.golden.quantize.inference import (
     EngineAttention,
-    IntegerEngine,
     override_attention,
     packets,
 )
@@ -148,7 +148,7 @@ class CheckedEngine:
             int((got != want).sum()) for got, want in zip(results, expected, strict=True)
         )
         self.sequences += len(workload)
-        self.tokens += int(workload.lengths.sum())
+        self.tokens += int(workload.answers.sum())
         self.progress.update("sequences", self.sequences, self.total)
         return results
 

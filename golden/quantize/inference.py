@@ -5,87 +5,40 @@ An :class:`EngineAttention` overrides the float attention of every layer and doe
 beside an accelerator: quantise, send a packet per head, and scale the results back.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
-from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import EcoFormerAttention
-from ecoformer.golden.integer.attention import attend
-from ecoformer.golden.quantize.calibration import set_numbers
-from ecoformer.golden.quantize.host import dequantise_outputs, quantise_tokens, quantise_values
+from ecoformer.golden.quantize.host import dequantise_outputs
+from ecoformer.golden.quantize.packing import make_packing, workload_of
 from ecoformer.golden.recording import Call
 from ecoformer.spec.config import Config
 from ecoformer.spec.parameters import ParameterImage
 from ecoformer.spec.workload import Workload
 
-__all__ = ["EngineAttention", "IntegerEngine", "override_attention", "packets"]
-
-
-class IntegerEngine:
-    """The integer model, called as hardware is: results per sequence of a workload.
-
-    Parameters
-    ----------
-    config : Config
-    image : ParameterImage
-    """
-
-    def __init__(self, config: Config, image: ParameterImage):
-        self.config = config
-        self.image = image
-
-    def attend(self, workload: Workload) -> list[np.ndarray]:
-        """Results of every sequence: list of int64 [N, E]."""
-        return self.attend_sequences(workload.sequences())
-
-    def attend_sequences(
-        self,
-        sequences: Iterable[tuple[int, np.ndarray, np.ndarray]],
-        queries: Sequence[np.ndarray] | None = None,
-    ) -> list[np.ndarray]:
-        """Results of every sequence: list of int64 [M, E].
-
-        Parameters
-        ----------
-        sequences : iterable of (int, int64 [N, D], int64 [N, E])
-            Parameter set, tokens and values.
-        queries : list of int64 [M, D] or None
-            Queries of each sequence where they are not as many as its keys, which its tokens are
-            then alone.
-        """
-        sequences = list(sequences)
-        outputs: list[np.ndarray] = [np.empty(0)] * len(sequences)
-        groups: dict[tuple, list[int]] = {}
-        for number, (index, tokens, _) in enumerate(sequences):
-            asking = () if queries is None else (len(queries[number]),)
-            groups.setdefault((index, len(tokens), *asking), []).append(number)
-        for (index, *_), members in groups.items():  # sequences of equal shape run at once
-            tokens, values = (np.stack([sequences[i][part] for i in members]) for part in (1, 2))
-            own = None if queries is None else np.stack([queries[i] for i in members])
-            results, _ = attend(self.config, self.image, index, tokens, values, own)
-            for number, result in zip(members, results, strict=True):
-                outputs[number] = result
-        return outputs
+__all__ = ["EngineAttention", "override_attention", "packets"]
 
 
 class EngineAttention:
-    """The attention of a network, run on an engine.
+    """The attention of a network, or that of one kind, run on an engine.
 
     Parameters
     ----------
     config : Config
     image : ParameterImage
     layers : list of EcoFormerAttention
-        All layers of the network: they determine which parameter sets belong to which layer.
+        All layers whose parameters the image holds: they determine which sets belong to which.
     engine : object
-        With ``attend(workload) -> list of int64 [N, E]``. Layers that attend to other tokens than
-        their own (cross attention) need an :class:`IntegerEngine`: no hardware takes them yet.
+        With ``attend(workload) -> list of int64 [N, E]``: an
+        :class:`golden.integer.engine.IntegerEngine`, simulated hardware, or a device. Workloads
+        have queries of their own with ``queries = "cross"``, and go on with contexts under a causal
+        mask.
     observer : callable or None
-        Called as ``observer(workload, outputs)`` after every layer, except those.
+        Called as ``observer(workload, outputs)`` after every layer.
     """
 
     def __init__(
@@ -98,9 +51,8 @@ class EngineAttention:
     ):
         self.config = config
         self.image = image
-        self.numbers = {
-            layer.layer: numbers for layer, numbers in zip(layers, set_numbers(layers), strict=True)
-        }
+        self.packing = make_packing(config, image, layers)
+        self.cross = {layer.layer: layer.cross for layer in layers}
         self.engine = engine
         self.observer = observer
 
@@ -114,65 +66,38 @@ class EngineAttention:
     ) -> torch.Tensor:
         """Outputs [B, H, M, E] of one layer; shapes as in :class:`golden.recording.Call`.
 
-        The outputs of padding are 0. As many queries as keys are taken to be those of the same
-        tokens.
+        The outputs of padding, and of queries to nothing but padding, are 0.
+
+        Raises
+        ------
+        EcoformerError
+            A call of another kind than the engine computes, or one that is too long for it.
         """
-        call = Call(q, k, v, key_mask)
-        if not call.is_of_itself:
-            return self._attend_across(layer, call)
-        workload = self.workload(layer, call)
-        outputs = self.engine.attend(workload)
-        if self.observer is not None:
-            self.observer(workload, outputs)
-        return self._results(layer, outputs, _mask(k, key_mask), v.shape[-1])
+        call = Call(q, k, v, key_mask, self.cross[layer])
+        sent = list(self.packing.packets(layer, call))
+        outputs: list[np.ndarray] = []
+        if sent:
+            workload = workload_of(sent)
+            outputs = self.engine.attend(workload)
+            if self.observer is not None:
+                self.observer(workload, outputs)
+        return self._results(layer, call, outputs)
 
     def workload(self, layer: int, call: Call) -> Workload:
         """The packets of one layer, image by image and head by head, without padding."""
-        sides = self.config.sides.all
-        parts = [self._tokens(layer, call, side, call.key_mask) for side in sides]
-        tokens = [np.concatenate(vectors, axis=-1) for vectors in zip(*parts, strict=True)]
-        return Workload.from_sequences(self._sequences(layer, call, tokens))
+        return workload_of(self.packing.packets(layer, call))
 
-    def _attend_across(self, layer, call):
-        """Attention of queries that are not as many as the keys."""
-        if not isinstance(self.engine, IntegerEngine):
-            raise EcoformerError(
-                f"model: layer {layer} has {call.q.shape[2]} queries for {call.k.shape[2]} keys "
-                "(cross attention), which this version runs in the integer model only"
-            )
-        keys = self._tokens(layer, call, self.config.sides.key, call.key_mask)
-        queries = self._tokens(layer, call, self.config.sides.query, None)
-        outputs = self.engine.attend_sequences(self._sequences(layer, call, keys), queries)
-        return self._results(layer, outputs, _mask(call.q, None), call.v.shape[-1])
-
-    def _sequences(self, layer, call, tokens):
-        """Parameter set, ``tokens`` and integer values of every image and head."""
-        numbers = self.numbers[layer]
-        values = quantise_values(
-            self.config, call.v.numpy(), self.image.value_scale[numbers][:, None, None]
-        )
-        masks = _mask(call.k, call.key_mask)
-        values = [rows[mask] for image, mask in zip(values, masks) for rows in image]
-        return list(zip([*numbers] * len(masks), tokens, values, strict=True))
-
-    def _tokens(self, layer, call, side, mask):
-        """Integer tokens of one side, for every image and head: list of [n, D]."""
-        x, image = call.vectors[side.vector], self.image.side(side)
-        heads = [
-            quantise_tokens(
-                self.config, x[:, head].numpy(), image.token_scale[index], image.unit_tokens[index]
-            )
-            for head, index in enumerate(self.numbers[layer])
-        ]
-        return [tokens[n][rows] for n, rows in enumerate(_mask(x, mask)) for tokens in heads]
-
-    def _results(self, layer, outputs, mask, width):
-        scales = self.image.value_scale[self.numbers[layer]]
-        results = np.zeros((len(mask), len(scales), mask.shape[1], width), np.float32)
-        outputs = iter(outputs)
-        for image, rows in enumerate(mask):
+    def _results(self, layer, call, outputs):
+        scales = self.image.value_scale[self.packing.numbers[layer]]
+        batch, heads, queries, _ = call.q.shape
+        results = np.zeros((batch, heads, queries, call.v.shape[-1]), np.float32)
+        rows = self.packing.answered(call)
+        answers = iter(outputs)
+        for n in self.packing.sent(call):
             for head, scale in enumerate(scales):
-                results[image, head, rows] = dequantise_outputs(self.config, next(outputs), scale)
+                answer = next(answers)
+                wanted = answer[len(answer) - rows[n].sum() :]
+                results[n, head, rows[n]] = dequantise_outputs(self.config, wanted, scale)
         return torch.from_numpy(results)
 
 
@@ -182,14 +107,13 @@ def packets(
     layers: Sequence[EcoFormerAttention],
     tape: Sequence[Sequence[Call]],
 ) -> Workload:
-    """What the engine gets for the calls on ``tape``, layer by layer; without cross attention."""
-    host = EngineAttention(config, image, layers, None)
-    return Workload.from_sequences(
-        sequence
+    """What the engine gets for the calls on ``tape``, layer by layer."""
+    packing = make_packing(config, image, layers)
+    return workload_of(
+        packet
         for layer, calls in zip(layers, tape, strict=True)
         for call in calls
-        if call.is_of_itself
-        for sequence in host.workload(layer.layer, call).sequences()
+        for packet in packing.packets(layer.layer, call)
     )
 
 
@@ -205,8 +129,3 @@ def override_attention(
     finally:
         for layer in layers:
             layer.override = None
-
-
-def _mask(x, mask):
-    """Which tokens of each sequence are not padding: bool [B, N]."""
-    return np.ones((x.shape[0], x.shape[2]), dtype=bool) if mask is None else mask.numpy()

@@ -10,9 +10,10 @@ import torch
 
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.hashing import KernelHash
+from ecoformer.golden.integer.engine import IntegerEngine
 from ecoformer.golden.networks.pyramid import Pyramid, make_pyramid
 from ecoformer.golden.quantize.calibration import calibrate, code_disagreement, set_numbers
-from ecoformer.golden.quantize.inference import EngineAttention, IntegerEngine, override_attention
+from ecoformer.golden.quantize.inference import EngineAttention, override_attention
 from ecoformer.golden.recording import Call, record
 from ecoformer.golden.weights import FLOAT
 from ecoformer.spec.config import Config

@@ -9,6 +9,7 @@ from torch import nn
 
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.kinds import KINDS
 from ecoformer.golden.sites.probe import probe
 from ecoformer.golden.sites.site import Site
 
@@ -38,6 +39,7 @@ def choose_sites(
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
     name: str = "model",
+    kinds: Sequence[str] = tuple(KINDS),
 ) -> list[Site]:
     """The same sites; those that are not to be replaced have a reason.
 
@@ -50,18 +52,23 @@ def choose_sites(
         that it matches. Without ``only`` all sites are chosen but those to skip.
     name : str
         Of the model, for messages.
+    kinds : list of str
+        Kinds of attention that are replaced (:data:`golden.kinds.KINDS`), such as those that have
+        an engine. Sites of others are left; it is an error if ``only`` asks for one.
 
     Raises
     ------
     EcoformerError
-        A chosen site cannot be replaced, a pattern matches nothing, or nothing remains.
+        A chosen site cannot be replaced or has no engine, a pattern matches nothing, or nothing
+        remains.
     """
     for pattern in (*only, *skip):
         if not any(_matches(site, pattern) for site in sites):
             paths = ", ".join(dict.fromkeys(site.path for site in sites))
             raise EcoformerError(f"{name}: {pattern!r} matches no attention; there is {paths}")
-    chosen = [_chosen(site, config, only, skip) for site in sites]
-    wanted = [now for now in chosen if now.reason not in (ONLY, SKIP)]
+    chosen = [_chosen(site, config, only, skip, kinds) for site in sites]
+    left = (ONLY, SKIP, *([] if only else map(_no_engine, KINDS)))
+    wanted = [now for now in chosen if now.reason not in left]
     refused = [site for site in wanted if site.reason is not None]
     if refused and len(refused) < len(sites):
         more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
@@ -81,12 +88,20 @@ SKIP = "skipped"
 ONLY = "not chosen"
 
 
-def _chosen(site, config, only, skip):
+def _no_engine(kind):
+    fields = " and ".join(f"{name} = {value!r}" for name, value in KINDS[kind].items())
+    return f"{kind} attention, which needs an engine with {fields}"
+
+
+def _chosen(site, config, only, skip, kinds):
     if any(_matches(site, pattern) for pattern in skip):
         return replace(site, reason=SKIP)
     if only and not any(_matches(site, pattern) for pattern in only):
         return replace(site, reason=ONLY)
-    return replace(site, reason=site.reason or _unfit(site, config))
+    reason = site.reason or _unfit(site, config)
+    if reason is None and site.kind not in kinds:
+        reason = _no_engine(site.kind)
+    return replace(site, reason=reason)
 
 
 def _matches(site, pattern):

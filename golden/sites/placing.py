@@ -81,7 +81,7 @@ def _keep_from_fusing(model):
 
 def _core(site, config, number, module, model):
     core = EcoFormerAttention(
-        site.heads, site.head_dim, config, site.scale, number, site.mask
+        site.heads, site.head_dim, config, site.scale, number, site.mask, site.cross
     )
     core.site = site
     tensors = (x for part in (module, model) for x in part.parameters())

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ecoformer.golden.sites.by_hand import HandWritten
+from ecoformer.golden.sites.lineage import Lineage
 from ecoformer.golden.sites.names import modules_by_name
 from ecoformer.golden.sites.reading import Unconvertible, read
 from ecoformer.golden.sites.routing import FUNCTIONS, Interception, softmax
@@ -27,7 +28,7 @@ def probe(model: nn.Module, run: Callable[[], object]) -> list[Site]:
     """
     finder = _Finder(model)
     with torch.no_grad(), interface_in_use(model), finder.following():
-        with as_written(), finder.written, Interception(finder.turn):
+        with as_written(), finder.lineage, finder.written, _Watching(finder):
             run()
     return [*finder.sites, *finder.by_hand, *_scripted(model)]
 
@@ -40,6 +41,21 @@ def as_written() -> Iterator[None]:
         return
     with torch.compiler.set_stance("force_eager"):
         yield
+
+
+class _Watching(Interception):
+    """Tells a :class:`_Finder` of which sequences queries and keys are before they are answered."""
+
+    def __init__(self, finder):
+        super().__init__(finder.turn)
+        self.finder = finder
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func in FUNCTIONS:
+            given = dict(zip(("query", "key"), args)) | (kwargs or {})
+            of_itself = self.finder.lineage.are_of_one(given["query"], given["key"])
+            self.finder.asked_of_itself = of_itself
+        return super().__torch_function__(func, types, args, kwargs)
 
 
 class _Finder:
@@ -56,6 +72,8 @@ class _Finder:
         self.sites = []
         self.by_hand = []
         self.written = HandWritten(model, self.note_by_hand, self.note_unknown)
+        self.lineage = Lineage(model)
+        self.asked_of_itself = True
 
     @contextmanager
     def following(self):
@@ -113,7 +131,7 @@ class _Finder:
         queries, keys = asked.q.shape[-2], asked.k.shape[-2]
         return Site(
             heads=asked.q.shape[1], key_heads=asked.key_heads, mask=asked.masks[0],
-            cross=queries != keys, **where,
+            cross=queries != keys or not self.asked_of_itself, **where,
         )
 
     def note_by_hand(self, weights, steps):

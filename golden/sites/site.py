@@ -4,6 +4,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from ecoformer.golden.kinds import kind_of
+
 __all__ = ["Site"]
 
 
@@ -28,7 +30,7 @@ class Site:
     mask : str
         A key of :data:`golden.masks.MASKS`.
     cross : bool
-        Whether there are more or fewer queries than keys.
+        Whether queries are of another sequence than keys, or not as many.
     reason : str or None
         Why it stays as it is; None where EcoFormer attention can replace it.
     """
@@ -43,6 +45,11 @@ class Site:
     mask: str = "full"
     cross: bool = False
     reason: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """What attends to what: a key of :data:`golden.kinds.KINDS`."""
+        return kind_of(self.mask, self.cross)
 
     @property
     def name(self) -> str:

@@ -1,6 +1,6 @@
 # amaranth: UnusedElaboratable=no
 # SPDX-License-Identifier: Apache-2.0
-"""The host link: requests in frames become register accesses and packets of an engine."""
+"""The host link: requests in frames become register accesses and packets of a design."""
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
@@ -10,25 +10,23 @@ from ecoformer.hw.boards.frames import Answer, FrameReceiver, FrameSender, paylo
 from ecoformer.hw.boards.registers import RegisterMaster
 from ecoformer.hw.lib.axi_lite import AxiLite
 from ecoformer.hw.lib.queue import DeepBuffer
-from ecoformer.spec.config import Config
 from ecoformer.spec.frames import CHUNK_HEADER, CODE_BYTES, Fault, Flag, Kind
+from ecoformer.spec.host_streams import HostStreams
 from ecoformer.spec.registers import ADDRESS_WIDTH
 
 __all__ = ["Bridge", "HostBeat", "RESET_CYCLES"]
 
 RESET_CYCLES = 16
-"""Cycles for which a host's RESET holds the engine; one would be enough."""
+"""Cycles for which a host's RESET holds the design; one would be enough."""
 WORD, PAIR = 4, 8
 """Bytes of an offset, and of an offset with its data."""
 
 
 class HostBeat(data.StructLayout):
-    """One beat of either stream; ``error`` is that of a result."""
+    """One beat of so many bytes; ``error`` is that of a result."""
 
-    def __init__(self, config: Config):
-        super().__init__({
-            "data": 8 * config.bus_bytes, "user": config.tuser_width, "last": 1, "error": 1,
-        })
+    def __init__(self, size: int, user_bits: int):
+        super().__init__({"data": 8 * size, "user": user_bits, "last": 1, "error": 1})
 
 
 class Bridge(wiring.Component):
@@ -39,15 +37,16 @@ class Bridge(wiring.Component):
     the line loses. Faults are reported when no frame is being sent, several of a kind at once.
 
     A packet comes and goes in chunks, each of which is buffered whole. No request ever waits for
-    the engine's streams, so the host can always read registers, fetch results or reset.
+    the design's streams, so the host can always read registers, fetch results or reset.
 
     Parameters
     ----------
-    config : Config
+    streams : HostStreams
+        What a beat is, either way.
     clock_hz, baud : int
         What the board's registers say.
     frame_bytes : int
-        Longest payload; a multiple of 4 with room for a beat.
+        Longest payload; a multiple of 4 with room for a beat of either stream.
 
     Members
     -------
@@ -56,23 +55,25 @@ class Bridge(wiring.Component):
     registers : ``Out(AxiLite)``
     tokens, results : ``Out(stream.Signature(HostBeat))``, ``In(stream.Signature(HostBeat))``
     reset : ``Out(1)``
-        Level: the engine is to be reset.
+        Level: the design is to be reset.
     """
 
-    def __init__(self, config: Config, *, clock_hz: int, baud: int, frame_bytes: int):
-        least = CHUNK_HEADER + config.bus_bytes
+    def __init__(self, streams: HostStreams, *, clock_hz: int, baud: int, frame_bytes: int):
+        least = CHUNK_HEADER + max(streams.input_bytes, streams.output_bytes)
         if not least <= frame_bytes <= 1 << 15 or frame_bytes % WORD:
             raise ValueError(
                 f"frame_bytes must be a multiple of {WORD} in {least}…{1 << 15}, not {frame_bytes}"
             )
-        self.config, self.frame_bytes = config, frame_bytes
+        self.streams, self.frame_bytes = streams, frame_bytes
+        self.token_beat = HostBeat(streams.input_bytes, streams.user_bits)
+        self.result_beat = HostBeat(streams.output_bytes, streams.user_bits)
         self.master = RegisterMaster(clock_hz, baud, frame_bytes)
         super().__init__({
             "i": In(stream.Signature(8)),
             "o": Out(stream.Signature(8)),
             "registers": Out(AxiLite(ADDRESS_WIDTH)),
-            "tokens": Out(stream.Signature(HostBeat(config))),
-            "results": In(stream.Signature(HostBeat(config))),
+            "tokens": Out(stream.Signature(self.token_beat)),
+            "results": In(stream.Signature(self.result_beat)),
             "reset": Out(1),
         })
 
@@ -105,15 +106,17 @@ class Bridge(wiring.Component):
 
     def _buffer_packets(self, m):
         """Buffers of a chunk each, between the requests and the streams."""
-        layout = HostBeat(self.config)
-        depth = self.frame_bytes // self.config.bus_bytes
-        self.is_taken = Signal()  # the engine has taken the last chunk
-        self.incoming = DeepBuffer(width=layout.size, depth=depth)
-        self.outgoing = DeepBuffer(width=layout.size, depth=depth)
+        self.is_taken = Signal()  # the design has taken the last chunk
+        self.incoming = DeepBuffer(
+            width=self.token_beat.size, depth=self.frame_bytes // self.streams.input_bytes
+        )
+        self.outgoing = DeepBuffer(
+            width=self.result_beat.size, depth=self.frame_bytes // self.streams.output_bytes
+        )
         m.submodules.incoming = ResetInserter(self.reset)(self.incoming)
         m.submodules.outgoing = ResetInserter(self.reset)(self.outgoing)
-        # A memory takes half of a cycle to answer: register its beat before the engine's logic.
-        beat = Signal(layout, reset_less=True)
+        # A memory takes half of a cycle to answer: register its beat before the design's logic.
+        beat = Signal(self.token_beat, reset_less=True)
         m.d.comb += [
             self.tokens.payload.eq(beat),
             self.incoming.r_stream.ready.eq(~self.tokens.valid | self.tokens.ready),
@@ -275,17 +278,18 @@ class Bridge(wiring.Component):
     def _take_chunk(self, m):
         """PACKET_IN: the header, then byte by byte into beats."""
         request, stored = self.receiver.o.payload, self.incoming.w_stream
-        beat, chunk = Signal(HostBeat(self.config)), Signal(8 * CHUNK_HEADER)
-        count = Signal(range(self.config.bus_bytes))
+        size = self.streams.input_bytes
+        beat, chunk = Signal(self.token_beat), Signal(8 * CHUNK_HEADER)
+        count = Signal(range(size))
         moved, at_end = Signal.like(beat.data), Signal()
         m.d.comb += [
             *(
                 moved.word_select(place, 8).eq(
                     Mux(count == place, self.receiver.byte, beat.data.word_select(place, 8))
                 )
-                for place in range(self.config.bus_bytes)
+                for place in range(size)
             ),
-            stored.payload.eq(Cat(moved, chunk[: self.config.tuser_width],
+            stored.payload.eq(Cat(moved, chunk[: self.streams.user_bits],
                                   chunk[32] & at_end, 0)),
         ]
         m.d.sync += at_end.eq(self.place + 1 == request.length)  # a cycle before PUT
@@ -301,7 +305,7 @@ class Bridge(wiring.Component):
                              beat.data.eq(0)]
             with m.Else():
                 m.d.sync += [beat.data.eq(moved), count.eq(count + 1)]
-                with m.If((count == self.config.bus_bytes - 1) | at_end):
+                with m.If((count == size - 1) | at_end):
                     m.d.comb += stored.valid.eq(1)  # there is room: the buffer was empty
                     m.d.sync += [beat.data.eq(0), count.eq(0)]
                 with m.If(at_end):
@@ -310,8 +314,9 @@ class Bridge(wiring.Component):
     def _give_chunk(self, m):
         """PACKET_OUT: the beats of one packet that are there, then the header before them."""
         stored = self.outgoing.r_stream
-        beat, count = Signal(HostBeat(self.config)), Signal(range(self.config.bus_bytes))
-        room = self.place <= self.frame_bytes - self.config.bus_bytes
+        size = self.streams.output_bytes
+        beat, count = Signal(self.result_beat), Signal(range(size))
+        room = self.place <= self.frame_bytes - size
         ended, header = Signal(), Signal(8 * CHUNK_HEADER)
         user = Cat(beat.user, C(0, 32 - len(beat.user)))
         flags = Mux(beat.last, Flag.LAST, 0) | Mux(beat.error, Flag.ERROR, 0)
@@ -331,7 +336,7 @@ class Bridge(wiring.Component):
             m.d.sync += [
                 beat.data.eq(beat.data >> 8), self.place.eq(self.place + 1), count.eq(count + 1),
             ]
-            with m.If(count == self.config.bus_bytes - 1):
+            with m.If(count == size - 1):
                 m.d.sync += ended.eq(beat.last)
                 m.next = "BEAT"
         with m.State("HEADER"):

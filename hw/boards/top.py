@@ -7,16 +7,16 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.errors import EcoformerError
-from ecoformer.hw.boards.board import FRAME_BYTES, SerialEngine
+from ecoformer.hw.boards.board import FRAME_BYTES, SerialCore
 from ecoformer.hw.boards.catalogue import Board
+from ecoformer.hw.boards.cores import Core
 from ecoformer.hw.boards.pll import Ecp5Clock, find_pll
-from ecoformer.hw.emit.verilog import emit, to_verilog
-from ecoformer.spec.config import Config
+from ecoformer.hw.emit.verilog import to_verilog
 
-__all__ = ["BAUD", "BoardTop", "ENGINE", "TOP", "board_verilog", "constraints"]
+__all__ = ["BAUD", "BoardTop", "TOP", "board_verilog", "constraints"]
 
-TOP, ENGINE = "board", "ecoformer_engine"
-"""Names of the modules."""
+TOP = "board"
+"""Name of the module."""
 BAUD = 3_000_000
 """The fastest rate of the FT231X and its kin."""
 BLINK = 24
@@ -24,7 +24,7 @@ BLINK = 24
 
 
 class BoardTop(wiring.Component):
-    """An engine behind the serial port of a board.
+    """An engine or a network behind the serial port of a board.
 
     The light blinks while the clock runs, and stays on while a frame is on the line.
 
@@ -32,11 +32,9 @@ class BoardTop(wiring.Component):
     ----------
     board : Board
     device : str
-    config : Config
-    engine : str
-        Name of the engine's module.
+    core : Core
     clock_hz : int
-        Of the engine; the PLL comes as close as it can.
+        Of the core; the PLL comes as close as it can.
     baud : int
     frame_bytes : int
 
@@ -50,9 +48,8 @@ class BoardTop(wiring.Component):
         self,
         board: Board,
         device: str,
-        config: Config,
+        core: Core,
         *,
-        engine: str = ENGINE,
         clock_hz: int,
         baud: int = BAUD,
         frame_bytes: int = FRAME_BYTES,
@@ -61,9 +58,8 @@ class BoardTop(wiring.Component):
         self.pads = board.pads(device)
         self.clock = Ecp5Clock(oscillator, find_pll(oscillator, clock_hz))
         try:
-            self.serial = SerialEngine(
-                config, engine=engine, clock_hz=self.clock.hertz, baud=baud,
-                frame_bytes=frame_bytes,
+            self.serial = SerialCore(
+                core, clock_hz=self.clock.hertz, baud=baud, frame_bytes=frame_bytes
             )
         except ValueError as error:
             raise EcoformerError(
@@ -88,9 +84,8 @@ class BoardTop(wiring.Component):
 
 
 def board_verilog(top: BoardTop) -> str:
-    """Verilog of the board with that of its engine, which is what ``generate`` writes."""
-    serial = top.serial
-    return to_verilog(top, TOP) + emit(serial.config, name=serial.engine)
+    """Verilog of the board with that of its core, which is what ``generate`` writes."""
+    return to_verilog(top, TOP) + top.serial.core.verilog()
 
 
 def constraints(top: BoardTop) -> str:

@@ -13,7 +13,7 @@ from ecoformer.hw.engine.datapath import Datapath
 from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.network.link import TokenLink
 from ecoformer.hw.parameters.memory import Slots
-from ecoformer.hw.stream.words import Words
+from ecoformer.hw.stream.words import Result, Words
 from ecoformer.spec.network.design import ACTIVATION_WIDTH, NetworkDesign
 from ecoformer.spec.parameters import ParameterImage
 
@@ -57,7 +57,7 @@ class Heads(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a token on ``i`` to its answer, beyond N + 1 tokens of the datapath's k."""
-        return self.paths[0].latency + self.design.width
+        return self.paths[0].latency + 2 * self.design.width
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -146,29 +146,30 @@ class Heads(wiring.Component):
 
     def _collect(self, m):
         """Send the answers of all heads, one head after another."""
-        words, width = Words(self.engine), self.engine.output_width
+        words, layout = Words(self.engine), Result(self.engine)
+        width = self.engine.output_width
         head = Signal(len(self.paths), init=1)
         active, sends, word_ends, token_ends = Signal(), Signal(), Signal(), Signal()
         place = Signal(range(words.elements))
-        offers = Signal()
-        element = Signal(signed(width))
-        last_place = Signal.like(place)
-        end = Signal()
+        offers, offered = Signal(), Signal(layout)
+        # A memory takes half of a cycle to answer: its word is registered before anything else. At
+        # a cycle more for every word, k still has room for all: a token's vectors are longer.
+        held, word = Signal(), Signal(layout, reset_less=True)
         for number, path in enumerate(self.paths):
-            word = path.o.payload
             with m.If(head[number]):
-                m.d.comb += [
-                    offers.eq(path.o.valid),
-                    end.eq(word.end),
-                    element.eq(word.elements.as_value().word_select(place, width)),
-                ]
-            m.d.comb += path.o.ready.eq(head[number] & word_ends)
+                m.d.comb += [offers.eq(path.o.valid), offered.eq(path.o.payload)]
+            m.d.comb += path.o.ready.eq(head[number] & ~held)
+        with m.If(~held):
+            m.d.sync += [word.eq(offered), held.eq(offers)]
+        with m.Elif(word_ends):
+            m.d.sync += held.eq(0)
+        element = word.elements.as_value().word_select(place, width)
+        last_place = Mux(word.end, words.last_elements - 1, words.elements - 1)
         m.d.comb += [
-            self.o.begin.eq(~active & offers & head[0] & self.o.room),
-            sends.eq(active & offers),
-            last_place.eq(Mux(end, words.last_elements - 1, words.elements - 1)),
+            self.o.begin.eq(~active & held & head[0] & self.o.room),
+            sends.eq(active & held),
             word_ends.eq(sends & (place == last_place)),
-            token_ends.eq(word_ends & end),
+            token_ends.eq(word_ends & word.end),
             self.o.valid.eq(delay(m, sends, 1, name="valid", reset=True)),
             self.o.element.eq(register(m, element, name="element")),
         ]

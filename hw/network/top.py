@@ -10,7 +10,24 @@ from ecoformer.hw.network.network import Network
 from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
 
-__all__ = ["NetworkTop"]
+__all__ = ["NetworkTop", "network_pins"]
+
+
+def network_pins(design: NetworkDesign) -> dict[str, wiring.Member]:
+    """Every pin of a network by name."""
+    return {
+        "aclk": In(1),
+        "aresetn": In(1),
+        "s_axis_tdata": In(8 * design.channels),
+        "s_axis_tvalid": In(1),
+        "s_axis_tready": Out(1),
+        "s_axis_tlast": In(1),
+        "m_axis_tdata": Out(8 * design.score_bytes),
+        "m_axis_tvalid": Out(1),
+        "m_axis_tready": In(1),
+        "m_axis_tlast": Out(1),
+        "m_axis_tuser": Out(1),
+    }
 
 
 class NetworkTop(wiring.Component):
@@ -36,21 +53,7 @@ class NetworkTop(wiring.Component):
 
     def __init__(self, design: NetworkDesign, image: NetworkImage):
         self.network = Network(design, image)
-        super().__init__(
-            {
-                "aclk": In(1),
-                "aresetn": In(1),
-                "s_axis_tdata": In(8 * design.channels),
-                "s_axis_tvalid": In(1),
-                "s_axis_tready": Out(1),
-                "s_axis_tlast": In(1),
-                "m_axis_tdata": Out(8 * design.score_bytes),
-                "m_axis_tvalid": Out(1),
-                "m_axis_tready": In(1),
-                "m_axis_tlast": Out(1),
-                "m_axis_tuser": Out(1),
-            }
-        )
+        super().__init__(network_pins(design))
 
     def elaborate(self, platform) -> Module:
         m = Module()

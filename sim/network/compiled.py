@@ -88,7 +88,18 @@ class CompiledNetwork:
         progress: Progress = SILENT,
     ) -> Self:
         """Emit, compile and open a network."""
-        verilog = emit_network(design, image)
+        return cls.of_verilog(design, emit_network(design, image), build_dir, progress=progress)
+
+    @classmethod
+    def of_verilog(
+        cls,
+        design: NetworkDesign,
+        verilog: str | Path,
+        build_dir: str | Path,
+        *,
+        progress: Progress = SILENT,
+    ) -> Self:
+        """Compile and open the network of a text, or of a file."""
         done = build(verilog, build_dir, simulator="compiled", harness=NETWORK, progress=progress)
         return cls(design, done.folder)
 

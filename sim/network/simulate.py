@@ -13,6 +13,7 @@ import numpy as np
 
 from ecoformer.errors import EcoformerError
 from ecoformer.files import move_atomic
+from ecoformer.hw.emit.network import at_full_rate
 from ecoformer.processes import scratch
 from ecoformer.progress import SILENT, Progress
 from ecoformer.sim.build import build
@@ -121,7 +122,9 @@ class NetworkRun:
             "cycles": self.record.cycles,
             "latency": self.latency,
             "cycles_per_image": self.cycles_per_image,
-            "published_cycles_per_image": self.design.cycles_per_image,
+            "published_cycles_per_image": (
+                self.design.cycles_per_image if at_full_rate(self.design) else None
+            ),
             "layers": self.layers,
             "undefined_cycles": self.undefined,
             "seconds": round(self.seconds, 3),

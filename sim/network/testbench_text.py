@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a network's testbench says, with words between @ that depend on the network."""
 
+from ecoformer.sim.testbench.text import TASKS
+
 __all__ = ["TEXT"]
 
 TEXT = """\
@@ -86,27 +88,7 @@ module tb_@NAME@;
     end
   endtask
 
-  task stop;
-`ifdef __ICARUS__
-    $finish_and_return(1);
-`else
-    $stop;
-`endif
-  endtask
-
-  task check_path;
-    begin
-      file = $fopen(path, "r");
-      if (file != 0) $fclose(file);
-      else if (!over) begin
-        over = 1'b1;
-        $display("FAIL: %0s: no such file; run in the folder that holds it or add +vectors=DIR",
-                 path);
-        stop;
-      end
-    end
-  endtask
-
+@TASKS@
   // aresetn is driven between two rising edges; what counts is sampled at the edge.
   initial begin
     over = 1'b0;
@@ -233,4 +215,4 @@ module tb_@NAME@;
       end
     end
 endmodule
-"""
+""".replace("@TASKS@", TASKS)

@@ -66,8 +66,10 @@ class NetworkPhase:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, without the mismatches themselves."""
+        counts = {n: v for n, v in vars(self).items() if n not in ("name", "mismatches")}
         return {
-            **{name: value for name, value in vars(self).items() if name != "mismatches"},
+            "phase": self.name,
+            **counts,
             "mismatches": len(self.mismatches),
             "seconds": round(self.seconds, 3),
         }

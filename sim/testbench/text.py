@@ -1,7 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a generated testbench says, with words between @ that depend on the engine."""
 
-__all__ = ["TEXT"]
+__all__ = ["TASKS", "TEXT"]
+
+TASKS = """\
+  task stop;
+`ifdef __ICARUS__
+    $finish_and_return(1);
+`else
+    $stop;
+`endif
+  endtask
+
+  task check_path;
+    begin
+      file = $fopen(path, "r");
+      if (file != 0) $fclose(file);
+      else if (!over) begin
+        over = 1'b1;
+        $display("FAIL: %0s: no such file; run in the folder that holds it or add +vectors=DIR",
+                 path);
+        stop;
+      end
+    end
+  endtask
+"""
+"""Tasks of every testbench: how it ends, and what it says of a missing file."""
 
 TEXT = """\
 // Self-checking testbench of @NAME@ in plain Verilog (IEEE 1364-2005). In the folder that holds
@@ -110,27 +134,7 @@ module tb_@NAME@;
     end
   endtask
 
-  task stop;
-`ifdef __ICARUS__
-    $finish_and_return(1);
-`else
-    $stop;
-`endif
-  endtask
-
-  task check_path;
-    begin
-      file = $fopen(path, "r");
-      if (file != 0) $fclose(file);
-      else if (!over) begin
-        over = 1'b1;
-        $display("FAIL: %0s: no such file; run in the folder that holds it or add +vectors=DIR",
-                 path);
-        stop;
-      end
-    end
-  endtask
-
+@TASKS@
   // Registers are driven between two rising edges; what counts is sampled at the edge.
   task write(input [7:0] where, input [31:0] value, input [1:0] response);
     begin
@@ -391,4 +395,4 @@ module tb_@NAME@;
       end
     end
 endmodule
-"""
+""".replace("@TASKS@", TASKS)

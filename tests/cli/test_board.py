@@ -6,7 +6,9 @@ import sys
 import pytest
 
 from ecoformer.cli import main
+from ecoformer.cli.network.folder import NetworkFolder
 from ecoformer.spec.config import Config
+from tests.sim.network.designs import TINY
 
 CONFIG = Config(
     head_dim=2, value_dim=2, code_bits=2, anchors=1, max_tokens=2, parameter_sets=1,
@@ -47,6 +49,22 @@ def test_verilog_and_pins_alone(config, tmp_path, capsys):
     assert (out / "engine" / "driver" / "device.py").is_file()
     assert "48 MHz" in capsys.readouterr().out
     assert board("orangecrab", "-c", config, "-o", out, "--no-build") == 0  # its own is replaced
+
+
+@pytest.mark.slow
+def test_a_network_instead_of_an_engine(tmp_path, capsys):
+    (tmp_path / "network.toml").write_text(TINY.as_toml())
+    out = tmp_path / "board"
+    arguments = ("ulx3s", "--network", "-c", tmp_path / "network.toml", "-o", out, "--no-build")
+    assert board(*arguments, "--seed", 3) == 0
+    assert {p.name for p in out.iterdir()} == {"board.json", "board.lpf", "board.v", "network"}
+    generated = NetworkFolder.load(out / "network")
+    assert json.loads((out / "board.json").read_text())["fingerprint"] == TINY.fingerprint
+    assert (out / "board.v").read_text().endswith(generated.verilog.read_text())
+    assert (out / "network" / "driver" / "network.py").is_file()
+    assert "ULX3S" in capsys.readouterr().out
+    assert board("ulx3s", "--network", "-c", "smallest", "-o", tmp_path / "other") == 2
+    assert "chip" in capsys.readouterr().err and not (tmp_path / "other").exists()
 
 
 @pytest.mark.synth

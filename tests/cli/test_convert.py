@@ -106,6 +106,7 @@ def test_command_converts_measures_and_writes(model_folder, sentences, config, t
     assert stages["all hashes together"]["error"] < stages["layer by layer"]["error"]
     assert stages["integers"]["cosine"] > stages["all hashes together"]["cosine"] - 0.02
     assert figures["batches"] == {"train": 4, "held_out": 2, "layers": 3}
+    assert "2 of 6" in reply.stdout
     assert figures["batches_tried"] == []
     assert len(figures["losses"]["layers"]) == 2 and len(figures["losses"]["together"]) > 10
     assert len(figures["quality"]) == 2 * 4
@@ -255,7 +256,8 @@ def decoder(tmp_path):
 
 def test_a_decoder_runs_on_a_causal_engine(decoder, config, tmp_path, builds):
     model, inputs = decoder
-    why = "[engine] mask must be 'causal' for this model, not 'full'"
+    why = ("GPT2Model: no attention that can be replaced; h.0.attn: causal attention, which needs "
+           "an engine with mask = 'causal'")
     refused((model, config, inputs), why, tmp_path)
     causal = 'mask = "causal"\ncontexts = 3\ncycles_per_token = 4\nbus_bytes = 16\n'
     config.write_text(WHOLE.replace("[convert]", causal + "[convert]"))

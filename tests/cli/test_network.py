@@ -175,6 +175,7 @@ def test_verify_names_what_differs_and_how_to_see_it_again(chip, tmp_path, capsy
 
 @pytest.mark.parametrize("arguments, why", [
     (("verify", "--simulator", "icarus"), "--simulator: not for a whole network"),
+    (("verify", "--random", "1000000"), "images: must be at most"),
     (("verify", "--phase", "ties"), "--phase ties: choose images, extremes, stalls"),
     (("synth", "--verify"), "--verify: not for a whole network"),
     (("simulate", "--simulator", "compiled", "--waves", "fst"), "compiled records no waves"),

@@ -13,6 +13,7 @@ from ecoformer.spec.registers import REGISTERS
 from tests.docs import driver, link
 from tests.docs.test_integration import arrays, described
 from tests.driver.conftest import engine  # noqa: F401 (a fixture)
+from tests.driver.test_image_board import made  # noqa: F401 (a fixture)
 
 PAGE = (Path(__file__).parents[2] / "docs" / "host-link.md").read_text()
 
@@ -55,6 +56,29 @@ def test_a_host_written_from_the_page_uses_an_engine(engine, builds):  # noqa: F
             assert driver.unpack(c, beats) == engine.expected(index, x, v).tolist()
     noisy.rate = 0.0
     assert host.read(REGISTERS["SEQUENCES"].offset) == 8 and sum(noisy.damages.values()) > 5
+
+
+def test_a_host_written_from_the_page_classifies_images(made, builds):  # noqa: F811
+    d, noisy = made.design, NoisyLink(made.board(builds), random.Random(9), 0.0)
+    host = link.Host(Line(noisy))
+    host.write(link.RESET, 1)
+    assert host.read(driver.ID) == host.read(0x104) == link.REFUSED
+    noisy.rate = 0.008
+    pixels = made.pixels(3, 4)
+    for image, scores in zip(pixels, made.expected(pixels), strict=True):
+        raw = bytes(
+            image[channel, row, column]
+            for row in range(d.image_size) for column in range(d.image_size)
+            for channel in range(d.channels)
+        )
+        assert host.attend(0, raw[: -d.channels], d.channels) == (1, bytes(d.score_bytes))
+        error, answer = host.attend(0, raw, d.channels)
+        assert not error and len(answer) == d.classes * d.score_bytes
+        assert [
+            int.from_bytes(answer[i : i + d.score_bytes], "little", signed=True)
+            for i in range(0, len(answer), d.score_bytes)
+        ] == scores.tolist()
+    assert sum(noisy.damages.values()) > 3
 
 
 def test_the_page_has_every_number_of_the_definition():

@@ -14,6 +14,7 @@ from ecoformer.driver.device import Device
 from ecoformer.driver.framed import FramedTransport
 from ecoformer.golden.integer.attention import attend
 from ecoformer.hw.boards.catalogue import BOARDS
+from ecoformer.hw.boards.cores import EngineCore
 from ecoformer.hw.boards.top import BoardTop, board_verilog
 from ecoformer.sim.board import SimulatedBoard
 from ecoformer.spec.config import Config
@@ -51,8 +52,8 @@ class Made:
 
     def board(self, builds, **options):
         """Its board, simulated."""
-        top = BoardTop(BOARDS["ulx3s"], "85k", self.config, clock_hz=CLOCK_HZ, baud=BAUD,
-                       frame_bytes=64)
+        top = BoardTop(BOARDS["ulx3s"], "85k", EngineCore(self.config), clock_hz=CLOCK_HZ,
+                       baud=BAUD, frame_bytes=64)
         return SimulatedBoard(
             board_verilog(top), builds, clock_hz=CLOCK_HZ, baud=BAUD, **options
         )

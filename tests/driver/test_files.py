@@ -15,11 +15,9 @@ from ecoformer.driver.export import c_protocol
 from ecoformer.spec import frames
 from ecoformer.spec.frames import Fault, Kind, LinkRegister
 
-STANDALONE = """
+PIPE = """
 import sys
 sys.modules["ecoformer"] = None
-from driver.device import Device
-from driver.framed import FramedTransport
 import numpy as np
 
 class Pipe:
@@ -34,6 +32,10 @@ class Pipe:
         return time.monotonic()
     def close(self):
         pass
+"""
+STANDALONE = PIPE + """
+from driver.device import Device
+from driver.framed import FramedTransport
 
 rng = np.random.default_rng(1)
 with Device(".", FramedTransport(Pipe(), timeout=5)) as device:

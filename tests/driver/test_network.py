@@ -7,11 +7,11 @@
 import torch
 
 from ecoformer.cli.generate import generate
+from ecoformer.golden.integer.engine import IntegerEngine
 from ecoformer.golden.learn.data import Split
 from ecoformer.golden.quantize.calibration import calibrate
 from ecoformer.golden.quantize.device import DeviceEngine
 from ecoformer.golden.quantize.evaluation import CheckedEngine, predict_in_integers
-from ecoformer.golden.quantize.inference import IntegerEngine
 from tests.driver.conftest import Made
 from tests.golden.small import CONFIG, make_images, make_model, make_tape
 

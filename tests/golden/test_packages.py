@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "learn": {"networks", "pictures"},
     "pictures": set(),
     "quantize": {"integer", "learn", "networks", "quality"},
-    "convert": {"learn", "networks", "quality", "quantize", "sites"},
+    "convert": {"integer", "learn", "networks", "quality", "quantize", "sites"},
     "sites": set(),
 }
 """Packages that the modules of a package may import, beside itself and the modules of golden."""

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from ecoformer.cli.common import make_console, show_table
 from ecoformer.cli.network.folder import DESIGN, IMAGES, MARK, PARAMETERS
+from ecoformer.driver.export import driver_files
 from ecoformer.files import checksum
 from ecoformer.outputs import OutputFolder
 from ecoformer.spec.network.design import NetworkDesign
@@ -68,6 +69,9 @@ def generate_network(
         source["sha256"] = checksum(folder / PARAMETERS)
         write_testbench(folder, design, image, pixels[:BENCH_IMAGES], name=name, seed=seed)
         save_images(folder / IMAGES, pixels)
+        (folder / "driver").mkdir()
+        for file, text in driver_files().items():
+            (folder / "driver" / file).write_text(text, encoding="utf-8")
         facts = network.manifest | {"parameters": source}
         (folder / MARK).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         names = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
@@ -84,6 +88,7 @@ def network_results(output: str | Path, name: str = DEFAULT_NAME) -> OutputFolde
     return OutputFolder(output, MARK, (
         f"rtl/{name}.v", f"lint/{name}.vlt", f"tb/tb_{name}.v", DESIGN, PARAMETERS, IMAGES,
         "vectors/images.hex", "vectors/expected.hex",
+        *(f"driver/{file}" for file in driver_files()),
     ))
 
 
@@ -93,8 +98,8 @@ def show_network(figures: dict[str, Any], parameters: object) -> None:
     show_table(f"{figures['name']} in {figures['output']}", [
         ("parameters", f"random, seed {source['seed']}: for trials, not learned"
                        if source["source"] == "random" else parameters),
-        ("cycles per token", cycles.get("per_token", "not published for so few tokens")),
-        ("cycles per image", cycles.get("per_image", "not published for so few tokens")),
+        *((f"cycles per {what}", cycles.get(f"per_{what}", "see 'ecoformer simulate'"))
+          for what in ("token", "image")),
         ("multipliers", sum(layer["multipliers"] for layer in figures["layers"])),
         ("bits of weights", sum(layer["weight_bits"] for layer in figures["layers"])),
         ("bits of memories", figures["memory_bits"]),

@@ -41,14 +41,14 @@ def simulate_network_in(
         )
     figures = run.summary()
     write_json(json_file, figures)
-    rate = figures["cycles_per_image"]
+    rate, published = figures["cycles_per_image"], figures["published_cycles_per_image"]
     show_table(f"Simulation of {network.verilog.name}", [
         ("simulator", figures["simulator"]),
         ("images", figures["images"]),
         ("cycles", figures["cycles"]),
         ("cycles from the first pixel to the last score", figures["latency"]),
         ("cycles per image, measured", "too few images" if rate is None else f"{rate:,.1f}"),
-        ("cycles per image, published", figures["published_cycles_per_image"]),
+        *([("cycles per image, published", published)] if published is not None else []),
         *([("cycles in which a pin is undefined", run.undefined)]
           if run.undefined is not None else []),
         ("simulated cycles per second", figures["cycles_per_second"]),

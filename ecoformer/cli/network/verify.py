@@ -14,6 +14,8 @@ from ecoformer.progress import show_progress
 
 __all__ = ["verify_network_in"]
 
+MOST_BYTES = 1 << 30
+"""Of what all layers make of the images."""
 SHOWN = 20
 """Mismatches printed; the JSON file holds them all."""
 FULL_ROUNDS = 4
@@ -45,9 +47,12 @@ def verify_network_in(
         raise EcoformerError(f"--phase {sorted(unknown)[0]}: choose {', '.join(known)}")
     chosen = phases or (PHASES[:1] if quick else PHASES)
     others = FULL_PARAMETER_SETS if full and not phases or PARAMETERS in (phases or ()) else 0
-    pixels = (
-        random_pixels(network.design, seed, random) if random else network.pixels(images)
-    )
+    if random:
+        _check_number(network, random)
+        pixels = random_pixels(network.design, seed, random)
+    else:
+        pixels = network.pixels(images)
+        _check_number(network, len(pixels))
     with show_progress() as progress:
         result = verify_network(
             network.design, network.image, network.verilog, pixels,
@@ -70,6 +75,18 @@ def verify_network_in(
         again = [f"{name} {value}".strip() for name, value in options.items() if value is not None]
         print("The first phase that differs, again:", "ecoformer verify", network.folder, *again)
         raise typer.Exit(1)
+
+
+def _check_number(network, images):
+    """Refuse more images than fit in memory with what all layers make of them."""
+    d = network.design
+    of_a_token = d.depth * (d.width * (7 + d.vectors) + 2 * d.hidden) + 2 * d.width
+    most = max(1, MOST_BYTES // (4 * d.tokens * of_a_token))
+    if images > most:
+        raise EcoformerError(
+            f"{images:,} images: must be at most {most:,} for this network, because every element "
+            "of every layer is held; verify in several runs"
+        )
 
 
 def _show(network, result, seed):

@@ -16,6 +16,7 @@ from ecoformer.spec.choices import Mask, Queries, Weights
 from ecoformer.spec.config import Config
 from ecoformer.spec.config_file import read_table
 from ecoformer.spec.folding import Fold
+from ecoformer.spec.host_streams import HostStreams
 from ecoformer.spec.network.layers import LinearShape, NormShape
 
 __all__ = ["ACTIVATION_WIDTH", "PIXEL_WIDTH", "NetworkDesign"]
@@ -262,6 +263,11 @@ class NetworkDesign:
     def score_bytes(self) -> int:
         """Bytes of a score on the wire: whole words of 4."""
         return -(-self.linears["classifier"].sum_width // 32) * 4
+
+    @property
+    def host_streams(self) -> HostStreams:
+        """Pixels in and scores out, as a host link knows them."""
+        return HostStreams(self.channels, self.score_bytes, user_bits=0)
 
     # -- file ------------------------------------------------------------------------------------
 

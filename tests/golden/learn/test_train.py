@@ -12,7 +12,7 @@ import torch
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import cores_of, softmax_attention
 from ecoformer.golden.attention_config import AttentionConfig
-from ecoformer.golden.files import torch_bytes
+from ecoformer.golden.files import read_checked, torch_bytes
 from ecoformer.golden.learn import data, fit, recipe
 from ecoformer.golden.learn import train as training_module
 from ecoformer.golden.learn.batches import draw_moves, shift_images
@@ -24,6 +24,7 @@ from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.learn.train import train
 from ecoformer.golden.networks.vit import NetworkConfig, VisionTransformer, load_model
 from ecoformer.golden.recording import record
+from ecoformer.golden.stand_ins import LimitAttention
 from ecoformer.progress import SILENT, LineProgress, Progress
 from tests.golden.learn.stopping import StopAfter
 
@@ -488,6 +489,53 @@ def test_limit_and_controls_are_trained_beside_and_go_on_after_an_interruption(t
     train(NETWORK, ATTENTION, training, tmp_path / "broken", control=False)
     name = "ecoformer.pt"
     assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_codes_stay_as_learned_when_nothing_is_tuned(tmp_path):
+    training = replace(
+        TRAINING, limit_epochs=2, limit_lr=1e-2, tune_epochs=0, hash_learner="network",
+        hash_images=48,
+    )
+    metrics = train(NETWORK, ATTENTION, training, tmp_path)
+    scores = metrics["held_out_accuracy"]
+    assert scores["ecoformer"] == scores["ecoformer_after_swap"]
+    assert scores["softmax"] == scores["pretrained"]
+    assert metrics["ecoformer"]["runs"] == [] and metrics["ecoformer"]["learning_rate"] is None
+    assert 0 <= metrics["ecoformer"]["validation_accuracy"] <= 1
+    (losses,) = metrics["hashes"]["loss_curves"]
+    assert min(losses) < losses[0]
+    model = load_model(tmp_path / "ecoformer.pt")
+    limit = read_checked(tmp_path / "checkpoints" / "limit.pt", "checkpoint")["model"]
+    own = dict(model.named_parameters())
+    assert all(torch.equal(own[name], value) for name, value in limit.items())
+
+
+def test_a_network_learns_again_from_its_own_limit(monkeypatch, tmp_path):
+    """With hash_refresh the teacher has the weights that were tuned, and the limit's attention."""
+    seen = []
+
+    def spy(model, teacher, *rest):
+        attention = {type(layer) for layer in teacher.attention_layers()}
+        weights = model.blocks[0].attention.out.weight, teacher.blocks[0].attention.out.weight
+        seen.append((attention, torch.equal(*weights), weights[0].clone()))
+        return [0.0]
+
+    monkeypatch.setattr(training_module, "distil_network", spy)
+    training = replace(
+        TRAINING, limit_epochs=1, hash_learner="network", hash_refresh=1, tune_lrs=(1e-2,)
+    )
+    train(NETWORK, ATTENTION, training, tmp_path, control=False)
+    assert [(attention, same) for attention, same, _ in seen] == [({LimitAttention}, True)] * 2
+    assert not torch.equal(seen[0][2], seen[1][2])
+
+
+def test_orthogonal_rows_are_refused_where_tokens_are_not_seen(tmp_path):
+    training = replace(TRAINING, hash_learner="orthogonal")
+    with pytest.raises(EcoformerError, match="must not be 'orthogonal' with hash = 'rbf': it rota"):
+        train(NETWORK, ATTENTION, training, tmp_path)
+    separate = replace(ATTENTION, queries="separate")
+    with pytest.raises(EcoformerError, match="must be 'output' or 'attention' with .*'network'; "):
+        train(NETWORK, separate, replace(TRAINING, hash_learner="network"), tmp_path)
 
 
 def test_learners_from_softmax_do_not_follow_the_limit(tmp_path):

@@ -8,6 +8,7 @@ import torch
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import EcoFormerAttention
 from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.integer.engine import IntegerEngine
 from ecoformer.golden.learn.distill import start_hashes
 from ecoformer.golden.networks.vit import VisionTransformer
 from ecoformer.golden.quantize.calibration import (
@@ -18,9 +19,7 @@ from ecoformer.golden.quantize.calibration import (
 )
 from ecoformer.golden.quantize.inference import (
     EngineAttention,
-    IntegerEngine,
     override_attention,
-    packets,
 )
 from ecoformer.golden.recording import Call
 from ecoformer.spec.config import Config
@@ -177,25 +176,6 @@ def test_every_family_keeps_its_codes_and_outputs_in_integers(hash, normalise, w
         wrong = calibrate(config, layers, tape)
         wrong.side(side).threshold[3] += 10_000
         assert np.max(code_disagreement(config, layers, wrong, tape)) > 0.1
-
-
-def test_queries_that_are_not_as_many_as_keys_are_refused_on_hardware():
-    layers, tape = family_layers(hash="linear", queries="separate")
-    config = family_config(layers)
-    image = calibrate(config, layers, tape)
-    q, (k, v) = tape[0][0].q[:, :, :5], (tape[0][0].k, tape[0][0].v)
-
-    class Hardware:
-        def attend(self, workload):
-            raise AssertionError("not reached")
-
-    model = EngineAttention(config, image, layers, IntegerEngine(config, image))
-    with torch.inference_mode():
-        want = layers[0](q, k, v)
-        assert (model(0, q, k, v) - want).square().sum() < 0.05 * want.square().sum()
-    with pytest.raises(EcoformerError, match=r"layer 0 has 5 queries for 14 keys \(cross att"):
-        EngineAttention(config, image, layers, Hardware())(0, q, k, v)
-    assert len(packets(config, image, layers, [[Call(q, k, v)], tape[1]])) == 3 * 3
 
 
 def test_separate_queries_travel_with_their_keys():

@@ -7,6 +7,7 @@ import torch
 
 from ecoformer.golden.attention import linear_attention
 from ecoformer.golden.integer.attention import attend
+from ecoformer.golden.integer.engine import IntegerEngine
 from ecoformer.golden.learn.data import Split
 from ecoformer.golden.learn.fit import predict
 from ecoformer.golden.quantize.calibration import calibrate
@@ -15,7 +16,7 @@ from ecoformer.golden.quantize.evaluation import (
     predict_in_integers,
     recorded_workload,
 )
-from ecoformer.golden.quantize.inference import EngineAttention, IntegerEngine, override_attention
+from ecoformer.golden.quantize.inference import EngineAttention, override_attention
 from ecoformer.golden.recording import Call
 from tests.golden.small import CONFIG, make_images, make_model, make_tape
 

@@ -41,7 +41,9 @@ class Host:
 
     def __init__(self, config, play, *, seed=0, stall=0.0):
         self.config, self.stall, self.rng = config, stall, random.Random(seed)
-        self.bridge = Bridge(config, clock_hz=CLOCK_HZ, baud=BAUD, frame_bytes=FRAME_BYTES)
+        self.bridge = Bridge(
+            config.host_streams, clock_hz=CLOCK_HZ, baud=BAUD, frame_bytes=FRAME_BYTES
+        )
         self.writes, self.memory, self.reader, self.frames = [], {}, FrameReader(), []
         self.beats, self.taking, resets = [], True, []
 
@@ -372,4 +374,4 @@ def test_frame_bytes_must_hold_a_beat():
     rule = r"^frame_bytes must be a multiple of 4 in 16…32768, not "
     for size in (12, 17, 1 << 16):
         with pytest.raises(ValueError, match=rule + str(size)):
-            Bridge(Config(bus_bytes=8), clock_hz=1, baud=1, frame_bytes=size)
+            Bridge(Config(bus_bytes=8).host_streams, clock_hz=1, baud=1, frame_bytes=size)

@@ -6,8 +6,9 @@ import re
 import pytest
 
 from ecoformer.errors import EcoformerError
-from ecoformer.hw.boards.board import SerialEngine
+from ecoformer.hw.boards.board import SerialCore
 from ecoformer.hw.boards.catalogue import BOARDS, find_board
+from ecoformer.hw.boards.cores import EngineCore
 from ecoformer.hw.boards.top import BoardTop, board_verilog, constraints
 from ecoformer.hw.emit.verilog import emit
 from ecoformer.spec.config import Config
@@ -28,7 +29,8 @@ CLOCK_HZ = 100_000_000
 def top(board, **options):
     pytest.importorskip("amaranth_boards", reason="pip install 'ecoformer[boards]'")
     return BoardTop(
-        board, board.devices[0], CONFIG, **{"clock_hz": CLOCK_HZ, "baud": 3_000_000} | options
+        board, board.devices[0], EngineCore(CONFIG),
+        **{"clock_hz": CLOCK_HZ, "baud": 3_000_000} | options,
     )
 
 
@@ -82,15 +84,15 @@ def test_what_cannot_be_built_is_refused():
      ({"mask": "causal", "contexts": 2, "tuser_width": 0}, "s_axis_tid")],
 )
 def test_pins_that_the_host_link_does_not_drive_are_refused_by_name(changes, pin):
-    board = SerialEngine(Config(**changes), engine="engine", clock_hz=100_000_000, baud=1_000_000)
+    board = SerialCore(EngineCore(Config(**changes)), clock_hz=100_000_000, baud=1_000_000)
     with pytest.raises(EcoformerError, match=f"^board: the host link .* the engine's pin {pin} is"):
         board.elaborate(None)
 
 
 @pytest.mark.parametrize("low", [False, True])
 def test_the_error_bit_is_where_the_engine_has_it(low):
-    board = SerialEngine(
-        Config(tuser_width=3, error_low=low), engine="engine", clock_hz=100_000_000, baud=1_000_000
+    board = SerialCore(
+        EngineCore(Config(tuser_width=3, error_low=low)), clock_hz=100_000_000, baud=1_000_000
     )
     m = board.elaborate(None)
     user, _ = m.submodules.engine.ports["m_axis_tuser"]

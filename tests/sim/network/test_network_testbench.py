@@ -19,7 +19,7 @@ from tests.sim.network.designs import DESIGNS, TINY
 
 pytestmark = pytest.mark.slow
 
-IMAGES = 5
+IMAGES = 12
 SIMULATORS = [pytest.param("icarus", marks=pytest.mark.icarus), "verilator"]
 
 
@@ -99,7 +99,7 @@ def test_a_broken_network_fails(fault, tiny, tmp_path):
 
 @pytest.mark.icarus
 def test_an_undefined_pin_fails(tiny, tmp_path):
-    write(tmp_path, tiny.replace("assign m_axis_tuser = ", "assign m_axis_tuser = 1'bx & "))
+    write(tmp_path, tiny.replace("assign m_axis_tuser = ", "assign m_axis_tuser = 1'bx ^ "))
     status, lines = prepare(tmp_path, "icarus", tmp_path)()
     assert status and verdict(lines).startswith("FAIL")
     assert any("is undefined" in line for line in lines)

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pretrained encoder-decoder with every attention replaced, on three engines.
+
+ANARCII numbers the residues of antibodies: one layer of self-attention in its mode "speed", two
+in "accuracy", and as many of causal and of cross attention, 4 heads of 32 each. It learns here,
+without labels, to answer what it answered, on antibodies recombined from germline genes; real ones
+only measure. These are numbered token by token, the most likely one each time, with the cache of
+the original: the causal engine keeps the state of every head of every sequence on the chip and gets
+one token of each per step.
+"""
+
+import contextlib
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from torch import nn
+
+from benchmarks.antibodies import real_antibodies, recombined
+from benchmarks.numbering import END, Numbering, encoded, load, numbered
+from benchmarks.results.records import ROOT
+from benchmarks.results.section import LEARNING, SIMULATING, arguments, begin
+from ecoformer.files import cache_folder
+from ecoformer.golden.attention import cores_of
+from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.convert.convert import convert
+from ecoformer.golden.convert.hardware import Target
+from ecoformer.golden.convert.refine import everything, refine
+from ecoformer.golden.integer.engine import IntegerEngine
+from ecoformer.golden.learn.distill import DistillConfig
+from ecoformer.golden.quantize.calibration import calibrate
+from ecoformer.golden.quantize.evaluation import CheckedEngine
+from ecoformer.golden.quantize.inference import EngineAttention, override_attention
+from ecoformer.golden.recording import record
+from ecoformer.hw.emit.verilog import emit
+from ecoformer.progress import show_progress
+from ecoformer.sim.rtl import Rtl
+from ecoformer.spec.config import Config
+
+__all__ = ["main"]
+
+KEPT = ROOT / "build" / "anarcii"
+LONGEST = 180
+BATCH = 16
+"""Sequences numbered at once; all their contexts fit on the chip."""
+HEADS, WIDTH = 4, 32
+HELD_OUT = 0.06
+KINDS = {
+    "self": {"queries": "separate"},
+    "causal": {"queries": "separate", "mask": "causal"},
+    "cross": {"queries": "cross"},
+}
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--layers", type=int, default=1, choices=(1, 2))
+    parser.add_argument("--bits", type=int, default=64)
+    parser.add_argument("--weights", default="int8")
+    parser.add_argument("--learned", type=int, default=800, help="sequences to learn from")
+    parser.add_argument("--layer-steps", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=100, help="of all hashes together")
+    parser.add_argument("--lr", type=float, default=0.01)
+    parser.add_argument("--tune", type=int, default=1000, help="steps of all weights")
+    parser.add_argument("--tune-lr", type=float, default=1e-3)
+    parser.add_argument("--tested", type=int, default=19 * BATCH)
+    parser.add_argument("--simulated", type=int, default=3, help="batches of the tested on the RTL")
+    run = begin(parser)
+    options = run.options
+    torch.set_num_threads(1)
+
+    original = load(options.layers)
+    train = batches_of(original, options)
+    tests = Tests(original, encoded(real_antibodies(options.seed)[-options.tested :], BATCH))
+    rows = []
+
+    def measure(attention, trained, network, scores):
+        rows.append([attention, trained, *scores])
+        print(*rows[-1], flush=True)
+
+    attention = AttentionConfig(
+        hash="linear", weights=options.weights, code_bits=options.bits, queries="separate"
+    )
+    for stage, network in learn(original, train, attention, options):
+        answers = tests.numbered_by(network)
+        measure("EcoFormer, float", stage, network, tests.scores(answers))
+    engines = Engines(network, attention, train, options.layers)
+    with engines.attending(IntegerEngine):
+        integers = tests.numbered_by(network)
+    measure("EcoFormer, integer model", stage, network, tests.scores(integers))
+    some = [*range(0, len(tests.sources), -(-len(tests.sources) // options.simulated))]
+    with engines.attending(simulated) as checked:
+        simulations = tests.numbered_by(network, some)
+    scores = tests.scores(simulations, some)
+    differing = sum(
+        int((got != integers[i]).sum()) for got, i in zip(simulations, some, strict=True)
+    )
+    words = sum(one.words for one in checked)
+    wrong = sum(one.mismatches for one in checked)
+    measure("EcoFormer, RTL", stage, network, scores)
+    run.write_section(
+        "conversion", "anarcii", "An encoder-decoder that numbers antibodies, on three engines",
+        ["attention", "trained", "sequences", "positions", "numbered as the original",
+         "chains as the original", "whole sequences as the original"],
+        rows,
+        headline=f"ANARCII: {rows[-2][4]} of positions as the original in integers, "
+        f"{wrong} of {words:,} words differ on the RTL",
+        tools=(*LEARNING, *SIMULATING),
+        notes=[
+            f"RTL against the integer model: {differing} of "
+            f"{sum(x.numel() for x in simulations):,} tokens and {wrong} of {words:,} words "
+            f"differ, on three engines with b = {options.bits} and {options.weights} weights.",
+            f"{options.learned:,} recombined sequences to learn from, real ones to measure; a "
+            "position is a residue that the original gives a number or calls an insertion.",
+        ],
+    )
+
+
+def learn(
+    original: Numbering, train: list[dict], attention: AttentionConfig, options: Namespace
+) -> Iterator[tuple[str, nn.Module]]:
+    """The converted network after the stages of learning, as (name of the stage, network)."""
+    name = f"{options.layers}-{options.weights}-{options.bits}-{options.learned}"
+    folder = KEPT / f"{name}-{options.layer_steps}-{options.steps}-{options.lr:g}-{options.seed}"
+    tuned = folder / f"{options.tune}-{options.tune_lr:g}"
+    tuned.mkdir(parents=True, exist_ok=True)
+    with show_progress() as progress:
+        network = convert(
+            original, attention, train[:16], DistillConfig(steps=options.layer_steps),
+            options.seed, progress, folder,
+        )
+    joint = DistillConfig(steps=options.steps, lr=options.lr, held_out=HELD_OUT)
+    with show_progress() as progress:
+        refine(network, train, joint, wanted, options.seed, progress=progress, folder=folder)
+    yield f"all hashes together, {options.steps} steps", network
+    if options.tune:
+        learning = DistillConfig(steps=options.tune, held_out=HELD_OUT)
+        groups = everything(network, 5 * options.tune_lr, options.tune_lr)
+        with show_progress() as progress:
+            refine(
+                network, train, learning, wanted, options.seed, groups, progress, tuned, original
+            )
+        yield f"all weights, {options.tune} steps", network
+
+
+def wanted(logits: torch.Tensor, batch: dict) -> torch.Tensor:
+    """Logits up to the end of the original's answer."""
+    return logits * ((batch["target"] == END).cumsum(1) == 0)[..., None]
+
+
+def batches_of(original: Numbering, options: Namespace) -> list[dict]:
+    """Recombined sequences and what the original answers, in random order."""
+    seed = options.seed + 1
+    path = KEPT / f"answers-{options.layers}-{options.learned}-{seed}.pt"
+    sources = encoded(recombined(options.learned, seed), BATCH)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save([original.decode(source) for source in sources], path)
+    answers = torch.load(path, weights_only=True)
+    batches = [
+        {"source": source, "target": answer[:, :-1]}
+        for source, answer in zip(sources, answers, strict=True)
+    ]
+    order = torch.randperm(len(batches), generator=torch.Generator().manual_seed(seed))
+    return [batches[i] for i in order]
+
+
+class Tests:
+    """Real antibodies, and what the original answers.
+
+    Parameters
+    ----------
+    original : Numbering
+    sources : list of Tensor [B, N]
+    """
+
+    def __init__(self, original: Numbering, sources: list[torch.Tensor]):
+        self.sources = sources
+        self.right = self.numbered_by(original)
+
+    def numbered_by(
+        self, network: nn.Module, some: Iterable[int] | None = None
+    ) -> list[torch.Tensor]:
+        """Tokens [B, N + 1] of every batch, or of some."""
+        some = range(len(self.sources)) if some is None else some
+        return [network.decode(self.sources[i]) for i in some]
+
+    def scores(
+        self, answers: list[torch.Tensor], some: Iterable[int] | None = None
+    ) -> tuple[int, str, str, str, str]:
+        """Sequences, positions, and which shares of positions, chains and sequences are right."""
+        some = range(len(self.sources)) if some is None else some
+        shares = []
+        for i, answer in zip(some, answers, strict=True):
+            source, right = self.sources[i], self.right[i]
+            positions = numbered(source, right)
+            same = (answer[:, 2:] == right[:, 2:]) & numbered(source, answer)
+            chain = answer[:, 1] == right[:, 1]
+            whole = (same | ~positions).all(1) & chain
+            shares.append([(same & positions).sum(), positions.sum(), chain.sum(), whole.sum(),
+                           len(source)])
+        same, positions, chains, whole, sequences = torch.tensor(shares).sum(0).tolist()
+        return (
+            sequences, f"{positions:,}", f"{same / positions:.2%}", f"{chains / sequences:.1%}",
+            f"{whole / sequences:.1%}",
+        )
+
+
+class Engines:
+    """An engine for every kind of attention of a converted network, with its parameters.
+
+    Parameters
+    ----------
+    network : Numbering
+        Converted.
+    attention : AttentionConfig
+    train : list of dict
+        Some of it sets the scales.
+    layers : int
+    """
+
+    def __init__(
+        self, network: nn.Module, attention: AttentionConfig, train: list[dict], layers: int
+    ):
+        self.parts = []
+        cores = cores_of(network)
+        with torch.no_grad():
+            tape = record(cores, lambda: [network(**batch) for batch in train[:8]])
+        for kind, own in KINDS.items():
+            shape = attention.in_hardware | own
+            if kind == "causal":
+                shape["contexts"] = BATCH * layers * HEADS
+            target = Target(Config(
+                head_dim=WIDTH, value_dim=WIDTH, max_tokens=LONGEST, cycles_per_token=16,
+                parameter_sets=layers * HEADS, bus_bytes=8, **shape,
+            ))
+            mine, calls = target.own(cores, tape)
+            self.parts.append((target.config, calibrate(target.config, mine, calls), mine))
+
+    @contextlib.contextmanager
+    def attending(self, make: Callable) -> Iterator[list]:
+        """Meanwhile the network attends on engines ``make(config, image)``, which it gives."""
+        with contextlib.ExitStack() as stack:
+            engines = []
+            for config, image, layers in self.parts:
+                engines.append(make(config, image))
+                attention = EngineAttention(config, image, layers, engines[-1])
+                stack.enter_context(override_attention(layers, attention))
+            yield engines
+
+
+def simulated(config: Config, image) -> CheckedEngine:
+    """The RTL, every word compared with the integer model."""
+    return CheckedEngine(config, image, Rtl(config, emit(config), image, cache_folder("builds")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two streams between a host link and the design that it serves."""
+
+from dataclasses import dataclass
+
+__all__ = ["HostStreams"]
+
+
+@dataclass(frozen=True)
+class HostStreams:
+    """What a host link must know of a design: the widths of its beats.
+
+    Parameters
+    ----------
+    input_bytes, output_bytes : int
+        Bytes of ``tdata`` of a beat, in and out.
+    user_bits : int
+        Bits of the set's number, which a packet brings and its answer has; 0 where there are none.
+    answer_fields : (str, str)
+        Fields of ``m_axis_tuser``, the lowest first: ``user`` and ``error``.
+    """
+
+    input_bytes: int
+    output_bytes: int
+    user_bits: int
+    answer_fields: tuple[str, str] = ("user", "error")
