@@ -23,6 +23,8 @@ __all__ = ["PIXEL_SCALE", "Quantiser"]
 
 HEADROOM = 1.25
 """Range of numbers between blocks over the largest that calibration images make."""
+CALIBRATED = ("vectors", "up", "activation")
+"""Tensors whose scales depend on more than the largest number."""
 PIXEL_SCALE = 1 / 255
 """What 1 of a pixel 2p - 255 stands for."""
 
@@ -56,10 +58,12 @@ class Quantiser:
     ):
         self.design = design
         self.model = model
-        self.seen = {
-            name: tensor.flatten(0, -2).double().numpy()
-            for name, tensor in float_trace(model, images)
-        }
+        self.seen: dict[str, np.ndarray] = {}
+        self.largest: dict[str, float] = {}
+        for name, tensor in float_trace(model, images):
+            self.largest[name] = float(tensor.abs().max())
+            if name.endswith(CALIBRATED):  # the others would only take memory
+                self.seen[name] = tensor.flatten(0, -2).double().numpy()
         self.given = given
         self.arrays: dict[str, np.ndarray] = {}
         self.scales: dict[str, np.ndarray] = {}
@@ -73,7 +77,7 @@ class Quantiser:
         added = {"stem": stem} | {name: part for parts in blocks for name, part in parts.items()}
         residual = self._residual_scale(added)
         self.scales |= {
-            name: np.array(residual) for name in self.seen if "residual" in name
+            name: np.array(residual) for name in self.largest if "residual" in name
         }
         for name, (matrix, bias, zero) in added.items():
             self._linear(name, matrix, bias, residual, zero)
@@ -194,8 +198,8 @@ class Quantiser:
         return self._given("stem", lambda: self._least_residual_scale(added))
 
     def _least_residual_scale(self, added):
-        names = [name for name in self.seen if name.endswith(("residual1", "residual2"))]
-        largest = max(np.abs(self.seen[name]).max() for name in ("stem", *names, *added))
+        names = [name for name in self.largest if "residual" in name]
+        largest = max(self.largest[name] for name in (*names, *added))
         scale = HEADROOM * largest / signed_range(self.design.residual_width)[1]
         for name, (matrix, _, _) in added.items():
             scale = max(scale, np.abs(matrix).max() / self.design.linears[name].weights.values[-1])
