@@ -9,8 +9,8 @@ from dataclasses import asdict
 from typing import Any
 
 from ecoformer import __version__
-from ecoformer.hw.attention.cores import core_class
 from ecoformer.hw.emit.verilog import to_verilog
+from ecoformer.hw.engine.datapath import Datapath
 from ecoformer.hw.network.block import Block
 from ecoformer.hw.network.network import Network
 from ecoformer.hw.network.top import NetworkTop
@@ -40,7 +40,7 @@ def at_full_rate(design: NetworkDesign) -> bool:
     If not, an image has too few tokens to hide what an attention core does between two of them, or
     the core takes more than k cycles for a token.
     """
-    least = core_class(design.engine)(design.engine).full_rate_tokens
+    least = Datapath(design.engine).full_rate_tokens
     return least is not None and design.tokens >= least
 
 

@@ -12,11 +12,12 @@ MAY_IMPORT = {
     "hash": {"lib", "parameters", "stream"},
     "attention": {"lib", "stream"},
     "engine": {"lib", "parameters", "stream", "hash", "attention"},
-    "emit": {"engine"},
+    "network": {"lib", "parameters", "stream", "engine"},
+    "emit": {"lib", "engine", "network"},
     "synth": set(),
-    "boards": {"lib", "engine", "emit"},
+    "boards": {"lib", "engine", "network", "emit"},
 }
-DEEPEST = 6
+DEEPEST = 7
 
 
 def imports(package):
