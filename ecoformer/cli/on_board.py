@@ -2,14 +2,16 @@
 """What ``board`` can put on a board: an engine, or a whole network."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ecoformer.cli import generate as generating
 from ecoformer.cli.network.generate import generate_network, network_results
-from ecoformer.hw.boards.cores import Core, EngineCore, NetworkCore
 from ecoformer.spec.config import Config
 from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
+
+if TYPE_CHECKING:
+    from ecoformer.hw.boards.cores import Core
 
 __all__ = ["EngineOnBoard", "NetworkOnBoard", "OnBoard"]
 
@@ -19,7 +21,7 @@ class OnBoard(Protocol):
 
     folder: str
     """Its name, and what the design is."""
-    core: Core
+    core: "Core"
     fingerprint: str
 
     def check(self, output: Path) -> None:
@@ -44,6 +46,8 @@ class EngineOnBoard:
     folder = "engine"
 
     def __init__(self, config: str | Path, parameters: str | Path | None, seed: int):
+        from ecoformer.hw.boards.cores import EngineCore
+
         self._inputs, self._seed = (config, parameters), seed
         loaded = Config.load(config)
         self.core: Core = EngineCore(loaded)
@@ -62,6 +66,7 @@ class NetworkOnBoard:
     folder = "network"
 
     def __init__(self, config: str | Path, parameters: str | Path | None, seed: int):
+        from ecoformer.hw.boards.cores import NetworkCore
         from ecoformer.sim.network.stimulus import random_image
 
         self._inputs, self._seed = (config, parameters), seed
