@@ -144,6 +144,8 @@ def file_digest(path: Path) -> str | None:
     """Digest of a data file without its comments; None for a file that does not exist."""
     if not path.is_file():
         return None
+    if path.suffix == ".safetensors":
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     text = path.read_text()
     if path.suffix == ".toml":
         text = json.dumps(tomllib.loads(text), sort_keys=True)

@@ -86,6 +86,11 @@ def test_data_files_count_without_comments(tmp_path):
     cpp.write_text("int a;\nint c;\n")
     assert before[0] != file_digest(toml) and before[1] != file_digest(cpp)
     assert file_digest(tmp_path / "gone.toml") is None
+    numbers = tmp_path / "n.safetensors"
+    numbers.write_bytes(b"\xf0\x00")
+    before = file_digest(numbers)
+    numbers.write_bytes(b"\xf0\x01")
+    assert before != file_digest(numbers)
 
 
 def test_imports_are_followed_through_functions_and_relative_names(checkout):
