@@ -75,7 +75,8 @@ def compare(
         done = sum(len(one.scores) for one in answers)
         print(f"{done:,} of {len(pixels):,} images", file=sys.stderr, flush=True)
     scores = np.concatenate([one.scores for one in answers])
-    first, cycles = answers[0], int(answers[-1].last_out[-1])
+    first = answers[0]
+    cycles = int(answers[-1].last_out[-1] - first.first_in[0])
     return [
         f"{stall:.0%}" if stall else "none",
         f"{len(pixels):,}",
