@@ -16,6 +16,8 @@ __all__ = ["verify_network_in"]
 
 MOST_BYTES = 1 << 30
 """Of what all layers make of the images."""
+OF_AN_ELEMENT = 24
+"""Bytes of an element of a layer: as it was sent, the cycle, and what the integer network says."""
 SHOWN = 20
 """Mismatches printed; the JSON file holds them all."""
 FULL_ROUNDS = 4
@@ -81,7 +83,7 @@ def _check_number(network, images):
     """Refuse more images than fit in memory with what all layers make of them."""
     d = network.design
     of_a_token = d.depth * (d.width * (7 + d.vectors) + 2 * d.hidden) + 2 * d.width
-    most = max(1, MOST_BYTES // (4 * d.tokens * of_a_token))
+    most = max(1, MOST_BYTES // (OF_AN_ELEMENT * d.tokens * of_a_token))
     if images > most:
         raise EcoformerError(
             f"{images:,} images: must be at most {most:,} for this network, because every element "
