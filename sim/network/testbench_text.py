@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a network's testbench says, with words between @ that depend on the network."""
 
-from ecoformer.sim.testbench.text import TASKS
+from ecoformer.sim.testbench.text import TASKS, WATCH
 
 __all__ = ["TEXT"]
 
@@ -199,20 +199,6 @@ module tb_@NAME@;
     else
       quiet <= quiet + 1;
 
-  always @(negedge aclk)
-    if (running) begin
-      if (differences >= SHOWN) begin
-        $display("that is enough");
-        finish;
-      end
-      if (quiet >= QUIET) begin
-        $display("nothing has moved for %0d cycles", QUIET);
-        finish;
-      end
-      if (cycles >= LIMIT) begin
-        $display("not done in %0d cycles, which suffice for these images", LIMIT);
-        finish;
-      end
-    end
-endmodule
-""".replace("@TASKS@", TASKS)
+@WATCH@""".replace("@TASKS@", TASKS).replace(
+    "@WATCH@", WATCH.replace("@STIMULUS@", "these images")
+)

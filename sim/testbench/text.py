@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a generated testbench says, with words between @ that depend on the engine."""
 
-__all__ = ["TASKS", "TEXT"]
+__all__ = ["TASKS", "TEXT", "WATCH"]
 
 TASKS = """\
   task stop;
@@ -26,6 +26,26 @@ TASKS = """\
   endtask
 """
 """Tasks of every testbench: how it ends, and what it says of a missing file."""
+
+WATCH = """\
+  always @(negedge aclk)
+    if (running) begin
+      if (differences >= SHOWN) begin
+        $display("that is enough");
+        finish;
+      end
+      if (quiet >= QUIET) begin
+        $display("nothing has moved for %0d cycles", QUIET);
+        finish;
+      end
+      if (cycles >= LIMIT) begin
+        $display("not done in %0d cycles, which suffice for @STIMULUS@", LIMIT);
+        finish;
+      end
+    end
+endmodule
+"""
+"""What ends a testbench that finds too much, stands still or goes on for too long."""
 
 TEXT = """\
 // Self-checking testbench of @NAME@ in plain Verilog (IEEE 1364-2005). In the folder that holds
@@ -379,20 +399,6 @@ module tb_@NAME@;
     else
       quiet <= quiet + 1;
 
-  always @(negedge aclk)
-    if (running) begin
-      if (differences >= SHOWN) begin
-        $display("that is enough");
-        finish;
-      end
-      if (quiet >= QUIET) begin
-        $display("nothing has moved for %0d cycles", QUIET);
-        finish;
-      end
-      if (cycles >= LIMIT) begin
-        $display("not done in %0d cycles, which suffice for this stimulus", LIMIT);
-        finish;
-      end
-    end
-endmodule
-""".replace("@TASKS@", TASKS)
+@WATCH@""".replace("@TASKS@", TASKS).replace(
+    "@WATCH@", WATCH.replace("@STIMULUS@", "this stimulus")
+)

@@ -13,7 +13,7 @@ IMAGES = 24
 
 @pytest.fixture(scope="module", params=DESIGNS)
 def made(request, builds):
-    """A small network: its design, its parameters, and how to open it anew."""
+    """A small network: its design, its parameters, and a function that opens a fresh copy of it."""
     design = DESIGNS[request.param]
     image = random_image(design, seed=4)
     first = CompiledNetwork.of(design, image, builds)
