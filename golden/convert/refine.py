@@ -2,22 +2,18 @@
 """All hashes of a converted network, or all its weights, trained against the original's outputs."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import cores_of
 from ecoformer.golden.convert.batches import run_model, split_batches, stage_checkpoint
-from ecoformer.golden.convert.cuda_graphs import GraphedLoss, compiled
 from ecoformer.golden.convert.readouts import readout
 from ecoformer.golden.files import state_digest
-from ecoformer.golden.learn.descent import descend
 from ecoformer.golden.learn.distill import DistillConfig
+from ecoformer.golden.learn.together import distil_outputs
 from ecoformer.progress import SILENT, Progress
 
 __all__ = ["everything", "refine"]
@@ -37,7 +33,7 @@ def refine(
     """Train a converted network, without labels, to answer what the original answers.
 
     Within ``torch.autocast`` the network runs in its precision, all but the hashes. On a GPU a step
-    is a :class:`golden.convert.cuda_graphs.GraphedLoss`: batches should have few different shapes.
+    is a :class:`golden.learn.cuda_graphs.GraphedLoss`: batches should have few different shapes.
 
     Parameters
     ----------
@@ -83,49 +79,12 @@ def refine(
     checkpoint = stage_checkpoint(
         folder, "together", model, calibration, learning, seed, **settings
     )
-    cores = cores_of(model)
-    stage = "all hashes together" if parameters is None else "all weights"
-    if parameters is None:
-        parameters = [p for core in cores for p in core.parameters()]
-    if original is None:
-        original = deepcopy(model).requires_grad_(False)
-        for core in cores_of(original):
-            core.exact = True
-    else:
-        original = deepcopy(original).requires_grad_(False).eval()
     train, held_out = split_batches(model, learning, calibration)
-
-    def loss(batch):
-        with torch.no_grad():
-            target = read(run_model(original, batch), batch).float()
-        error = read(run_model(model, batch), batch).float() - target
-        return error.square().sum() / target.square().sum()
-
-    fast: AbstractContextManager = nullcontext()
-    if next(model.parameters()).is_cuda:
-        loss, fast = GraphedLoss(model, loss), compiled(cores)
-
-    def after_step():
-        for core in cores:
-            core.limit_offset()
-
-    groups = parameters if isinstance(parameters[0], dict) else [{"params": parameters}]
-    trained = {id(p) for group in groups for p in group["params"]}
-    frozen = [p for p in model.parameters() if p.requires_grad and id(p) not in trained]
-    for p in frozen:
-        p.requires_grad_(False)
-    try:
-        with fast:
-            return descend(
-                groups, loss, train, held_out, steps=learning.steps, lr=learning.lr,
-                generator=torch.Generator().manual_seed(seed), after_step=after_step,
-                checkpoint=checkpoint, progress=progress, stage=stage,
-            )
-    except FloatingPointError as error:
-        raise EcoformerError(f"{type(model).__name__}: {error}") from error
-    finally:
-        for p in frozen:
-            p.requires_grad_(True)
+    return distil_outputs(
+        model, lambda network, batch: read(run_model(network, batch), batch), train, held_out,
+        learning, seed, original, parameters, checkpoint, progress,
+        "all hashes together" if parameters is None else "all weights",
+    )
 
 
 def _sizes(parameters):

@@ -7,16 +7,25 @@ error of the logits against those of the network before its attention was replac
 labels, and no other weight moves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
+from typing import Any
 
 import torch
+from torch import nn
 
-from ecoformer.golden.convert.refine import refine
+from ecoformer.errors import EcoformerError
+from ecoformer.golden.attention import cores_of
+from ecoformer.golden.learn.checkpoint import Checkpoint
+from ecoformer.golden.learn.cuda_graphs import GraphedLoss, compiled
+from ecoformer.golden.learn.descent import descend
 from ecoformer.golden.learn.distill import DistillConfig
 from ecoformer.golden.learn.networks import learn_hashes
 from ecoformer.golden.networks.network import Network
+from ecoformer.progress import SILENT, Progress
 
-__all__ = ["NETWORK", "distil_network"]
+__all__ = ["NETWORK", "distil_network", "distil_outputs"]
 
 NETWORK = "network"
 """Name of this learner."""
@@ -49,7 +58,7 @@ def distil_network(
     Returns
     -------
     list of float
-        Held-out losses, as :func:`golden.convert.refine.refine` gives them.
+        Held-out losses, as :func:`distil_outputs` gives them.
 
     Raises
     ------
@@ -61,4 +70,105 @@ def distil_network(
         raise ValueError("model must have EcoFormer attention")
     start = "random" if attention.has_kernel else "orthogonal"
     learn_hashes(model, batches[0], seed, learner=start)
-    return refine(model, batches, config, seed=seed, original=teacher)
+    try:
+        train, held_out = config.split(batches)
+    except ValueError as error:
+        raise EcoformerError(f"{type(model).__name__}: {error}") from error
+    return distil_outputs(
+        model, lambda network, batch: network(batch), train, held_out, config, seed, teacher
+    )
+
+
+def distil_outputs(
+    model: nn.Module,
+    answer: Callable[[nn.Module, Any], torch.Tensor],
+    train: Sequence,
+    held_out: Sequence,
+    config: DistillConfig,
+    seed: int,
+    original: nn.Module | None = None,
+    parameters: list | None = None,
+    checkpoint: Checkpoint | None = None,
+    progress: Progress = SILENT,
+    stage: str = "",
+) -> list[float]:
+    """Train a network whose attention was replaced to answer what it answered before.
+
+    On a GPU a step is a :class:`golden.learn.cuda_graphs.GraphedLoss`: batches should have few
+    different shapes.
+
+    Parameters
+    ----------
+    model : Module
+        Trained in place, in the mode that it is in.
+    answer : callable
+        ``answer(network, batch)``: the Tensor [B, …] that has to agree.
+    train, held_out : list
+        Batches, where the model is.
+    config : DistillConfig
+        ``steps`` and ``lr`` count.
+    seed : int
+        Of the order of batches.
+    original : Module or None
+        The teacher, on the same device; when None the model itself with softmax attention, which
+        is the original as long as no other weight has been trained.
+    parameters : list or None
+        What is trained: Parameters, or groups of them with an ``lr`` of their own; every hash and
+        offset when None, no other weight.
+    checkpoint : Checkpoint or None
+        From which an interrupted call resumes.
+    progress : Progress
+    stage : str
+        Name there.
+
+    Returns
+    -------
+    list of float
+        Held-out losses: squared error over the square of the original's answer.
+
+    Raises
+    ------
+    EcoformerError
+        A loss that is not finite, or a checkpoint that is damaged or of other arguments.
+    """
+    cores = cores_of(model)
+    if parameters is None:
+        parameters = [p for core in cores for p in core.parameters()]
+    if original is None:
+        original = deepcopy(model).requires_grad_(False)
+        for core in cores_of(original):
+            core.exact = True
+    else:
+        original = deepcopy(original).requires_grad_(False).eval()
+
+    def loss(batch):
+        with torch.no_grad():
+            target = answer(original, batch).float()
+        error = answer(model, batch).float() - target
+        return error.square().sum() / target.square().sum()
+
+    fast: AbstractContextManager = nullcontext()
+    if next(model.parameters()).is_cuda:
+        loss, fast = GraphedLoss(model, loss), compiled(cores)
+
+    def after_step():
+        for core in cores:
+            core.limit_offset()
+
+    groups = parameters if isinstance(parameters[0], dict) else [{"params": parameters}]
+    trained = {id(p) for group in groups for p in group["params"]}
+    frozen = [p for p in model.parameters() if p.requires_grad and id(p) not in trained]
+    for p in frozen:
+        p.requires_grad_(False)
+    try:
+        with fast:
+            return descend(
+                groups, loss, train, held_out, steps=config.steps, lr=config.lr,
+                generator=torch.Generator().manual_seed(seed), after_step=after_step,
+                checkpoint=checkpoint, progress=progress, stage=stage,
+            )
+    except FloatingPointError as error:
+        raise EcoformerError(f"{type(model).__name__}: {error}") from error
+    finally:
+        for p in frozen:
+            p.requires_grad_(True)

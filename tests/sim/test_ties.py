@@ -4,7 +4,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from ecoformer.golden.integer.families import rbf
+from ecoformer.golden.integer import roots
 from ecoformer.golden.integer.hashing import trace_tokens
 from ecoformer.sim.phases.draw import Draw
 from ecoformer.sim.phases.ties import has_thresholds, ties
@@ -50,7 +50,7 @@ def test_kernel_values_are_live(name):
 def test_the_least_error_of_a_table_flips_codes(monkeypatch):
     right = [trace.codes for trace, _ in traces(ENGINES["rbf"])]
     aimed = list(islice(ties(Draw(ENGINES["rbf"], np.random.default_rng(0), 1e4)), 30))
-    monkeypatch.setattr(rbf, "ROOT", rbf.ROOT ^ 1)
+    monkeypatch.setattr(roots, "ROOT", roots.ROOT ^ 1)
     wrong = [
         trace_tokens(ENGINES["rbf"], scene.image, index, packet.tokens).codes
         for scene in aimed for index, packet in enumerate(scene.packets)

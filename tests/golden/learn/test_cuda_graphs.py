@@ -10,8 +10,8 @@ from torch import nn
 from ecoformer.golden.attention import cores_of
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.convert.convert import convert
-from ecoformer.golden.convert.cuda_graphs import compiled
 from ecoformer.golden.convert.refine import everything, refine
+from ecoformer.golden.learn.cuda_graphs import compiled
 from ecoformer.golden.learn.distill import DistillConfig
 
 CONFIG = AttentionConfig(hash="linear", code_bits=8, queries="separate")
