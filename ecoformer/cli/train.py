@@ -52,7 +52,7 @@ def command(
         Source(),
     ] = None,
     control: Annotated[
-        bool, typer.Option(help="Fine-tune the softmax network as long, for comparison.")
+        bool, typer.Option(help="Train the softmax network as long, for comparison.")
     ] = True,
     workers: WorkersOption = 2,
     save_every: Annotated[
@@ -143,8 +143,11 @@ def train(
 
 def _histories(metrics):
     """The history of every run, by its name."""
-    runs = {"pretraining": metrics["pretraining"]["history"], "limit": metrics["limit"]["history"]}
-    runs |= metrics["controls"]
+    runs = {
+        "pretraining": metrics["pretraining"]["history"], "limit": metrics["limit"]["history"],
+        "softmax, beside the limit": metrics["softmax_beside_limit"]["history"],
+        **metrics["controls"],
+    }
     for arm, name in ARMS.items():
         for run in metrics.get(arm, {}).get("runs", ()):
             runs[f"{name}, {run['learning_rate']:g}"] = run["history"]

@@ -4,7 +4,7 @@
 1. A softmax network is trained from scratch. If wanted, it is then fine-tuned with what EcoFormer
    attention becomes with ever more bits, which leaves less for step 2 to mend.
 2. Its attention is replaced by EcoFormer attention, hashes are learned, σ is frozen, and the
-   network is fine-tuned. The control is the same softmax network, fine-tuned for as long on the
+   network is fine-tuned. The control is the same softmax network, trained for as long on the
    same data. Each arm uses the learning rate that does best on the validation part, from one grid.
 
 Source of the recipe: arXiv 2209.09004, §4.
@@ -100,7 +100,7 @@ def train(
     start : VisionTransformer, ImagePyramid or None
         Softmax network to use instead of step 1.
     control : bool
-        Whether the softmax network is fine-tuned, too.
+        Whether the softmax network is trained as long, too: beside the limit, and in step 2.
     checkpoints : Path or None
         Folder of the checkpoints; ``out/checkpoints`` when None.
     pretrained : callable
@@ -135,16 +135,17 @@ def train(
         out.mkdir(parents=True, exist_ok=True)
         save_network(softmax, out / "pretrained.pt")
         pretrained(out / "pretrained.pt")
-        limit, limiting = run.limit(softmax)
+        beside = run.beside(softmax, control)
+        limit, limiting = beside.pop("limit", (softmax, []))
+        as_long, lasting = beside.pop("softmax", (softmax, []))
         converted, hashes = run.replace(limit)
-        controls = run.controls()
-        starts = {"ecoformer": converted} | ({"softmax": softmax} if control else {})
+        starts = {"ecoformer": converted} | ({"softmax": as_long} if control else {})
         tuned = run.tune(starts)
         hashes["separation_after_tuning"] = run.separation(tuned["ecoformer"][0])
         scores = {
             "pretrained": run.score(softmax),
             **({"limit": run.score(limit)} if limiting else {}),
-            **{name: run.score(model) for name, (model, _) in controls.items()},
+            **{name: run.score(model) for name, (model, _) in beside.items()},
             "ecoformer_after_swap": run.score(converted),
             **{arm: run.score(model) for arm, (model, _) in tuned.items()},
         }
@@ -158,13 +159,14 @@ def train(
             "held_out_accuracy": scores,
             "pretraining": {"learning_rate": training.pretrain_lr, "history": pretraining},
             "limit": {"learning_rate": training.limit_lr, "history": limiting},
-            "controls": {name: history for name, (_, history) in controls.items()},
+            "softmax_beside_limit": {"learning_rate": training.limit_lr, "history": lasting},
+            "controls": {name: history for name, (_, history) in beside.items()},
             "hashes": hashes,
             **{arm: report for arm, (_, report) in tuned.items()},
             "seconds": {
                 "pretraining": _seconds(pretraining),
-                "limit": _seconds(limiting),
-                "controls": sum(_seconds(history) for _, history in controls.values()),
+                "limit": _seconds(limiting) + _seconds(lasting),
+                "controls": sum(_seconds(history) for _, history in beside.values()),
                 "hashes": hashes["seconds"],
                 "tuning": sum(
                     _seconds(tried["history"])
@@ -232,46 +234,71 @@ class _Run:
 
     def pretrain(self):
         """Step 1, unless its result was given. Returns (network, history)."""
-        t = self.training
         if self.start is not None:
             model = deepcopy(self.start)
             model.config = self.network  # which says where attention will be replaced
             return model, []
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(t.seed)
-            model = make_network(self.network)
-        return model, self._fit_first("pretrain", model)
-
-    def limit(self, model):
-        """The step before step 2, if there is one. Returns (network, history)."""
-        t = self.training
-        if not t.limit_epochs:
-            return model, []
-        model = deepcopy(model)
-        model.limit_attention(self.attention)
-        settings = self.settings_of("pretrain", "limit")
+        model = self._make()
         return model, self.fitter.fit(
-            "limit", model, t.limit_epochs, t.limit_lr, stream=1, settings=settings
+            "pretrain", model, **self._first, settings=self._first_settings
         )
 
-    def controls(self):
-        """Networks without attention to choose with: dict of name to (network, history)."""
-        t, trained = self.training, {}
+    def beside(self, softmax, control):
+        """What follows step 1 and needs nothing else, side by side.
+
+        Returns
+        -------
+        dict of str to (network, history)
+            ``limit``, if there is that step; ``softmax`` trained as long, with ``control``; and the
+            networks that cannot choose what they look at, from scratch.
+        """
+        t, jobs = self.training, {}
+        if t.limit_epochs:
+            limit = deepcopy(softmax)
+            limit.limit_attention(self.attention)
+            step = dict(epochs=t.limit_epochs, lr=t.limit_lr, stream=1)
+            jobs["limit"] = limit, step, self.settings_of("pretrain", "limit")
+            if control:
+                settings = self.settings_of("pretrain", "limit", attention=False)
+                jobs["softmax"] = deepcopy(softmax), step, settings
         for name in t.controls:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(t.seed)
-                model = make_network(self.network)
+            model = self._make()
             model.attend_with(lambda heads, layer, name=name: CONTROLS[name](heads, layer=layer))
-            trained[name] = model, self._fit_first(name, model)
-        return trained
+            jobs[name] = model, self._first, self._first_settings
 
-    def _fit_first(self, name, model):
-        """Train a network from scratch; returns its history."""
+        def fit(name):
+            model, step, settings = jobs[name]
+            stage = "softmax beside limit" if name == "softmax" else name
+            return model, self.fitter.fit(stage, model, **step, settings=settings)
+
+        return dict(zip(jobs, self._side_by_side(fit, [*jobs])))
+
+    def _side_by_side(self, fit, jobs):
+        """Results of ``fit`` on ``jobs``, each on one thread; several processes take turns."""
+
+        def alone(job):
+            torch.set_num_threads(1)  # a setting of the calling thread
+            return fit(job)
+
+        if self.group.size > 1 or not jobs:
+            return [alone(job) for job in jobs]
+        return run_parallel(alone, jobs, self.fitter.stop)
+
+    @property
+    def _first(self):
+        """How networks are trained from scratch."""
         t = self.training
-        return self.fitter.fit(
-            name, model, t.pretrain_epochs, t.pretrain_lr, stream=0,
-            settings=self.settings_of("pretrain", attention=False),
-        )
+        return dict(epochs=t.pretrain_epochs, lr=t.pretrain_lr, stream=0)
+
+    @property
+    def _first_settings(self):
+        return self.settings_of("pretrain", attention=False)
+
+    def _make(self):
+        """A network of random weights, the same ones every time."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.training.seed)
+            return make_network(self.network)
 
     def replace(self, model):
         """Start of step 2. Returns (network with learned, frozen hashes; report)."""
@@ -349,7 +376,7 @@ class _Run:
         t = self.training
         settings = {
             "ecoformer": self.settings_of("pretrain", "limit", "hashes", "tune"),
-            "softmax": self.settings_of("pretrain", "tune", attention=False),
+            "softmax": self.settings_of("pretrain", "limit", "tune", attention=False),
         }
         if not t.tune_epochs:
             return {
@@ -367,7 +394,6 @@ class _Run:
 
         def tune(job):
             arm, lr, model = job
-            torch.set_num_threads(1)  # a setting of the calling thread
             return self.fitter.fit(
                 f"{arm} lr {lr}", model, t.tune_epochs, lr, stream=1, settings=settings[arm],
                 before_epoch=refresh,
@@ -380,10 +406,7 @@ class _Run:
                 self.group.copy(model)
 
         tried = {arm: [] for arm in starts}
-        if self.group.size > 1:
-            histories = [tune(job) for job in jobs]
-        else:
-            histories = run_parallel(tune, jobs, self.fitter.stop)
+        histories = self._side_by_side(tune, jobs)
         for (arm, lr, model), history in zip(jobs, histories, strict=True):
             tried[arm].append((model, {"learning_rate": lr, "history": history}))
         best = {}

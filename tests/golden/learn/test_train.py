@@ -499,7 +499,10 @@ def test_codes_stay_as_learned_when_nothing_is_tuned(tmp_path):
     metrics = train(NETWORK, ATTENTION, training, tmp_path)
     scores = metrics["held_out_accuracy"]
     assert scores["ecoformer"] == scores["ecoformer_after_swap"]
-    assert scores["softmax"] == scores["pretrained"]
+    for step in ("limit", "softmax_beside_limit"):  # equal budgets
+        assert len(metrics[step]["history"]) == 2
+    before, after = (load_model(tmp_path / f"{name}.pt") for name in ("pretrained", "softmax"))
+    assert not torch.equal(before.blocks[0].mlp[0].weight, after.blocks[0].mlp[0].weight)
     assert metrics["ecoformer"]["runs"] == [] and metrics["ecoformer"]["learning_rate"] is None
     assert 0 <= metrics["ecoformer"]["validation_accuracy"] <= 1
     (losses,) = metrics["hashes"]["loss_curves"]
