@@ -24,7 +24,7 @@ from ecoformer.cli.generate import generate
 from ecoformer.cli.guard import Range, TargetFolder
 from ecoformer.cli.network.folder import NetworkFolder
 from ecoformer.cli.network.generate import generate_network, network_results
-from ecoformer.cli.train import train
+from ecoformer.cli.train import OTHERS, train
 from ecoformer.errors import EcoformerError
 from ecoformer.outputs import OutputFolder
 from ecoformer.progress import show_progress
@@ -114,6 +114,9 @@ def demo(config_path: Path, output: Path, images: int = 0) -> dict:
         "seed": metrics["seed"],
         "accuracy": {
             "held_out_images": exported["held_out_images"],
+            "controls": {
+                name: metrics["held_out_accuracy"][name] for name in metrics["controls"]
+            },
             "softmax": metrics["held_out_accuracy"]["softmax"],
             "ecoformer_float": exported["float_accuracy"],
             "ecoformer_integer": exported["integer_accuracy"],
@@ -282,6 +285,8 @@ def _rows(figures):
     images = accuracy["held_out_images"]
     return [
         (f"accuracy on {images:,} held-out images", ""),
+        *((f"  {OTHERS[name]} float", f"{score:.1%}")
+          for name, score in accuracy["controls"].items()),
         ("  softmax, float", f"{accuracy['softmax']:.1%}"),
         ("  EcoFormer, float", f"{accuracy['ecoformer_float']:.1%}"),
         ("  EcoFormer, integer model", f"{accuracy['ecoformer_integer']:.1%}"),

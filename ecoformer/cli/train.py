@@ -23,12 +23,13 @@ from ecoformer.processes import scratch
 from ecoformer.progress import SILENT, show_progress
 from ecoformer.spec.config_file import read_table
 
-__all__ = ["command", "results", "train"]
+__all__ = ["OTHERS", "command", "results", "train"]
 
 ARMS = {"softmax": "softmax", "ecoformer": "EcoFormer"}
 OTHERS = {
     "limit": "limit of many bits,", "mean": "mean of values,", "none": "no attention,",
 }
+"""What else is trained, as it stands before what is told of it."""
 
 MARK = "metrics.json"
 EPILOG = "Example: ecoformer train -c demo -o run   Then: ecoformer export --help"
