@@ -28,7 +28,7 @@ __all__ = ["Cells", "main", "mean_and_error", "table"]
 JUDGED = 16
 """Bits at which the loss against the limit is shown."""
 BEFORE = {
-    "softmax": "pretrained", "mean of values": "mean", "no attention": "none",
+    "softmax": "softmax", "mean of values": "mean", "no attention": "none",
     "limit of many bits": "limit",
 }
 """Networks without codes, as they are shown, and their names in the metrics."""
