@@ -43,6 +43,8 @@ class TaskNetwork:
     batch : int
     pretrain_epochs, limit_epochs : int
         Of softmax and of each control; of the limit, and of softmax trained as long.
+    limit_lr : float
+        Peak learning rate of these two.
     """
 
     title: str
@@ -50,21 +52,23 @@ class TaskNetwork:
     batch: int
     pretrain_epochs: int
     limit_epochs: int
+    limit_lr: float = 1e-3
 
 
 SEQUENCES = NetworkConfig(image_size=SIDE, channels=CHANNELS, patch=1, depth=2)
 TASKS = {
     "recall": TaskNetwork("Associative recall", SEQUENCES, 128, 3, 6),
     "frames": TaskNetwork(
-        "Framed digits", NetworkConfig(image_size=CANVAS, patch=14, depth=2), 64, 3, 5
+        "Framed digits", NetworkConfig(image_size=CANVAS, patch=14, depth=2), 64, 3, 5,
+        2e-3,
     ),
     "largest": TaskNetwork("The largest of three recalled values", SEQUENCES, 64, 2, 5),
 }
 TRAINING = TrainingConfig(
-    shift=0, label_smoothing=0.0, weight_decay=0.01, clip=1.0, limit_lr=1e-3, tune_epochs=0,
+    shift=0, label_smoothing=0.0, weight_decay=0.01, clip=1.0, tune_epochs=0,
     hash_learner="random", hash_images=64, controls=("mean", "none"),
 )
-"""Without ``clip``, or with the learning rate of step 1, the limit of some seeds did not learn."""
+"""Without ``clip`` the limit of some seeds did not learn."""
 
 IMAGES = 256
 """Training examples that hashes are calibrated on or learned from."""
@@ -86,6 +90,7 @@ def train_limit(task: str, seed: int, folder: Path, progress: Progress) -> dict:
     training = TrainingConfig(**{
         **vars(TRAINING), "data": task, "seed": seed, "batch": shape.batch,
         "pretrain_epochs": shape.pretrain_epochs, "limit_epochs": shape.limit_epochs,
+        "limit_lr": shape.limit_lr,
     })
     metrics = train(shape.network, LIMIT, training, folder, progress)
     state = read_checked(folder / "checkpoints" / "limit.pt", "checkpoint")["model"]
