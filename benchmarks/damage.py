@@ -48,6 +48,26 @@ cycles_per_token = 8
 parameter_sets = 4
 bus_bytes = 3
 """
+CHIP = """\
+[chip]
+image_size = 8
+channels = 1
+patch = 4
+width = 8
+heads = 2
+depth = 2
+hidden = 12
+classes = 3
+weights = "ternary"
+cycles_per_token = 64
+
+[engine]
+head_dim = 4
+value_dim = 4
+code_bits = 5
+hash = "linear"
+max_tokens = 4
+"""
 NETWORK = """
 [network]
 patch = 14
@@ -278,6 +298,12 @@ def kinds(folder: Path) -> dict[str, Kind]:
                                      "p.safetensors": text / "design/parameters.safetensors"})
     workload = _copy(folder / "workload", {"config.toml": text / "config.toml",
                                            "w.npz": text / "design/vectors/workload.npz"})
+    _make(chip := folder / "chip", {"chip.toml": CHIP})
+    _must(["generate", "--network", "-c", "chip.toml", "-o", "made"], chip)
+    for name in ("network.safetensors", "vectors/images.npz"):
+        shutil.copy(chip / "made" / name, chip)
+    shutil.rmtree(chip / "made")
+    of_a_chip = ["generate", "--network", "-c", "chip.toml", "-o", "OUT"]
     shutil.rmtree(text / "design")
     _must(["train", "-c", "config.toml", "-o", "run"], text)
     model = _copy(folder / "model", {"model.pt": text / "run/ecoformer.pt"})
@@ -309,6 +335,13 @@ def kinds(folder: Path) -> dict[str, Kind]:
         "workload": Kind(
             workload / "w.npz", [["generate", "-c", "config.toml", "-w", "w.npz", "-o", "OUT"]],
             (*BYTES, arrays_of), "vectors/*.hex"),
+        "network, TOML": Kind(chip / "chip.toml", [of_a_chip], TEXT, is_text=True),
+        "network image": Kind(
+            chip / "network.safetensors", [[*of_a_chip, "-p", "network.safetensors"]],
+            (*BYTES, image_of), "vectors/*.hex"),
+        "images": Kind(
+            chip / "images.npz", [[*of_a_chip, "-w", "images.npz"]], (*BYTES, arrays_of),
+            "vectors/*.hex"),
         "model": Kind(model / "model.pt", [["energy", "model.pt"]], trained, is_sealed=True),
         "checkpoint": resume,
         "checkpoint, one bit": Kind(resume.path, resume.commands, (flip_bit,), is_sealed=True),
@@ -384,8 +417,9 @@ def _preload():
     from ecoformer.golden.convert import foreign, pretrained  # noqa: F401
     from ecoformer.golden.energy import honest, paper, report, sources  # noqa: F401
     from ecoformer.golden.learn import data, train  # noqa: F401
-    from ecoformer.hw.emit import lint, manifest, verilog  # noqa: F401
+    from ecoformer.hw.emit import lint, manifest, network, verilog  # noqa: F401
     from ecoformer.sim import stimulus  # noqa: F401
+    from ecoformer.sim.network import testbench  # noqa: F401
     from ecoformer.sim.testbench import write  # noqa: F401
 
     data.load()

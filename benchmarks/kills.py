@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.damage import CONVERSION, ENGINE, NETWORK, sentences
+from benchmarks.damage import CHIP, CONVERSION, ENGINE, NETWORK, sentences
 from benchmarks.results.section import LEARNING, SIMULATING, arguments, begin
 from ecoformer.errors import EcoformerError
 from ecoformer.outputs import read_record
@@ -72,6 +72,10 @@ def cases(folder: Path) -> dict[str, Case]:
         [*ECOFORMER, "generate", "-c", "config.toml", "-o", "design"], cwd=folder, check=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )
+    (folder / "chip.toml").write_text(CHIP)
+    chip = ["generate", "--network", "-c", str(folder / "chip.toml"), "-o"]
+    subprocess.run([*ECOFORMER, *chip, str(folder / "chip")], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     bert = str(folder / "sentences" / "bert")
     text = str(folder / "sentences" / "s.txt")
     config, design = str(folder / "config.toml"), str(folder / "design")
@@ -80,6 +84,10 @@ def cases(folder: Path) -> dict[str, Case]:
         "simulate": Case(["simulate", design, "--simulator", "icarus", "--json", "f.json"]),
         "verify": Case(["verify", design, "--random", "300", "--json", "f.json"],
                        keeps_builds=True),
+        "generate --network": Case([*chip, "OUT"], "manifest.json"),
+        "verify, network": Case(
+            ["verify", str(folder / "chip"), "--random", "2000", "--json", "f.json"],
+            keeps_builds=True),
         "synth": Case(["synth", design, "--no-place", "-o", "OUT", "--json", "f.json"],
                       "synth.json", (".log",)),
         "train": Case(["train", "-c", config, "-o", "OUT"], "metrics.json"),

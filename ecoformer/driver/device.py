@@ -8,14 +8,13 @@ from typing import Self
 import numpy as np
 
 from ecoformer.driver.design import Design
-from ecoformer.driver.errors import DeviceError, EngineError, LinkError
-from ecoformer.driver.transport import Packet, Transport, good_answers
+from ecoformer.driver.errors import EngineError, LinkError
+from ecoformer.driver.transport import Packet, Transport, good_answers, recognise
 
 __all__ = ["Device"]
 
 POLLS = 1000
 """Reads of STATUS within which the shadow set must become free."""
-FIRST = ("ID", "FINGERPRINT")
 
 
 class Device:
@@ -41,13 +40,7 @@ class Device:
         transport.design = self.design
         if reset:
             transport.reset()
-        for name, value in zip(FIRST, self.read(*FIRST)):
-            if value != self.design.registers[name].reset:
-                raise DeviceError(
-                    f"engine: register {name} is 0x{value:08x}, not "
-                    f"0x{self.design.registers[name].reset:08x}; load the bitstream of "
-                    f"{self.design.folder}"
-                )
+        recognise(transport, self.design)
 
     def read(self, *names: str) -> list[int]:
         """Values of registers."""

@@ -8,15 +8,11 @@ from typing import Self
 import numpy as np
 
 from ecoformer.driver.design import Register, read_facts
-from ecoformer.driver.errors import DeviceError, ImageError, RefusedError
+from ecoformer.driver.errors import DeviceError, ImageError
 from ecoformer.driver.framed import FramedTransport
-from ecoformer.driver.transport import Packet, good_answers
+from ecoformer.driver.transport import Packet, good_answers, recognise
 
 __all__ = ["GeneratedNetwork", "NetworkDevice"]
-
-OF_AN_ENGINE = 0x00
-"""Register that every engine has, and no network."""
-
 
 class GeneratedNetwork:
     """What ``ecoformer generate --network`` wrote into a folder about its network.
@@ -32,10 +28,12 @@ class GeneratedNetwork:
         As in the design.
     score_bytes : int
         Of a score on the wire.
+    registers : dict of str to Register
+        Constants by which a board says what it holds.
     """
 
     next_set_depth = 0
-    registers: Mapping[str, Register] = {}
+    registers: Mapping[str, Register]
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
@@ -48,6 +46,10 @@ class GeneratedNetwork:
         design = facts["design"]
         self.image_size, self.channels = design["image_size"], design["channels"]
         self.classes = design["classes"]
+        self.registers = {
+            entry["name"]: Register(entry["name"], entry["offset"], "", entry["value"], ())
+            for entry in facts["board_registers"]
+        }
         widths = {pin["name"]: pin["width"] for pin in facts["pins"]}
         self.score_bytes = widths["m_axis_tdata"] // 8
 
@@ -94,8 +96,7 @@ class NetworkDevice:
     Raises
     ------
     DeviceError
-        Nothing answers, or an engine. Networks have no registers, so another network is noticed
-        only when images are of another size or have other classes.
+        Nothing answers, or an engine, or another network or one with other parameters.
     """
 
     def __init__(
@@ -110,13 +111,7 @@ class NetworkDevice:
         transport.design = self.design
         if reset:
             self.reset()
-        try:
-            transport.read([OF_AN_ENGINE])
-        except RefusedError:
-            return
-        raise DeviceError(
-            f"board: holds an engine, not a network; load the bitstream of {self.design.folder}"
-        )
+        recognise(transport, self.design)
 
     def classify(self, images: np.ndarray) -> np.ndarray:
         """Scores of images; the label of one is the first class of its largest score.

@@ -3,17 +3,22 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
 from ecoformer.driver.design import Register
 from ecoformer.driver.errors import DeviceError
 
-__all__ = ["Answer", "Packet", "Streamed", "Transport", "good_answers"]
+__all__ = ["Answer", "Packet", "Streamed", "Transport", "good_answers", "recognise"]
+
+FIRST = ("ID", "FINGERPRINT")
+"""Registers that say what a board holds."""
 
 
 class Streamed(Protocol):
     """What a transport must know of the design at its other end."""
 
+    folder: Path
     next_set_depth: int
 
     @property
@@ -22,7 +27,7 @@ class Streamed(Protocol):
 
     @property
     def registers(self) -> Mapping[str, Register]:
-        """Registers by name; a network has none."""
+        """Registers by name."""
 
 
 class Packet(NamedTuple):
@@ -126,3 +131,14 @@ def good_answers(
             yield answer.data
     if failed is not None:
         raise failure(failed)
+
+
+def recognise(transport: Transport, design: Streamed) -> None:
+    """Refuse whatever is not ``design`` at the other end (DeviceError)."""
+    wanted = [design.registers[name] for name in FIRST]
+    for register, value in zip(wanted, transport.read([one.offset for one in wanted])):
+        if value != register.reset:
+            raise DeviceError(
+                f"device: register {register.name} is 0x{value:08x}, not "
+                f"0x{register.reset:08x}; load the bitstream of {design.folder}"
+            )

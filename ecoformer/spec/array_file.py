@@ -17,7 +17,7 @@ from ecoformer.errors import EcoformerError
 from ecoformer.files import write_atomic
 from ecoformer.inputs import parse_json, read_bytes
 
-__all__ = ["ArrayFile"]
+__all__ = ["ArrayFile", "array_checksum"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ArrayFile:
             "format": f"ecoformer {self.name}",
             "format_version": str(self.version),
             "bits_fingerprint": fingerprint,
-            "checksum": _checksum(arrays),
+            "checksum": array_checksum(arrays),
         }
         write_atomic(path, _serialise(arrays, metadata))
 
@@ -70,7 +70,7 @@ class ArrayFile:
         self._check_metadata(path, metadata, fingerprint)
         if wrong := ", ".join(sorted(arrays.keys() ^ set(names))):
             raise self._damaged(path, f"missing or unknown arrays: {wrong}")
-        if _checksum(arrays) != metadata.get("checksum"):
+        if array_checksum(arrays) != metadata.get("checksum"):
             raise self._damaged(path, "checksum differs")
         return arrays
 
@@ -116,7 +116,8 @@ def _serialise(arrays, metadata):
     return content[:start] + text + content[start + size :]
 
 
-def _checksum(arrays):
+def array_checksum(arrays: dict[str, np.ndarray]) -> str:
+    """SHA-256 of named arrays: of every name, type, shape and element."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         array = arrays[name]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Access", "Error", "Field", "Register", "REGISTERS", "ADDRESS_WIDTH", "BESIDE_PACKETS",
     "IDENTITY", "STREAM_ERROR_BITS", "constants", "errors_of", "flag_bits", "packet_errors",
-    "register_map", "reset_values", "stream_errors",
+    "register_map", "reset_values", "stream_errors", "version_word",
 ]
 
 ADDRESS_WIDTH = 8
@@ -405,10 +405,9 @@ def constants(config: Config) -> dict[str, int]:
 
     A field holds the configuration field of the same name.
     """
-    major, minor, patch = (int(part) for part in __version__.split("."))
     values = {
         "ID": IDENTITY,
-        "VERSION": major << 16 | minor << 8 | patch,
+        "VERSION": version_word(__version__),
         "FINGERPRINT": int(config.fingerprint[:8], 16),
     }
     for register in register_map(config).values():
@@ -416,6 +415,12 @@ def constants(config: Config) -> dict[str, int]:
             fields = register.fields or (Field(register.name, 31, 0, register.text),)
             values[register.name] = sum(_number(field, config) << field.low for field in fields)
     return values
+
+
+def version_word(version: str) -> int:
+    """Value of VERSION for a version ``major.minor.patch``."""
+    major, minor, patch = (int(part) for part in version.split("."))
+    return major << 16 | minor << 8 | patch
 
 
 def reset_values(config: Config) -> dict[str, int]:

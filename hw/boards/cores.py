@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, connect
 
 from ecoformer.errors import EcoformerError
 from ecoformer.hw.boards.bridge import Bridge
-from ecoformer.hw.boards.no_registers import NoRegisters
+from ecoformer.hw.boards.constants import Constants
 from ecoformer.hw.emit.network import emit_network
 from ecoformer.hw.emit.verilog import emit
 from ecoformer.hw.engine.top import Top
@@ -22,6 +22,7 @@ from ecoformer.hw.network.top import network_pins
 from ecoformer.spec.config import Config
 from ecoformer.spec.host_streams import HostStreams
 from ecoformer.spec.network.design import NetworkDesign
+from ecoformer.spec.network.identity import identity, offsets
 from ecoformer.spec.network.image import NetworkImage
 
 __all__ = ["Core", "ENGINE", "EngineCore", "NETWORK", "NetworkCore"]
@@ -126,7 +127,7 @@ class EngineCore(Core):
 
 
 class NetworkCore(Core):
-    """A whole network with its parameters; it has no registers, and no interrupt.
+    """A whole network with its parameters; the board says which. It has no interrupt.
 
     Parameters
     ----------
@@ -146,6 +147,7 @@ class NetworkCore(Core):
         return emit_network(self.design, self.image, self.name)
 
     def registers(self, m: Module, bridge: Bridge, irq: Signal) -> dict[str, Value]:
-        m.submodules.no_registers = none = NoRegisters()
-        connect(m, bridge.registers, none.bus)
+        values = offsets(identity(self.design, self.image))
+        m.submodules.constants = constants = Constants(values)
+        connect(m, bridge.registers, constants.bus)
         return {}

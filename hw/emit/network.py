@@ -16,6 +16,7 @@ from ecoformer.hw.network.network import Network
 from ecoformer.hw.network.top import NetworkTop
 from ecoformer.spec.choices import Weights
 from ecoformer.spec.network.design import NetworkDesign
+from ecoformer.spec.network.identity import as_registers, identity
 from ecoformer.spec.network.image import NetworkImage
 from ecoformer.spec.units import units
 
@@ -60,7 +61,7 @@ class NetworkVerilog:
     text : str
     manifest : dict
         JSON-ready: kind, version, fingerprints; the design; pins with direction and width; what a
-        beat of either stream is; every layer; cycles of an image.
+        beat of either stream is; what a board answers about it; every layer; cycles of an image.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class NetworkVerilog:
                 for pin, member in top.signature.members.items()
             ],
             "streams": _streams(design),
+            "board_registers": as_registers(identity(design, image)),
             "layers": [{"name": layer, **facts} for layer, facts in layers.items()],
             "memory_bits": sum(memories.values()),
             "cycles": {"configured_per_token": design.cycles_per_token},

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host that docs/host-link.md describes, against a simulated board."""
 
+import json
 import random
 import re
 from pathlib import Path
@@ -62,7 +63,10 @@ def test_a_host_written_from_the_page_classifies_images(made, builds):  # noqa: 
     d, noisy = made.design, NoisyLink(made.board(builds), random.Random(9), 0.0)
     host = link.Host(Line(noisy))
     host.write(link.RESET, 1)
-    assert host.read(driver.ID) == host.read(0x104) == link.REFUSED
+    assert host.read(0x00) == int.from_bytes(b"ECON", "big")
+    facts = json.loads((made.folder / "manifest.json").read_text())["board_registers"]
+    assert [host.read(entry["offset"]) for entry in facts] == [entry["value"] for entry in facts]
+    assert host.read(0x0C) == host.read(0x104) == link.REFUSED
     noisy.rate = 0.008
     pixels = made.pixels(3, 4)
     for image, scores in zip(pixels, made.expected(pixels), strict=True):

@@ -164,7 +164,7 @@ def test_another_engine_is_refused(engine, builds, tmp_path):
             value = next(line for line in text.split(b"\n") if b'"reset"' in line and b"1" in line)
             text = text.replace(value, b'      "reset": 7,', 2)
         (tmp_path / name).write_bytes(text)
-    with pytest.raises(DeviceError, match="^engine: register ID is 0x45434f46, not 0x00000007"):
+    with pytest.raises(DeviceError, match="^device: register ID is 0x45434f46, not 0x00000007"):
         Device(tmp_path, FramedTransport(engine.board(builds), timeout=300e-6))
 
 

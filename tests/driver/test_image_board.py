@@ -109,9 +109,17 @@ def test_the_folder_needs_nothing_of_ecoformer(made, builds):
     np.testing.assert_array_equal(np.load(made.folder / "scores.npy"), made.expected(pixels))
 
 
-def test_registers_are_the_boards_own_and_no_others(made, builds):
+def test_registers_say_what_the_board_holds_and_there_are_no_others(made, builds):
     with made.device(made.board(builds)) as device:
-        for offset in (0x00, 0x04, 0xFC, 0x100, 0x8888):
+        registers = device.design.registers
+        assert registers.keys() == {"ID", "VERSION", "FINGERPRINT"}
+        found = device.transport.read([register.offset for register in registers.values()])
+        assert found == [register.reset for register in registers.values()]
+        assert found[0].to_bytes(4, "big") == b"ECON"
+        for register in registers.values():
+            with pytest.raises(RefusedError, match=f"^register 0x{register.offset:02x}: "):
+                device.transport.write([(register.offset, 1)])
+        for offset in (0x01, 0x0C, 0xFC, 0x100, 0x8888):
             with pytest.raises(RefusedError, match=f"^register 0x{offset:02x}: access refused"):
                 device.transport.read([offset])
             with pytest.raises(RefusedError, match=f"^register 0x{offset:02x}: access refused"):
@@ -195,7 +203,14 @@ def test_engines_and_networks_are_told_apart(made, engine, builds):
         GeneratedNetwork(engine.folder)
     with pytest.raises(DeviceError, match=f"^{made.folder}: holds a network, not an engine"):
         Device(made.folder, FramedTransport(made.board(builds), timeout=300e-6))
-    with pytest.raises(DeviceError, match="^board: holds an engine, not a network; load the bit"):
+    found = r"^device: register ID is 0x{}, not 0x{}; load the bitstream of {}$"
+    with pytest.raises(DeviceError, match=found.format("45434f46", "45434f4e", made.folder)):
         made.device(engine.board(builds))
-    with pytest.raises(RefusedError, match="^register 0x00: access refused"):
+    with pytest.raises(DeviceError, match=found.format("45434f4e", "45434f46", engine.folder)):
         engine.device(made.board(builds))
+
+
+def test_a_network_with_other_parameters_is_another_one(made, builds, tmp_path):
+    generate_network(made.folder / "network.toml", None, tmp_path / "chip", seed=5)
+    with pytest.raises(DeviceError, match="^device: register FINGERPRINT is 0x"):
+        NetworkDevice(tmp_path / "chip", FramedTransport(made.board(builds), timeout=300e-6))

@@ -33,6 +33,8 @@ RANGES = {
 """Smallest and largest value of every number."""
 MAX_CYCLES = 1_024
 """Largest k of an attention engine."""
+MAX_NUMBERS = 1 << 22
+"""Most weights and positions of a network: more than any chip that it could be on can hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,23 @@ class NetworkDesign:
                 f"longest vector has as many elements, not {self.cycles_per_token}"
             )
         self._check_attention()
+        self._check_size()
+
+    def _check_size(self):
+        try:
+            self.engine  # noqa: B018  attention as it is within the network
+        except ValueError as error:
+            raise ValueError(
+                f"image_size, patch and cycles_per_token make an impossible [engine] of "
+                f"{self.tokens} tokens: {error}"
+            ) from error
+        numbers = sum(shape.inputs * shape.outputs for shape in self.linears.values())
+        numbers += self.tokens * self.width
+        if numbers > MAX_NUMBERS:
+            raise ValueError(
+                "width, hidden, depth, classes and image_size must leave at most "
+                f"{MAX_NUMBERS:,} weights and positions, not {numbers:,}"
+            )
 
     def _check_attention(self):
         a = self.attention
