@@ -73,11 +73,12 @@ def test_every_clock_of_gowin_is_within_the_ranges():
         (ecp5.find_pll, 25, 1, "a multiple of 12.5 MHz"),
         (ice40.find_pll, 12, 14, "12 MHz, or a multiple of 1.5 MHz from 16 to 133 MHz"),
         (gowin.find_pll, 27, 700, "a multiple of 6.75 MHz"),
+        (gowin.find_pll, 27, 12.3, "a multiple of 6.75 MHz"),  # only by a divider of eleven
     ],
 )
 def test_a_clock_that_cannot_be_made_is_refused(find, oscillator, clock, advice):
     with pytest.raises(EcoformerError) as refused:
-        find(oscillator * MEGA, clock * MEGA)
+        find(oscillator * MEGA, round(clock * MEGA))
     assert str(refused.value) == (
         f"clock {clock} MHz: the PLL cannot make it of {oscillator} MHz; choose {advice}"
     )
