@@ -16,7 +16,7 @@ __all__ = ["HARNESS", "SimulatedBoard"]
 HARNESS = Harness(Path(__file__).with_name("board.cpp"), ("clk", "rx", "tx", "light"))
 CELLS = sorted(Path(__file__).with_name("cells").glob("*_pll.v"))
 """The PLLs of every family; a board has one or none."""
-START_CYCLES = 1_000
+START_CYCLES = 9_000
 """After which the clock has locked and the reset has ended."""
 
 

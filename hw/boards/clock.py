@@ -18,8 +18,8 @@ __all__ = ["BoardClock", "Dividers", "Oscillator", "PowerOnReset", "closest", "r
 TOLERANCE = 0.005
 """By how much a clock may miss what is asked for."""
 RESET_BITS = 9
-"""The reset lasts 2^RESET_BITS - 1 cycles, 12 µs at 40 MHz: block RAM of iCE40 cannot be read in
-the first microseconds after configuration."""
+"""A reset lasts 2^RESET_BITS - 1 cycles by default, 12 µs at 40 MHz: block RAM of iCE40 cannot be
+read in the first microseconds after configuration."""
 
 
 class Dividers(Protocol):
@@ -82,10 +82,14 @@ class BoardClock(wiring.Component):
 
 
 class PowerOnReset(wiring.Component):
-    """Resets the domain ``sync`` for 2^RESET_BITS - 1 cycles from when its clock is locked.
+    """Resets the domain ``sync`` for 2^bits - 1 cycles from when its clock is locked.
 
     Relies on registers that are zero after configuration, because before the first reset nothing
     else is known.
+
+    Parameters
+    ----------
+    bits : int
 
     Members
     -------
@@ -93,14 +97,15 @@ class PowerOnReset(wiring.Component):
         Asynchronous. 1 for a clock that always runs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bits: int = RESET_BITS):
+        self.bits = bits
         super().__init__({"locked": In(1)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
         locked = Signal()
         m.submodules.synchroniser = FFSynchronizer(self.locked, locked)
-        count = Signal(RESET_BITS, reset_less=True, attrs=POWER_UP)
+        count = Signal(self.bits, reset_less=True, attrs=POWER_UP)
         running = Signal(reset_less=True, attrs=POWER_UP)
         m.d.sync += running.eq(count.all())
         with m.If(~locked):

@@ -22,6 +22,11 @@ sysCLOCK PLL timing)."""
 FILTERS = (17 * MEGA, 26 * MEGA, 44 * MEGA, 66 * MEGA, 101 * MEGA)
 """Below which frequency of the phase detector FILTER_RANGE is 1, 2 and so on, as icepll sets it."""
 
+LOCK_BITS = 13
+"""The reset lasts 2^LOCK_BITS - 1 cycles, longer than the 50 µs in which a PLL locks for any clock
+up to 133 MHz. Its output LOCK is not used, because nextpnr fixes the register behind it to a
+tile."""
+
 
 class Pll(NamedTuple):
     """Dividers of an SB_PLL40_PAD with simple feedback; ``output`` is a power of two."""
@@ -80,7 +85,8 @@ class Ice40Clock(BoardClock):
     def elaborate(self, platform) -> Module:
         m = Module()
         phase = self.oscillator / self.pll.reference
-        m.submodules.reset = reset = PowerOnReset()
+        m.submodules.reset = reset = PowerOnReset(LOCK_BITS)
+        m.d.comb += reset.locked.eq(1)
         m.submodules.pll = Instance(
             "SB_PLL40_PAD",
             p_FEEDBACK_PATH="SIMPLE", p_PLLOUT_SELECT="GENCLK",
@@ -88,7 +94,7 @@ class Ice40Clock(BoardClock):
             p_DIVQ=Const(self.pll.output.bit_length() - 1, 3),
             p_FILTER_RANGE=Const(1 + sum(phase >= limit for limit in FILTERS), 3),
             i_PACKAGEPIN=self.clk, i_RESETB=Const(1, 1), i_BYPASS=Const(0, 1),
-            o_PLLOUTGLOBAL=ClockSignal(), o_LOCK=reset.locked,
+            o_PLLOUTGLOBAL=ClockSignal(),
         )
         return m
 

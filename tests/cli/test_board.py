@@ -104,8 +104,7 @@ UNPACKERS = {
         ("ulx3s", ("--device", "12k", "--clock", 25), {"TRELLIS_IO": 4, "EHXPLLL": 1}),
         ("tang-nano-9k", ("--clock", 40.5), {"IOB": 4, "rPLL": 1}),
         ("tang-nano-9k", (), {"IOB": 4}),
-        ("icebreaker", ("--clock", 18), {"SB_IO": 4, "ICESTORM_PLL": 1}),
-        ("icebreaker", (), {"SB_IO": 4}),
+        ("icebreaker", ("-c", "up5k"), {"SB_IO": 4}),
     ],
 )
 def test_a_bitstream_in_one_command(config, tmp_path, capsys, name, options, cells):

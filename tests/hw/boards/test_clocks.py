@@ -2,6 +2,8 @@
 # amaranth: UnusedElaboratable=no
 """The clocks of boards: what a PLL can make, and the reset after power-on."""
 
+import re
+
 import pytest
 from amaranth import ClockDomain, Module, ResetSignal
 from amaranth.lib import wiring
@@ -163,3 +165,11 @@ def test_power_up_values_reach_the_verilog():
     text = to_verilog(MinimalBoard(Oscillator(12 * MEGA)), "board")
     assert "reg [8:0] count = 9'h000;" in text and "reg running = 1'h0;" in text
     assert text.count(" = 1'h0;") == 1, "the light has none"
+
+
+def test_a_pll_of_ice40_has_locked_before_its_reset_ends():
+    """Its lock is not waited for, and takes up to 50 µs."""
+    text = to_verilog(MinimalBoard(FAMILIES["ice40"].clock(12 * MEGA, 132 * MEGA)), "board")
+    (bits,) = {int(found) + 1 for found in re.findall(r"reg \[(\d+):0\] count = ", text)}
+    assert ((1 << bits) - 1) / (132 * MEGA) > 50e-6
+    assert "LOCK" not in text
