@@ -14,7 +14,10 @@ from ecoformer.sim.compiled import LIBRARY, Harness
 __all__ = ["HARNESS", "SimulatedBoard"]
 
 HARNESS = Harness(Path(__file__).with_name("board.cpp"), ("clk", "rx", "tx", "light"))
-CELLS = Path(__file__).with_name("cells") / "ecp5_pll.v"
+CELLS = sorted(Path(__file__).with_name("cells").glob("*_pll.v"))
+"""The PLLs of every family; a board has one or none."""
+START_CYCLES = 9_000
+"""After which the clock has locked and the reset has ended."""
 
 
 class SimulatedBoard:
@@ -53,7 +56,7 @@ class SimulatedBoard:
         seed: int = 0,
         progress: Progress = SILENT,
     ):
-        text = verilog + CELLS.read_text(encoding="utf-8")
+        text = verilog + "".join(cell.read_text(encoding="utf-8") for cell in CELLS)
         built = build(
             text, build_dir, simulator="compiled", harness=HARNESS, progress=progress
         )
@@ -61,7 +64,7 @@ class SimulatedBoard:
         self._library = _load(built.folder / LIBRARY)
         self._handle = self._library.board_open(seed % (1 << 30) + 1, clock_hz / baud)
         self._close = weakref.finalize(self, self._library.board_close, self._handle)
-        self._library.board_run(self._handle, 1, 100)  # the PLL locks
+        self._library.board_run(self._handle, 1, START_CYCLES)
 
     def close(self) -> None:
         """Free the board, which must not be used afterwards."""

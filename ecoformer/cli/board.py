@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from ecoformer.cli.common import ConfigOption, JsonOption, SeedOption, show_table, write_json
+from ecoformer.cli.common import JsonOption, SeedOption, show_table, write_json
 from ecoformer.cli.guard import Choice, Range, Source, TargetFolder
 from ecoformer.cli.on_board import EngineOnBoard, NetworkOnBoard, OnBoard
 from ecoformer.cli.synth import keep_logs, read_seeds
 from ecoformer.errors import EcoformerError
 from ecoformer.hw.boards.catalogue import BOARDS, find_board
-from ecoformer.hw.synth.targets import TARGETS
+from ecoformer.hw.synth.targets import find_target
 from ecoformer.outputs import OutputFolder
 from ecoformer.progress import show_progress
 
@@ -26,7 +26,8 @@ EPILOG = (
     "A whole network: ecoformer board ulx3s --network -c exported/network.toml "
     "-p exported/network.safetensors -o board"
 )
-MARK, BITSTREAM = "board.json", "board.bit"
+MARK = "board.json"
+DEVICES = tuple(dict.fromkeys(device for board in BOARDS.values() for device in board.devices))
 CLOCKS = (10.0, 400.0)
 BAUDS = (9_600, 12_000_000)
 FRAMES = (64, 32_768)
@@ -42,7 +43,14 @@ def command(
         Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write."),
         TargetFolder(),
     ],
-    config: ConfigOption = Path("smallest"),
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "-c", "--config", metavar="CONFIG",
+            help="Name of a preset, or a .toml file [smallest; up5k on iCEBreaker].",
+        ),
+        Source(),
+    ] = None,
     parameters: Annotated[
         Path | None,
         typer.Option(
@@ -62,19 +70,28 @@ def command(
     device: Annotated[
         str | None,
         typer.Option("--device", metavar="NAME", help="The FPGA on your board [the largest]."),
-        Choice(tuple(TARGETS["ecp5"].parts)),
+        Choice(DEVICES),
     ] = None,
     clock: Annotated[
-        float, typer.Option("--clock", metavar="MHZ", help="Of the design, made by a PLL."),
+        float | None,
+        typer.Option(
+            "--clock", metavar="MHZ",
+            help="Of the design, made by a PLL [100 on ECP5, else that of the oscillator].",
+        ),
         Range(*CLOCKS),
-    ] = 100.0,
+    ] = None,
     baud: Annotated[
-        int, typer.Option("--baud", metavar="RATE", help="Of the serial port."), Range(*BAUDS)
-    ] = 3_000_000,
+        int | None,
+        typer.Option("--baud", metavar="RATE", help="Of the serial port [3000000]."),
+        Range(*BAUDS),
+    ] = None,
     frame: Annotated[
-        int, typer.Option("--frame", metavar="BYTES", help="Longest payload on the line."),
+        int | None,
+        typer.Option(
+            "--frame", metavar="BYTES", help="Longest payload on the line [2048; 512 on iCE40]."
+        ),
         Range(*FRAMES),
-    ] = 2_048,
+    ] = None,
     seeds: Annotated[
         str,
         typer.Option(
@@ -98,8 +115,9 @@ def command(
     results over the port, with the driver in DIR/engine/driver or your own. With --network it is a
     network with its parameters: a host sends images and fetches scores.
 
-    DIR then holds board.bit, board.v (the whole board), board.lpf (its pins), board.json (every
-    figure), the logs of the tools, and engine/ or network/, which is what 'generate' writes.
+    DIR then holds the bitstream (board.bit, board.fs or board.bin), board.v (the whole board), its
+    pins (board.lpf, .cst or .pcf), board.json (every figure), the logs of the tools, and engine/ or
+    network/, which is what 'generate' writes.
 
     Exits with 1, without a bitstream, if the clock is not reached: try more --seeds, a lower
     --clock, or a configuration with more cycles_per_token.
@@ -107,7 +125,9 @@ def command(
     Needs: pip install 'ecoformer[boards]'. The very first run compiles the tools.
     """
     placer_seeds = read_seeds(seeds)
-    design = (NetworkOnBoard if network else EngineOnBoard)(config, parameters, seed)
+    design = (NetworkOnBoard if network else EngineOnBoard)(
+        config or find_board(board).preset, parameters, seed
+    )
     figures = build(
         board, output, design, device=device, clock_mhz=clock, baud=baud, frame=frame,
         seeds=placer_seeds, building=building, jobs=jobs,
@@ -124,9 +144,9 @@ def build(
     design: OnBoard,
     *,
     device: str | None = None,
-    clock_mhz: float = 100.0,
-    baud: int = 3_000_000,
-    frame: int = 2_048,
+    clock_mhz: float | None = None,
+    baud: int | None = None,
+    frame: int | None = None,
     seeds: list[int],
     building: bool = True,
     jobs: int | None = None,
@@ -134,7 +154,7 @@ def build(
     """Write the folder ``output``; returns its figures as JSON-ready values."""
     from ecoformer.hw.boards.top import TOP, BoardTop, board_verilog, constraints
     from ecoformer.hw.synth import flow
-    from ecoformer.hw.synth.placing import Pads
+    from ecoformer.hw.synth.pads import ROUTED, Pads
 
     board = find_board(name)
     device = device or board.devices[0]
@@ -143,14 +163,16 @@ def build(
             f"--device {device}: {board.title} comes with {' or '.join(board.devices)}; choose "
             "what is printed on yours"
         )
+    target = find_target(board.target)
+    pads = target.pad_flow()
+    pins_file, bitstream = f"board.{pads.constraints}", f"board.{pads.bitstream}"
     top = BoardTop(
-        board, device, design.core, clock_hz=round(clock_mhz * MEGA), baud=baud,
-        frame_bytes=frame,
+        board, device, design.core, baud=baud, frame_bytes=frame,
+        clock_hz=None if clock_mhz is None else round(clock_mhz * MEGA),
     )
-    written = OutputFolder(output, MARK, ("board.v", "board.lpf"))
+    written = OutputFolder(output, MARK, ("board.v", pins_file))
     generated = Path(output) / design.folder
     design.check(generated)
-    target = TARGETS["ecp5"]
     with written.writing() as folder, show_progress() as progress:
         verilog, pins = board_verilog(top), constraints(top)
         clock = top.clock.hertz
@@ -158,10 +180,11 @@ def build(
             "board": name,
             "title": board.title,
             "device": device,
+            "part": target.parts[device].title,
             "speed": board.speed,
             "clock_hz": clock,
-            "baud": baud,
-            "frame_bytes": frame,
+            "baud": top.baud,
+            "frame_bytes": top.frame_bytes,
             "serial": board.serial,
             "fingerprint": design.fingerprint,
             "seeds": seeds,
@@ -169,29 +192,31 @@ def build(
         if building:
             try:
                 figures |= flow.synthesise(
-                    verilog, TOP, target, folder, units=False, jobs=jobs, progress=progress
+                    verilog, TOP, target, folder, device=device, units=False, pads=True,
+                    jobs=jobs, progress=progress,
                 )
                 flow.place(
                     figures, folder, device=device, speed=board.speed, seeds=seeds, jobs=jobs,
-                    context=Pads(board.package, pins, clock / MEGA), progress=progress,
+                    context=Pads(pads, board.package, pins, clock / MEGA, board.devices),
+                    progress=progress,
                 )
                 best = max(figures["runs"], key=lambda run: run["fmax_mhz"])
                 figures["timing_met"] = best["fmax_mhz"] * MEGA >= clock
                 if figures["timing_met"]:
                     flow.pack_bitstream(
-                        figures, folder, seed=best["seed"], path=BITSTREAM, progress=progress
+                        figures, folder, seed=best["seed"], path=bitstream, progress=progress
                     )
             except EcoformerError as error:
                 raise EcoformerError(f"{error}; {keep_logs(folder, output)}") from error
-        for pattern in ("netlist.*", "*.config"):  # large, and of no use once it is packed
+        for pattern in ("netlist.*", ROUTED.format("*")):  # large, and of no use once it is packed
             for left in folder.glob(pattern):
                 left.unlink()
         (folder / "board.v").write_text(verilog, encoding="utf-8")
-        (folder / "board.lpf").write_text(pins, encoding="utf-8")
+        (folder / pins_file).write_text(pins, encoding="utf-8")
         write_json(folder / MARK, figures)
     design.generate(generated)
     if figures.get("timing_met"):
-        figures["load"] = f"openFPGALoader -b {board.programmer} {Path(output) / BITSTREAM}"
+        figures["load"] = f"openFPGALoader -b {board.programmer} {Path(output) / bitstream}"
     return figures
 
 
@@ -202,8 +227,9 @@ def results(output: str | Path) -> OutputFolder:
 
 def _show(figures, output):
     clock = figures["clock_hz"] / MEGA
+    grade = f", speed grade {figures['speed']}" if figures["speed"] else ""
     rows = [
-        ("device", f"LFE5U-{figures['device'][:-1]}F, speed grade {figures['speed']}"),
+        ("device", f"{figures['part']}{grade}"),
         ("clock", f"{clock:g} MHz"),
         ("serial port", f"{figures['baud']:,} baud, {figures['serial']}"),
     ]

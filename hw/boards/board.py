@@ -11,10 +11,8 @@ from ecoformer.hw.boards.bridge import Bridge
 from ecoformer.hw.boards.cores import Core
 from ecoformer.hw.boards.uart import UartReceiver, UartTransmitter, bit_step
 
-__all__ = ["FRAME_BYTES", "SerialCore"]
+__all__ = ["SerialCore"]
 
-FRAME_BYTES = 2048
-"""Longest payload by default: a block RAM each way, and little beside the time to answer."""
 WAITING_BYTES = 64
 """Bytes that may come while a request is carried out; that takes less time than as many bytes."""
 
@@ -48,7 +46,7 @@ class SerialCore(wiring.Component):
         *,
         clock_hz: int,
         baud: int,
-        frame_bytes: int = FRAME_BYTES,
+        frame_bytes: int,
     ):
         self.core = core
         step = bit_step(clock_hz, baud)

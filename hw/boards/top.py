@@ -7,18 +7,16 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.errors import EcoformerError
-from ecoformer.hw.boards.board import FRAME_BYTES, SerialCore
+from ecoformer.hw.boards.board import SerialCore
 from ecoformer.hw.boards.catalogue import Board
 from ecoformer.hw.boards.cores import Core
-from ecoformer.hw.boards.pll import Ecp5Clock, find_pll
+from ecoformer.hw.boards.families import FAMILIES
 from ecoformer.hw.emit.verilog import to_verilog
 
-__all__ = ["BAUD", "BoardTop", "TOP", "board_verilog", "constraints"]
+__all__ = ["BoardTop", "TOP", "board_verilog", "constraints"]
 
 TOP = "board"
 """Name of the module."""
-BAUD = 3_000_000
-"""The fastest rate of the FT231X and its kin."""
 BLINK = 24
 """Bits of the counter whose last one is the light: it blinks several times a second."""
 
@@ -33,10 +31,12 @@ class BoardTop(wiring.Component):
     board : Board
     device : str
     core : Core
-    clock_hz : int
-        Of the core; the PLL comes as close as it can.
-    baud : int
-    frame_bytes : int
+    clock_hz : int or None
+        Of the core, as close as a PLL comes to it; the board's default if None.
+    baud : int or None
+        Of the serial port; the board's default if None.
+    frame_bytes : int or None
+        Longest payload of a frame; the board's default if None.
 
     Members
     -------
@@ -50,16 +50,20 @@ class BoardTop(wiring.Component):
         device: str,
         core: Core,
         *,
-        clock_hz: int,
-        baud: int = BAUD,
-        frame_bytes: int = FRAME_BYTES,
+        clock_hz: int | None = None,
+        baud: int | None = None,
+        frame_bytes: int | None = None,
     ):
         oscillator = board.oscillator(device)
+        self.family = FAMILIES[board.target]
         self.pads = board.pads(device)
-        self.clock = Ecp5Clock(oscillator, find_pll(oscillator, clock_hz))
+        usual = board.clock_hz or oscillator
+        self.clock = self.family.clock(oscillator, usual if clock_hz is None else clock_hz)
+        self.baud = board.baud if baud is None else baud
+        self.frame_bytes = board.frame_bytes if frame_bytes is None else frame_bytes
         try:
             self.serial = SerialCore(
-                core, clock_hz=self.clock.hertz, baud=baud, frame_bytes=frame_bytes
+                core, clock_hz=self.clock.hertz, baud=self.baud, frame_bytes=self.frame_bytes
             )
         except ValueError as error:
             raise EcoformerError(
@@ -89,11 +93,5 @@ def board_verilog(top: BoardTop) -> str:
 
 
 def constraints(top: BoardTop) -> str:
-    """The pins and the oscillator for nextpnr (LPF)."""
-    lines = ["# Pins of the board, as amaranth-boards has them."]
-    for port, pad in top.pads.items():
-        lines.append(f'LOCATE COMP "{port}" SITE "{pad.site}";')
-        attributes = " ".join(f"{name}={value}" for name, value in pad.attributes.items())
-        lines.append(f'IOBUF PORT "{port}" {attributes};')
-    lines.append(f'FREQUENCY PORT "clk" {top.clock.oscillator / 1e6:g} MHZ;')
-    return "\n".join([*lines, ""])
+    """The pins of the board, and its oscillator, for place and route."""
+    return top.family.constraints(top.pads, top.clock.oscillator)

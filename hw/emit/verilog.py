@@ -27,21 +27,22 @@ read_rtlil <<END_OF_DESIGN
 {design}
 END_OF_DESIGN
 proc -norom
-attrmap -remove init
+attrmap -remove init * a:power_up %d
 memory_collect
 opt_clean -purge
 rmports * A:top %d
 opt_clean -purge
 rmports * A:top %d
 opt_clean -purge
-attrmap -remove unused_bits -remove full_case -remove keep -remove contents
+attrmap -remove unused_bits -remove full_case -remove keep -remove contents -remove power_up
 attrmap -modattr -remove generator -remove top
 write_verilog
 """
-"""Amaranth's own back end, with some things removed: initial values except those of tables,
-because reset alone initialises the engine; signals and ports that nothing reads, and the mark of
-those that only benches read; and ``always @*``, which simulators may leave at its value of time
-zero. Ports are removed twice, because a port may lead only to one of an inner component.
+"""Amaranth's own back end, with some things removed: initial values except those of tables and of
+what makes a board's first reset, because reset alone initialises the engine; signals and ports that
+nothing reads, and the mark of those that only benches read; and ``always @*``, which simulators may
+leave at its value of time zero. Ports are removed twice, because a port may lead only to one of an
+inner component.
 """
 
 

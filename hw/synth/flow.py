@@ -8,11 +8,11 @@ from pathlib import Path
 from statistics import median, median_low
 
 from ecoformer.hw.synth.netlist import load_netlist, read_json, rewrite
-from ecoformer.hw.synth.placing import PLACED, ROUTED, Context
+from ecoformer.hw.synth.placing import PLACED, Context
 from ecoformer.hw.synth.target import Target, check_fits
 from ecoformer.hw.synth.targets import find_target
 from ecoformer.hw.synth.timing import Names, load_report
-from ecoformer.hw.synth.tools import ECPPACK, YOSYS, Step, run_steps
+from ecoformer.hw.synth.tools import YOSYS, Step, run_steps
 from ecoformer.progress import SILENT, Progress
 
 __all__ = ["pack", "pack_bitstream", "place", "synthesise"]
@@ -28,6 +28,7 @@ def synthesise(
     *,
     device: str | None = None,
     units: bool = True,
+    pads: bool = False,
     jobs: int | None = None,
     progress: Progress = SILENT,
 ) -> dict:
@@ -49,6 +50,8 @@ def synthesise(
         Part that is meant, where the mapping depends on it; the target's default one if None.
     units : bool
         Also report the components, which doubles the work.
+    pads : bool
+        Whether the pins of the top module lead to pads.
     jobs : int
         Concurrent processes; None for one per core.
     progress : Progress
@@ -64,8 +67,10 @@ def synthesise(
     source = f"{top}.v"
     (folder / source).write_text(verilog, encoding="utf-8")
     scripts = {
-        "synthesis.log": f"{target.script(top, device)}; write_json netlist.json",
-        "units.log": f"{target.script(top, device, flatten=False)}; write_json units.json",
+        log: f"{target.script(top, device, flatten=flatten, pads=pads)}; write_json {netlist}"
+        for log, flatten, netlist in (
+            ("synthesis.log", True, "netlist.json"), ("units.log", False, "units.json"),
+        )
     }
     if not units:
         del scripts["units.log"]
@@ -137,7 +142,7 @@ def pack(
     target = find_target(figures["target"])
     tool, usual = target.router()
     where = context or usual
-    check_fits(figures["resources"], target, device)
+    check_fits(figures["resources"], target, device, where.devices)
     figures.update(where.prepare(folder, target, device, figures["top"]))
     step = Step(
         tool,
@@ -152,7 +157,7 @@ def pack(
     figures["packed"] = {kind: use["used"] for kind, use in used.items() if use["used"]}
     figures["device"], figures["part"] = device, target.parts[device].title
     packed = target.totals(figures["packed"])
-    check_fits(figures["resources"] | packed, target, device)
+    check_fits(figures["resources"] | packed, target, device, where.devices)
     return figures
 
 
@@ -224,9 +229,8 @@ def pack_bitstream(
 
     Adds to ``figures``: ``bitstream``, its seed, and the commands.
     """
-    step = Step(
-        ECPPACK, ("--compress", "--input", ROUTED.format(seed), "--bit", path), "bitstream.log"
-    )
+    target = find_target(figures["target"])
+    step = target.pad_flow().pack(seed, figures["part"], path)
     run_steps(folder, [step], "bitstream", progress=progress)
     figures["commands"].append(str(step))
     figures.update(bitstream=path, bitstream_seed=seed)

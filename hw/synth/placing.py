@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the pins of a design lead in place and route: nowhere, to pads, or to a harness."""
+"""Where the pins of a design lead in place and route: nowhere, or as `pads` and `harness` say."""
 
 from __future__ import annotations
 
@@ -13,14 +13,10 @@ from ecoformer.hw.synth.netlist import rewrite
 if TYPE_CHECKING:
     from ecoformer.hw.synth.target import Target
 
-__all__ = ["Context", "OutOfContext", "PLACED", "Pads", "ROUTED"]
+__all__ = ["Context", "OutOfContext", "PLACED"]
 
 PLACED = "placed.json"
 """Temporary netlist for place and route."""
-CONSTRAINTS = "pads.lpf"
-"""Temporary constraints for place and route."""
-ROUTED = "seed-{}.config"
-"""Routed design, from which a bitstream is packed."""
 
 
 class Context:
@@ -32,10 +28,13 @@ class Context:
         Path of the design in the names of what is placed.
     files : tuple of str
         Temporary files beside the netlist.
+    devices : tuple of str or None
+        Parts that may be chosen instead of one that is too small; all of the target's if None.
     """
 
     prefix = ""
     files: tuple[str, ...] = ()
+    devices: tuple[str, ...] | None = None
 
     def prepare(self, folder: Path, target: Target, device: str, top: str) -> dict:
         """Write the netlist :data:`PLACED` of ``netlist.json``; returns figures about it."""
@@ -61,37 +60,3 @@ class OutOfContext(Context):
 
     def arguments(self, seed: int | None) -> tuple:
         return ("--placer", "static", "--package", "CABGA381", "--out-of-context")
-
-
-@dataclass(frozen=True)
-class Pads(Context):
-    """A package to whose pads the design's pins lead.
-
-    Parameters
-    ----------
-    package : str
-        As nextpnr calls it.
-    constraints : str
-        Sites of the pins and frequencies (LPF).
-    clock_mhz : float
-        What the design is to run at, which placement works towards.
-    """
-
-    package: str
-    constraints: str
-    clock_mhz: float
-
-    files = (CONSTRAINTS,)
-
-    def prepare(self, folder: Path, target: Target, device: str, top: str) -> dict:
-        rewrite(folder / "netlist.json", folder / PLACED, open_pins)
-        (folder / CONSTRAINTS).write_text(self.constraints, encoding="utf-8")
-        return {}
-
-    def arguments(self, seed: int | None) -> tuple:
-        """The routed design goes into a file for `pack_bitstream`."""
-        routed = () if seed is None else ("--textcfg", ROUTED.format(seed))
-        return (
-            "--placer", "static", "--package", self.package, "--lpf", CONSTRAINTS,
-            "--freq", f"{self.clock_mhz:g}", "--timing-allow-fail", *routed,
-        )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ecoformer.errors import EcoformerError
 
 if TYPE_CHECKING:
+    from ecoformer.hw.synth.pads import PadFlow
     from ecoformer.hw.synth.placing import Context
     from ecoformer.hw.synth.tools import Tool
 
@@ -77,6 +78,8 @@ class Target:
         is left out.
     speeds : tuple of int
         Speed grades, the default first; none if the part's name has it.
+    pads : PadFlow
+        How a design gets to pads and into a bitstream; None if no board has the family.
     """
 
     name: str
@@ -93,6 +96,7 @@ class Target:
     context: Context | None = None
     packed: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     speeds: tuple[int, ...] = ()
+    pads: PadFlow | None = None
 
     @property
     def placed(self) -> bool:
@@ -109,6 +113,12 @@ class Target:
         if self.tool is None or self.context is None:
             raise EcoformerError(f"{self.title}: is synthesised only; choose another target")
         return self.tool, self.context
+
+    def pad_flow(self) -> PadFlow:
+        """How designs get to pads; raises `EcoformerError` if no board has the family."""
+        if self.pads is None:
+            raise EcoformerError(f"{self.title}: no bitstream is made of it; choose another target")
+        return self.pads
 
     def script(
         self, top: str, part: str | None = None, *, flatten: bool = True, pads: bool = False
@@ -151,7 +161,12 @@ def _count(shares, cells):
     }
 
 
-def check_fits(resources: Mapping[str, int], target: Target, device: str) -> None:
+def check_fits(
+    resources: Mapping[str, int],
+    target: Target,
+    device: str,
+    devices: Sequence[str] | None = None,
+) -> None:
     """Raise `EcoformerError` if a device has not what a design needs.
 
     Says by how much, and what makes the design smaller.
@@ -160,6 +175,10 @@ def check_fits(resources: Mapping[str, int], target: Target, device: str) -> Non
     ----------
     resources : dict of str to int
         What is needed of each of `RESOURCES`.
+    target : Target
+    device : str
+    devices : sequence of str
+        Parts that may be chosen instead; all of the target's if None.
     """
     part = target.parts[device]
     lacking = {
@@ -175,7 +194,8 @@ def check_fits(resources: Mapping[str, int], target: Target, device: str) -> Non
     savers = "; ".join(dict.fromkeys(SAVERS[name] for name in lacking))
     larger = [
         name for name, other in target.parts.items()
-        if all(needed <= other.capacity[resource] for resource, needed in resources.items())
+        if (devices is None or name in devices)
+        and all(needed <= other.capacity[resource] for resource, needed in resources.items())
     ]
     smallest = min(larger, key=lambda name: target.parts[name].capacity["LUT"], default=None)
     choice = f"choose --device {smallest}, or {savers}" if smallest else savers

@@ -2,14 +2,24 @@
 """The FPGA families: how each is mapped, what its cells are called, and which parts it has."""
 
 from ecoformer.errors import EcoformerError
-from ecoformer.hw.synth.carries import pack_carries
+from ecoformer.hw.synth.carries import open_pins, pack_carries
 from ecoformer.hw.synth.fanout import copy_registers
 from ecoformer.hw.synth.harness import Harness, cst, pdc
 from ecoformer.hw.synth.packing import pack_registers
+from ecoformer.hw.synth.pads import PadFlow
 from ecoformer.hw.synth.placing import OutOfContext
 from ecoformer.hw.synth.repairs import release_carry_in, widen_luts
 from ecoformer.hw.synth.target import Part, Target
-from ecoformer.hw.synth.tools import GATEMATE, GOWIN, ICE40, NEXTPNR, NEXUS
+from ecoformer.hw.synth.tools import (
+    ECPPACK,
+    GATEMATE,
+    GOWIN,
+    GOWIN_PACK,
+    ICE40,
+    ICEPACK,
+    NEXTPNR,
+    NEXUS,
+)
 
 __all__ = ["DEVICES", "TARGETS", "find_target", "target_of"]
 
@@ -45,6 +55,11 @@ ECP5 = Target(
         "block RAM": {"DP16KD": 1},
     },
     speeds=(6, 7, 8),
+    pads=PadFlow(
+        "lpf", ("--placer", "static", "--lpf", "{constraints}"), ("--textcfg", "{routed}"),
+        "bit", ECPPACK, ("--compress", "--input", "{routed}", "--bit", "{bitstream}"),
+        passes=(open_pins,),
+    ),
 )
 
 ICE40_FAMILY = Target(
@@ -77,6 +92,10 @@ ICE40_FAMILY = Target(
     tool=ICE40,
     context=Harness(),
     packed={"LUT": {"ICESTORM_LC": 1}, "block RAM": {"ICESTORM_RAM": 1}},
+    pads=PadFlow(
+        "pcf", ("--pcf", "{constraints}"), ("--asc", "{routed}"),
+        "bin", ICEPACK, ("{routed}", "{bitstream}"),
+    ),
 )
 
 GOWIN_FAMILY = Target(
@@ -109,6 +128,11 @@ GOWIN_FAMILY = Target(
     packed={
         "LUT": {"LUT4": 1, "ALU": 1, "RAM16SDP4": 4}, "FF": {"DFF": 1}, "block RAM": {"BSRAM": 1},
     },
+    pads=PadFlow(
+        "cst", ("--vopt", "cst={constraints}"), ("--write", "{routed}"),
+        "fs", GOWIN_PACK, ("-d", "{part}", "-o", "{bitstream}", "{routed}"),
+        passes=(widen_luts,),
+    ),
 )
 
 NEXUS_FAMILY = Target(

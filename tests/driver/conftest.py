@@ -50,12 +50,18 @@ class Made:
         """Results of the integer model."""
         return attend(self.config, self.image, index, tokens, values)[0]
 
-    def board(self, builds, **options):
+    def top(self, name="ulx3s", **options):
+        """The top of a board with the engine."""
+        board = BOARDS[name]
+        return BoardTop(
+            board, board.devices[0], EngineCore(self.config), frame_bytes=64, **options
+        )
+
+    def board(self, builds, top=None, **options):
         """Its board, simulated."""
-        top = BoardTop(BOARDS["ulx3s"], "85k", EngineCore(self.config), clock_hz=CLOCK_HZ,
-                       baud=BAUD, frame_bytes=64)
+        top = top or self.top(clock_hz=CLOCK_HZ, baud=BAUD)
         return SimulatedBoard(
-            board_verilog(top), builds, clock_hz=CLOCK_HZ, baud=BAUD, **options
+            board_verilog(top), builds, clock_hz=top.clock.hertz, baud=top.baud, **options
         )
 
     def device(self, link):

@@ -13,6 +13,12 @@ from ecoformer.driver.device import Device
 from ecoformer.driver.errors import DeviceError, EngineError, LinkError, RefusedError
 from ecoformer.driver.framed import FramedTransport
 from ecoformer.driver.serial_port import open_serial
+from ecoformer.hw.boards.catalogue import BOARDS
+from ecoformer.hw.boards.top import TOP, board_verilog
+from ecoformer.hw.synth.flow import synthesise
+from ecoformer.hw.synth.targets import TARGETS
+from ecoformer.sim.board import SimulatedBoard
+from ecoformer.sim.mapped import simulation_text
 from ecoformer.sim.noise import NoisyLink
 from ecoformer.spec.frames import Fault, LinkRegister
 from tests.driver.conftest import BAUD, CLOCK_HZ
@@ -32,6 +38,44 @@ def test_the_users_program_gets_what_the_integer_model_gives(made, builds, progr
         counters = device.counters()
         assert (counters["SEQUENCES"], counters["TOKENS"]) == (6, 30)
         assert device.errors() == [] and not device.transport.faults
+
+
+@pytest.mark.parametrize(
+    "name, clock_hz",
+    [
+        ("tang-nano-9k", None),
+        ("icebreaker", 24_000_000),
+        pytest.param("tang-nano-9k", 40_500_000, marks=pytest.mark.full),
+        pytest.param("icebreaker", None, marks=pytest.mark.full),
+    ],
+    ids=["gowin", "ice40-pll", "gowin-pll", "ice40"],
+)
+def test_boards_of_every_family_answer_at_their_own_rate(
+    engine, builds, program, rng, name, clock_hz
+):
+    """With their oscillator and with a PLL, from power-on, with the rate of their USB bridge."""
+    top = engine.top(name, clock_hz=clock_hz)
+    with engine.device(engine.board(builds, top, seed=3)) as device:
+        assert device.transport.clock_hz == clock_hz or clock_hz is None
+        assert device.transport.baud == BOARDS[name].baud
+        check(engine, *program(device, rng))
+        assert device.counters()["SEQUENCES"] == 6 and device.errors() == []
+        assert not device.transport.faults and not device.transport.repeats
+
+
+@pytest.mark.synth
+@pytest.mark.full
+def test_the_cells_of_a_board_do_what_its_verilog_does(engine, builds, program, rng, tmp_path):
+    """What synthesis makes of the whole board, with the pins of its serial port."""
+    top = engine.top("icebreaker")
+    synthesise(
+        board_verilog(top), TOP, TARGETS["ice40"], tmp_path, device="up5k", units=False, pads=True
+    )
+    text = simulation_text(tmp_path / "netlist.v", "ice40")
+    board = SimulatedBoard(text, builds, clock_hz=top.clock.hertz, baud=top.baud, seed=5)
+    with engine.device(board) as device:
+        check(engine, *program(device, rng))
+        assert not device.transport.faults and not device.transport.repeats
 
 
 def test_sequences_of_every_length_stream(engine, builds, rng):

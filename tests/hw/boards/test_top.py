@@ -18,6 +18,23 @@ PADS = {
     "ulx3s": ("G2", "M1", "L4", "B2", 25),
     "icepi-zero": ("M1", "K16", "K15", "E13", 50),
     "orangecrab": ("A9", "N17", "M18", "M3", 48),
+    "tang-nano-9k": ("52", "18", "17", "10", 27),
+    "icebreaker": ("35", "6", "9", "11", 12),
+}
+SITES = {
+    "ecp5": r'LOCATE COMP "(\w+)" SITE "(\w+)";',
+    "gowin": r'IO_LOC "(\w+)" (\w+);',
+    "ice40": r"set_io(?: -pullup yes)? (\w+) (\w+)\n",
+}
+REST = {
+    # what else the constraints hold
+    "ulx3s": ['FREQUENCY PORT "clk" 25 MHZ;', 'IOBUF PORT "light" IO_TYPE=LVCMOS33 DRIVE=4;'],
+    "icepi-zero": ['FREQUENCY PORT "clk" 50 MHZ;'],
+    "orangecrab": ['FREQUENCY PORT "clk" 48 MHZ;'],
+    "tang-nano-9k": [
+        'IO_PORT "rx" PULL_MODE=UP IO_TYPE=LVCMOS33;', 'IO_PORT "light" IO_TYPE=LVCMOS18;',
+    ],
+    "icebreaker": ["set_frequency clk 12", "set_io -pullup yes rx 6"],
 }
 CONFIG = Config(
     head_dim=5, value_dim=3, code_bits=6, anchors=7, max_tokens=8, parameter_sets=3,
@@ -42,12 +59,24 @@ def test_every_board_is_in_the_table():
 
 @pytest.mark.parametrize("name", PADS)
 def test_pins_and_oscillator_are_those_of_the_board(name):
-    text = constraints(top(BOARDS[name]))
-    sites = dict(re.findall(r'LOCATE COMP "(\w+)" SITE "(\w+)";', text))
+    board = BOARDS[name]
+    text = constraints(top(board))
     *pads, frequency = PADS[name]
-    assert sites == dict(zip(("clk", "rx", "tx", "light"), pads))
-    assert f'FREQUENCY PORT "clk" {frequency} MHZ;' in text
-    assert text.count("IO_TYPE=LVCMOS33") == 4
+    assert dict(re.findall(SITES[board.target], text)) == dict(
+        zip(("clk", "rx", "tx", "light"), pads)
+    )
+    assert board.oscillator(board.devices[0]) == frequency * 1_000_000
+    assert set(REST[name]) <= set(text.splitlines())
+    assert text.count("IO_TYPE=") in (0, 4)
+
+
+@pytest.mark.parametrize("name", PADS)
+def test_defaults_are_those_of_the_board(name):
+    pytest.importorskip("amaranth_boards", reason="pip install 'ecoformer[boards]'")
+    board = BOARDS[name]
+    made = BoardTop(board, board.devices[0], EngineCore(CONFIG))
+    assert made.clock.hertz == (board.clock_hz or PADS[name][-1] * 1_000_000)
+    assert (made.baud, made.frame_bytes) == (board.baud, board.frame_bytes)
 
 
 @pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
@@ -84,7 +113,9 @@ def test_what_cannot_be_built_is_refused():
      ({"mask": "causal", "contexts": 2, "tuser_width": 0}, "s_axis_tid")],
 )
 def test_pins_that_the_host_link_does_not_drive_are_refused_by_name(changes, pin):
-    board = SerialCore(EngineCore(Config(**changes)), clock_hz=100_000_000, baud=1_000_000)
+    board = SerialCore(
+        EngineCore(Config(**changes)), clock_hz=100_000_000, baud=1_000_000, frame_bytes=64
+    )
     with pytest.raises(EcoformerError, match=f"^board: the host link .* the engine's pin {pin} is"):
         board.elaborate(None)
 
@@ -92,7 +123,8 @@ def test_pins_that_the_host_link_does_not_drive_are_refused_by_name(changes, pin
 @pytest.mark.parametrize("low", [False, True])
 def test_the_error_bit_is_where_the_engine_has_it(low):
     board = SerialCore(
-        EngineCore(Config(tuser_width=3, error_low=low)), clock_hz=100_000_000, baud=1_000_000
+        EngineCore(Config(tuser_width=3, error_low=low)), clock_hz=100_000_000, baud=1_000_000,
+        frame_bytes=64,
     )
     m = board.elaborate(None)
     user, _ = m.submodules.engine.ports["m_axis_tuser"]

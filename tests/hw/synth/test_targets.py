@@ -76,6 +76,8 @@ def test_a_device_that_is_too_small_says_by_how_much_and_what_helps():
         check_fits(dict(needs, **{"block RAM": 209}), ECP5, "85k")
     with pytest.raises(EcoformerError, match="choose --device 45k, or"):
         check_fits(dict(needs, DSP=72), ECP5, "25k")
+    with pytest.raises(EcoformerError, match="more than its 28; more cycles_per_token"):
+        check_fits(needs, ECP5, "25k", devices=("25k", "12k"))  # with which a board comes
 
 
 @pytest.mark.synth

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The clock of an ECP5 board: its oscillator, multiplied by a PLL, and the reset that follows."""
+"""Boards with an ECP5: their clock, which a PLL makes, and their constraints (LPF)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from amaranth import *
-from amaranth.lib import wiring
 from amaranth.lib.cdc import ResetSynchronizer
-from amaranth.lib.wiring import In
 
-from ecoformer.errors import EcoformerError
+from ecoformer.hw.boards.catalogue import Pad
+from ecoformer.hw.boards.clock import BoardClock, closest, refusal
+from ecoformer.hw.boards.family import Family
 
-__all__ = ["Ecp5Clock", "Pll", "find_pll"]
+__all__ = ["ECP5", "Ecp5Clock", "Pll", "find_pll"]
 
 VCO_HZ = (400_000_000, 800_000_000)
 MIDDLE_HZ = 600_000_000
@@ -22,8 +22,6 @@ SLOW_HZ = 3_125_000
 """Slowest phase detector that is used if there is no other way, as prjtrellis' ecppll does."""
 MOST = 128
 """Largest divider."""
-TOLERANCE = 0.005
-"""By how much a clock may miss what is asked for."""
 
 
 class Pll(NamedTuple):
@@ -44,21 +42,13 @@ def find_pll(oscillator: int, clock_hz: int) -> Pll:
     Raises `EcoformerError` if none comes within half a percent.
     """
     for slowest in (PHASE_HZ[0], SLOW_HZ):
-        found = min(
-            _choices(oscillator, clock_hz, slowest),
-            key=lambda pll: (
-                abs(pll.hertz(oscillator) - clock_hz),
-                pll.reference,
-                abs(pll.hertz(oscillator) * pll.output - MIDDLE_HZ),
-            ),
-            default=None,
+        found = closest(
+            _choices(oscillator, clock_hz, slowest), oscillator, clock_hz,
+            lambda pll: (pll.reference, abs(pll.hertz(oscillator) * pll.output - MIDDLE_HZ)),
         )
-        if found and abs(found.hertz(oscillator) / clock_hz - 1) <= TOLERANCE:
+        if found:
             return found
-    raise EcoformerError(
-        f"clock {clock_hz / 1e6:g} MHz: the PLL cannot make it of {oscillator / 1e6:g} MHz; choose "
-        f"a multiple of {oscillator / 2e6:g} MHz"
-    )
+    raise refusal(oscillator, clock_hz, f"a multiple of {oscillator / 2e6:g} MHz")
 
 
 def _choices(oscillator, clock_hz, slowest) -> Iterator[Pll]:
@@ -72,28 +62,18 @@ def _choices(oscillator, clock_hz, slowest) -> Iterator[Pll]:
                 yield Pll(reference, feedback, output)
 
 
-class Ecp5Clock(wiring.Component):
-    """Drives clock and reset of the domain ``sync``; the reset ends when the PLL has locked.
+class Ecp5Clock(BoardClock):
+    """The clock that a PLL makes; the reset ends when the PLL has locked.
 
     Parameters
     ----------
     oscillator : int
-        Frequency of ``clk`` in Hz.
     pll : Pll
-
-    Members
-    -------
-    clk : ``In(1)``
     """
 
     def __init__(self, oscillator: int, pll: Pll):
-        self.oscillator, self.pll = oscillator, pll
-        super().__init__({"clk": In(1)})
-
-    @property
-    def hertz(self) -> int:
-        """Frequency of ``sync``."""
-        return round(self.pll.hertz(self.oscillator))
+        self.pll = pll
+        super().__init__(oscillator, round(pll.hertz(oscillator)))
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -119,3 +99,21 @@ class Ecp5Clock(wiring.Component):
         )
         m.submodules.reset = ResetSynchronizer(~locked, stages=4)
         return m
+
+
+def _clock(oscillator: int, clock_hz: int) -> Ecp5Clock:
+    """Always a PLL: its lock is what resets the design."""
+    return Ecp5Clock(oscillator, find_pll(oscillator, clock_hz))
+
+
+def _lpf(pads: Mapping[str, Pad], oscillator: int) -> str:
+    lines = ["# Pins of the board, as amaranth-boards has them."]
+    for port, pad in pads.items():
+        lines.append(f'LOCATE COMP "{port}" SITE "{pad.site}";')
+        attributes = " ".join(f"{name}={value}" for name, value in pad.attributes.items())
+        lines.append(f'IOBUF PORT "{port}" {attributes};')
+    lines.append(f'FREQUENCY PORT "clk" {oscillator / 1e6:g} MHZ;')
+    return "\n".join([*lines, ""])
+
+
+ECP5 = Family(target="ecp5", clock=_clock, constraints=_lpf)
