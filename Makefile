@@ -15,7 +15,7 @@ LINKS := build/types/ecoformer
 
 .PHONY: help demo check test test-full docs lint types digests prove synthesis-tools soc-tools \
 	system-packages clean bench bench-anarcii bench-throughput bench-coverage bench-faults \
-	bench-accuracy bench-attention bench-board bench-bucketed bench-damage bench-energy \
+	bench-accuracy bench-attention bench-bitstreams bench-board bench-bucketed bench-damage bench-energy \
 	bench-estimate bench-fashion bench-generate bench-hashes bench-kills bench-ksh bench-language \
 	bench-keep bench-lanes bench-minilm bench-models bench-mutants bench-networks bench-network-synth \
 	bench-python-coverage bench-python-mutants bench-reactions bench-released bench-softmax \
@@ -79,6 +79,9 @@ bench-lanes: $(VENV)/installed  ## cells and clock frequency of accumulate lanes
 
 bench-board: $(VENV)/installed  ## images and noise through the serial pins of a simulated board
 	$(BIN)/python -m benchmarks.boards
+
+bench-bitstreams: $(VENV)/installed synthesis-tools  ## a bitstream for every board; half an hour
+	$(BIN)/python -m benchmarks.bitstreams
 
 bench-bucketed: $(VENV)/installed  ## cells and energy of tables against signed sums
 	$(BIN)/python -m benchmarks.bucketed
