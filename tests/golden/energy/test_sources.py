@@ -44,8 +44,8 @@ def test_a_configuration_brings_its_engine():
     pytest.importorskip("torch")
     source = find("demo")
     assert source.engine.parameter_sets == 8 and source.code_bits == 16
-    assert source.network.image_size == 28
-    assert [layer.tokens for layer in source.network.layers("softmax")][:-1] == [49] * (4 * 10 + 2)
+    assert source.network.image_size == 42
+    assert [layer.tokens for layer in source.network.layers("softmax")][:-1] == [9] * (2 * 10 + 2)
 
 
 def test_a_trained_model_brings_its_attention(tmp_path):
