@@ -112,11 +112,15 @@ class PynqChannel:
 
 @pytest.fixture(params=["AxiDma", "PynqDma"])
 def transport(request, untagged, builds):
-    made = untagged
-    engine = CompiledEngine(build(emit(made.config), builds, simulator="compiled").folder)
+    return over_dma(request.param, untagged.config, builds)
+
+
+def over_dma(name, config, builds):
+    """The transport over a DMA in front of a compiled engine of ``config``."""
+    engine = CompiledEngine(build(emit(config), builds, simulator="compiled").folder)
     memory = np.zeros(4096, np.uint8)
-    registers = DmaRegisters(engine, memory, made.config)
-    if request.param == "AxiDma":
+    registers = DmaRegisters(engine, memory, config)
+    if name == "AxiDma":
         dma = AxiDma(registers, memory, PHYSICAL)
     else:
         dma = PynqDma(None, lambda shape, dtype: np.zeros(shape, dtype))
