@@ -14,6 +14,7 @@ from ecoformer.driver.transport import Packet, good_answers, recognise
 
 __all__ = ["GeneratedNetwork", "NetworkDevice"]
 
+
 class GeneratedNetwork:
     """What ``ecoformer generate --network`` wrote into a folder about its network.
 

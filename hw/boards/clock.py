@@ -3,7 +3,7 @@
 """The clock of a board and its reset: what every family has in common."""
 
 from collections.abc import Callable, Iterable
-from typing import Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from amaranth import *
 from amaranth.lib import wiring
@@ -13,7 +13,10 @@ from amaranth.lib.wiring import In
 from ecoformer.errors import EcoformerError
 from ecoformer.hw.lib.contents import POWER_UP
 
-__all__ = ["BoardClock", "Dividers", "Oscillator", "PowerOnReset", "closest", "refusal"]
+__all__ = [
+    "BoardClock", "Dividers", "Oscillator", "Pll", "PllClock", "PowerOnReset", "clock_of",
+    "closest", "refusal",
+]
 
 TOLERANCE = 0.005
 """By how much a clock may miss what is asked for."""
@@ -27,6 +30,18 @@ class Dividers(Protocol):
 
     def hertz(self, oscillator: int) -> float:
         """Frequency of its output in Hz."""
+
+
+class Pll(NamedTuple):
+    """Dividers of a PLL whose output is its feedback."""
+
+    reference: int
+    feedback: int
+    output: int
+
+    def hertz(self, oscillator: int) -> float:
+        """Frequency of the output in Hz."""
+        return oscillator / self.reference * self.feedback
 
 
 D = TypeVar("D", bound=Dividers)
@@ -81,6 +96,21 @@ class BoardClock(wiring.Component):
         super().__init__({"clk": In(1)})
 
 
+class PllClock(BoardClock, Generic[D]):
+    """A clock that a PLL makes of the oscillator.
+
+    Parameters
+    ----------
+    oscillator : int
+        Frequency of ``clk`` in Hz.
+    pll : Dividers
+    """
+
+    def __init__(self, oscillator: int, pll: D):
+        self.pll = pll
+        super().__init__(oscillator, round(pll.hertz(oscillator)))
+
+
 class PowerOnReset(wiring.Component):
     """Resets the domain ``sync`` for 2^bits - 1 cycles from when its clock is locked.
 
@@ -127,3 +157,15 @@ class Oscillator(BoardClock):
         m.submodules.reset = reset = PowerOnReset()
         m.d.comb += [ClockSignal().eq(self.clk), reset.locked.eq(1)]
         return m
+
+
+def clock_of(
+    oscillator: int,
+    clock_hz: int,
+    find_pll: Callable[[int, int], D],
+    pll_clock: Callable[[int, D], PllClock[D]],
+) -> BoardClock:
+    """The oscillator itself where it has the frequency that is asked for, or else a PLL's clock."""
+    if clock_hz == oscillator:
+        return Oscillator(oscillator)
+    return pll_clock(oscillator, find_pll(oscillator, clock_hz))

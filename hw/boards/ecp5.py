@@ -2,13 +2,12 @@
 """Boards with an ECP5: their clock, which a PLL makes, and their constraints (LPF)."""
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from amaranth import *
 from amaranth.lib.cdc import ResetSynchronizer
 
 from ecoformer.hw.boards.catalogue import Pad
-from ecoformer.hw.boards.clock import BoardClock, closest, refusal
+from ecoformer.hw.boards.clock import Pll, PllClock, closest, refusal
 from ecoformer.hw.boards.family import Family
 
 __all__ = ["ECP5", "Ecp5Clock", "Pll", "find_pll"]
@@ -22,18 +21,6 @@ SLOW_HZ = 3_125_000
 """Slowest phase detector that is used if there is no other way, as prjtrellis' ecppll does."""
 MOST = 128
 """Largest divider."""
-
-
-class Pll(NamedTuple):
-    """Dividers of an EHXPLLL whose first output is its feedback."""
-
-    reference: int
-    feedback: int
-    output: int
-
-    def hertz(self, oscillator: int) -> float:
-        """Frequency of the output."""
-        return oscillator / self.reference * self.feedback
 
 
 def find_pll(oscillator: int, clock_hz: int) -> Pll:
@@ -62,7 +49,7 @@ def _choices(oscillator, clock_hz, slowest) -> Iterator[Pll]:
                 yield Pll(reference, feedback, output)
 
 
-class Ecp5Clock(BoardClock):
+class Ecp5Clock(PllClock[Pll]):
     """The clock that a PLL makes; the reset ends when the PLL has locked.
 
     Parameters
@@ -70,10 +57,6 @@ class Ecp5Clock(BoardClock):
     oscillator : int
     pll : Pll
     """
-
-    def __init__(self, oscillator: int, pll: Pll):
-        self.pll = pll
-        super().__init__(oscillator, round(pll.hertz(oscillator)))
 
     def elaborate(self, platform) -> Module:
         m = Module()

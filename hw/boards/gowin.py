@@ -3,12 +3,19 @@
 """Boards with a Gowin LittleBee: their oscillator or a PLL, and their constraints (CST)."""
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from amaranth import *
 
 from ecoformer.hw.boards.catalogue import Pad
-from ecoformer.hw.boards.clock import BoardClock, Oscillator, PowerOnReset, closest, refusal
+from ecoformer.hw.boards.clock import (
+    BoardClock,
+    Pll,
+    PllClock,
+    PowerOnReset,
+    clock_of,
+    closest,
+    refusal,
+)
 from ecoformer.hw.boards.family import Family
 
 __all__ = ["GOWIN", "GowinClock", "Pll", "find_pll"]
@@ -22,18 +29,6 @@ MOST = 64
 """Largest divider before the phase detector."""
 OUTPUTS = (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128)
 """Dividers between the oscillator and the output, which is also the feedback."""
-
-
-class Pll(NamedTuple):
-    """Dividers of an rPLL whose output is its feedback."""
-
-    reference: int
-    feedback: int
-    output: int
-
-    def hertz(self, oscillator: int) -> float:
-        """Frequency of the output."""
-        return oscillator / self.reference * self.feedback
 
 
 def find_pll(oscillator: int, clock_hz: int) -> Pll:
@@ -61,7 +56,7 @@ def _choices(oscillator) -> Iterator[Pll]:
                         yield Pll(reference, feedback, output)
 
 
-class GowinClock(BoardClock):
+class GowinClock(PllClock[Pll]):
     """The clock that a PLL makes of the oscillator.
 
     Parameters
@@ -69,10 +64,6 @@ class GowinClock(BoardClock):
     oscillator : int
     pll : Pll
     """
-
-    def __init__(self, oscillator: int, pll: Pll):
-        self.pll = pll
-        super().__init__(oscillator, round(pll.hertz(oscillator)))
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -92,9 +83,7 @@ class GowinClock(BoardClock):
 
 
 def _clock(oscillator: int, clock_hz: int) -> BoardClock:
-    if clock_hz == oscillator:
-        return Oscillator(oscillator)
-    return GowinClock(oscillator, find_pll(oscillator, clock_hz))
+    return clock_of(oscillator, clock_hz, find_pll, GowinClock)
 
 
 def _cst(pads: Mapping[str, Pad], oscillator: int) -> str:

@@ -8,7 +8,14 @@ from typing import NamedTuple
 from amaranth import *
 
 from ecoformer.hw.boards.catalogue import Pad
-from ecoformer.hw.boards.clock import BoardClock, Oscillator, PowerOnReset, closest, refusal
+from ecoformer.hw.boards.clock import (
+    BoardClock,
+    PllClock,
+    PowerOnReset,
+    clock_of,
+    closest,
+    refusal,
+)
 from ecoformer.hw.boards.family import Family
 
 __all__ = ["ICE40", "Ice40Clock", "Pll", "find_pll"]
@@ -69,7 +76,7 @@ def _choices(oscillator) -> Iterator[Pll]:
                         yield Pll(reference, feedback, output)
 
 
-class Ice40Clock(BoardClock):
+class Ice40Clock(PllClock[Pll]):
     """The clock that a PLL makes of the pad of the oscillator.
 
     Parameters
@@ -77,10 +84,6 @@ class Ice40Clock(BoardClock):
     oscillator : int
     pll : Pll
     """
-
-    def __init__(self, oscillator: int, pll: Pll):
-        self.pll = pll
-        super().__init__(oscillator, round(pll.hertz(oscillator)))
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -100,9 +103,7 @@ class Ice40Clock(BoardClock):
 
 
 def _clock(oscillator: int, clock_hz: int) -> BoardClock:
-    if clock_hz == oscillator:
-        return Oscillator(oscillator)
-    return Ice40Clock(oscillator, find_pll(oscillator, clock_hz))
+    return clock_of(oscillator, clock_hz, find_pll, Ice40Clock)
 
 
 def _pcf(pads: Mapping[str, Pad], oscillator: int) -> str:
