@@ -35,8 +35,10 @@ MARK = "ECOFORMER_TRIAL"
 """Environment variable by which a trial's processes are found."""
 SECONDS = 2
 """After which nothing may live."""
+CODES = ENGINE.replace("head_dim = 6", "head_dim = 5").replace("anchors = 7", 'hash = "codes"')
+"""An engine that synthesis is soon done with."""
 UNTIMED = ("seconds", "cycles_per_second", "simulated_cycles_per_second", "generate_seconds",
-           "wall_of_last_call", "output", "version", "files")
+           "wall_of_last_call", "images_per_second", "waiting", "output", "version", "files")
 """Figures that differ from run to run, or tell where it ran."""
 FAULTS = ("orphans", "slow to end", "broken results", "not resumed", "other bytes", "left behind")
 
@@ -68,14 +70,16 @@ def cases(folder: Path) -> dict[str, Case]:
     sentences(folder / "sentences")
     (folder / "config.toml").write_text(ENGINE + NETWORK)
     (folder / "convert.toml").write_text(CONVERSION.replace("steps = 0", "steps = 60"))
-    subprocess.run(
-        [*ECOFORMER, "generate", "-c", "config.toml", "-o", "design"], cwd=folder, check=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )
+    (folder / "codes.toml").write_text(CODES)
     (folder / "chip.toml").write_text(CHIP)
     chip = ["generate", "--network", "-c", str(folder / "chip.toml"), "-o"]
-    subprocess.run([*ECOFORMER, *chip, str(folder / "chip")], check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for command in (
+        ["generate", "-c", "config.toml", "-o", "design"],
+        ["generate", "-c", "codes.toml", "-o", "codes"],
+        [*chip, "chip"],
+    ):
+        subprocess.run([*ECOFORMER, *command], cwd=folder, check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     bert = str(folder / "sentences" / "bert")
     text = str(folder / "sentences" / "s.txt")
     config, design = str(folder / "config.toml"), str(folder / "design")
@@ -88,8 +92,8 @@ def cases(folder: Path) -> dict[str, Case]:
         "verify, network": Case(
             ["verify", str(folder / "chip"), "--random", "2000", "--json", "f.json"],
             keeps_builds=True),
-        "synth": Case(["synth", design, "--no-place", "-o", "OUT", "--json", "f.json"],
-                      "synth.json", (".log",)),
+        "synth": Case(["synth", str(folder / "codes"), "--no-place", "-o", "OUT", "--json",
+                       "f.json"], "synth.json", (".log",)),
         "train": Case(["train", "-c", config, "-o", "OUT"], "metrics.json"),
         "convert": Case(
             ["convert", bert, "-d", text, "-c", str(folder / "convert.toml"), "-o", "OUT"],
