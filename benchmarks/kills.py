@@ -246,6 +246,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="trials at the same time")
     measurement = begin(parser)
     options = measurement.options
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
     rows, faults = [], []
     with (
         tempfile.TemporaryDirectory() as folder,
