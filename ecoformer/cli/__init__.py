@@ -6,13 +6,11 @@ Amaranth, cocotb and every optional package inside their functions only: help co
 each verb starts with what it needs.
 """
 
-import contextlib
 import io
 import os
 import re
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from importlib.metadata import requires
 from typing import Any
@@ -36,6 +34,7 @@ from ecoformer.cli import (
     train,
     verify,
 )
+from ecoformer.cli.ending import Ended, signals_as_exceptions
 from ecoformer.cli.guard import guarded
 from ecoformer.errors import EcoformerError
 
@@ -99,10 +98,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without "×" is no reason to stop
     try:
-        with _signals_as_exceptions():
+        with signals_as_exceptions():
             status = make_app()(arguments or ["--help"], standalone_mode=False) or 0
         sys.stdout.flush()
-    except _Ended as end:
+    except Ended as end:
         status = 128 + end.number
     except (KeyboardInterrupt, typer.Abort):
         status = 128 + signal.SIGINT
@@ -124,32 +123,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         where = error.filename or "this machine"
         status = _refuse(f"{where}: {error.strerror or error}; check path, permissions and space")
     sys.exit(status)
-
-
-class _Ended(BaseException):
-    """A signal asks this process to end."""
-
-    def __init__(self, number):
-        self.number = number
-
-
-@contextlib.contextmanager
-def _signals_as_exceptions():
-    """Let SIGTERM and SIGHUP unwind the block, as SIGINT does, so that nothing is left behind."""
-    def end(number, _):
-        raise _Ended(number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
-    for number in numbers:  # one that is ignored, as with nohup, stays so
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
 
 
 def _hint(error):
