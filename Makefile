@@ -17,8 +17,8 @@ LINKS := build/types/ecoformer
 	system-packages clean bench bench-anarcii bench-throughput bench-coverage bench-faults \
 	bench-accuracy bench-attention bench-bitstreams bench-board bench-bucketed bench-damage bench-energy \
 	bench-estimate bench-fashion bench-generate bench-hashes bench-kills bench-ksh bench-language \
-	bench-keep bench-lanes bench-minilm bench-models bench-mutants bench-networks bench-network-synth \
-	bench-python-coverage bench-python-mutants bench-reactions bench-released bench-softmax \
+	bench-keep bench-lanes bench-minilm bench-models bench-mutants bench-networks bench-network-softmax \
+	bench-network-synth bench-python-coverage bench-python-mutants bench-reactions bench-released bench-softmax \
 	bench-synth bench-targets fit-estimate results-status train-chip
 
 help:
@@ -117,6 +117,9 @@ bench-networks: $(VENV)/installed  ## held-out images through a whole network in
 
 bench-network-synth: $(VENV)/installed synthesis-tools  ## a whole network placed and routed; an hour
 	$(BIN)/python -m benchmarks.network_synthesis
+
+bench-network-softmax: $(VENV)/installed  ## the same network with softmax attention; minutes
+	$(BIN)/python -m benchmarks.network_softmax
 
 train-chip: $(VENV)/installed  ## the parameters in examples/chip, trained and quantised
 	$(BIN)/ecoformer train -c chip -o build/chip/training --no-control
