@@ -24,7 +24,7 @@ from ecoformer.sim.stimulus import random_image
 
 __all__ = ["main"]
 
-LENGTHS = (196, 784, LONGEST)
+LENGTHS = (196, 784, 2_048, LONGEST)
 MACS = 1024
 
 
