@@ -16,7 +16,7 @@ LINKS := build/types/ecoformer
 .PHONY: help demo check test test-full docs lint types digests prove synthesis-tools soc-tools \
 	system-packages clean bench bench-anarcii bench-throughput bench-coverage bench-faults \
 	bench-accuracy bench-attention bench-bitstreams bench-board bench-bucketed bench-damage bench-energy \
-	bench-estimate bench-fashion bench-generate bench-hashes bench-kills bench-ksh bench-language \
+	bench-estimate bench-fashion bench-generate bench-hashes bench-hash-units bench-kills bench-ksh bench-language \
 	bench-keep bench-lanes bench-minilm bench-models bench-mutants bench-networks bench-network-softmax \
 	bench-network-synth bench-python-coverage bench-python-mutants bench-reactions bench-released bench-softmax \
 	bench-synth bench-targets fit-estimate results-status train-chip
@@ -49,7 +49,7 @@ types: $(VENV)/installed
 docs: $(VENV)/installed  ## the documentation as a site -> site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
 
-digests: $(VENV)/installed  ## Verilog, manifest, registers and vectors of 183 engines, as recorded?
+digests: $(VENV)/installed  ## Verilog, manifest, registers and vectors of 188 engines, as recorded?
 	$(BIN)/python -m tests.digests -n $(WORKERS)
 
 prove: $(VENV)/installed  ## every formal proof
@@ -70,6 +70,9 @@ bench-language: $(VENV)/installed  ## a pretrained language model, some layers c
 
 bench-hashes: $(VENV)/installed  ## learned and drawn hashes on tasks that need attention; hours
 	$(BIN)/python -m benchmarks.hashes
+
+bench-hash-units: $(VENV)/installed  ## cells of a Hadamard hash beside a ternary one
+	$(BIN)/python -m benchmarks.hash_units
 
 bench-keep: $(VENV)/installed  ## cells and clock frequency with and without tkeep
 	$(BIN)/python -m benchmarks.keep

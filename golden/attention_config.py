@@ -45,10 +45,10 @@ class AttentionConfig:
     code_bits : int
         Bits b of a code.
     hash : str
-        ``rbf``, the kernelized hash of the paper, or ``linear``.
+        ``rbf``, the kernelized hash of the paper, ``linear``, or ``hadamard``, a random rotation.
     weights : str
         What the matrices of the hash may hold: ``int8``, ``pow2`` or ``ternary``; or ``float``,
-        nothing rounded, which is never exported.
+        nothing rounded, which is never exported. It says nothing of ``hadamard``.
     anchors : int
         Support samples m of the kernelized hash.
     normalise : bool

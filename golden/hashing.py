@@ -14,10 +14,11 @@ from torch.nn.functional import normalize
 
 from ecoformer.golden.weights import ROUNDINGS, constrain, round_weights
 from ecoformer.spec.checks import check_choice, check_number
+from ecoformer.spec.walsh import walsh_signs
 
 __all__ = [
-    "BANDWIDTHS", "HASHES", "LARGEST", "TIES", "Hash", "KernelHash", "LinearHash", "SignSTE",
-    "check_tokens", "sign",
+    "BANDWIDTHS", "HASHES", "LARGEST", "TIES", "HadamardHash", "Hash", "KernelHash", "LinearHash",
+    "SignSTE", "check_tokens", "sign",
 ]
 
 LARGEST = 8_192
@@ -130,6 +131,16 @@ class Hash(nn.Module):
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Features φ [B, H, N, f] of the tokens ``x``."""
         raise NotImplementedError
+
+    @torch.no_grad()
+    def draw(self, generator: torch.Generator) -> None:
+        """Draw the rows at random."""
+        self.projection.copy_(torch.randn(self.projection.shape, generator=generator))
+
+    @torch.no_grad()
+    def copy_rows(self, other: "Hash") -> None:
+        """Take the rows of another hash of the same shape."""
+        self.projection.copy_(other.projection)
 
     @torch.no_grad()
     def centre(self, x: torch.Tensor, key_mask: torch.Tensor | None = None) -> None:
@@ -353,7 +364,70 @@ class LinearHash(Hash):
         self.centre(x, key_mask)
 
 
-HASHES: dict[str, type[Hash]] = {"rbf": KernelHash, "linear": LinearHash}
+class HadamardHash(LinearHash):
+    """A linear hash whose rows are a random rotation, which takes additions only.
+
+    ::
+
+        y_r = |ρ_r|·Σ_d H[r mod P,d]·s[⌊r/P⌋,d]·x_d - t_r
+
+    H is the Walsh-Hadamard matrix of P rows, the smallest power of two of at least D. No bit
+    depends on ``weights``, nor on the lengths ρ of the rows, which are for gradients.
+
+    Parameters
+    ----------
+    heads, head_dim, code_bits, weights, tie, normalise
+        Same as :class:`LinearHash`.
+
+    Members
+    -------
+    signs : buffer [H, ⌈b/P⌉, D]
+        The s, ±1; random until drawn again.
+    projection : Parameter [H, b, 1]
+        The ρ.
+    """
+
+    def __init__(
+        self,
+        heads: int,
+        head_dim: int,
+        code_bits: int,
+        weights: str = "int8",
+        tie: str = "positive",
+        normalise: bool = False,
+    ):
+        super().__init__(heads, head_dim, code_bits, weights, tie, normalise)
+        self.projection = _fixed(torch.ones(heads, code_bits, 1))
+        size = 1 << (head_dim - 1).bit_length()
+        rotations = -(-code_bits // size)
+        self.register_buffer("signs", sign(torch.randn(heads, rotations, head_dim)))
+        number = torch.arange(code_bits)
+        self.register_buffer("rotation", number // size, persistent=False)
+        walsh = walsh_signs((number % size).numpy(), torch.arange(head_dim).numpy())
+        self.register_buffer("walsh", torch.from_numpy(walsh).float(), persistent=False)
+
+    @property
+    def rows(self) -> torch.Tensor:
+        """Rows of all rotations, [H, b, D]."""
+        return self.projection.abs() * self.walsh * self.signs[:, self.rotation]
+
+    @torch.no_grad()
+    def draw(self, generator: torch.Generator) -> None:
+        """Draw the signs at random."""
+        self.signs.copy_(sign(torch.randn(self.signs.shape, generator=generator)))
+        self.projection.fill_(1.0)
+
+    @torch.no_grad()
+    def copy_rows(self, other: Hash) -> None:
+        """Take the signs of another hash of the same shape."""
+        assert isinstance(other, HadamardHash)
+        super().copy_rows(other)
+        self.signs.copy_(other.signs)
+
+
+HASHES: dict[str, type[Hash]] = {
+    "rbf": KernelHash, "linear": LinearHash, "hadamard": HadamardHash,
+}
 """Hash families that can be learned, by ``hash``."""
 
 

@@ -97,6 +97,14 @@ def edge_configs():
             **base
             | {"dataflow": "bucketed", "code_bits": bits, "cycles_per_token": k, "bus_bytes": 16}
         )
+    for bits, k in ((1, 1), (40, 2), (13, 64)):
+        configs[f"hadamard, code_bits={bits}, k={k}"] = Config(
+            **base
+            | {"hash": "hadamard", "code_bits": bits, "cycles_per_token": k, "bus_bytes": 16}
+        )
+    configs["hadamard, serial"] = Config(**base | {
+        "hash": "hadamard", "head_dim": 9, "value_dim": 8, "cycles_per_token": 128, "bus_bytes": 1,
+    })
     for name, changes in {
         "k=1": {"cycles_per_token": 1, "bus_bytes": 32},
         "k=1, codes": {"cycles_per_token": 1, "bus_bytes": 16, "hash": "codes"},

@@ -82,7 +82,7 @@ class Arithmetic:
     @cached_property
     def max_projection(self) -> int:
         """Largest magnitude of a projection, Σ_j A[r,j]·κ_j or Σ_d W[r,d]·x_d."""
-        return self.weights.limit * self.config.family.max_input_sum
+        return self.config.family.max_projection
 
     @cached_property
     def projection_width(self) -> int:

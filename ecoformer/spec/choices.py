@@ -77,6 +77,7 @@ class Hash(Choice):
     LINEAR = "linear", 1
     CODES = "codes", 2
     NONE = "none", 3
+    HADAMARD = "hadamard", 4
 
 
 class Weights(Choice):

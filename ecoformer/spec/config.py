@@ -95,7 +95,8 @@ class Config:
         Length b of the binary code, 1…128.
     hash : Hash
         Hash family. ``rbf``: the kernelized hash of the paper. ``linear``: sign(W·x - t), without
-        a multiplier where the weights need none. ``codes``: the host sends the codes. ``none``: the
+        a multiplier where the weights need none. ``hadamard``: a random rotation by additions,
+        without weights. ``codes``: the host sends the codes. ``none``: the
         tokens themselves, for softmax attention; then nothing depends on ``code_bits``.
     weights : Weights
         What anchors and projections may hold (`spec.weights`); always loadable at run time.

@@ -8,7 +8,7 @@ import numpy as np
 
 from ecoformer.spec.choices import Weights
 
-__all__ = ["WeightFormat", "PowerFormat", "WEIGHT_FORMATS"]
+__all__ = ["PowerFormat", "SIGNS", "SignFormat", "WEIGHT_FORMATS", "WeightFormat"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,13 @@ class PowerFormat(WeightFormat):
         return (weights < 0).astype(np.int64) << (self.bits - 1) | exponents
 
 
+class SignFormat(WeightFormat):
+    """Weights ±1 in a bit, which is 1 for -1."""
+
+    def encode(self, weights: np.ndarray) -> np.ndarray:
+        return (np.asarray(weights) < 0).astype(np.int64)
+
+
 _POWERS = tuple(1 << e for e in range(7))
 WEIGHT_FORMATS: dict[Weights, WeightFormat] = {
     Weights.INT8: WeightFormat(
@@ -73,3 +80,5 @@ WEIGHT_FORMATS: dict[Weights, WeightFormat] = {
     Weights.TERNARY: WeightFormat("ternary", 2, (-1, 0, 1), "-1, 0 or 1"),
 }
 """Format of every ``weights``. ``pow2`` and ``ternary`` need no multiplier."""
+SIGNS = SignFormat("sign", 1, (-1, 1), "-1 or 1")
+"""Of a hash that has no other weights."""

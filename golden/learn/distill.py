@@ -8,6 +8,7 @@ hashes learned are those the hardware computes, the guard of the denominator inc
 
 import math
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -96,7 +97,8 @@ def start_hashes(
     ValueError
         Fewer tokens than anchors, or tokens that are all equal or not finite.
     """
-    rows = torch.randn(core.hash.projection.shape, generator=generator)
+    core.hash.draw(generator)
+    drawn = deepcopy(core.hash)
     for hashing, name in zip(core.hashes, ("k", "q")):
         tokens = [torch.cat([call.present(h, getattr(call, name)) for call in calls])
                   for h in range(core.heads)]
@@ -105,7 +107,7 @@ def start_hashes(
             hashing.load_state_dict(core.hash.state_dict())
             continue
         check_tokens(x[0])
-        hashing.projection.copy_(rows)
+        hashing.copy_rows(drawn)
         if isinstance(hashing, KernelHash):
             _check_anchors(hashing.anchors.shape[1], x.shape[2])
             hashing.draw_anchors(x[0], generator)

@@ -22,7 +22,7 @@ def draw_hash(
     """
     if isinstance(hash, KernelHash):
         hash.draw_anchors(x[0], generator)
-    hash.projection.copy_(torch.randn(hash.projection.shape, generator=generator))
+    hash.draw(generator)
     hash.calibrate(x)
     hash.rescale(x)
     return torch.zeros(hash.code_bits, 1, hash.heads)

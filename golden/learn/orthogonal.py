@@ -8,7 +8,7 @@ orthogonal repeat each other less, so that their share varies less around it. So
 
 import torch
 
-from ecoformer.golden.hashing import LinearHash
+from ecoformer.golden.hashing import HadamardHash, LinearHash
 from ecoformer.golden.learn.ksh import KshConfig
 
 __all__ = ["draw_orthogonal", "orthogonal_rows"]
@@ -50,9 +50,12 @@ def draw_orthogonal(
     Tensor [b, 1, H]
         A loss curve of 0.
     """
-    size = hash.code_bits, hash.head_dim
-    rows = [orthogonal_rows(*size, generator) for _ in range(hash.heads)]
-    hash.projection.copy_(torch.stack(rows))
+    if isinstance(hash, HadamardHash):  # whose rows are orthogonal anyway
+        hash.draw(generator)
+    else:
+        size = hash.code_bits, hash.head_dim
+        rows = [orthogonal_rows(*size, generator) for _ in range(hash.heads)]
+        hash.projection.copy_(torch.stack(rows))
     hash.threshold.zero_()
     hash.rescale(x)
     return torch.zeros(hash.code_bits, 1, hash.heads)

@@ -201,6 +201,11 @@ class TrainingConfig(StepConfig, PictureConfig):
                 f"hash_learner must not be 'released' with hash = {attention.hash!r}: the released "
                 "code has kernelized hashes only"
             )
+        if self.hash_learner in ("ksh", "released") and attention.hash == "hadamard":
+            raise ValueError(
+                f"hash_learner must be 'orthogonal' or another that draws hash = 'hadamard', whose "
+                f"signs are not learned, not {self.hash_learner!r}"
+            )
         if self.hash_learner == "released" and tokens < attention.anchors:
             raise ValueError(
                 f"hash_learner must not be 'released' with {attention.anchors} anchors and "

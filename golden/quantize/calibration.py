@@ -14,7 +14,7 @@ import torch
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import EcoFormerAttention
 from ecoformer.golden.attention_config import LEARNED, AttentionConfig
-from ecoformer.golden.hashing import KernelHash
+from ecoformer.golden.hashing import HadamardHash, KernelHash
 from ecoformer.golden.integer.hashing import trace_tokens
 from ecoformer.golden.kinds import KINDS
 from ecoformer.golden.quantize.host import quantise_tokens
@@ -312,6 +312,9 @@ def _linear_set(config, hashing, head, x, scale):
 
 def _rows(hashing, head):
     """Stored rows of A [b, f] and their scales [b] in float64."""
+    if isinstance(hashing, HadamardHash):
+        lengths = hashing.projection[head, :, 0].abs()
+        return hashing.signs[head].double().numpy(), lengths.double().numpy()
     rows, scale = quantise_rows(hashing.projection[head], hashing.weights)
     return rows.double().numpy(), scale[:, 0].double().numpy()
 

@@ -5,6 +5,7 @@
 from collections.abc import Callable
 
 from ecoformer.hw.hash.codes import CodeInput
+from ecoformer.hw.hash.hadamard import HadamardHash, SerialHadamardHash
 from ecoformer.hw.hash.linear import LinearHash, SerialLinearHash
 from ecoformer.hw.hash.rbf import RbfHash, SerialRbfHash
 from ecoformer.hw.hash.sides import SeparateHash
@@ -15,7 +16,10 @@ from ecoformer.spec.config import Config
 
 __all__ = ["FAMILIES", "hash_unit", "hash_units"]
 
-FAMILIES = (SerialRbfHash, RbfHash, SerialLinearHash, LinearHash, CodeInput)
+FAMILIES = (
+    SerialRbfHash, RbfHash, SerialLinearHash, LinearHash, SerialHadamardHash, HadamardHash,
+    CodeInput,
+)
 """Special cases come before the general one."""
 
 UNITS: dict[Queries, Callable[[list[HashUnit]], HashUnit | SeparateHash]] = {

@@ -17,6 +17,8 @@ class LinearHash(HashUnit):
     """`HashUnit` for sign(W·x - t), without multipliers where the weights need none."""
 
     projection_class = Projection
+    unit = "projection_products"
+    """The unit of `Family.units` that works."""
 
     def __init__(self, config: Config, slots: Slots):
         super().__init__(config, slots)
@@ -36,7 +38,7 @@ class LinearHash(HashUnit):
         m.d.comb += [
             projection.start.eq(start),
             projection.slot.eq(self.i.payload.slot),
-            self.busy.projection_products.eq(projection.active),
+            self.busy[self.unit].eq(projection.active),
         ]
         self._project(m)
         return projection.done, projection.code

@@ -59,16 +59,8 @@ class Projection(wiring.Component):
         self.slots = slots
         self.bits = Arithmetic(config)
         self.fold = config.projection_fold
-        # At full rate the vector travels from one group of rows to the next.
-        rows = self.fold.output_lanes
-        self.parts = split_range(rows, ROWS if config.is_full_rate else rows)
-        self.products = [
-            MatrixVector(
-                self.fold.input_lanes, len(part), element, self.bits.projection_width,
-                self.bits.weights,
-            )
-            for part in self.parts
-        ]
+        self.parts = self._groups()
+        self.products = [self._product(len(part), element) for part in self.parts]
         super().__init__(
             {
                 "write": In(ParameterWrite(slots.count)),
@@ -80,6 +72,22 @@ class Projection(wiring.Component):
                 "active": Out(1),
             }
         )
+
+    def _groups(self):
+        """Rows of every group: at full rate the vector travels from one to the next."""
+        rows = self.fold.output_lanes
+        return split_range(rows, ROWS if self.config.is_full_rate else rows)
+
+    def _product(self, rows, element):
+        """The product of a group of rows."""
+        return MatrixVector(
+            self.fold.input_lanes, rows, element, self.bits.projection_width, self.bits.weights
+        )
+
+    def _weights(self, rows):
+        """Elements of the memory's rows that a group of rows takes."""
+        lanes = self.fold.input_lanes
+        return range(rows.start * lanes, rows.stop * lanes)
 
     @property
     def latency(self) -> int:
@@ -105,10 +113,7 @@ class Projection(wiring.Component):
         block = delay(m, self._block(m, steps), memory_time - 1, name="block")
         passing = [
             delays(m, value, travel, name=name)[::HOP]
-            for name, value in (
-                ("vector", block), ("step", steps.step), ("output_step", steps.output_step),
-                ("slot", slot),
-            )
+            for name, value in {"vector": block, **self._place(steps), "slot": slot}.items()
         ]
         firsts = delays(m, steps.first, travel, name="first", reset=True)[::HOP]
         reached = []
@@ -126,13 +131,17 @@ class Projection(wiring.Component):
         ]
         return m
 
+    def _place(self, steps):
+        """Where a step is, by name."""
+        return {"step": steps.step, "output_step": steps.output_step}
+
     def _part(self, m, index, first, vector, step, output_step, slot):
         """Bits of one group of rows."""
         rows, product = self.parts[index], self.products[index]
-        regions, lanes = MemoryMap(self.config).regions, self.fold.input_lanes
+        regions = MemoryMap(self.config).regions
         matrix, threshold = (
-            ParameterMemory(regions[name], self.slots, range(rows.start * n, rows.stop * n))
-            for name, n in (("projection", lanes), ("threshold", 1))
+            ParameterMemory(regions[name], self.slots, elements)
+            for name, elements in (("projection", self._weights(rows)), ("threshold", rows))
         )
         alone = len(self.parts) == 1
         for name, part in (

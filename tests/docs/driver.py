@@ -81,6 +81,51 @@ class Fold:
         return rows
 
 
+class Transform:
+    """How the signs and thresholds of a Hadamard hash are cut into rows."""
+
+    def __init__(self, inputs, outputs, k):
+        size = 1
+        while size < inputs:
+            size *= 2
+        cuts = []
+        for lanes in (1 << n for n in range(size.bit_length())):
+            several = range(size, outputs, size)
+            parts = [1 << n for n in range(8) if lanes <= 1 << n < min(size, outputs)]
+            for results in (outputs, *several, *parts):
+                if ceil(inputs / lanes) * ceil(outputs / results) <= k:
+                    levels = ceil(results / size) * lanes * (lanes.bit_length() - 1)
+                    last = results if lanes >= inputs else 2 * results
+                    cuts.append((levels + last, lanes, results))
+        _, self.input_lanes, self.output_lanes = min(cuts)
+        self.size, self.together = size, ceil(self.output_lanes / size)
+        self.input_steps = ceil(inputs / self.input_lanes)
+        self.output_steps = ceil(outputs / self.output_lanes)
+
+    def signs(self, signs):
+        """Rows of signs [rotations][inputs]."""
+        lanes = self.input_lanes
+        rows = [[0] * self.together * lanes for _ in range(self.input_steps * self.output_steps)]
+        for q, line in enumerate(signs):
+            for d, sign in enumerate(line):
+                for o in range(self.output_steps):
+                    n = q - o * self.output_lanes // self.size
+                    if 0 <= n < self.together:
+                        rows[o * self.input_steps + d // lanes][n * lanes + d % lanes] = sign < 0
+        return rows
+
+    def thresholds(self, signs, thresholds, limit):
+        """Rows of thresholds, moved by what inverted elements miss."""
+        rows = [[0] * self.output_lanes for _ in range(self.output_steps)]
+        for r, threshold in enumerate(thresholds):
+            line = signs[r // self.size]
+            missed = sum((-1) ** (r % self.size & d).bit_count()
+                         for d, sign in enumerate(line) if sign < 0)
+            moved = min(max(threshold - missed, -limit), limit)
+            rows[r // self.output_lanes][r % self.output_lanes] = moved
+        return rows
+
+
 def encode(form, weight):
     """Bits of a weight."""
     if form == "pow2":
@@ -115,6 +160,11 @@ def hash_rows(c, p):
             q, place = divmod(j, dot.output_lanes)
             rows[q * block + place // lanes][place % lanes] = bias
         regions["bias"] = rows, 16
+    if c["hash"] == "hadamard":
+        cut = Transform(c["head_dim"], c["code_bits"], k)
+        limit = (c["head_dim"] << (c["token_width"] - 1)) + 1
+        regions["projection"] = cut.signs(p["projection"]), 1
+        regions["threshold"] = cut.thresholds(p["projection"], p["threshold"], limit), 32
     if c["hash"] in ("rbf", "linear"):
         inputs = c["anchors"] if c["hash"] == "rbf" else c["head_dim"]
         fold = Fold(inputs, c["code_bits"], k)

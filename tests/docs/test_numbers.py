@@ -40,6 +40,16 @@ def code(config, p, x):
     if config.hash == "codes":
         return x
     features = x
+    if config.hash == "hadamard":
+        q = 1
+        while q < len(x):
+            q *= 2
+        values = [
+            sum((-1) ** (r % q & d).bit_count() * p["projection"][r // q][d] * e
+                for d, e in enumerate(x))
+            for r in range(config.code_bits)
+        ]
+        return [1 if y >= t else -1 for y, t in zip(values, p["threshold"], strict=True)]
     if config.hash == "rbf":
         n = sum(e * e for e in x)
         e = (n.bit_length() + 1) // 2
@@ -100,12 +110,14 @@ def answer(config, p, given, values, i):
     return results, den <= 0
 
 
+FAMILIES = ("rbf", "linear", "hadamard", "codes")
 SMALL = dict(head_dim=5, value_dim=3, code_bits=6, anchors=4, max_tokens=8, parameter_sets=2)
 CONFIGS = [
     Config(hash=family, weights=form, value_term=term, offset_fraction=g, output_fraction=f,
            output_width=w, **SMALL)
     for family, forms in (("rbf", ("int8", "pow2", "ternary")),
-                          ("linear", ("int8", "pow2", "ternary")), ("codes", ("int8",)))
+                          ("linear", ("int8", "pow2", "ternary")), ("hadamard", ("int8",)),
+                          ("codes", ("int8",)))
     for form in forms
     for term in ("sum", "own")
     for g, f, w in ((0, 8, 16), (3, 0, 6))
@@ -114,7 +126,7 @@ CONFIGS = [
     Config(dataflow="xnor", **SMALL),
     Config(dataflow="bucketed", **SMALL),
     Config(token_width=4, value_width=5, **SMALL),
-    *(Config(hash=family, queries="separate", **SMALL) for family in ("rbf", "linear", "codes")),
+    *(Config(hash=family, queries="separate", **SMALL) for family in FAMILIES),
     Config(hash="none", dataflow="softmax", queries="separate", **SMALL),
     Config(value_term="own", queries="separate", dataflow="xnor", **SMALL),
     *(
@@ -122,7 +134,7 @@ CONFIGS = [
         for term in ("sum", "own") for queries in ("shared", "separate")
     ),
     Config(mask="causal", dataflow="xnor", **SMALL),
-    *(Config(hash=family, queries="cross", **SMALL) for family in ("rbf", "linear", "codes")),
+    *(Config(hash=family, queries="cross", **SMALL) for family in FAMILIES),
     Config(queries="cross", dataflow="xnor", **SMALL),
     Config(queries="cross", dataflow="bucketed", offset_fraction=2, **SMALL),
 ]
@@ -162,14 +174,15 @@ def test_the_page_gives_every_bit(config):
 
 @pytest.mark.parametrize(
     "shape",
-    [{}, {"hash": "linear"}, {"hash": "codes"}, {"hash": "none", "dataflow": "softmax"}],
-    ids=["rbf", "linear", "codes", "none"],
+    [{}, {"hash": "linear"}, {"hash": "hadamard"}, {"hash": "codes"},
+     {"hash": "none", "dataflow": "softmax"}],
+    ids=["rbf", "linear", "hadamard", "codes", "none"],
 )
 def test_parameters_are_those_of_the_page_in_its_ranges(shape):
     config = Config(**shape, head_dim=5, code_bits=3, offset_fraction=2)
     text = PAGE.read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(\w+)`.* \| (\S+) \|((?: ●? ?\|){4})$", text, re.M)
-    column = ["rbf", "linear", "codes", "none"].index(config.hash)
+    rows = re.findall(r"^\| `(\w+)`.* \| (\S+) \|((?: ●? ?\|){5})$", text, re.M)
+    column = ["rbf", "linear", "hadamard", "codes", "none"].index(config.hash)
     wanted = {name: said for name, said, marks in rows if "●" in marks.split("|")[column]}
     bounds = config.flow.parameters | config.family.parameters
     assert bounds.keys() == wanted.keys()

@@ -46,6 +46,8 @@ def sums(config):
         found["‖x‖²"] = (c.head_dim, token**2, bits.norm_width + 1)
         found["x·a"] = (c.head_dim, token * weight, bits.dot_width)
         found["A·κ"] = (c.anchors, weight * (2**KERNEL_WIDTH - 1), bits.projection_width)
+    if c.hash == "hadamard":
+        found["H·x"] = (c.head_dim, token, bits.projection_width)
     if c.hash == "linear":
         found["W·x"] = (c.head_dim, token * weight, bits.projection_width)
     return found

@@ -288,7 +288,7 @@ def test_record_keeps_the_calls_of_every_layer():
         ("value_term", "all", ValueError, "^value_term must be 'sum' or 'own', not 'all'$"),
         ("offset", -1, ValueError, "^offset must be 0…32, not -1$"),
         ("offset", float("inf"), ValueError, "^offset must be 0…32, not inf$"),
-        ("hash", "codes", ValueError, "^hash must be 'rbf' or 'linear', not 'codes'$"),
+        ("hash", "codes", ValueError, "^hash must be 'rbf' or 'linear' or 'hada.*, not 'codes'$"),
         ("weights", "int4", ValueError, "^weights must be 'int8' or 'pow2' or 'ternary' or"),
         ("queries", "own", ValueError, "^queries must be 'shared' or 'separate', not 'own'$"),
         ("normalise", 1, TypeError, "^normalise must be true or false, not 1$"),

@@ -10,7 +10,7 @@ from ecoformer.spec.config import Config
 from ecoformer.spec.registers import REGISTERS
 
 CODES = {
-    "hash": {"rbf": 0, "linear": 1, "codes": 2, "none": 3},
+    "hash": {"rbf": 0, "linear": 1, "codes": 2, "none": 3, "hadamard": 4},
     "weights": {"int8": 0, "pow2": 1, "ternary": 2},
     "value_term": {"sum": 0, "own": 1},
     "mask": {"full": 0, "causal": 1},

@@ -28,6 +28,7 @@ from ecoformer.spec.dataflows.linear import LinearFlow
 from ecoformer.spec.dataflows.softmax import Softmax
 from ecoformer.spec.dataflows.xnor import Xnor
 from ecoformer.spec.families.base import Family
+from ecoformer.spec.families.hadamard import HadamardHash
 from ecoformer.spec.families.projected import ProjectedHash
 from ecoformer.spec.families.rbf import KernelHash
 from ecoformer.spec.tables import KERNEL_WIDTH
@@ -117,6 +118,20 @@ def _(family: ProjectedHash) -> dict[str, float]:
         "hash": 1,
         **_matrix_vector(family, family.projection_fold, c.token_width,
                          c.flow.bits.projection_width),
+    }
+
+
+@hash_features.register
+def _(family: HadamardHash) -> dict[str, float]:
+    c, fold = family.config, family.projection_fold
+    # An adder of level i is i bits wider than an element.
+    width = c.token_width + (fold.levels + 1) / 2
+    selects = fold.input_steps > 1 and not c.is_serial
+    return {
+        "hash": 1,
+        "tree bits": fold.butterflies * width,
+        "accumulator bits": fold.output_lanes * c.flow.bits.projection_width,
+        "selected vector bits": fold.inputs * c.token_width * selects,
     }
 
 

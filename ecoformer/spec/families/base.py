@@ -65,6 +65,11 @@ class Family:
         """Largest Σ|input| of the projection: of the m kernel values, unless overridden."""
         return self.config.anchors * (2**KERNEL_WIDTH - 1)
 
+    @property
+    def max_projection(self) -> int:
+        """Largest magnitude of one projection."""
+        return self.weights.limit * self.max_input_sum
+
     # -- tokens and keys -------------------------------------------------------------------------
 
     @property

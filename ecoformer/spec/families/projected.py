@@ -38,11 +38,6 @@ class ProjectedHash(Family):
         return Fold(self.projection_inputs, c.code_bits, c.cycles_per_token)
 
     @property
-    def max_projection(self) -> int:
-        """Largest magnitude of one projection."""
-        return self.weights.limit * self.max_input_sum
-
-    @property
     def folds(self) -> dict[str, Fold]:
         return {"projection products": self.projection_fold}
 

@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 
-from ecoformer.golden.integer.families import identity, linear, rbf
+from ecoformer.golden.integer.families import hadamard, identity, linear, rbf
 from ecoformer.golden.integer.families.trace import HashTrace
 from ecoformer.spec.choices import Hash
 
@@ -12,6 +12,7 @@ __all__ = ["FAMILIES", "HashTrace"]
 FAMILIES: dict[Hash, Callable[..., HashTrace]] = {
     Hash.RBF: rbf.trace,
     Hash.LINEAR: linear.trace,
+    Hash.HADAMARD: hadamard.trace,
     Hash.CODES: identity.trace,
     Hash.NONE: identity.trace,
 }

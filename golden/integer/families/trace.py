@@ -7,7 +7,7 @@ import numpy as np
 
 from ecoformer.spec.parameters import ParameterImage
 
-__all__ = ["HashTrace", "project"]
+__all__ = ["HashTrace", "bits_of", "project"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class HashTrace:
     codes : int64 [..., N, b]
         ±1; or the tokens themselves, where there is no hash.
     projection : int64 [..., N, b]
-        Σ_j A[r,j]·κ_j or Σ_d W[r,d]·x_d.
+        Σ_j A[r,j]·κ_j, Σ_d W[r,d]·x_d or Σ_d ±s[d]·x_d.
     kernel : int64 [..., N, m]
         κ_j, 0…511.
     dots : int64 [..., N, m]
@@ -43,4 +43,9 @@ def project(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Codes ±1 [..., N, b] of vectors, +1 at ties, and their projections [..., N, b]."""
     projection = vector @ image.projection[index].T
-    return np.where(projection >= image.threshold[index], 1, -1), projection
+    return bits_of(projection, image.threshold[index]), projection
+
+
+def bits_of(projection: np.ndarray, threshold: np.ndarray) -> np.ndarray:
+    """Codes ±1 [..., N, b] of projections [..., N, b]: +1 at ties."""
+    return np.where(projection >= threshold, 1, -1)

@@ -14,6 +14,7 @@ from ecoformer.sim.stimulus import PATTERNS, random_image
 from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.config import Config
 from ecoformer.spec.tables import exponential_table, reciprocal_root_table
+from ecoformer.spec.walsh import walsh_signs
 from ecoformer.spec.weights import WEIGHT_FORMATS
 
 SHAPES = {
@@ -85,6 +86,46 @@ def test_linear_codes_follow_the_definition(name, weights):
             ):
                 y = sum(int(w) * int(x) for w, x in zip(row, token, strict=True))
                 assert h == (1 if y >= threshold else -1)
+
+
+@pytest.mark.parametrize("shape", [{}, {"head_dim": 1}, {"code_bits": 40}], ids=str)
+@pytest.mark.parametrize("name", SHAPES)
+def test_hadamard_codes_follow_the_definition(name, shape):
+    config = replace(SHAPES[name], hash="hadamard", **shape)
+    image, tokens = draw(config, 0, count=3)
+    size = 1 << (config.head_dim - 1).bit_length()
+    assert image.projection.shape[1] == -(-config.code_bits // size)
+    for index in range(image.sets):
+        codes = hash_tokens(config, image, index, tokens)
+        for token, code in zip(tokens, codes, strict=True):
+            for r, h in enumerate(code):
+                signs = image.projection[index][r // size]
+                y = sum(
+                    (-1) ** (r % size & d).bit_count() * int(s) * int(x)
+                    for d, (s, x) in enumerate(zip(signs, token, strict=True))
+                )
+                assert h == (1 if y >= image.threshold[index][r] else -1)
+
+
+@pytest.mark.parametrize("k", [1, 4, 1_024])
+def test_what_the_chip_computes_with_inverted_elements_gives_the_same_codes(k):
+    """Rows of the memories, as the hardware takes them."""
+    config = Config(
+        head_dim=5, code_bits=19, hash="hadamard", token_width=4, cycles_per_token=k, value_dim=1,
+        bus_bytes=8,
+    )
+    image, tokens = draw(config, 1, count=40)
+    fold = config.projection_fold
+    matrix = walsh_signs(np.arange(19) % 8, np.arange(5))
+    for index in range(image.sets):
+        rows = config.family.rows(image, index)
+        signs = image.projection[index][np.arange(19) // 8]
+        inverted = np.where(signs < 0, ~tokens[:, None], tokens[:, None])
+        sums = (inverted * matrix).sum(-1)
+        level = rows["threshold"].ravel()[:19]
+        found = np.where(sums >= level, 1, -1)
+        np.testing.assert_array_equal(found, hash_tokens(config, image, index, tokens))
+        assert rows["projection"].shape[0] == fold.steps
 
 
 def test_codes_of_the_host_are_taken_as_they_are():

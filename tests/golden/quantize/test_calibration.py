@@ -150,16 +150,18 @@ def family_config(layers):
 
 @pytest.mark.parametrize("queries", ["shared", "separate"])
 @pytest.mark.parametrize("weights", ["int8", "pow2", "ternary"])
-@pytest.mark.parametrize("hash, normalise", [("rbf", False), ("linear", False), ("linear", True)])
+@pytest.mark.parametrize("hash, normalise", [
+    ("rbf", False), ("linear", False), ("linear", True), ("hadamard", False), ("hadamard", True),
+])
 def test_every_family_keeps_its_codes_and_outputs_in_integers(hash, normalise, weights, queries):
     layers, tape = family_layers(hash=hash, normalise=normalise, weights=weights, queries=queries)
     config = family_config(layers)
     image = calibrate(config, layers, tape)
     assert image.sets == 6
     for side in config.sides.all:
-        assert (image.side(side).token_scale > 0).all() == (hash == "linear")
+        assert (image.side(side).token_scale > 0).all() == (hash != "rbf")
         assert (image.side(side).unit_tokens == normalise).all()
-    if hash == "linear" and queries == "separate" and not normalise:
+    if hash != "rbf" and queries == "separate" and not normalise:
         assert (image.query_token_scale > 2 * image.token_scale).all()
     # Rounded tokens flip bits near a threshold; random thresholds lie where tokens are densest.
     assert np.mean(code_disagreement(config, layers, image, tape)) < 0.02

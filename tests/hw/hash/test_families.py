@@ -43,6 +43,13 @@ CONFIGS = [
     shape(7, 1, 5, 1, hash="linear", weights="ternary", token_width=4),
     shape(13, 1, 3, 4, hash="linear", weights="pow2"),
     shape(3, 1, 11, 64, hash="linear"),
+    shape(1, 1, 1, 1, hash="hadamard"),
+    shape(7, 1, 5, 1, hash="hadamard", token_width=4),  # all elements at once
+    shape(4, 1, 11, 1, hash="hadamard"),  # several rotations at once
+    shape(4, 1, 11, 2, hash="hadamard"),  # one after another
+    shape(13, 1, 9, 2, hash="hadamard"),  # blocks of elements
+    shape(13, 1, 16, 16, hash="hadamard"),  # and of results
+    shape(2, 1, 2, 64, hash="hadamard"),  # more cycles than work
     shape(1, 1, 1, 1, hash="codes"),
     shape(1, 1, 9, 4, hash="codes"),
 ]
