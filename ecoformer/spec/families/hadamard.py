@@ -17,6 +17,7 @@ import numpy as np
 
 from ecoformer.spec.bounds import Bounds
 from ecoformer.spec.families.projected import ProjectedHash
+from ecoformer.spec.folding import Fold
 from ecoformer.spec.memory_map import THRESHOLD_SLOT, Region
 from ecoformer.spec.units import Unit
 from ecoformer.spec.walsh import WalshFold, walsh_signs
@@ -54,7 +55,7 @@ class HadamardHash(ProjectedHash):
         return super().max_projection + 1
 
     @property
-    def folds(self) -> dict[str, WalshFold]:
+    def folds(self) -> dict[str, Fold]:
         return {"additions": self.projection_fold}
 
     @property

@@ -312,7 +312,7 @@ def test_wrappers_of_any_depth(tmp_path):
 
 @pytest.mark.filterwarnings("ignore")  # of the compiler about itself
 @pytest.mark.slow
-@pytest.mark.parametrize("hash", ["linear", "rbf"])
+@pytest.mark.parametrize("hash", ["linear", "rbf", "hadamard"])
 @pytest.mark.parametrize("kind", ["own", "causal", "encoder", "weights"])
 def test_compiled_and_exported(kind, hash):
     """Also where torch would attend in a fused kernel, past the hashes."""
