@@ -18,9 +18,10 @@ MOST_DOTS = 100
 
 T = TypeVar("T")
 
-TABLES = ("engine", "chip", "network", "training", "attention", "convert")
-"""Tables a configuration file may hold: an engine, and a whole network in hardware; a float network
-and how it is trained; the attention of a converted network and how it is converted."""
+TABLES = ("engine", "chip", "decoder", "network", "training", "attention", "convert")
+"""Tables a configuration file may hold: an engine, and a whole network in hardware, for images or
+for text; a float network and how it is trained; the attention of a converted network and how it is
+converted."""
 
 
 def read_table(path: str | Path, table: str, cls: type[T], **given: Any) -> T:

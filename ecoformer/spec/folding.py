@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-__all__ = ["Fold"]
+__all__ = ["Fold", "Stream"]
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,15 @@ class Fold:
         Extent of the reduction and of the result.
     cycles : int
         Cycles per token k.
+    granule : int
+        Elements that come, and results that leave, in a cycle. Lanes of either kind are a multiple
+        of it, unless a step has all; and a block's results leave before those of the next.
     """
 
     inputs: int
     outputs: int
     cycles: int
+    granule: int = 1
 
     @cached_property
     def _cut(self) -> tuple[int, int]:
@@ -38,9 +42,16 @@ class Fold:
 
     def _cuts(self) -> Iterator[tuple[int, int]]:
         for output_steps in range(1, min(self.outputs, self.cycles) + 1):
-            output_lanes = _ceil_div(self.outputs, output_steps)
+            output_lanes = self._whole(_ceil_div(self.outputs, output_steps), self.outputs)
             input_steps = min(self.inputs, self.cycles // _ceil_div(self.outputs, output_lanes))
-            yield _ceil_div(self.inputs, input_steps), output_lanes
+            input_lanes = self._whole(_ceil_div(self.inputs, input_steps), self.inputs)
+            leaving = _ceil_div(output_lanes, self.granule)
+            if self.granule == 1 or leaving <= _ceil_div(self.inputs, input_lanes):
+                yield input_lanes, output_lanes
+
+    def _whole(self, lanes: int, extent: int) -> int:
+        """At least as many lanes in whole granules, or all of ``extent``."""
+        return min(_ceil_div(lanes, self.granule) * self.granule, extent)
 
     @property
     def input_lanes(self) -> int:
@@ -91,6 +102,17 @@ class Fold:
             block = matrix[inputs.start : inputs.stop, outputs.start : outputs.stop]
             rows[step, : len(outputs), : len(inputs)] = block.T
         return rows.reshape(self.steps, -1)
+
+
+class Stream(Fold):
+    """A fold that works on elements as they come: ``granule`` inputs and all outputs in a step.
+
+    So its results are there soon after the last element, and no vector is kept. Those of a vector
+    leave while the next one comes, so there are no more outputs than inputs.
+    """
+
+    def _cuts(self) -> Iterator[tuple[int, int]]:
+        yield min(self.granule, self.inputs), self.outputs
 
 
 def _span(index, lanes, extent):

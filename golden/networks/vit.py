@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import torch
 from torch import nn
@@ -24,6 +24,8 @@ from ecoformer.inputs import parse_json
 from ecoformer.spec.checks import check_choice, check_number
 
 __all__ = [
+    "Block",
+    "BlockShape",
     "NetworkConfig",
     "PatchConvolution",
     "STEMS",
@@ -142,10 +144,30 @@ class NetworkConfig:
         return [-(-self.width >> left) for left in reversed(range(self.patch.bit_length() - 1))]
 
 
+class BlockShape(Protocol):
+    """What a block must know of its network."""
+
+    @property
+    def width(self) -> int:
+        """Elements of a token."""
+
+    @property
+    def heads(self) -> int:
+        """Attention heads."""
+
+    @property
+    def mlp_ratio(self) -> int:
+        """Hidden width of the MLP over ``width``."""
+
+    @property
+    def mlp_convolution(self) -> bool:
+        """Whether a convolution follows the first layer of the MLP."""
+
+
 class Block(nn.Module):
     """Pre-norm transformer block: ``x + attention(norm(x))``, then ``x + mlp(norm(x))``."""
 
-    def __init__(self, config: NetworkConfig, layer: int):
+    def __init__(self, config: BlockShape, layer: int):
         super().__init__()
         hidden = config.width * config.mlp_ratio
         between = [PatchConvolution(hidden)] if config.mlp_convolution else []

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
+from ecoformer.golden.networks.decoder import Decoder
 from ecoformer.golden.networks.vit import VisionTransformer
 
-__all__ = ["float_trace", "vectors"]
+__all__ = ["decoder_trace", "float_trace", "vectors"]
 
 
 @torch.no_grad()
@@ -29,15 +30,39 @@ def float_trace(
     pixels = images.to(model.position.dtype) / 127.5 - 1
     x = model.to_tokens(pixels).flatten(2).transpose(1, 2) + model.position
     yield "stem", x
-    for number, block in enumerate(model.blocks):
-        for part, tensor in _block(block, x):
-            yield f"blocks.{number}.{part}", tensor
-        x = tensor
-    x = model.norm(x)
+    y = x
+    for name, y in _blocks(model, x):
+        yield name, y
+    x = model.norm(y)
     yield "norm", x
     pooled = x.sum(1)
     yield "pooled", pooled
     yield "scores", model.classifier(pooled / x.shape[1])
+
+
+@torch.no_grad()
+def decoder_trace(model: Decoder, tokens: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
+    """Every tensor [B, N, …] by the names of :func:`golden.integer.network.decoder.trace`.
+
+    Parameters
+    ----------
+    model : Decoder
+    tokens : int64 Tensor [B, N]
+    """
+    x = model.embedding[tokens] + model.position[: tokens.shape[1]]
+    yield "embedding", x
+    y = x
+    for name, y in _blocks(model, x):
+        yield name, y
+    yield "norm", (y := model.norm(y))
+    yield "scores", model.classifier(y)
+
+
+def _blocks(model, x):
+    for number, block in enumerate(model.blocks):
+        for part, tensor in _block(block, x):
+            yield f"blocks.{number}.{part}", tensor
+        x = tensor
 
 
 def _block(block, x):

@@ -2,6 +2,7 @@
 """From a trained network to the integers of a network image."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,11 +10,15 @@ import torch
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.networks.network import Network
 from ecoformer.golden.networks.vit import VisionTransformer
+from ecoformer.golden.quantize.float_trace import float_trace
 from ecoformer.golden.quantize.network_layers import Quantiser
 from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
 
-__all__ = ["QuantisedNetwork", "network_shape", "quantise_network"]
+__all__ = ["PIXEL_SCALE", "QuantisedNetwork", "finish", "network_shape", "quantise_network"]
+
+PIXEL_SCALE = 1 / 255
+"""What 1 of a pixel 2p - 255 stands for."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +27,14 @@ class QuantisedNetwork:
 
     Parameters
     ----------
-    design : NetworkDesign
+    design : Transformer
     image : NetworkImage
     scales, offsets : dict of float64 array
         By the names of :func:`float_trace`: a float tensor is about its integers times its scale
         plus its offset, which is 0 where there is none.
     """
 
-    design: NetworkDesign
+    design: Any
     image: NetworkImage
     scales: dict[str, np.ndarray]
     offsets: dict[str, np.ndarray]
@@ -93,11 +98,34 @@ def quantise_network(
         The attention does not fit, hashes tokens of unit length, or a number does not fit its
         width.
     """
-    quantiser = Quantiser(design, model, images, {} if like is None else like.scales)
+    trace = float_trace(model, images)
+    return finish(VisionQuantiser(design, model, trace, {} if like is None else like.scales))
+
+
+def finish(quantiser: Quantiser) -> QuantisedNetwork:
+    """Run ``quantiser``; an EcoformerError where a number does not fit its width."""
     quantiser.run()
     image = NetworkImage(quantiser.arrays)
     try:
-        image.check(design)
+        image.check(quantiser.design)
     except ValueError as error:
         raise EcoformerError(f"model: {error}; it does not fit the network") from error
-    return QuantisedNetwork(design, image, quantiser.scales, quantiser.offsets)
+    return QuantisedNetwork(quantiser.design, image, quantiser.scales, quantiser.offsets)
+
+
+class VisionQuantiser(Quantiser):
+    """Of a vision transformer: its stem, positions, and the mean over its tokens."""
+
+    entry = "stem"
+
+    def run(self) -> None:
+        super().run()
+        self.scales["pooled"] = self.scales["norm"]
+        self.offsets["pooled"] = self.offsets["norm"] * self.design.tokens
+
+    def _first_layers(self):
+        convolution = self.model.to_tokens
+        kernel = convolution.weight.detach().double().numpy()  # [width, channels, rows, columns]
+        matrix = kernel.transpose(2, 3, 1, 0).reshape(-1, self.design.width)
+        bias = convolution.bias.detach().double().numpy()
+        return {"stem": (matrix * PIXEL_SCALE, bias, 0)}

@@ -5,39 +5,40 @@ What follows a norm, an attention or an activation as a factor is folded into th
 behind it: γ, β and √width of a norm, the scales of values, 1/N of the mean over tokens.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import torch
 
-from ecoformer.golden.networks.vit import VisionTransformer
 from ecoformer.golden.quantize.calibration import calibrate
-from ecoformer.golden.quantize.float_trace import float_trace, vectors
+from ecoformer.golden.quantize.float_trace import vectors
 from ecoformer.golden.quantize.linear import quantise_linear, quantise_scores
 from ecoformer.golden.quantize.scales import clipped_scale, full_scale, to_integers
 from ecoformer.golden.recording import Call
 from ecoformer.spec.arithmetic import signed_range
-from ecoformer.spec.network.design import ACTIVATION_WIDTH, NetworkDesign
 from ecoformer.spec.network.image import attention_name
+from ecoformer.spec.network.transformer import ACTIVATION_WIDTH, Transformer
 from ecoformer.spec.parameters import integer_arrays
 
-__all__ = ["PIXEL_SCALE", "Quantiser"]
+__all__ = ["Quantiser"]
 
 HEADROOM = 1.25
 """Range of numbers between blocks over the largest that calibration images make."""
 CALIBRATED = ("vectors", "up", "activation")
 """Tensors whose scales depend on more than the largest number."""
-PIXEL_SCALE = 1 / 255
-"""What 1 of a pixel 2p - 255 stands for."""
 
 
 class Quantiser:
-    """Arrays of an image, layer by layer.
+    """Arrays of an image, layer by layer; subclasses know the first and the last layer.
 
     Parameters
     ----------
-    design : NetworkDesign
-    model : VisionTransformer
-    images : uint8 Tensor [B, channels, S, S]
-        Calibration images.
+    design : Transformer
+    model : Module
+        Has ``blocks``, ``norm``, ``position`` and ``classifier``.
+    trace : iterable of (str, Tensor)
+        Every tensor [B, N, …] of the float network on calibration data, by name.
     given : dict of float64 array
         Scales that are taken as they are, by their names in ``scales``.
 
@@ -49,18 +50,21 @@ class Quantiser:
         What integers stand for (:class:`golden.quantize.network.QuantisedNetwork`).
     """
 
+    entry: str
+    """The tensor that enters the first block."""
+
     def __init__(
         self,
-        design: NetworkDesign,
-        model: VisionTransformer,
-        images: torch.Tensor,
+        design: Transformer,
+        model: Any,
+        trace: Iterable[tuple[str, torch.Tensor]],
         given: dict[str, np.ndarray],
     ):
         self.design = design
         self.model = model
         self.seen: dict[str, np.ndarray] = {}
         self.largest: dict[str, float] = {}
-        for name, tensor in float_trace(model, images):
+        for name, tensor in trace:
             self.largest[name] = float(tensor.abs().max())
             if name.endswith(CALIBRATED):  # the others would only take memory
                 self.seen[name] = tensor.flatten(0, -2).double().numpy()
@@ -72,34 +76,42 @@ class Quantiser:
     def run(self) -> None:
         """Quantise every layer."""
         design, model = self.design, self.model
-        stem = self._stem()
-        blocks = [self._block(number, block) for number, block in enumerate(model.blocks)]
-        added = {"stem": stem} | {name: part for parts in blocks for name, part in parts.items()}
+        added = self._first_layers()
+        for number, block in enumerate(model.blocks):
+            added |= self._block(number, block)
         residual = self._residual_scale(added)
         self.scales |= {
-            name: np.array(residual) for name in self.largest if "residual" in name
+            name: np.array(residual) for name in self.largest
+            if "residual" in name or name == self.entry
         }
         for name, (matrix, bias, zero) in added.items():
             self._linear(name, matrix, bias, residual, zero)
-        position = model.position.detach().double().numpy()
-        self.arrays["positions"] = to_integers(position, residual, design.residual_width)
+        for name, constants in self._constants().items():
+            self.arrays[name] = to_integers(constants, residual, design.residual_width)
         self._norms(residual)
         matrix, bias = self._behind_norm("norm", model.norm, model.classifier)
         numbers, scale = quantise_scores(
-            design.linears["classifier"], matrix / design.tokens, bias
+            design.linears["classifier"], matrix / design.pooled_tokens, bias
         )
         self._keep("classifier", numbers)
         self.scales["scores"] = np.array(scale)
-        self.scales["pooled"] = self.scales["norm"]
-        self.offsets["pooled"] = self.offsets["norm"] * design.tokens
+
+    # -- what differs from network to network ------------------------------------------------------
+
+    def _first_layers(self) -> dict[str, tuple[np.ndarray, np.ndarray, int]]:
+        """Matrix, bias and zero of linear layers before the first block, by name."""
+        return {}
+
+    def _constants(self) -> dict[str, np.ndarray]:
+        """Tables that are added to tokens, by name."""
+        return {"positions": self.model.position.detach().double().numpy()}
+
+    @property
+    def _tokens_of_a_call(self) -> int:
+        """Tokens of a sequence on calibration data."""
+        return self.design.tokens
 
     # -- layers that add to the residual stream: their inputs first, their scale is common ---------
-
-    def _stem(self):
-        convolution = self.model.to_tokens
-        kernel = convolution.weight.detach().double().numpy()  # [width, channels, rows, columns]
-        matrix = kernel.transpose(2, 3, 1, 0).reshape(-1, self.design.width)
-        return matrix * PIXEL_SCALE, convolution.bias.detach().double().numpy(), 0
 
     def _block(self, number, block):
         """Quantise the layers within a block; returns those that add to its tokens."""
@@ -154,7 +166,7 @@ class Quantiser:
 
     def _call(self, parts):
         """The vectors [n, heads, vectors, D] of calibration images as a call of their attention."""
-        images = torch.from_numpy(parts).float().unflatten(0, (-1, self.design.tokens))
+        images = torch.from_numpy(parts).float().unflatten(0, (-1, self._tokens_of_a_call))
         vectors = [images[:, :, :, i].transpose(1, 2) for i in range(self.design.vectors)]
         return Call(vectors[0], vectors[-2], vectors[-1])
 
@@ -195,11 +207,11 @@ class Quantiser:
 
     def _residual_scale(self, added):
         """The scale of numbers between blocks: they fit, and so do the weights that make them."""
-        return self._given("stem", lambda: self._least_residual_scale(added))
+        return self._given(self.entry, lambda: self._least_residual_scale(added))
 
     def _least_residual_scale(self, added):
         names = [name for name in self.largest if "residual" in name]
-        largest = max(self.largest[name] for name in (*names, *added))
+        largest = max(self.largest[name] for name in {self.entry, *names, *added})
         scale = HEADROOM * largest / signed_range(self.design.residual_width)[1]
         for name, (matrix, _, _) in added.items():
             scale = max(scale, np.abs(matrix).max() / self.design.linears[name].weights.values[-1])

@@ -10,6 +10,7 @@ float.
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,13 +24,20 @@ from ecoformer.golden.networks.vit import VisionTransformer
 from ecoformer.golden.quantize.evaluation import CALIBRATION_IMAGES
 from ecoformer.golden.quantize.float_trace import vectors
 from ecoformer.golden.quantize.linear import quantise_linear
-from ecoformer.golden.quantize.network import QuantisedNetwork, quantise_network
-from ecoformer.golden.quantize.network_layers import PIXEL_SCALE
+from ecoformer.golden.quantize.network import (
+    PIXEL_SCALE,
+    QuantisedNetwork,
+    quantise_network,
+)
 from ecoformer.progress import SILENT, Progress
 from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.layers import LinearShape
+from ecoformer.spec.network.transformer import Transformer
 
-__all__ = ["fold_norms", "tune"]
+__all__ = ["fold_norms", "release", "tune", "with_blocks_on_grids"]
+
+
+Model = TypeVar("Model", bound=Any)
 
 
 class OnGrid(nn.Module):
@@ -95,17 +103,19 @@ def tune(
     """
     tuned, images = fold_norms(model), data.train.images[:CALIBRATION_IMAGES]
     start = quantise_network(design, tuned, images)
-    layers = _on_grids(design, tuned, start)
+    shape = design.linears["stem"]
+    stem = OnGrid(shape, PIXEL_SCALE, start.scales["stem"])
+    register_parametrization(tuned.to_tokens, "weight", stem)
+    layers = [tuned.to_tokens, *with_blocks_on_grids(design, tuned, start)]
     fitter = Fitter(data, training, folder, progress)
     settings = {"design": design.bits_fingerprint}
     fitter.fit("chip", tuned, epochs, training.tune_lrs[0], stream=1, settings=settings)
-    for layer in layers:
-        remove_parametrizations(layer, "weight", leave_parametrized=True)
+    release(layers)
     return quantise_network(design, tuned, images, like=start)
 
 
 @torch.no_grad()
-def fold_norms(model: VisionTransformer) -> VisionTransformer:
+def fold_norms(model: Model) -> Model:
     """A network that computes the same, whose norms have γ = 1 and β = 0 and are not trained."""
     copy = deepcopy(model)
     followers = [(copy.norm, [copy.classifier])]
@@ -122,16 +132,18 @@ def fold_norms(model: VisionTransformer) -> VisionTransformer:
     return copy
 
 
-def _on_grids(design, model, quantised):
-    """Let every linear layer but the classifier have its weights on its grid; returns them."""
-    scales, linears, layers = quantised.scales, design.linears, []
+def with_blocks_on_grids(
+    design: Transformer, model: Any, quantised: QuantisedNetwork
+) -> list[nn.Module]:
+    """Let every linear layer of the blocks have its weights on its grid; returns them."""
+    scales, linears = quantised.scales, design.linears
+    layers: list[nn.Module] = []
 
     def hold(layer, name, inputs, outputs):
         shape = replace(linears[name], outputs=len(layer.weight))
         register_parametrization(layer, "weight", OnGrid(shape, inputs, outputs))
         layers.append(layer)
 
-    hold(model.to_tokens, "stem", PIXEL_SCALE, scales["stem"])
     for number, block in enumerate(model.blocks):
         name, attention = f"blocks.{number}", block.attention
         of_vectors = scales[f"{name}.vectors"].reshape(design.heads, design.vectors, -1)
@@ -142,3 +154,9 @@ def _on_grids(design, model, quantised):
         hold(block.mlp[0], f"{name}.up", scales[f"{name}.norm2"], scales[f"{name}.up"])
         hold(block.mlp[-1], f"{name}.down", scales[f"{name}.activation"], scales[f"{name}.down"])
     return layers
+
+
+def release(layers: list[nn.Module]) -> None:
+    """Leave weights that were held on their grid as they are there."""
+    for layer in layers:
+        remove_parametrizations(layer, "weight", leave_parametrized=True)

@@ -7,9 +7,10 @@ import numpy as np
 
 from ecoformer.sim.stimulus import random_image as random_attention
 from ecoformer.spec.arithmetic import signed_range
-from ecoformer.spec.network.design import ACTIVATION_WIDTH, NetworkDesign
+from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.image import NetworkImage, attention_name, network_arrays
 from ecoformer.spec.network.layers import MAX_SHIFT, LinearShape
+from ecoformer.spec.network.transformer import ACTIVATION_WIDTH, Transformer
 from ecoformer.spec.parameters import integer_arrays
 
 __all__ = ["random_image", "random_pixels"]
@@ -22,7 +23,7 @@ EXTREMES = 0.3
 """Share of extreme channels, and of extreme elements, of an image with extremes."""
 
 
-def random_image(design: NetworkDesign, seed: int, *, extremes: bool = False) -> NetworkImage:
+def random_image(design: Transformer, seed: int, *, extremes: bool = False) -> NetworkImage:
     """A legal image of random integers.
 
     Shifts are such that sums of random inputs fill the range of an output without saturating it, so
@@ -30,7 +31,7 @@ def random_image(design: NetworkDesign, seed: int, *, extremes: bool = False) ->
 
     Parameters
     ----------
-    design : NetworkDesign
+    design : Transformer
     seed : int
     extremes : bool
         Whether some channels have the smallest or largest weights, bias or shift, and positions,
@@ -42,7 +43,8 @@ def random_image(design: NetworkDesign, seed: int, *, extremes: bool = False) ->
         for part, array in _linear(design, name, shape, rng).items():
             arrays[f"{name}.{part}"] = array
     lively = 1 << (design.residual_width - 1 - RESIDUAL_SPREAD)
-    arrays["positions"] = rng.integers(-lively, lively, (design.tokens, design.width))
+    for name, rows in design.constants.items():
+        arrays[name] = rng.integers(-lively, lively, (rows, design.width))
     for name in design.norms:
         arrays[f"{name}.epsilon"] = np.array(rng.integers(1, 100))
     for block in range(design.depth):
@@ -81,12 +83,12 @@ def _linear(design, name, shape, rng):
     return arrays | {"bias": np.clip(bias, -shape.max_bias, shape.max_bias)}
 
 
-def _deviation(design: NetworkDesign, name: str, shape: LinearShape) -> float:
+def _deviation(design: Transformer, name: str, shape: LinearShape) -> float:
     """About the standard deviation of an input of a layer."""
     if name == "stem":
         return 2.0**7
     if name == "classifier":
-        return 2.0 ** (ACTIVATION_WIDTH - 1 - SPREAD) * np.sqrt(design.tokens)
+        return 2.0 ** (ACTIVATION_WIDTH - 1 - SPREAD) * np.sqrt(design.pooled_tokens)
     if name.endswith(".out"):  # averages of values, with fraction bits
         least = shape.input_width - 1
         return 2.0 ** min(least, design.attention.output_fraction + ACTIVATION_WIDTH - 1 - SPREAD)

@@ -4,11 +4,14 @@
 from fractions import Fraction
 from math import floor
 
+import numpy as np
 import pytest
 
+from ecoformer.golden.integer.network import decoder
 from ecoformer.golden.integer.network.forward import run
 from ecoformer.sim.network.stimulus import random_image, random_pixels
 from tests.docs.test_numbers import ROOT, answer, weights
+from tests.golden.integer.network.decoders import DECODERS
 from tests.golden.integer.network.designs import DESIGNS
 
 
@@ -69,7 +72,8 @@ def attention(design, p, vectors):
         rows = [v[head * size : (head + 1) * size] for v in vectors]
         tokens, values = [r[:-dim] for r in rows], [r[-dim:] for r in rows]
         for i, given in enumerate(weights(config, own, tokens)):
-            outputs[i] += answer(config, own, given, values, i)[0]
+            seen = i + 1 if config.mask == "causal" else len(values)
+            outputs[i] += answer(config, own, given[:seen], values[:seen], i)[0]
     return outputs
 
 
@@ -79,17 +83,33 @@ def add(x, y, bits):
     ]
 
 
+def part_of(arrays, prefix):
+    prefix += "."
+    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+
+
 def scores(design, arrays, pixels):
+    bits = design.residual_width
+    stem = part_of(arrays, "stem")
+    x = [linear(stem, window, bits) for window in windows(design, pixels)]
+    x = blocks(design, arrays, add(x, arrays["positions"], bits))
+    pooled = [sum(column) for column in zip(*(norm(t, arrays["norm.epsilon"]) for t in x))]
+    return sums(part_of(arrays, "classifier"), pooled)
+
+
+def scores_of_tokens(design, arrays, tokens):
+    x = [arrays["embedding"][token] for token in tokens]
+    x = blocks(design, arrays, add(x, arrays["positions"][: len(x)], design.residual_width))
+    classifier = part_of(arrays, "classifier")
+    return [sums(classifier, norm(t, arrays["norm.epsilon"])) for t in x]
+
+
+def blocks(design, arrays, x):
     bits = design.residual_width
 
     def part(prefix):
-        prefix += "."
-        return {
-            name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)
-        }
+        return part_of(arrays, prefix)
 
-    x = [linear(part("stem"), window, bits) for window in windows(design, pixels)]
-    x = add(x, arrays["positions"], bits)
     for i in range(design.depth):
         p = part(f"blocks.{i}")
         own = {name: part(f"blocks.{i}.{name}") for name in ("vectors", "out", "up", "down")}
@@ -99,8 +119,7 @@ def scores(design, arrays, pixels):
         up = [linear(own["up"], norm(t, p["norm2.epsilon"]), 8) for t in x]
         hidden = [[p["table"][e + 128] for e in t] for t in up]
         x = add(x, [linear(own["down"], t, bits) for t in hidden], bits)
-    pooled = [sum(column) for column in zip(*(norm(t, arrays["norm.epsilon"]) for t in x))]
-    return sums(part("classifier"), pooled)
+    return x
 
 
 @pytest.mark.parametrize("extremes", [False, True])
@@ -111,3 +130,14 @@ def test_the_page_gives_every_score(name, extremes):
     arrays = {name: array.tolist() for name, array in image.arrays.items()}
     found = [scores(design, arrays, image.tolist()) for image in pixels]
     assert found == run(design, image, pixels).tolist()
+
+
+@pytest.mark.parametrize("extremes", [False, True])
+@pytest.mark.parametrize("name", DECODERS)
+def test_the_page_gives_every_score_of_a_decoder(name, extremes):
+    design = DECODERS[name]
+    image = random_image(design, 13, extremes=extremes)
+    arrays = {name: array.tolist() for name, array in image.arrays.items()}
+    tokens = np.random.default_rng(14).integers(0, design.vocabulary, design.positions)
+    wanted = decoder.run(design, image, tokens)
+    assert scores_of_tokens(design, arrays, tokens.tolist()) == wanted.tolist()

@@ -48,7 +48,10 @@ def test_attention_gives_everything_without_an_engine(write):
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_give_it_once(preset):
-    refused = {"softmax": "hash must be 'rbf' or 'linear' or", "decoder": "mask must be 'full'"}
+    causal = "mask must be 'full'"
+    refused = {
+        "softmax": "hash must be 'rbf' or 'linear' or", "decoder": causal, "characters": causal,
+    }
     if preset in refused:
         with pytest.raises(EcoformerError, match=rf"\[engine\] {refused[preset]}"):
             read_attention(preset)

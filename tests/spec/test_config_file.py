@@ -24,8 +24,8 @@ def test_absent_keys_and_tables_mean_defaults(tmp_path):
     [
         ("[engine]\nheads = 3", "unknown key in [engine]: heads; known: head_dim, "),
         ("[engine]\nb = 1\na = 2", "unknown key in [engine]: a, b; known: head_dim, "),
-        ("[motor]\nhead_dim = 3", "unknown table: motor; known: engine, chip, network, training, "),
-        ("head_dim = 3", "unknown table: head_dim; known: engine, chip, network, training, "),
+        ("[motor]\nhead_dim = 3", "unknown table: motor; known: engine, chip, decoder, network, "),
+        ("head_dim = 3", "unknown table: head_dim; known: engine, chip, decoder, network, "),
         ("engine = 3", "engine must be a table [engine], not 3"),
         ("[[engine]]\nhead_dim = 3", "engine must be a table [engine], not "),
         ("[engine]\nhead_dim = 3.0", "[engine] head_dim must be an integer, not 3.0"),

@@ -70,3 +70,20 @@ def test_known_cuts():
         (range(3), range(1)),
         (range(3, 5), range(1)),
     ]
+
+
+@pytest.mark.parametrize("granule", [1, 2, 3, 4])
+@pytest.mark.parametrize("cycles", [24, 32, 64])
+@pytest.mark.parametrize("inputs, outputs", [(1, 1), (16, 48), (64, 16), (5, 27), (16, 9)])
+def test_lanes_come_in_granules(inputs, outputs, cycles, granule):
+    fold = Fold(inputs, outputs, cycles, granule)
+    for lanes, extent in ((fold.input_lanes, inputs), (fold.output_lanes, outputs)):
+        assert lanes == extent or lanes % granule == 0 and lanes < extent
+    assert fold.steps <= cycles
+    assert fold.lanes >= Fold(inputs, outputs, cycles).lanes
+    # A block's results leave before those of the next.
+    assert granule == 1 or -(-fold.output_lanes // granule) <= fold.input_steps
+    seen = [fold.block(step) for step in range(fold.steps)]
+    assert {(i, o) for a, b in seen for i in a for o in b} == {
+        (i, o) for i in range(inputs) for o in range(outputs)
+    }

@@ -3,42 +3,33 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from ecoformer.spec.arithmetic import signed_width
-from ecoformer.spec.checks import check_number
-from ecoformer.spec.choices import Mask, Queries, Weights
+from ecoformer.spec.choices import Mask, Weights
 from ecoformer.spec.config import Config
 from ecoformer.spec.config_file import read_table
 from ecoformer.spec.folding import Fold
 from ecoformer.spec.host_streams import HostStreams
-from ecoformer.spec.network.layers import LinearShape, NormShape
+from ecoformer.spec.network.layers import LinearShape
+from ecoformer.spec.network.transformer import (
+    ACTIVATION_WIDTH,
+    MAX_NUMBERS,
+    SHARED_RANGES,
+    Transformer,
+)
 
-__all__ = ["ACTIVATION_WIDTH", "PIXEL_WIDTH", "NetworkDesign"]
+__all__ = ["ACTIVATION_WIDTH", "MAX_NUMBERS", "PIXEL_WIDTH", "NetworkDesign"]
 
 PIXEL_WIDTH = 9
 """Signed bits of a pixel p of 8 bits as the stem sees it: 2p - 255, or 0 for padding."""
-ACTIVATION_WIDTH = 8
-"""Signed bits of what linear layers of a block take, but for the attention's answers."""
-RANGES = {
-    "image_size": (1, 512), "channels": (1, 4), "patch": (1, 64), "width": (4, 1_024),
-    "heads": (1, 32), "depth": (1, 64), "hidden": (1, 4_096), "classes": (1, 4_096),
-    "cycles_per_token": (16, 65_536), "residual_width": (8, 18),
-}
-"""Smallest and largest value of every number."""
-MAX_CYCLES = 1_024
-"""Largest k of an attention engine."""
-MAX_NUMBERS = 1 << 22
-"""Most weights and positions of a network: more than any chip that it could be on can hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkDesign:
+class NetworkDesign(Transformer):
     """A vision transformer as a pipeline: one token of every layer in ``cycles_per_token`` cycles.
 
         pixels ─► patches ─► stem ─► + positions ─► blocks ─► norm ─► sum over tokens ─► scores
@@ -84,10 +75,18 @@ class NetworkDesign:
     cycles_per_token: int = 1_024
     residual_width: int = 16
 
+    ranges: ClassVar[dict[str, tuple[int, int]]] = {
+        "image_size": (1, 512), "channels": (1, 4), "patch": (1, 64), "classes": (1, 4_096),
+        **SHARED_RANGES,
+    }
+    table: ClassVar[str] = "chip"
+    mask: ClassVar[Mask] = Mask.FULL
+    packet: ClassVar[str] = "image"
+    first_and_last: ClassVar[str] = "the first pixel to the last score"
+    _sizes: ClassVar[str] = "width, hidden, depth, classes and image_size"
+
     def __post_init__(self) -> None:
-        for name, ends in RANGES.items():
-            check_number(name, getattr(self, name), int, *ends)
-        object.__setattr__(self, "weights", Weights.parse("weights", self.weights))
+        self._check_numbers()
         if self.image_size % self.patch:
             raise ValueError(
                 f"patch must divide image_size = {self.image_size}, not be {self.patch}"
@@ -98,46 +97,7 @@ class NetworkDesign:
                 f"longest vector has as many elements, not {self.cycles_per_token}"
             )
         self._check_attention()
-        self._check_size()
-
-    def _check_size(self):
-        try:
-            self.engine  # noqa: B018  attention as it is within the network
-        except ValueError as error:
-            raise ValueError(
-                f"image_size, patch and cycles_per_token make an impossible [engine] of "
-                f"{self.tokens} tokens: {error}"
-            ) from error
-        numbers = sum(shape.inputs * shape.outputs for shape in self.linears.values())
-        numbers += self.tokens * self.width
-        if numbers > MAX_NUMBERS:
-            raise ValueError(
-                "width, hidden, depth, classes and image_size must leave at most "
-                f"{MAX_NUMBERS:,} weights and positions, not {numbers:,}"
-            )
-
-    def _check_attention(self):
-        a = self.attention
-        rules = {
-            "head_dim": self.width // self.heads if self.width % self.heads == 0 else None,
-            "value_dim": a.head_dim,
-            "token_width": ACTIVATION_WIDTH,
-            "value_width": ACTIVATION_WIDTH,
-            "mask": Mask.FULL,
-        }
-        if rules["head_dim"] is None:
-            raise ValueError(f"heads must divide width = {self.width}, not be {self.heads}")
-        for name, value in rules.items():
-            if getattr(a, name) != value:
-                raise ValueError(
-                    f"[engine] {name} must be {value!r} within a network, not {getattr(a, name)!r}"
-                )
-        if a.queries == Queries.CROSS:
-            raise ValueError("[engine] queries must be 'shared' or 'separate' within a network")
-        if a.hash == "codes":
-            raise ValueError(
-                "[engine] hash must not be 'codes' within a network, where no host makes them"
-            )
+        self._check_size("image_size, patch")
 
     # -- shape -----------------------------------------------------------------------------------
 
@@ -145,6 +105,40 @@ class NetworkDesign:
     def tokens(self) -> int:
         """Tokens N of an image."""
         return (self.image_size // self.patch) ** 2
+
+    def tokens_of_a_packet(self, name: str) -> int:
+        """How often the linear layer ``name`` works on a vector for an image."""
+        return 1 if name == "classifier" else self.tokens
+
+    @property
+    def pooled_tokens(self) -> int:
+        """Tokens of whose sum the classifier makes scores: all."""
+        return self.tokens
+
+    @property
+    def input_beats(self) -> int:
+        """Beats of a packet that enters: pixels."""
+        return self.pixels
+
+    @property
+    def answer_scores(self) -> int:
+        """Scores of a beat of an answer."""
+        return 1
+
+    @property
+    def answer_beats(self) -> int:
+        """Beats of an answer."""
+        return self.classes
+
+    @property
+    def answer_bytes(self) -> int:
+        """Bytes of a beat of an answer."""
+        return self.score_bytes
+
+    @property
+    def context_width(self) -> int:
+        """Bits of a context's number; 0 because there are none."""
+        return 0
 
     @property
     def kernel(self) -> int:
@@ -173,22 +167,9 @@ class NetworkDesign:
         return self.tokens * self.steady_cycles
 
     @property
-    def head_dim(self) -> int:
-        """Elements of a head's query, key or value."""
-        return self.attention.head_dim
-
-    @property
-    def vectors(self) -> int:
-        """Vectors that a head takes of a token: x and v, or q, k and v."""
-        return len(self.attention.sides.all) + 1
-
-    @property
-    def longest_vector(self) -> int:
-        """Elements of the longest vector that goes from a layer to the next."""
-        return max(
-            max(shape.inputs, shape.outputs if shape.output_width else 0)
-            for shape in self.linears.values()
-        )
+    def steady_packet(self) -> int:
+        """Cycles from a packet to the next where many follow each other: those of an image."""
+        return self.cycles_per_image
 
     def fold(self, name: str) -> Fold:
         """How a linear layer is spread over its cycles: the classifier has those of an image."""
@@ -204,74 +185,28 @@ class NetworkDesign:
         Its k is the largest power of two that is no larger than that of the network, and its buses
         carry a token in as many cycles.
         """
-        k = 1 << (min(self.cycles_per_token, MAX_CYCLES).bit_length() - 1)
+        k = self._engine_cycles
         token = max(
             self.vectors * self.head_dim,
             self.head_dim * self.attention.output_element_bytes,
         )
-        return replace(
-            self.attention,
-            cycles_per_token=k,
-            engines=1,
-            max_tokens=self.tokens,
-            parameter_sets=1,
-            tuser_width=0,
-            next_set_depth=0,
-            tkeep=False,
-            bus_bytes=1 << (-(-token // k) - 1).bit_length(),
-            target_tokens_per_second=0,
-        )
-
-    @cached_property
-    def heads_engine(self) -> Config:
-        """The same with one parameter set per head: what the parameters of a block fit."""
-        return replace(self.engine, parameter_sets=self.heads)
+        return self._engine(k, 1 << (-(-token // k) - 1).bit_length())
 
     @cached_property
     def linears(self) -> dict[str, LinearShape]:
         """Every linear layer by name, along the path of a token."""
-        width, a, r = self.width, ACTIVATION_WIDTH, self.residual_width
         area = self.channels * self.kernel**2
-        shapes = {"stem": LinearShape(area, width, PIXEL_WIDTH, r, self.weights)}
-        for block in range(self.depth):
-            shapes |= {
-                f"blocks.{block}.{name}": LinearShape(*shape, self.weights)
-                for name, shape in {
-                    "vectors": (width, self.vectors * width, a, a),
-                    "out": (width, width, self.attention.output_width, r),
-                    "up": (width, self.hidden, a, a),
-                    "down": (self.hidden, width, a, r),
-                }.items()
-            }
-        shapes["classifier"] = LinearShape(width, self.classes, self.pooled_width, 0)
-        return shapes
-
-    @cached_property
-    def norm(self) -> NormShape:
-        """Every norm: two of a block, and the one before the classifier."""
-        return NormShape(self.width, self.residual_width, ACTIVATION_WIDTH)
+        stem = LinearShape(area, self.width, PIXEL_WIDTH, self.residual_width, self.weights)
+        classifier = LinearShape(self.width, self.classes, self.pooled_width, 0)
+        return {"stem": stem, **self._block_linears(), "classifier": classifier}
 
     @cached_property
     def sent_widths(self) -> dict[str, int]:
         """Signed bits of what every layer sends, by the names of the integer network's trace."""
-        a, r = ACTIVATION_WIDTH, self.residual_width
-        widths = {"stem": r}
-        for block in range(self.depth):
-            parts = {
-                "norm1": a, "vectors": a, "attention": self.engine.output_width, "out": r,
-                "residual1": r, "norm2": a, "up": a, "activation": a, "down": r, "residual2": r,
-            }
-            widths |= {f"blocks.{block}.{name}": width for name, width in parts.items()}
-        return widths | {
-            "norm": a, "pooled": self.pooled_width,
-            "scores": self.linears["classifier"].result_width,
+        return {
+            "stem": self.residual_width, **self._block_widths(), "norm": ACTIVATION_WIDTH,
+            "pooled": self.pooled_width, "scores": self.linears["classifier"].result_width,
         }
-
-    @property
-    def norms(self) -> list[str]:
-        """Names of all norms, along the path of a token."""
-        blocks = (f"blocks.{block}.norm{i}" for block in range(self.depth) for i in (1, 2))
-        return [*blocks, "norm"]
 
     @property
     def pooled_width(self) -> int:
@@ -279,16 +214,9 @@ class NetworkDesign:
         return signed_width(self.tokens << (ACTIVATION_WIDTH - 1))
 
     @property
-    def score_bytes(self) -> int:
-        """Bytes of a score on the wire: whole words of 4."""
-        return -(-self.linears["classifier"].sum_width // 32) * 4
-
-    @property
     def host_streams(self) -> HostStreams:
         """Pixels in and scores out, as a host link knows them."""
         return HostStreams(self.channels, self.score_bytes, user_bits=0)
-
-    # -- file ------------------------------------------------------------------------------------
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -299,29 +227,4 @@ class NetworkDesign:
         EcoformerError
             The file cannot be read or a key or value is refused; names file and key.
         """
-        return read_table(path, "chip", cls, attention=Config.load(path))
-
-    def as_toml(self) -> str:
-        """Text of a file that loads to an equal ``NetworkDesign``."""
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "attention"}
-        lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
-        return "\n".join(["[chip]", *lines, "", self.attention.as_toml()])
-
-    # -- identity --------------------------------------------------------------------------------
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of every field."""
-        return hashlib.sha256(self.as_toml().encode()).hexdigest()
-
-    @property
-    def bits_fingerprint(self) -> str:
-        """SHA-256 of every field on which a result bit depends; the rate is none of them."""
-        values = {name: value for name, value in asdict(self).items() if name != "attention"}
-        del values["cycles_per_token"]
-        values["attention"] = replace(
-            self.attention, max_tokens=self.tokens, parameter_sets=1, tuser_width=0,
-            next_set_depth=0, engines=1,
-        ).bits_fingerprint
-        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return read_table(path, cls.table, cls, attention=Config.load(path))

@@ -5,8 +5,8 @@ import hashlib
 
 from ecoformer import __version__
 from ecoformer.spec.array_file import array_checksum
-from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
+from ecoformer.spec.network.transformer import Transformer
 from ecoformer.spec.registers import REGISTERS, version_word
 
 __all__ = ["NETWORK_IDENTITY", "as_registers", "identity", "offsets"]
@@ -14,7 +14,7 @@ __all__ = ["NETWORK_IDENTITY", "as_registers", "identity", "offsets"]
 NETWORK_IDENTITY = int.from_bytes(b"ECON", "big")
 
 
-def identity(design: NetworkDesign, image: NetworkImage) -> dict[str, int]:
+def identity(design: Transformer, image: NetworkImage) -> dict[str, int]:
     """Constant registers of a network on a board: dict name → 32-bit integer.
 
     ``FINGERPRINT`` is of the design and of every parameter, because both are in the bitstream.

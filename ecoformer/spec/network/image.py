@@ -12,8 +12,8 @@ import numpy as np
 from ecoformer.spec.arithmetic import signed_range
 from ecoformer.spec.array_file import ArrayFile
 from ecoformer.spec.bounds import Bounds
-from ecoformer.spec.network.design import ACTIVATION_WIDTH, NetworkDesign
 from ecoformer.spec.network.layers import MAX_SHIFT
+from ecoformer.spec.network.transformer import ACTIVATION_WIDTH, Transformer
 from ecoformer.spec.parameters import HOST_ARRAYS, SIDE_ARRAYS, ParameterImage, integer_arrays
 
 __all__ = ["FORMAT_VERSION", "NetworkImage", "attention_name", "network_arrays"]
@@ -60,7 +60,7 @@ class NetworkImage:
                 arrays[f"query_{name}"] = np.zeros(heads, dtype=kind)
         return ParameterImage(**arrays)
 
-    def check(self, design: NetworkDesign) -> None:
+    def check(self, design: Transformer) -> None:
         """Refuse names, shapes and values that do not fit ``design``.
 
         Raises
@@ -78,7 +78,7 @@ class NetworkImage:
         for name, bounds in rules.items():
             bounds.check(name, self.arrays[name])
 
-    def save(self, path: str | Path, design: NetworkDesign) -> None:
+    def save(self, path: str | Path, design: Transformer) -> None:
         """Write the image for ``design`` atomically; the checksum covers every array.
 
         An array is kept in the narrowest type that holds what it may.
@@ -89,7 +89,7 @@ class NetworkImage:
         FILE.save(path, narrow, design.bits_fingerprint)
 
     @classmethod
-    def load(cls, path: str | Path, design: NetworkDesign) -> Self:
+    def load(cls, path: str | Path, design: Transformer) -> Self:
         """Read the image at ``path``; check that it is intact and fits ``design``.
 
         Raises
@@ -115,18 +115,22 @@ def attention_name(block: int, array: str) -> str:
     return f"blocks.{block}.attention.{array}"
 
 
-def network_arrays(design: NetworkDesign) -> dict[str, Bounds]:
+def network_arrays(design: Transformer) -> dict[str, Bounds]:
     """Every array of a network image by name.
 
     ::
 
         <linear>.weights [inputs, outputs], .bias and .shift [outputs]
         positions [N, width]    <norm>.epsilon    blocks.I.table [256]
+        embedding [vocabulary, width]    (of a decoder)
         blocks.I.attention.<arrays of a ParameterImage, one set per head>
 
     A linear layer whose sums leave it as they are has no shift.
     """
-    rules = {"positions": _numbers((design.tokens, design.width), design.residual_width)}
+    rules = {
+        name: _numbers((rows, design.width), design.residual_width)
+        for name, rows in design.constants.items()
+    }
     for name, shape in design.linears.items():
         extent = shape.inputs, shape.outputs
         rules[f"{name}.weights"] = Bounds.of_weights(extent, shape.weights)

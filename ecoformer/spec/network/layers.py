@@ -75,9 +75,12 @@ class LinearShape:
         """Signed bits of what leaves the layer."""
         return self.output_width or self.sum_width
 
-    def fold(self, cycles: int) -> Fold:
-        """How the layer is spread over ``cycles`` cycles a token."""
-        return Fold(self.inputs, self.outputs, cycles)
+    def fold(self, cycles: int, granule: int = 1) -> Fold:
+        """How the layer is spread over ``cycles`` cycles a token.
+
+        ``granule`` is how many elements come, and leave, in a cycle.
+        """
+        return Fold(self.inputs, self.outputs, cycles, granule)
 
 
 @dataclass(frozen=True)

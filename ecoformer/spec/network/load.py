@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The design in a file, whichever kind of network it is."""
+
+from pathlib import Path
+
+from ecoformer.errors import EcoformerError
+from ecoformer.spec.config_file import read_toml
+from ecoformer.spec.network.decoder import DecoderDesign
+from ecoformer.spec.network.design import NetworkDesign
+
+__all__ = ["Design", "load_design"]
+
+Design = NetworkDesign | DecoderDesign
+"""A network on the chip."""
+
+
+def load_design(path: str | Path) -> Design:
+    """The network of the TOML file ``path``: a decoder if it has the table ``[decoder]``.
+
+    Raises
+    ------
+    EcoformerError
+        The file cannot be read, describes two networks, or a key or value is refused.
+    """
+    tables = read_toml(path).keys()
+    if DecoderDesign.table not in tables:
+        return NetworkDesign.load(path)
+    if NetworkDesign.table in tables:
+        raise EcoformerError(
+            f"{path}: [{NetworkDesign.table}] is for images and [{DecoderDesign.table}] for text; "
+            "keep one of them"
+        )
+    return DecoderDesign.load(path)

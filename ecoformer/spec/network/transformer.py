@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every network on the chip shares: blocks of attention and MLP, their numbers and rate."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from dataclasses import asdict, fields, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+from ecoformer.spec.checks import check_number
+from ecoformer.spec.choices import Mask, Queries, Weights
+from ecoformer.spec.config import Config
+from ecoformer.spec.folding import Fold
+from ecoformer.spec.network.layers import LinearShape, NormShape
+
+__all__ = ["ACTIVATION_WIDTH", "SHARED_RANGES", "Transformer"]
+
+ACTIVATION_WIDTH = 8
+"""Signed bits of what linear layers of a block take, but for the attention's answers."""
+SHARED_RANGES = {
+    "width": (4, 1_024), "heads": (1, 32), "depth": (1, 64), "hidden": (1, 4_096),
+    "cycles_per_token": (16, 65_536), "residual_width": (8, 18),
+}
+"""Smallest and largest value of every number that all networks have."""
+MAX_CYCLES = 1_024
+"""Largest k of an attention engine."""
+MAX_NUMBERS = 1 << 22
+"""Most weights and constants of a network: more than any chip that it could be on can hold."""
+
+
+class Transformer(ABC):
+    """A network as a pipeline of all its layers, of which subclasses add the first and the last.
+
+        block: norm ─► queries, keys and values ─► attention ─► out ─► + ─► norm ─► MLP ─► +
+
+    Subclasses are frozen dataclasses with these fields and their own.
+
+    Parameters
+    ----------
+    width : int
+        Elements of a token.
+    heads, depth : int
+    hidden : int
+        Elements between the two linear layers of the MLP.
+    attention : Config
+        Attention of one head.
+    weights : Weights
+        What the weights of linear layers may be; the classifier's are int8.
+    cycles_per_token : int
+        k of the whole network.
+    residual_width : int
+        Signed bits of an element between blocks.
+    """
+
+    width: int
+    heads: int
+    depth: int
+    hidden: int
+    attention: Config
+    weights: Weights
+    cycles_per_token: int
+    residual_width: int
+
+    ranges: ClassVar[dict[str, tuple[int, int]]]
+    """Smallest and largest value of every number."""
+    table: ClassVar[str]
+    """Name of its table in a file."""
+    mask: ClassVar[Mask]
+    """What a token attends to."""
+    rate_fields: ClassVar[tuple[str, ...]] = ("cycles_per_token",)
+    """Fields on which no number between layers depends."""
+    _sizes: ClassVar[str]
+    """Sizes that make numbers, for messages."""
+
+    def _check_numbers(self) -> None:
+        for name, ends in self.ranges.items():
+            check_number(name, getattr(self, name), int, *ends)
+        object.__setattr__(self, "weights", Weights.parse("weights", self.weights))
+
+    def _check_size(self, sizes: str) -> None:
+        """Refuse an engine that cannot be, and more numbers than a chip holds.
+
+        Parameters
+        ----------
+        sizes : str
+            Names of the sizes that set the engine's.
+        """
+        try:
+            self.engine  # noqa: B018  attention as it is within the network
+        except ValueError as error:
+            raise ValueError(
+                f"{sizes} and cycles_per_token make an impossible [engine] of "
+                f"{self.tokens} tokens: {error}"
+            ) from error
+        numbers = sum(shape.inputs * shape.outputs for shape in self.linears.values())
+        numbers += self.width * sum(self.constants.values())
+        if numbers > MAX_NUMBERS:
+            raise ValueError(
+                f"{self._sizes} must leave at most {MAX_NUMBERS:,} weights and positions, not "
+                f"{numbers:,}"
+            )
+
+    def _check_attention(self) -> None:
+        a = self.attention
+        rules: dict[str, Any] = {
+            "head_dim": self.width // self.heads if self.width % self.heads == 0 else None,
+            "value_dim": a.head_dim,
+            "token_width": ACTIVATION_WIDTH,
+            "value_width": ACTIVATION_WIDTH,
+            "mask": self.mask,
+        }
+        if rules["head_dim"] is None:
+            raise ValueError(f"heads must divide width = {self.width}, not be {self.heads}")
+        for name, value in rules.items():
+            if getattr(a, name) != value:
+                raise ValueError(
+                    f"[engine] {name} must be {value!r} within a network, not {getattr(a, name)!r}"
+                )
+        if a.queries == Queries.CROSS:
+            raise ValueError("[engine] queries must be 'shared' or 'separate' within a network")
+        if a.hash == "codes":
+            raise ValueError(
+                "[engine] hash must not be 'codes' within a network, where no host makes them"
+            )
+
+    # -- shape -----------------------------------------------------------------------------------
+
+    packet: ClassVar[str]
+    """What enters, for messages."""
+    first_and_last: ClassVar[str]
+    """Between which beats its latency is, for messages."""
+
+    @property
+    @abstractmethod
+    def tokens(self) -> int:
+        """Tokens of the longest sequence."""
+
+    def tokens_of_a_packet(self, name: str) -> int:
+        """How often the linear layer ``name`` works on a vector for a packet that enters."""
+        return 1
+
+    @property
+    def pooled_tokens(self) -> int:
+        """Tokens of whose sum the classifier makes scores."""
+        return 1
+
+    @property
+    def waits(self) -> int:
+        """Tokens that come to attention before it answers the first of a sequence."""
+        return self.tokens + 1 if self.mask == Mask.FULL else 1
+
+    @property
+    def constants(self) -> dict[str, int]:
+        """Tables of constants that are added to tokens, and the rows of each."""
+        return {"positions": self.tokens}
+
+    @property
+    def lanes(self) -> int:
+        """Elements of a vector that go from a layer to the next in a cycle."""
+        return 1
+
+    @property
+    def head_dim(self) -> int:
+        """Elements of a head's query, key or value."""
+        return self.attention.head_dim
+
+    @property
+    def vectors(self) -> int:
+        """Vectors that a head takes of a token: x and v, or q, k and v."""
+        return len(self.attention.sides.all) + 1
+
+    @property
+    def longest_vector(self) -> int:
+        """Elements of the longest vector that goes from a layer to the next."""
+        return max(
+            max(shape.inputs, shape.outputs if shape.output_width else 0)
+            for shape in self.linears.values()
+        )
+
+    def beats(self, elements: int) -> int:
+        """Cycles in which a vector of ``elements`` goes from a layer to the next."""
+        return -(-elements // self.lanes)
+
+    def fold(self, name: str) -> Fold:
+        """How a linear layer is spread over its cycles."""
+        return self.linears[name].fold(self.cycles_per_token, self.lanes)
+
+    @property
+    @abstractmethod
+    def steady_cycles(self) -> int:
+        """Cycles from a token to the next where many follow each other; at most k."""
+
+    # -- layers ----------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def engine(self) -> Config:
+        """The attention of one head within the network."""
+
+    def _engine(self, k: int, bus_bytes: int) -> Config:
+        return replace(
+            self.attention,
+            cycles_per_token=k,
+            engines=1,
+            max_tokens=self.tokens,
+            parameter_sets=1,
+            tuser_width=0,
+            next_set_depth=0,
+            tkeep=False,
+            bus_bytes=bus_bytes,
+            target_tokens_per_second=0,
+        )
+
+    @property
+    def _engine_cycles(self) -> int:
+        """The largest k of an engine that is no larger than that of the network."""
+        return 1 << (min(self.cycles_per_token, MAX_CYCLES).bit_length() - 1)
+
+    @cached_property
+    def heads_engine(self) -> Config:
+        """`engine` with one parameter set per head: what the parameters of a block fit."""
+        return replace(self.engine, parameter_sets=self.heads)
+
+    @property
+    @abstractmethod
+    def linears(self) -> dict[str, LinearShape]:
+        """Every linear layer by name, along the path of a token."""
+
+    def _block_linears(self) -> dict[str, LinearShape]:
+        """The linear layers of all blocks by name."""
+        width, a, r = self.width, ACTIVATION_WIDTH, self.residual_width
+        shapes: dict[str, LinearShape] = {}
+        for block in range(self.depth):
+            shapes |= {
+                f"blocks.{block}.{name}": LinearShape(*shape, self.weights)
+                for name, shape in {
+                    "vectors": (width, self.vectors * width, a, a),
+                    "out": (width, width, self.attention.output_width, r),
+                    "up": (width, self.hidden, a, a),
+                    "down": (self.hidden, width, a, r),
+                }.items()
+            }
+        return shapes
+
+    @cached_property
+    def norm(self) -> NormShape:
+        """Every norm: two of a block, and the one before the classifier."""
+        return NormShape(self.width, self.residual_width, ACTIVATION_WIDTH)
+
+    @property
+    @abstractmethod
+    def sent_widths(self) -> dict[str, int]:
+        """Signed bits of what every layer sends, by the names of the integer network's trace."""
+
+    def _block_widths(self) -> dict[str, int]:
+        """The same of the layers of all blocks."""
+        a, r = ACTIVATION_WIDTH, self.residual_width
+        widths: dict[str, int] = {}
+        for block in range(self.depth):
+            parts = {
+                "norm1": a, "vectors": a, "attention": self.engine.output_width, "out": r,
+                "residual1": r, "norm2": a, "up": a, "activation": a, "down": r, "residual2": r,
+            }
+            widths |= {f"blocks.{block}.{name}": width for name, width in parts.items()}
+        return widths
+
+    @property
+    def norms(self) -> list[str]:
+        """Names of all norms, along the path of a token."""
+        blocks = (f"blocks.{block}.norm{i}" for block in range(self.depth) for i in (1, 2))
+        return [*blocks, "norm"]
+
+    @property
+    def score_bytes(self) -> int:
+        """Bytes of a score on the wire: whole words of 4."""
+        return -(-self.linears["classifier"].sum_width // 32) * 4
+
+    # -- file and identity -----------------------------------------------------------------------
+
+    def as_toml(self) -> str:
+        """Text of a file that loads to an equal design."""
+        own: Any = self
+        values = {f.name: getattr(self, f.name) for f in fields(own) if f.name != "attention"}
+        lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+        return "\n".join([f"[{self.table}]", *lines, "", self.attention.as_toml()])
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of every field."""
+        return hashlib.sha256(self.as_toml().encode()).hexdigest()
+
+    @property
+    def bits_fingerprint(self) -> str:
+        """SHA-256 of every field on which a result bit depends; the rate is none of them."""
+        own: Any = self
+        values = {name: value for name, value in asdict(own).items() if name != "attention"}
+        for name in self.rate_fields:
+            del values[name]
+        values["attention"] = replace(
+            self.attention, max_tokens=self.tokens, parameter_sets=1, tuser_width=0,
+            next_set_depth=0, engines=1,
+        ).bits_fingerprint
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
