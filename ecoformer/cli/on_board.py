@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from ecoformer.cli import generate as generating
 from ecoformer.cli.network.generate import generate_network, network_results
+from ecoformer.errors import EcoformerError
 from ecoformer.spec.config import Config
 from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
+from ecoformer.spec.network.load import load_design
 
 if TYPE_CHECKING:
     from ecoformer.hw.boards.cores import Core
@@ -70,16 +72,21 @@ class NetworkOnBoard:
         from ecoformer.sim.network.stimulus import random_image
 
         self._inputs, self._seed = (config, parameters), seed
-        design = NetworkDesign.load(config)
+        design = load_design(config)
+        if not isinstance(design, NetworkDesign):
+            raise EcoformerError(
+                f"{config}: [decoder] is on no board in this version; generate its Verilog with "
+                "'ecoformer generate --network'"
+            )
         if parameters is None:
             image = random_image(design, seed)
         else:
             image = NetworkImage.load(parameters, design)
         self.core: Core = NetworkCore(design, image)
-        self.fingerprint = design.fingerprint
+        self.fingerprint, self._design = design.fingerprint, design
 
     def check(self, output: Path) -> None:
-        network_results(output)
+        network_results(output, design=self._design)
 
     def generate(self, output: Path) -> None:
         generate_network(*self._inputs, output, seed=self._seed)

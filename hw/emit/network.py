@@ -12,12 +12,16 @@ from ecoformer import __version__
 from ecoformer.hw.emit.verilog import to_verilog
 from ecoformer.hw.engine.datapath import Datapath
 from ecoformer.hw.network.block import Block
+from ecoformer.hw.network.chain import Chain
+from ecoformer.hw.network.decoder import Decoder
 from ecoformer.hw.network.network import Network
-from ecoformer.hw.network.top import NetworkTop
+from ecoformer.hw.network.top import top_of
 from ecoformer.spec.choices import Weights
+from ecoformer.spec.network.decoder import DecoderDesign, TokenError
 from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.identity import as_registers, identity
 from ecoformer.spec.network.image import NetworkImage
+from ecoformer.spec.network.load import Design
 from ecoformer.spec.units import units
 
 __all__ = ["KIND", "NetworkVerilog", "at_full_rate", "emit_network"]
@@ -29,14 +33,14 @@ MEMORY = re.compile(r"^ *reg \[(\d+):0\] .*\[(\d+):0\];", re.MULTILINE)
 
 
 def emit_network(
-    design: NetworkDesign, image: NetworkImage, name: str = "ecoformer_network"
+    design: Design, image: NetworkImage, name: str = "ecoformer_network"
 ) -> str:
     """Synthesizable Verilog-2005 of a whole network with its parameters."""
-    return to_verilog(NetworkTop(design, image), name)
+    return to_verilog(top_of(design, image), name)
 
 
-def at_full_rate(design: NetworkDesign) -> bool:
-    """Whether images follow each other every `NetworkDesign.cycles_per_image` cycles exactly.
+def at_full_rate(design: Design) -> bool:
+    """Whether packets follow each other every ``design.steady_packet`` cycles exactly.
 
     If not, an image has too few tokens to hide what an attention core does between two of them, or
     the core takes more than k cycles for a token.
@@ -50,7 +54,7 @@ class NetworkVerilog:
 
     Parameters
     ----------
-    design : NetworkDesign
+    design : NetworkDesign or DecoderDesign
     image : NetworkImage
         What all memories of parameters hold from power-up on.
     name : str
@@ -61,13 +65,14 @@ class NetworkVerilog:
     text : str
     manifest : dict
         JSON-ready: kind, version, fingerprints; the design; pins with direction and width; what a
-        beat of either stream is; what a board answers about it; every layer; cycles of an image.
+        beat of either stream is; what a board answers about it; every layer; cycles of an image,
+        or of a token.
     """
 
     def __init__(
-        self, design: NetworkDesign, image: NetworkImage, name: str = "ecoformer_network"
+        self, design: Design, image: NetworkImage, name: str = "ecoformer_network"
     ):
-        top = NetworkTop(design, image)
+        top = top_of(design, image)
         self.design = design
         self.text = to_verilog(top, name)
         memories = _memories(self.text)
@@ -96,13 +101,15 @@ class NetworkVerilog:
             "cycles": {"configured_per_token": design.cycles_per_token},
         }
         if at_full_rate(design):
-            self.manifest["cycles"] |= {
-                "per_token": design.steady_cycles, "per_image": design.cycles_per_image,
-            }
+            self.manifest["cycles"]["per_token"] = design.steady_cycles
+            if isinstance(design, NetworkDesign):
+                self.manifest["cycles"]["per_image"] = design.cycles_per_image
 
 
-def _streams(design: NetworkDesign) -> dict[str, Any]:
+def _streams(design: Design) -> dict[str, Any]:
     """What a beat of either stream is."""
+    if isinstance(design, DecoderDesign):
+        return _streams_of_tokens(design)
     return {
         "s_axis": {
             "packet": "an image, a beat for every pixel in raster order",
@@ -114,6 +121,29 @@ def _streams(design: NetworkDesign) -> dict[str, Any]:
             "beats": design.classes,
             "tdata": f"score, int{8 * design.score_bytes}",
             "tuser": "1 in the only beat of the answer to a bad image, whose tdata is 0",
+        },
+    }
+
+
+def _streams_of_tokens(design):
+    context = {"tid": "the context"} if design.context_width else {}
+    size, best = 8 * design.score_bytes, f"the best token, uint{8 * design.token_bytes}"
+    scores = [f"score {i}, int{size}" for i in range(design.answer_scores)]
+    return {
+        "s_axis": {
+            "packet": "a token, a beat",
+            "beats": 1,
+            "tdata": f"its number, uint{8 * design.token_bytes}",
+            "tuser": "1 where the context is empty before it",
+            **context,
+        },
+        "m_axis": {
+            "packet": "the answer to a token, in their order",
+            "beats": design.answer_beats,
+            "tdata": scores or best,
+            "tuser": "1 in the only beat of the answer to an error, whose tdata is its number",
+            "errors": {error.name: int(error) for error in TokenError},
+            **context,
         },
     }
 
@@ -131,56 +161,77 @@ def _memories(text):
     return found
 
 
-def _layers(network: Network) -> dict[str, dict[str, Any]]:
+def _layers(network: Network | Decoder) -> dict[str, dict[str, Any]]:
     """Every layer by name, along the path of a token, and the path of its module."""
     d, k = network.design, network.design.cycles_per_token
-    area, width = d.channels * d.kernel**2, d.width
-    layers = {
-        "patches": _layer("patches", "patches", area, network.patches.latency),
-        "stem": _linear(network, "stem", "stem"),
-        "positions": _layer("positions", "positions", width, network.positions.latency),
+    blocks = {
+        f"blocks.{number}.{name}": layer
+        for number, block in enumerate(network.blocks)
+        for name, layer in _of_block(network, number, block).items()
     }
-    for number, block in enumerate(network.blocks):
-        layers |= {
-            f"blocks.{number}.{name}": layer
-            for name, layer in _of_block(network, number, block).items()
+    norm = _layer("norm", "norm", d.beats(d.width), network.norm.latency, lanes=d.lanes)
+    if isinstance(network, Decoder):
+        embedding, answers = network.embedding, network.answers
+        layers = {
+            "embedding": _layer(
+                "embedding", "embedding", embedding.beats, embedding.latency, lanes=d.lanes
+            ),
+            **blocks,
+            "norm": norm,
+            "classifier": _linear(network, "classifier", "classifier"),
+            "answers": _layer("answers", "answers", d.answer_beats, answers.latency, lanes=d.lanes),
         }
-    layers |= {
-        "norm": _layer("norm", "norm", width, network.norm.latency),
-        "pool": _layer("pool", "pool", width, network.pool.latency),
-        "classifier": _linear(network, "classifier", "classifier", k * d.tokens),
-        "scores": _layer("scores", "scores", d.classes, None, k * d.tokens),
-    }
+    else:
+        layers = _of_images(network, blocks, norm)
     for layer in layers.values():
         layer.setdefault("cycles", k)
     return layers
 
 
-def _of_block(network: Network, number: int, block: Block) -> dict[str, dict[str, Any]]:
-    path, width, hidden = f"block_{number}", network.design.width, network.design.hidden
+def _of_images(network, blocks, norm):
+    d = network.design
+    area, width, image = d.channels * d.kernel**2, d.width, d.cycles_per_token * d.tokens
+    return {
+        "patches": _layer("patches", "patches", area, network.patches.latency),
+        "stem": _linear(network, "stem", "stem"),
+        "positions": _layer("positions", "positions", width, network.positions.latency),
+        **blocks,
+        "norm": norm,
+        "pool": _layer("pool", "pool", width, network.pool.latency),
+        "classifier": _linear(network, "classifier", "classifier", image),
+        "scores": _layer("scores", "scores", d.classes, None, image),
+    }
+
+
+def _of_block(network: Chain, number: int, block: Block) -> dict[str, dict[str, Any]]:
+    path, d, lanes = f"block_{number}", network.design, network.design.lanes
+    width, hidden = d.beats(d.width), d.beats(d.hidden)
+
+    def layer(kind, part, steps, component):
+        return _layer(kind, f"{path}.{part}", steps, component.latency, lanes=lanes)
 
     def linear(part):
         return _linear(network, f"blocks.{number}.{part}", f"{path}.{part}")
 
     first, second = block.residuals
     return {
-        "norm1": _layer("norm", f"{path}.norm1", width, block.norms[0].latency),
+        "norm1": layer("norm", "norm1", width, block.norms[0]),
         "vectors": linear("vectors"),
-        "attention": _attention(network.design, block, f"{path}.heads"),
+        "attention": _attention(d, block, f"{path}.heads"),
         "out": linear("out"),
-        "residual1": _layer("residual", f"{path}.residual1", width, first.latency),
-        "norm2": _layer("norm", f"{path}.norm2", width, block.norms[1].latency),
+        "residual1": layer("residual", "residual1", width, first),
+        "norm2": layer("norm", "norm2", width, block.norms[1]),
         "up": linear("up"),
-        "activation": _layer("table", f"{path}.activation", hidden, block.activation.latency),
+        "activation": layer("table", "activation", hidden, block.activation),
         "down": linear("down"),
-        "residual2": _layer("residual", f"{path}.residual2", width, second.latency),
+        "residual2": layer("residual", "residual2", width, second),
     }
 
 
-def _layer(kind, path, steps, latency, cycles=None):
-    """A layer that works on an element a cycle."""
+def _layer(kind, path, steps, latency, cycles=None, lanes=1):
+    """A layer that works on ``lanes`` elements a cycle."""
     layer = {
-        "kind": kind, "lanes": 1, "multipliers": 0, "steps": steps, "weight_bits": 0,
+        "kind": kind, "lanes": lanes, "multipliers": 0, "steps": steps, "weight_bits": 0,
         "latency": latency, "path": path,
     }
     return layer | ({} if cycles is None else {"cycles": cycles})
@@ -203,7 +254,7 @@ def _attention(design, block, path):
     return _layer("attention", path, max(unit.steps for unit in of_a_head.values()), None) | {
         "lanes": design.heads * sum(unit.lanes for unit in of_a_head.values()),
         "multipliers": design.heads * sum(u.lanes for u in of_a_head.values() if u.multiplies),
-        "latency": (design.tokens + 1) * k + block.heads.latency,
+        "latency": design.waits * k + block.heads.latency,
         "heads": design.heads,
         "units": {name: asdict(unit) for name, unit in of_a_head.items()},
     }

@@ -8,12 +8,13 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ecoformer.hw.network.elementwise import Lookup
 from ecoformer.hw.network.heads import Heads
-from ecoformer.hw.network.linear import Linear
+from ecoformer.hw.network.linear import Linear, linear_class
 from ecoformer.hw.network.link import TokenLink, fork
-from ecoformer.hw.network.norm import Norm
+from ecoformer.hw.network.norm import Norm, QuickNorm
 from ecoformer.hw.network.residual import Residual
-from ecoformer.spec.network.design import ACTIVATION_WIDTH, NetworkDesign
+from ecoformer.spec.choices import Mask
 from ecoformer.spec.network.image import NetworkImage
+from ecoformer.spec.network.transformer import ACTIVATION_WIDTH, Transformer
 
 __all__ = ["Block", "linear_of", "norm_of"]
 
@@ -21,15 +22,24 @@ MARGIN = 2
 """Tokens that may begin a branch while one enters and one leaves it."""
 
 
-def linear_of(design: NetworkDesign, image: NetworkImage, name: str) -> Linear:
-    """The linear layer ``name`` of a network."""
-    return Linear(design.linears[name], design.fold(name), *image.linear(name))
+def linear_of(
+    design: Transformer, image: NetworkImage, name: str, entering: int = 0
+) -> Linear:
+    """The linear layer ``name`` of a network, whose tokens take ``entering`` cycles to come."""
+    fold = design.fold(name)
+    return linear_class(fold)(
+        design.linears[name], fold, *image.linear(name), entering=entering,
+        cycles=design.steady_cycles,
+    )
 
 
-def norm_of(design: NetworkDesign, image: NetworkImage, name: str, entering: int) -> Norm:
+def norm_of(
+    design: Transformer, image: NetworkImage, name: str, entering: int
+) -> Norm | QuickNorm:
     """The norm ``name`` of a network, whose tokens take ``entering`` cycles to come."""
     epsilon = int(image.arrays[f"{name}.epsilon"])
-    return Norm(design.norm, epsilon, design.cycles_per_token, entering)
+    kind = QuickNorm if design.mask == Mask.CAUSAL else Norm  # whose tokens are answered alone
+    return kind(design.norm, epsilon, design.steady_cycles, entering, design.lanes)
 
 
 class Block(wiring.Component):
@@ -37,7 +47,7 @@ class Block(wiring.Component):
 
     Parameters
     ----------
-    design : NetworkDesign
+    design : Transformer
     image : NetworkImage
     number : int
         Which block.
@@ -46,36 +56,43 @@ class Block(wiring.Component):
 
     Members
     -------
-    i, o : ``TokenLink(residual_width)``
+    i, o : ``TokenLink(residual_width, lanes)``
     """
 
-    def __init__(self, design: NetworkDesign, image: NetworkImage, number: int, entering: int):
+    def __init__(self, design: Transformer, image: NetworkImage, number: int, entering: int):
         self.design = design
         name = f"blocks.{number}"
-        self.layers = {
-            part: linear_of(design, image, f"{name}.{part}")
-            for part in ("vectors", "out", "up", "down")
-        }
-        out = self.layers["out"].latency + Residual.latency
-        self.norms = [
-            norm_of(design, image, f"{name}.norm{i}", before)
-            for i, before in ((1, entering), (2, out))
-        ]
-        self.heads = Heads(design, image.attention(number))
-        self.activation = Lookup(image.arrays[f"{name}.table"], ACTIVATION_WIDTH)
+        def linear(part, before):
+            return linear_of(design, image, f"{name}.{part}", before)
+
+        def norm(i, before):
+            return norm_of(design, image, f"{name}.norm{i}", before)
+
+        norm1 = norm(1, entering)
+        vectors = linear("vectors", norm1.leaving)
+        self.heads = Heads(design, image.attention(number), vectors.latency)
+        out = linear("out", self.heads.leaving)
+        norm2 = norm(2, out.latency + Residual.latency)
+        up = linear("up", norm2.leaving)
+        self.activation = Lookup(
+            image.arrays[f"{name}.table"], ACTIVATION_WIDTH, design.lanes
+        )
+        down = linear("down", up.latency + self.activation.latency)
+        self.norms = [norm1, norm2]
+        self.layers = {"vectors": vectors, "out": out, "up": up, "down": down}
         self.residuals = [
-            Residual(design.width, design.residual_width, tokens)
+            Residual(design.width, design.residual_width, tokens, design.lanes)
             for tokens in self._tokens_around(entering)
         ]
-        link = TokenLink(design.residual_width)
+        link = TokenLink(design.residual_width, design.lanes)
         super().__init__({"i": In(link), "o": Out(link)})
 
     def _tokens_around(self, entering):
         """Tokens that may be in either branch at once."""
-        k, engine_k = self.design.cycles_per_token, self.heads.engine.cycles_per_token
+        k, engine_k = self.design.steady_cycles, self.heads.engine.cycles_per_token
         attention = self.layers["vectors"].latency + self.heads.latency
         of_attention = entering + self.norms[0].latency + attention + self.layers["out"].latency
-        waits = (self.design.tokens + 1) * engine_k
+        waits = self.design.waits * engine_k
         of_mlp = self.layers["out"].latency + self.norms[1].latency + sum(
             part.latency for part in (self.layers["up"], self.activation, self.layers["down"])
         )

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ecoformer.hw.lib.contents import CONTENTS
 from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.lib.table import Table
-from ecoformer.hw.network.link import TokenLink
+from ecoformer.hw.network.link import TokenLink, elements_of, lane_name, send
 from ecoformer.hw.network.requantise import saturate
 
 __all__ = ["Elementwise", "Lookup", "Positions"]
@@ -22,21 +22,26 @@ class Elementwise(wiring.Component):
     ----------
     input_width, output_width : int
         Signed bits of an element.
+    lanes : int
+        Elements at once.
 
     Members
     -------
-    i : ``In(TokenLink(input_width))``
-    o : ``Out(TokenLink(output_width))``
+    i : ``In(TokenLink(input_width, lanes))``
+    o : ``Out(TokenLink(output_width, lanes))``
     """
 
     latency: int
     """Cycles from an element to what becomes of it."""
 
-    def __init__(self, input_width: int, output_width: int):
-        super().__init__({"i": In(TokenLink(input_width)), "o": Out(TokenLink(output_width))})
+    def __init__(self, input_width: int, output_width: int, lanes: int = 1):
+        self.lanes = lanes
+        super().__init__(
+            {"i": In(TokenLink(input_width, lanes)), "o": Out(TokenLink(output_width, lanes))}
+        )
 
-    def of(self, m: Module) -> Value:
-        """What becomes of the element on ``i``, ``latency`` cycles later."""
+    def of(self, m: Module) -> list[Value]:
+        """What becomes of the elements on ``i``, ``latency`` cycles later."""
         raise NotImplementedError
 
     def elaborate(self, platform) -> Module:
@@ -45,7 +50,7 @@ class Elementwise(wiring.Component):
             self.i.room.eq(self.o.room),
             self.o.begin.eq(self.i.begin),
             self.o.valid.eq(delay(m, self.i.valid, self.latency, name="valid", reset=True)),
-            self.o.element.eq(self.of(m)),
+            *send(self.o, self.of(m)),
         ]
         return m
 
@@ -59,22 +64,28 @@ class Lookup(Elementwise):
         Of the lowest element, the next one, …
     width : int
         Signed bits of an element before and behind.
+    lanes : int
+        Elements at once, each with a table.
     """
 
     latency = Table.LATENCY
 
-    def __init__(self, values: np.ndarray, width: int):
+    def __init__(self, values: np.ndarray, width: int, lanes: int = 1):
         self.values = [int(value) for value in values]
         self.width = width
-        super().__init__(width, width)
+        super().__init__(width, width, lanes)
 
-    def of(self, m: Module) -> Value:
+    def of(self, m: Module) -> list[Value]:
         half, mask = 1 << (self.width - 1), (1 << self.width) - 1
         # Indexed by the bits of an element as they are: the upper half is negative.
         values = [value & mask for value in self.values[half:] + self.values[:half]]
-        m.submodules.table = table = Table(values, self.width)
-        m.d.comb += table.index.eq(self.i.element.as_unsigned())
-        return table.value.as_signed()
+        found = []
+        for lane, element in enumerate(elements_of(self.i)):
+            table = Table(values, self.width)
+            m.submodules[lane_name("table", lane, self.lanes)] = table
+            m.d.comb += table.index.eq(element.as_unsigned())
+            found.append(table.value.as_signed())
+        return found
 
 
 class Positions(Elementwise):
@@ -94,7 +105,7 @@ class Positions(Elementwise):
         self.width = width
         super().__init__(width, width)
 
-    def of(self, m: Module) -> Value:
+    def of(self, m: Module) -> list[Value]:
         mask = (1 << self.width) - 1
         values = [int(value) & mask for value in self.values.reshape(-1)]
         m.submodules.rows = rows = memory.Memory(
@@ -108,4 +119,4 @@ class Positions(Elementwise):
         position = register(m, read.data.as_signed(), name="position")
         element = delay(m, self.i.element, 2, name="element")
         total = register(m, element + position, name="total")
-        return register(m, saturate(total, self.width), name="sum")
+        return [register(m, saturate(total, self.width), name="sum")]

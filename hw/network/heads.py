@@ -11,11 +11,13 @@ from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.engine.datapath import Datapath
 from ecoformer.hw.lib.pipeline import delay, register
-from ecoformer.hw.network.feeds import AHEAD, feed_class
-from ecoformer.hw.network.link import TokenLink
+from ecoformer.hw.network.feeds import feed_class, tokens_ahead
+from ecoformer.hw.network.link import TokenLink, elements_of
+from ecoformer.hw.network.tags import ContextTags, PlaceTags, TokenTag
 from ecoformer.hw.parameters.memory import Slots
 from ecoformer.hw.stream.words import Result, Words
-from ecoformer.spec.network.design import ACTIVATION_WIDTH, NetworkDesign
+from ecoformer.spec.choices import Mask
+from ecoformer.spec.network.transformer import ACTIVATION_WIDTH, Transformer
 from ecoformer.spec.parameters import ParameterImage
 
 __all__ = ["Heads"]
@@ -24,38 +26,65 @@ __all__ = ["Heads"]
 class Heads(wiring.Component):
     """Attention of all heads of a block, which get their vectors one head after another.
 
+    Vectors of a head are whole beats.
+
     Parameters
     ----------
-    design : NetworkDesign
+    design : Transformer
     image : ParameterImage
         A set for every head.
+    entering : int
+        Cycles from the announcement of a token to its last element.
+
+    Attributes
+    ----------
+    waiting_tags : int
+        Under a causal mask, the most tokens between ``tagged`` and the beginning of ``i``. Their
+        network knows.
 
     Members
     -------
-    i : ``In(TokenLink(ACTIVATION_WIDTH))``
+    i : ``In(TokenLink(ACTIVATION_WIDTH, lanes))``
         Head by head its vectors, in the order of the wire: x and v, or q, k and v.
-    o : ``Out(TokenLink(output_width))``
+    o : ``Out(TokenLink(output_width, lanes))``
         Head by head its answer.
+    tag : ``In(TokenTag)``, tagged : ``In(1)``
+        Only under a causal mask. Strobe: a token with this tag enters the network; before it
+        begins on ``i``.
     """
 
-    def __init__(self, design: NetworkDesign, image: ParameterImage):
+    def __init__(self, design: Transformer, image: ParameterImage, entering: int):
         self.design = design
         self.engine = design.engine
         self.paths = [
             Datapath(design.engine, Slots.holding(design.engine, image, head))
             for head in range(design.heads)
         ]
+        self.lanes = design.lanes
+        self.waiting_tags = 1
+        self.entering = entering
+        self.ahead = tokens_ahead(entering, design.steady_cycles)
+        causal = design.mask == Mask.CAUSAL
         super().__init__(
             {
-                "i": In(TokenLink(ACTIVATION_WIDTH)),
-                "o": Out(TokenLink(design.engine.output_width)),
+                "i": In(TokenLink(ACTIVATION_WIDTH, self.lanes)),
+                "o": Out(TokenLink(design.engine.output_width, self.lanes)),
+                **({"tag": In(TokenTag(design)), "tagged": In(1)} if causal else {}),
             }
         )
 
     @property
     def latency(self) -> int:
-        """Cycles from a token on ``i`` to its answer, beyond N + 1 tokens of the datapath's k."""
-        return self.paths[0].latency + 2 * self.design.width
+        """Cycles from a token on ``i`` to its answer, beyond `Transformer.waits` tokens' k."""
+        return self.paths[0].latency + 2 * self.design.beats(self.design.width)
+
+    @property
+    def leaving(self) -> int:
+        """Cycles from the announcement of a token on ``o`` to its last element.
+
+        Its heads answer one after another, as their vectors come.
+        """
+        return self.entering + self.engine.cycles_per_token + self.design.width // self.lanes
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -73,10 +102,11 @@ class Heads(wiring.Component):
         vectors = [side.vector for side in self.engine.sides.all] + ["v"]
         head = Signal(d.heads, init=1)
         vector = Signal(len(vectors), init=1)
-        index = Signal(range(d.head_dim))
+        beats = d.beats(d.head_dim)
+        index = Signal(range(beats))
         vector_ends, token_ends = Signal(), Signal()
         m.d.comb += [
-            vector_ends.eq(self.i.valid & (index == d.head_dim - 1)),
+            vector_ends.eq(self.i.valid & (index == beats - 1)),
             token_ends.eq(vector_ends & vector[-1]),
         ]
         with m.If(self.i.valid):
@@ -86,26 +116,30 @@ class Heads(wiring.Component):
         with m.If(token_ends):
             m.d.sync += head.eq(head.rotate_left(1))
 
-        rooms, feed = [], feed_class(self.engine)
+        rooms, feed, tags = [], feed_class(self.engine, self.ahead), self._tags()
+        tags.begin(m, self.i.begin)
         for number, path in enumerate(self.paths):
             mine, ends = Signal(name=f"mine_{number}"), Signal(name=f"ends_{number}")
-            ahead = Signal(range(AHEAD + 1), name=f"ahead_{number}")
-            place = Signal(range(d.tokens), name=f"place_{number}")
-            taken, last = path.i.valid & path.i.ready, place == d.tokens - 1
+            ahead = Signal(range(self.ahead + 1), name=f"ahead_{number}")
+            taken = path.i.valid & path.i.ready
             feed(
-                path, vectors, element=self.i.element, mine=mine, ends=ends, vector=vector,
-                index=index, name=str(number),
+                path, vectors, elements=elements_of(self.i), mine=mine, ends=ends, vector=vector,
+                index=index, name=str(number), ahead=self.ahead,
             ).add_to(m)
             m.d.comb += [
                 mine.eq(self.i.valid & head[number]),
                 ends.eq(token_ends & head[number]),
-                path.i.payload.tag.last.eq(last),
             ]
             m.d.sync += ahead.eq(ahead + self.i.begin - taken)
-            with m.If(taken):
-                m.d.sync += place.eq(Mux(last, 0, place + 1))
-            rooms.append(ahead != AHEAD)
+            tags.give(m, path, number, taken)
+            rooms.append(ahead != self.ahead)
         m.d.comb += self.i.room.eq(reduce(and_, rooms))
+
+    def _tags(self):
+        """What tags the tokens of every head."""
+        if self.design.mask == Mask.CAUSAL:
+            return ContextTags(self.design, self.tag, self.tagged, self.waiting_tags, self.ahead)
+        return PlaceTags(self.design)
 
     # -- answers ---------------------------------------------------------------------------------
 
@@ -115,7 +149,8 @@ class Heads(wiring.Component):
         width = self.engine.output_width
         head = Signal(len(self.paths), init=1)
         active, sends, word_ends, token_ends = Signal(), Signal(), Signal(), Signal()
-        place = Signal(range(words.elements))
+        lanes = self.lanes
+        place = Signal(range(-(-words.elements // lanes)))
         offers, offered = Signal(), Signal(layout)
         # A memory takes half of a cycle to answer: its word is registered before anything else. At
         # a cycle more for every word, k still has room for all: a token's vectors are longer.
@@ -128,15 +163,19 @@ class Heads(wiring.Component):
             m.d.sync += [word.eq(offered), held.eq(offers)]
         with m.Elif(word_ends):
             m.d.sync += held.eq(0)
-        element = word.elements.as_value().word_select(place, width)
-        last_place = Mux(word.end, words.last_elements - 1, words.elements - 1)
+        # A token is one word where several elements leave at once.
+        assert lanes == 1 or words.count == 1 and words.last_elements % lanes == 0
+        elements = word.elements.as_value().word_select(place, lanes * width)
+        last_place = Mux(
+            word.end, words.last_elements // lanes - 1, -(-words.elements // lanes) - 1
+        )
         m.d.comb += [
             self.o.begin.eq(~active & held & head[0] & self.o.room),
             sends.eq(active & held),
             word_ends.eq(sends & (place == last_place)),
             token_ends.eq(word_ends & word.end),
             self.o.valid.eq(delay(m, sends, 1, name="valid", reset=True)),
-            self.o.element.eq(register(m, element, name="element")),
+            Value.cast(self.o.element).eq(register(m, elements, name="element")),
         ]
         with m.If(self.o.begin):
             m.d.sync += active.eq(1)

@@ -10,16 +10,20 @@ from ecoformer.hw.lib.contents import CONTENTS
 from ecoformer.hw.lib.matrix_vector import MatrixVector
 from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.lib.steps import Steps
-from ecoformer.hw.network.link import TokenLink
+from ecoformer.hw.network.link import TokenLink, elements_of, lane_name, send
 from ecoformer.hw.network.requantise import REQUANTISE_LATENCY, requantise
 from ecoformer.hw.network.token_buffer import TokenBuffer
-from ecoformer.spec.folding import Fold
+from ecoformer.spec.folding import Fold, Stream
 from ecoformer.spec.network.layers import MAX_SHIFT, LinearShape
 
-__all__ = ["Linear"]
+__all__ = ["Linear", "StreamedLinear", "linear_class"]
 
 MEMORY_LATENCY = 2
 """Cycles of a memory of parameters: block RAM takes most of one, so its output is registered."""
+LEAST_SLOTS = 4
+"""Tokens that a layer keeps which is as fast as the one before it, and has a short way from it."""
+MARGIN = 6
+"""Cycles for which a slot is taken beyond those in which its token arrives and is worked on."""
 
 
 class Linear(wiring.Component):
@@ -34,11 +38,16 @@ class Linear(wiring.Component):
     bias : int64 array [outputs]
     shift : int64 array [outputs] or None
         None where sums leave the layer as they are.
+    entering : int
+        Cycles from the announcement of a token to its last element.
+    cycles : int
+        A token may begin every so many cycles.
 
     Members
     -------
-    i : ``In(TokenLink(input_width))``
-    o : ``Out(TokenLink(result_width))``
+    i : ``In(TokenLink(input_width, lanes))``
+    o : ``Out(TokenLink(result_width, lanes))``
+        Where ``lanes`` is the granule of the fold.
     busy : ``Out(1)``
         The lanes are at work.
     """
@@ -50,9 +59,15 @@ class Linear(wiring.Component):
         weights: np.ndarray,
         bias: np.ndarray,
         shift: np.ndarray | None = None,
+        *,
+        entering: int = 0,
+        cycles: int = 1 << 30,
     ):
         self.shape = shape
+        self.entering = entering
+        self.slots = max(LEAST_SLOTS, -(-(entering + fold.steps + MARGIN) // cycles))
         self.fold = fold
+        self.lanes = fold.granule
         self.weights = weights
         self.bias = bias
         self.shift = np.zeros_like(bias) if shift is None else shift
@@ -62,8 +77,8 @@ class Linear(wiring.Component):
         )
         super().__init__(
             {
-                "i": In(TokenLink(shape.input_width)),
-                "o": Out(TokenLink(shape.result_width)),
+                "i": In(TokenLink(shape.input_width, self.lanes)),
+                "o": Out(TokenLink(shape.result_width, self.lanes)),
                 "busy": Out(1),
             }
         )
@@ -71,8 +86,13 @@ class Linear(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from ``o.begin`` to the token's last element."""
-        to_result = self.fold.steps + MEMORY_LATENCY + self.product.latency
-        spread = self.fold.output_lanes if self.fold.output_lanes > 1 else 0
+        return self.fold.steps + self._after_last_step
+
+    @property
+    def _after_last_step(self):
+        beats = self._block_beats
+        spread = beats if beats > 1 else 0
+        to_result = MEMORY_LATENCY + self.product.latency
         return to_result + spread + MEMORY_LATENCY + 1 + self._requantise_latency
 
     @property
@@ -83,7 +103,8 @@ class Linear(wiring.Component):
         m = Module()
         fold, product = self.fold, self.product
         m.submodules.buffer = buffer = TokenBuffer(
-            self.shape.inputs, self.shape.input_width, fold.input_lanes
+            self.shape.inputs, self.shape.input_width, -(-fold.input_lanes // self.lanes)
+            * self.lanes, self.slots, self.lanes,
         )
         m.submodules.steps = steps = Steps(fold.input_steps, fold.output_steps)
         m.submodules.product = product
@@ -100,37 +121,63 @@ class Linear(wiring.Component):
         ]
         row = self._memory(m, "weights", product.matrix.shape().size, self._rows, steps.step)
         late = MEMORY_LATENCY - TokenBuffer.LATENCY
+        elements = buffer.elements.as_value()[: len(product.vector.as_value())]
+        if self._real < fold.input_lanes:
+            ends = delay(m, steps.last, TokenBuffer.LATENCY, name="ends", reset=True)
+            elements = self._without_padding(elements, ends)
         m.d.comb += [
             product.matrix.as_value().eq(row),
-            product.vector.as_value().eq(
-                delay(m, buffer.elements.as_value(), late, name="vector")
-            ),
+            product.vector.as_value().eq(delay(m, elements, late, name="vector")),
             product.first.eq(delay(m, steps.first, MEMORY_LATENCY, name="first", reset=True)),
         ]
-        waited = MEMORY_LATENCY + product.latency
-        summed = delay(m, steps.last, waited, name="summed", reset=True)
-        self._send(m, *self._one_by_one(m, summed))
+        self._results(m, steps.last)
         return m
 
-    def _one_by_one(self, m, summed):
-        """The results of a block, one a cycle: whether there is one, and the result."""
-        lanes, width = self.fold.output_lanes, self.shape.product_width
-        if lanes == 1:
-            return summed, self.product.results[0]
-        # A block takes at least as many cycles as it has outputs.
-        assert lanes <= self.fold.input_steps
-        waiting = Signal(lanes * width, reset_less=True)
-        left = Signal(range(lanes + 1))
-        m.d.sync += waiting.eq(
-            Mux(summed, self.product.results.as_value(), waiting >> width)
-        )
-        m.d.sync += left.eq(Mux(summed, lanes, left - (left != 0)))
-        return left != 0, waiting[:width].as_signed()
+    @property
+    def _real(self):
+        """Inputs in the last step of a block."""
+        return self.fold.inputs - (self.fold.input_steps - 1) * self.fold.input_lanes
 
-    def _send(self, m, valid, result):
+    def _without_padding(self, elements, ends):
+        """``elements`` with 0 for what is none of the last step, ``ends``.
+
+        Their weights are 0, too, but in a simulation what was never written times 0 is undefined.
+        """
+        real = self._real * self.shape.input_width
+        return Cat(elements[:real], elements[real:] & ~ends.replicate(len(elements) - real))
+
+    def _results(self, m, last):
+        """Send the results of the block of which ``last`` strobes the last step."""
+        waited = MEMORY_LATENCY + self.product.latency
+        summed = delay(m, last, waited, name="summed", reset=True)
+        self._send(m, *self._one_by_one(m, summed))
+
+    def _one_by_one(self, m, summed):
+        """The results of a block, as many a cycle as leave: whether there are, and the results."""
+        lanes, beats, width = self.lanes, self._block_beats, self.shape.product_width
+        results = self.product.results.as_value()
+        if beats > 1:
+            # A block takes at least as many cycles as its outputs.
+            assert beats <= self.fold.input_steps
+            waiting = Signal(beats * lanes * width, reset_less=True)
+            left = Signal(range(beats + 1))
+            m.d.sync += waiting.eq(Mux(summed, results, waiting >> lanes * width))
+            m.d.sync += left.eq(Mux(summed, beats, left - (left != 0)))
+            summed, results = left != 0, waiting
+        # A layer of fewer outputs than leave at once has padding.
+        ends = [min((lane + 1) * width, len(results)) for lane in range(lanes)]
+        return summed, [results[end - width : end].as_signed() for end in ends]
+
+    @property
+    def _block_beats(self):
+        """Cycles in which the results of a block leave."""
+        return -(-self.fold.output_lanes // self.lanes)
+
+    def _send(self, m, valid, results):
         """Bias, shift, saturation; results beyond the last output are dropped."""
-        shape = self.shape
-        padded = self.fold.output_steps * self.fold.output_lanes
+        shape, lanes = self.shape, self.lanes
+        padded = self.fold.output_steps * self._block_beats
+        outputs = -(-shape.outputs // lanes)
         index = Signal(range(padded))
         with m.If(valid):
             m.d.sync += index.eq(Mux(index == padded - 1, 0, index + 1))
@@ -139,20 +186,30 @@ class Linear(wiring.Component):
             layout.const({"bias": int(b), "shift": int(s)}).as_value().value
             for b, s in zip(self.bias, self.shift, strict=True)
         ]
-        constants = data.View(
-            layout, self._memory(m, "constants", layout.size, words, index)
-        )
-        real = valid if padded == shape.outputs else valid & (index < shape.outputs)
-        late = MEMORY_LATENCY
-        result = delay(m, result, late, name="result")
-        total = register(m, (result + constants.bias)[: shape.sum_width].as_signed(), name="total")
-        element = total
-        if shape.output_width:
-            shift = register(m, constants.shift, name="shift")
-            element = requantise(m, total, shift, shape.output_width, name="element")
+        rows = [
+            sum(word << lane * layout.size for lane, word in enumerate(words[i : i + lanes]))
+            for i in range(0, len(words), lanes)
+        ]
+        row = self._memory(m, "constants", lanes * layout.size, rows, index)
+        real = valid if padded == outputs else valid & (index < outputs)
+        late, elements = MEMORY_LATENCY, []
+        for lane, result in enumerate(results):
+            def named(name, lane=lane):
+                return lane_name(name, lane, lanes)
+
+            constants = data.View(layout, row[lane * layout.size : (lane + 1) * layout.size])
+            result = delay(m, result, late, name=named("result"))
+            total = register(
+                m, (result + constants.bias)[: shape.sum_width].as_signed(), name=named("total")
+            )
+            element = total
+            if shape.output_width:
+                shift = register(m, constants.shift, name=named("shift"))
+                element = requantise(m, total, shift, shape.output_width, name=named("element"))
+            elements.append(element)
         travel = late + 1 + self._requantise_latency
         m.d.comb += [
-            self.o.element.eq(element),
+            *send(self.o, elements),
             self.o.valid.eq(delay(m, real, travel, name="valid", reset=True)),
         ]
 
@@ -173,3 +230,47 @@ class Linear(wiring.Component):
         read = rows.read_port()
         m.d.comb += read.addr.eq(address)
         return register(m, read.data, name=f"{name}_row")
+
+
+class StreamedLinear(Linear):
+    """`Linear` that works on elements as they come; it keeps no token, so its room is that behind.
+    """
+
+    @property
+    def latency(self) -> int:
+        """Cycles from ``o.begin`` to the token's last element: those to come, and these."""
+        return self.entering + self._after_last_step
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        product, beats = self.product, self.fold.input_steps
+        m.submodules.product = product
+        beat = Signal(range(beats))
+        first, last = Signal(), Signal()
+        m.d.comb += [
+            first.eq(self.i.valid & (beat == 0)),
+            last.eq(self.i.valid & (beat == beats - 1)),
+            self.i.room.eq(self.o.room),
+            self.o.begin.eq(self.i.begin),
+            self.busy.eq(self.i.valid),
+        ]
+        with m.If(self.i.valid):
+            m.d.sync += beat.eq(Mux(last, 0, beat + 1))
+        row = self._memory(m, "weights", product.matrix.shape().size, self._rows, beat)
+        # Between elements zeros are added up.
+        elements = Cat(elements_of(self.i))[: len(product.vector.as_value())]
+        elements &= self.i.valid.replicate(len(elements))
+        if self._real < self.fold.input_lanes:
+            elements = self._without_padding(elements, last)
+        m.d.comb += [
+            product.matrix.as_value().eq(row),
+            product.vector.as_value().eq(delay(m, elements, MEMORY_LATENCY, name="vector")),
+            product.first.eq(delay(m, first, MEMORY_LATENCY, name="first", reset=True)),
+        ]
+        self._results(m, last)
+        return m
+
+
+def linear_class(fold: Fold) -> type[Linear]:
+    """The layer that works as ``fold`` says."""
+    return StreamedLinear if isinstance(fold, Stream) else Linear

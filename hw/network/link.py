@@ -6,10 +6,10 @@ from functools import reduce
 from operator import and_
 
 from amaranth import *
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["TokenLink", "fork"]
+__all__ = ["TokenLink", "elements_of", "fork", "lane_name", "send"]
 
 
 class TokenLink(wiring.Signature):
@@ -22,27 +22,49 @@ class TokenLink(wiring.Signature):
     ----------
     width : int
         Signed bits of an element.
+    lanes : int
+        Elements that come at once. If they do not divide a token, the last ones hold anything.
 
     Members
     -------
     begin : ``Out(1)``
         Strobe: takes the room of one token. Only with ``room``.
     valid : ``Out(1)``, element : ``Out(signed(width))``
-        The next element.
+        The next element, or the next ones: ``Out(ArrayLayout(signed(width), lanes))``.
     room : ``In(1)``
         There is room for one more token than have begun; stays high until a token begins.
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, lanes: int = 1):
         self.width = width
+        self.lanes = lanes
+        element = signed(width) if lanes == 1 else data.ArrayLayout(signed(width), lanes)
         super().__init__(
             {
                 "begin": Out(1),
                 "valid": Out(1),
-                "element": Out(signed(width)),
+                "element": Out(element),
                 "room": In(1),
             }
         )
+
+
+def elements_of(link: wiring.PureInterface) -> list[Value]:
+    """The elements that come at once on ``link``, the first one first."""
+    lanes = link.signature.lanes
+    return [link.element] if lanes == 1 else [link.element[i] for i in range(lanes)]
+
+
+def send(link: wiring.PureInterface, elements: Sequence[Value]) -> list:
+    """Statements that put ``elements`` on ``link``, as many as it has lanes."""
+    return [
+        target.eq(element) for target, element in zip(elements_of(link), elements, strict=True)
+    ]
+
+
+def lane_name(name: str, lane: int, lanes: int) -> str:
+    """Name of a signal of a lane; without a number where there is one lane."""
+    return name if lanes == 1 else f"{name}_{lane}"
 
 
 def fork(

@@ -5,15 +5,15 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ecoformer.hw.lib.pipeline import delay, register
+from ecoformer.hw.lib.pipeline import adder_tree, delay, register, tree_latency
 from ecoformer.hw.lib.root import RootUnit
-from ecoformer.hw.network.link import TokenLink
+from ecoformer.hw.network.link import TokenLink, elements_of, lane_name
 from ecoformer.hw.network.requantise import saturate
 from ecoformer.hw.network.two_pass import TwoPass
 from ecoformer.spec.network.layers import NormShape
 from ecoformer.spec.tables import ROOT_FRACTION
 
-__all__ = ["Norm"]
+__all__ = ["Norm", "QuickNorm"]
 
 
 class Norm(wiring.Component):
@@ -27,27 +27,42 @@ class Norm(wiring.Component):
         k: a token may begin every k cycles.
     entering : int
         Cycles from the announcement of a token to its last element.
+    lanes : int
+        Elements at once, of which a token has a multiple.
 
     Members
     -------
-    i : ``In(TokenLink(input_width))``
-    o : ``Out(TokenLink(output_width))``
+    i : ``In(TokenLink(input_width, lanes))``
+    o : ``Out(TokenLink(output_width, lanes))``
     """
 
-    def __init__(self, shape: NormShape, epsilon: int, cycles: int, entering: int):
-        self.centre = Centre(shape, Centre.slots_for(shape.width, entering, cycles))
+    def __init__(
+        self, shape: NormShape, epsilon: int, cycles: int, entering: int, lanes: int = 1
+    ):
+        # What is gathered of several elements is added up before anything else.
+        beats, adding = shape.width // lanes, adding_latency(lanes)
+        self.centre = Centre(shape, Centre.slots_for(beats, entering + adding, cycles), lanes)
         self.scale = Scale(
-            shape, epsilon, Scale.slots_for(shape.width, self.centre.latency, cycles)
+            shape, epsilon, Scale.slots_for(beats, self.centre.latency + adding, cycles), lanes
         )
         super().__init__(
-            {"i": In(TokenLink(shape.input_width)), "o": Out(TokenLink(shape.output_width))}
+            {
+                "i": In(TokenLink(shape.input_width, lanes)),
+                "o": Out(TokenLink(shape.output_width, lanes)),
+            }
         )
 
     @property
     def latency(self) -> int:
         """Cycles from the announcement of a token to its last element, with nothing to wait for."""
         gathering = self.centre.gather_latency + self.scale.gather_latency
+        gathering += 2 * adding_latency(self.centre.lanes)
         return self.centre.latency + self.scale.latency + gathering + 2
+
+    @property
+    def leaving(self) -> int:
+        """Cycles from the announcement of a token on ``o`` to its last element."""
+        return self.scale.latency
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -59,30 +74,75 @@ class Norm(wiring.Component):
         return m
 
 
+class QuickNorm(wiring.Component):
+    """`Norm` in one pass over a token, for those whose answer waits for it.
+
+    Σ d² = Σ x² - mean·(2·Σ x - width·mean), exactly. It takes another multiplier, as wide as Σ x.
+
+    Parameters
+    ----------
+    shape, epsilon, cycles, entering, lanes
+        Same as for `Norm`.
+
+    Members
+    -------
+    i : ``In(TokenLink(input_width, lanes))``
+    o : ``Out(TokenLink(output_width, lanes))``
+    """
+
+    def __init__(
+        self, shape: NormShape, epsilon: int, cycles: int, entering: int, lanes: int = 1
+    ):
+        slots = Quick.slots_for(shape.width // lanes, entering + adding_latency(lanes), cycles)
+        self.quick = Quick(shape, epsilon, slots, lanes)
+        super().__init__(
+            {
+                "i": In(TokenLink(shape.input_width, lanes)),
+                "o": Out(TokenLink(shape.output_width, lanes)),
+            }
+        )
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the announcement of a token to its last element, with nothing to wait for."""
+        quick = self.quick
+        return quick.latency + quick.gather_latency + adding_latency(quick.lanes) + 1
+
+    @property
+    def leaving(self) -> int:
+        """Cycles from the announcement of a token on ``o`` to its last element."""
+        return self.quick.latency
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.quick = self.quick
+        connect(m, flipped(self.i), self.quick.i)
+        connect(m, self.quick.o, flipped(self.o))
+        return m
+
+
 class Centre(TwoPass):
     """Differences from the mean."""
 
     gather_latency = 3
     emit_latency = 1
 
-    def __init__(self, shape: NormShape, slots: int):
+    def __init__(self, shape: NormShape, slots: int, lanes: int = 1):
         self.shape = shape
         mean = data.StructLayout({"mean": signed(shape.input_width)})
-        super().__init__(shape.width, shape.input_width, shape.difference_width, mean, slots)
+        super().__init__(shape.width, shape.input_width, shape.difference_width, mean, slots, lanes)
 
     def gather(self, m: Module, first: Value, last: Value) -> tuple[Value, dict]:
-        shape = self.shape
-        total = Signal(signed(shape.total_width), reset_less=True)
-        with m.If(self.i.valid):
-            m.d.sync += total.eq(Mux(first, 0, total) + self.i.element)
-        summed = delay(m, last, 1, name="summed", reset=True)
-        scaled = register(m, total * shape.reciprocal, name="scaled")
-        half = (1 << shape.mean_shift) >> 1
-        mean = register(m, (scaled + half) >> shape.mean_shift, name="mean")
+        total = sum_of(m, self.shape, self.i, first)
+        summed = delay(m, last, adding_latency(self.lanes) + 1, name="summed", reset=True)
+        mean = mean_of(m, self.shape, total)
         return delay(m, summed, 2, name="averaged", reset=True), {"mean": mean}
 
-    def emit(self, m: Module, element: Value, known: data.View) -> Value:
-        return register(m, element - known.mean, name="difference")
+    def emit(self, m: Module, elements: list[Value], known: data.View) -> list[Value]:
+        return [
+            register(m, element - known.mean, name=lane_name("difference", lane, self.lanes))
+            for lane, element in enumerate(elements)
+        ]
 
 
 class Scale(TwoPass):
@@ -91,45 +151,129 @@ class Scale(TwoPass):
     emit_latency = 6
     gather_latency = 4 + RootUnit.LATENCY
 
-    def __init__(self, shape: NormShape, epsilon: int, slots: int):
+    centres = False
+    """Whether elements are no differences from the mean yet."""
+
+    def __init__(self, shape: NormShape, epsilon: int, slots: int, lanes: int = 1):
         self.shape = shape
         self.epsilon = epsilon
         self.root = RootUnit(shape.square_width)
         # 4^(e-1) ≤ V < 4^e, and V ≥ 1: s - 1 = e + 9 - fraction is at least 0.
         self.most = shape.max_exponent + ROOT_FRACTION - shape.fraction - 1
-        known = data.StructLayout({"root": ROOT_FRACTION + 1, "shift": range(self.most + 1)})
-        super().__init__(shape.width, shape.difference_width, shape.output_width, known, slots)
+        mean = {"mean": signed(shape.input_width)} if self.centres else {}
+        known = {"root": ROOT_FRACTION + 1, "shift": range(self.most + 1), **mean}
+        width = shape.input_width if self.centres else shape.difference_width
+        super().__init__(
+            shape.width, width, shape.output_width, data.StructLayout(known), slots, lanes
+        )
 
     def gather(self, m: Module, first: Value, last: Value) -> tuple[Value, dict]:
         shape = self.shape
         m.submodules.root = root = self.root
-        operand = register(m, self.i.element, name="operand")
-        square = delay(m, operand * operand, 2, name="square")
+        squares = []
+        for lane, element in enumerate(elements_of(self.i)):
+            operand = register(m, element, name=lane_name("operand", lane, self.lanes))
+            squares.append(
+                delay(m, operand * operand, 2, name=lane_name("square", lane, self.lanes))
+            )
+        square = _sum(m, squares, "squares")
         # A square is registered twice: within the multiplier block, and beside it.
-        late = 3
+        late = 3 + adding_latency(self.lanes)
         total = Signal(shape.square_width, reset_less=True)
         squared = delay(m, self.i.valid, late, name="squared", reset=True)
         begins = delay(m, first, late, name="first")
         with m.If(squared):
             m.d.sync += total.eq(Mux(begins, self.epsilon, total) + square.as_unsigned())
-        m.d.comb += root.norm.eq(total)
-        found = delay(m, last, late + 1 + RootUnit.LATENCY, name="found", reset=True)
+        summed, centre = self._centred(m, total, first, last)
+        m.d.comb += root.norm.eq(summed)
+        waited = self.gather_latency + adding_latency(self.lanes)
+        found = delay(m, last, waited, name="found", reset=True)
         shift = (root.exponent + (ROOT_FRACTION - 1 - shape.fraction))[: range_bits(self.most)]
-        return found, {"root": root.root, "shift": shift}
+        return found, {"root": root.root, "shift": shift, **centre}
 
-    def emit(self, m: Module, element: Value, known: data.View) -> Value:
-        shape = self.shape
-        operand = register(m, element, name="factor")
+    def _centred(self, m, total, first, last):
+        """The sum of the squares of differences, and what else is known with it."""
+        return total, {}
+
+    def emit(self, m: Module, elements: list[Value], known: data.View) -> list[Value]:
+        def each(values, name):
+            return [
+                register(m, value, name=lane_name(name, lane, self.lanes))
+                for lane, value in enumerate(values)
+            ]
+
+        operands = each(elements, "factor")
         root = register(m, known.root, name="factor_root")
-        product = delay(m, operand * root, 2, name="product")
+        products = [
+            delay(m, operand * root, 2, name=lane_name("product", lane, self.lanes))
+            for lane, operand in enumerate(operands)
+        ]
         shift = delay(m, known.shift, 3, name="shift")
         coarse = (len(shift) + 1) // 2
-        halved = register(
-            m, product >> Cat(C(0, coarse), shift[coarse:]), name="coarse"
-        )
+        halved = each((p >> Cat(C(0, coarse), shift[coarse:]) for p in products), "coarse")
         rest = register(m, shift[:coarse], name="rest")
-        rounded = register(m, ((halved >> rest) + 1) >> 1, name="rounded")
-        return register(m, saturate(rounded, shape.output_width), name="scaled")
+        rounded = each((((h >> rest) + 1) >> 1 for h in halved), "rounded")
+        return each((saturate(r, self.shape.output_width) for r in rounded), "scaled")
+
+
+class Quick(Scale):
+    """Differences from the mean divided by their length, of elements as they come."""
+
+    emit_latency = Scale.emit_latency + 1
+    gather_latency = Scale.gather_latency + 3
+    centres = True
+
+    def _centred(self, m, total, first, last):
+        shape = self.shape
+        of_mean = sum_of(m, shape, self.i, first)
+        mean = mean_of(m, shape, of_mean)
+        # A cycle for what the mean is multiplied by, two for the product, one for the difference.
+        plain = delay(m, of_mean, 2, name="plain_sum")
+        factor = register(m, 2 * plain - shape.width * mean, name="mean_factor")
+        operand = register(m, mean, name="mean_operand")
+        moved = delay(m, operand * factor, 2, name="moved")
+        # Squares are there a cycle after the mean.
+        squares = delay(m, total, 2, name="squares_so_far")
+        difference = register(
+            m, (squares - moved)[: shape.square_width].as_unsigned(), name="centred"
+        )
+        return difference, {"mean": delay(m, mean, 4 + RootUnit.LATENCY, name="mean_found")}
+
+    def emit(self, m: Module, elements: list[Value], known: data.View) -> list[Value]:
+        differences = [
+            register(m, element - known.mean, name=lane_name("difference", lane, self.lanes))
+            for lane, element in enumerate(elements)
+        ]
+        later = register(m, known.as_value(), name="known_later")
+        return super().emit(m, differences, data.View(self.gathered, later))
+
+
+def adding_latency(lanes: int) -> int:
+    """Cycles in which the elements that come at once are added up."""
+    return tree_latency(lanes) if lanes > 1 else 0
+
+
+def sum_of(
+    m: Module, shape: NormShape, link: wiring.PureInterface, first: Value
+) -> Value:
+    """The sum of a token, a cycle and `adding_latency` after its last element on ``link``."""
+    total = Signal(signed(shape.total_width), name="total", reset_less=True)
+    late = adding_latency(link.signature.lanes)
+    begins, added = delay(m, first, late, name="begins"), _sum(m, elements_of(link), "added")
+    with m.If(delay(m, link.valid, late, name="adds", reset=True)):
+        m.d.sync += total.eq(Mux(begins, 0, total) + added)
+    return total
+
+
+def mean_of(m: Module, shape: NormShape, total: Value) -> Value:
+    """The mean of a token, 2 cycles after its sum ``total``."""
+    scaled = register(m, total * shape.reciprocal, name="scaled")
+    half = (1 << shape.mean_shift) >> 1
+    return register(m, (scaled + half) >> shape.mean_shift, name="mean")
+
+
+def _sum(m, values, name):
+    return values[0] if len(values) == 1 else adder_tree(m, values, name=name)
 
 
 def range_bits(most: int) -> int:

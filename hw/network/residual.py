@@ -6,7 +6,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.lib.pipeline import delay, register
-from ecoformer.hw.network.link import TokenLink
+from ecoformer.hw.network.link import TokenLink, elements_of, lane_name, send
 from ecoformer.hw.network.requantise import saturate
 
 __all__ = ["Residual"]
@@ -23,51 +23,54 @@ class Residual(wiring.Component):
         Signed bits of an element, everywhere.
     tokens : int
         Tokens that may be in the branch at once.
+    lanes : int
+        Elements at once, of which a token has a multiple.
 
     Members
     -------
-    skip : ``In(TokenLink(width))``
+    skip : ``In(TokenLink(width, lanes))``
         Tokens as they go into the branch.
-    i : ``In(TokenLink(width))``
+    i : ``In(TokenLink(width, lanes))``
         As they leave it, never earlier.
-    o : ``Out(TokenLink(width))``
+    o : ``Out(TokenLink(width, lanes))``
     """
 
     latency = 4
     """Cycles from an element of the branch to the sum."""
 
-    def __init__(self, elements: int, width: int, tokens: int):
-        self.elements = elements
+    def __init__(self, elements: int, width: int, tokens: int, lanes: int = 1):
+        self.beats = elements // lanes
+        self.lanes = lanes
         self.width = width
         self.tokens = tokens
         super().__init__(
             {
-                "skip": In(TokenLink(width)),
-                "i": In(TokenLink(width)),
-                "o": Out(TokenLink(width)),
+                "skip": In(TokenLink(width, lanes)),
+                "i": In(TokenLink(width, lanes)),
+                "o": Out(TokenLink(width, lanes)),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        depth = self.elements * self.tokens
+        depth = self.beats * self.tokens
         m.submodules.kept = kept = memory.Memory(
-            shape=unsigned(self.width), depth=depth, init=[],
+            shape=unsigned(self.lanes * self.width), depth=depth, init=[],
             attrs={"ram_style": "block", "no_rw_check": 1},
         )
         write = kept.write_port()
         read = kept.read_port()
         head = Signal(range(depth))
         tail = Signal(range(depth))
-        leaving = Signal(range(self.elements))
+        leaving = Signal(range(self.beats))
         left = Signal()
         free = Signal(range(self.tokens + 1), init=self.tokens)
         m.d.comb += [
             write.en.eq(delay(m, self.skip.valid, 1, name="write_enable", reset=True)),
             write.addr.eq(register(m, head, name="write_address")),
-            write.data.eq(register(m, self.skip.element.as_unsigned(), name="write_data")),
+            write.data.eq(register(m, Cat(*elements_of(self.skip)), name="write_data")),
             read.addr.eq(tail),
-            left.eq(self.i.valid & (leaving == self.elements - 1)),
+            left.eq(self.i.valid & (leaving == self.beats - 1)),
             self.skip.room.eq(free != 0),
             self.i.room.eq(self.o.room),
             self.o.begin.eq(self.i.begin),
@@ -81,11 +84,17 @@ class Residual(wiring.Component):
             ]
         m.d.sync += free.eq(free - self.skip.begin + left)
 
-        around = register(m, read.data.as_signed(), name="around")
-        branch = delay(m, self.i.element, 2, name="branch")
-        total = register(m, around + branch, name="total")
+        sums = []
+        for lane, element in enumerate(elements_of(self.i)):
+            def kept(value, name, lane=lane):
+                return register(m, value, name=lane_name(name, lane, self.lanes))
+
+            around = kept(read.data.word_select(lane, self.width).as_signed(), "around")
+            branch = delay(m, element, 2, name=lane_name("branch", lane, self.lanes))
+            total = kept(around + branch, "total")
+            sums.append(kept(saturate(total, self.width), "sum"))
         m.d.comb += [
-            self.o.element.eq(register(m, saturate(total, self.width), name="sum")),
+            *send(self.o, sums),
             self.o.valid.eq(delay(m, self.i.valid, self.latency, name="valid", reset=True)),
         ]
         return m

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.hw.lib.pipeline import delay, register
-from ecoformer.hw.network.link import TokenLink
+from ecoformer.hw.network.link import TokenLink, elements_of, lane_name
 
 __all__ = ["TokenBuffer"]
 
@@ -29,13 +29,15 @@ class TokenBuffer(wiring.Component):
     width : int
         Signed bits of an element.
     lanes : int
-        Elements of a row; the last row may have fewer.
+        Elements of a row, a multiple of ``across``; the last row may have fewer.
+    across : int
+        Elements that arrive at once.
     slots : int
         Tokens at once.
 
     Members
     -------
-    i : ``In(TokenLink(width))``
+    i : ``In(TokenLink(width, across))``
     complete : ``Out(1)``
         A token that was not taken yet is complete.
     take : ``In(1)``
@@ -50,15 +52,20 @@ class TokenBuffer(wiring.Component):
 
     LATENCY = 1
 
-    def __init__(self, elements: int, width: int, lanes: int = 1, slots: int = 4):
-        self.count = elements
+    def __init__(
+        self, elements: int, width: int, lanes: int = 1, slots: int = 4, across: int = 1
+    ):
+        if lanes % across:
+            raise ValueError(f"lanes must be a multiple of {across}, not {lanes}")
+        self.count = -(-elements // across)
+        self.across = across
         self.width = width
         self.lanes = lanes
         self.slots = slots
         self.rows = -(-elements // lanes)
         super().__init__(
             {
-                "i": In(TokenLink(width)),
+                "i": In(TokenLink(width, across)),
                 "complete": Out(1),
                 "take": In(1),
                 "release": In(1),
@@ -79,11 +86,12 @@ class TokenBuffer(wiring.Component):
                 "ram_style": "distributed" if depth <= SHALLOW else "block",
             },
         )
-        write = entries.write_port(granularity=1)
+        write = entries.write_port(granularity=self.across)
         read = entries.read_port()
         arriving, oldest = (Signal(range(self.slots), name=name) for name in ("arriving", "oldest"))
         row = Signal.like(self.row)
-        lane = Signal(self.lanes, init=1)
+        groups = self.lanes // self.across
+        lane = Signal(groups, init=1)
         count = Signal(range(self.count))
         last = Signal()
         m.d.comb += last.eq(self.i.valid & (count == self.count - 1))
@@ -98,13 +106,16 @@ class TokenBuffer(wiring.Component):
         with m.If(self.release):
             m.d.sync += oldest.eq(self._next(oldest))
         enable = delay(
-            m, lane & self.i.valid.replicate(self.lanes), 1, name="write_enable", reset=True
+            m, lane & self.i.valid.replicate(groups), 1, name="write_enable", reset=True
         )
-        element = register(m, self.i.element.as_unsigned(), name="write_data")
+        elements = [
+            register(m, e.as_unsigned(), name=lane_name("write_data", number, self.across))
+            for number, e in enumerate(elements_of(self.i))
+        ]
         m.d.comb += [
             write.en.eq(enable),
             write.addr.eq(register(m, Cat(row, arriving), name="write_address")),
-            *(write.data[i].eq(element) for i in range(self.lanes)),
+            *(write.data[i].eq(elements[i % self.across]) for i in range(self.lanes)),
             read.addr.eq(Cat(self.row, oldest)),
             *(self.elements[i].eq(read.data[i].as_signed()) for i in range(self.lanes)),
         ]

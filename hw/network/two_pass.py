@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.lib.steps import Steps
-from ecoformer.hw.network.link import TokenLink
+from ecoformer.hw.network.link import TokenLink, lane_name, send
 from ecoformer.hw.network.token_buffer import TokenBuffer
 
 __all__ = ["TwoPass"]
@@ -32,11 +32,13 @@ class TwoPass(wiring.Component):
         What is known of a token once it has arrived.
     slots : int
         Tokens at once.
+    lanes : int
+        Elements at once, of which a token has a multiple.
 
     Members
     -------
-    i : ``In(TokenLink(input_width))``
-    o : ``Out(TokenLink(output_width))``
+    i : ``In(TokenLink(input_width, lanes))``
+    o : ``Out(TokenLink(output_width, lanes))``
     """
 
     gather_latency: int
@@ -51,21 +53,25 @@ class TwoPass(wiring.Component):
         output_width: int,
         gathered: data.StructLayout,
         slots: int,
+        lanes: int = 1,
     ):
-        self.elements = elements
+        self.beats = elements // lanes
+        self.lanes = lanes
         self.slots = slots
         self.gathered = gathered
-        super().__init__({"i": In(TokenLink(input_width)), "o": Out(TokenLink(output_width))})
+        super().__init__(
+            {"i": In(TokenLink(input_width, lanes)), "o": Out(TokenLink(output_width, lanes))}
+        )
 
     def gather(self, m: Module, first: Value, last: Value) -> tuple[Value, dict]:
-        """Work on the element of ``i``, the ``first`` or ``last`` of a token.
+        """Work on the elements of ``i``, the ``first`` or ``last`` of a token.
 
         Returns a strobe, once a token and in their order, and what is known then, by name.
         """
         raise NotImplementedError
 
-    def emit(self, m: Module, element: Value, known: data.View) -> Value:
-        """An output element, ``emit_latency`` cycles after its input element."""
+    def emit(self, m: Module, elements: list[Value], known: data.View) -> list[Value]:
+        """Output elements, ``emit_latency`` cycles after their input elements."""
         raise NotImplementedError
 
     @classmethod
@@ -74,6 +80,8 @@ class TwoPass(wiring.Component):
 
         Parameters
         ----------
+        elements : int
+            Of a token, or as many as come at once count as one.
         entering : int
             Cycles from the announcement of a token to its last element.
         """
@@ -82,19 +90,19 @@ class TwoPass(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from ``o.begin`` to the token's last element."""
-        return self.elements + TokenBuffer.LATENCY + 1 + self.emit_latency
+        return self.beats + TokenBuffer.LATENCY + 1 + self.emit_latency
 
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.buffer = buffer = TokenBuffer(
-            self.elements, self.i.signature.width, slots=self.slots
+            self.beats * self.lanes, self.i.signature.width, self.lanes, self.slots, self.lanes
         )
-        m.submodules.steps = steps = Steps(self.elements, 1)
+        m.submodules.steps = steps = Steps(self.beats, 1)
         m.submodules.waiting = waiting = SyncFIFO(width=self.gathered.size, depth=buffer.slots)
         connect(m, flipped(self.i), buffer.i)
-        index = Signal(range(self.elements))
+        index = Signal(range(self.beats))
         last = Signal()
-        m.d.comb += last.eq(self.i.valid & (index == self.elements - 1))
+        m.d.comb += last.eq(self.i.valid & (index == self.beats - 1))
         with m.If(self.i.valid):
             m.d.sync += index.eq(Mux(last, 0, index + 1))
         found, values = self.gather(m, index == 0, last)
@@ -122,13 +130,16 @@ class TwoPass(wiring.Component):
         with m.If(start):
             m.d.sync += next_known.eq(waiting.r_stream.payload)
         m.d.sync += known.eq(next_known)
-        element = register(m, buffer.elements[0], name="element")
+        elements = [
+            register(m, buffer.elements[lane], name=lane_name("element", lane, self.lanes))
+            for lane in range(self.lanes)
+        ]
         known = data.View(
             self.gathered, register(m, known.as_value(), name="known_operand")
         )
         travel = TokenBuffer.LATENCY + 1 + self.emit_latency
         m.d.comb += [
-            self.o.element.eq(self.emit(m, element, known)),
+            *send(self.o, self.emit(m, elements, known)),
             self.o.valid.eq(delay(m, steps.active, travel, name="valid", reset=True)),
         ]
         return m

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from ecoformer.spec.network.design import NetworkDesign
+from ecoformer.spec.network.load import Design
 from ecoformer.spec.units import units
 
 __all__ = ["busy_bits", "busy_cycles"]
 
 
-def busy_bits(design: NetworkDesign) -> dict[str, int]:
-    """Place of everything that works within the probe `hw.network.network.BUSY_PROBE`.
+def busy_bits(design: Design) -> dict[str, int]:
+    """Place of everything that works within the probe `hw.network.chain.BUSY_PROBE`.
 
     Every linear layer by its name; then the units of a head, ``blocks.I.attention.UNIT``.
     """
@@ -20,9 +20,8 @@ def busy_bits(design: NetworkDesign) -> dict[str, int]:
     return {name: place for place, name in enumerate(names)}
 
 
-def busy_cycles(design: NetworkDesign) -> dict[str, int]:
-    """Cycles in which every linear layer works on an image: the steps of its fold for a token."""
+def busy_cycles(design: Design) -> dict[str, int]:
+    """Cycles in which every linear layer works on a packet: the steps of its fold for a token."""
     return {
-        name: design.fold(name).steps * (1 if name == "classifier" else design.tokens)
-        for name in design.linears
+        name: design.fold(name).steps * design.tokens_of_a_packet(name) for name in design.linears
     }

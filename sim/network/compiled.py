@@ -8,19 +8,20 @@ import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from ecoformer.errors import EcoformerError
 from ecoformer.hw.emit.network import emit_network
-from ecoformer.hw.network.network import BUSY_PROBE, probe_name
+from ecoformer.hw.network.chain import BUSY_PROBE, probe_name
 from ecoformer.progress import SILENT, Progress
 from ecoformer.sim.build import build
 from ecoformer.sim.compiled import LIBRARY, Harness
+from ecoformer.sim.network.packets import Packet
 from ecoformer.sim.network.record import NetworkRecord, State, Violation
-from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
+from ecoformer.spec.network.load import Design
 
 __all__ = ["Answers", "CompiledNetwork", "NETWORK", "TAIL", "patience"]
 
@@ -62,14 +63,14 @@ class CompiledNetwork:
 
     Parameters
     ----------
-    design : NetworkDesign
+    design : NetworkDesign or DecoderDesign
     folder : Path
         Folder of its build.
     seed : int
         Of the random bits with which registers and memories start, unless they have initial values.
     """
 
-    def __init__(self, design: NetworkDesign, folder: Path, seed: int = 1):
+    def __init__(self, design: Any, folder: Path, seed: int = 1):
         self.design = design
         self.folder = folder
         self._library = _load(folder / LIBRARY)
@@ -81,7 +82,7 @@ class CompiledNetwork:
     @classmethod
     def of(
         cls,
-        design: NetworkDesign,
+        design: Design,
         image: NetworkImage,
         build_dir: str | Path,
         *,
@@ -93,7 +94,7 @@ class CompiledNetwork:
     @classmethod
     def of_verilog(
         cls,
-        design: NetworkDesign,
+        design: Design,
         verilog: str | Path,
         build_dir: str | Path,
         *,
@@ -130,7 +131,8 @@ class CompiledNetwork:
         EcoformerError
             The network falls silent, or answers more than it was asked.
         """
-        record = self.play(packets, gaps=stall, pressure=stall, seed=seed)
+        sent = [Packet(packet, number) for number, packet in enumerate(packets)]
+        record = self.play(sent, gaps=stall, pressure=stall, seed=seed)
         if record.state != State.DONE:
             raise EcoformerError(
                 f"network: {record.state.name.lower()} after {len(record.last_out)} of "
@@ -140,14 +142,14 @@ class CompiledNetwork:
 
     def play(
         self,
-        packets: Sequence[np.ndarray],
+        packets: Sequence[Packet],
         *,
         gaps: float = 0.0,
         pressure: float = 0.0,
         seed: int = 0,
         limit: int | None = None,
     ) -> NetworkRecord:
-        """Send packets of pixels uint8 [pixels, channels]; whatever comes back is no error.
+        """Send ``packets``; whatever comes back is no error.
 
         Parameters
         ----------
@@ -159,18 +161,19 @@ class CompiledNetwork:
             Cycles after which to stop, whatever is in flight.
         """
         d = self.design
-        beats = np.ascontiguousarray(np.concatenate(packets), dtype=np.uint8)
-        lasts = np.cumsum([len(packet) for packet in packets], dtype=np.int64) - 1
+        beats = np.concatenate([packet.beats for packet in packets])
+        beats = np.ascontiguousarray(beats, dtype=np.uint8)
+        marks = np.concatenate([packet.marks for packet in packets])
         state = self._library.network_run(
-            self._handle, beats.ctypes, beats.shape[1], lasts.ctypes, len(packets), gaps, pressure,
-            seed, patience(d, max(gaps, pressure)), len(packets) * d.classes, TAIL,
+            self._handle, beats.ctypes, beats.shape[1], marks.ctypes, len(packets), gaps, pressure,
+            seed, patience(d, max(gaps, pressure)), len(packets) * d.answer_beats, TAIL,
             NEVER if limit is None else limit,
         )
         records = dict(zip(RECORDS, map(self._record, range(len(RECORDS))), strict=True))
         counted = records["busy"].reshape(-1, self._counted) if self._counted else None
         return NetworkRecord(
             State(state),
-            records["beats"].reshape(-1, 2),
+            records["beats"].reshape(-1, self._library.network_words() + 1),
             records["first_in"],
             records["last_out"],
             int(self._library.network_cycles(self._handle)),
@@ -195,7 +198,7 @@ class CompiledNetwork:
             if width is None:
                 raise EcoformerError(f"network: no layer {layer!r}")
             name = probe_name(layer).encode()
-            if not self._library.network_watch(self._handle, name, width):
+            if not self._library.network_watch(self._handle, name, width, self.design.lanes):
                 self._library.network_ignore(self._handle)
                 self._watched = []
                 return False
@@ -232,7 +235,8 @@ class CompiledNetwork:
         if not self.watch([layer]):
             raise EcoformerError("network: the Verilog has no probes; generate again")
         beats = np.asarray(pixels).reshape(len(pixels), self.design.channels, -1)
-        return self.play([*beats.transpose(0, 2, 1)]).elements[layer]
+        packets = [Packet(packet, None) for packet in beats.transpose(0, 2, 1)]
+        return self.play(packets).elements[layer]
 
     def _sent(self, which):
         """Elements (0) or cycles (1) of every layer that is watched."""
@@ -246,10 +250,11 @@ class CompiledNetwork:
         return record
 
 
-def patience(design: NetworkDesign, stall: float) -> int:
+def patience(design: Any, stall: float) -> int:
     """Cycles without a beat after which a network counts as silent, with stalls this likely."""
     # In no stage of the pipeline does a token wait longer than for two images.
-    cycles = 64 * design.cycles_per_token * (design.tokens + 16) + 16 * design.pixels
+    tokens = design.waits + 15 + design.depth
+    cycles = 64 * design.cycles_per_token * tokens + 16 * design.input_beats
     return int(cycles / (1 - stall))
 
 
@@ -267,7 +272,7 @@ def _load(path):
     library.network_open.argtypes = [ctypes.c_int]
     library.network_close.argtypes = [handle]
     library.network_reset.argtypes = [handle, ctypes.c_int]
-    library.network_watch.argtypes = [handle, ctypes.c_char_p, ctypes.c_int]
+    library.network_watch.argtypes = [handle, ctypes.c_char_p, ctypes.c_int, ctypes.c_int]
     library.network_cycles.restype = number
     library.network_cycles.argtypes = [handle]
     library.network_ignore.argtypes = [handle]

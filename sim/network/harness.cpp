@@ -43,18 +43,30 @@ struct Signal {
 
 constexpr std::size_t TIMED = 8192;  // elements of a layer whose cycle is recorded
 
-// What a layer sends: an element of ``width`` bits, and above it whether there is one.
+// What a layer sends: ``lanes`` elements of ``width`` bits, and above them whether there are any.
 struct Probe {
     Signal signal;
-    int width;
+    int width, lanes;
     std::vector<int64_t> elements{}, cycles{};
 
     void record(int64_t cycle) {
-        uint64_t now = 0;
-        std::memcpy(&now, signal.word, signal.size);
-        if (!(now >> width)) return;
-        elements.push_back(int64_t(now << (64 - width)) >> (64 - width));
-        if (cycles.size() < TIMED) cycles.push_back(cycle);
+        if (!bit(width * lanes)) return;
+        for (int lane = 0; lane < lanes; ++lane) {
+            elements.push_back(element(lane * width));
+            if (cycles.size() < TIMED) cycles.push_back(cycle);
+        }
+    }
+
+private:
+    bool bit(int place) const { return signal.word[place / 8] >> place % 8 & 1; }
+
+    int64_t element(int low) const {
+        // A byte more than an element has, as far as there are any.
+        uint64_t bits = 0;
+        const std::size_t first = low / 8;
+        for (std::size_t i = 0; i < 8 && first + i < signal.size; ++i)
+            bits |= uint64_t(signal.word[first + i]) << 8 * i;
+        return int64_t(bits >> low % 8 << (64 - width)) >> (64 - width);
     }
 };
 
@@ -66,6 +78,31 @@ struct Busy {
 
     void record() {
         for (std::size_t i = 0; i < bits; ++i) now[i] += signal.word[i / 8] >> i % 8 & 1;
+    }
+};
+
+// Pins that only some networks have.
+template <class Pins> auto put_last(Pins& pins, bool last, int)
+    -> decltype(void(pins.s_axis_tlast)) { pins.s_axis_tlast = last; }
+template <class Pins> void put_last(Pins&, bool, long) {}
+template <class Pins> auto put_user(Pins& pins, bool user, int)
+    -> decltype(void(pins.s_axis_tuser)) { pins.s_axis_tuser = user; }
+template <class Pins> void put_user(Pins&, bool, long) {}
+template <class Pins> auto put_tid(Pins& pins, int64_t tid, int)
+    -> decltype(void(pins.s_axis_tid)) { pins.s_axis_tid = tid; }
+template <class Pins> void put_tid(Pins&, int64_t, long) {}
+template <class Pins> auto tid_of(Pins& pins, int) -> decltype(int64_t(pins.m_axis_tid)) {
+    return pins.m_axis_tid;
+}
+template <class Pins> int64_t tid_of(Pins&, long) { return 0; }
+
+constexpr std::size_t WORDS = (sizeof(Vengine::m_axis_tdata) + 7) / 8;  // of a beat of an answer
+
+// A beat of an answer: its data in words, and its marks: tlast, tuser, and from bit 2 on tid.
+struct Beat {
+    int64_t words[WORDS + 1] = {};
+    bool operator!=(const Beat& other) const {
+        return std::memcmp(words, other.words, sizeof words) != 0;
     }
 };
 
@@ -94,9 +131,10 @@ public:
         dut_->aresetn = 1;
     }
 
-    // Sends images, and takes beats until each has been answered and ``tail`` cycles are over, or
-    // ``limit`` cycles have passed.
-    State run(const uint8_t* pixels, std::size_t width, const int64_t* lasts, int64_t images,
+    // Sends ``packets``, a beat of ``width`` bytes with marks as those of an answer after another,
+    // and takes beats until each has been answered and ``tail`` cycles are over, or ``limit`` cycles
+    // have passed.
+    State run(const uint8_t* beats_in, std::size_t width, const int64_t* marks, int64_t packets,
               double stall, double pressed, uint64_t seed, int64_t patience, int64_t most,
               int64_t tail, int64_t limit) {
         begun_ = cycle_;
@@ -110,48 +148,49 @@ public:
         pressure.threshold = uint64_t(pressed * 4294967296.0);
         int64_t beat = 0, sent = 0, answered = 0, quiet = 0, left = tail;
         bool offered = false, opening = true, waits = false;
-        int64_t waiting = 0;
+        Beat waiting;
         for (;; --limit) {
             if (!limit) return STOPPED;
-            if (sent < images && !offered) offered = !gaps.stalls();
+            if (sent < packets && !offered) offered = !gaps.stalls();
             dut_->s_axis_tvalid = offered;
             if (offered) {
-                std::memcpy(&dut_->s_axis_tdata, pixels + beat * width, width);
-                dut_->s_axis_tlast = beat == lasts[sent];
+                std::memcpy(&dut_->s_axis_tdata, beats_in + beat * width, width);
+                put_last(*dut_, marks[beat] & 1, 0);
+                put_user(*dut_, marks[beat] >> 1 & 1, 0);
+                put_tid(*dut_, marks[beat] >> 2, 0);
             }
             dut_->m_axis_tready = !pressure.stalls();
             dut_->eval();
             const bool taken = offered && dut_->s_axis_tready;
             const bool given = dut_->m_axis_tvalid && dut_->m_axis_tready;
-            int64_t score = 0;
-            std::memcpy(&score, &dut_->m_axis_tdata, sizeof dut_->m_axis_tdata);
-            const int64_t flags = dut_->m_axis_tlast | dut_->m_axis_tuser << 1;
+            Beat offer;
+            std::memcpy(offer.words, &dut_->m_axis_tdata, sizeof dut_->m_axis_tdata);
+            offer.words[WORDS] =
+                dut_->m_axis_tlast | dut_->m_axis_tuser << 1 | tid_of(*dut_, 0) << 2;
             if (waits && !dut_->m_axis_tvalid) violate(WITHDRAWN);
-            const int64_t offer = score << 2 | flags;
             if (waits && dut_->m_axis_tvalid && offer != waiting) violate(CHANGED);
             waits = dut_->m_axis_tvalid && !given;
             waiting = offer;
             if (given) {
-                beats.push_back(score);
-                beats.push_back(flags);
+                beats.insert(beats.end(), offer.words, offer.words + WORDS + 1);
             }
             if (taken && opening) first_in.push_back(cycle_);
             tick();
             if (taken) {
-                opening = beat == lasts[sent];
+                opening = marks[beat] & 1;
                 sent += opening;
                 ++beat;
                 offered = false;
             }
-            if (given && (flags & 1)) {
+            if (given && (offer.words[WORDS] & 1)) {
                 last_out.push_back(cycle_ - 1);
                 ++answered;
                 if (busy) busy->counts.insert(busy->counts.end(), busy->now.begin(), busy->now.end());
             }
             quiet = taken || given ? 0 : quiet + 1;
-            if (int64_t(beats.size()) > 2 * most) return BABBLING;
+            if (int64_t(beats.size()) > int64_t(WORDS + 1) * most) return BABBLING;
             if (quiet > patience) return SILENT;
-            if (answered >= images && !left--) return DONE;
+            if (answered >= packets && !left--) return DONE;
         }
     }
 
@@ -159,8 +198,8 @@ public:
     int64_t cycles() const { return cycle_ - begun_; }
 
     // Records what a layer sends from now on; false where there is no such layer.
-    bool watch(const char* name, int width) {
-        Probe probe{Signal{context_, name}, width};
+    bool watch(const char* name, int width, int lanes) {
+        Probe probe{Signal{context_, name}, width, lanes};
         if (!probe.signal.word) return false;
         probes.push_back(probe);
         return true;
@@ -214,14 +253,15 @@ PUBLIC void network_close(void* network) { delete static_cast<Network*>(network)
 PUBLIC void network_reset(void* network, int cycles) {
     static_cast<Network*>(network)->reset(cycles);
 }
-PUBLIC int network_run(void* network, const uint8_t* pixels, uint64_t width, const int64_t* lasts,
-                       int64_t images, double stall, double pressure, uint64_t seed,
+PUBLIC int network_words() { return WORDS; }
+PUBLIC int network_run(void* network, const uint8_t* beats, uint64_t width, const int64_t* marks,
+                       int64_t packets, double stall, double pressure, uint64_t seed,
                        int64_t patience, int64_t most, int64_t tail, int64_t limit) {
-    return static_cast<Network*>(network)->run(pixels, width, lasts, images, stall, pressure, seed,
+    return static_cast<Network*>(network)->run(beats, width, marks, packets, stall, pressure, seed,
                                                patience, most, tail, limit);
 }
-PUBLIC int network_watch(void* network, const char* probe, int width) {
-    return static_cast<Network*>(network)->watch(probe, width);
+PUBLIC int network_watch(void* network, const char* probe, int width, int lanes) {
+    return static_cast<Network*>(network)->watch(probe, width, lanes);
 }
 PUBLIC int64_t network_cycles(void* network) {
     return static_cast<Network*>(network)->cycles();

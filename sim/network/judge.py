@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from ecoformer.hw.emit.network import at_full_rate
+from ecoformer.sim.network.answers import answer_of, numbers_of
 from ecoformer.sim.network.record import NetworkRecord, State, Violation
 from ecoformer.sim.network.scenes import Scene
-from ecoformer.spec.network.design import NetworkDesign
+from ecoformer.spec.network.load import Design
 
 __all__ = ["NetworkMismatch", "judge", "judge_busy", "judge_latency", "judge_pace"]
 
@@ -34,11 +35,12 @@ class NetworkMismatch:
     phase, scene : str
     what : str
     image : int or None
-        Which packet of the scene.
+        Which packet of the scene: an image, or a token of a decoder.
     layer : str or None
         The first layer of the image that differs; None where all agree, or what differs is none.
     token, lane : int or None
-        The first token and element of that layer that differ; of scores only ``lane``, the class.
+        The first token of an image, and element of that layer, that differ; of scores only
+        ``lane``, the class.
     got, want : int, float or None
         None where there is none.
     count : int
@@ -72,7 +74,7 @@ class NetworkMismatch:
 
 
 def judge(
-    design: NetworkDesign,
+    design: Design,
     scene: Scene,
     record: NetworkRecord,
     want: Mapping[str, np.ndarray],
@@ -117,6 +119,7 @@ class _Judge:
         for layer, sent in self.record.elements.items():
             tensors = self.want[layer]
             size = int(np.prod(tensors.shape[1:]))
+            sent = unpadded(self.design, sent, tensors.shape[-1])
             for number, packet in enumerate(self.scene.packets):
                 if packet.image is None:
                     continue
@@ -150,7 +153,7 @@ class _Judge:
     def answers(self):
         """Every beat of every answer."""
         record, packets = self.record, self.scene.packets
-        words, flags = record.beats[:, 0], record.beats[:, 1]
+        words, flags = record.beats[:, :-1], record.beats[:, -1]
         ends = np.flatnonzero(flags & 1) + 1
         starts = [0, *ends.tolist()]
         for number, packet in enumerate(packets):
@@ -168,20 +171,25 @@ class _Judge:
             self.note(f"the network is {record.state.name.lower()}")
 
     def _answer(self, number, packet, words, flags):
-        user = int(flags[-1] >> 1)
+        user = int(flags[-1] >> 1 & 1)
         bad = packet.image is None
-        length = 1 if bad else self.design.classes
+        length = 1 if bad else self.design.answer_beats
         if user != bad:
             self.note("tuser of the last beat", image=number, got=user, want=int(bad))
-        if (flags[:-1] >> 1).any():
+        if (flags[:-1] >> 1 & 1).any():
             self.note("tuser before the last beat", image=number, got=1, want=0)
+        others = flags[flags >> 2 != packet.context] >> 2
+        if len(others):
+            self.note("tid", image=number, got=int(others[0]), want=packet.context)
         if len(words) != length:
             self.note("beats of an answer", image=number, got=len(words), want=length)
             return
-        wanted = np.zeros(1, np.int64) if bad else self.want["scores"][packet.image]
-        unused = 64 - 8 * self.design.score_bytes
-        scores = words << unused >> unused
-        self.counts["scores"] += length
+        if bad:
+            scores, wanted = words[:, 0], np.array([packet.cause])
+        else:
+            scores = numbers_of(self.design, words)
+            wanted = answer_of(self.design, self.want["scores"][packet.image])
+        self.counts["scores"] += len(wanted)
         different = np.flatnonzero(scores != wanted)
         if len(different) and number not in self.wrong:
             lane = int(different[0])
@@ -201,13 +209,29 @@ class _Judge:
         """Answers of the steady state come at the rate of the slowest layer exactly."""
         last = self.record.last_out
         apart = np.diff(last[len(last) // 3 + SETTLED :])
-        least = self.design.cycles_per_image
+        least = self.design.steady_packet
         wrong = np.flatnonzero(apart != least if at_full_rate(self.design) else apart < least)
         if len(wrong):
             self.note(
                 "cycles between two answers", image=len(last) - len(apart) + int(wrong[0]),
                 got=int(apart[wrong[0]]), want=least,
             )
+
+
+def unpadded(design: Design, sent: np.ndarray, elements: int) -> np.ndarray:
+    """What a layer sent, int64 [n], without what fills the last beat of every vector.
+
+    Parameters
+    ----------
+    elements : int
+        Of a vector.
+    """
+    padded = design.beats(elements) * design.lanes
+    if padded == elements:
+        return sent
+    whole = len(sent) // padded * padded
+    vectors = sent[:whole].reshape(-1, padded)[:, :elements].reshape(-1)
+    return np.concatenate([vectors, sent[whole:][:elements]])
 
 
 def judge_busy(
@@ -237,15 +261,17 @@ def judge_busy(
 
 
 def judge_pace(
-    design: NetworkDesign, scene: Scene, record: NetworkRecord, want: Mapping[str, np.ndarray]
+    design: Design, scene: Scene, record: NetworkRecord, want: Mapping[str, np.ndarray]
 ) -> Iterator[NetworkMismatch]:
     """The first layer whose second token comes later than the rate allows, of an image alone.
 
-    Those before it are only held back later, when what is between them is full.
+    Of a decoder, that of tokens that come as fast as they are taken. Those before it are only held
+    back later, when what is between them is full.
     """
     for layer, times in record.times.items():
-        elements = want[layer].shape[-1]
-        if want[layer].ndim < 3 or len(times) < 2 * elements:
+        elements = design.beats(want[layer].shape[-1]) * design.lanes
+        vectors = len(scene.packets) if want[layer].ndim < 3 else design.tokens
+        if vectors < 2 or len(times) < 2 * elements:
             continue
         got = int(times[2 * elements - 1] - times[elements - 1])
         if got > design.steady_cycles:
@@ -262,5 +288,6 @@ def judge_latency(scene: Scene, latencies: list[int]) -> Iterator[NetworkMismatc
         if got != latencies[0]:
             yield NetworkMismatch(
                 phase=scene.phase, scene=scene.name, image=number,
-                what="cycles from the first pixel to the last score", got=got, want=latencies[0],
+                what="cycles from the first beat to the last of its answer", got=got,
+                want=latencies[0],
             )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images as packets of pixels, and bad ones between them."""
+"""Images as packets of pixels, tokens as packets of a beat, and bad ones between them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ecoformer.spec.network.decoder import DecoderDesign
 from ecoformer.spec.network.design import NetworkDesign
+from ecoformer.spec.network.tape import Tape
 
-__all__ = ["BAD", "Packet", "bad_packet", "packets_of", "with_bad_ones"]
+__all__ = [
+    "BAD", "Packet", "TokenPacket", "bad_packet", "packets_of", "token_packets", "with_bad_ones",
+]
 
 BAD = ("short", "long", "one beat")
 """What may be wrong with the packet of an image."""
@@ -18,17 +22,76 @@ BAD = ("short", "long", "one beat")
 
 @dataclass(frozen=True)
 class Packet:
-    """What is sent for an image.
+    """What is sent for an image, or for a token.
 
     Parameters
     ----------
-    beats : uint8 array [pixels, channels]
+    beats : uint8 array [beats, bytes]
     image : int or None
-        Which image this is; None for a bad one.
+        Which image, or which token of its scene, this is; None for a bad one.
     """
 
     beats: np.ndarray
     image: int | None
+
+    @property
+    def marks(self) -> np.ndarray:
+        """Of every beat, int64: tlast, tuser, and from bit 2 on tid."""
+        marks = np.zeros(len(self.beats), np.int64)
+        marks[-1] = 1
+        return marks
+
+    @property
+    def context(self) -> int:
+        """The ``tid`` of its answer."""
+        return 0
+
+    @property
+    def cause(self) -> int:
+        """Data of the answer to a bad one."""
+        return 0
+
+
+@dataclass(frozen=True)
+class TokenPacket(Packet):
+    """What is sent for a token.
+
+    Parameters
+    ----------
+    token, number : int
+        Its number, and that of its context.
+    begin : bool
+        Whether the context is empty before it.
+    error : int
+        The `TokenError` by which it is answered, or 0.
+    """
+
+    token: int
+    number: int
+    begin: bool
+    error: int = 0
+
+    @property
+    def marks(self) -> np.ndarray:
+        return np.array([1 | self.begin << 1 | self.number << 2])
+
+    @property
+    def context(self) -> int:
+        return self.number
+
+    @property
+    def cause(self) -> int:
+        return self.error
+
+
+def token_packets(design: DecoderDesign, tape: Tape) -> list[TokenPacket]:
+    """Packets of the tokens of ``tape``, in their order, as if none were bad."""
+    size, packets = design.token_bytes, []
+    rows = zip(tape.tokens.tolist(), tape.contexts.tolist(), tape.begins.tolist())
+    for place, (token, context, begin) in enumerate(rows):
+        beat = np.frombuffer(token.to_bytes(size, "little"), np.uint8)[None]
+        packets.append(TokenPacket(beat, place, token, context, bool(begin)))
+    return packets
 
 
 def packets_of(design: NetworkDesign, pixels: np.ndarray) -> list[Packet]:

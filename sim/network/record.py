@@ -35,8 +35,8 @@ class NetworkRecord:
     Parameters
     ----------
     state : State
-    beats : int64 array [n, 2]
-        Every beat of the answers: the word as an unsigned number, and tlast + 2·tuser.
+    beats : int64 array [n, words + 1]
+        Every beat of the answers: words of 8 bytes, unsigned, and tlast + 2·tuser + 4·tid.
     first_in : int64 array [images]
         Cycles in which the first pixel of an image was taken.
     last_out : int64 array [answers]
@@ -44,7 +44,8 @@ class NetworkRecord:
     violations : list of (int, Violation)
         Cycle and kind.
     elements : dict of int64 array [n]
-        What every layer sent, by its name; empty for a network without probes.
+        What every layer sent, by its name; empty for a network without probes. Tokens are padded
+        to whole beats.
     times : dict of int64 array
         Cycles in which they were sent, of a first part of them.
     busy : int64 array [answers, bits] or None

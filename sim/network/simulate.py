@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cycle-level simulation of images on the Verilog of a network, in any simulator."""
+"""Cycle-level simulation of images or tokens on the Verilog of a network, in any simulator."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ecoformer.progress import SILENT, Progress
 from ecoformer.sim.build import build
 from ecoformer.sim.network.busy import busy_bits
 from ecoformer.sim.network.compiled import NETWORK, TAIL, CompiledNetwork, patience
-from ecoformer.sim.network.packets import packets_of
 from ecoformer.sim.network.record import NetworkRecord, State
+from ecoformer.sim.network.subjects import Stimuli, packets_for
 from ecoformer.sim.simulate import bench, stopped, wave_file_of
-from ecoformer.spec.network.design import NetworkDesign
+from ecoformer.spec.network.load import Design
 from ecoformer.spec.units import units
 
 __all__ = ["NetworkRun", "simulate_network"]
@@ -30,11 +30,11 @@ __all__ = ["NetworkRun", "simulate_network"]
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkRun:
-    """A simulation of images.
+    """A simulation of images, or of tokens of a decoder.
 
     Parameters
     ----------
-    design : NetworkDesign
+    design : NetworkDesign or DecoderDesign
     record : NetworkRecord
     undefined : int or None
         Cycles in which a pin that has a meaning was neither 0 nor 1; None where there is no X.
@@ -45,7 +45,7 @@ class NetworkRun:
     waves : Path or None
     """
 
-    design: NetworkDesign
+    design: Design
     record: NetworkRecord
     undefined: int | None
     seconds: float
@@ -54,7 +54,7 @@ class NetworkRun:
 
     @property
     def latency(self) -> int:
-        """Cycles from the first pixel of the first image to its last score."""
+        """Cycles from the first beat of the first image or token to the last of its answer."""
         return int(self.record.last_out[0] - self.record.first_in[0])
 
     @property
@@ -69,7 +69,7 @@ class NetworkRun:
 
     @property
     def cycles_per_image(self) -> float | None:
-        """In the steady part."""
+        """Of an image or a token, in the steady part."""
         if self.steady_part is None:
             return None
         first, end = self.steady_part
@@ -118,12 +118,12 @@ class NetworkRun:
         return {
             "simulator": self.simulator,
             "images": len(self.record.last_out),
-            "bad_images": int((self.record.beats[:, 1] >> 1).sum()),
+            "bad_images": int((self.record.beats[:, -1] >> 1 & 1).sum()),
             "cycles": self.record.cycles,
             "latency": self.latency,
             "cycles_per_image": self.cycles_per_image,
             "published_cycles_per_image": (
-                self.design.cycles_per_image if at_full_rate(self.design) else None
+                self.design.steady_packet if at_full_rate(self.design) else None
             ),
             "layers": self.layers,
             "undefined_cycles": self.undefined,
@@ -133,9 +133,9 @@ class NetworkRun:
 
 
 def simulate_network(
-    design: NetworkDesign,
+    design: Design,
     verilog: str | Path,
-    pixels: np.ndarray,
+    stimuli: Stimuli,
     *,
     stall: float = 0.0,
     seed: int = 0,
@@ -144,7 +144,7 @@ def simulate_network(
     build_dir: str | Path,
     progress: Progress = SILENT,
 ) -> NetworkRun:
-    """Stream images uint8 [n, channels, S, S] through the network described by ``verilog``.
+    """Stream images uint8 [n, channels, S, S], or a tape, through the network of ``verilog``.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def simulate_network(
         No simulator, a design that it refuses, or a network that does not answer.
     """
     wave_file = wave_file_of(waves, simulator)
-    beats = [packet.beats for packet in packets_of(design, pixels)]
+    packets = packets_for(design, stimuli)
     built = build(
         verilog, build_dir, simulator=simulator, harness=NETWORK, progress=progress,
         waves=wave_file.suffix[1:] if wave_file else None,
@@ -173,16 +173,16 @@ def simulate_network(
     if simulator == "compiled":
         network, undefined = CompiledNetwork(design, built.folder, seed), None
         network.count(len(busy_bits(design)))
-        record = network.play(beats, gaps=stall, pressure=stall, seed=seed)
+        record = network.play(packets, gaps=stall, pressure=stall, seed=seed)
     else:
-        record, found = _in_simulator(design, built, beats, stall, seed, build_dir, wave_file)
+        record, found = _in_simulator(design, built, packets, stall, seed, build_dir, wave_file)
         undefined = found if simulator == "icarus" else None
     seconds = time.monotonic() - start
     progress.update("simulate", 1, 1)
     if record.state != State.DONE:
         where = f"; a pin is undefined in {undefined:,} cycles" if undefined else ""
         raise EcoformerError(
-            f"network: {record.state.name.lower()} after {len(record.last_out)} of {len(beats)} "
+            f"network: {record.state.name.lower()} after {len(record.last_out)} of {len(packets)} "
             f"answers{where}; 'ecoformer verify' says where it goes wrong"
         )
     return NetworkRun(
@@ -194,11 +194,13 @@ def simulate_network(
 def _in_simulator(design, built, packets, stall, seed, build_dir, wave_file):
     settings = {
         "stall": stall, "seed": seed, "patience": patience(design, stall),
-        "most": len(packets) * design.classes, "tail": TAIL, "bits": len(busy_bits(design)),
+        "most": len(packets) * design.answer_beats, "tail": TAIL, "bits": len(busy_bits(design)),
     }
     with scratch(Path(build_dir).resolve(), "run-") as folder:
-        lasts = np.cumsum([len(packet) for packet in packets]) - 1
-        np.savez(folder / "packets.npz", beats=np.concatenate(packets), lasts=lasts)
+        np.savez(
+            folder / "packets.npz", beats=np.concatenate([packet.beats for packet in packets]),
+            marks=np.concatenate([packet.marks for packet in packets]),
+        )
         (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
         module = "ecoformer.sim.network.tb_network"
         with bench(folder, built, module, waves=bool(wave_file)) as process:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cocotb bench of a network: streams images through it, records what comes out.
+"""The cocotb bench of a network: streams packets through it, records what comes out.
 
 It runs inside the simulator. ``ECOFORMER_JOB`` names the folder of the job: `sim.network.simulate`
 leaves the files there and finds ``result.npz``.
@@ -24,6 +24,10 @@ __all__ = ["run_job"]
 PERIOD_NS = 10
 HANDSHAKES = ("s_axis_tready", "m_axis_tvalid")
 OFFERED = ("m_axis_tdata", "m_axis_tlast", "m_axis_tuser")
+SIDES = {"s_axis_tlast": 1, "s_axis_tuser": 1, "s_axis_tid": 64}
+"""Pins beside the data, and their bits within a beat's marks, the lowest first."""
+WORD = 64
+"""Bits of a word of an answer."""
 
 
 @cocotb.test()
@@ -32,31 +36,37 @@ async def run_job(dut: Handle) -> None:
     folder = Path(os.environ["ECOFORMER_JOB"])
     settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     with np.load(folder / "packets.npz") as file:
-        beats, lasts = file["beats"], set(file["lasts"].tolist())
+        beats, marks = file["beats"], file["marks"].tolist()
     dut.aresetn.value = 0
     dut.s_axis_tvalid.value = 0
-    dut.s_axis_tlast.value = 0
+    for pin in SIDES:
+        if (handle := getattr(dut, pin, None)) is not None:
+            handle.value = 0
     dut.s_axis_tdata.value = 0
     dut.m_axis_tready.value = 0
     Clock(dut.aclk, PERIOD_NS, unit="ns").start()
     await ClockCycles(dut.aclk, 5)
     dut.aresetn.value = 1
     numbers = [int.from_bytes(row.tobytes(), "little") for row in beats]
-    bench = _Bench(dut, numbers, lasts, settings)
+    bench = _Bench(dut, numbers, marks, settings)
     await bench.run()
     np.savez(folder / "result.npz", **bench.arrays())
 
 
 class _Bench:
-    def __init__(self, dut, numbers, lasts, settings):
+    def __init__(self, dut, numbers, marks, settings):
         self.dut = dut
-        self.numbers, self.lasts = numbers, lasts
+        self.numbers, self.marks = numbers, marks
+        self.packets = sum(mark & 1 for mark in marks)
+        self.sides = {pin: getattr(dut, pin, None) for pin in SIDES}
+        self.tid = getattr(dut, "m_axis_tid", None)
+        self.words = -(-len(dut.m_axis_tdata) // WORD)
         self.stall, self.rng = settings["stall"], random.Random(settings["seed"])
         self.patience, self.most, self.tail = (settings[n] for n in ("patience", "most", "tail"))
         self.cycle = 0
         self.state = State.DONE
         self.sent, self.offered, self.opening = 0, False, True
-        self.beats: list[tuple[int, int]] = []
+        self.beats: list[list[int]] = []
         self.first_in: list[int] = []
         self.last_out: list[int] = []
         self.undefined: list[int] = []
@@ -80,7 +90,7 @@ class _Bench:
             if len(self.beats) > self.most:
                 self.state = State.BABBLING
                 return
-            if len(self.last_out) >= len(self.lasts):
+            if len(self.last_out) >= self.packets:
                 left -= 1
                 if left < 0:
                     return
@@ -96,11 +106,14 @@ class _Bench:
         given = pins["m_axis_tvalid"] == 1 and self.ready
         if pins["m_axis_tvalid"] == 1:
             offer = [getattr(dut, name).value for name in OFFERED]
+            offer += [] if self.tid is None else [self.tid.value]
             if not all(value.is_resolvable for value in offer):
                 self.undefined.append(self.cycle)
             elif given:
-                data, last, user = map(int, offer)
-                self.beats.append((data, last | user << 1))
+                data, last, user, *tid = map(int, offer)
+                words = [data >> WORD * i & (1 << WORD) - 1 for i in range(self.words)]
+                flags = last | user << 1 | sum(tid) << 2
+                self.beats.append([*words, flags])
                 if last:
                     self.last_out.append(self.cycle)
                     self.busy.append(self.busy_now.copy())
@@ -108,7 +121,7 @@ class _Bench:
         if taken:
             if self.opening:
                 self.first_in.append(self.cycle)
-            self.opening = self.sent in self.lasts
+            self.opening = self.marks[self.sent] & 1
             self.sent += 1
             self.offered = False
         if not self.offered:
@@ -122,7 +135,11 @@ class _Bench:
         dut.s_axis_tvalid.value = self.offered
         if self.offered:
             dut.s_axis_tdata.value = self.numbers[self.sent]
-            dut.s_axis_tlast.value = self.sent in self.lasts
+            mark = self.marks[self.sent]
+            for pin, bits in SIDES.items():
+                if self.sides[pin] is not None:
+                    self.sides[pin].value = mark & (1 << bits) - 1
+                mark >>= bits
 
     def _press(self):
         self.ready = self.rng.random() >= self.stall
@@ -139,7 +156,7 @@ class _Bench:
     def arrays(self) -> dict[str, Any]:
         return {
             "state": np.array(int(self.state)),
-            "beats": np.array(self.beats, np.int64).reshape(-1, 2),
+            "beats": np.array(self.beats, np.uint64).astype(np.int64).reshape(-1, self.words + 1),
             "first_in": np.array(self.first_in, np.int64),
             "last_out": np.array(self.last_out, np.int64),
             "undefined": np.array(self.undefined, np.int64),

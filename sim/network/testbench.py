@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ecoformer.golden.integer.network.forward import run
-from ecoformer.sim.network.packets import Packet, packets_of, with_bad_ones
+from ecoformer.sim.network.answers import answer_of
+from ecoformer.sim.network.packets import Packet
+from ecoformer.sim.network.scenes import Scene
+from ecoformer.sim.network.subjects import Stimuli, packets_with_bad_ones, subject_of
 from ecoformer.sim.network.testbench_text import TEXT
-from ecoformer.spec.network.design import NetworkDesign
+from ecoformer.spec.network.decoder import DecoderDesign
 from ecoformer.spec.network.image import NetworkImage
+from ecoformer.spec.network.load import Design
 
 __all__ = ["write_testbench"]
 
@@ -22,17 +25,18 @@ SLACK = 4_096
 
 def write_testbench(
     folder: Path,
-    design: NetworkDesign,
+    design: Design,
     image: NetworkImage,
-    pixels: np.ndarray,
+    stimuli: Stimuli,
     *,
     name: str,
     seed: int = 0,
 ) -> None:
     """Write ``folder/tb/tb_<name>.v`` and ``folder/vectors/``.
 
-    The testbench sends ``pixels`` uint8 [B, channels, S, S] with bad images between them, resets
-    the network while images are in flight, and sends all of them again.
+    The testbench sends images uint8 [B, channels, S, S] with bad ones between them, or the tokens
+    of a tape and others behind them with errors, resets the network while some are in flight, and
+    sends all of them again.
 
     Parameters
     ----------
@@ -44,11 +48,16 @@ def write_testbench(
     vectors = folder / "vectors"
     vectors.mkdir(exist_ok=True)
     (folder / "tb").mkdir(exist_ok=True)
-    packets = with_bad_ones(design, packets_of(design, pixels), np.random.default_rng(seed))
-    scores = run(design, image, pixels)
+    rng = np.random.default_rng(seed)
+    subject = subject_of(design, image, stimuli)
+    subject.scenes(subject.phases[:1])
+    sent = packets_with_bad_ones(design, stimuli, rng)
+    scene, want = subject.expect(Scene("testbench", "testbench", [*sent]))
+    packets, scores = scene.packets, want["scores"]
+    side, tid = _sides(design)
     files = {
-        "images.hex": _hex(_beats(packets), 8 * design.channels + 1),
-        "expected.hex": _hex(_answers(design, packets, scores), 8 * design.score_bytes + 2),
+        f"{_what(design)}.hex": _hex(_beats(design, packets), 8 * packets[0].beats.shape[1] + side),
+        "expected.hex": _hex(_answers(design, packets, scores), 8 * design.answer_bytes + 2 + tid),
     }
     for file, lines in files.items():
         (vectors / file).write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -57,19 +66,24 @@ def write_testbench(
     (folder / "tb" / f"tb_{name}.v").write_text(text, encoding="utf-8")
 
 
+def _what(design):
+    """What is sent."""
+    return "tokens" if isinstance(design, DecoderDesign) else "images"
+
+
 def _testbench(design, name, beats, answers, packets, seed):
     # In no stage of the pipeline does an image wait longer than for a few others.
-    per_image = 4 * design.cycles_per_image + 16 * design.pixels
+    per_image = 4 * design.steady_packet + 16 * design.input_beats
     stages = 8 * (design.depth + 2)
     quiet = stages * per_image + SLACK
     words = {
         "NAME": name,
-        "DATA": 8 * design.channels,
-        "ANSWER": 8 * design.score_bytes,
+        **_pins(design),
+        "ANSWER": 8 * design.answer_bytes,
         "INPUTS": beats,
         "OUTPUTS": answers,
         # Late enough that images are in every stage, or all of them have been sent.
-        "RESET_AT": max(1, beats - design.pixels // 2),
+        "RESET_AT": max(1, beats - (design.input_beats + 1) // 2),
         "QUIET": quiet,
         "LIMIT": 2 * (packets + stages) * per_image + 2 * quiet,
         "SEED": f"32'h{(seed * 2654435761 + 1) % 2**32 or 1:08x}",
@@ -80,23 +94,59 @@ def _testbench(design, name, beats, answers, packets, seed):
     return text
 
 
-def _beats(packets: Sequence[Packet]):
+def _sides(design):
+    """Bits of a beat beside its data: going in, and of the context."""
+    return 1 + design.context_width, design.context_width
+
+
+def _pins(design):
+    """What the text says of pins that depend on the network: going in one side bit, and tid."""
+    tid = design.context_width
+    what, side = _what(design), "s_axis_tlast" if _what(design) == "images" else "s_axis_tuser"
+    sides, outsides = [side], ["m_axis_tuser", "m_axis_tlast"]
+    if tid:
+        sides.insert(0, "s_axis_tid")
+        outsides.insert(0, "m_axis_tid")
+    bits = f"[{tid - 1}:0] "
+    outputs = [*outsides, "m_axis_tdata"]
+    return {
+        "WHAT": what,
+        "Some": what.capitalize(),
+        "DATA": 8 * (design.channels if what == "images" else design.token_bytes),
+        "SIDE": _sides(design)[0],
+        "OUTSIDE": 2 + tid,
+        "SIDES": f"\n  reg {side};" + (f"\n  reg {bits}s_axis_tid;" if tid else ""),
+        "OUTSIDES": f"\n  wire {bits}m_axis_tid;" if tid else "",
+        "PORTS": " ".join(f".{pin}({pin})," for pin in sides[::-1]),
+        "OUTPORTS": ", .m_axis_tid(m_axis_tid)" if tid else "",
+        "IN": "{" + ", ".join([*sides, "s_axis_tdata"]) + "}",
+        "OUT": "{" + ", ".join(outputs) + "}",
+        "OUTNAMES": "{" + ", ".join(pin.removeprefix("m_axis_") for pin in outputs) + "}",
+    }
+
+
+def _beats(design, packets: Sequence[Packet]):
+    """From the top: tid and tuser of a token, or tlast; data."""
+    tokens = _what(design) == "tokens"
     for packet in packets:
-        for place, pixel in enumerate(packet.beats):
-            last = place == len(packet.beats) - 1
-            yield last << (8 * len(pixel)) | int.from_bytes(pixel.tobytes(), "little")
+        for beat, mark in zip(packet.beats, packet.marks.tolist(), strict=True):
+            side = mark >> 1 if tokens else mark
+            yield side << 8 * len(beat) | int.from_bytes(beat.tobytes(), "little")
 
 
 def _answers(design, packets, scores):
-    """From the top: tuser, tlast, data."""
-    width = 8 * design.score_bytes
+    """From the top: tid, tuser, tlast, data."""
+    width, size = 8 * design.answer_bytes, 8 * design.score_bytes
     for packet in packets:
+        tid = packet.context << width + 2
         if packet.image is None:
-            yield 0b11 << width
+            yield tid | 0b11 << width | packet.cause
             continue
-        for place, score in enumerate(scores[packet.image].tolist()):
-            last = place == design.classes - 1
-            yield last << width | score & (1 << width) - 1
+        numbers, at_once = answer_of(design, scores[packet.image]), design.answer_scores or 1
+        for place, beat in enumerate(numbers.reshape(-1, at_once).tolist()):
+            last = place == design.answer_beats - 1
+            data = sum((n & (1 << size) - 1) << size * i for i, n in enumerate(beat))
+            yield tid | last << width | data
 
 
 def _hex(numbers, width):

@@ -19,7 +19,7 @@ TEXT = """\
 // In any other folder add where the vectors are: +vectors=DIR.
 //
 // The last line of its own begins with PASS or FAIL, and after FAIL the exit status is not 0: 1 in
-// Icarus; others end by $stop, which makes Verilator abort. Images are sent with bad ones between
+// Icarus; others end by $stop, which makes Verilator abort. @Some@ are sent with bad ones among
 // them; then a reset comes while some are in flight, and all are sent again. Every beat of every
 // answer is compared. A simulator that knows x and z, as Icarus does, also checks that tready and
 // tvalid are 0 or 1 in every cycle after reset, and data while they are offered; registers and
@@ -30,7 +30,9 @@ module tb_@NAME@;
   parameter VECTORS = "vectors";
 
   localparam DATA = @DATA@;
+  localparam INPUT = DATA + @SIDE@;
   localparam ANSWER = @ANSWER@;
+  localparam OUTPUT = ANSWER + @OUTSIDE@;
   localparam INPUTS = @INPUTS@;
   localparam OUTPUTS = @OUTPUTS@;
   localparam RESET_AT = @RESET_AT@;
@@ -38,23 +40,23 @@ module tb_@NAME@;
   localparam LIMIT = @LIMIT@;
   localparam SHOWN = 20;
 
-  reg [DATA:0] inputs [0:INPUTS-1];
-  reg [ANSWER+1:0] outputs [0:OUTPUTS-1];
+  reg [INPUT-1:0] inputs [0:INPUTS-1];
+  reg [OUTPUT-1:0] outputs [0:OUTPUTS-1];
 
   reg aclk, aresetn;
   reg [DATA-1:0] s_axis_tdata;
-  reg s_axis_tvalid, s_axis_tlast;
+  reg s_axis_tvalid;@SIDES@
   wire s_axis_tready;
   wire [ANSWER-1:0] m_axis_tdata;
-  wire m_axis_tvalid, m_axis_tlast, m_axis_tuser;
+  wire m_axis_tvalid, m_axis_tlast, m_axis_tuser;@OUTSIDES@
   reg m_axis_tready;
 
   @NAME@ dut (
     .aclk(aclk), .aresetn(aresetn),
     .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid), .s_axis_tready(s_axis_tready),
-    .s_axis_tlast(s_axis_tlast),
+    @PORTS@
     .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready),
-    .m_axis_tlast(m_axis_tlast), .m_axis_tuser(m_axis_tuser)
+    .m_axis_tlast(m_axis_tlast), .m_axis_tuser(m_axis_tuser)@OUTPORTS@
   );
 
   integer file, sent, received, early, quiet, cycles, unexpected, undefined, broken;
@@ -98,7 +100,7 @@ module tb_@NAME@;
     gaps = $test$plusargs("gaps") != 0;
     gap = gaps ? 4'd2 : 4'd0;
     if (!$value$plusargs("vectors=%s", folder)) $sformat(folder, "%0s", VECTORS);
-    $sformat(path, "%0s/images.hex", folder);
+    $sformat(path, "%0s/@WHAT@.hex", folder);
     check_path;
     $readmemh(path, inputs);
     $sformat(path, "%0s/expected.hex", folder);
@@ -127,13 +129,12 @@ module tb_@NAME@;
     if (!aresetn) begin
       sent <= 0;
       s_axis_tvalid <= 1'b0;
-      s_axis_tlast <= 1'b0;
-      s_axis_tdata <= {DATA{1'b0}};
+      @IN@ <= {INPUT{1'b0}};
     end else if (!s_axis_tvalid || s_axis_tready) begin
       s_axis_tvalid <= 1'b0;
       if (sent < INPUTS && {1'b0, lfsr[0], lfsr[7], lfsr[13]} >= gap) begin
         s_axis_tvalid <= 1'b1;
-        {s_axis_tlast, s_axis_tdata} <= inputs[sent];
+        @IN@ <= inputs[sent];
         sent <= sent + 1;
       end
     end
@@ -153,25 +154,25 @@ module tb_@NAME@;
         if (received >= OUTPUTS) begin
           unexpected <= unexpected + 1;
           $display("beat %0d: unexpected", received);
-        end else if ({m_axis_tuser, m_axis_tlast, m_axis_tdata} !== outputs[received]) begin
+        end else if (@OUT@ !== outputs[received]) begin
           unexpected <= unexpected + 1;
-          $display("beat %0d: {tuser, tlast, tdata} is %h, not %h", received,
-                   {m_axis_tuser, m_axis_tlast, m_axis_tdata}, outputs[received]);
+          $display("beat %0d: @OUTNAMES@ is %h, not %h", received,
+                   @OUT@, outputs[received]);
         end
       end
     end
 
   // What waits must stay, and in reset nothing is offered or taken.
   reg waiting, in_reset;
-  reg [ANSWER+1:0] offer;
+  reg [OUTPUT-1:0] offer;
   always @(posedge aclk) begin
     waiting <= aresetn && m_axis_tvalid && !m_axis_tready;
-    offer <= {m_axis_tuser, m_axis_tlast, m_axis_tdata};
+    offer <= @OUT@;
     in_reset <= running && !aresetn;
     if (!running)
       broken <= 0;
     else if (aresetn && waiting
-             && {m_axis_tvalid, m_axis_tuser, m_axis_tlast, m_axis_tdata} !== {1'b1, offer}) begin
+             && {m_axis_tvalid, @OUT@} !== {1'b1, offer}) begin
       broken <= broken + 1;
       $display("beat %0d: changes while it waits for tready", received);
     end else if (in_reset && !aresetn && {s_axis_tready, m_axis_tvalid} !== 2'b00) begin
@@ -183,7 +184,7 @@ module tb_@NAME@;
   // Data have a meaning only while they are offered.
   wire defined = (^{s_axis_tready, m_axis_tvalid}) !== 1'bx
                  && (m_axis_tvalid !== 1'b1
-                     || (^{m_axis_tuser, m_axis_tlast, m_axis_tdata}) !== 1'bx);
+                     || (^@OUT@) !== 1'bx);
 
   always @(posedge aclk)
     if (!running)
@@ -200,5 +201,5 @@ module tb_@NAME@;
       quiet <= quiet + 1;
 
 @WATCH@""".replace("@TASKS@", TASKS).replace(
-    "@WATCH@", WATCH.replace("@STIMULUS@", "these images")
+    "@WATCH@", WATCH.replace("@STIMULUS@", "these @WHAT@")
 )

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from ecoformer.golden.integer.network.forward import trace
 from ecoformer.hw.emit.network import emit_network
 from ecoformer.progress import SILENT, Progress
 from ecoformer.sim.build import build
@@ -26,16 +25,19 @@ from ecoformer.sim.network.judge import (
     judge_pace,
 )
 from ecoformer.sim.network.record import State
-from ecoformer.sim.network.scenes import PHASES, Scene, corner_images, make_scenes
-from ecoformer.sim.network.stimulus import random_image, random_pixels
-from ecoformer.spec.network.design import NetworkDesign
+from ecoformer.sim.network.scenes import Scene
+from ecoformer.sim.network.stimulus import random_image
+from ecoformer.sim.network.subjects import Stimuli, random_stimuli, subject_of
+from ecoformer.spec.network.decoder import DecoderDesign
 from ecoformer.spec.network.image import NetworkImage
+from ecoformer.spec.network.load import Design
 
 __all__ = ["NetworkPhase", "NetworkVerification", "PARAMETERS", "verify_network"]
 
 PARAMETERS = "parameters"
 """Phase of networks with other parameters, which are generated and built for it."""
-OTHER_IMAGES = 4
+OTHER_STIMULI = 4, 64
+"""Images, and tokens, for them."""
 
 
 @dataclass
@@ -84,9 +86,10 @@ class NetworkVerification:
     simulator : str
     phases : list of NetworkPhase
     cycles_per_image : float or None
-        Measured in the steady state; None if that was not looked at.
+        Of an image, or of a token of a decoder, measured in the steady state; None if that was not
+        looked at.
     latency : int or None
-        Cycles from the first pixel of an image to its last score, in an idle network.
+        Cycles from the first beat of one to the last of its answer, in an idle network.
     """
 
     simulator: str = ""
@@ -127,12 +130,12 @@ class NetworkVerification:
 
 
 def verify_network(
-    design: NetworkDesign,
+    design: Design,
     image: NetworkImage,
     verilog: str | Path,
-    pixels: np.ndarray,
+    stimuli: Stimuli,
     *,
-    phases: Sequence[str] = PHASES,
+    phases: Sequence[str] | None = None,
     rounds: int = 1,
     parameter_sets: int = 0,
     stall: float = 0.0,
@@ -149,16 +152,16 @@ def verify_network(
     ----------
     verilog : Path or str
         File or text.
-    pixels : uint8 array [n, channels, S, S]
-        Images; `corner_images` are added.
+    stimuli : uint8 array [n, channels, S, S] or Tape
+        Images, or tokens for a decoder; extremes are added.
     phases : sequence of str
-        Of `PHASES`.
+        Of `Subject.phases`, all by default.
     rounds : int
         How often everything random is repeated.
     parameter_sets : int
         Networks of the same design with other parameters, each of which is generated and compiled.
     stall : float
-        Of the phase ``images``.
+        Of the first phase.
     seed : int
         Of all that is random, and of the bits with which registers start.
 
@@ -171,13 +174,11 @@ def verify_network(
         verilog, build_dir, simulator="compiled", harness=NETWORK, progress=progress
     )
     result = NetworkVerification(f"{built.simulator.name} {built.simulator.version}")
-    corners = corner_images(design)
-    scenes = make_scenes(
-        design, pixels, corners, phases=phases, rounds=rounds, stall=stall, seed=seed
-    )
+    subject = subject_of(design, image, stimuli)
+    chosen = subject.phases if phases is None else phases
+    scenes = subject.scenes(chosen, rounds=rounds, stall=stall, seed=seed)
     network = CompiledNetwork(design, built.folder, seed)
-    used = pixels if set(phases) <= {"images"} else np.concatenate([pixels, corners])
-    _play(result, design, image, network, used, scenes, progress)
+    _play(result, subject, network, scenes, progress)
     for number in range(parameter_sets):
         _with_others(result, design, number, seed, build_dir, progress)
     return result
@@ -186,47 +187,49 @@ def verify_network(
 def _with_others(result, design, number, seed, build_dir, progress):
     """A network of the same design with parameters of its own; every second one has extremes."""
     image = random_image(design, seed + 1 + number, extremes=bool(number % 2))
-    pixels = random_pixels(design, seed + 1 + number, OTHER_IMAGES)
     progress.line(f"{PARAMETERS}: generating network {number + 1}")
     built = build(
         emit_network(design, image), build_dir, simulator="compiled", harness=NETWORK,
         progress=progress,
     )
+    count = OTHER_STIMULI[isinstance(design, DecoderDesign)]
+    subject = subject_of(design, image, random_stimuli(design, seed + 1 + number, count))
     scenes = [
         Scene(PARAMETERS, f"network {number + 1}, {scene.name}", scene.packets)
-        for scene in make_scenes(design, pixels, pixels[:1], phases=["images"], seed=seed)
+        for scene in subject.scenes(subject.phases[:1], seed=seed)
     ]
-    network = CompiledNetwork(design, built.folder, seed)
-    _play(result, design, image, network, pixels, scenes, progress)
+    _play(result, subject, CompiledNetwork(design, built.folder, seed), scenes, progress)
 
 
-def _play(result, design, image, network, pixels, scenes: Iterable[Scene], progress):
-    want = {name: _narrow(tensor) for name, tensor in trace(design, image, pixels)}
+def _play(result, subject, network, scenes: Iterable[Scene], progress):
+    design = subject.design
     bits = busy_bits(design)
-    network.watch(want)
+    network.watch(design.sent_widths)
     network.count(len(bits))
     scenes = list(scenes)
     total = Counter(scene.phase for scene in scenes)
     for scene in scenes:
         phase = result.phase(scene.phase)
         start = time.monotonic()
+        expected, want = subject.expect(scene)
         if scene.latency:
-            found = _one_at_a_time(result, phase, design, scene, network, want)
+            found = _one_at_a_time(result, phase, subject, expected, network, want)
         else:
-            found = _play_scene(result, phase, design, scene, network, want, bits)
+            found = _play_scene(result, phase, subject, expected, network, want, bits)
         phase.mismatches += found
         phase.scenes += 1
         phase.seconds += time.monotonic() - start
         progress.update(phase.name, phase.scenes, max(phase.scenes, total[scene.phase]))
 
 
-def _play_scene(result, phase, design, scene, network, want, bits):
+def _play_scene(result, phase, subject, scene, network, want, bits):
+    design = subject.design
     record = network.play(
-        [packet.beats for packet in scene.packets], gaps=scene.gaps, pressure=scene.pressure,
-        seed=scene.seed, limit=scene.limit,
+        scene.packets, gaps=scene.gaps, pressure=scene.pressure, seed=scene.seed, limit=scene.limit,
     )
     if scene.limit is not None or record.state != State.DONE:
         network.reset()
+        subject.reset()
         phase.resets += 1
     found, counts = judge(design, scene, record, want)
     _count(phase, scene.packets, record, counts)
@@ -234,16 +237,19 @@ def _play_scene(result, phase, design, scene, network, want, bits):
         late = record.last_out[len(record.last_out) // 2 :]
         result.cycles_per_image = float(np.diff(late).mean()) if len(late) > 1 else None
         found += judge_busy(scene, record, busy_cycles(design), bits)
+        if isinstance(design, DecoderDesign):
+            found += judge_pace(design, scene, record, want)
     return found
 
 
-def _one_at_a_time(result, phase, design, scene, network, want):
-    found, latencies = [], []
+def _one_at_a_time(result, phase, subject, scene, network, want):
+    design, found, latencies = subject.design, [], []
     for number, packet in enumerate(scene.packets):
         single = Scene(scene.phase, f"{scene.name}, {number}", [packet])
-        record = network.play([packet.beats])
+        record = network.play([packet])
         if record.state != State.DONE:
             network.reset()
+            subject.reset()
         mismatches, counts = judge(design, single, record, want)
         _count(phase, [packet], record, counts)
         found += [*mismatches, *judge_pace(design, single, record, want)]
@@ -259,9 +265,3 @@ def _count(phase, packets, record, counts):
     phase.cycles += record.cycles
     phase.scores += counts["scores"]
     phase.elements += counts["elements"]
-
-
-def _narrow(tensor):
-    """Half the memory for what fits, which is everything but large scores."""
-    fits = np.abs(tensor).max() < 1 << 31
-    return tensor.astype(np.int32) if fits else tensor

@@ -19,6 +19,8 @@ from ecoformer.cli.generate import generate
 from ecoformer.golden.networks.network import read_network
 from ecoformer.sim.stimulus import random_image
 from ecoformer.spec.config_file import read_table
+from ecoformer.spec.network.decoder import DecoderDesign
+from ecoformer.spec.network.load import load_design
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES, GENERATORS = ROOT / "examples", ROOT / "docs" / "_generators"
@@ -84,6 +86,8 @@ def test_configurations_load(text, tmp_path):
         module, name = cls.split(":")
         read_table(path, table, getattr(importlib.import_module(module), name))
     read_network(path)
+    if "[decoder]" in text:
+        assert isinstance(load_design(path), DecoderDesign)
 
 
 @pytest.mark.parametrize("text", blocks("python"))

@@ -4,20 +4,24 @@
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ecoformer import files
 from ecoformer.errors import EcoformerError
 from ecoformer.inputs import parse_json, read_bytes
 from ecoformer.outputs import read_record
-from ecoformer.spec.network.design import NetworkDesign
+from ecoformer.spec.network.decoder import DecoderDesign
 from ecoformer.spec.network.image import NetworkImage
+from ecoformer.spec.network.load import Design, load_design
 from ecoformer.spec.network.pixels import load_images
+from ecoformer.spec.network.tape import Tape
+
+if TYPE_CHECKING:
+    from ecoformer.sim.network.subjects import Stimuli
 
 __all__ = [
-    "DESIGN", "IMAGES", "KIND", "MARK", "NetworkFolder", "PARAMETERS", "is_network", "refuse",
+    "DESIGN", "IMAGES", "KIND", "MARK", "NetworkFolder", "PARAMETERS", "TOKENS", "is_network",
+    "load_stimuli", "refuse", "stimuli_file",
 ]
 
 MARK = "manifest.json"
@@ -26,6 +30,7 @@ KIND = "network"
 DESIGN = "network.toml"
 PARAMETERS = "network.safetensors"
 IMAGES = "vectors/images.npz"
+TOKENS = "vectors/tokens.npz"
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class NetworkFolder:
     Parameters
     ----------
     folder : Path
-    design : NetworkDesign
+    design : NetworkDesign or DecoderDesign
     image : NetworkImage
     manifest : dict
     verilog : Path
@@ -44,7 +49,7 @@ class NetworkFolder:
     """
 
     folder: Path
-    design: NetworkDesign
+    design: Design
     image: NetworkImage
     manifest: dict[str, Any]
     verilog: Path
@@ -58,7 +63,7 @@ class NetworkFolder:
         """
         folder = Path(folder)
         manifest = read_record(folder, MARK, "generate --network", (DESIGN, PARAMETERS))
-        design = NetworkDesign.load(folder / DESIGN)
+        design = load_design(folder / DESIGN)
         image = NetworkImage.load(folder / PARAMETERS, design)
         verilog = sorted((folder / "rtl").glob("*.v"))
         if len(verilog) != 1:
@@ -77,9 +82,24 @@ class NetworkFolder:
         """Folder of simulator builds, which are kept by content: ``--build-dir``, or the cache."""
         return self.builds or files.cache_folder("builds")
 
-    def pixels(self, path: Path | None = None) -> np.ndarray:
-        """The images at ``path``, or else the network's own: uint8 [n, channels, S, S]."""
-        return load_images(path or self.folder / IMAGES, self.design)
+    def stimuli(self, path: Path | None = None) -> "Stimuli":
+        """The images or tokens at ``path``, or else the network's own."""
+        return load_stimuli(path or self.folder / stimuli_file(self.design), self.design)
+
+
+def stimuli_file(design: Design | None) -> str:
+    """Name of the images or tokens in the folder of a network."""
+    return TOKENS if isinstance(design, DecoderDesign) else IMAGES
+
+
+def load_stimuli(path: str | Path, design: Design) -> "Stimuli":
+    """The images in the file ``path`` if ``design`` is a vision transformer, else the tokens.
+
+    Raises `EcoformerError` if it is missing, damaged, or not for this network.
+    """
+    if isinstance(design, DecoderDesign):
+        return Tape.load(path, design)
+    return load_images(path, design)
 
 
 def is_network(folder: str | Path) -> bool:

@@ -9,20 +9,29 @@ from typing import Any
 from rich.table import Table
 
 from ecoformer.cli.common import make_console, show_table
-from ecoformer.cli.network.folder import DESIGN, IMAGES, MARK, PARAMETERS
+from ecoformer.cli.network.folder import (
+    DESIGN,
+    MARK,
+    PARAMETERS,
+    load_stimuli,
+    stimuli_file,
+)
 from ecoformer.driver.export import driver_files
 from ecoformer.files import checksum
 from ecoformer.outputs import OutputFolder
-from ecoformer.spec.network.design import NetworkDesign
+from ecoformer.spec.network.decoder import DecoderDesign
 from ecoformer.spec.network.image import NetworkImage
-from ecoformer.spec.network.pixels import load_images, save_images
+from ecoformer.spec.network.load import Design, load_design
+from ecoformer.spec.network.pixels import save_images
+from ecoformer.spec.network.tape import Tape
 
 __all__ = ["DEFAULT_NAME", "generate_network", "network_results", "show_network"]
 
 DEFAULT_NAME = "ecoformer_network"
-RANDOM_IMAGES = 5
-BENCH_IMAGES = 5
-"""Images of the testbench; plain Verilog simulators are slow."""
+RANDOM = {"images": 5, "tokens": 64}
+"""Images or tokens that are drawn where none are given."""
+BENCH = {"images": 5, "tokens": 40}
+"""Of them, those of the testbench; plain Verilog simulators are slow."""
 
 
 def generate_network(
@@ -40,19 +49,21 @@ def generate_network(
     """
     from ecoformer.hw.emit.lint import NETWORK_WAIVERS, waivers
     from ecoformer.hw.emit.network import NetworkVerilog
-    from ecoformer.sim.network.stimulus import random_image, random_pixels
+    from ecoformer.sim.network.stimulus import random_image
+    from ecoformer.sim.network.subjects import random_stimuli
     from ecoformer.sim.network.testbench import write_testbench
 
-    written = network_results(output, name)
-    design = NetworkDesign.load(config_path)
+    design = load_design(config_path)
+    written = network_results(output, name, design)
+    what = _what(design)
     if parameters is None:
         image, source = random_image(design, seed), {"source": "random", "seed": seed}
     else:
         image, source = NetworkImage.load(parameters, design), {"source": "file"}
     if images is None:
-        pixels = random_pixels(design, seed, RANDOM_IMAGES)
+        stimuli = random_stimuli(design, seed, RANDOM[what])
     else:
-        pixels = load_images(images, design)
+        stimuli = load_stimuli(images, design)
     with written.writing() as folder:
         network = NetworkVerilog(design, image, name)
         for path, text in {
@@ -67,29 +78,46 @@ def generate_network(
         else:
             shutil.copyfile(parameters, folder / PARAMETERS)
         source["sha256"] = checksum(folder / PARAMETERS)
-        write_testbench(folder, design, image, pixels[:BENCH_IMAGES], name=name, seed=seed)
-        save_images(folder / IMAGES, pixels)
-        (folder / "driver").mkdir()
-        for file, text in driver_files().items():
-            (folder / "driver" / file).write_text(text, encoding="utf-8")
+        write_testbench(folder, design, image, stimuli[: BENCH[what]], name=name, seed=seed)
+        if isinstance(stimuli, Tape):
+            stimuli.save(folder / stimuli_file(design))
+        else:
+            save_images(folder / stimuli_file(design), stimuli)
+        for path, text in _driver(design).items():
+            (folder / path).parent.mkdir(exist_ok=True)
+            (folder / path).write_text(text, encoding="utf-8")
         facts = network.manifest | {"parameters": source}
         (folder / MARK).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         names = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     return {
         **facts,
         "output": str(output),
-        "images": len(pixels),
+        what: len(stimuli),
         "files": {str(name): (Path(output) / name).stat().st_size for name in sorted(names)},
     }
 
 
-def network_results(output: str | Path, name: str = DEFAULT_NAME) -> OutputFolder:
-    """The folder that a generation writes, refused if it cannot."""
+def network_results(
+    output: str | Path, name: str = DEFAULT_NAME, design: Design | None = None
+) -> OutputFolder:
+    """The folder that a generation writes, refused if it cannot; without a design for images."""
     return OutputFolder(output, MARK, (
-        f"rtl/{name}.v", f"lint/{name}.vlt", f"tb/tb_{name}.v", DESIGN, PARAMETERS, IMAGES,
-        "vectors/images.hex", "vectors/expected.hex",
-        *(f"driver/{file}" for file in driver_files()),
+        f"rtl/{name}.v", f"lint/{name}.vlt", f"tb/tb_{name}.v", DESIGN, PARAMETERS,
+        stimuli_file(design), f"vectors/{_what(design)}.hex", "vectors/expected.hex",
+        *_driver(design),
     ))
+
+
+def _what(design):
+    """What the network takes."""
+    return "tokens" if isinstance(design, DecoderDesign) else "images"
+
+
+def _driver(design):
+    """The host's side of a board, by path: a decoder is on none."""
+    if isinstance(design, DecoderDesign):
+        return {}
+    return {f"driver/{file}": text for file, text in driver_files().items()}
 
 
 def show_network(figures: dict[str, Any], parameters: object) -> None:
@@ -99,11 +127,11 @@ def show_network(figures: dict[str, Any], parameters: object) -> None:
         ("parameters", f"random, seed {source['seed']}: for trials, not learned"
                        if source["source"] == "random" else parameters),
         *((f"cycles per {what}", cycles.get(f"per_{what}", "see 'ecoformer simulate'"))
-          for what in ("token", "image")),
+          for what in ("token", "image") if what == "token" or "images" in figures),
         ("multipliers", sum(layer["multipliers"] for layer in figures["layers"])),
         ("bits of weights", sum(layer["weight_bits"] for layer in figures["layers"])),
         ("bits of memories", figures["memory_bits"]),
-        ("images in the vectors", figures["images"]),
+        *((f"{what} in the vectors", figures[what]) for what in RANDOM if what in figures),
         ("fingerprint", figures["fingerprint"][:16]),
         *((file, f"{size:,} bytes") for file, size in figures["files"].items()),
     ])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``ecoformer simulate`` of a whole network: cycles per image, latency, and every layer's lanes."""
+"""``ecoformer simulate`` of a whole network: rate, latency, and every layer's lanes."""
 
 from pathlib import Path
 
@@ -28,14 +28,14 @@ def simulate_network_in(
     from ecoformer.sim.network.simulate import simulate_network
 
     design, simulator = network.design, simulator or ("verilator" if waves else "compiled")
-    pixels = network.pixels(images)
-    if simulator == "compiled":
+    stimuli, what = network.stimuli(images), design.packet
+    if simulator == "compiled" and isinstance(stimuli, np.ndarray):
         # Enough of them that the pipeline is full for a while.
-        wanted = max(len(pixels), 4 * design.depth + 12)
-        pixels = pixels[np.arange(wanted) % len(pixels)]
+        wanted = max(len(stimuli), 4 * design.depth + 12)
+        stimuli = stimuli[np.arange(wanted) % len(stimuli)]
     with show_progress() as progress:
         run = simulate_network(
-            design, network.verilog, pixels, stall=stall, seed=seed, simulator=simulator,
+            design, network.verilog, stimuli, stall=stall, seed=seed, simulator=simulator,
             waves=network.folder / f"waves.{waves}" if waves else None,
             build_dir=network.build_dir, progress=progress,
         )
@@ -44,11 +44,11 @@ def simulate_network_in(
     rate, published = figures["cycles_per_image"], figures["published_cycles_per_image"]
     show_table(f"Simulation of {network.verilog.name}", [
         ("simulator", figures["simulator"]),
-        ("images", figures["images"]),
+        (f"{what}s", figures["images"]),
         ("cycles", figures["cycles"]),
-        ("cycles from the first pixel to the last score", figures["latency"]),
-        ("cycles per image, measured", "too few images" if rate is None else f"{rate:,.1f}"),
-        *([("cycles per image, published", published)] if published is not None else []),
+        (f"cycles from {design.first_and_last}", figures["latency"]),
+        (f"cycles per {what}, measured", f"too few {what}s" if rate is None else f"{rate:,.1f}"),
+        *([(f"cycles per {what}, published", published)] if published is not None else []),
         *([("cycles in which a pin is undefined", run.undefined)]
           if run.undefined is not None else []),
         ("simulated cycles per second", figures["cycles_per_second"]),

@@ -11,6 +11,8 @@ from ecoformer.cli.common import make_console, write_json
 from ecoformer.cli.network.folder import NetworkFolder
 from ecoformer.errors import EcoformerError
 from ecoformer.progress import show_progress
+from ecoformer.spec.network.decoder import DecoderDesign
+from ecoformer.spec.network.design import NetworkDesign
 
 __all__ = ["verify_network_in"]
 
@@ -40,24 +42,26 @@ def verify_network_in(
     json_file: Path | None,
 ) -> None:
     """Verify the network of a folder, print what was compared, and exit 1 if it differs."""
-    from ecoformer.sim.network.scenes import PHASES
-    from ecoformer.sim.network.stimulus import random_pixels
+    from ecoformer.sim.network import scenes, token_scenes
+    from ecoformer.sim.network.subjects import random_stimuli
     from ecoformer.sim.network.verification import PARAMETERS, verify_network
 
-    known = (*PHASES, PARAMETERS)
+    decodes = isinstance(network.design, DecoderDesign)
+    every = token_scenes.PHASES if decodes else scenes.PHASES
+    known = (*every, PARAMETERS)
     if unknown := set(phases or ()) - {*known}:
         raise EcoformerError(f"--phase {sorted(unknown)[0]}: choose {', '.join(known)}")
-    chosen = phases or (PHASES[:1] if quick else PHASES)
+    chosen = phases or (every[:1] if quick else every)
     others = FULL_PARAMETER_SETS if full and not phases or PARAMETERS in (phases or ()) else 0
     if random:
         _check_number(network, random)
-        pixels = random_pixels(network.design, seed, random)
+        stimuli = random_stimuli(network.design, seed, random)
     else:
-        pixels = network.pixels(images)
-        _check_number(network, len(pixels))
+        stimuli = network.stimuli(images)
+        _check_number(network, len(stimuli))
     with show_progress() as progress:
         result = verify_network(
-            network.design, network.image, network.verilog, pixels,
+            network.design, network.image, network.verilog, stimuli,
             phases=[phase for phase in chosen if phase != PARAMETERS],
             rounds=FULL_ROUNDS if full else 1, parameter_sets=others, stall=stall, seed=seed,
             build_dir=network.build_dir, progress=progress,
@@ -83,11 +87,12 @@ def _check_number(network, images):
     """Refuse more images than fit in memory with what all layers make of them."""
     d = network.design
     of_a_token = d.depth * (d.width * (7 + d.vectors) + 2 * d.hidden) + 2 * d.width
-    most = max(1, MOST_BYTES // (OF_AN_ELEMENT * d.tokens * of_a_token))
+    tokens = d.tokens if isinstance(d, NetworkDesign) else 1
+    most = max(1, MOST_BYTES // (OF_AN_ELEMENT * tokens * of_a_token))
     if images > most:
         raise EcoformerError(
-            f"{images:,} images: must be at most {most:,} for this network, because every element "
-            "of every layer is held; verify in several runs"
+            f"{images:,} {d.packet}s: must be at most {most:,} for this network, because every "
+            "element of every layer is held; verify in several runs"
         )
 
 
@@ -95,8 +100,9 @@ def _show(network, result, seed):
     title = f"Verification of {network.verilog.name}, seed {seed}"
     table = Table(title=title, title_justify="left")
     table.add_column("phase", style="bold")
+    what = network.design.packet
     for column in (*COLUMNS, "mismatches"):
-        table.add_column(column, justify="right")
+        table.add_column(f"{what}s" if column == "images" else column, justify="right")
     for phase in result.phases:
         counts = [getattr(phase, name) for name in COLUMNS]
         table.add_row(phase.name, *(f"{count:,}" for count in (*counts, len(phase.mismatches))))
@@ -108,6 +114,6 @@ def _show(network, result, seed):
     )
     make_console().print(table)
     if result.cycles_per_image is not None:
-        print(f"cycles per image, measured: {result.cycles_per_image:,.1f}")
+        print(f"cycles per {what}, measured: {result.cycles_per_image:,.1f}")
     if result.latency is not None:
-        print(f"cycles from the first pixel to the last score: {result.latency:,}")
+        print(f"cycles from {network.design.first_and_last}: {result.latency:,}")

@@ -13,12 +13,13 @@ from ecoformer.hw.emit.network import NetworkVerilog, at_full_rate
 from ecoformer.sim.network.stimulus import random_image
 from ecoformer.sim.toolchain import find_simulator
 from ecoformer.spec.choices import Weights
+from tests.sim.network.decoders import DECODERS, TINY_DECODER
 from tests.sim.network.designs import DESIGNS, TINY
 
 
 @cache
 def emitted(name):
-    design = DESIGNS.get(name, TINY)
+    design = (DESIGNS | DECODERS).get(name, TINY)
     return NetworkVerilog(design, random_image(design, 4), "net")
 
 
@@ -34,7 +35,7 @@ def lint(folder, text, control):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tiny", *DESIGNS])
+@pytest.mark.parametrize("name", ["tiny", *DESIGNS, *DECODERS])
 def test_nothing_else_is_silenced(name, tmp_path):
     assert lint(tmp_path, emitted(name).text, waivers("net", NETWORK_WAIVERS)) == (0, "")
 
@@ -81,3 +82,28 @@ def test_a_rate_that_is_not_exact_is_not_published():
     exact = {name for name, design in DESIGNS.items() if at_full_rate(design)}
     assert exact == DESIGNS.keys() - {"softmax"} and at_full_rate(TINY)
     assert emitted("softmax").manifest["cycles"] == {"configured_per_token": 64}
+
+
+def test_the_manifest_describes_a_decoder():
+    design = TINY_DECODER
+    network = NetworkVerilog(design, random_image(design, 4), "net")
+    facts = network.manifest
+    layers = {layer["name"]: layer for layer in facts["layers"]}
+    assert [*layers][0] == "embedding" and [*layers][-1] == "answers"
+    for linear, shape in design.linears.items():
+        layer, fold = layers[linear], design.fold(linear)
+        assert (layer["lanes"], layer["steps"]) == (fold.lanes, fold.steps)
+        assert layer["weight_bits"] == shape.inputs * shape.outputs * 8
+        assert layer["memory_bits"] >= layer["weight_bits"]
+    bits = sum(
+        (int(width) + 1) * (int(depth) + 1)
+        for width, depth in re.findall(r"reg \[(\d+):0\] \S+ *\[(\d+):0\];", network.text)
+    )
+    assert facts["memory_bits"] == bits == sum(layer["memory_bits"] for layer in facts["layers"])
+    assert facts["cycles"] == {"configured_per_token": 16, "per_token": design.steady_cycles}
+    pins = {pin["name"]: pin for pin in facts["pins"]}
+    assert pins["s_axis_tid"]["width"] == pins["m_axis_tid"]["width"] == 2
+    assert pins["m_axis_tdata"]["width"] == 64 and "s_axis_tlast" not in pins
+    answers = facts["streams"]["m_axis"]
+    assert answers["beats"] == 3 and len(answers["tdata"]) == 2
+    assert answers["errors"] == {"CONTEXT_LOST": 1, "TOO_LONG": 2, "NO_TOKEN": 3}

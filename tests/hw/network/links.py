@@ -6,6 +6,12 @@ from tests.hw.bench import idle, simulate
 __all__ = ["run_tokens"]
 
 
+def beats_of(token, lanes):
+    """A token in beats of ``lanes`` elements, the last one padded with what must not matter."""
+    padded = [*token, *[1] * (-len(token) % lanes)]
+    return [padded[i : i + lanes] for i in range(0, len(padded), lanes)]
+
+
 def run_tokens(dut, tokens, count, *, rng=None, stall=0.0, slots=3, hold=0, elements=None):
     """Tokens that ``dut`` makes of ``tokens``, and the cycle in which each was complete.
 
@@ -21,6 +27,8 @@ def run_tokens(dut, tokens, count, *, rng=None, stall=0.0, slots=3, hold=0, elem
         Of a token on ``o``; as many as on ``i`` by default.
     """
     width = elements or len(tokens[0])
+    lanes = dut.i.signature.lanes
+    assert lanes == dut.o.signature.lanes
     found, cycles, begun = [], [], [0]
 
     async def source(ctx):
@@ -31,9 +39,9 @@ def run_tokens(dut, tokens, count, *, rng=None, stall=0.0, slots=3, hold=0, elem
             ctx.set(dut.i.begin, 1)
             await ctx.tick()
             ctx.set(dut.i.begin, 0)
-            for element in token:
+            for beat in beats_of(token, lanes):
                 await idle(ctx, rng, stall)
-                ctx.set(dut.i.element, element)
+                ctx.set(dut.i.element, beat if lanes > 1 else beat[0])
                 ctx.set(dut.i.valid, 1)
                 await ctx.tick()
                 ctx.set(dut.i.valid, 0)
@@ -50,10 +58,10 @@ def run_tokens(dut, tokens, count, *, rng=None, stall=0.0, slots=3, hold=0, elem
                 free -= 1
                 begun[0] += 1
             if valid:
-                current.append(element)
+                current += [element] if lanes == 1 else [*element]
                 assert len(found) < begun[0], "an element before its token began"
-            if len(current) == width:
-                found.append(current)
+            if len(current) >= width:
+                found.append(current[:width])
                 cycles.append(cycle)
                 current = []
                 held.append(hold)

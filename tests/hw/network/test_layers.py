@@ -96,3 +96,14 @@ def test_residual(tokens, lag, stall):
 
     simulate(dut, bench, background=[skip, come_back, collect])
     assert found == saturate(around + branch, width).reshape(-1).tolist()
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+@pytest.mark.parametrize("elements, lanes", [(8, 2), (9, 4), (1, 3)])
+def test_lookup_of_several_elements_at_once(elements, lanes, stall):
+    rng = np.random.default_rng(5)
+    values, tokens = rng.integers(-128, 128, 256), rng.integers(-128, 128, (6, elements))
+    found, _ = run_tokens(
+        Lookup(values, 8, lanes), tokens.tolist(), 6, rng=random.Random(5), stall=stall
+    )
+    assert found == values[tokens + 128].tolist()

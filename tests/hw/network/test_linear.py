@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 
 from ecoformer.golden.integer.network.linear import linear
-from ecoformer.hw.network.linear import Linear
+from ecoformer.hw.network.linear import StreamedLinear, linear_class
+from ecoformer.spec.folding import Stream
 from ecoformer.spec.network.layers import LinearShape
 from ecoformer.spec.weights import WEIGHT_FORMATS
 from tests.hw.bench import simulate, watch
 from tests.hw.network.links import run_tokens
 
 
-def make(shape, cycles, rng, extremes=False):
+def make(shape, cycles, rng, extremes=False, lanes=1, fold=None):
     values = np.array(shape.weights.values)
     if extremes:
         values = values[[0, -1]]
@@ -23,7 +24,8 @@ def make(shape, cycles, rng, extremes=False):
     if shape.output_width:
         most = max(1, shape.product_width - shape.output_width + 2)
         shift = rng.integers(0, most, shape.outputs)
-    return Linear(shape, shape.fold(cycles), weights, bias, shift)
+    fold = fold or shape.fold(cycles, lanes)
+    return linear_class(fold)(shape, fold, weights, bias, shift)
 
 
 def tokens_of(shape, rng, count):
@@ -92,3 +94,45 @@ def test_latency_is_as_stated(inputs, outputs, cycles, width):
     )
     assert len(last) == outputs
     assert last[-1][0] - begun[0][0] == dut.latency
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+@pytest.mark.parametrize("inputs, outputs, cycles, lanes", [
+    (16, 48, 16, 4), (16, 16, 16, 4), (64, 16, 16, 4), (8, 27, 16, 2), (6, 3, 16, 4), (5, 2, 16, 3),
+    (4, 64, 32, 2), (1, 9, 16, 2),
+])
+def test_several_elements_at_once(inputs, outputs, cycles, lanes, stall):
+    """Sizes that lanes divide and that they do not; at full rate, a token every fold."""
+    shape = LinearShape(inputs, outputs, 8, 8)
+    rng = np.random.default_rng(3)
+    dut = make(shape, cycles, rng, lanes=lanes)
+    tokens = tokens_of(shape, rng, 12)
+    found, cycles_found = run_tokens(
+        dut, tokens.tolist(), 12, rng=random.Random(4), stall=stall, elements=outputs,
+        hold=dut.fold.steps - 1, slots=16,
+    )
+    assert found == linear(shape, tokens, dut.weights, dut.bias, dut.shift).tolist()
+    assert dut.fold.steps <= cycles
+    if not stall:
+        apart = np.diff(cycles_found)
+        assert (apart[5:] == max(dut.fold.steps, -(-inputs // lanes) + 1)).all(), apart
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.4])
+@pytest.mark.parametrize("form", WEIGHT_FORMATS)
+@pytest.mark.parametrize("inputs, outputs, lanes", [
+    (64, 16, 2), (16, 16, 4), (9, 9, 1), (9, 5, 2), (7, 2, 4), (1, 1, 1),
+])
+def test_elements_are_worked_on_as_they_come(inputs, outputs, lanes, form, stall):
+    """Pauses between the elements of a token, and none between tokens."""
+    shape = LinearShape(inputs, outputs, 8, 12, form)
+    rng = np.random.default_rng(6)
+    dut = make(shape, 0, rng, extremes=True, fold=Stream(inputs, outputs, 64, lanes))
+    assert isinstance(dut, StreamedLinear)
+    tokens = tokens_of(shape, rng, 10)
+    found, cycles = run_tokens(
+        dut, tokens.tolist(), 10, rng=random.Random(6), stall=stall, elements=outputs, slots=32
+    )
+    assert found == linear(shape, tokens, dut.weights, dut.bias, dut.shift).tolist()
+    if not stall:
+        assert (np.diff(cycles) == -(-inputs // lanes) + 1).all()

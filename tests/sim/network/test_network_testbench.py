@@ -14,6 +14,7 @@ from ecoformer.hw.emit.network import emit_network
 from ecoformer.sim.network.stimulus import random_image, random_pixels
 from ecoformer.sim.network.testbench import write_testbench
 from ecoformer.sim.toolchain import find_simulator
+from tests.golden.integer.network.designs import DESIGNS as UNEVEN
 from tests.sim.network.broken import FAULTS, NETWORK, broken
 from tests.sim.network.designs import DESIGNS, TINY
 
@@ -28,13 +29,13 @@ def tiny():
     return emit_network(TINY, random_image(TINY, 5))
 
 
-def write(folder, text, design=TINY):
+def write(folder, text, design=TINY, images=IMAGES):
     for name, content in (
         (f"rtl/{NETWORK}.v", text), (f"lint/{NETWORK}.vlt", waivers(NETWORK, NETWORK_WAIVERS)),
     ):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(content)
-    pixels = random_pixels(design, 6, IMAGES)
+    pixels = random_pixels(design, 6, images)
     write_testbench(folder, design, random_image(design, 5), pixels, name=NETWORK)
     return pixels
 
@@ -129,3 +130,14 @@ def test_the_text_is_ascii_and_names_no_folder(tmp_path):
     text = (tmp_path / "tb" / f"tb_{NETWORK}.v").read_text()
     assert text.isascii() and str(tmp_path) not in text
     assert "@" not in re.sub(r"@[(*]", "", text)
+
+
+@pytest.mark.icarus
+def test_a_fold_that_does_not_divide_its_inputs_comes_up_from_x(tmp_path):
+    """What was never written is X, and X times a weight of 0 would be."""
+    design = UNEVEN["linear hash"]
+    fold = design.fold("stem")
+    assert fold.inputs % fold.input_lanes
+    write(tmp_path, emit_network(design, random_image(design, 5)), design, images=2)
+    status, lines = prepare(tmp_path, "icarus", tmp_path)()
+    assert status == 0 and verdict(lines).startswith("PASS")

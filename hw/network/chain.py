@@ -1,0 +1,122 @@
+# amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
+"""What every network is made of: blocks between its first and its last layers, and probes."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import connect
+
+from ecoformer.hw.lib.probe import PROBE
+from ecoformer.hw.network.block import Block, linear_of, norm_of
+from ecoformer.hw.network.linear import Linear
+from ecoformer.spec.network.image import NetworkImage
+from ecoformer.spec.network.transformer import Transformer
+
+__all__ = ["BUSY_PROBE", "Chain", "probe_name"]
+
+BUSY_PROBE = "trace_busy"
+"""Name of the signal that shows benches what works, in the order of `Chain.busy`."""
+
+
+class Chain(wiring.Component):
+    """Layers of a network, each at work on a token of its own.
+
+    Parameters
+    ----------
+    design : Transformer
+    image : NetworkImage
+        What the memories of all layers hold from the start.
+    members : dict
+        Ports.
+    entering : int
+        Cycles from the announcement of a token to the first block to its last element.
+    """
+
+    def __init__(
+        self, design: Transformer, image: NetworkImage, members: dict, entering: int
+    ):
+        self.design = design
+        self.blocks: list[Block] = []
+        for number in range(design.depth):
+            self.blocks.append(Block(design, image, number, entering))
+            entering = self.blocks[-1].leaving
+        self.norm = norm_of(design, image, "norm", entering)
+        self.classifier = linear_of(design, image, "classifier", self._before_classifier)
+        super().__init__(members)
+
+    @property
+    def _before_classifier(self):
+        """Cycles from the announcement of a token to the classifier to its last element."""
+        return self.norm.leaving
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that may be in the blocks at once."""
+        return sum(block.tokens for block in self.blocks)
+
+    @property
+    def block_links(self) -> dict[str, wiring.PureInterface]:
+        """What every layer of the blocks sends, by the layer's name."""
+        return {
+            f"blocks.{number}.{name}": link
+            for number, block in enumerate(self.blocks) for name, link in block.links.items()
+        }
+
+    @property
+    def links(self) -> dict[str, wiring.PureInterface]:
+        """What every layer sends, by the layer's name in the integer network."""
+        raise NotImplementedError
+
+    @property
+    def linears(self) -> dict[str, Linear]:
+        """Every linear layer, by the names and in the order of `Transformer.linears`."""
+        blocks = {
+            f"blocks.{number}.{name}": layer
+            for number, block in enumerate(self.blocks) for name, layer in block.layers.items()
+        }
+        return {**blocks, "classifier": self.classifier}
+
+    @property
+    def busy(self) -> dict[str, Value]:
+        """What works in a cycle: a bit of every linear layer, and those of a head of a block.
+
+        The heads of a block do the same; the bits of one are those of `spec.units.units`.
+        """
+        linears = {name: layer.busy for name, layer in self.linears.items()}
+        heads = {
+            f"blocks.{number}.attention": block.heads.paths[0].busy
+            for number, block in enumerate(self.blocks)
+        }
+        return linears | heads
+
+    def link(self, m: Module, source: Any, layers: dict[str, Any]) -> Any:
+        """Add ``layers`` by name and connect them behind ``source``; returns what the last sends.
+        """
+        for name, layer in layers.items():
+            m.submodules[name] = layer
+            connect(m, source, layer.i)
+            source = layer.o
+        return source
+
+    @property
+    def middle(self) -> dict[str, Any]:
+        """The blocks and the norm behind them, by the names of their modules."""
+        blocks = {f"block_{number}": block for number, block in enumerate(self.blocks)}
+        return {**blocks, "norm": self.norm}
+
+    def probe(self, m: Module) -> None:
+        """For benches: the elements that a layer sends, and above them whether there are any."""
+        for name, link in self.links.items():
+            elements = Value.cast(link.element)
+            probe = Signal(len(elements) + 1, name=probe_name(name), attrs=PROBE)
+            m.d.comb += probe.eq(Cat(elements, link.valid))
+        busy = Cat(*self.busy.values())
+        works = Signal(len(busy), name=BUSY_PROBE, attrs=PROBE)
+        m.d.comb += works.eq(busy)
+
+
+def probe_name(layer: str) -> str:
+    """Name of the signal that shows benches what a layer sends."""
+    return "trace_" + layer.replace(".", "_")
