@@ -15,11 +15,11 @@ LINKS := build/types/ecoformer
 
 .PHONY: help demo check test test-full docs lint types digests prove synthesis-tools soc-tools \
 	system-packages clean bench bench-anarcii bench-throughput bench-coverage bench-faults \
-	bench-accuracy bench-attention bench-bitstreams bench-board bench-bucketed bench-damage bench-energy \
-	bench-estimate bench-fashion bench-generate bench-hashes bench-hash-units bench-kills bench-ksh bench-language \
+	bench-accuracy bench-attention bench-bitstreams bench-board bench-bucketed bench-characters bench-damage \
+	bench-energy bench-estimate bench-fashion bench-generate bench-hashes bench-hash-units bench-kills bench-ksh bench-language \
 	bench-keep bench-lanes bench-minilm bench-models bench-mutants bench-networks bench-network-softmax \
 	bench-network-synth bench-python-coverage bench-python-mutants bench-reactions bench-released bench-softmax \
-	bench-synth bench-targets fit-estimate results-status train-chip
+	bench-synth bench-targets fit-estimate results-status train-characters train-chip
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 24
@@ -130,6 +130,12 @@ train-chip: $(VENV)/installed  ## the parameters in examples/chip, trained and q
 		--network
 	mkdir -p examples/chip
 	cp build/chip/exported/network.toml build/chip/exported/network.safetensors examples/chip
+
+bench-characters: $(VENV)/installed  ## ten thousand characters from a decoder in Verilog
+	$(BIN)/python -m benchmarks.characters
+
+train-characters: $(VENV)/installed  ## the parameters in examples/characters; ten minutes
+	$(BIN)/python -m benchmarks.train_characters
 
 bench-anarcii: $(VENV)/installed  ## a pretrained encoder-decoder on three engines; an hour
 	$(BIN)/python -m benchmarks.anarcii
