@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 __all__ = ["Ended", "signals_as_exceptions"]
 
@@ -40,7 +41,8 @@ def signals_as_exceptions() -> Iterator[None]:
     numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
     for number in numbers:  # one that is ignored, as with nohup, stays so
         signal.signal(number, _end)
-    before, sys.unraisablehook = sys.unraisablehook, _send_again
+    before = sys.unraisablehook
+    sys.unraisablehook = partial(_send_again, others=before)
     try:
         yield
     finally:
@@ -53,12 +55,13 @@ def _end(number, _):
     raise Ended(number)
 
 
-def _send_again(dropped):
+def _send_again(dropped, others):
+    """Hook for exceptions that nothing can catch; ``others`` are left to the hook before it."""
     end = dropped.exc_value
     if isinstance(end, KeyboardInterrupt):
         end = Ended(signal.SIGINT)
     if not isinstance(end, Ended):
-        sys.__unraisablehook__(dropped)
+        others(dropped)
         return
     timer = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), end.number))
     timer.daemon = True

@@ -46,3 +46,12 @@ def test_other_errors_in_a_finaliser_are_told_as_ever():
         [sys.executable, "-c", failing], capture_output=True, text=True, check=True, timeout=30
     )
     assert "ZeroDivisionError" in reply.stderr and reply.stdout == "went on\n"
+
+
+def test_a_hook_that_was_there_before_still_hears_of_them():
+    heard = FINALISER.replace('print("in", flush=True)', "1 / 0").replace("sleep(60)", "sleep(0)")
+    heard = heard.replace("class Left", "sys.unraisablehook = lambda _: print('heard')\nclass Left")
+    reply = subprocess.run(
+        [sys.executable, "-c", heard], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert reply.stdout == "heard\nwent on\n" and not reply.stderr
