@@ -24,14 +24,14 @@ from ecoformer.sim.stimulus import random_image
 
 __all__ = ["main"]
 
+PARTS = ("cycles", "full-rate")
 LENGTHS = (196, 784, 2_048, LONGEST)
 MACS = 1024
 
 
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("parts", nargs="*", choices=("cycles", "full-rate"),
-                        default=("cycles", "full-rate"))
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--sequences", type=int, default=4)
     run = begin(parser)
     options = run.options

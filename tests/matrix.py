@@ -39,7 +39,7 @@ MAX_MULTIPLIERS = 320
 SMALLEST = dict(
     head_dim=1, value_dim=1, code_bits=1, anchors=1, max_tokens=1, cycles_per_token=1_024,
     engines=1, parameter_sets=1, bus_bytes=512, output_width=4, output_fraction=0,
-    offset_fraction=0,
+    offset_fraction=0, token_width=4, value_width=4, state_banks=2,
 )
 """What completes a pair of values: whatever the pair is, it is buildable if it can be."""
 
@@ -188,7 +188,7 @@ def pair_configs():
                 row = joined
         if not row:
             break
-        rows.append({name: {**_smallest(), **_paired(row)}[name] for name in names})
+        rows.append({name: {**_smallest(row), **_paired(row)}[name] for name in names})
         left -= _pairs_of(rows[-1])
     return [_complete(row) for row in rows]
 
@@ -294,12 +294,17 @@ def _levels():
     return OrderedDict((name, values) for name, values in levels.items() if len(values) > 1)
 
 
-def _smallest():
-    return {**{name: values[0] for name, values in _levels().items()}, **SMALLEST}
+def _smallest(part):
+    return {**{name: values[0] for name, values in _levels().items()}, **_least(part)}
 
 
 def _complete(part):
-    return Config(**_paired({**SMALLEST, **part}))
+    return Config(**_paired({**_least(part), **part}))
+
+
+def _least(part):
+    """The smallest of what ``part`` leaves open; contexts are least without sums of values."""
+    return SMALLEST | ({"value_term": "own"} if part.get("contexts", 1) > 1 else {})
 
 
 def _paired(part):

@@ -67,6 +67,6 @@ def test_the_matrix_reaches_both_ends_of_every_range():
 def test_every_pair_of_values_is_in_the_matrix_or_refused_by_a_rule():
     uncovered = uncovered_pairs(PAIRS)
     assert all(uncovered.values()), "a pair that can be built is missing"
-    assert len(uncovered) <= 51
+    assert len(uncovered) <= 52
     half = uncovered_pairs(PAIRS[: len(PAIRS) // 2])
     assert "" in half.values(), "the rest of the rows is there for nothing"
