@@ -108,6 +108,11 @@ class AttentionConfig:
         return issubclass(HASHES[self.hash], KernelHash)
 
     @property
+    def learns_rows(self) -> bool:
+        """Whether rows can be learned one by one."""
+        return HASHES[self.hash].learns_rows
+
+    @property
     def in_hardware(self) -> dict[str, Any]:
         """What an engine of this attention must have: values by name of the field."""
         others = {name for family in HASHES.values() for name in family.options}

@@ -89,6 +89,8 @@ class Hash(nn.Module):
 
     options: ClassVar[tuple[str, ...]] = ()
     """Parameters of the constructor that only this family has."""
+    learns_rows: ClassVar[bool] = True
+    """Whether rows can be learned one by one; else they are drawn all at once."""
 
     def __init__(
         self,
@@ -386,6 +388,8 @@ class HadamardHash(LinearHash):
     projection : Parameter [H, b, 1]
         The ρ.
     """
+
+    learns_rows = False
 
     def __init__(
         self,

@@ -201,10 +201,10 @@ class TrainingConfig(StepConfig, PictureConfig):
                 f"hash_learner must not be 'released' with hash = {attention.hash!r}: the released "
                 "code has kernelized hashes only"
             )
-        if self.hash_learner in ("ksh", "released") and attention.hash == "hadamard":
+        if self.hash_learner in ("ksh", "released") and not attention.learns_rows:
             raise ValueError(
-                f"hash_learner must be 'orthogonal' or another that draws hash = 'hadamard', whose "
-                f"signs are not learned, not {self.hash_learner!r}"
+                "hash_learner must be 'orthogonal' or another that draws, with hash = "
+                f"{attention.hash!r}, whose rows are not learned, not {self.hash_learner!r}"
             )
         if self.hash_learner == "released" and tokens < attention.anchors:
             raise ValueError(
