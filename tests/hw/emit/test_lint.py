@@ -28,6 +28,10 @@ CONFIGS = {
     ),
     "one multiplier": Config(**SMALL | {"cycles_per_token": 64, "bus_bytes": 1, "state_banks": 8}),
     "linear": Config(**SMALL | {"hash": "linear", "weights": "ternary"}),
+    "hadamard": Config(**SMALL | {"hash": "hadamard"}),
+    "hadamard at once": Config(
+        **SMALL | {"hash": "hadamard", "cycles_per_token": 1, "bus_bytes": 32}
+    ),
     "codes": Config(**SMALL | {"hash": "codes"}),
     "powers of two": Config(**SMALL | {"weights": "pow2"}),
     "quadratic": Config(**SMALL | {"dataflow": "xnor", "max_tokens": 7}),
