@@ -16,6 +16,9 @@ from ecoformer.spec.folding import Fold
 
 __all__ = ["WalshFold", "walsh_signs"]
 
+RESULT = 3
+"""Adders that a threshold and a comparison count for."""
+
 
 def walsh_signs(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """H, ±1 as int64 [rows, columns], at these rows and columns of it, int64 arrays."""
@@ -32,8 +35,9 @@ class WalshFold(Fold):
     """Schedule of rotations of ``inputs`` elements, ``size`` results of each, ``outputs`` in all.
 
     A step takes a block of ``input_lanes`` elements, a power of two, into a block of results: those
-    of several rotations, or a part of one that is as long as some power of two. The cut with the
-    fewest adders wins.
+    of several rotations, or a part of one that is as long as some power of two. The cut that costs
+    least wins: a result, with its threshold and its comparison, counts as three adders, and one
+    more where it is added up.
 
     Parameters
     ----------
@@ -73,12 +77,12 @@ class WalshFold(Fold):
 
     @cached_property
     def _cut(self) -> tuple[int, int]:
-        def adders(cut):
+        def cost(cut):
             lanes, results = cut
             levels = -(-results // self.size) * lanes * (lanes.bit_length() - 1)
-            return levels + results * (1 if lanes >= self.inputs else 2), lanes
+            return levels + results * (RESULT + (lanes < self.inputs)), lanes
 
-        return min(self._cuts(), key=adders)
+        return min(self._cuts(), key=cost)
 
     def _cuts(self) -> Iterator[tuple[int, int]]:
         for exponent in range(self.size.bit_length()):

@@ -95,7 +95,7 @@ class Transform:
             for results in (outputs, *several, *parts):
                 if ceil(inputs / lanes) * ceil(outputs / results) <= k:
                     levels = ceil(results / size) * lanes * (lanes.bit_length() - 1)
-                    last = results if lanes >= inputs else 2 * results
+                    last = (3 if lanes >= inputs else 4) * results
                     cuts.append((levels + last, lanes, results))
         _, self.input_lanes, self.output_lanes = min(cuts)
         self.size, self.together = size, ceil(self.output_lanes / size)
