@@ -56,6 +56,8 @@ class ParameterImage:
         ``none``: see ``shift``.
     projection : int64 array [sets, b, m]
         ``rbf``: rows of A, each scaled to weights. ``linear``: the matrix W, [sets, b, D].
+        ``hadamard``: signs ±1 of every rotation, [sets, ⌈b/P⌉, D], where P is the smallest power
+        of two of at least D.
     threshold : int64 array [sets, b]
         h_r = +1 where the projection on row r is ≥ threshold[r]; ``rbf`` holds the mean kernel
         vector μ here.

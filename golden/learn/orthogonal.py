@@ -37,7 +37,7 @@ def draw_orthogonal(
     Parameters
     ----------
     hash : LinearHash
-        Changed in place.
+        Changed in place; of a Hadamard hash the signs are drawn.
     x : Tensor [B, H, N, D]
         Tokens; they set the length of the rows only.
     generator : torch.Generator

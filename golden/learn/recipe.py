@@ -73,7 +73,8 @@ class TrainingConfig(StepConfig, PictureConfig):
     hash_learner : str
         What hashes are learned from. ``ksh``: labels of similar and dissimilar tokens (paper);
         ``released``: the same in every detail as the released code, kernelized hashes only;
-        ``random``: nothing; ``orthogonal``: nothing, linear hashes with orthogonal rows;
+        ``random``: nothing; ``orthogonal``: nothing, linear hashes with orthogonal rows, and
+        Hadamard hashes;
         ``output`` or ``attention``: what softmax attention does
         (:class:`golden.learn.distill.DistillConfig`); ``network``: what the whole network before
         the swap answers, all layers together (:mod:`golden.learn.together`).
