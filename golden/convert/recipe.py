@@ -49,6 +49,11 @@ class ConvertConfig:
         :data:`golden.convert.readouts.READOUTS`.
     tune_readout : str
         The same for the training of all weights.
+    disagreement : str
+        How it is compared: ``square``, as numbers, or ``divergence``, as logits of distributions,
+        which suits what answers with one of many classes or tokens.
+    clip : float
+        Largest norm of a gradient of more than one layer; 0: any.
 
     Raises
     ------
@@ -72,6 +77,8 @@ class ConvertConfig:
     learn_offset: bool = True
     readout: str = "tokens"
     tune_readout: str = "layers"
+    disagreement: str = "square"
+    clip: float = 0.0
 
     def __post_init__(self) -> None:
         check_number("seed", self.seed, int, *SEEDS)
@@ -101,9 +108,15 @@ class ConvertConfig:
     @property
     def together(self) -> DistillConfig:
         """All hashes against the outputs of the model."""
-        return DistillConfig(steps=self.steps, lr=self.lr, held_out=self.held_out)
+        return self._of_outputs(self.steps, self.lr)
 
     @property
     def tuning(self) -> DistillConfig:
         """All weights against the outputs of the model."""
-        return DistillConfig(steps=self.tune_steps, held_out=self.held_out)
+        return self._of_outputs(self.tune_steps, self.tune_lr)
+
+    def _of_outputs(self, steps, lr):
+        return DistillConfig(
+            steps=steps, lr=lr, held_out=self.held_out, disagreement=self.disagreement,
+            clip=self.clip,
+        )

@@ -42,7 +42,7 @@ def refine(
     calibration : list
         Batches, as in :func:`convert`, where the model is.
     learning : DistillConfig
-        ``steps``, ``lr`` and ``held_out`` count.
+        All but ``objective`` and ``learn_offset`` counts.
     read : callable or None
         ``read(output, batch)``: the Tensor [B, …] of an output that has to agree;
         :func:`readout` when None.
@@ -62,7 +62,7 @@ def refine(
     Returns
     -------
     list of float
-        Held-out losses: squared error over the square of the original's output.
+        Held-out losses.
 
     Raises
     ------

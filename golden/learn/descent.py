@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from ecoformer.golden.learn.arithmetic import Arithmetic
 from ecoformer.golden.learn.checkpoint import Checkpoint
 from ecoformer.golden.learn.loop import Loop
 from ecoformer.progress import SILENT, Progress
@@ -26,6 +27,7 @@ def descend(
     lr: float,
     generator: torch.Generator,
     after_step: Callable[[], None] | None = None,
+    clip: float = 0.0,
     checkpoint: Checkpoint | None = None,
     progress: Progress = SILENT,
     stage: str = "",
@@ -50,6 +52,8 @@ def descend(
         Chooses the items.
     after_step : callable or None
         Called after every step.
+    clip : float
+        Largest norm of a gradient; 0: any.
     checkpoint : Checkpoint or None
         Written at every evaluation; an interrupted descent resumes from it.
     progress : Progress
@@ -68,7 +72,7 @@ def descend(
         p.requires_grad_(True)
     try:
         optimizer = torch.optim.Adam(groups, lr, fused=parameters[0].is_cuda or None)
-        descent = _Descent(optimizer, steps, loss, train, held_out, generator, after_step)
+        descent = _Descent(optimizer, steps, loss, train, held_out, generator, after_step, clip)
         history = descent.run(checkpoint, progress, stage)
         descent.best.restore()
     finally:
@@ -81,8 +85,11 @@ def descend(
 class _Descent(Loop):
     """Steps on one item each, in an order drawn again whenever every item has had its turn."""
 
-    def __init__(self, optimizer, steps, loss, train, held_out, generator, after_step):
-        super().__init__(optimizer, steps, every=max(1, steps // EVALUATIONS))
+    def __init__(self, optimizer, steps, loss, train, held_out, generator, after_step, clip):
+        arithmetic = Arithmetic(clip=clip)
+        super().__init__(
+            optimizer, steps, every=max(1, steps // EVALUATIONS), arithmetic=arithmetic
+        )
         self.item_loss = loss
         self.train = train
         self.held_out = held_out

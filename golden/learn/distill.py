@@ -18,6 +18,7 @@ from ecoformer.golden.attention import EcoFormerAttention
 from ecoformer.golden.hashing import KernelHash, check_tokens
 from ecoformer.golden.learn.checkpoint import Checkpoint
 from ecoformer.golden.learn.descent import descend, mean_loss
+from ecoformer.golden.learn.disagreement import DISAGREEMENTS
 from ecoformer.golden.learn.loop import FASTEST, MOST
 from ecoformer.golden.masks import softmax_mask
 from ecoformer.golden.recording import Call, record
@@ -49,6 +50,11 @@ class DistillConfig:
         Share of the batches, at least one, held out to choose the best step, head by head.
     learn_offset : bool
         Whether the offset c of every head is learned, within 0…2b; else it stays.
+    disagreement : str
+        How outputs of the whole network are compared: a key of
+        :data:`golden.learn.disagreement.DISAGREEMENTS`.
+    clip : float
+        Largest norm of a gradient of the whole network; 0: any.
     """
 
     objective: str = "output"
@@ -56,6 +62,8 @@ class DistillConfig:
     lr: float = 0.02
     held_out: float = 0.2
     learn_offset: bool = True
+    disagreement: str = "square"
+    clip: float = 0.0
 
     def __post_init__(self) -> None:
         check_choice("objective", self.objective, tuple(OBJECTIVES))
@@ -64,6 +72,8 @@ class DistillConfig:
         check_number("held_out", self.held_out, float, 0, 0.9)
         if not isinstance(self.learn_offset, bool):
             raise TypeError(f"learn_offset must be true or false, not {self.learn_offset!r}")
+        check_choice("disagreement", self.disagreement, tuple(DISAGREEMENTS))
+        check_number("clip", self.clip, float, 0, FASTEST)
 
     def split(self, batches: Sequence) -> tuple[Sequence, Sequence]:
         """(train, held out) of a list of at least two batches; ValueError with fewer."""

@@ -2,9 +2,9 @@
 """Learning the hashes of all layers together, from what the whole network answers.
 
 A layer's own error counts every token and every value alike; the network's answer counts what is
-made of them. So the layers' hashes descend together, straight through their signs, on the squared
-error of the logits against those of the network before its attention was replaced. It needs no
-labels, and no other weight moves.
+made of them. So the layers' hashes descend together, straight through their signs, on how far the
+logits are from those of the network before its attention was replaced. It needs no labels, and no
+other weight moves.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,6 +20,7 @@ from ecoformer.golden.attention import cores_of
 from ecoformer.golden.learn.checkpoint import Checkpoint
 from ecoformer.golden.learn.cuda_graphs import GraphedLoss, compiled
 from ecoformer.golden.learn.descent import descend
+from ecoformer.golden.learn.disagreement import DISAGREEMENTS
 from ecoformer.golden.learn.distill import DistillConfig
 from ecoformer.golden.learn.networks import learn_hashes
 from ecoformer.golden.networks.network import Network
@@ -51,7 +52,7 @@ def distil_network(
     batches : list of uint8 Tensor [B, channels, height, width]
         Training images, at least two batches.
     config : DistillConfig
-        ``steps``, ``lr`` and ``held_out`` count.
+        All but ``objective`` and ``learn_offset`` counts.
     seed : int
         The same seed gives the same hashes.
 
@@ -106,7 +107,7 @@ def distil_outputs(
     train, held_out : list
         Batches, where the model is.
     config : DistillConfig
-        ``steps`` and ``lr`` count.
+        ``steps``, ``lr``, ``disagreement`` and ``clip`` count.
     seed : int
         Of the order of batches.
     original : Module or None
@@ -124,7 +125,7 @@ def distil_outputs(
     Returns
     -------
     list of float
-        Held-out losses: squared error over the square of the original's answer.
+        Held-out losses.
 
     Raises
     ------
@@ -141,11 +142,12 @@ def distil_outputs(
     else:
         original = deepcopy(original).requires_grad_(False).eval()
 
+    disagree = DISAGREEMENTS[config.disagreement]
+
     def loss(batch):
         with torch.no_grad():
             target = answer(original, batch).float()
-        error = answer(model, batch).float() - target
-        return error.square().sum() / target.square().sum()
+        return disagree(answer(model, batch).float(), target)
 
     fast: AbstractContextManager = nullcontext()
     if next(model.parameters()).is_cuda:
@@ -165,7 +167,7 @@ def distil_outputs(
             return descend(
                 groups, loss, train, held_out, steps=config.steps, lr=config.lr,
                 generator=torch.Generator().manual_seed(seed), after_step=after_step,
-                checkpoint=checkpoint, progress=progress, stage=stage,
+                clip=config.clip, checkpoint=checkpoint, progress=progress, stage=stage,
             )
     except FloatingPointError as error:
         raise EcoformerError(f"{type(model).__name__}: {error}") from error

@@ -123,3 +123,35 @@ def test_checkpoint_of_another_conversion_is_refused(tmp_path):
     (tmp_path / "layers.pt").write_bytes(b"x")
     with pytest.raises(EcoformerError, match="layers.pt: damaged checkpoint"):
         convert(model, CONFIG, batches, QUICK, folder=tmp_path)
+
+
+def test_logits_are_compared_as_distributions_and_gradients_are_clipped(monkeypatch):
+    model, batches = bert()
+    converted = convert(model.eval(), CONFIG, batches, QUICK)
+    learning = DistillConfig(steps=0, disagreement="divergence")
+    (found,) = refine(converted, batches, learning, original=model)
+    _, held_out = learning.split(batches)
+    means = []
+    for batch in held_out:
+        wanted, got = answer(model, batch), answer(converted, batch)
+        p, q = wanted.softmax(-1), got.softmax(-1)
+        means.append((p * (p.log() - q.log())).sum(-1).mean().item())
+    assert found == pytest.approx(sum(means) / len(means), rel=1e-3)
+
+    norms = []
+    step = torch.optim.Adam.step
+
+    def watched(optimizer, *how):
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"]]
+        norms.append(torch.stack([g.square().sum() for g in gradients if g is not None])
+                     .sum().sqrt().item())
+        return step(optimizer, *how)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", watched)
+    refine(converted, batches, DistillConfig(steps=2), original=model)
+    free = min(norms)
+    norms.clear()
+    refine(converted, batches, DistillConfig(steps=2, clip=free / 8), original=model)
+    assert norms == pytest.approx(2 * [free / 8], rel=1e-3)
+    with pytest.raises(ValueError, match="disagreement must be 'square' or 'divergence'"):
+        DistillConfig(disagreement="cosine")
