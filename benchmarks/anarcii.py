@@ -3,38 +3,29 @@
 
 ANARCII numbers the residues of antibodies: one layer of self-attention in its mode "speed", two
 in "accuracy", and as many of causal and of cross attention, 4 heads of 32 each. It learns here,
-without labels, to answer what it answered, on antibodies recombined from germline genes; real ones
-only measure. These are numbered token by token, the most likely one each time, with the cache of
-the original: the causal engine keeps the state of every head of every sequence on the chip and gets
-one token of each per step.
+without labels, to answer what it answered, on antibodies recombined from germline genes and in
+spite of mistakes that it is told to have made; real antibodies only measure. These are numbered
+token by token, the most likely one each time, with the cache of the original: the causal engine
+keeps the state of every head of every sequence on the chip and gets one token of each per step.
 """
 
-import contextlib
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import nn
 
 from benchmarks.antibodies import real_antibodies, recombined
-from benchmarks.numbering import END, Numbering, encoded, load, numbered
+from benchmarks.attending import Engines, simulated
+from benchmarks.numbering import END, Numbering, encoded, load, misheard, numbered
 from benchmarks.results.records import ROOT
 from benchmarks.results.section import LEARNING, SIMULATING, arguments, begin
-from ecoformer.files import cache_folder
-from ecoformer.golden.attention import cores_of
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.convert.convert import convert
-from ecoformer.golden.convert.hardware import Target
 from ecoformer.golden.convert.refine import everything, refine
 from ecoformer.golden.integer.engine import IntegerEngine
 from ecoformer.golden.learn.distill import DistillConfig
-from ecoformer.golden.quantize.calibration import calibrate
-from ecoformer.golden.quantize.evaluation import CheckedEngine
-from ecoformer.golden.quantize.inference import EngineAttention, override_attention
-from ecoformer.golden.recording import record
-from ecoformer.hw.emit.verilog import emit
 from ecoformer.progress import show_progress
-from ecoformer.sim.rtl import Rtl
 from ecoformer.spec.config import Config
 
 __all__ = ["main"]
@@ -44,7 +35,8 @@ LONGEST = 180
 BATCH = 16
 """Sequences numbered at once; all their contexts fit on the chip."""
 HEADS, WIDTH = 4, 32
-HELD_OUT = 0.06
+HELD_OUT = 16
+"""Batches that decide which step is kept."""
 KINDS = {
     "self": {"queries": "separate"},
     "causal": {"queries": "separate", "mask": "causal"},
@@ -57,11 +49,12 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=1, choices=(1, 2))
     parser.add_argument("--bits", type=int, default=64)
     parser.add_argument("--weights", default="int8")
-    parser.add_argument("--learned", type=int, default=800, help="sequences to learn from")
+    parser.add_argument("--learned", type=int, default=16_000, help="sequences to learn from")
+    parser.add_argument("--times", type=int, default=4, help="with other mistakes each time")
     parser.add_argument("--layer-steps", type=int, default=30)
     parser.add_argument("--steps", type=int, default=100, help="of all hashes together")
     parser.add_argument("--lr", type=float, default=0.01)
-    parser.add_argument("--tune", type=int, default=1000, help="steps of all weights")
+    parser.add_argument("--tune", type=int, default=10_000, help="steps of all weights")
     parser.add_argument("--tune-lr", type=float, default=1e-3)
     parser.add_argument("--tested", type=int, default=19 * BATCH)
     parser.add_argument("--simulated", type=int, default=3, help="batches of the tested on the RTL")
@@ -84,7 +77,7 @@ def main() -> None:
     for stage, network in learn(original, train, attention, options):
         answers = tests.numbered_by(network)
         measure("EcoFormer, float", stage, network, tests.scores(answers))
-    engines = Engines(network, attention, train, options.layers)
+    engines = engines_of(network, attention, train, options.layers)
     with engines.attending(IntegerEngine):
         integers = tests.numbered_by(network)
     measure("EcoFormer, integer model", stage, network, tests.scores(integers))
@@ -124,19 +117,25 @@ def learn(
     folder = KEPT / f"{name}-{options.layer_steps}-{options.steps}-{options.lr:g}-{options.seed}"
     tuned = folder / f"{options.tune}-{options.tune_lr:g}"
     tuned.mkdir(parents=True, exist_ok=True)
+    held_out = HELD_OUT / len(train)
     with show_progress() as progress:
         network = convert(
             original, attention, train[:16], DistillConfig(steps=options.layer_steps),
             options.seed, progress, folder,
         )
-    joint = DistillConfig(steps=options.steps, lr=options.lr, held_out=HELD_OUT)
+    joint = DistillConfig(
+        steps=options.steps, lr=options.lr, held_out=held_out, disagreement="divergence"
+    )
     with show_progress() as progress:
         refine(network, train, joint, wanted, options.seed, progress=progress, folder=folder)
     yield f"all hashes together, {options.steps} steps", network
     if options.tune:
-        learning = DistillConfig(steps=options.tune, held_out=HELD_OUT)
+        network.misled = True
+        learning = DistillConfig(
+            steps=options.tune, held_out=held_out, disagreement="divergence", clip=1.0
+        )
         groups = everything(network, 5 * options.tune_lr, options.tune_lr)
-        with show_progress() as progress:
+        with torch.autocast("cpu", torch.bfloat16), show_progress() as progress:
             refine(
                 network, train, learning, wanted, options.seed, groups, progress, tuned, original
             )
@@ -149,7 +148,11 @@ def wanted(logits: torch.Tensor, batch: dict) -> torch.Tensor:
 
 
 def batches_of(original: Numbering, options: Namespace) -> list[dict]:
-    """Recombined sequences and what the original answers, in random order."""
+    """Recombined sequences and what the original answers, in random order.
+
+    A decoder that only hears what is right learns to count on from it, and goes on counting after
+    its first mistake. So it hears mistakes, others every time it sees a sequence.
+    """
     seed = options.seed + 1
     path = KEPT / f"answers-{options.layers}-{options.learned}-{seed}.pt"
     sources = encoded(recombined(options.learned, seed), BATCH)
@@ -157,12 +160,15 @@ def batches_of(original: Numbering, options: Namespace) -> list[dict]:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save([original.decode(source) for source in sources], path)
     answers = torch.load(path, weights_only=True)
-    batches = [
-        {"source": source, "target": answer[:, :-1]}
-        for source, answer in zip(sources, answers, strict=True)
-    ]
-    order = torch.randperm(len(batches), generator=torch.Generator().manual_seed(seed))
-    return [batches[i] for i in order]
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(sources), generator=generator).tolist()
+    learned, held_out = order[:-HELD_OUT], order[-HELD_OUT:]
+    batches = []
+    for i in [*learned * options.times, *held_out]:
+        target = answers[i][:, :-1]
+        heard = misheard(target, generator)
+        batches.append({"source": sources[i], "target": target, "heard": heard})
+    return batches
 
 
 class Tests:
@@ -206,52 +212,20 @@ class Tests:
         )
 
 
-class Engines:
-    """An engine for every kind of attention of a converted network, with its parameters.
-
-    Parameters
-    ----------
-    network : Numbering
-        Converted.
-    attention : AttentionConfig
-    train : list of dict
-        Some of it sets the scales.
-    layers : int
-    """
-
-    def __init__(
-        self, network: nn.Module, attention: AttentionConfig, train: list[dict], layers: int
-    ):
-        self.parts = []
-        cores = cores_of(network)
-        with torch.no_grad():
-            tape = record(cores, lambda: [network(**batch) for batch in train[:8]])
-        for kind, own in KINDS.items():
-            shape = attention.in_hardware | own
-            if kind == "causal":
-                shape["contexts"] = BATCH * layers * HEADS
-            target = Target(Config(
-                head_dim=WIDTH, value_dim=WIDTH, max_tokens=LONGEST, cycles_per_token=16,
-                parameter_sets=layers * HEADS, bus_bytes=8, **shape,
-            ))
-            mine, calls = target.own(cores, tape)
-            self.parts.append((target.config, calibrate(target.config, mine, calls), mine))
-
-    @contextlib.contextmanager
-    def attending(self, make: Callable) -> Iterator[list]:
-        """Meanwhile the network attends on engines ``make(config, image)``, which it gives."""
-        with contextlib.ExitStack() as stack:
-            engines = []
-            for config, image, layers in self.parts:
-                engines.append(make(config, image))
-                attention = EngineAttention(config, image, layers, engines[-1])
-                stack.enter_context(override_attention(layers, attention))
-            yield engines
-
-
-def simulated(config: Config, image) -> CheckedEngine:
-    """The RTL, every word compared with the integer model."""
-    return CheckedEngine(config, image, Rtl(config, emit(config), image, cache_folder("builds")))
+def engines_of(
+    network: nn.Module, attention: AttentionConfig, train: list[dict], layers: int
+) -> Engines:
+    """An engine for every kind of attention of a converted network, calibrated on some data."""
+    configs = []
+    for kind, own in KINDS.items():
+        shape = attention.in_hardware | own
+        if kind == "causal":
+            shape["contexts"] = BATCH * layers * HEADS
+        configs.append(Config(
+            head_dim=WIDTH, value_dim=WIDTH, max_tokens=LONGEST, cycles_per_token=16,
+            parameter_sets=layers * HEADS, bus_bytes=8, **shape,
+        ))
+    return Engines(network, configs, train[:8])
 
 
 if __name__ == "__main__":

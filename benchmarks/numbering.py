@@ -13,7 +13,7 @@ from torch import nn
 
 from benchmarks.packages import download
 
-__all__ = ["END", "Numbering", "encoded", "load", "numbered"]
+__all__ = ["END", "Numbering", "encoded", "load", "misheard", "numbered"]
 
 PACKAGE = "anarcii==2.0.8"
 WEIGHTS = "models/antibody/antibody_4_{layers}_128_512"
@@ -31,14 +31,26 @@ class Numbering(nn.Module):
     ----------
     network : Module
         As in the package.
+
+    Members
+    -------
+    misled : bool
+        Whether :meth:`forward` is told ``heard`` and not ``target``.
     """
 
     def __init__(self, network: nn.Module):
         super().__init__()
         self.network = network
+        self.misled = False
 
-    def forward(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Logits [B, N, tokens] of what follows each token of ``target`` [B, N]."""
+    def forward(
+        self, source: torch.Tensor, target: torch.Tensor, heard: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Logits [B, N, tokens] of what follows each token of ``target`` [B, N].
+
+        ``heard`` is what it is said to have answered so far instead, mistakes included.
+        """
+        target = heard if self.misled and heard is not None else target
         hidden = self.network.make_src_mask(source)
         padding, later = self.network.make_trg_mask(target)
         states = self.network.encoder(source, hidden)
@@ -97,6 +109,42 @@ def numbered(source: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     before_end = (tokens[:, 1:-1] == END).cumsum(1) == 0
     has = (given > SKIP) & (given <= INSERTION)
     return has & before_end & (residues != PAD) & (residues != END)
+
+
+def misheard(target: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """``target`` [B, N] with mistakes such as a decoder goes on from, about two in three rows.
+
+    From some place to another, numbers are up to four too high or too low, or residues skipped that
+    have one; the first residues have a number or other ones; single tokens are anything.
+    """
+    rows, length = target.shape
+    places = torch.arange(length)[None]
+
+    def drawn(low, high, shape=(rows, 1)):
+        return torch.randint(low, high, shape, generator=generator)
+
+    def happens(rate, shape=(rows, 1)):
+        return torch.rand(shape, generator=generator) < rate
+
+    def spans(first, longest):
+        return (places >= first) & (places < first + drawn(1, longest))
+
+    heard = target.clone()
+    first, last = SKIP + 1, INSERTION - 1
+    for _ in range(2):
+        wrong = happens(0.35) & spans(drawn(2, length), length) & _numbers(heard)
+        heard = torch.where(wrong, (heard + drawn(-4, 5)).clamp(first, last), heard)
+    start = torch.where(happens(0.5), 2, drawn(2, length))
+    wrong = happens(0.2) & spans(start, 40) & _numbers(heard)
+    heard = torch.where(wrong, SKIP, heard)
+    wrong = happens(0.15) & spans(2, 12) & (_numbers(heard) | (heard == SKIP))
+    heard = torch.where(wrong, places + drawn(SKIP, 30), heard)
+    wrong = happens(0.02, heard.shape) & (_numbers(heard) | (heard == SKIP))
+    return torch.where(wrong, drawn(SKIP, INSERTION, heard.shape), heard)
+
+
+def _numbers(tokens):
+    return (tokens > SKIP) & (tokens < INSERTION)
 
 
 def _module(path: Path):
