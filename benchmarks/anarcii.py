@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100, help="of all hashes together")
     parser.add_argument("--lr", type=float, default=0.01)
     parser.add_argument("--tune", type=int, default=10_000, help="steps of all weights")
-    parser.add_argument("--tune-lr", type=float, default=1e-3)
+    parser.add_argument("--tune-lr", type=float, default=5e-4)
     parser.add_argument("--tested", type=int, default=19 * BATCH)
     parser.add_argument("--simulated", type=int, default=3, help="batches of the tested on the RTL")
     run = begin(parser)
