@@ -52,10 +52,8 @@ def main() -> None:
     parser.add_argument("--learned", type=int, default=16_000, help="sequences to learn from")
     parser.add_argument("--times", type=int, default=4, help="with other mistakes each time")
     parser.add_argument("--layer-steps", type=int, default=30)
-    parser.add_argument("--steps", type=int, default=100, help="of all hashes together")
-    parser.add_argument("--lr", type=float, default=0.01)
-    parser.add_argument("--tune", type=int, default=10_000, help="steps of all weights")
-    parser.add_argument("--tune-lr", type=float, default=5e-4)
+    parser.add_argument("--steps", type=int, default=10_000, help="of all weights")
+    parser.add_argument("--lr", type=float, default=5e-4, help="of hashes five times as much")
     parser.add_argument("--tested", type=int, default=19 * BATCH)
     parser.add_argument("--simulated", type=int, default=3, help="batches of the tested on the RTL")
     run = begin(parser)
@@ -113,33 +111,24 @@ def learn(
     original: Numbering, train: list[dict], attention: AttentionConfig, options: Namespace
 ) -> Iterator[tuple[str, nn.Module]]:
     """The converted network after the stages of learning, as (name of the stage, network)."""
-    name = f"{options.layers}-{options.weights}-{options.bits}-{options.learned}"
-    folder = KEPT / f"{name}-{options.layer_steps}-{options.steps}-{options.lr:g}-{options.seed}"
-    tuned = folder / f"{options.tune}-{options.tune_lr:g}"
+    name = f"{options.layers}-{options.weights}-{options.bits}-{options.learned}-{options.times}"
+    folder = KEPT / f"{name}-{options.layer_steps}-{options.seed}"
+    tuned = folder / f"{options.steps}-{options.lr:g}"
     tuned.mkdir(parents=True, exist_ok=True)
-    held_out = HELD_OUT / len(train)
     with show_progress() as progress:
         network = convert(
             original, attention, train[:16], DistillConfig(steps=options.layer_steps),
             options.seed, progress, folder,
         )
-    joint = DistillConfig(
-        steps=options.steps, lr=options.lr, held_out=held_out, disagreement="divergence"
+    yield f"layer by layer, {options.layer_steps} steps each", network
+    network.misled = True
+    learning = DistillConfig(
+        steps=options.steps, held_out=HELD_OUT / len(train), disagreement="divergence", clip=1.0
     )
-    with show_progress() as progress:
-        refine(network, train, joint, wanted, options.seed, progress=progress, folder=folder)
-    yield f"all hashes together, {options.steps} steps", network
-    if options.tune:
-        network.misled = True
-        learning = DistillConfig(
-            steps=options.tune, held_out=held_out, disagreement="divergence", clip=1.0
-        )
-        groups = everything(network, 5 * options.tune_lr, options.tune_lr)
-        with torch.autocast("cpu", torch.bfloat16), show_progress() as progress:
-            refine(
-                network, train, learning, wanted, options.seed, groups, progress, tuned, original
-            )
-        yield f"all weights, {options.tune} steps", network
+    groups = everything(network, 5 * options.lr, options.lr)
+    with torch.autocast("cpu", torch.bfloat16), show_progress() as progress:
+        refine(network, train, learning, wanted, options.seed, groups, progress, tuned, original)
+    yield f"all weights, {options.steps} steps", network
 
 
 def wanted(logits: torch.Tensor, batch: dict) -> torch.Tensor:
