@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10_000, help="of all weights")
     parser.add_argument("--lr", type=float, default=5e-4, help="of hashes five times as much")
     parser.add_argument("--tested", type=int, default=19 * BATCH)
-    parser.add_argument("--simulated", type=int, default=3, help="batches of the tested on the RTL")
+    parser.add_argument("--simulated", type=int, default=4, help="batches of the tested on the RTL")
     run = begin(parser)
     options = run.options
     torch.set_num_threads(1)
