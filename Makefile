@@ -17,7 +17,7 @@ LINKS := build/types/ecoformer
 	system-packages clean bench bench-anarcii bench-throughput bench-coverage bench-faults \
 	bench-accuracy bench-attention bench-bitstreams bench-board bench-bucketed bench-characters bench-damage \
 	bench-energy bench-estimate bench-fashion bench-generate bench-hashes bench-hash-units bench-kills bench-ksh bench-language \
-	bench-keep bench-lanes bench-minilm bench-models bench-mutants bench-networks bench-network-softmax \
+	bench-keep bench-lanes bench-minilm bench-minilm-engine bench-models bench-mutants bench-networks bench-network-softmax \
 	bench-network-synth bench-python-coverage bench-python-mutants bench-reactions bench-released bench-softmax \
 	bench-synth bench-targets fit-estimate results-status train-characters train-chip
 
@@ -114,6 +114,9 @@ bench-models: $(VENV)/installed  ## which families of networks can be converted;
 
 bench-minilm: $(VENV)/installed  ## a pretrained sentence encoder, converted; an hour
 	$(BIN)/python -m benchmarks.minilm
+
+bench-minilm-engine: $(VENV)/installed  ## the same, all heads inside one simulated engine; half an hour
+	$(BIN)/python -m benchmarks.minilm_engine
 
 bench-networks: $(VENV)/installed  ## held-out images through a whole network in Verilog
 	$(BIN)/python -m benchmarks.networks

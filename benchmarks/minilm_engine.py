@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A pretrained sentence encoder with all 72 heads on one engine: embeddings of held-out sentences.
 
-all-MiniLM-L6-v2, converted and trained without labels as in :mod:`benchmarks.minilm`, for as long
-as a CPU takes half an hour. Sentences of two kinds are then embedded by the network as published,
-with its attention in float, by the integer model, and by the RTL inside the network, every word of
-which is compared with the integer model.
+all-MiniLM-L6-v2 is converted layer by layer and trained without labels as in
+:mod:`benchmarks.minilm`, for half an hour on a CPU. Sentences of two kinds are then embedded by the
+network as published, with its attention in float, by the integer model, and by the RTL inside the
+network, every word of which is compared with the integer model.
 """
 
 import random
@@ -12,12 +12,15 @@ import random
 from transformers import AutoModel, AutoTokenizer
 
 from benchmarks.attending import Engines, simulated
-from benchmarks.minilm import LENGTH, MODEL, Run, embeddings, learn, tokenised, tune
+from benchmarks.minilm import KEPT, LENGTH, MODEL, embeddings, tokenised, tune
 from benchmarks.packages import download
 from benchmarks.results.section import LEARNING, SIMULATING, arguments, begin
 from benchmarks.texts import prose, sentiment, spliced
 from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.convert.convert import convert
 from ecoformer.golden.integer.engine import IntegerEngine
+from ecoformer.golden.learn.distill import DistillConfig
+from ecoformer.progress import show_progress
 from ecoformer.spec.config import Config
 
 __all__ = ["main"]
@@ -32,8 +35,7 @@ def main() -> None:
     parser.add_argument("--weights", default="int8")
     parser.add_argument("--sentences", type=int, default=8000, help="for calibration")
     parser.add_argument("--layer-steps", type=int, default=60)
-    parser.add_argument("--steps", type=int, default=300, help="of all hashes together")
-    parser.add_argument("--lr", type=float, default=0.01)
+    parser.add_argument("--layer-lr", type=float, default=0.02)
     parser.add_argument("--tune", type=int, default=4000, help="steps of all weights")
     parser.add_argument("--tune-lr", type=float, default=5e-4)
     parser.add_argument("--tune-batch", type=int, default=32, help="sentences of a step")
@@ -64,7 +66,6 @@ def main() -> None:
         return chance.sample(made, len(made))
 
     learned = batches(rest[: options.sentences], 32)
-    conversion = Run(options.bits, options.weights, options.steps)
     rows = []
 
     def measure(attention, trained, found):
@@ -76,10 +77,16 @@ def main() -> None:
     def embedded():
         return {name: embeddings(network, part) for name, part in tests.items()}
 
-    for stage, converted in learn(model, learned, conversion, options):
-        network = converted
-        measure("float", stage, embedded())
-    folder = conversion.checkpoints() / f"engine-{options.tune}-{options.tune_batch}"
+    attention = AttentionConfig(
+        hash="linear", weights=options.weights, code_bits=options.bits, queries="separate"
+    )
+    folder = KEPT / "engine" / f"{options.weights}-{options.bits}"
+    folder.mkdir(parents=True, exist_ok=True)
+    layer = DistillConfig(steps=options.layer_steps, lr=options.layer_lr)
+    with show_progress() as progress:
+        network = convert(model, attention, learned[:12], layer, options.seed, progress, folder)
+    measure("float", f"layer by layer, {options.layer_steps} steps each", embedded())
+    folder = folder / f"{options.tune}-{options.tune_batch}-{options.tune_lr:g}"
     tune(
         network, model, batches(texts, options.tune_batch), options.tune, options.tune_lr, folder,
         options,
@@ -87,12 +94,10 @@ def main() -> None:
     stage = f"all weights, {options.tune} steps of {options.tune_batch} sentences"
     measure("float", stage, embedded())
 
-    shape = AttentionConfig(
-        hash="linear", weights=options.weights, code_bits=options.bits, queries="separate"
-    ).in_hardware
     config = Config(
         head_dim=WIDTH, value_dim=WIDTH, max_tokens=LENGTH, cycles_per_token=16, bus_bytes=8,
-        parameter_sets=model.config.num_hidden_layers * model.config.num_attention_heads, **shape,
+        parameter_sets=model.config.num_hidden_layers * model.config.num_attention_heads,
+        **attention.in_hardware,
     )
     engines = Engines(network.eval(), [config], learned[:8])
     with engines.attending(IntegerEngine):
