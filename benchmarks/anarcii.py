@@ -11,11 +11,12 @@ keeps the state of every head of every sequence on the chip and gets one token o
 
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import torch
 from torch import nn
 
-from benchmarks.antibodies import real_antibodies, recombined
+from benchmarks.antibodies import JUNCTION, LONG_JUNCTION, real_antibodies, recombined
 from benchmarks.attending import Engines, simulated
 from benchmarks.numbering import END, Numbering, encoded, load, misheard, numbered
 from benchmarks.results.records import ROOT
@@ -54,6 +55,9 @@ def main() -> None:
     parser.add_argument("--layer-steps", type=int, default=30)
     parser.add_argument("--steps", type=int, default=10_000, help="of all weights")
     parser.add_argument("--lr", type=float, default=5e-4, help="of hashes five times as much")
+    parser.add_argument("--longer", type=int, default=8_000, help="with longer junctions, then")
+    parser.add_argument("--longer-steps", type=int, default=5_000)
+    parser.add_argument("--longer-lr", type=float, default=3e-4)
     parser.add_argument("--tested", type=int, default=19 * BATCH)
     parser.add_argument("--simulated", type=int, default=4, help="batches of the tested on the RTL")
     run = begin(parser)
@@ -61,7 +65,8 @@ def main() -> None:
     torch.set_num_threads(1)
 
     original = load(options.layers)
-    train = batches_of(original, options)
+    train = batches_of(original, options.learned, options.seed + 1, options.times)
+    longer = batches_of(original, options.longer, options.seed + 2, options.times, LONG_JUNCTION)
     tests = Tests(original, encoded(real_antibodies(options.seed)[-options.tested :], BATCH))
     rows = []
 
@@ -72,7 +77,7 @@ def main() -> None:
     attention = AttentionConfig(
         hash="linear", weights=options.weights, code_bits=options.bits, queries="separate"
     )
-    for stage, network in learn(original, train, attention, options):
+    for stage, network in learn(original, train, longer, attention, options):
         answers = tests.numbered_by(network)
         measure("EcoFormer, float", stage, network, tests.scores(answers))
     engines = engines_of(network, attention, train, options.layers)
@@ -101,20 +106,21 @@ def main() -> None:
             f"RTL against the integer model: {differing} of "
             f"{sum(x.numel() for x in simulations):,} tokens and {wrong} of {words:,} words "
             f"differ, on three engines with b = {options.bits} and {options.weights} weights.",
-            f"{options.learned:,} recombined sequences to learn from, real ones to measure; a "
+            f"{options.learned:,} recombined sequences to learn from, then {options.longer:,} with "
+            "longer junctions; real ones to measure. A "
             "position is a residue that the original gives a number or calls an insertion.",
         ],
     )
 
 
 def learn(
-    original: Numbering, train: list[dict], attention: AttentionConfig, options: Namespace
+    original: Numbering, train: list[dict], longer: list[dict], attention: AttentionConfig,
+    options: Namespace,
 ) -> Iterator[tuple[str, nn.Module]]:
     """The converted network after the stages of learning, as (name of the stage, network)."""
     name = f"{options.layers}-{options.weights}-{options.bits}-{options.learned}-{options.times}"
     folder = KEPT / f"{name}-{options.layer_steps}-{options.seed}"
-    tuned = folder / f"{options.steps}-{options.lr:g}"
-    tuned.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with show_progress() as progress:
         network = convert(
             original, attention, train[:16], DistillConfig(steps=options.layer_steps),
@@ -122,13 +128,26 @@ def learn(
         )
     yield f"layer by layer, {options.layer_steps} steps each", network
     network.misled = True
-    learning = DistillConfig(
-        steps=options.steps, held_out=HELD_OUT / len(train), disagreement="divergence", clip=1.0
-    )
-    groups = everything(network, 5 * options.lr, options.lr)
-    with torch.autocast("cpu", torch.bfloat16), show_progress() as progress:
-        refine(network, train, learning, wanted, options.seed, groups, progress, tuned, original)
+    folder = folder / f"{options.steps}-{options.lr:g}"
+    tune(network, train, options.steps, options.lr, original, folder, options.seed)
     yield f"all weights, {options.steps} steps", network
+    folder = folder / f"{options.longer}-{options.longer_steps}-{options.longer_lr:g}"
+    tune(network, longer, options.longer_steps, options.longer_lr, original, folder, options.seed)
+    yield f"all weights again, {options.longer_steps} steps with longer junctions", network
+
+
+def tune(
+    network: nn.Module, batches: list[dict], steps: int, lr: float, original: Numbering,
+    folder: Path, seed: int,
+) -> None:
+    """Train all weights, hashes at five times the rate, in bfloat16 except for the hashes."""
+    folder.mkdir(exist_ok=True)
+    learning = DistillConfig(
+        steps=steps, held_out=HELD_OUT / len(batches), disagreement="divergence", clip=1.0
+    )
+    groups = everything(network, 5 * lr, lr)
+    with torch.autocast("cpu", torch.bfloat16), show_progress() as progress:
+        refine(network, batches, learning, wanted, seed, groups, progress, folder, original)
 
 
 def wanted(logits: torch.Tensor, batch: dict) -> torch.Tensor:
@@ -136,15 +155,16 @@ def wanted(logits: torch.Tensor, batch: dict) -> torch.Tensor:
     return logits * ((batch["target"] == END).cumsum(1) == 0)[..., None]
 
 
-def batches_of(original: Numbering, options: Namespace) -> list[dict]:
+def batches_of(
+    original: Numbering, count: int, seed: int, times: int, junctions: dict = JUNCTION
+) -> list[dict]:
     """Recombined sequences and what the original answers, in random order.
 
     A decoder that only hears what is right learns to count on from it, and goes on counting after
-    its first mistake. So it hears mistakes, others every time it sees a sequence.
+    its first mistake. So it hears mistakes, others each of the ``times`` that it sees a sequence.
     """
-    seed = options.seed + 1
-    path = KEPT / f"answers-{options.layers}-{options.learned}-{seed}.pt"
-    sources = encoded(recombined(options.learned, seed), BATCH)
+    path = KEPT / f"answers-{len(original.network.encoder.layers)}-{count}-{seed}.pt"
+    sources = encoded(recombined(count, seed, junctions), BATCH)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save([original.decode(source) for source in sources], path)
@@ -153,7 +173,7 @@ def batches_of(original: Numbering, options: Namespace) -> list[dict]:
     order = torch.randperm(len(sources), generator=generator).tolist()
     learned, held_out = order[:-HELD_OUT], order[-HELD_OUT:]
     batches = []
-    for i in [*learned * options.times, *held_out]:
+    for i in [*learned * times, *held_out]:
         target = answers[i][:, :-1]
         heard = misheard(target, generator)
         batches.append({"source": sources[i], "target": target, "heard": heard})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.packages import download
 
-__all__ = ["real_antibodies", "recombined"]
+__all__ = ["JUNCTION", "LONG_JUNCTION", "real_antibodies", "recombined"]
 
 SOURCE = "abstar==0.8.0"
 SPECIES = ("human", "c57bl6", "balbc", "macaque")
@@ -32,12 +32,14 @@ AMINO = "ACDEFGHIKLMNPQRSTVWY"
 IN_JUNCTIONS = AMINO + 4 * "GY" + 3 * "SDR" + 2 * "TAVWP"
 """Residues between V and J, as often as they are drawn."""
 JUNCTION = {"IGH": (2, 18), "IGK": (0, 3), "IGL": (0, 4)}
-"""Fewest and most of them."""
+"""Fewest and most of them, usually."""
+LONG_JUNCTION = {"IGH": (2, 36), "IGK": (0, 6), "IGL": (0, 8)}
+"""With the longest that are known, which are numbered by other rules."""
 SHORTEST, LONGEST = 85, 170
 """Residues of a sequence."""
 
 
-def recombined(count: int, seed: int) -> list[str]:
+def recombined(count: int, seed: int, junctions: dict = JUNCTION) -> list[str]:
     """Antibodies that nobody has: a V gene, a junction and a J gene, mutated, cut and extended.
 
     Up to a fifth of the residues are exchanged, at random; one in eight sequences has a residue or
@@ -46,7 +48,7 @@ def recombined(count: int, seed: int) -> list[str]:
     """
     chance = random.Random(seed)
     genes = _genes()
-    return [_recombine(chance, genes) for _ in range(count)]
+    return [_recombine(chance, genes, junctions) for _ in range(count)]
 
 
 def real_antibodies(seed: int) -> list[str]:
@@ -59,12 +61,12 @@ def real_antibodies(seed: int) -> list[str]:
     return sequences
 
 
-def _recombine(chance, genes):
+def _recombine(chance, genes, junctions):
     while True:
         chain = chance.choices([*CHAINS], [*CHAINS.values()])[0]
         species = chance.choice(SPECIES)
         v, j, c = (chance.choice(genes[species, chain, segment]) for segment in "VJC")
-        junction = chance.choices(IN_JUNCTIONS, k=chance.randint(*JUNCTION[chain]))
+        junction = chance.choices(IN_JUNCTIONS, k=chance.randint(*junctions[chain]))
         residues = [*v[: len(v) - chance.randint(0, 2)], *junction, *j[chance.randint(0, 3) :]]
         rate = chance.uniform(0, 0.2)
         residues = [chance.choice(AMINO) if chance.random() < rate else x for x in residues]
