@@ -1,41 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small vision transformer whose attention is softmax or EcoFormer, and its file."""
 
-import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 import torch
 from torch import nn
 
-from ecoformer.errors import EcoformerError, first_line
-from ecoformer.files import write_atomic
-from ecoformer.golden.attention import Attention, EcoFormerAttention, SoftmaxAttention, cores_of
 from ecoformer.golden.attention_config import AttentionConfig
-from ecoformer.golden.files import check_state, read_checked, state_digest, torch_bytes
-from ecoformer.golden.networks.drop_path import DropPath
-from ecoformer.golden.sites.placing import fill_sites
-from ecoformer.golden.sites.site import Site
-from ecoformer.golden.stand_ins import LimitAttention
-from ecoformer.inputs import parse_json
+from ecoformer.golden.networks.blocks import Block, Blocks
+from ecoformer.golden.networks.model_file import (
+    DEEPEST,
+    LARGEST,
+    MOST_WEIGHTS,
+    read_model,
+    write_model,
+)
 from ecoformer.spec.checks import check_choice, check_number
 
-__all__ = [
-    "Block",
-    "BlockShape",
-    "NetworkConfig",
-    "PatchConvolution",
-    "STEMS",
-    "VisionTransformer",
-    "save_model",
-    "load_model",
-]
-
-LARGEST, DEEPEST, MOST_WEIGHTS = 8_192, 1_000, 100_000_000
-"""Bounds of every size, of the depth and of both, checked before any memory is taken."""
+__all__ = ["NetworkConfig", "STEMS", "VisionTransformer", "load_model", "save_model"]
 
 STEMS = ("patches", "convolutions")
 """How an image becomes tokens."""
@@ -144,64 +129,7 @@ class NetworkConfig:
         return [-(-self.width >> left) for left in reversed(range(self.patch.bit_length() - 1))]
 
 
-class BlockShape(Protocol):
-    """What a block must know of its network."""
-
-    @property
-    def width(self) -> int:
-        """Elements of a token."""
-
-    @property
-    def heads(self) -> int:
-        """Attention heads."""
-
-    @property
-    def mlp_ratio(self) -> int:
-        """Hidden width of the MLP over ``width``."""
-
-    @property
-    def mlp_convolution(self) -> bool:
-        """Whether a convolution follows the first layer of the MLP."""
-
-
-class Block(nn.Module):
-    """Pre-norm transformer block: ``x + attention(norm(x))``, then ``x + mlp(norm(x))``."""
-
-    def __init__(self, config: BlockShape, layer: int):
-        super().__init__()
-        hidden = config.width * config.mlp_ratio
-        between = [PatchConvolution(hidden)] if config.mlp_convolution else []
-        self.norm1 = nn.LayerNorm(config.width)
-        self.attention = Attention(config.width, config.heads, layer)
-        self.drop1 = DropPath()
-        self.norm2 = nn.LayerNorm(config.width)
-        self.mlp = nn.Sequential(
-            nn.Linear(config.width, hidden), *between, nn.GELU(), nn.Linear(hidden, config.width)
-        )
-        self.drop2 = DropPath()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x + self.drop1(self.attention(self.norm1(x)))
-        return x + self.drop2(self.mlp(self.norm2(x)))
-
-
-class PatchConvolution(nn.Module):
-    """A 3 × 3 depth-wise convolution over patches [B, N, width] of a square image.
-
-    Source: PVTv2, arXiv 2106.13797, §3.3.
-    """
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.convolution = nn.Conv2d(width, width, 3, padding=1, groups=width)
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        side = round(tokens.shape[1] ** 0.5)
-        image = tokens.transpose(1, 2).unflatten(2, (side, side))  # channels last, without a copy
-        return self.convolution(image).flatten(2).transpose(1, 2)
-
-
-class VisionTransformer(nn.Module):
+class VisionTransformer(Blocks):
     """Patches, learned positions, blocks, mean over tokens, classifier.
 
     Parameters
@@ -229,49 +157,6 @@ class VisionTransformer(nn.Module):
         x = self.to_tokens(pixels).flatten(2).transpose(1, 2) + self.position  # [B, N, width]
         return self.classifier(self.norm(self.blocks(x)).mean(1))
 
-    @property
-    def attention_config(self) -> AttentionConfig | None:
-        """Shape of the EcoFormer attention; None while attention is softmax."""
-        cores = cores_of(self)
-        return cores[0].config if cores else None
-
-    def replace_attention(self, attention: AttentionConfig) -> None:
-        """Put EcoFormer attention with random hashes in place of the softmax in every block.
-
-        With shared queries ``to_qk`` starts as ``to_q``; every other weight stays. They are shared
-        already after :meth:`limit_attention`.
-        """
-        if self.attention_config is not None:
-            raise ValueError("model must have softmax attention, not EcoFormer attention")
-        if attention.shares_queries:
-            for block in self.blocks:
-                block.attention.share_queries()
-        fill_sites(self, self.sites, attention)
-
-    def limit_attention(self, attention: AttentionConfig) -> None:
-        """Share queries and attend with what ``attention`` becomes with ever more bits."""
-        for block in self.blocks:
-            block.attention.share_queries()
-        self.attend_with(lambda heads, layer: LimitAttention(heads, attention, layer))
-
-    def attend_with(self, make: Callable[[int, int], SoftmaxAttention]) -> None:
-        """Let every block attend with ``make(heads, layer)``; no projection changes."""
-        for layer, block in enumerate(self.blocks):
-            block.attention.core = make(self.config.heads, layer)
-
-    @property
-    def sites(self) -> list[Site]:
-        """Where this network attends, first block first."""
-        heads, head_dim = self.config.heads, self.config.head_dim
-        return [
-            Site(path=f"blocks.{layer}.attention.core", heads=heads, head_dim=head_dim)
-            for layer in range(self.config.depth)
-        ]
-
-    def attention_layers(self) -> list[SoftmaxAttention | EcoFormerAttention]:
-        """The attention between the projections of every block, first block first."""
-        return [block.attention.core for block in self.blocks]
-
 
 def _stem(config):
     """From images to tokens [B, width, side, side]."""
@@ -286,14 +171,7 @@ def _stem(config):
 
 def save_model(model: VisionTransformer, path: Path) -> None:
     """Write ``model`` to ``path``: configuration as JSON, state_dict, checksum; atomic."""
-    attention = model.attention_config
-    config = {
-        "network": asdict(model.config),
-        "attention": None if attention is None else asdict(attention),
-    }
-    state = model.state_dict()
-    content = {"config": json.dumps(config), "state": state, "sha256": state_digest(state)}
-    write_atomic(path, torch_bytes(content))
+    write_model(model, "network", path)
 
 
 def load_model(path: str | Path) -> VisionTransformer:
@@ -304,34 +182,4 @@ def load_model(path: str | Path) -> VisionTransformer:
     EcoformerError
         No such file, damaged, or not a model file.
     """
-    path = Path(path)
-    content = read_checked(path, "model file")
-    try:
-        config = parse_json(content["config"])
-        attention = config["attention"]
-        shape = (
-            NetworkConfig(**config["network"]),
-            None if attention is None else AttentionConfig(**attention),
-        )
-        _check_hashes(*shape)
-        model = VisionTransformer(*shape)
-        check_state(content["state"], model.state_dict())
-        model.load_state_dict(content["state"])
-        whole = state_digest(content["state"]) == content["sha256"]
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise EcoformerError(
-            f"{path}: not a model file ({first_line(error)}); train again"
-        ) from error
-    if not whole:
-        raise EcoformerError(f"{path}: damaged model file (checksum differs); train again")
-    return model.eval()
-
-
-def _check_hashes(network, attention):
-    """Refuse hashes whose weights would take too much memory, before it is taken."""
-    if attention is None:
-        return
-    features = max(attention.anchors, network.head_dim)
-    weights = network.depth * network.heads * features * (attention.code_bits + network.head_dim)
-    if weights > MOST_WEIGHTS:
-        raise ValueError(f"hashes must have at most {MOST_WEIGHTS:,} weights, not {weights:,}")
+    return read_model(path, {"network": (NetworkConfig, VisionTransformer)})

@@ -10,7 +10,8 @@ from math import isqrt
 from pathlib import Path
 from typing import ClassVar, Self
 
-from ecoformer.spec.checks import check_choice
+from ecoformer.spec.alphabet import check_alphabet
+from ecoformer.spec.checks import check_choice, check_number
 from ecoformer.spec.choices import Dataflow, Mask, Weights
 from ecoformer.spec.config import Config
 from ecoformer.spec.config_file import read_table
@@ -22,8 +23,8 @@ __all__ = ["ANSWERS", "DecoderDesign", "LOOKUP_CYCLES", "TokenError"]
 
 ANSWERS = ("scores", "best")
 """What a token may be answered by."""
-
-
+FOR_HOSTS = ("alphabet", "score_scale")
+"""Fields of which nothing on the chip depends."""
 
 class TokenError(enum.IntEnum):
     """Why a token is not answered by scores: data of the beat that answers it."""
@@ -40,6 +41,8 @@ LOOKUP_CYCLES = 4
 """Cycles from a token to the next that finding a context takes at least."""
 LEAST_ENGINE_CYCLES = 4
 """Smallest k of a causal engine."""
+MAX_SCALE = 1e6
+"""Largest scale of scores."""
 MAX_BUS = 512
 """Most bytes of a beat of an engine."""
 
@@ -68,6 +71,12 @@ class DecoderDesign(Transformer):
     cycles_per_token : int
         k of the whole network. The smaller it is, the more elements go from a layer to the next in
         a cycle.
+    alphabet : str
+        The characters that tokens stand for (`spec.alphabet`), for hosts; empty where it is not
+        said.
+    score_scale : float
+        What 1 of a score stands for, for hosts that make probabilities of scores; 0 where it is
+        not known. `export --network` finds it.
 
     Raises
     ------
@@ -86,6 +95,8 @@ class DecoderDesign(Transformer):
     answer: str = ANSWERS[0]
     cycles_per_token: int = 64
     residual_width: int = 16
+    alphabet: str = ""
+    score_scale: float = 0.0
 
     ranges: ClassVar[dict[str, tuple[int, int]]] = {
         "vocabulary": (2, 65_536), "positions": (1, 65_536), **SHARED_RANGES,
@@ -94,12 +105,15 @@ class DecoderDesign(Transformer):
     mask: ClassVar[Mask] = Mask.CAUSAL
     packet: ClassVar[str] = "token"
     first_and_last: ClassVar[str] = "a token to the last beat of its answer"
-    rate_fields: ClassVar[tuple[str, ...]] = ("cycles_per_token", "answer")
+    rate_fields: ClassVar[tuple[str, ...]] = ("cycles_per_token", "answer", *FOR_HOSTS)
+    optional_fields: ClassVar[tuple[str, ...]] = FOR_HOSTS
     _sizes: ClassVar[str] = "vocabulary, positions, width, hidden and depth"
 
     def __post_init__(self) -> None:
         self._check_numbers()
         check_choice("answer", self.answer, ANSWERS)
+        check_alphabet(self.alphabet, self.vocabulary)
+        check_number("score_scale", self.score_scale, float, 0, MAX_SCALE)
         self._check_attention()
         if self.attention.dataflow != Dataflow.ACCUMULATE:
             raise ValueError(

@@ -72,6 +72,8 @@ class Transformer(ABC):
     """What a token attends to."""
     rate_fields: ClassVar[tuple[str, ...]] = ("cycles_per_token",)
     """Fields on which no number between layers depends."""
+    optional_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields that a file leaves out where they say nothing."""
     _sizes: ClassVar[str]
     """Sizes that make numbers, for messages."""
 
@@ -284,7 +286,10 @@ class Transformer(ABC):
         """Text of a file that loads to an equal design."""
         own: Any = self
         values = {f.name: getattr(self, f.name) for f in fields(own) if f.name != "attention"}
-        lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+        lines = [
+            f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()
+            if value or name not in self.optional_fields
+        ]
         return "\n".join([f"[{self.table}]", *lines, "", self.attention.as_toml()])
 
     @property

@@ -9,10 +9,10 @@ import torch
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.files import state_digest, torch_bytes
-from ecoformer.golden.networks import vit
+from ecoformer.golden.networks import model_file
+from ecoformer.golden.networks.blocks import PatchConvolution
 from ecoformer.golden.networks.vit import (
     NetworkConfig,
-    PatchConvolution,
     VisionTransformer,
     load_model,
     save_model,
@@ -236,7 +236,7 @@ def test_a_file_that_does_not_fit_itself_is_refused(tmp_path, monkeypatch, chang
     load_model(path)
     resealed(path, change)
     if "hashes" in why:
-        monkeypatch.setattr(vit, "MOST_WEIGHTS", 20_000)
+        monkeypatch.setattr(model_file, "MOST_WEIGHTS", 20_000)
     with pytest.raises(EcoformerError) as error:
         load_model(path)
     assert why in str(error.value) and str(path) in str(error.value)

@@ -120,3 +120,16 @@ def test_every_random_decoder_is_refused_at_once_or_keeps_its_rate():
             assert -(-fold.output_lanes // design.lanes) <= max(fold.input_steps, design.lanes == 1
                                                                 and fold.output_lanes)
     assert kept > 50
+
+
+def test_what_only_a_host_needs_is_written_where_it_says_something(tmp_path):
+    path, plain = tmp_path / "network.toml", make_decoder()
+    assert "alphabet" not in plain.as_toml() and "score_scale" not in plain.as_toml()
+    design = replace(plain, alphabet="01\"\\é€😀\n\t ", score_scale=2.5e-4)
+    path.write_text(design.as_toml(), encoding="utf-8")
+    assert DecoderDesign.load(path) == design
+    assert design.bits_fingerprint == plain.bits_fingerprint != design.fingerprint
+    with pytest.raises(ValueError, match="vocabulary must be 3, a token for each of 2 characters"):
+        replace(plain, alphabet="ab")
+    with pytest.raises(ValueError, match=r"score_scale must be 0…1000000.0, not -1"):
+        replace(plain, score_scale=-1)
