@@ -29,7 +29,8 @@ from ecoformer.errors import EcoformerError
 from ecoformer.outputs import OutputFolder
 from ecoformer.progress import show_progress
 from ecoformer.spec.config import Config
-from ecoformer.spec.config_file import read_table
+from ecoformer.spec.config_file import read_table, read_toml
+from ecoformer.spec.network.decoder import DecoderDesign
 
 __all__ = ["command", "demo"]
 
@@ -259,6 +260,11 @@ def _refuse_early(config_path):
     from ecoformer.golden.quantize.calibration import check_attention
     from ecoformer.sim.toolchain import find_simulator
 
+    if DecoderDesign.table in read_toml(config_path):
+        raise EcoformerError(
+            f"{config_path}: the demo is of images; for a [decoder] run train, export --network, "
+            "generate --network, verify and write"
+        )
     config = Config.load(config_path)
     network = read_table(config_path, "network", NetworkConfig)
     if config.value_dim != network.head_dim:

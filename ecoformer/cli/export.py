@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``ecoformer export``: from a trained network to the parameter image and real test vectors."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,9 @@ from ecoformer.processes import scratch
 from ecoformer.progress import show_progress
 from ecoformer.spec.config import Config
 from ecoformer.spec.config_file import read_table
+from ecoformer.spec.network.decoder import DecoderDesign
 from ecoformer.spec.network.design import NetworkDesign
+from ecoformer.spec.network.load import Design
 
 if TYPE_CHECKING:
     from ecoformer.golden.networks.network import Network
@@ -64,13 +67,14 @@ def command(
 
     With --report also what every hash keeps of the attention it replaces, and what is wrong with
     those that collapsed. With --network every layer becomes integers, in the widths of the table
-    [chip] of the configuration, and the whole network is compared with the float one; --tune trains
-    it first, at the first of tune_lrs, which coarse weights need.
+    [chip] of the configuration, or of [decoder], and the whole network is compared with the float
+    one; --tune trains it first, at the first of tune_lrs, which coarse weights need.
     """
     figures = export(config, model, output, report, network, tune)
     write_json(json_file, figures)
+    unit = "images" if "held_out_images" in figures else "contexts"
     show_table(f"Export to {output}", [
-        ("held-out images", figures["held_out_images"]),
+        (f"held-out {unit}", figures[f"held_out_{unit}"]),
         ("accuracy, float", f"{figures['float_accuracy']:.2%}"),
         ("accuracy, integer", f"{figures['integer_accuracy']:.2%}"),
         ("changed predictions", figures["changed_predictions"]),
@@ -89,6 +93,9 @@ def _network_rows(figures):
     if figures is None:
         return []
     return [
+        *([("perplexity, float", f"{figures['float_perplexity']:.3f}"),
+           ("  whole network in integers", f"{figures['perplexity']:.3f}")]
+          if "perplexity" in figures else []),
         ("whole network in integers", f"{figures['accuracy']:.2%}"),
         ("  changed predictions", figures["changed_predictions"]),
         ("  of them now right, wrong", f"{figures['became_right']}, {figures['became_wrong']}"),
@@ -128,12 +135,26 @@ def export(
     return figures
 
 
-def network_design(config_path: Path, config: Config, network: "Network") -> NetworkDesign:
+def network_design(config_path: Path, config: Config, network: "Network") -> Design:
     """The design of a whole network; an EcoformerError where the chip has not all of its layers."""
-    from ecoformer.golden.quantize.network import network_shape
+    from ecoformer.golden.networks.decoder import Decoder
+    from ecoformer.golden.quantize.integer_network import design_shape
 
-    shape = network_shape(network)
-    return read_table(config_path, "chip", NetworkDesign, attention=config, **shape)
+    shape = design_shape(network)
+    if not isinstance(network, Decoder):
+        return read_table(config_path, "chip", NetworkDesign, attention=config, **shape)
+    return _decoder_design(config_path, config, shape)
+
+
+def _decoder_design(config_path, config, shape):
+    """The table [decoder], which repeats the shape; the alphabet may be left to the model."""
+    design = read_table(config_path, "decoder", DecoderDesign, attention=config)
+    for name, value in shape.items():
+        if (own := getattr(design, name)) != value and own != "":
+            raise EcoformerError(
+                f"{config_path}: [decoder] {name} must be that of the model, {value!r}, not {own!r}"
+            )
+    return replace(design, alphabet=shape["alphabet"])
 
 
 def _write_network(design, network, data, folder, training, epochs):
@@ -148,8 +169,8 @@ def _write_network(design, network, data, folder, training, epochs):
             quantised = quantise(design, network, data)
         figures = compare(quantised, network, data.held_out, progress)
     design_file, image_file = (folder / name for name in FILES)
-    write_atomic(design_file, design.as_toml())
-    quantised.image.save(image_file, design)
+    write_atomic(design_file, quantised.design.as_toml())
+    quantised.image.save(image_file, quantised.design)
     return figures | {"tuned_epochs": epochs}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``ecoformer train``: the float networks and their hash functions."""
+"""``ecoformer train``: the float networks and their hash functions, for images or text."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -73,7 +73,8 @@ def command(
 
     An interrupted run resumes where it stopped; settings of a later step may have changed. Writes
     pretrained.pt as soon as the first network is trained, then ecoformer.pt, softmax.pt and
-    metrics.json. Started by 'torchrun -m ecoformer train …', all of its processes train together.
+    metrics.json. With a table [decoder] in the configuration, a text is learned. Started by
+    'torchrun -m ecoformer train …', all of its processes train together.
     """
     metrics = train(
         config, output, seed=seed, resume=not restart, start=start, control=control,
@@ -82,10 +83,13 @@ def command(
     if not metrics:  # another process reports
         return
     write_json(json_file, metrics)
+    unit = "images" if "images" in metrics else "contexts"
     scores = metrics["held_out_accuracy"]
     arms = [(arm, name) for arm, name in ARMS.items() if arm in metrics]
     show_table(f"Training in {output}", [
-        ("held-out images", metrics["images"]["held_out"]),
+        (f"held-out {unit}", metrics[unit]["held_out"]),
+        *((f"{name} perplexity", f"{metrics['held_out_perplexity'][arm]:.3f}")
+          for arm, name in arms if "held_out_perplexity" in metrics),
         *((f"{name} accuracy", f"{scores[arm]:.2%}") for arm, name in arms),
         *((f"{name} accuracy", f"{scores[arm]:.2%}")
           for arm, name in OTHERS.items() if arm in scores),
@@ -112,13 +116,17 @@ def train(
     from ecoformer.golden.learn.group import joined
     from ecoformer.golden.learn.recipe import TrainingConfig
     from ecoformer.golden.learn.train import train as train_networks
-    from ecoformer.golden.networks.network import load_network, read_network
+    from ecoformer.golden.networks.network import (
+        kind_of_attention,
+        load_network,
+        read_network,
+    )
 
     if curves:
         from ecoformer.golden.learn.plot import save_curves
     written = results(output, control, curves)  # refused now, not after hours
     network = read_network(config_path)
-    attention, _ = read_attention(config_path)
+    attention, _ = read_attention(config_path, kinds=[kind_of_attention(network)])
     training = read_table(config_path, "training", TrainingConfig)
     if seed is not None:
         training = replace(training, seed=seed)

@@ -10,6 +10,7 @@ from torch.nn.functional import pad
 from ecoformer.golden.learn.data import Split
 from ecoformer.golden.learn.group import ALONE, Group
 from ecoformer.golden.learn.mixing import draw_partners, mix
+from ecoformer.golden.learn.predictions import count_of
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.networks.drop_path import draw_paths
 from ecoformer.golden.pictures.loader import read_batches
@@ -40,7 +41,9 @@ class Batches:
     Members
     -------
     parts : list of int64 Tensor
-        Which images the batches of the epoch are made of.
+        Which images, or contexts of text, the batches of the epoch are made of.
+    counts : list of int
+        Predictions in each of them.
     """
 
     def __init__(
@@ -57,6 +60,9 @@ class Batches:
         self.reading: Iterator | None = None
         self.next = 0
         self.parts: list[torch.Tensor] = []
+        self.counts: list[int] = []
+        # Contexts of text stay as they are.
+        self.shift = training.shift if len(part.images.shape) == 4 else 0
 
     def __len__(self) -> int:
         """Batches of an epoch; the last one may be smaller."""
@@ -69,7 +75,8 @@ class Batches:
         self.reading = None
         generator = torch.Generator().manual_seed((t.seed * 2 + self.stream) * 100_003 + epoch)
         self.parts = list(torch.randperm(len(self.part), generator=generator).split(t.batch))
-        self.moves = [draw_moves(len(index), t.shift, generator) for index in self.parts]
+        self.moves = [draw_moves(len(index), self.shift, generator) for index in self.parts]
+        self.counts = [count_of(self.part.labels[index]) for index in self.parts]
 
     def share(self, step: int) -> slice:
         """Which images of a step are this process's."""
@@ -83,7 +90,7 @@ class Batches:
         index, t, needed = self.parts[step], self.training, self._needed(step)
         images = self._read(step) if self.pictures.needs_reading else self.part.images[
             index[needed]]
-        images = shift_images(images, t.shift, self.moves[step][:, needed])
+        images = shift_images(images, self.shift, self.moves[step][:, needed])
         if len(images) < len(index):
             own, images = images, images.new_zeros(len(index), *images.shape[1:])
             images[needed] = own

@@ -5,9 +5,10 @@ from dataclasses import asdict
 
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention_config import AttentionConfig
-from ecoformer.golden.learn.data import ImageData
+from ecoformer.golden.learn.data import DataSet
 from ecoformer.golden.learn.group import Group
 from ecoformer.golden.learn.recipe import TrainingConfig
+from ecoformer.golden.networks.decoder import DecoderConfig
 from ecoformer.golden.networks.network import Network, Shape
 
 __all__ = ["check_group", "check_learner", "check_pictures", "check_shape", "check_start"]
@@ -32,8 +33,10 @@ def check_start(network: Shape, start: Network) -> None:
         )
 
 
-def check_shape(network: Shape, data: ImageData) -> None:
-    """Whether the network takes what the data set has."""
+def check_shape(network: Shape, data: DataSet) -> None:
+    """Whether the network takes the images that the data set has; text was read for it."""
+    if isinstance(network, DecoderConfig):
+        return
     _, channels, height, _ = data.train.images.shape
     for name, want in (("image_size", height), ("channels", channels), ("classes", data.classes)):
         if getattr(network, name) != want:
@@ -43,8 +46,10 @@ def check_shape(network: Shape, data: ImageData) -> None:
             )
 
 
-def check_pictures(training: TrainingConfig, data: ImageData) -> None:
+def check_pictures(training: TrainingConfig, data: DataSet) -> None:
     """Whether what changes pictures is given pictures."""
+    if data.alphabet:
+        return
     channels = data.train.images.shape[1]
     if training.changes_pictures and channels not in (1, 3):
         raise EcoformerError(
@@ -53,7 +58,7 @@ def check_pictures(training: TrainingConfig, data: ImageData) -> None:
         )
 
 
-def check_group(training: TrainingConfig, data: ImageData, group: Group) -> None:
+def check_group(training: TrainingConfig, data: DataSet, group: Group) -> None:
     """Every process must have an image of every batch and of every part."""
     least = min(len(data.train) % training.batch or training.batch, len(data.validation))
     if min(least, len(data.held_out)) < group.size:

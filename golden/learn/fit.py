@@ -9,7 +9,6 @@ from threading import Event
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import cores_of
@@ -17,11 +16,12 @@ from ecoformer.golden.learn.arithmetic import Arithmetic
 from ecoformer.golden.learn.average import Average
 from ecoformer.golden.learn.batches import Batches
 from ecoformer.golden.learn.checkpoint import Checkpoint
-from ecoformer.golden.learn.data import ImageData, Split
+from ecoformer.golden.learn.data import DataSet, Split
 from ecoformer.golden.learn.group import ALONE, Group
 from ecoformer.golden.learn.history import file_name, write_history
 from ecoformer.golden.learn.loop import Loop
 from ecoformer.golden.learn.parallel import Stopped
+from ecoformer.golden.learn.predictions import Measure, count_of, loss_of, measure
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.networks.drop_path import dropping
 from ecoformer.progress import Progress
@@ -34,7 +34,7 @@ class Fitter:
 
     Parameters
     ----------
-    data : ImageData
+    data : DataSet
         Trains on its ``train`` part and reports on its ``validation`` part.
     training : TrainingConfig
         Hyper-parameters shared by all runs.
@@ -57,7 +57,7 @@ class Fitter:
 
     def __init__(
         self,
-        data: ImageData,
+        data: DataSet,
         training: TrainingConfig,
         folder: Path,
         progress: Progress,
@@ -110,7 +110,7 @@ class Fitter:
         list of dict
             ``epoch``, ``loss``, ``validation_accuracy``, ``validation_loss``, ``seconds``;
             ``images_per_second`` of training, and ``waiting``, the share of its time in which
-            images were awaited.
+            images were awaited. Of text, ``contexts_per_second``, and ``validation_perplexity``.
 
         Raises
         ------
@@ -131,13 +131,16 @@ class Fitter:
         return history
 
     def logits(self, model: nn.Module, part: Split) -> torch.Tensor:
-        """Logits [n, classes] of all images of ``part``, computed by all processes."""
+        """Logits [n, classes] of all images of ``part``, computed by all processes.
+
+        Of text [n, positions, classes].
+        """
         own = part.take(self.group.share(len(part)))
         return self.group.gather(_logits(model, own.images), len(part))
 
-    def score(self, model: nn.Module, part: Split) -> float:
-        """Fraction of the images of ``part`` that ``model`` gives their labels."""
-        return (self.logits(model, part).argmax(1) == part.labels).double().mean().item()
+    def measure(self, model: nn.Module, part: Split) -> Measure:
+        """How well ``model`` predicts the labels of ``part``, computed by all processes."""
+        return measure(self.logits(model, part), part.labels)
 
     def _optimizer(self, model, lr):
         """AdamW; hashes, whose rows count by their signs only, do not decay."""
@@ -199,10 +202,8 @@ class _Epochs(Loop):
                 with self.arithmetic.casting():
                     with dropping(self.model, None if paths is None else paths[:, chosen]):
                         logits = self.network(images[chosen])
-                    loss = cross_entropy(
-                        logits, targets[chosen], label_smoothing=training.label_smoothing
-                    )
-                yield loss * (len(logits) / len(self.batches.parts[step]))
+                    loss = loss_of(logits, targets[chosen], training.label_smoothing)
+                yield loss * (count_of(targets[chosen]) / self.batches.counts[step])
 
     def whole(self, value):
         return self.group.total(value)
@@ -228,17 +229,17 @@ class _Epochs(Loop):
             self.average.update(self.model, step)
 
     def evaluate(self, step, losses):
-        part = self.fitter.data.validation
-        learning, parts = time.perf_counter() - self.started, self.batches.parts
-        mean = sum(loss * len(index) for loss, index in zip(losses, parts, strict=True))
-        mean /= len(self.fitter.data.train)
-        logits = self.fitter.logits(self.judged, part)
+        data = self.fitter.data
+        learning, counts = time.perf_counter() - self.started, self.batches.counts
+        total = sum(loss * count for loss, count in zip(losses, counts, strict=True))
+        judged = self.fitter.measure(self.judged, data.validation)
         return {
             "epoch": step // self.epoch,
-            "loss": mean,
-            "validation_accuracy": (logits.argmax(1) == part.labels).double().mean().item(),
-            "validation_loss": cross_entropy(logits, part.labels).item(),
-            "images_per_second": self.seen / learning,
+            "loss": total / sum(counts),
+            "validation_accuracy": judged.accuracy,
+            "validation_loss": judged.loss,
+            **({"validation_perplexity": judged.perplexity} if data.alphabet else {}),
+            f"{data.unit}_per_second": self.seen / learning,
             "waiting": self.reading / learning,  # share of the time, for images
             "seconds": time.perf_counter() - self.started,
         }
@@ -251,10 +252,13 @@ class _Epochs(Loop):
             write_history(self.fitter.folder / f"{file_name(self.name)}.csv", history)
 
     def describe(self, step, entry):
+        unit, judged = self.fitter.data.unit, f"{entry['validation_accuracy']:.2%}"
+        if "validation_perplexity" in entry:
+            judged = f"perplexity {entry['validation_perplexity']:.3f}"
         return (
             f"epoch {entry['epoch']}/{self.steps // self.epoch}, loss {entry['loss']:.4f}, "
-            f"validation {entry['validation_accuracy']:.2%}, {entry['seconds']:.1f} s, "
-            f"{entry['images_per_second']:,.0f} images/s, {entry['waiting']:.0%} waiting for them"
+            f"validation {judged}, {entry['seconds']:.1f} s, "
+            f"{entry[f'{unit}_per_second']:,.0f} {unit}/s, {entry['waiting']:.0%} waiting for them"
         )
 
     def state(self, finished):
@@ -272,8 +276,11 @@ class _Epochs(Loop):
 
 
 def predict(model: nn.Module, images: torch.Tensor, batch: int = 250) -> torch.Tensor:
-    """Labels [n], int64, that ``model`` gives uint8 ``images`` [n, channels, height, width]."""
-    return _logits(model, images, batch).argmax(1)
+    """Labels [n], int64, that ``model`` gives uint8 ``images`` [n, channels, height, width].
+
+    Of the tokens of contexts [n, positions], the best of what may follow each of them.
+    """
+    return _logits(model, images, batch).argmax(-1)
 
 
 def accuracy(

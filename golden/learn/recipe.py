@@ -16,10 +16,12 @@ from ecoformer.golden.pictures.config import PictureConfig
 from ecoformer.golden.stand_ins import CONTROLS
 from ecoformer.spec.checks import SEEDS, check_choice, check_number
 
-__all__ = ["HASH_LEARNERS", "STEPS", "TrainingConfig"]
+__all__ = ["HASH_LEARNERS", "STEPS", "TEXTS", "TrainingConfig"]
 
 HASH_LEARNERS = (*LEARNERS, *OBJECTIVES, NETWORK)
 """What hashes can be learned from."""
+TEXTS = ("names", "lines", "text")
+"""Data for decoders (:mod:`golden.learn.text`)."""
 FARTHEST, MOST_RATES = 64, 16
 """Pixels that an image may be shifted by; learning rates that may be tried."""
 STEPS = {
@@ -43,10 +45,13 @@ class TrainingConfig(StepConfig, PictureConfig):
     data : str
         ``mnist``, ``fashion`` or ``cifar10``; a task that needs attention, ``recall``, ``largest``
         or ``frames`` (:mod:`golden.learn.drawn`); or ``folder``, for pictures in
-        ``train/CLASS/`` and ``val/CLASS/`` or ``test/CLASS/``.
+        ``train/CLASS/`` and ``val/CLASS/`` or ``test/CLASS/``. For a decoder: ``lines`` or
+        ``text``, a text of a context in every line, or one that is cut into contexts; or ``names``,
+        the first names and surnames of the package `names`.
     data_path : str
-        That folder; the folder of the four files of ``mnist`` or ``fashion``, in the place of an
-        embedded part and of Debian's; archive or folder of ``cifar10``.
+        That folder, or the UTF-8 file of a text; the folder of the four files of ``mnist`` or
+        ``fashion``, in the place of an embedded part and of Debian's; archive or folder of
+        ``cifar10``.
     seed : int
         Of weights, order, augmentation, hashes and the validation part.
     pretrain_epochs, tune_epochs : int
@@ -69,7 +74,8 @@ class TrainingConfig(StepConfig, PictureConfig):
     label_smoothing : float
         Of the cross-entropy.
     shift : int
-        Every training image is moved by up to this many pixels in both directions.
+        Every training image is moved by up to this many pixels in both directions; says nothing of
+        text.
     hash_learner : str
         What hashes are learned from. ``ksh``: labels of similar and dissimilar tokens (paper);
         ``released``: the same in every detail as the released code, kernelized hashes only;
@@ -123,7 +129,7 @@ class TrainingConfig(StepConfig, PictureConfig):
     def __post_init__(self) -> None:
         StepConfig.__post_init__(self)
         PictureConfig.__post_init__(self)
-        check_choice("data", self.data, (*datasets.DATASETS, datasets.FOLDER))
+        check_choice("data", self.data, (*datasets.DATASETS, datasets.FOLDER, *TEXTS))
         if not isinstance(self.data_path, str):
             raise TypeError(f"data_path must be a string, not {self.data_path!r}")
         check_number("seed", self.seed, int, *SEEDS)

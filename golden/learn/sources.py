@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The data that a configuration names: a known data set, or any folder of pictures."""
+"""The data that a configuration names: a known data set, any folder of pictures, or any text."""
 
 from collections.abc import Callable
 
@@ -7,8 +7,10 @@ import torch
 
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.learn import data as datasets
-from ecoformer.golden.learn.data import FOLDER, ImageData, Split, stratify
-from ecoformer.golden.learn.recipe import TrainingConfig
+from ecoformer.golden.learn.data import FOLDER, DataSet, Split, stratify
+from ecoformer.golden.learn.recipe import TEXTS, TrainingConfig
+from ecoformer.golden.learn.text import open_text
+from ecoformer.golden.networks.decoder import DecoderConfig
 from ecoformer.golden.networks.network import Shape
 from ecoformer.golden.pictures.files import Failures, PictureFiles
 from ecoformer.golden.pictures.folder import Part, find_held_out, find_parts
@@ -25,7 +27,7 @@ def open_data(
     network: Shape,
     workers: int = 0,
     note: Callable[[str], object] = lambda line: None,
-) -> ImageData:
+) -> DataSet:
     """The data of ``training``, as ``network`` wants them.
 
     Of a folder, ``test/`` is held out and ``val/`` validates; where only one of them is there, it
@@ -34,8 +36,8 @@ def open_data(
     Parameters
     ----------
     training : TrainingConfig
-    network : NetworkConfig or PyramidConfig
-        Its size and channels are those of pictures.
+    network : NetworkConfig, PyramidConfig or DecoderConfig
+        Its size and channels are those of pictures, its positions and alphabet those of text.
     workers : int
         Processes that read pictures; 0: this one.
     note : callable
@@ -44,8 +46,16 @@ def open_data(
     Raises
     ------
     EcoformerError
-        Data are missing or damaged.
+        Data are missing or damaged, or not what the network takes.
     """
+    if isinstance(network, DecoderConfig):
+        _check_text(training)
+        return open_text(training, network)
+    if training.data in TEXTS:
+        raise EcoformerError(
+            f"[training] data = {training.data!r} is text, which a [decoder] takes; give images "
+            "for a [network]"
+        )
     if training.data != FOLDER:
         return datasets.load(training.data, training.data_path or None, training.seed)
     split = _splitter(training, network, workers, note)
@@ -58,7 +68,7 @@ def open_data(
         rest, cut = stratify(parts["train"].labels, size, training.seed)
         train, validation = train.take(torch.from_numpy(rest)), train.take(torch.from_numpy(cut))
         held_out = split(parts["val" if "val" in parts else "test"])
-    return ImageData(FOLDER, len(parts["train"].classes), train, validation, held_out)
+    return DataSet(FOLDER, len(parts["train"].classes), train, validation, held_out)
 
 
 def open_held_out(
@@ -74,6 +84,27 @@ def open_held_out(
     if training.data != FOLDER:
         return open_data(training, network, workers, note).held_out
     return _splitter(training, network, workers, note)(find_held_out(training.data_path))
+
+
+def _check_text(training):
+    """Whether all that ``training`` says can be done with text."""
+    if training.data not in TEXTS:
+        rule = " or ".join(map(repr, TEXTS))
+        raise EcoformerError(
+            f"[training] data must be {rule} for a [decoder], not {training.data!r}; correct the "
+            "configuration"
+        )
+    pictures = training.mixup or training.cutmix or training.changes_pictures
+    given = {
+        "mixup, cutmix, crop_area, flip, randaugment and erasing": pictures,
+        "limit_epochs": training.limit_epochs, "controls": training.controls,
+    }
+    for names, value in given.items():
+        if value:
+            raise EcoformerError(
+                f"[training] {names} must be left out with data = {training.data!r}: a [decoder] "
+                "is not trained so; correct the configuration"
+            )
 
 
 def _splitter(training, network, workers, note):

@@ -12,8 +12,12 @@ __all__ = ["StepConfig", "merit"]
 
 
 def merit(entry: dict) -> tuple[float, float]:
-    """By which epochs and runs are compared: accuracy decides; of equal ones the lower loss."""
-    return entry["validation_accuracy"], -entry["validation_loss"]
+    """By which epochs and runs are compared: accuracy decides; of equal ones the lower loss.
+
+    Of text the loss decides: what follows a token is never certain.
+    """
+    ranks = entry["validation_accuracy"], -entry["validation_loss"]
+    return ranks[::-1] if "validation_perplexity" in entry else ranks
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ import json
 import time
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -85,7 +85,7 @@ def train(
 
     Parameters
     ----------
-    network : NetworkConfig or PyramidConfig
+    network : NetworkConfig, PyramidConfig or DecoderConfig
         Shape of the network.
     attention : AttentionConfig
         Shape of the attention that replaces softmax attention.
@@ -97,7 +97,7 @@ def train(
         A stage per training run, and the lines worth keeping.
     resume : bool
         Whether checkpoints are used; when not, they are deleted.
-    start : VisionTransformer, ImagePyramid or None
+    start : VisionTransformer, ImagePyramid, Decoder or None
         Softmax network to use instead of step 1.
     control : bool
         Whether the softmax network is trained as long, too: beside the limit, and in step 2.
@@ -142,21 +142,21 @@ def train(
         starts = {"ecoformer": converted} | ({"softmax": as_long} if control else {})
         tuned = run.tune(starts)
         hashes["separation_after_tuning"] = run.separation(tuned["ecoformer"][0])
-        scores = {
-            "pretrained": run.score(softmax),
-            **({"limit": run.score(limit)} if limiting else {}),
-            **{name: run.score(model) for name, (model, _) in beside.items()},
-            "ecoformer_after_swap": run.score(converted),
-            **{arm: run.score(model) for arm, (model, _) in tuned.items()},
+        measures = {
+            "pretrained": run.measure(softmax),
+            **({"limit": run.measure(limit)} if limiting else {}),
+            **{name: run.measure(model) for name, (model, _) in beside.items()},
+            "ecoformer_after_swap": run.measure(converted),
+            **{arm: run.measure(model) for arm, (model, _) in tuned.items()},
         }
         metrics = {
             "settings": run.settings,
             "seed": training.seed,
             "torch": torch.__version__,
-            "images": {
+            run.data.unit: {
                 part: len(getattr(run.data, part)) for part in ("train", "validation", "held_out")
             },
-            "held_out_accuracy": scores,
+            **run.scores(measures),
             "pretraining": {"learning_rate": training.pretrain_lr, "history": pretraining},
             "limit": {"learning_rate": training.limit_lr, "history": limiting},
             "softmax_beside_limit": {"learning_rate": training.limit_lr, "history": lasting},
@@ -183,8 +183,10 @@ def train(
             "softmax": "softmax", "limit": "limit", "ecoformer": "EcoFormer", "mean": "mean",
             "none": "none",
         }
-        results = [f"{name} {scores[arm]:.2%}" for arm, name in names.items() if arm in scores]
-        progress.line(f"held-out accuracy: {', '.join(results)}")
+        what, shown = run.judged
+        results = [f"{name} {shown(measures[arm])}" for arm, name in names.items()
+                   if arm in measures]
+        progress.line(f"held-out {what}: {', '.join(results)}")
     return metrics
 
 
@@ -196,21 +198,25 @@ class _Run:
         group=ALONE, save_every=0,
     ):
         self.started = time.perf_counter()
-        self.network = network
         self.attention = attention
         self.training = training
         self.progress = progress
         self.start = start
         self.group = group
+        check_network(network, attention)
+        check_learner(attention, training, network.tokens)
+        self.data = open_data(training, network, workers, progress.line)
+        if self.data.alphabet:
+            network = replace(network, alphabet=self.data.alphabet)
+        self.network = network
         shape = {"network": asdict(network), "attention": asdict(attention)}
         # Through JSON, so that a caller gets the same plain values as a reader of the file.
         self.settings = json.loads(json.dumps({**shape, "training": asdict(training)}))
-        check_network(network, attention)
-        check_learner(attention, training, network.tokens)
+        if self.data.alphabet:
+            self.settings["text"] = _digest(self.data)
         if start is not None:
             check_start(network, start)
             self.settings["start"] = state_digest(start.state_dict())
-        self.data = open_data(training, network, workers, progress.line)
         check_shape(network, self.data)
         check_pictures(training, self.data)
         check_group(training, self.data, group)
@@ -223,13 +229,13 @@ class _Run:
 
     def settings_of(self, *steps, attention=True):
         """On what a run depends that ends with the last of ``steps``, keys of ``recipe.STEPS``."""
-        start = {name: self.settings[name] for name in ("start",) if name in self.settings}
-        steps = [step for step in steps if step != "pretrain" or not start]
+        given = {name: self.settings[name] for name in ("start", "text") if name in self.settings}
+        steps = [step for step in steps if step != "pretrain" or "start" not in given]
         return {
             "network": self.settings["network"],
             **({"attention": self.settings["attention"]} if attention else {}),
             "training": self.training.settings(*steps),
-            **start,
+            **given,
         }
 
     def pretrain(self):
@@ -384,7 +390,8 @@ class _Run:
                     deepcopy(start),
                     {
                         "learning_rate": None,
-                        "validation_accuracy": self.fitter.score(start, self.data.validation),
+                        "validation_accuracy":
+                            self.fitter.measure(start, self.data.validation).accuracy,
                         "runs": [],
                     },
                 )
@@ -422,9 +429,23 @@ class _Run:
             )
         return best
 
-    def score(self, model):
-        """Held-out accuracy."""
-        return self.fitter.score(model, self.data.held_out)
+    def measure(self, model):
+        """How well ``model`` predicts what is held out."""
+        return self.fitter.measure(model, self.data.held_out)
+
+    def scores(self, measures):
+        """What the metrics have of the measures of networks, by name."""
+        scores = {"held_out_accuracy": {arm: m.accuracy for arm, m in measures.items()}}
+        if self.data.alphabet:
+            scores["held_out_perplexity"] = {arm: m.perplexity for arm, m in measures.items()}
+        return scores
+
+    @property
+    def judged(self):
+        """By what networks are compared in the end, and how it is shown."""
+        if self.data.alphabet:
+            return "perplexity", lambda measure: f"{measure.perplexity:.3f}"
+        return "accuracy", lambda measure: f"{measure.accuracy:.2%}"
 
     def separation(self, model):
         """Hash quality per layer on validation images, against q·kᵀ, mean over heads."""
@@ -438,6 +459,12 @@ class _Run:
                 score = separation(keys, call.q @ call.k.mT, queries=queries)
                 scores.append(score.mean().item())
         return scores
+
+
+def _digest(data):
+    """SHA-256 of a text, which may change under the same name; images do not."""
+    parts = {part: getattr(data, part).labels for part in ("train", "validation", "held_out")}
+    return state_digest(parts)
 
 
 def _seconds(history):

@@ -52,7 +52,9 @@ def read_model(
     content = read_checked(path, "model file")
     try:
         config = parse_json(content["config"])
-        table = next((name for name in kinds if name in config), next(iter(kinds)))
+        table = next((name for name in kinds if name in config), None)
+        if table is None:
+            raise ValueError(f"it holds no table {' or '.join(kinds)}")
         shape_of, network_of = kinds[table]
         attention = config["attention"]
         shape = shape_of(**config[table])

@@ -7,6 +7,7 @@ import torch
 
 from ecoformer.errors import EcoformerError, first_line
 from ecoformer.golden.attention_config import LEARNED, AttentionConfig
+from ecoformer.golden.kinds import kind_of
 from ecoformer.golden.networks.decoder import Decoder, DecoderConfig
 from ecoformer.golden.networks.image_pyramid import ImagePyramid, make_image_pyramid
 from ecoformer.golden.networks.model_file import read_model, write_model
@@ -62,7 +63,7 @@ def _read_decoder(path, tables):
 
 def kind_of_attention(shape: Shape) -> str:
     """Kind of attention, a key of :data:`golden.kinds.KINDS`, that a network of ``shape`` has."""
-    return Decoder.mask if isinstance(shape, DecoderConfig) else LEARNED
+    return kind_of(Decoder.mask_kind, False) if isinstance(shape, DecoderConfig) else LEARNED
 
 
 def check_network(shape: Shape, attention: AttentionConfig) -> None:

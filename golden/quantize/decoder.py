@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a trained decoder to the integers of a network image, and how well these predict."""
+"""From a trained decoder to the integers of a network image."""
+
+from typing import Any
 
 import numpy as np
 import torch
 
 from ecoformer.errors import EcoformerError
-from ecoformer.golden.integer.network.decoder import run
 from ecoformer.golden.networks.decoder import Decoder
 from ecoformer.golden.quantize.float_trace import decoder_trace
 from ecoformer.golden.quantize.network import QuantisedNetwork, finish
 from ecoformer.golden.quantize.network_layers import Quantiser
 from ecoformer.spec.network.decoder import DecoderDesign
 
-__all__ = ["decoder_shape", "integer_logits", "quantise_decoder"]
+__all__ = ["decoder_shape", "quantise_decoder"]
 
 
-def decoder_shape(model: Decoder) -> dict[str, int]:
+def decoder_shape(model: Decoder) -> dict[str, Any]:
     """What ``model`` says of its design: values by the names of :class:`DecoderDesign`.
 
     Raises
@@ -26,7 +27,7 @@ def decoder_shape(model: Decoder) -> dict[str, int]:
     if model.attention_config is None:
         raise EcoformerError("model: it has softmax attention; train one with EcoFormer attention")
     shape = model.config
-    same = "vocabulary", "positions", "width", "heads", "depth"
+    same = "vocabulary", "positions", "width", "heads", "depth", "alphabet"
     return {name: getattr(shape, name) for name in same} | {
         "hidden": shape.width * shape.mlp_ratio
     }
@@ -63,12 +64,6 @@ def quantise_decoder(
     """
     trace = ((name, tensor[counts][:, None]) for name, tensor in decoder_trace(model, tokens))
     return finish(DecoderQuantiser(design, model, trace, {} if like is None else like.scales))
-
-
-def integer_logits(quantised: QuantisedNetwork, tokens: torch.Tensor) -> torch.Tensor:
-    """Logits float64 [B, N, vocabulary] that the integers stand for, of ``tokens`` [B, N]."""
-    scores = run(quantised.design, quantised.image, tokens.numpy())
-    return torch.from_numpy(scores * float(quantised.scales["scores"]))
 
 
 class DecoderQuantiser(Quantiser):

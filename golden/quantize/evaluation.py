@@ -2,14 +2,16 @@
 """A trained network on the engine: what is exported, and how accurate it is in integers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from ecoformer.golden.integer.engine import IntegerEngine
-from ecoformer.golden.learn.data import ImageData, Split
+from ecoformer.golden.learn.data import DataSet, Split
 from ecoformer.golden.learn.fit import predict
+from ecoformer.golden.learn.predictions import IGNORED
 from ecoformer.golden.networks.network import Network
 from ecoformer.golden.quality.measure import assess
 from ecoformer.golden.quantize.calibration import calibrate, code_disagreement
@@ -33,16 +35,16 @@ RECORDED_IMAGES = 1
 
 
 def export(
-    config: Config, model: Network, data: ImageData, report: bool = False
+    config: Config, model: Network, data: DataSet, report: bool = False
 ) -> tuple[ParameterImage, Workload, dict]:
     """Parameter image of ``model``, test vectors from real images, and the quality of both.
 
     Parameters
     ----------
     config : Config
-    model : VisionTransformer or ImagePyramid
+    model : VisionTransformer, ImagePyramid or Decoder
         With EcoFormer attention.
-    data : ImageData
+    data : DataSet
         Calibrates on training images; reports on held-out ones.
     report : bool
         Whether the hash of every head is assessed, too.
@@ -53,7 +55,8 @@ def export(
     workload : Workload
         Every layer and head of some held-out images.
     figures : dict
-        Held-out accuracy of float and integer network, changed predictions, and the share of code
+        Held-out accuracy of float and integer network, changed predictions (of text those of every
+        character), and the share of code
         bits that differ, per layer and head; with ``report`` also ``quality``, what
         :func:`golden.quality.measure.assess` finds. JSON-ready.
     """
@@ -64,11 +67,12 @@ def export(
     integer_labels = predict_in_integers(config, model, image, engine, held_out)
     tape = _tape(model, held_out)
     rates = [np.array(heads) for heads in code_disagreement(config, layers, image, tape)]
+    there = held_out.labels != IGNORED
     figures = {
-        "held_out_images": len(held_out),
-        "float_accuracy": _share(float_labels == held_out.labels),
-        "integer_accuracy": _share(integer_labels == held_out.labels),
-        "changed_predictions": int((float_labels != integer_labels).sum()),
+        f"held_out_{data.unit}": len(held_out),
+        "float_accuracy": _share((float_labels == held_out.labels)[there]),
+        "integer_accuracy": _share((integer_labels == held_out.labels)[there]),
+        "changed_predictions": int((float_labels != integer_labels)[there].sum()),
         "code_disagreement": [heads.tolist() for heads in rates],
         "mean_code_disagreement": float(np.concatenate(rates).mean()),
     }
@@ -95,14 +99,17 @@ def recorded_workload(
     config: Config, model: Network, image: ParameterImage, part: Split
 ) -> Workload:
     """The packets of every layer and head of the first images of ``part``."""
-    layers = model.attention_layers()
-    tape = record(layers, lambda: model(part.images[:RECORDED_IMAGES]))
-    return packets(config, image, layers, tape)
+    tape = _tape(model, part, RECORDED_IMAGES)
+    return packets(config, image, model.attention_layers(), tape)
 
 
-def _tape(model, part):
-    images = part.images[:CALIBRATION_IMAGES]
-    return record(model.attention_layers(), lambda: model(images))
+def _tape(model, part, count=CALIBRATION_IMAGES):
+    """What the layers see of the first images; of contexts that are shorter, without padding."""
+    tape = record(model.attention_layers(), lambda: model(part.images[:count]))
+    labels = part.labels[:count]
+    if labels.ndim == 1:
+        return tape
+    return [[replace(call, key_mask=labels != IGNORED) for call in calls] for calls in tape]
 
 
 class CheckedEngine:

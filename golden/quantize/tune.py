@@ -17,21 +17,17 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrize import register_parametrization, remove_parametrizations
 
-from ecoformer.golden.learn.data import ImageData
+from ecoformer.golden.learn.data import DataSet
 from ecoformer.golden.learn.fit import Fitter
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.networks.vit import VisionTransformer
-from ecoformer.golden.quantize.evaluation import CALIBRATION_IMAGES
 from ecoformer.golden.quantize.float_trace import vectors
+from ecoformer.golden.quantize.integer_network import quantise
 from ecoformer.golden.quantize.linear import quantise_linear
-from ecoformer.golden.quantize.network import (
-    PIXEL_SCALE,
-    QuantisedNetwork,
-    quantise_network,
-)
+from ecoformer.golden.quantize.network import PIXEL_SCALE, QuantisedNetwork
 from ecoformer.progress import SILENT, Progress
-from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.layers import LinearShape
+from ecoformer.spec.network.load import Design
 from ecoformer.spec.network.transformer import Transformer
 
 __all__ = ["fold_norms", "release", "tune", "with_blocks_on_grids"]
@@ -71,9 +67,9 @@ class OnGrid(nn.Module):
 
 
 def tune(
-    design: NetworkDesign,
-    model: VisionTransformer,
-    data: ImageData,
+    design: Design,
+    model: Model,
+    data: DataSet,
     training: TrainingConfig,
     epochs: int,
     folder: Path,
@@ -83,11 +79,11 @@ def tune(
 
     Parameters
     ----------
-    design : NetworkDesign
-    model : VisionTransformer
+    design : NetworkDesign or DecoderDesign
+    model : VisionTransformer or Decoder
         In evaluation mode; stays as it is.
-    data : ImageData
-        Trains and calibrates on training images.
+    data : DataSet
+        Trains and calibrates on training images, or contexts.
     training : TrainingConfig
         Of the network; the first of its ``tune_lrs`` is the peak learning rate.
     epochs : int
@@ -101,17 +97,18 @@ def tune(
     EcoformerError
         As for :func:`golden.quantize.network.quantise_network`; a loss that is not finite.
     """
-    tuned, images = fold_norms(model), data.train.images[:CALIBRATION_IMAGES]
-    start = quantise_network(design, tuned, images)
-    shape = design.linears["stem"]
-    stem = OnGrid(shape, PIXEL_SCALE, start.scales["stem"])
-    register_parametrization(tuned.to_tokens, "weight", stem)
-    layers = [tuned.to_tokens, *with_blocks_on_grids(design, tuned, start)]
+    tuned = fold_norms(model)
+    start = quantise(design, tuned, data)
+    layers = with_blocks_on_grids(design, tuned, start)
+    if isinstance(tuned, VisionTransformer):
+        stem = OnGrid(design.linears["stem"], PIXEL_SCALE, start.scales["stem"])
+        register_parametrization(tuned.to_tokens, "weight", stem)
+        layers.append(tuned.to_tokens)
     fitter = Fitter(data, training, folder, progress)
     settings = {"design": design.bits_fingerprint}
     fitter.fit("chip", tuned, epochs, training.tune_lrs[0], stream=1, settings=settings)
     release(layers)
-    return quantise_network(design, tuned, images, like=start)
+    return quantise(design, tuned, data, like=start)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from ecoformer.cli.quality import quality_panels, show_quality
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.learn import data
-from ecoformer.golden.learn.data import ImageData, Split
+from ecoformer.golden.learn.data import DataSet, Split
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.learn.train import train
 from ecoformer.golden.networks.drop_path import draw_paths
@@ -59,7 +59,7 @@ def bars(count, seed):
     return Split(images, labels)
 
 
-PARTS = ImageData("mnist", 3, bars(96, 0), bars(12, 1), bars(30, 2))
+PARTS = DataSet("mnist", 3, bars(96, 0), bars(12, 1), bars(30, 2))
 
 
 @pytest.fixture(autouse=True)

@@ -111,14 +111,14 @@ def test_dropped_paths_are_those_of_the_image_and_gone_afterwards():
 def gradients(training, **changes):
     """Gradient of one step on 12 images as training computes it."""
     from ecoformer.golden.learn import fit
-    from ecoformer.golden.learn.data import ImageData
+    from ecoformer.golden.learn.data import DataSet
     from ecoformer.progress import SILENT
 
     training = replace(training, **changes)
     generator = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (12, 1, 8, 8), generator=generator, dtype=torch.uint8)
     split = Split(images, torch.arange(12) % 3)
-    fitter = fit.Fitter(ImageData("mnist", 3, split, split, split), training, None, SILENT)
+    fitter = fit.Fitter(DataSet("mnist", 3, split, split, split), training, None, SILENT)
     torch.manual_seed(0)
     model = VisionTransformer(NETWORK)
     run = fit._Epochs(fitter, "x", model, torch.optim.SGD(model.parameters(), 0.1), 1, (0, 0), 0,

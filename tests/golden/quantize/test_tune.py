@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from ecoformer.golden.learn.data import ImageData, Split
+from ecoformer.golden.learn.data import DataSet, Split
 from ecoformer.golden.learn.fit import Fitter
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.quantize.integer_network import compare, quantise
@@ -30,7 +30,7 @@ def quadrants(count, seed):
 
 @pytest.fixture(scope="module")
 def data():
-    return ImageData("quadrants", 10, quadrants(200, 0), quadrants(40, 1), quadrants(200, 2))
+    return DataSet("quadrants", 10, quadrants(200, 0), quadrants(40, 1), quadrants(200, 2))
 
 
 @pytest.mark.parametrize("name", ["shared", "separate", "colours"])

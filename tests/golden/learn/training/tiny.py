@@ -4,7 +4,7 @@
 import torch
 
 from ecoformer.golden.attention_config import AttentionConfig
-from ecoformer.golden.learn.data import ImageData, Split
+from ecoformer.golden.learn.data import DataSet, Split
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.networks.vit import NetworkConfig
 
@@ -34,4 +34,4 @@ def bars(count, seed):
 
 def bar_data():
     """Images to learn from, for validation, and held out."""
-    return ImageData("mnist", 3, bars(96, 0), bars(30, 1), bars(60, 2))
+    return DataSet("mnist", 3, bars(96, 0), bars(30, 1), bars(60, 2))
