@@ -33,6 +33,7 @@ from ecoformer.cli import (
     synth,
     train,
     verify,
+    write,
 )
 from ecoformer.cli.ending import Ended, signals_as_exceptions
 from ecoformer.cli.guard import guarded
@@ -62,9 +63,10 @@ VERBS: dict[str, tuple[Any, str]] = {
     "energy": (energy, "Operations and energy of whole networks."),
     "convert": (convert, "EcoFormer attention in a pretrained transformer."),
     "import": (import_, "A checkpoint of the released code, ready for hardware."),
-    "train": (train, "Train a vision transformer with EcoFormer attention."),
+    "train": (train, "Train a network with EcoFormer attention, for images or text."),
     "evaluate": (evaluate, "Accuracy and speed: softmax, float, integers, RTL."),
     "export": (export, "Quantise a trained network into parameters."),
+    "write": (write, "Let a decoder write text, in integers or RTL."),
     "demo": (demo, "All of it once, on real images."),
 }
 """The module of every verb, and what it does."""
