@@ -138,7 +138,12 @@ bench-characters: $(VENV)/installed  ## ten thousand characters from a decoder i
 	$(BIN)/python -m benchmarks.characters
 
 train-characters: $(VENV)/installed  ## the parameters in examples/characters; ten minutes
-	$(BIN)/python -m benchmarks.train_characters
+	$(BIN)/ecoformer train -c characters -o build/characters/training --no-control
+	$(BIN)/ecoformer export -c characters -m build/characters/training/ecoformer.pt \
+		-o build/characters/exported --network
+	mkdir -p examples/characters
+	cd build/characters/exported && cp network.toml network.safetensors export.json \
+		$(CURDIR)/examples/characters
 
 bench-anarcii: $(VENV)/installed  ## a pretrained encoder-decoder on three engines; an hour
 	$(BIN)/python -m benchmarks.anarcii
