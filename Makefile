@@ -121,7 +121,7 @@ bench-minilm-engine: $(VENV)/installed  ## the same, all heads inside one simula
 bench-networks: $(VENV)/installed  ## held-out images through a whole network in Verilog
 	$(BIN)/python -m benchmarks.networks
 
-bench-network-synth: $(VENV)/installed synthesis-tools  ## a whole network placed and routed; an hour
+bench-network-synth: $(VENV)/installed synthesis-tools  ## whole networks placed and routed; an hour
 	$(BIN)/python -m benchmarks.network_synthesis
 
 bench-network-softmax: $(VENV)/installed  ## the same network with softmax attention; minutes

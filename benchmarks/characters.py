@@ -22,7 +22,7 @@ from ecoformer.spec.alphabet import as_text
 from ecoformer.spec.network.decoder import DecoderDesign
 from ecoformer.spec.network.image import NetworkImage
 
-__all__ = ["EXAMPLE", "compare", "main"]
+__all__ = ["EXAMPLE", "compare", "cycles_alone", "main"]
 
 EXAMPLE = ROOT / "examples" / "characters"
 FILES = "network.toml", "network.safetensors", "export.json"
@@ -85,15 +85,20 @@ def compare(
         cycles += record.cycles
         late = record.last_out[len(record.last_out) // 2 :]
         steady = max(steady, float(np.diff(late).mean()) if len(late) > 1 else 0.0)
-    alone = record_of(network, design, tape[:1])
     return [
         f"{len(scores):,}",
         f"{int((scores != want).sum()):,} of {want.size:,}",
         f"{int((np.concatenate(again) != want).sum()):,} of {want.size:,}",
         f"{steady:.1f}",
-        f"{int(alone.last_out[0] - alone.first_in[0])}",
+        f"{cycles_alone(design, network)}",
         f"{cycles / (time.monotonic() - began):,.0f}",
     ]
+
+
+def cycles_alone(design: DecoderDesign, network: CompiledNetwork) -> int:
+    """Cycles from a character to the last score of what may follow it, with nothing else to do."""
+    alone = record_of(network, design, tape_of([(design.vocabulary - 1, 0, True)]))
+    return int(alone.last_out[0] - alone.first_in[0])
 
 
 if __name__ == "__main__":

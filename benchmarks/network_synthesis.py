@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cells and clock frequency of a whole network, and what every layer takes.
+"""Cells and clock frequency of whole networks, and what every layer takes.
 
 An hour on two cores; finished figures are kept in build/networks and not made again for the same
 Verilog, device and seeds.
@@ -9,47 +9,85 @@ import hashlib
 import json
 from pathlib import Path
 
+from benchmarks import characters, networks
+from benchmarks.characters import cycles_alone
 from benchmarks.devices import ECP5
-from benchmarks.networks import BUILDS, EXAMPLE
+from benchmarks.networks import BUILDS
 from benchmarks.results.section import PLACING, arguments, begin
 from ecoformer.hw.emit.network import emit_network
 from ecoformer.hw.synth.flow import place, synthesise
 from ecoformer.hw.synth.targets import TARGETS
 from ecoformer.progress import show_progress
-from ecoformer.spec.network.design import NetworkDesign
+from ecoformer.sim.network.compiled import CompiledNetwork
+from ecoformer.spec.network.decoder import DecoderDesign
 from ecoformer.spec.network.image import NetworkImage
+from ecoformer.spec.network.load import Design, load_design
 
-__all__ = ["layers", "main"]
+__all__ = ["layers", "main", "rates"]
 
 TOP = "ecoformer_network"
 TARGET = TARGETS["ecp5"]
 COUNTS = ("LUT", "FF", "DSP", "block RAM")
+EXAMPLES = {
+    "chip": ("synthesis", "A whole network", networks.EXAMPLE),
+    "characters": ("characters-synthesis", "A whole decoder", characters.EXAMPLE),
+}
+"""Of every network: name of its section, what it is, and its folder."""
 
 
 def main() -> None:
     parser = arguments(__doc__, seed=None)
+    parser.add_argument("networks", nargs="*", default=list(EXAMPLES), help="/".join(EXAMPLES))
     parser.add_argument("--seeds", type=int, default=3, help="placer seeds")
     parser.add_argument("--jobs", type=int, help="processes at a time")
     parser.add_argument("--keep", type=Path, default=BUILDS / "synthesis", metavar="DIR")
     run = begin(parser)
     options = run.options
     seeds = list(range(1, options.seeds + 1))
-    design = NetworkDesign.load(EXAMPLE / "network.toml")
-    figures = _measure(design, options.keep, seeds, options.jobs)
-    clock = figures["fmax_median_mhz"]
-    images = 1e6 * clock / (design.tokens * design.cycles_per_token)
-    run.write_section(
-        "networks", "synthesis", f"A whole network on an {figures['part']}",
-        ["layer", *COUNTS],
-        [["whole, packed", *(f"{n:,}" for n in _packed(figures))], *layers(figures["units"])],
-        headline=f"{clock:.1f} MHz, {images:,.0f} images/s",
-        seed=f"1…{options.seeds}", tools=PLACING, files=["examples/chip/network.toml"],
-        notes=[
-            f"Clock: median {clock:.1f}, best {figures['fmax_best_mhz']:.1f} MHz, which is "
-            f"{images:,.0f} images of {design.tokens} tokens a second. Layers are mapped one by "
-            "one, the whole is packed.",
-        ],
-    )
+    for example in options.networks:
+        name, what, folder = EXAMPLES[example]
+        design = load_design(folder / "network.toml")
+        image = NetworkImage.load(folder / "network.safetensors", design)
+        figures = _measure(design, image, options.keep / example, seeds, options.jobs)
+        clock = figures["fmax_median_mhz"]
+        alone = _cycles_alone(design, image)
+        shown = rates(design, clock, alone)
+        run.write_section(
+            "networks", name, f"{what} on an {figures['part']}",
+            ["layer", *COUNTS],
+            [["whole, packed", *(f"{n:,}" for n in _packed(figures))], *layers(figures["units"])],
+            headline=f"{clock:.1f} MHz, {shown[0]}",
+            seed=f"1…{options.seeds}", tools=PLACING,
+            files=[f"examples/{example}/network.{kind}" for kind in ("toml", "safetensors")],
+            notes=[
+                f"Clock: median {clock:.1f}, best {figures['fmax_best_mhz']:.1f} MHz, which is "
+                f"{', and '.join(shown)}. Layers are mapped one by one, the whole is packed.",
+            ],
+        )
+
+
+def rates(design: Design, clock: float, alone: int = 0) -> list[str]:
+    """What a network does in a second at ``clock`` MHz, in words.
+
+    Parameters
+    ----------
+    alone : int
+        Cycles from a character to the last score of what may follow it.
+    """
+    if not isinstance(design, DecoderDesign):
+        images = 1e6 * clock / (design.tokens * design.cycles_per_token)
+        return [f"{images:,.0f} images of {design.tokens} tokens a second"]
+    return [
+        f"{1e6 * clock / design.steady_cycles:,.0f} characters a second of many texts, one every "
+        f"{design.steady_cycles} cycles",
+        f"{1e6 * clock / alone:,.0f} of one text, {alone} cycles each",
+    ]
+
+
+def _cycles_alone(design, image):
+    if not isinstance(design, DecoderDesign):
+        return 0
+    return cycles_alone(design, CompiledNetwork.of(design, image, BUILDS))
 
 
 def layers(units: list[dict]) -> list[list[str]]:
@@ -79,8 +117,7 @@ def _packed(figures):
     return [counts[kind] for kind in COUNTS]
 
 
-def _measure(design, folder, seeds, jobs):
-    image = NetworkImage.load(EXAMPLE / "network.safetensors", design)
+def _measure(design, image, folder, seeds, jobs):
     verilog = emit_network(design, image, TOP)
     inputs = {"verilog": hashlib.sha256(verilog.encode()).hexdigest(), **ECP5, "seeds": seeds}
     record = folder / "synth.json"
