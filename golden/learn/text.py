@@ -90,13 +90,16 @@ def _read(training, shape):
             f"{source}: line {number} holds {name_of(min(found))}, which is not in the alphabet of "
             "the decoder; leave it out, or train with another alphabet"
         )
-    cut = _windows if training.data == "text" else _rows
-    whole = cut(source, text, lines, alphabet, shape.positions)
-    if len(whole) < LEAST:
+    if training.data == "text":
+        targets = _windows(_codes(alphabet, text), shape.positions)
+    else:
+        _check_lengths(source, lines, shape.positions)
+        targets = _rows(sorted(set(lines.values())), alphabet, shape.positions)
+    if len(targets) < LEAST:
         raise EcoformerError(
-            f"{source}: {len(whole)} contexts, and a text must have at least {LEAST}; give more"
+            f"{source}: {len(targets)} contexts, and a text must have at least {LEAST}; give more"
         )
-    return whole, alphabet
+    return _split(targets, len(alphabet)), alphabet
 
 
 def _first(lines: Iterable[str], finds: Callable[[str], set]) -> tuple[int, set]:
@@ -104,8 +107,7 @@ def _first(lines: Iterable[str], finds: Callable[[str], set]) -> tuple[int, set]
     return next((n, found) for n, line in enumerate(lines, 1) if (found := finds(line)))
 
 
-def _rows(source, text, lines, alphabet, positions):
-    """A context for every line: the mark and its characters; the mark follows the last one."""
+def _check_lengths(source, lines, positions):
     for number, line in lines.items():
         if len(line) >= positions:
             raise EcoformerError(
@@ -113,23 +115,23 @@ def _rows(source, text, lines, alphabet, positions):
                 f"positions = {positions} holds {positions - 1} and a mark; shorten the line, or "
                 "raise positions"
             )
-    distinct = sorted(set(lines.values()))
-    lengths = np.array([len(line) for line in distinct])
-    codes, mark = _codes(alphabet, "".join(distinct)), len(alphabet)
+
+
+def _rows(lines, alphabet, positions):
+    """What is to be predicted, int64 [lines, positions]: characters, and the mark behind them."""
+    lengths = np.array([len(line) for line in lines])
     there = np.arange(positions) < lengths[:, None]
     targets = np.full(there.shape, IGNORED)
-    targets[there] = codes
-    targets[np.arange(len(distinct)), lengths] = mark
-    return _split(targets, mark)
+    targets[there] = _codes(alphabet, "".join(lines))
+    targets[np.arange(len(lines)), lengths] = len(alphabet)
+    return targets
 
 
-def _windows(source, text, lines, alphabet, positions):
-    """Contexts one after another: the mark and all characters but the last, each to be predicted.
-    """
-    codes = _codes(alphabet, text)
+def _windows(codes, positions):
+    """The same of running text, one context after another: int64 [contexts, positions]."""
     targets = np.full((-(-len(codes) // positions), positions), IGNORED)
     targets.reshape(-1)[: len(codes)] = codes
-    return _split(targets, len(alphabet))
+    return targets
 
 
 def _codes(alphabet, text):

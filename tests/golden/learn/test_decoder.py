@@ -22,7 +22,7 @@ from ecoformer.golden.networks.decoder import DecoderConfig
 from ecoformer.golden.networks.network import load_network
 from ecoformer.golden.quantize.decoder import decoder_shape
 from ecoformer.golden.quantize.integer_network import IntegerNetwork, compare, quantise
-from ecoformer.golden.quantize.tune import tune
+from ecoformer.golden.quantize.tune import fold_norms, tune
 from ecoformer.spec.config import Config
 from ecoformer.spec.network.decoder import DecoderDesign
 from tests.golden.learn.stopping import StopAfter
@@ -165,6 +165,8 @@ def test_coarse_weights_are_tuned(finished, tmp_path):
     design = design_of(model, weights="ternary")
     before = compare(quantise(design, model, data), model, data.held_out)
     quantised = tune(design, model, data, TRAINING, 10, tmp_path)
+    scales = quantise(design, fold_norms(model), data).scales  # for which weights were rounded
+    assert (quantised.scales["blocks.0.vectors"] == scales["blocks.0.vectors"]).all()
     after = compare(quantised, model, data.held_out)
     assert after["perplexity"] < before["perplexity"] - 0.1
 
