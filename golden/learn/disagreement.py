@@ -18,8 +18,8 @@ def divergence(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     The mean over all of them, in nats (Hinton et al., 2015, at temperature 1). Where both are 0, as
     those of padding, they agree.
     """
-    logs = (x.flatten(0, -2).log_softmax(-1) for x in (found, wanted))
-    return kl_div(*logs, log_target=True, reduction="batchmean")
+    guess, target = (x.flatten(0, -2).log_softmax(-1) for x in (found, wanted))
+    return kl_div(guess, target, log_target=True, reduction="batchmean")
 
 
 DISAGREEMENTS = {"square": relative_square, "divergence": divergence}
