@@ -56,8 +56,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10_000, help="of all weights")
     parser.add_argument("--lr", type=float, default=5e-4, help="of hashes five times as much")
     parser.add_argument("--longer", type=int, default=8_000, help="with longer junctions, then")
-    parser.add_argument("--longer-steps", type=int, default=5_000)
-    parser.add_argument("--longer-lr", type=float, default=3e-4)
+    parser.add_argument("--longer-steps", type=int, nargs="*", default=[5_000, 3_000])
+    parser.add_argument("--longer-lr", type=float, nargs="*", default=[3e-4, 2e-4])
     parser.add_argument("--tested", type=int, default=19 * BATCH)
     parser.add_argument("--simulated", type=int, default=4, help="batches of the tested on the RTL")
     run = begin(parser)
@@ -66,7 +66,10 @@ def main() -> None:
 
     original = load(options.layers)
     train = batches_of(original, options.learned, options.seed + 1, options.times)
-    longer = batches_of(original, options.longer, options.seed + 2, options.times, LONG_JUNCTION)
+    longer = [
+        batches_of(original, options.longer, options.seed + 2 + i, options.times, LONG_JUNCTION)
+        for i in range(len(options.longer_steps))
+    ]
     tests = Tests(original, encoded(real_antibodies(options.seed)[-options.tested :], BATCH))
     rows = []
 
@@ -107,14 +110,14 @@ def main() -> None:
             f"{sum(x.numel() for x in simulations):,} tokens and {wrong} of {words:,} words "
             f"differ, on three engines with b = {options.bits} and {options.weights} weights.",
             f"{options.learned:,} recombined sequences to learn from, then {options.longer:,} with "
-            "longer junctions; real ones to measure. A "
+            "longer junctions each time; real ones to measure. A "
             "position is a residue that the original gives a number or calls an insertion.",
         ],
     )
 
 
 def learn(
-    original: Numbering, train: list[dict], longer: list[dict], attention: AttentionConfig,
+    original: Numbering, train: list[dict], longer: list[list[dict]], attention: AttentionConfig,
     options: Namespace,
 ) -> Iterator[tuple[str, nn.Module]]:
     """The converted network after the stages of learning, as (name of the stage, network)."""
@@ -131,9 +134,11 @@ def learn(
     folder = folder / f"{options.steps}-{options.lr:g}"
     tune(network, train, options.steps, options.lr, original, folder, options.seed)
     yield f"all weights, {options.steps} steps", network
-    folder = folder / f"{options.longer}-{options.longer_steps}-{options.longer_lr:g}"
-    tune(network, longer, options.longer_steps, options.longer_lr, original, folder, options.seed)
-    yield f"all weights again, {options.longer_steps} steps with longer junctions", network
+    passes = zip(longer, options.longer_steps, options.longer_lr, strict=True)
+    for batches, steps, lr in passes:
+        folder = folder / f"{options.longer}-{steps}-{lr:g}"
+        tune(network, batches, steps, lr, original, folder, options.seed)
+        yield f"all weights again, {steps} steps with longer junctions", network
 
 
 def tune(
