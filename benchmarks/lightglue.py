@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LightGlue, a matcher of key points, with every attention replaced, on two engines.
+
+Nine layers of self-attention in each of two images and of cross attention both ways, 4 heads of
+64. It learns here, without labels, to answer what it answered: first the hashes of every layer,
+then all hashes together, then all weights. Pairs of images are views of one photograph under known
+homographies, which say how many of the matches are right and how many of the true ones are found;
+the photographs it is measured on are others, with twice as many key points.
+"""
+
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from copy import deepcopy
+
+import torch
+from torch import nn
+from torch.nn.functional import normalize
+
+from benchmarks.image_pairs import Pair, pairs_to_learn_from, pairs_to_measure_on
+from benchmarks.matching import Matcher, Matching, load, nearest
+from benchmarks.results.records import ROOT
+from benchmarks.results.section import LEARNING, SIMULATING, Measurement, arguments, begin
+from ecoformer.files import cache_folder
+from ecoformer.golden.attention import EcoFormerAttention, cores_of
+from ecoformer.golden.attention_config import AttentionConfig
+from ecoformer.golden.convert.convert import convert, replace_attention
+from ecoformer.golden.convert.hardware import Target, in_integers
+from ecoformer.golden.convert.refine import everything, refine
+from ecoformer.golden.learn.distill import DistillConfig
+from ecoformer.golden.quantize.calibration import calibrate
+from ecoformer.golden.quantize.evaluation import CheckedEngine
+from ecoformer.golden.quantize.inference import EngineAttention, override_attention
+from ecoformer.golden.recording import record
+from ecoformer.hw.emit.verilog import emit
+from ecoformer.progress import show_progress
+from ecoformer.sim.rtl import Rtl
+from ecoformer.spec.config import Config
+from ecoformer.spec.parameters import ParameterImage
+
+__all__ = ["main"]
+
+KEPT = ROOT / "build" / "lightglue"
+HEADS, WIDTH, LAYERS = 4, 64, 9
+HELD_OUT = 4
+"""Pairs that decide which step of the training is kept."""
+HASHED = 2
+"""Pairs from which every layer learns its hashes."""
+CALIBRATING = 8
+"""Pairs that set the scales of the engines."""
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--bits", type=int, default=128)
+    parser.add_argument("--weights", default="ternary")
+    parser.add_argument("--views", type=int, default=4, help="of a photograph to learn from")
+    parser.add_argument("--measured-views", type=int, default=6)
+    parser.add_argument("--points", type=int, default=1024, help="of a view that is measured")
+    parser.add_argument("--learned", type=int, default=512, help="points of one to learn from")
+    parser.add_argument("--layer-steps", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=30, help="of all hashes together")
+    parser.add_argument("--lr", type=float, default=0.01)
+    parser.add_argument("--tune", type=int, default=650, help="steps of all weights")
+    parser.add_argument("--tune-lr", type=float, default=5e-4)
+    parser.add_argument("--glimpsed", type=int, default=14, help="pairs that measure a stage")
+    parser.add_argument("--integers", type=int, default=22, help="pairs in integers")
+    parser.add_argument("--simulated", type=int, default=1, help="pairs on the RTL")
+    run = begin(parser)
+    options = run.options
+    torch.set_num_threads(1)
+    torch.manual_seed(options.seed)
+
+    original = load()
+    pairs = pairs_to_learn_from(options.views, options.points, options.seed, KEPT)
+    train = [pair.strongest(options.learned).batch for pair in pairs]
+    attention = AttentionConfig(
+        hash="linear", weights=options.weights, code_bits=options.bits, queries="separate"
+    )
+    tests = Tests(
+        original, pairs_to_measure_on(options.measured_views, options.points, options.seed, KEPT)
+    )
+    tests.measure("softmax", "as published", original)
+    tests.measure("nearest descriptors", "–", nearest)
+    for name, network in controls(original, attention, train[0]):
+        tests.measure(name, "hashes and weights as they are", network, options.glimpsed)
+    *stages, (stage, network) = learn(original, train, attention, options)
+    for earlier, unfinished in stages:
+        tests.measure("EcoFormer, float", earlier, unfinished, options.glimpsed)
+    tests.measure("EcoFormer, float", stage, network)
+    cores = cores_of(network)
+    targets, images = engines(network, attention, train[:CALIBRATING], options)
+    with in_integers(targets, images, cores):
+        tests.measure("EcoFormer, integer model", stage, network, options.integers)
+    with on_rtl(targets, images, cores) as checked:
+        tests.measure("EcoFormer, RTL", stage, network, options.simulated)
+    write(run, tests, checked, len(pairs))
+
+
+class Tests:
+    """Pairs to measure on, and the rows of what was measured.
+
+    Parameters
+    ----------
+    original : Matcher
+    pairs : list of Pair
+    """
+
+    def __init__(self, original: Matcher, pairs: list[Pair]):
+        self.pairs = pairs
+        self.original = self.scores(original, range(len(pairs)))
+        self.rows: list[list] = []
+
+    @torch.no_grad()
+    def scores(self, network: Callable[..., Matching], some: Iterable[int]) -> dict[int, tuple]:
+        """Precision and recall by number of the pair."""
+        return {
+            i: self.pairs[i].precision_and_recall(network(**self.pairs[i].batch)) for i in some
+        }
+
+    def measure(
+        self, attention: str, trained: str, network: Callable[..., Matching], count: int = 0
+    ) -> None:
+        """Add the row of a network, measured on ``count`` pairs spread over all, or on all."""
+        total = len(self.pairs)
+        some = range(0, total, -(-total // count)) if count else range(total)
+        found = torch.tensor([*self.scores(network, some).values()]).mean(0).tolist()
+        original = torch.tensor([self.original[i] for i in some]).mean(0).tolist()
+        shares = [f"{share:.1%}" for both in zip(found, original) for share in both]
+        self.rows.append([attention, trained, len(some), *shares])
+        print(*self.rows[-1], flush=True)
+
+
+def controls(
+    original: Matcher, attention: AttentionConfig, batch: dict
+) -> Iterator[tuple[str, nn.Module]]:
+    """Networks with nothing learned, by name: attention to all alike, and random hashes."""
+    network = replace_attention(original, attention, batch)
+    for core in (cores := cores_of(network)):
+        core.exact = False
+    with override_attention(cores, mean_of_values):
+        yield "mean of values", network
+    yield "EcoFormer, float", network
+
+
+def mean_of_values(layer, q, k, v, key_mask):
+    """Attention that has no preference."""
+    return v.mean(2, keepdim=True).expand(-1, -1, q.shape[2], -1)
+
+
+def learn(
+    original: Matcher, train: list[dict], attention: AttentionConfig, options: Namespace
+) -> Iterator[tuple[str, nn.Module]]:
+    """The converted network after every stage of learning, as (name of the stage, network)."""
+    name = f"{options.weights}-{options.bits}-{options.views}-{options.learned}"
+    folder = KEPT / f"{name}-{options.layer_steps}-{options.steps}-{options.lr:g}-{options.seed}"
+    tuned = folder / f"{options.tune}-{options.tune_lr:g}"
+    tuned.mkdir(parents=True, exist_ok=True)
+    layer = DistillConfig(steps=options.layer_steps)
+    with show_progress() as progress:
+        network = convert(
+            original, attention, train[:HASHED], layer, options.seed, progress, folder
+        )
+    yield f"layer by layer, {options.layer_steps} steps each", deepcopy(network)
+    held_out = HELD_OUT / len(train)
+    joint = DistillConfig(steps=options.steps, lr=options.lr, held_out=held_out)
+    with torch.autocast("cpu", torch.bfloat16), show_progress() as progress:
+        refine(network, train, joint, agreement, options.seed, progress=progress, folder=folder)
+    yield f"all hashes together, {options.steps} steps", deepcopy(network)
+    tuning = DistillConfig(steps=options.tune, held_out=held_out)
+    groups = everything(network, 10 * options.tune_lr, options.tune_lr)
+    with torch.autocast("cpu", torch.bfloat16), show_progress() as progress:
+        refine(
+            network, train, tuning, agreement, options.seed, groups, progress, tuned, original
+        )
+    yield f"all weights, {options.tune} steps", network
+
+
+def agreement(answer: Matching, batch: dict) -> torch.Tensor:
+    """Directions of all points after every layer, and roots of the probabilities of matches.
+
+    The squared error of the roots is that of Hellinger's distance; both parts weigh about the same.
+    """
+    states = [normalize(x, dim=-1).flatten(1) for x in answer.states]
+    roots = (answer.scores / 2).exp().flatten(1)
+    return torch.cat([*states, LAYERS**0.5 * roots], 1)
+
+
+def engines(
+    network: nn.Module, attention: AttentionConfig, batches: list[dict], options: Namespace
+) -> tuple[list[Target], list[ParameterImage]]:
+    """An engine for self-attention and one for cross attention, with the network's parameters."""
+    cores = cores_of(network)
+    with torch.no_grad():
+        tape = record(cores, lambda: [network(**batch) for batch in batches])
+    targets = [
+        Target(engine(attention, options.points, 2 * LAYERS * HEADS, queries))
+        for queries in ("separate", "cross")
+    ]
+    owned = [target.own(cores, tape) for target in targets]
+    images = [calibrate(t.config, *own) for t, own in zip(targets, owned, strict=True)]
+    return targets, images
+
+
+def engine(attention: AttentionConfig, points: int, sets: int, queries: str) -> Config:
+    """The engine of some attention at sixteen cycles a token."""
+    return Config(
+        head_dim=WIDTH, value_dim=WIDTH, max_tokens=points, cycles_per_token=16,
+        parameter_sets=sets, bus_bytes=16, **attention.in_hardware | {"queries": queries},
+    )
+
+
+@contextmanager
+def on_rtl(
+    targets: list[Target], images: list[ParameterImage], cores: list[EcoFormerAttention]
+) -> Iterator[list[CheckedEngine]]:
+    """Meanwhile all cores attend on RTL, every word compared with the integer model."""
+    with ExitStack() as stack:
+        checked = []
+        for target, image in zip(targets, images, strict=True):
+            (own,), config = target.own(cores), target.config
+            rtl = Rtl(config, emit(config), image, cache_folder("builds"))
+            checked.append(CheckedEngine(config, image, rtl))
+            attention = EngineAttention(config, image, own, checked[-1])
+            stack.enter_context(override_attention(own, attention))
+        yield checked
+
+
+def write(run: Measurement, tests: Tests, checked: list[CheckedEngine], learned: int) -> None:
+    options, rows = run.options, tests.rows
+    words, wrong = (sum(getattr(e, name) for e in checked) for name in ("words", "mismatches"))
+    run.write_section(
+        "conversion", "lightglue", "A matcher of key points, on two engines",
+        ["attention", "trained", "pairs", "precision", "original", "recall", "original"],
+        rows,
+        headline=f"LightGlue: precision {rows[-2][3]} and recall {rows[-2][5]} in integers "
+        f"({rows[-2][4]} and {rows[-2][6]} before), {wrong} of {words:,} words differ on the RTL",
+        tools=(*LEARNING, "kornia", *SIMULATING),
+        notes=[
+            f"{options.points:,} DISK key points in each view of 640 × 480; a match is right "
+            "within 3 pixels, a true one is of points that are each other's nearest within 3. "
+            "Means over pairs, beside those of the original on the same pairs.",
+            f"{learned:,} pairs to learn from, of {options.learned} points; b = {options.bits}, "
+            f"{options.weights} weights.",
+            f"RTL against the integer model: {wrong} of {words:,} words differ, on an engine for "
+            "self-attention and one for cross attention.",
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
