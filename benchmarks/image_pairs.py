@@ -74,7 +74,8 @@ class Pair:
         scores = answer.scores[0, :-1, :-1].float().exp().numpy()
         matches, truth = _mutual(scores) & (scores > THRESHOLD), self.truth
         right = matches & (self.distances < NEAR)
-        return right.sum() / max(1, matches.sum()), (matches & truth).sum() / truth.sum()
+        precision = right.sum() / max(1, matches.sum())
+        return float(precision), float((matches & truth).sum() / truth.sum())
 
 
 def pairs_to_learn_from(views: int, points: int, seed: int, folder: Path) -> list[Pair]:

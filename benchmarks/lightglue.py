@@ -3,15 +3,17 @@
 
 Nine layers of self-attention in each of two images and of cross attention both ways, 4 heads of
 64. It learns here, without labels, to answer what it answered: first the hashes of every layer,
-then all hashes together, then all weights. Pairs of images are views of one photograph under known
-homographies, which say how many of the matches are right and how many of the true ones are found;
-the photographs it is measured on are others, with twice as many key points.
+then all hashes together, then all weights, on the states of every layer and last on the matches
+alone. Pairs of images are views of one photograph under known homographies, which say how many of
+the matches are right and how many of the true ones are found; the photographs it is measured on are
+others, with twice as many key points.
 """
 
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -62,9 +64,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30, help="of all hashes together")
     parser.add_argument("--lr", type=float, default=0.01)
     parser.add_argument("--tune", type=int, default=650, help="steps of all weights")
+    parser.add_argument("--sharpen", type=int, default=200, help="more, on the matches alone")
     parser.add_argument("--tune-lr", type=float, default=5e-4)
-    parser.add_argument("--glimpsed", type=int, default=14, help="pairs that measure a stage")
-    parser.add_argument("--integers", type=int, default=22, help="pairs in integers")
+    parser.add_argument("--glimpsed", type=int, default=10, help="pairs that measure a stage")
+    parser.add_argument("--integers", type=int, default=12, help="pairs in integers")
     parser.add_argument("--simulated", type=int, default=1, help="pairs on the RTL")
     run = begin(parser)
     options = run.options
@@ -77,10 +80,10 @@ def main() -> None:
     attention = AttentionConfig(
         hash="linear", weights=options.weights, code_bits=options.bits, queries="separate"
     )
-    tests = Tests(
-        original, pairs_to_measure_on(options.measured_views, options.points, options.seed, KEPT)
-    )
-    tests.measure("softmax", "as published", original)
+    shape = options.measured_views, options.points, options.seed
+    path = KEPT / f"original-{'-'.join(map(str, shape))}.pt"
+    tests = Tests(original, pairs_to_measure_on(*shape, KEPT), path)
+    tests.measure("softmax", "as published", None)
     tests.measure("nearest descriptors", "–", nearest)
     for name, network in controls(original, attention, train[0]):
         tests.measure(name, "hashes and weights as they are", network, options.glimpsed)
@@ -104,27 +107,37 @@ class Tests:
     ----------
     original : Matcher
     pairs : list of Pair
+    path : Path
+        Where the scores of the original are kept.
     """
 
-    def __init__(self, original: Matcher, pairs: list[Pair]):
+    def __init__(self, original: Matcher, pairs: list[Pair], path: Path):
         self.pairs = pairs
-        self.original = self.scores(original, range(len(pairs)))
         self.rows: list[list] = []
+        if not path.exists():
+            torch.save(self.scores(original, range(len(pairs))), path)
+        self.original = torch.load(path, weights_only=True)
 
     @torch.no_grad()
-    def scores(self, network: Callable[..., Matching], some: Iterable[int]) -> dict[int, tuple]:
+    def scores(
+        self, network: Callable[..., Matching], some: Iterable[int]
+    ) -> dict[int, tuple[float, float]]:
         """Precision and recall by number of the pair."""
         return {
             i: self.pairs[i].precision_and_recall(network(**self.pairs[i].batch)) for i in some
         }
 
     def measure(
-        self, attention: str, trained: str, network: Callable[..., Matching], count: int = 0
+        self, attention: str, trained: str, network: Callable[..., Matching] | None, count: int = 0
     ) -> None:
-        """Add the row of a network, measured on ``count`` pairs spread over all, or on all."""
+        """Add the row of a network, measured on ``count`` pairs spread over all, or on all.
+
+        Without a network it is that of the original.
+        """
         total = len(self.pairs)
         some = range(0, total, -(-total // count)) if count else range(total)
-        found = torch.tensor([*self.scores(network, some).values()]).mean(0).tolist()
+        scores = self.original if network is None else self.scores(network, some)
+        found = torch.tensor([scores[i] for i in some]).mean(0).tolist()
         original = torch.tensor([self.original[i] for i in some]).mean(0).tolist()
         shares = [f"{share:.1%}" for both in zip(found, original) for share in both]
         self.rows.append([attention, trained, len(some), *shares])
@@ -154,8 +167,7 @@ def learn(
     """The converted network after every stage of learning, as (name of the stage, network)."""
     name = f"{options.weights}-{options.bits}-{options.views}-{options.learned}"
     folder = KEPT / f"{name}-{options.layer_steps}-{options.steps}-{options.lr:g}-{options.seed}"
-    tuned = folder / f"{options.tune}-{options.tune_lr:g}"
-    tuned.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     layer = DistillConfig(steps=options.layer_steps)
     with show_progress() as progress:
         network = convert(
@@ -167,23 +179,30 @@ def learn(
     with torch.autocast("cpu", torch.bfloat16), show_progress() as progress:
         refine(network, train, joint, agreement, options.seed, progress=progress, folder=folder)
     yield f"all hashes together, {options.steps} steps", deepcopy(network)
-    tuning = DistillConfig(steps=options.tune, held_out=held_out)
-    groups = everything(network, 10 * options.tune_lr, options.tune_lr)
-    with torch.autocast("cpu", torch.bfloat16), show_progress() as progress:
-        refine(
-            network, train, tuning, agreement, options.seed, groups, progress, tuned, original
-        )
-    yield f"all weights, {options.tune} steps", network
+    rate = options.tune_lr
+    for read, steps, what in (
+        (agreement, options.tune, "all weights"), (matches, options.sharpen, "again, on matches")
+    ):
+        learning = DistillConfig(steps=steps, held_out=held_out)
+        groups = everything(network, 10 * rate, rate)
+        folder = folder / f"{steps}-{rate:g}"
+        folder.mkdir(exist_ok=True)
+        with torch.autocast("cpu", torch.bfloat16), show_progress() as progress:
+            refine(
+                network, train, learning, read, options.seed, groups, progress, folder, original
+            )
+        yield f"{what}, {steps} steps", deepcopy(network)
 
 
 def agreement(answer: Matching, batch: dict) -> torch.Tensor:
-    """Directions of all points after every layer, and roots of the probabilities of matches.
-
-    The squared error of the roots is that of Hellinger's distance; both parts weigh about the same.
-    """
+    """Directions of all points after every layer, and `matches`, which weigh about the same."""
     states = [normalize(x, dim=-1).flatten(1) for x in answer.states]
-    roots = (answer.scores / 2).exp().flatten(1)
-    return torch.cat([*states, LAYERS**0.5 * roots], 1)
+    return torch.cat([*states, LAYERS**0.5 * matches(answer, batch)], 1)
+
+
+def matches(answer: Matching, batch: dict) -> torch.Tensor:
+    """Roots of the probabilities of matches, whose squared error is Hellinger's distance."""
+    return (answer.scores / 2).exp().flatten(1)
 
 
 def engines(

@@ -7,14 +7,14 @@ this width, so its cycles there follow from those per pair at half the length.
 """
 
 import re
-import tempfile
-from pathlib import Path
+from argparse import Namespace
 
 import numpy as np
 
 from benchmarks.lightglue import HEADS, LAYERS, WIDTH, engine
 from benchmarks.results.section import SIMULATING, arguments, begin
 from benchmarks.workloads import random_sequences
+from ecoformer.files import cache_folder
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.hw.emit.verilog import emit
 from ecoformer.sim.rtl import Rtl
@@ -69,14 +69,12 @@ def main() -> None:
     )
 
 
-def simulate(config: Config, options) -> tuple[float, int]:
+def simulate(config: Config, options: Namespace) -> tuple[float, int]:
     """Steady cycles of one of the longest sequences, and products in the Verilog."""
     rng, text = np.random.default_rng(options.seed), emit(config)
-    with tempfile.TemporaryDirectory() as folder:
-        rtl = Rtl(config, text, random_image(config, rng), Path(folder))
-        rtl.attend(random_sequences(config, rng, [config.max_tokens] * options.sequences))
-        cycles = rtl.run.cycles_per_token * config.max_tokens
-    return cycles, len(re.findall(r" \* ", text))
+    rtl = Rtl(config, text, random_image(config, rng), cache_folder("builds"))
+    rtl.attend(random_sequences(config, rng, [config.max_tokens] * options.sequences))
+    return rtl.run.cycles_per_token * config.max_tokens, len(re.findall(r" \* ", text))
 
 
 if __name__ == "__main__":
