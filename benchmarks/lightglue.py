@@ -64,10 +64,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30, help="of all hashes together")
     parser.add_argument("--lr", type=float, default=0.01)
     parser.add_argument("--tune", type=int, default=650, help="steps of all weights")
-    parser.add_argument("--sharpen", type=int, default=200, help="more, on the matches alone")
+    parser.add_argument("--sharpen", type=int, default=100, help="more, on the matches alone")
     parser.add_argument("--tune-lr", type=float, default=5e-4)
-    parser.add_argument("--glimpsed", type=int, default=10, help="pairs that measure a stage")
-    parser.add_argument("--integers", type=int, default=12, help="pairs in integers")
+    parser.add_argument("--glimpsed", type=int, default=8, help="pairs that measure a stage")
+    parser.add_argument("--integers", type=int, default=10, help="pairs in integers")
     parser.add_argument("--simulated", type=int, default=1, help="pairs on the RTL")
     run = begin(parser)
     options = run.options
