@@ -3,10 +3,10 @@
 
 Nine layers of self-attention in each of two images and of cross attention both ways, 4 heads of
 64. It learns here, without labels, to answer what it answered: first the hashes of every layer,
-then all hashes together, then all weights, on the states of every layer and last on the matches
-alone. Pairs of images are views of one photograph under known homographies, which say how many of
-the matches are right and how many of the true ones are found; the photographs it is measured on are
-others, with twice as many key points.
+then all hashes together, then all weights, on the states of every layer and, if wanted, on the
+matches alone. Pairs of images are views of one photograph under known homographies, which say how
+many of the matches are right and how many of the true ones are found; the photographs it is
+measured on are others, with twice as many key points.
 """
 
 from argparse import Namespace
@@ -64,10 +64,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30, help="of all hashes together")
     parser.add_argument("--lr", type=float, default=0.01)
     parser.add_argument("--tune", type=int, default=650, help="steps of all weights")
-    parser.add_argument("--sharpen", type=int, default=100, help="more, on the matches alone")
+    parser.add_argument("--sharpen", type=int, default=0, help="then so many on the matches alone")
     parser.add_argument("--tune-lr", type=float, default=5e-4)
-    parser.add_argument("--glimpsed", type=int, default=8, help="pairs that measure a stage")
-    parser.add_argument("--integers", type=int, default=10, help="pairs in integers")
+    parser.add_argument("--glimpsed", type=int, default=5, help="pairs that measure a stage")
+    parser.add_argument("--integers", type=int, default=5, help="pairs in integers")
     parser.add_argument("--simulated", type=int, default=1, help="pairs on the RTL")
     run = begin(parser)
     options = run.options
@@ -183,6 +183,8 @@ def learn(
     for read, steps, what in (
         (agreement, options.tune, "all weights"), (matches, options.sharpen, "again, on matches")
     ):
+        if not steps:
+            continue
         learning = DistillConfig(steps=steps, held_out=held_out)
         groups = everything(network, 10 * rate, rate)
         folder = folder / f"{steps}-{rate:g}"
