@@ -17,7 +17,8 @@ LINKS := build/types/ecoformer
 	system-packages clean bench bench-anarcii bench-throughput bench-coverage bench-faults \
 	bench-accuracy bench-attention bench-bitstreams bench-board bench-bucketed bench-characters bench-damage \
 	bench-energy bench-estimate bench-fashion bench-generate bench-hashes bench-hash-units bench-kills bench-ksh bench-language \
-	bench-keep bench-lanes bench-minilm bench-minilm-engine bench-models bench-mutants bench-networks bench-network-softmax \
+	bench-keep bench-lanes bench-lightglue bench-minilm bench-minilm-engine bench-models bench-mutants \
+	bench-networks bench-network-softmax \
 	bench-network-synth bench-python-coverage bench-python-mutants bench-reactions bench-released bench-softmax \
 	bench-synth bench-targets fit-estimate results-status train-characters train-chip
 
@@ -79,6 +80,11 @@ bench-keep: $(VENV)/installed  ## cells and clock frequency with and without tke
 
 bench-lanes: $(VENV)/installed  ## cells and clock frequency of accumulate lanes
 	$(BIN)/python -m benchmarks.lanes
+
+bench-lightglue: $(VENV)/installed  ## a pretrained matcher of key points on two engines; two hours
+	$(BIN)/python -m pip install -q --no-deps -c constraints.txt kornia kornia_rs
+	$(BIN)/python -m benchmarks.lightglue
+	$(BIN)/python -m benchmarks.lightglue_cycles
 
 bench-board: $(VENV)/installed  ## images and noise through the serial pins of a simulated board
 	$(BIN)/python -m benchmarks.boards

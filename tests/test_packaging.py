@@ -33,8 +33,9 @@ BY_ANOTHER_NAME = {
     "pyEDAA": "pyedaa_ipxact", "serial": "pyserial", "z3": "z3_solver",
 }
 """Modules that are not called like their distribution."""
-BROUGHT_ALONG = {"cosmic_ray", "lxml", "rdkit", "setuptools"}
-"""Imports of tests and benchmarks: with cmsis-svd, by 'make bench-reactions', to build wheels."""
+BROUGHT_ALONG = {"cosmic_ray", "kornia", "lxml", "rdkit", "setuptools"}
+"""Imports of tests and benchmarks: with cmsis-svd, by 'make bench-lightglue', by 'make
+bench-reactions', to build wheels."""
 
 
 def packages(requirements):
