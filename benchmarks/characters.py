@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.results.records import ROOT
 from benchmarks.results.section import SIMULATING, arguments, begin
-from ecoformer.golden.integer.network.writing import Writer, integer_answers
+from ecoformer.golden.quantize.writing import Writer, integer_answers
 from ecoformer.sim.network.answers import answers_of
 from ecoformer.sim.network.compiled import CompiledNetwork
 from ecoformer.sim.network.text import record_of, rtl_answers, tape_of

@@ -66,7 +66,7 @@ def write(
     seed: int = 0, build_dir: Path | None = None,
 ) -> dict:
     """Write ``count`` texts; returns them and how many characters were sent, JSON-ready."""
-    from ecoformer.golden.integer.network.writing import Writer, integer_answers
+    from ecoformer.golden.quantize.writing import Writer, integer_answers
 
     if not (folder / DESIGN).is_file():
         raise EcoformerError(f"{folder}: no {DESIGN}; write it with 'export --network'")

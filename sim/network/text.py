@@ -42,7 +42,7 @@ def record_of(network: CompiledNetwork, design: DecoderDesign, tape: Tape) -> Ne
 def rtl_answers(
     design: DecoderDesign, network: CompiledNetwork
 ) -> Callable[[Sequence[tuple[int, int, bool]]], np.ndarray]:
-    """Scores int64 [rows, vocabulary] of tokens, as `golden.integer.network.writing` asks for them.
+    """Scores int64 [rows, vocabulary] of tokens, as `golden.quantize.writing` asks for them.
     """
     return lambda rows: answers_of(design, record_of(network, design, tape_of(rows)))
 

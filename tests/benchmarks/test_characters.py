@@ -2,7 +2,7 @@
 """The table of what a decoder writes, and the decoder that it is of."""
 
 from benchmarks.characters import EXAMPLE, compare
-from ecoformer.golden.integer.network.writing import Writer
+from ecoformer.golden.quantize.writing import Writer
 from ecoformer.sim.network.compiled import CompiledNetwork
 from ecoformer.sim.network.stimulus import random_image
 from ecoformer.sim.network.text import rtl_answers

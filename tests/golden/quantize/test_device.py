@@ -10,6 +10,7 @@ import torch
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.integer.attention import attend
 from ecoformer.golden.integer.engine import IntegerEngine
+from ecoformer.golden.learn.data import Split
 from ecoformer.golden.quantize.calibration import calibrate
 from ecoformer.golden.quantize.device import DeviceAttention, DeviceEngine
 from ecoformer.golden.quantize.evaluation import recorded_workload
@@ -50,7 +51,7 @@ def test_an_engine_around_a_device():
     images = make_images()
     model = make_model(images)
     image = calibrate(CONFIG, model.attention_layers(), make_tape(model, images))
-    part = type("Part", (), {"images": images})
+    part = Split(images, torch.zeros(len(images), dtype=torch.int64))
     workload = recorded_workload(CONFIG, model, image, part)
     got = DeviceEngine(Device(CONFIG, image)).attend(workload)
     for result, expected in zip(got, IntegerEngine(CONFIG, image).attend(workload), strict=True):

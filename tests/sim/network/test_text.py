@@ -6,7 +6,7 @@ import pytest
 
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.integer.network.decoder import run
-from ecoformer.golden.integer.network.writing import Writer, integer_answers
+from ecoformer.golden.quantize.writing import Writer, integer_answers
 from ecoformer.sim.network.compiled import CompiledNetwork
 from ecoformer.sim.network.record import NetworkRecord, State
 from ecoformer.sim.network.stimulus import random_image

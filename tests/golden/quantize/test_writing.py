@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from ecoformer.golden.integer.network.writing import Writer, integer_answers
+from ecoformer.golden.quantize.writing import Writer, integer_answers
 from ecoformer.sim.network.stimulus import random_image
 from tests.golden.integer.network.decoders import DECODERS
 
