@@ -96,7 +96,7 @@ def engine(converted: torch.nn.Module, attention: AttentionConfig, options: Name
     heads, width = sum(core.heads for core in cores), cores[0].hash.head_dim
     return Config(
         head_dim=width, value_dim=width, max_tokens=options.length, cycles_per_token=16,
-        parameter_sets=heads, contexts=options.size * heads, mask="causal", bus_bytes=8,
+        parameter_sets=heads, contexts=options.size * heads, mask="causal", bus_bytes=16,
         **attention.in_hardware,
     )
 
