@@ -382,3 +382,14 @@ def test_folder_of_others_is_left_alone(model_folder, sentences, config, tmp_pat
 def test_bad_config_is_refused(field, value, error, text):
     with pytest.raises(error, match=text):
         ConvertConfig(**{field: value})
+
+
+def test_what_is_set_for_outputs_holds_for_all_stages_that_compare_them():
+    config = ConvertConfig(
+        steps=3, lr=0.1, tune_steps=4, tune_lr=0.2, disagreement="divergence", clip=0.5
+    )
+    for stage, steps, lr in ((config.together, 3, 0.1), (config.tuning, 4, 0.2)):
+        assert (stage.steps, stage.lr) == (steps, lr)
+        assert (stage.disagreement, stage.clip) == ("divergence", 0.5)
+    with pytest.raises(ValueError, match="disagreement must be 'square' or 'divergence'"):
+        ConvertConfig(disagreement="cosine")
