@@ -92,8 +92,7 @@ class Linear(wiring.Component):
     def _after_last_step(self):
         beats = self._block_beats
         spread = beats if beats > 1 else 0
-        to_result = MEMORY_LATENCY + self.product.latency
-        return to_result + spread + MEMORY_LATENCY + 1 + self._requantise_latency
+        return MEMORY_LATENCY + self.product.latency + spread + 1 + self._requantise_latency
 
     @property
     def _requantise_latency(self):
@@ -148,12 +147,16 @@ class Linear(wiring.Component):
 
     def _results(self, m, last):
         """Send the results of the block of which ``last`` strobes the last step."""
-        waited = MEMORY_LATENCY + self.product.latency
-        summed = delay(m, last, waited, name="summed", reset=True)
-        self._send(m, *self._one_by_one(m, summed))
+        # What is added to a result is read while its last product is on its way.
+        soon = delay(m, last, self.product.latency, name="soon", reset=True)
+        summed = delay(m, soon, MEMORY_LATENCY, name="summed", reset=True)
+        self._send(m, *self._one_by_one(m, soon, summed))
 
-    def _one_by_one(self, m, summed):
-        """The results of a block, as many a cycle as leave: whether there are, and the results."""
+    def _one_by_one(self, m, soon, summed):
+        """The results of a block, as many a cycle as leave.
+
+        Returns a strobe ``MEMORY_LATENCY`` cycles before there are some, and the results.
+        """
         lanes, beats, width = self.lanes, self._block_beats, self.shape.product_width
         results = self.product.results.as_value()
         if beats > 1:
@@ -162,24 +165,27 @@ class Linear(wiring.Component):
             waiting = Signal(beats * lanes * width, reset_less=True)
             left = Signal(range(beats + 1))
             m.d.sync += waiting.eq(Mux(summed, results, waiting >> lanes * width))
-            m.d.sync += left.eq(Mux(summed, beats, left - (left != 0)))
-            summed, results = left != 0, waiting
+            m.d.sync += left.eq(Mux(soon, beats, left - (left != 0)))
+            soon, results = left != 0, waiting
         # A layer of fewer outputs than leave at once has padding.
         ends = [min((lane + 1) * width, len(results)) for lane in range(lanes)]
-        return summed, [results[end - width : end].as_signed() for end in ends]
+        return soon, [results[end - width : end].as_signed() for end in ends]
 
     @property
     def _block_beats(self):
         """Cycles in which the results of a block leave."""
         return -(-self.fold.output_lanes // self.lanes)
 
-    def _send(self, m, valid, results):
-        """Bias, shift, saturation; results beyond the last output are dropped."""
+    def _send(self, m, soon, results):
+        """Bias, shift, saturation; results beyond the last output are dropped.
+
+        ``soon`` strobes ``MEMORY_LATENCY`` cycles before ``results``.
+        """
         shape, lanes = self.shape, self.lanes
         padded = self.fold.output_steps * self._block_beats
         outputs = -(-shape.outputs // lanes)
         index = Signal(range(padded))
-        with m.If(valid):
+        with m.If(soon):
             m.d.sync += index.eq(Mux(index == padded - 1, 0, index + 1))
         layout = data.StructLayout({"bias": signed(shape.sum_width), "shift": range(MAX_SHIFT + 1)})
         words = [
@@ -191,14 +197,13 @@ class Linear(wiring.Component):
             for i in range(0, len(words), lanes)
         ]
         row = self._memory(m, "constants", lanes * layout.size, rows, index)
-        real = valid if padded == outputs else valid & (index < outputs)
-        late, elements = MEMORY_LATENCY, []
+        real = soon if padded == outputs else soon & (index < outputs)
+        elements = []
         for lane, result in enumerate(results):
             def named(name, lane=lane):
                 return lane_name(name, lane, lanes)
 
             constants = data.View(layout, row[lane * layout.size : (lane + 1) * layout.size])
-            result = delay(m, result, late, name=named("result"))
             total = register(
                 m, (result + constants.bias)[: shape.sum_width].as_signed(), name=named("total")
             )
@@ -207,7 +212,7 @@ class Linear(wiring.Component):
                 shift = register(m, constants.shift, name=named("shift"))
                 element = requantise(m, total, shift, shape.output_width, name=named("element"))
             elements.append(element)
-        travel = late + 1 + self._requantise_latency
+        travel = MEMORY_LATENCY + 1 + self._requantise_latency
         m.d.comb += [
             *send(self.o, elements),
             self.o.valid.eq(delay(m, real, travel, name="valid", reset=True)),

@@ -5,11 +5,11 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ecoformer.hw.lib.pipeline import adder_tree, delay, register, tree_latency
+from ecoformer.hw.lib.pipeline import adder_tree, delay, register
 from ecoformer.hw.lib.root import RootUnit
 from ecoformer.hw.network.link import TokenLink, elements_of, lane_name
 from ecoformer.hw.network.requantise import saturate
-from ecoformer.hw.network.two_pass import TwoPass
+from ecoformer.hw.network.two_pass import TwoPass, adding_latency
 from ecoformer.spec.network.layers import NormShape
 from ecoformer.spec.tables import ROOT_FRACTION
 
@@ -55,9 +55,7 @@ class Norm(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from the announcement of a token to its last element, with nothing to wait for."""
-        gathering = self.centre.gather_latency + self.scale.gather_latency
-        gathering += 2 * adding_latency(self.centre.lanes)
-        return self.centre.latency + self.scale.latency + gathering + 2
+        return sum(part.gathering + part.latency for part in (self.centre, self.scale))
 
     @property
     def leaving(self) -> int:
@@ -105,8 +103,7 @@ class QuickNorm(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from the announcement of a token to its last element, with nothing to wait for."""
-        quick = self.quick
-        return quick.latency + quick.gather_latency + adding_latency(quick.lanes) + 1
+        return self.quick.gathering + self.quick.latency
 
     @property
     def leaving(self) -> int:
@@ -132,11 +129,8 @@ class Centre(TwoPass):
         mean = data.StructLayout({"mean": signed(shape.input_width)})
         super().__init__(shape.width, shape.input_width, shape.difference_width, mean, slots, lanes)
 
-    def gather(self, m: Module, first: Value, last: Value) -> tuple[Value, dict]:
-        total = sum_of(m, self.shape, self.i, first)
-        summed = delay(m, last, adding_latency(self.lanes) + 1, name="summed", reset=True)
-        mean = mean_of(m, self.shape, total)
-        return delay(m, summed, 2, name="averaged", reset=True), {"mean": mean}
+    def gather(self, m: Module, first: Value) -> dict:
+        return {"mean": mean_of(m, self.shape, sum_of(m, self.shape, self.i, first))}
 
     def emit(self, m: Module, elements: list[Value], known: data.View) -> list[Value]:
         return [
@@ -148,7 +142,7 @@ class Centre(TwoPass):
 class Scale(TwoPass):
     """Differences divided by their length."""
 
-    emit_latency = 6
+    emit_latency = 5
     gather_latency = 4 + RootUnit.LATENCY
 
     centres = False
@@ -167,7 +161,7 @@ class Scale(TwoPass):
             shape.width, width, shape.output_width, data.StructLayout(known), slots, lanes
         )
 
-    def gather(self, m: Module, first: Value, last: Value) -> tuple[Value, dict]:
+    def gather(self, m: Module, first: Value) -> dict:
         shape = self.shape
         m.submodules.root = root = self.root
         squares = []
@@ -184,14 +178,12 @@ class Scale(TwoPass):
         begins = delay(m, first, late, name="first")
         with m.If(squared):
             m.d.sync += total.eq(Mux(begins, self.epsilon, total) + square.as_unsigned())
-        summed, centre = self._centred(m, total, first, last)
+        summed, centre = self._centred(m, total, first)
         m.d.comb += root.norm.eq(summed)
-        waited = self.gather_latency + adding_latency(self.lanes)
-        found = delay(m, last, waited, name="found", reset=True)
         shift = (root.exponent + (ROOT_FRACTION - 1 - shape.fraction))[: range_bits(self.most)]
-        return found, {"root": root.root, "shift": shift, **centre}
+        return {"root": root.root, "shift": shift, **centre}
 
-    def _centred(self, m, total, first, last):
+    def _centred(self, m, total, first):
         """The sum of the squares of differences, and what else is known with it."""
         return total, {}
 
@@ -202,13 +194,11 @@ class Scale(TwoPass):
                 for lane, value in enumerate(values)
             ]
 
-        operands = each(elements, "factor")
-        root = register(m, known.root, name="factor_root")
         products = [
-            delay(m, operand * root, 2, name=lane_name("product", lane, self.lanes))
-            for lane, operand in enumerate(operands)
+            delay(m, element * known.root, 2, name=lane_name("product", lane, self.lanes))
+            for lane, element in enumerate(elements)
         ]
-        shift = delay(m, known.shift, 3, name="shift")
+        shift = delay(m, known.shift, 2, name="shift")
         coarse = (len(shift) + 1) // 2
         halved = each((p >> Cat(C(0, coarse), shift[coarse:]) for p in products), "coarse")
         rest = register(m, shift[:coarse], name="rest")
@@ -223,7 +213,7 @@ class Quick(Scale):
     gather_latency = Scale.gather_latency + 3
     centres = True
 
-    def _centred(self, m, total, first, last):
+    def _centred(self, m, total, first):
         shape = self.shape
         of_mean = sum_of(m, shape, self.i, first)
         mean = mean_of(m, shape, of_mean)
@@ -246,11 +236,6 @@ class Quick(Scale):
         ]
         later = register(m, known.as_value(), name="known_later")
         return super().emit(m, differences, data.View(self.gathered, later))
-
-
-def adding_latency(lanes: int) -> int:
-    """Cycles in which the elements that come at once are added up."""
-    return tree_latency(lanes) if lanes > 1 else 0
 
 
 def sum_of(

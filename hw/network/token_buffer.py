@@ -122,10 +122,10 @@ class TokenBuffer(wiring.Component):
 
         free = Signal(range(self.slots + 1), init=self.slots)
         waiting = Signal(range(self.slots + 1))
-        written = delay(m, last, 1, name="written", reset=True)
+        # What is counted now is written a cycle before it can be read.
         m.d.sync += [
             free.eq(free - self.i.begin + self.release),
-            waiting.eq(waiting + written - self.take),
+            waiting.eq(waiting + last - self.take),
         ]
         m.d.comb += [self.i.room.eq(free != 0), self.complete.eq(waiting != 0)]
         return m

@@ -6,15 +6,22 @@ from amaranth.lib import data, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ecoformer.hw.lib.pipeline import delay, register
+from ecoformer.hw.lib.pipeline import delay, register, tree_latency
 from ecoformer.hw.lib.steps import Steps
 from ecoformer.hw.network.link import TokenLink, lane_name, send
 from ecoformer.hw.network.token_buffer import TokenBuffer
 
-__all__ = ["TwoPass"]
+__all__ = ["TwoPass", "adding_latency"]
 
 MARGIN = 6
 """Cycles for which a slot is taken beyond those in which its token arrives and leaves."""
+AHEAD = 2
+"""Cycles by which a token is begun before what is known of it is needed."""
+
+
+def adding_latency(lanes: int) -> int:
+    """Cycles in which the elements that come at once are added up."""
+    return tree_latency(lanes) if lanes > 1 else 0
 
 
 class TwoPass(wiring.Component):
@@ -42,7 +49,7 @@ class TwoPass(wiring.Component):
     """
 
     gather_latency: int
-    """Cycles from a token's last element to what is known of it then."""
+    """Cycles from a token's last element to what is known of it then, with one at a time."""
     emit_latency: int
     """Cycles of :meth:`emit`."""
 
@@ -63,10 +70,10 @@ class TwoPass(wiring.Component):
             {"i": In(TokenLink(input_width, lanes)), "o": Out(TokenLink(output_width, lanes))}
         )
 
-    def gather(self, m: Module, first: Value, last: Value) -> tuple[Value, dict]:
-        """Work on the elements of ``i``, the ``first`` or ``last`` of a token.
+    def gather(self, m: Module, first: Value) -> dict:
+        """Work on the elements of ``i``, the ``first`` of a token marked.
 
-        Returns a strobe, once a token and in their order, and what is known then, by name.
+        Returns what is known of a token, by name, so long after its last element.
         """
         raise NotImplementedError
 
@@ -88,6 +95,15 @@ class TwoPass(wiring.Component):
         return -(-(entering + cls.gather_latency + elements + MARGIN) // cycles)
 
     @property
+    def gathering(self) -> int:
+        """Cycles from a token's last element to ``o.begin``, with nothing to wait for."""
+        return self._known_after + 1 - AHEAD
+
+    @property
+    def _known_after(self):
+        return self.gather_latency + adding_latency(self.lanes)
+
+    @property
     def latency(self) -> int:
         """Cycles from ``o.begin`` to the token's last element."""
         return self.beats + TokenBuffer.LATENCY + 1 + self.emit_latency
@@ -105,38 +121,34 @@ class TwoPass(wiring.Component):
         m.d.comb += last.eq(self.i.valid & (index == self.beats - 1))
         with m.If(self.i.valid):
             m.d.sync += index.eq(Mux(last, 0, index + 1))
-        found, values = self.gather(m, index == 0, last)
+        soon = delay(m, last, self._known_after - AHEAD, name="soon", reset=True)
         entry = Signal(self.gathered)
         m.d.comb += [
-            *(entry[name].eq(value) for name, value in values.items()),
-            waiting.w_stream.valid.eq(found),
+            *(entry[name].eq(value) for name, value in self.gather(m, index == 0).items()),
+            waiting.w_stream.valid.eq(delay(m, soon, AHEAD, name="found", reset=True)),
             waiting.w_stream.payload.eq(entry),
         ]
 
         start = Signal()
-        known = Signal(self.gathered)
+        ready = Signal(range(buffer.slots + 1))  # tokens of which enough will be known in time
+        m.d.sync += ready.eq(ready + soon - start)
         m.d.comb += [
             # The token itself is complete by now.
-            start.eq(waiting.r_stream.valid & self.o.room & (~steps.active | steps.done)),
-            waiting.r_stream.ready.eq(start),
+            start.eq((ready != 0) & self.o.room & (~steps.active | steps.done)),
             steps.start.eq(start),
             buffer.take.eq(start),
             buffer.release.eq(steps.done),
             buffer.row.eq(steps.input_step),
             self.o.begin.eq(start),
+            waiting.r_stream.ready.eq(delay(m, start, AHEAD, name="needed", reset=True)),
         ]
-        # Held while the token's elements leave, and a step behind it.
-        next_known = Signal(self.gathered)
-        with m.If(start):
-            m.d.sync += next_known.eq(waiting.r_stream.payload)
-        m.d.sync += known.eq(next_known)
+        known = Signal(self.gathered, reset_less=True)  # held while the token's elements leave
+        with m.If(waiting.r_stream.ready):
+            m.d.sync += known.eq(waiting.r_stream.payload)
         elements = [
             register(m, buffer.elements[lane], name=lane_name("element", lane, self.lanes))
             for lane in range(self.lanes)
         ]
-        known = data.View(
-            self.gathered, register(m, known.as_value(), name="known_operand")
-        )
         travel = TokenBuffer.LATENCY + 1 + self.emit_latency
         m.d.comb += [
             *send(self.o, self.emit(m, elements, known)),
