@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.lib.queue import DeepBuffer
+from ecoformer.hw.lib.tally import any_left
 from ecoformer.hw.network.link import TokenLink, elements_of
 from ecoformer.spec.arithmetic import signed_range
 from ecoformer.spec.network.decoder import DecoderDesign, TokenError
@@ -95,7 +96,6 @@ class Answers(wiring.Component):
         entering, leaving = Signal(entry), Signal(entry)
         valid, words = self._scores(m) if self.design.answer_scores else self._best(m)
         m.submodules.answers = answers = DeepBuffer(width=len(words), depth=self.waiting * beats)
-        free = Signal(range(self.waiting + 1), init=self.waiting)
         index = Signal(range(beats))
         bad, last, drops, taken, ends = (
             Signal(name=name) for name in ("bad", "last", "drops", "taken", "ends")
@@ -107,7 +107,9 @@ class Answers(wiring.Component):
             inside.w_stream.valid.eq(self.tagged),
             inside.w_stream.payload.eq(entering),
             leaving.as_value().eq(inside.r_stream.payload),
-            self.i.room.eq(free != 0),
+            self.i.room.eq(
+                any_left(m, self.waiting, ends, self.i.begin, init=self.waiting, name="room")
+            ),
             answers.w_stream.valid.eq(valid),
             answers.w_stream.payload.eq(words),
             # All beats of an error but the last are dropped.
@@ -128,7 +130,6 @@ class Answers(wiring.Component):
         ]
         with m.If(taken):
             m.d.sync += index.eq(Mux(last, 0, index + 1))
-        m.d.sync += free.eq(free - self.i.begin + ends)
         return m
 
     def _scores(self, m):

@@ -44,9 +44,9 @@ class Embedding(wiring.Component):
         A token waits two cycles for its context.
     o : ``Out(TokenLink(residual_width, lanes))``
     tag : ``Out(TokenTag)``, cause : ``Out(2)``, tagged : ``Out(1)``
-        Strobe: a token with this tag begins on ``o``; its error, or 0. Only while ``ready``.
+        Strobe: a token with this tag began on ``o`` in the cycle before; its error, or 0.
     ready : ``In(1)``
-        Another token may begin.
+        Another token may begin, if none did in the cycle before.
     """
 
     def __init__(self, design: DecoderDesign, image: NetworkImage):
@@ -76,7 +76,7 @@ class Embedding(wiring.Component):
         m = Module()
         beat = self.i.payload
         m.submodules.contexts = table = ContextTable(self.design.engine)
-        rows, active, last = {}, Signal(), Signal()
+        rows, active, last, begins = {}, Signal(), Signal(), Signal()
         place = Signal.like(table.count)
         cause = Signal.like(self.cause)
         with m.If(table.found):
@@ -85,26 +85,30 @@ class Embedding(wiring.Component):
         m.d.comb += [
             table.offered.eq(self.i.valid),
             table.context.eq(beat.context),
-            table.taken.eq(self.tagged),
-            table.close.eq(self.tagged),
+            table.taken.eq(begins),
+            table.close.eq(begins),
             table.closed.eq(beat.context),
             table.left.eq(Mux(cause != 0, 0, place + 1)),
             last.eq(active & (index == self.beats - 1)),
             self.i.ready.eq(table.ready & self.ready & self.o.room & (~active | last)),
-            self.tagged.eq(self.i.valid & self.i.ready),
+            begins.eq(self.i.valid & self.i.ready),
+            self.o.begin.eq(begins),
+        ]
+        # What it tells goes far: from a register.
+        m.d.sync += [
+            self.tagged.eq(begins),
             self.cause.eq(cause),
             self.tag.context.eq(beat.context),
             self.tag.count.eq(place + 1),
             self.tag.error.eq(cause != 0),
-            self.o.begin.eq(self.tagged),
         ]
         numbers = {"embedding": Mux(cause == TokenError.NO_TOKEN, 0, beat.data), "positions": place}
         for name, number in numbers.items():
             row = Signal(range(len(self.tables[name])), name=f"{name}_row")
-            with m.If(self.tagged):
+            with m.If(begins):
                 m.d.sync += row.eq(number)
             rows[name] = Cat(index, row)
-        with m.If(self.tagged):
+        with m.If(begins):
             m.d.sync += [active.eq(1), index.eq(0)]
         with m.Elif(active):
             m.d.sync += [active.eq(~last), index.eq(index + 1)]

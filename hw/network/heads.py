@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.engine.datapath import Datapath
 from ecoformer.hw.lib.pipeline import delay, register
+from ecoformer.hw.lib.tally import any_left
 from ecoformer.hw.network.feeds import feed_class, tokens_ahead
 from ecoformer.hw.network.link import TokenLink, elements_of
 from ecoformer.hw.network.tags import ContextTags, PlaceTags, TokenTag
@@ -120,7 +121,6 @@ class Heads(wiring.Component):
         tags.begin(m, self.i.begin)
         for number, path in enumerate(self.paths):
             mine, ends = Signal(name=f"mine_{number}"), Signal(name=f"ends_{number}")
-            ahead = Signal(range(self.ahead + 1), name=f"ahead_{number}")
             taken = path.i.valid & path.i.ready
             feed(
                 path, vectors, elements=elements_of(self.i), mine=mine, ends=ends, vector=vector,
@@ -130,9 +130,10 @@ class Heads(wiring.Component):
                 mine.eq(self.i.valid & head[number]),
                 ends.eq(token_ends & head[number]),
             ]
-            m.d.sync += ahead.eq(ahead + self.i.begin - taken)
             tags.give(m, path, number, taken)
-            rooms.append(ahead != self.ahead)
+            rooms.append(any_left(
+                m, self.ahead, taken, self.i.begin, init=self.ahead, name=f"room_{number}"
+            ))
         m.d.comb += self.i.room.eq(reduce(and_, rooms))
 
     def _tags(self):

@@ -6,6 +6,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.lib.pipeline import delay, register
+from ecoformer.hw.lib.tally import any_left
 from ecoformer.hw.network.link import TokenLink, elements_of, lane_name, send
 from ecoformer.hw.network.requantise import saturate
 
@@ -64,14 +65,17 @@ class Residual(wiring.Component):
         tail = Signal(range(depth))
         leaving = Signal(range(self.beats))
         left = Signal()
-        free = Signal(range(self.tokens + 1), init=self.tokens)
         m.d.comb += [
             write.en.eq(delay(m, self.skip.valid, 1, name="write_enable", reset=True)),
             write.addr.eq(register(m, head, name="write_address")),
             write.data.eq(register(m, Cat(*elements_of(self.skip)), name="write_data")),
             read.addr.eq(tail),
             left.eq(self.i.valid & (leaving == self.beats - 1)),
-            self.skip.room.eq(free != 0),
+            self.skip.room.eq(
+                any_left(
+                    m, self.tokens, left, self.skip.begin, init=self.tokens, name="skip_room"
+                )
+            ),
             self.i.room.eq(self.o.room),
             self.o.begin.eq(self.i.begin),
         ]
@@ -82,7 +86,6 @@ class Residual(wiring.Component):
                 tail.eq(Mux(tail == depth - 1, 0, tail + 1)),
                 leaving.eq(Mux(left, 0, leaving + 1)),
             ]
-        m.d.sync += free.eq(free - self.skip.begin + left)
 
         sums = []
         for lane, element in enumerate(elements_of(self.i)):

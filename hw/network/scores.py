@@ -7,6 +7,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.lib.queue import DeepBuffer
+from ecoformer.hw.lib.tally import any_left
 from ecoformer.hw.network.link import TokenLink
 from ecoformer.spec.network.design import NetworkDesign
 
@@ -66,7 +67,6 @@ class Scores(wiring.Component):
         m.submodules.scores = scores = DeepBuffer(
             width=self.i.signature.width, depth=WAITING * classes
         )
-        free = Signal(range(WAITING + 1), init=WAITING)
         index = Signal(range(classes))
         bad, last, drops, taken, ends = (
             Signal(name=name) for name in ("bad", "last", "drops", "taken", "ends")
@@ -75,7 +75,7 @@ class Scores(wiring.Component):
             self.ready.eq(inside.w_stream.ready),
             inside.w_stream.valid.eq(self.image),
             inside.w_stream.payload.eq(self.bad),
-            self.i.room.eq(free != 0),
+            self.i.room.eq(any_left(m, WAITING, ends, self.i.begin, init=WAITING, name="room")),
             scores.w_stream.valid.eq(self.i.valid),
             scores.w_stream.payload.eq(self.i.element),
             # All scores of a bad image but the last are dropped.
@@ -93,5 +93,4 @@ class Scores(wiring.Component):
         ]
         with m.If(taken):
             m.d.sync += index.eq(Mux(last, 0, index + 1))
-        m.d.sync += free.eq(free - self.i.begin + ends)
         return m

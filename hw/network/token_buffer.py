@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from ecoformer.hw.lib.pipeline import delay, register
+from ecoformer.hw.lib.tally import any_left
 from ecoformer.hw.network.link import TokenLink, elements_of, lane_name
 
 __all__ = ["TokenBuffer"]
@@ -120,14 +121,11 @@ class TokenBuffer(wiring.Component):
             *(self.elements[i].eq(read.data[i].as_signed()) for i in range(self.lanes)),
         ]
 
-        free = Signal(range(self.slots + 1), init=self.slots)
-        waiting = Signal(range(self.slots + 1))
-        # What is counted now is written a cycle before it can be read.
-        m.d.sync += [
-            free.eq(free - self.i.begin + self.release),
-            waiting.eq(waiting + last - self.take),
-        ]
-        m.d.comb += [self.i.room.eq(free != 0), self.complete.eq(waiting != 0)]
+        slots = self.slots
+        room = any_left(m, slots, self.release, self.i.begin, init=slots, name="room")
+        # What is complete now is written a cycle before it can be read.
+        complete = any_left(m, slots, last, self.take, name="complete")
+        m.d.comb += [self.i.room.eq(room), self.complete.eq(complete)]
         return m
 
     def _next(self, slot):

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ecoformer.hw.lib.pipeline import delay, register, tree_latency
 from ecoformer.hw.lib.steps import Steps
+from ecoformer.hw.lib.tally import any_left
 from ecoformer.hw.network.link import TokenLink, lane_name, send
 from ecoformer.hw.network.token_buffer import TokenBuffer
 
@@ -130,11 +131,10 @@ class TwoPass(wiring.Component):
         ]
 
         start = Signal()
-        ready = Signal(range(buffer.slots + 1))  # tokens of which enough will be known in time
-        m.d.sync += ready.eq(ready + soon - start)
+        # A token of which enough will be known in time; it is complete by then.
+        ready = any_left(m, buffer.slots, soon, start, name="ready")
         m.d.comb += [
-            # The token itself is complete by now.
-            start.eq((ready != 0) & self.o.room & (~steps.active | steps.done)),
+            start.eq(ready & self.o.room & (~steps.active | steps.done)),
             steps.start.eq(start),
             buffer.take.eq(start),
             buffer.release.eq(steps.done),
