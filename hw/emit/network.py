@@ -15,7 +15,7 @@ from ecoformer.hw.network.block import Block
 from ecoformer.hw.network.chain import Chain
 from ecoformer.hw.network.decoder import Decoder
 from ecoformer.hw.network.network import Network
-from ecoformer.hw.network.top import top_of
+from ecoformer.hw.network.top import NetworkTop
 from ecoformer.spec.choices import Weights
 from ecoformer.spec.network.decoder import DecoderDesign, TokenError
 from ecoformer.spec.network.design import NetworkDesign
@@ -36,7 +36,7 @@ def emit_network(
     design: Design, image: NetworkImage, name: str = "ecoformer_network"
 ) -> str:
     """Synthesizable Verilog-2005 of a whole network with its parameters."""
-    return to_verilog(top_of(design, image), name)
+    return to_verilog(NetworkTop(design, image), name)
 
 
 def at_full_rate(design: Design) -> bool:
@@ -72,7 +72,7 @@ class NetworkVerilog:
     def __init__(
         self, design: Design, image: NetworkImage, name: str = "ecoformer_network"
     ):
-        top = top_of(design, image)
+        top = NetworkTop(design, image)
         self.design = design
         self.text = to_verilog(top, name)
         memories = _memories(self.text)
