@@ -5,7 +5,7 @@ import argparse
 import json
 import sys
 
-from benchmarks.results.pages import render, rendered_pages
+from benchmarks.results.pages import in_short, render, rendered_pages
 from benchmarks.results.records import Records, head
 
 __all__ = ["main", "mark", "status"]
@@ -14,7 +14,7 @@ __all__ = ["main", "mark", "status"]
 def main(arguments: list[str] | None = None, records: Records | None = None) -> int:
     """Print the state of every section; exit status 1 where ``--check`` finds a wrong mark."""
     parser = argparse.ArgumentParser(prog="benchmarks.status", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="for programs, with every reason")
     parser.add_argument("--mark", action="store_true", help="write what is stale into the pages")
     parser.add_argument(
         "--check", action="store_true",
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None, records: Records | None = None) -> 
         print(json.dumps({"sections": sections, "wrong": wrong}, indent=2, ensure_ascii=False))
     else:
         for section in sections:
-            why = f": {'; '.join(section['reasons'])}" if section["reasons"] else ""
+            why = f": {in_short(section['reasons'])}" if section["reasons"] else ""
             print(f"{section['state']:8}{section['section']}, {section['date']}{why}")
         print(*wrong, sep="\n", end="\n" if wrong else "")
     return bool(wrong)

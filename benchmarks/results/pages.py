@@ -2,12 +2,13 @@
 """Pages of results: prose by hand, and tables between markers that are made of the records."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.results.records import Records
 from ecoformer.files import write_atomic
 
-__all__ = ["as_markdown", "render", "rendered_pages", "state"]
+__all__ = ["as_markdown", "in_short", "render", "rendered_pages", "state"]
 
 ORDER = (
     "matrix", "fault-scripts", "coverage", "mutants", "proofs", "damage", "kills", "throughput",
@@ -16,6 +17,8 @@ ORDER = (
 )
 """Pages of the index: is it right, how fast, how large, how accurate, what it saves."""
 MARKED = re.compile(r"<!-- section: (\S+) -->\n.*?<!-- end -->\n", re.DOTALL)
+SHOWN = 3
+"""Reasons why a section is stale."""
 INDEX = """# Results
 
 Every figure was measured by the command under its table, on the commit named there. A section is
@@ -34,13 +37,18 @@ def state(record: dict) -> str:
     return "fresh" if "dependencies" in record else "unknown"
 
 
+def in_short(reasons: Sequence[str]) -> str:
+    """The first reasons why a section is stale, and how many more there are."""
+    more = f" and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
+    return "; ".join(reasons[:SHOWN]) + more
+
+
 def as_markdown(record: dict) -> str:
     """One section: title, table, and what it was measured with."""
     lines = [f"## {record['title']}", ""]
     if "stale" in record:
         since, reasons = record["stale"]["since"], record["stale"]["reasons"]
-        more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
-        lines += [f"> **Stale** since commit {since}: {'; '.join(reasons[:3])}{more}.", ""]
+        lines += [f"> **Stale** since commit {since}: {in_short(reasons)}.", ""]
     elif state(record) == "unknown":
         lines += ["> **Age unknown**: measured before dependencies were recorded.", ""]
     lines += [
