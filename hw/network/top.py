@@ -54,8 +54,11 @@ class NetworkTop(wiring.Component):
     """
 
     def __init__(self, design: Design, image: NetworkImage):
-        kind = Decoder if isinstance(design, DecoderDesign) else Network
-        self.network = kind(design, image)
+        self.network: Network | Decoder
+        if isinstance(design, DecoderDesign):
+            self.network = Decoder(design, image)
+        else:
+            self.network = Network(design, image)
         super().__init__(network_pins(design))
 
     def elaborate(self, platform) -> Module:
