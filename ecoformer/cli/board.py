@@ -113,7 +113,7 @@ def command(
 
     The board is an engine with a serial port. A host loads parameters, sends tokens and fetches
     results over the port, with the driver in DIR/engine/driver or your own. With --network it is a
-    network with its parameters: a host sends images and fetches scores.
+    network with its parameters: a host sends images, or a decoder's tokens, and fetches scores.
 
     DIR then holds the bitstream (board.bit, board.fs or board.bin), board.v (the whole board), its
     pins (board.lpf, .cst or .pcf), board.json (every figure), the logs of the tools, and engine/ or

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ecoformer.cli import generate as generating
 from ecoformer.cli.network.generate import generate_network, network_results
-from ecoformer.errors import EcoformerError
 from ecoformer.spec.config import Config
-from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
 from ecoformer.spec.network.load import load_design
 
@@ -68,21 +66,16 @@ class NetworkOnBoard:
     folder = "network"
 
     def __init__(self, config: str | Path, parameters: str | Path | None, seed: int):
-        from ecoformer.hw.boards.cores import NetworkCore
+        from ecoformer.hw.boards.cores import network_core
         from ecoformer.sim.network.stimulus import random_image
 
         self._inputs, self._seed = (config, parameters), seed
         design = load_design(config)
-        if not isinstance(design, NetworkDesign):
-            raise EcoformerError(
-                f"{config}: [decoder] is on no board in this version; generate its Verilog with "
-                "'ecoformer generate --network'"
-            )
         if parameters is None:
             image = random_image(design, seed)
         else:
             image = NetworkImage.load(parameters, design)
-        self.core: Core = NetworkCore(design, image)
+        self.core: Core = network_core(design, image)
         self.fingerprint, self._design = design.fingerprint, design
 
     def check(self, output: Path) -> None:

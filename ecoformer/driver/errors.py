@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a driver reports."""
 
-__all__ = ["DeviceError", "EngineError", "ImageError", "LinkError", "RefusedError"]
+__all__ = ["DeviceError", "EngineError", "ImageError", "LinkError", "RefusedError", "TokenError"]
 
 
 class DeviceError(Exception):
@@ -60,3 +60,24 @@ class ImageError(DeviceError):
             f"was left in it, and check that the bitstream is that of {folder}"
         )
         self.image = image
+
+
+class TokenError(DeviceError):
+    """A decoder answers a token with an error; its context is lost from then on.
+
+    Parameters
+    ----------
+    token : int
+        Number of the token in the call.
+    cause : int
+        1: its context was never begun, or is lost; 2: its context is full; 3: there is no such
+        token.
+    """
+
+    CAUSES = ("its context was not begun", "its context is full", "there is no such token")
+
+    def __init__(self, token: int, cause: int):
+        known = 1 <= cause <= len(self.CAUSES)
+        why = self.CAUSES[cause - 1] if known else f"cause {cause}, which this driver does not know"
+        super().__init__(f"token {token}: {why}; begin its context again")
+        self.token, self.cause = token, cause

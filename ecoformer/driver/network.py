@@ -1,22 +1,71 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole network on a board: images in, scores of the classes out."""
+"""A whole network on a board: images in, scores of the classes out; or tokens in, scores out."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 
 from ecoformer.driver.design import Register, read_facts
-from ecoformer.driver.errors import DeviceError, ImageError
+from ecoformer.driver.errors import DeviceError, ImageError, TokenError
 from ecoformer.driver.framed import FramedTransport
-from ecoformer.driver.transport import Packet, good_answers, recognise
+from ecoformer.driver.transport import Answer, Packet, good_answers, recognise
 
-__all__ = ["GeneratedNetwork", "NetworkDevice"]
+__all__ = ["DecoderDevice", "GeneratedDecoder", "GeneratedNetwork", "NetworkDevice"]
 
 
-class GeneratedNetwork:
-    """What ``ecoformer generate --network`` wrote into a folder about its network.
+class Generated:
+    """What ``ecoformer generate --network`` wrote into a folder about a network of any kind.
+
+    Parameters
+    ----------
+    folder : path
+        Its ``manifest.json`` is read.
+
+    Members
+    -------
+    bus_bytes, answer_beat_bytes : int
+        Bytes of a beat, in and out.
+    registers : dict of str to Register
+        Constants by which a board says what it holds.
+    """
+
+    next_set_depth = 0
+    registers: Mapping[str, Register]
+    mark: str
+    """Field that the design of such a network has."""
+    other: str
+    """What to do with one of another kind."""
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        facts = read_facts(self.folder / "manifest.json")
+        if facts.get("kind") != "network":
+            raise DeviceError(
+                f"{self.folder}: holds an engine, not a network; name a folder that 'ecoformer "
+                "generate --network' wrote"
+            )
+        design = facts["design"]
+        if self.mark not in design:
+            raise DeviceError(f"{self.folder}: {self.other}")
+        self.registers = {
+            entry["name"]: Register(entry["name"], entry["offset"], "", entry["value"], ())
+            for entry in facts["board_registers"]
+        }
+        widths = {pin["name"]: pin["width"] for pin in facts["pins"]}
+        self.bus_bytes, self.answer_beat_bytes = (
+            widths[f"{port}_tdata"] // 8 for port in ("s_axis", "m_axis")
+        )
+        self._take(design, facts["streams"]["m_axis"])
+
+    def _take(self, design: dict[str, Any], answers: dict[str, Any]) -> None:
+        """Keep what the driver must know of the design and of its ``m_axis``."""
+        raise NotImplementedError
+
+
+class GeneratedNetwork(Generated):
+    """What ``ecoformer generate --network`` wrote into a folder about a vision transformer.
 
     Parameters
     ----------
@@ -29,35 +78,14 @@ class GeneratedNetwork:
         As in the design.
     score_bytes : int
         Of a score on the wire.
-    registers : dict of str to Register
-        Constants by which a board says what it holds.
     """
 
-    next_set_depth = 0
-    registers: Mapping[str, Register]
+    mark = "image_size"
+    other = "holds a decoder, which takes no images; use DecoderDevice"
 
-    def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
-        facts = read_facts(self.folder / "manifest.json")
-        if facts.get("kind") != "network":
-            raise DeviceError(
-                f"{self.folder}: holds an engine, not a network; name a folder that 'ecoformer "
-                "generate --network' wrote"
-            )
-        design = facts["design"]
+    def _take(self, design, answers):
         self.image_size, self.channels = design["image_size"], design["channels"]
-        self.classes = design["classes"]
-        self.registers = {
-            entry["name"]: Register(entry["name"], entry["offset"], "", entry["value"], ())
-            for entry in facts["board_registers"]
-        }
-        widths = {pin["name"]: pin["width"] for pin in facts["pins"]}
-        self.score_bytes = widths["m_axis_tdata"] // 8
-
-    @property
-    def bus_bytes(self) -> int:
-        """Bytes of a beat of an image, which is a pixel."""
-        return self.channels
+        self.classes, self.score_bytes = design["classes"], self.answer_beat_bytes
 
     @property
     def answer_bytes(self) -> int:
@@ -83,8 +111,88 @@ class GeneratedNetwork:
         return np.frombuffer(data, f"<i{self.score_bytes}").astype(np.int64)
 
 
-class NetworkDevice:
-    """One network behind a byte link, with its parameters in its bitstream.
+class GeneratedDecoder(Generated):
+    """What ``ecoformer generate --network`` wrote into a folder about a decoder.
+
+    Parameters
+    ----------
+    folder : path
+        Its ``manifest.json`` is read.
+
+    Members
+    -------
+    vocabulary, positions, contexts : int
+        As in the design.
+    alphabet : str
+        The characters of its tokens; empty where the design does not say.
+    scores : bool
+        Whether a token is answered by scores, or else by the best token.
+    """
+
+    mark = "vocabulary"
+    other = "holds a network for images, which takes no tokens; use NetworkDevice"
+
+    def _take(self, design, answers):
+        self.vocabulary, self.positions = design["vocabulary"], design["positions"]
+        self.contexts, self.alphabet = design["attention"]["contexts"], design["alphabet"]
+        self.answer_bytes = answers["beats"] * self.answer_beat_bytes
+        self.scores = design["answer"] == "scores"
+        self._score_bytes = self.answer_beat_bytes // len(answers["tdata"]) if self.scores else 0
+
+    def pack(self, token: int, context: int, begins: bool) -> Packet:
+        """One token of a context, which is empty before it where it ``begins`` that."""
+        for name, number, count in (
+            ("token", token, self.vocabulary), ("context", context, self.contexts)
+        ):
+            if not 0 <= number < count:
+                raise ValueError(f"{name} must be 0…{count - 1}, not {number}")
+        data = int(token).to_bytes(self.bus_bytes, "little")
+        return Packet(int(context) << 1 | bool(begins), data, self.answer_bytes)
+
+    def unpack(self, data: bytes) -> np.ndarray:
+        """The answer to a token: its scores, int64 [vocabulary], or the best token, int64 []."""
+        if not self.scores:
+            return np.array(int.from_bytes(data, "little"), np.int64)
+        # Behind the last score a beat is filled up.
+        scores = np.frombuffer(data, f"<i{self._score_bytes}")[: self.vocabulary]
+        return scores.astype(np.int64)
+
+
+_Kind = TypeVar("_Kind", bound=Generated)
+
+
+class _NetworkDevice(Generic[_Kind]):
+    """A network of any kind behind a byte link."""
+
+    kind: type[_Kind]
+
+    def __init__(
+        self, design: str | Path | _Kind, transport: FramedTransport, *, reset: bool = True
+    ):
+        self.design = self.kind(design) if isinstance(design, str | Path) else design
+        self.transport = transport
+        transport.design = self.design
+        if reset:
+            self.reset()
+        recognise(transport, self.design)
+
+    def reset(self) -> None:
+        """Reset the network: nothing is in it afterwards. Its parameters stay."""
+        self.transport.reset()
+
+    def close(self) -> None:
+        """Close the transport."""
+        self.transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class NetworkDevice(_NetworkDevice[GeneratedNetwork]):
+    """One vision transformer behind a byte link, with its parameters in its bitstream.
 
     Parameters
     ----------
@@ -100,19 +208,7 @@ class NetworkDevice:
         Nothing answers, or an engine, or another network or one with other parameters.
     """
 
-    def __init__(
-        self,
-        design: str | Path | GeneratedNetwork,
-        transport: FramedTransport,
-        *,
-        reset: bool = True,
-    ):
-        self.design = design if isinstance(design, GeneratedNetwork) else GeneratedNetwork(design)
-        self.transport = transport
-        transport.design = self.design
-        if reset:
-            self.reset()
-        recognise(transport, self.design)
+    kind = GeneratedNetwork
 
     def classify(self, images: np.ndarray) -> np.ndarray:
         """Scores of images; the label of one is the first class of its largest score.
@@ -153,16 +249,64 @@ class NetworkDevice:
         ):
             yield self.design.unpack(data)
 
-    def reset(self) -> None:
-        """Reset the network: no image is in it afterwards. Its parameters stay."""
-        self.transport.reset()
 
-    def close(self) -> None:
-        """Close the transport."""
-        self.transport.close()
+class DecoderDevice(_NetworkDevice[GeneratedDecoder]):
+    """One decoder behind a byte link, with its parameters in its bitstream.
 
-    def __enter__(self) -> Self:
-        return self
+    Parameters
+    ----------
+    design : path or GeneratedDecoder
+        The folder that ``ecoformer generate --network`` wrote.
+    transport : FramedTransport
+    reset : bool
+        Whether to reset the decoder first; contexts are empty afterwards. If not, they go on where
+        an earlier host left them.
 
-    def __exit__(self, *error: object) -> None:
-        self.close()
+    Raises
+    ------
+    DeviceError
+        Nothing answers, or an engine, or another network or one with other parameters.
+    """
+
+    kind = GeneratedDecoder
+
+    def answers(self, rows: Sequence[tuple[int, int, bool]]) -> np.ndarray:
+        """What tokens are answered by.
+
+        Parameters
+        ----------
+        rows : list of (int, int, bool)
+            Token, context, and whether the context is empty before it, in the order in which they
+            are sent; a context goes on where its last token was, in an earlier call, too.
+
+        Returns
+        -------
+        int64 array [rows, vocabulary]
+            Scores of what may come next; or [rows], the best token, where the design says so.
+
+        Raises
+        ------
+        ValueError
+            A token or context that there is not.
+        TokenError
+            The decoder answers a token with an error; nothing of the call is returned.
+        """
+        design = self.design
+        packets = [design.pack(*row) for row in rows]  # all are checked before any is sent
+        causes: dict[int, int] = {}
+
+        def exchanged() -> Iterator[Answer]:
+            for number, answer in enumerate(self.transport.exchange(packets)):
+                if answer.error:
+                    causes[number] = int.from_bytes(answer.data, "little")
+                yield answer
+
+        found = [
+            design.unpack(data)
+            for data in good_answers(
+                exchanged(), lambda number: design.answer_bytes,
+                lambda number: TokenError(number, causes.get(number, 0)),
+            )
+        ]
+        shape = (len(found), design.vocabulary) if design.scores else (len(found),)
+        return np.array(found, np.int64).reshape(shape)

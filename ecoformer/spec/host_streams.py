@@ -15,7 +15,8 @@ class HostStreams:
     input_bytes, output_bytes : int
         Bytes of ``tdata`` of a beat, in and out.
     user_bits : int
-        Bits of the set's number, which a packet brings and its answer has; 0 where there are none.
+        Bits of what a packet brings beside its beats, and its answer has: the number of a parameter
+        set, or of a context; 0 where there is nothing.
     answer_fields : (str, str)
         Fields of ``m_axis_tuser``, the lowest first: ``user`` and ``error``.
     """

@@ -21,11 +21,12 @@ from ecoformer.hw.engine.top import Top
 from ecoformer.hw.network.top import network_pins
 from ecoformer.spec.config import Config
 from ecoformer.spec.host_streams import HostStreams
-from ecoformer.spec.network.design import NetworkDesign
+from ecoformer.spec.network.decoder import DecoderDesign
 from ecoformer.spec.network.identity import identity, offsets
 from ecoformer.spec.network.image import NetworkImage
+from ecoformer.spec.network.load import Design
 
-__all__ = ["Core", "ENGINE", "EngineCore", "NETWORK", "NetworkCore"]
+__all__ = ["Core", "DecoderCore", "ENGINE", "EngineCore", "NETWORK", "NetworkCore", "network_core"]
 
 ENGINE, NETWORK = "ecoformer_engine", "ecoformer_network"
 """Names of the modules that ``generate`` writes by default."""
@@ -65,6 +66,14 @@ class Core(ABC):
     def registers(self, m: Module, bridge: Bridge, irq: Signal) -> dict[str, Value]:
         """Connect the registers of the host link; signals by the names of the pins for them."""
 
+    def beside_data(self, m: Module, bridge: Bridge) -> dict[str, Value]:
+        """What a beat has beside its data; signals by the names of the pins for them."""
+        answer = bridge.results.payload
+        return {
+            "s_axis_tuser": bridge.tokens.payload.user,
+            "m_axis_tuser": Cat(answer[name] for name in self.streams.answer_fields),
+        }
+
     def instantiate(self, m: Module, bridge: Bridge, irq: Signal) -> None:
         """Add the module, driven by ``bridge``.
 
@@ -79,12 +88,11 @@ class Core(ABC):
         signals: dict[str, Value] = {"aclk": ClockSignal(), "aresetn": running}
         for bus, port in (("s_axis", bridge.tokens), ("m_axis", bridge.results)):
             beat = port.payload
-            answer = Cat(beat[name] for name in self.streams.answer_fields)
-            user = beat.user if bus == "s_axis" else answer
             signals |= {
                 f"{bus}_tdata": beat.data, f"{bus}_tvalid": port.valid,
-                f"{bus}_tready": port.ready, f"{bus}_tlast": beat.last, f"{bus}_tuser": user,
+                f"{bus}_tready": port.ready, f"{bus}_tlast": beat.last,
             }
+        signals |= self.beside_data(m, bridge)
         signals |= self.registers(m, bridge, irq)
         for name, member in self.pins.items():
             if name not in signals or member.shape != len(Value.cast(signals[name])):
@@ -131,7 +139,7 @@ class NetworkCore(Core):
 
     Parameters
     ----------
-    design : NetworkDesign
+    design : NetworkDesign or DecoderDesign
     image : NetworkImage
     name : str
     """
@@ -139,7 +147,7 @@ class NetworkCore(Core):
     kind = "network"
     advice = "which no network has; generate it again"
 
-    def __init__(self, design: NetworkDesign, image: NetworkImage, name: str = NETWORK):
+    def __init__(self, design: Design, image: NetworkImage, name: str = NETWORK):
         self.design, self.image = design, image
         super().__init__(name, design.host_streams, network_pins(design))
 
@@ -151,3 +159,27 @@ class NetworkCore(Core):
         m.submodules.constants = constants = Constants(values)
         connect(m, bridge.registers, constants.bus)
         return {}
+
+
+class DecoderCore(NetworkCore):
+    """A decoder with its parameters. A packet is a run of tokens of one context."""
+
+    def beside_data(self, m: Module, bridge: Bridge) -> dict[str, Value]:
+        tokens, token, answer = bridge.tokens, bridge.tokens.payload, bridge.results.payload
+        is_first = Signal(init=1)  # the token is the first of its packet
+        with m.If(bridge.reset):
+            m.d.sync += is_first.eq(1)
+        with m.Elif(tokens.valid & tokens.ready):
+            m.d.sync += is_first.eq(token.last)
+        begins, context = Signal(), Signal(len(answer.user) - 1)
+        m.d.comb += [begins.eq(token.user[0] & is_first), answer.user.eq(context << 1)]
+        return {
+            "s_axis_tuser": begins, "s_axis_tid": token.user[1:],
+            "m_axis_tuser": answer.error, "m_axis_tid": context,
+        }
+
+
+def network_core(design: Design, image: NetworkImage) -> NetworkCore:
+    """The core of a network of any kind."""
+    kind = DecoderCore if isinstance(design, DecoderDesign) else NetworkCore
+    return kind(design, image)

@@ -9,6 +9,7 @@ import pytest
 
 from ecoformer.cli import main
 from ecoformer.cli.network.folder import NetworkFolder
+from ecoformer.driver.export import driver_files
 from ecoformer.sim.network.stimulus import random_image
 from ecoformer.spec.network.load import load_design
 from ecoformer.spec.network.tape import Tape
@@ -18,6 +19,7 @@ NAME = "ecoformer_network"
 FILES = {
     f"rtl/{NAME}.v", f"lint/{NAME}.vlt", f"tb/tb_{NAME}.v", "manifest.json", "network.toml",
     "network.safetensors", "vectors/tokens.npz", "vectors/tokens.hex", "vectors/expected.hex",
+    *(f"driver/{file}" for file in driver_files()),
 }
 
 
@@ -102,10 +104,13 @@ def test_simulate_shows_rate_latency_and_lanes(chip, tmp_path, capsys):
     assert "cycles from a token to the last beat of its answer" in capsys.readouterr().out
 
 
-def test_a_board_refuses_a_decoder_by_name(chip, tmp_path, capsys):
-    arguments = ("board", "ulx3s", "--network", "-c", chip / "network.toml", "-o", tmp_path / "b")
-    assert ecoformer(*arguments) == 2
-    assert "[decoder] is on no board in this version" in capsys.readouterr().err
+def test_a_board_holds_a_decoder_with_its_parameters(chip, tmp_path):
+    pytest.importorskip("amaranth_boards", reason="pip install 'ecoformer[boards]'")
+    files = ("-c", chip / "network.toml", "-p", chip / "network.safetensors")
+    assert ecoformer("board", "ulx3s", "--network", *files, "-o", tmp_path, "--no-build") == 0
+    (path,) = (tmp_path / "network" / "rtl").glob("*.v")
+    assert path.read_text() == (chip / "rtl" / path.name).read_text()
+    assert (tmp_path / "board.v").read_text().endswith(path.read_text())
 
 
 @pytest.mark.parametrize("changes, rule", [

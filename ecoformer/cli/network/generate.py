@@ -83,7 +83,7 @@ def generate_network(
             stimuli.save(folder / stimuli_file(design))
         else:
             save_images(folder / stimuli_file(design), stimuli)
-        for path, text in _driver(design).items():
+        for path, text in _driver().items():
             (folder / path).parent.mkdir(exist_ok=True)
             (folder / path).write_text(text, encoding="utf-8")
         facts = network.manifest | {"parameters": source}
@@ -104,7 +104,7 @@ def network_results(
     return OutputFolder(output, MARK, (
         f"rtl/{name}.v", f"lint/{name}.vlt", f"tb/tb_{name}.v", DESIGN, PARAMETERS,
         stimuli_file(design), f"vectors/{_what(design)}.hex", "vectors/expected.hex",
-        *_driver(design),
+        *_driver(),
     ))
 
 
@@ -113,10 +113,8 @@ def _what(design):
     return "tokens" if isinstance(design, DecoderDesign) else "images"
 
 
-def _driver(design):
-    """The host's side of a board, by path: a decoder is on none."""
-    if isinstance(design, DecoderDesign):
-        return {}
+def _driver():
+    """The host's side of a board, by path."""
     return {f"driver/{file}": text for file, text in driver_files().items()}
 
 
