@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Any
 
 from amaranth import *
 from amaranth.hdl import ValueLike
@@ -149,7 +150,12 @@ class NetworkCore(Core):
 
     def __init__(self, design: Design, image: NetworkImage, name: str = NETWORK):
         self.design, self.image = design, image
-        super().__init__(name, design.host_streams, network_pins(design))
+        super().__init__(name, self.streams_of(design), network_pins(design))
+
+    @staticmethod
+    def streams_of(design: Any) -> HostStreams:
+        """What a host link must know of ``design``."""
+        return design.host_streams
 
     def verilog(self) -> str:
         return emit_network(self.design, self.image, self.name)
@@ -162,7 +168,17 @@ class NetworkCore(Core):
 
 
 class DecoderCore(NetworkCore):
-    """A decoder with its parameters. A packet is a run of tokens of one context."""
+    """A decoder with its parameters. A packet is a run of tokens of one context.
+
+    Bit 0 of its user says that the context is empty before it, the bits above are the number of
+    the context.
+    """
+
+    @staticmethod
+    def streams_of(design: Any) -> HostStreams:
+        return HostStreams(
+            design.token_bytes, design.answer_bytes, user_bits=1 + design.context_width
+        )
 
     def beside_data(self, m: Module, bridge: Bridge) -> dict[str, Value]:
         tokens, token, answer = bridge.tokens, bridge.tokens.payload, bridge.results.payload

@@ -16,7 +16,6 @@ from ecoformer.spec.choices import Dataflow, Mask, Weights
 from ecoformer.spec.config import Config
 from ecoformer.spec.config_file import read_table
 from ecoformer.spec.folding import Fold, Stream
-from ecoformer.spec.host_streams import HostStreams
 from ecoformer.spec.network.layers import LinearShape
 from ecoformer.spec.network.transformer import ACTIVATION_WIDTH, SHARED_RANGES, Transformer
 
@@ -221,15 +220,6 @@ class DecoderDesign(Transformer):
     def answer_beats(self) -> int:
         """Beats of an answer."""
         return self.beats(self.vocabulary) if self.answer_scores else 1
-
-    @property
-    def host_streams(self) -> HostStreams:
-        """Tokens in and answers out, as a host link knows them.
-
-        Bit 0 of what it calls the user says that a context is empty before the packet, the bits
-        above are the number of the context.
-        """
-        return HostStreams(self.token_bytes, self.answer_bytes, user_bits=1 + self.context_width)
 
     # -- layers ----------------------------------------------------------------------------------
 
