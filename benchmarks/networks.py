@@ -2,8 +2,8 @@
 """A whole trained network in hardware, on held-out images.
 
 Integer network and compiled Verilog see the same images, one after another at full rate, and some
-of them with random pauses on both streams: digits that the network never saw, and then as many
-pictures of clothes, about which it is at a loss in many more ways. These are of Debian's package
+of them with random pauses on both streams: digits that the network never saw, and pictures of
+clothes, about which it is at a loss in many more ways. These are of Debian's package
 dataset-fashion-mnist.
 """
 

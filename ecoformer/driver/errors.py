@@ -69,15 +69,10 @@ class TokenError(DeviceError):
     ----------
     token : int
         Number of the token in the call.
-    cause : int
-        1: its context was never begun, or is lost; 2: its context is full; 3: there is no such
-        token.
+    name : str
+        Of the error, as the manifest has it: CONTEXT_LOST, TOO_LONG or NO_TOKEN.
     """
 
-    CAUSES = ("its context was not begun", "its context is full", "there is no such token")
-
-    def __init__(self, token: int, cause: int):
-        known = 1 <= cause <= len(self.CAUSES)
-        why = self.CAUSES[cause - 1] if known else f"cause {cause}, which this driver does not know"
-        super().__init__(f"token {token}: {why}; begin its context again")
-        self.token, self.cause = token, cause
+    def __init__(self, token: int, name: str):
+        super().__init__(f"token {token}: {name}; begin its context again")
+        self.token, self.name = token, name

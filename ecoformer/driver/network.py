@@ -16,12 +16,11 @@ __all__ = ["DecoderDevice", "GeneratedDecoder", "GeneratedNetwork", "NetworkDevi
 
 
 class Generated:
-    """What ``ecoformer generate --network`` wrote into a folder about a network of any kind.
+    """What a manifest says of a network of any kind.
 
     Parameters
     ----------
     folder : path
-        Its ``manifest.json`` is read.
 
     Members
     -------
@@ -136,6 +135,7 @@ class GeneratedDecoder(Generated):
         self.vocabulary, self.positions = design["vocabulary"], design["positions"]
         self.contexts, self.alphabet = design["attention"]["contexts"], design["alphabet"]
         self.answer_bytes = answers["beats"] * self.answer_beat_bytes
+        self._errors = {number: name for name, number in answers["errors"].items()}
         self.scores = design["answer"] == "scores"
         self._score_bytes = self.answer_beat_bytes // len(answers["tdata"]) if self.scores else 0
 
@@ -148,6 +148,11 @@ class GeneratedDecoder(Generated):
                 raise ValueError(f"{name} must be 0…{count - 1}, not {number}")
         data = int(token).to_bytes(self.bus_bytes, "little")
         return Packet(int(context) << 1 | bool(begins), data, self.answer_bytes)
+
+    def error(self, data: bytes) -> str:
+        """Name of the error that a token is answered by."""
+        number = int.from_bytes(data, "little")
+        return self._errors.get(number, f"error {number}")
 
     def unpack(self, data: bytes) -> np.ndarray:
         """The answer to a token: its scores, int64 [vocabulary], or the best token, int64 []."""
@@ -293,19 +298,19 @@ class DecoderDevice(_NetworkDevice[GeneratedDecoder]):
         """
         design = self.design
         packets = [design.pack(*row) for row in rows]  # all are checked before any is sent
-        causes: dict[int, int] = {}
+        errors: dict[int, str] = {}
 
         def exchanged() -> Iterator[Answer]:
             for number, answer in enumerate(self.transport.exchange(packets)):
                 if answer.error:
-                    causes[number] = int.from_bytes(answer.data, "little")
+                    errors[number] = design.error(answer.data)
                 yield answer
 
         found = [
             design.unpack(data)
             for data in good_answers(
                 exchanged(), lambda number: design.answer_bytes,
-                lambda number: TokenError(number, causes.get(number, 0)),
+                lambda number: TokenError(number, errors.get(number, "answer of another size")),
             )
         ]
         shape = (len(found), design.vocabulary) if design.scores else (len(found),)
