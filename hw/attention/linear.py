@@ -137,12 +137,15 @@ class LinearCore(AttentionCore):
         bits, g = self.bits, self.config.offset_fraction
         late = self.denominator_time - self.numerator_time
 
-        # Registered operands: the multiplier block then uses its input registers.
+        # Registered operands: the multiplier block then uses its input registers. Where there is
+        # time they have another one on the way, because it may lie far from them.
+        wait = self.denominator_time - 3
+        way = min(wait, 1)
         count, offset = (
-            register(m, query[name], name=f"{name}_operand") for name in ("count", "offset")
+            delay(m, query[name], 1 + way, name=f"{name}_operand") for name in ("count", "offset")
         )
         offset_term = register(m, count * offset, name="offset_count")
-        offset_term = delay(m, offset_term, self.denominator_time - 3, name="offset_count")
+        offset_term = delay(m, offset_term, wait - way, name="offset_count")
         denominator = register(
             m, (self.similarity.sums[0] << g) + offset_term, name="denominator"
         )
@@ -150,13 +153,14 @@ class LinearCore(AttentionCore):
 
         block = self.blocks.payload
         m.d.comb += block.denominator.eq(denominator)
-        row_offset = delay(m, query.offset, self.value_term.latency + 1, name="row_offset")
         wait = self.sum_time - self.value_term.latency - 2
+        way = min(wait, 1)
+        row_offset = delay(m, query.offset, self.value_term.latency + 1 + way, name="row_offset")
         offsets = delays(m, row_offset, max(self.lags), name="column_offset")
         for lane, offset in enumerate(offsets[lag] for lag in self.lags):
-            value = register(m, offset_values[lane], name=f"offset_operand_{lane}")
+            value = delay(m, offset_values[lane], 1 + way, name=f"offset_operand_{lane}")
             offset_term = register(m, value * offset, name=f"offset_value_{lane}")
-            offset_term = delay(m, offset_term, wait, name=f"offset_value_{lane}")
+            offset_term = delay(m, offset_term, wait - way, name=f"offset_value_{lane}")
             numerator = register(m, (sums[lane] << g) + offset_term, name=f"numerator_{lane}")
             # With own values the sum may be narrower; a plain slice would not sign-extend it.
             numerator = numerator[: bits.numerator_width].as_signed()

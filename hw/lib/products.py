@@ -30,10 +30,10 @@ class Product:
 
 
 class Multiplier(Product):
-    """A multiplier block: it has registers before and behind it, and may lie far from the sum."""
+    """A multiplier block. It may lie far from its operands: they have a register on the way."""
 
-    operand_time = 1
-    time = 2
+    operand_time = 2
+    time = 1
 
     def of(self, m: Module, element: Value, weight: Value) -> tuple[Value, Value | None]:
         return element * weight.as_signed(), None

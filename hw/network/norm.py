@@ -166,12 +166,12 @@ class Scale(TwoPass):
         m.submodules.root = root = self.root
         squares = []
         for lane, element in enumerate(elements_of(self.i)):
-            operand = register(m, element, name=lane_name("operand", lane, self.lanes))
+            operand = delay(m, element, 2, name=lane_name("operand", lane, self.lanes))
             squares.append(
-                delay(m, operand * operand, 2, name=lane_name("square", lane, self.lanes))
+                register(m, operand * operand, name=lane_name("square", lane, self.lanes))
             )
         square = _sum(m, squares, "squares")
-        # A square is registered twice: within the multiplier block, and beside it.
+        # An operand is registered twice, as the multiplier block may be far, and then the square.
         late = 3 + adding_latency(self.lanes)
         total = Signal(shape.square_width, reset_less=True)
         squared = delay(m, self.i.valid, late, name="squared", reset=True)
@@ -194,10 +194,8 @@ class Scale(TwoPass):
                 for lane, value in enumerate(values)
             ]
 
-        products = [
-            delay(m, element * known.root, 2, name=lane_name("product", lane, self.lanes))
-            for lane, element in enumerate(elements)
-        ]
+        root = register(m, known.root, name="factor_root")
+        products = each((operand * root for operand in each(elements, "factor")), "product")
         shift = delay(m, known.shift, 2, name="shift")
         coarse = (len(shift) + 1) // 2
         halved = each((p >> Cat(C(0, coarse), shift[coarse:]) for p in products), "coarse")
@@ -217,11 +215,13 @@ class Quick(Scale):
         shape = self.shape
         of_mean = sum_of(m, shape, self.i, first)
         mean = mean_of(m, shape, of_mean)
-        # A cycle for what the mean is multiplied by, two for the product, one for the difference.
+        # A cycle for what the mean is multiplied by, one on the way, and one each for the product
+        # and the difference.
         plain = delay(m, of_mean, 2, name="plain_sum")
-        factor = register(m, 2 * plain - shape.width * mean, name="mean_factor")
-        operand = register(m, mean, name="mean_operand")
-        moved = delay(m, operand * factor, 2, name="moved")
+        near = register(m, 2 * plain - shape.width * mean, name="mean_factor_near")
+        factor = register(m, near, name="mean_factor")
+        operand = delay(m, mean, 2, name="mean_operand")
+        moved = register(m, operand * factor, name="moved")
         # Squares are there a cycle after the mean.
         squares = delay(m, total, 2, name="squares_so_far")
         difference = register(
