@@ -118,20 +118,22 @@ class BucketTables(wiring.Component):
     def _table(self, m, name, read_address, address, updated, enable):
         """One table: the row at ``read_address`` after ``latency``, when ``updated`` is written."""
         depth = self.fold.steps << self.group
+        single = self.fold.steps == 1  # the next token follows at once and may have the same code
         m.submodules[name] = table = memory.Memory(
             shape=unsigned(self.row_layout.size), depth=depth, init=[],
-            attrs={"no_rw_check": 1},  # the next step reads another row or another table
+            # Otherwise the next step reads another row or another table.
+            attrs={} if single else {"no_rw_check": 1},
         )
         write = table.write_port()
         m.d.comb += [
             write.addr.eq(address), write.data.eq(updated.as_value()), write.en.eq(enable)
         ]
-        if self.fold.steps > 1:
-            read = table.read_port()
-            m.d.comb += read.addr.eq(read_address)
-        else:  # the next token follows at once and may have the same code
+        if single:
             read = table.read_port(domain="comb")
             m.d.comb += read.addr.eq(register(m, read_address, name=f"{name}_address"))
+        else:
+            read = table.read_port()
+            m.d.comb += read.addr.eq(read_address)
         return delay(m, read.data, self.latency - 1, name=f"{name}_row")
 
     def _seen(self, m):

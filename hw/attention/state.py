@@ -37,8 +37,7 @@ class StateArray(wiring.Component):
     banks : int
         Finished states.
     serial : bool
-        Values come a cycle later than their signs, from a memory, and rows are kept in block RAM
-        although they are narrow. Needs several rows.
+        Values come a cycle later than their signs, from a memory. Needs several rows.
     registers : int
         Between the inputs and the lanes of a single row.
 
@@ -160,7 +159,7 @@ class StateArray(wiring.Component):
         """Add a memory of rows; returns the one read."""
         m.submodules[name] = rows = memory.Memory(
             shape=unsigned(self.row_layout.size), depth=depth, init=[],
-            attrs={"ram_style": "block"} if self.serial else {},
+            attrs={"no_rw_check": 1},  # a row is updated while the next one is read
         )
         read = rows.read_port()
         write = rows.write_port()

@@ -59,7 +59,7 @@ class Counters(wiring.Component):
         m = Module()
         m.submodules.words = words = memory.Memory(
             shape=unsigned(self.width), depth=1 << len(self.index), init=[],
-            attrs={"ram_style": "block", "no_rw_check": 1},
+            attrs={"no_rw_check": 1},
         )
         word = words.read_port()
         update = words.write_port()

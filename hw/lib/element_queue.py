@@ -80,7 +80,7 @@ class ElementQueue(wiring.Component):
             shape=unsigned(Shape.cast(self.element.shape()).width),
             depth=1 << self.page_bits + len(self.index),
             init=[],
-            attrs={"ram_style": "block", "no_rw_check": 1},
+            attrs={"no_rw_check": 1},
         )
         write = entries.write_port()
         read = entries.read_port()

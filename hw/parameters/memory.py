@@ -19,9 +19,6 @@ from ecoformer.spec.parameters import ParameterImage
 
 __all__ = ["ParameterMemory", "Slots"]
 
-NARROW = 2 * WORD_BITS
-"""Rows of at most this many bits use block RAM, even if there are only a few of them."""
-
 
 @dataclass(frozen=True)
 class Slots:
@@ -108,8 +105,6 @@ class ParameterMemory(wiring.Component):
         words = range(begin // WORD_BITS, -(-end // WORD_BITS))
         if self.slots.contents:
             attrs |= CONTENTS
-        if region.row_bits <= NARROW:
-            attrs["ram_style"] = "block"
         m.submodules.rows = rows = memory.Memory(
             shape=unsigned(len(words) * WORD_BITS),
             depth=self.slots.count << row_bits,

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["core_memories", "engine_memories", "hash_memories", "shared_memories"]
 
-NARROW_ROW = 64
-"""Bits of a parameter row up to which the hardware asks for block RAM."""
 LEAST_DELAY = 4
 """Cycles from which a delay is a memory."""
 SHORT = 16
@@ -47,7 +45,7 @@ def shared_memories(config: Config) -> list[Memory]:
     """Those that exist once, however many engines there are."""
     counters = 32 if config.flow.has_pairs else 16
     return [
-        Memory("counters", 32, counters, "block"),
+        Memory("counters", 32, counters),
         Memory("set map", config.parameter_sets.bit_length(), _power(config.parameter_sets)),
     ]
 
@@ -68,7 +66,7 @@ def engine_memories(config: Config) -> list[Memory]:
         Memory("results", blocks * lanes * c.output_width + 1 + tag, waiting * words, style),
         Memory("companions", values, SHORT, "block" if c.is_full_rate else ""),
         Memory("companion scalars", tag + c.flow.bits.offset_width, SHORT),
-        Memory("scalars", scalars.row_bits, _slots(c), _narrow(scalars.row_bits), masked=True),
+        Memory("scalars", scalars.row_bits, _slots(c), masked=True),
     ]
     if c.waiting_tokens:
         token = c.sides.bits + values + c.parameter_sets.bit_length() + tag
@@ -82,8 +80,8 @@ def hash_memories(family: Family) -> list[Memory]:
     c = family.config
     found = [
         Memory(
-            region.name, region.row_bits, _slots(c) << region.address_bits,
-            _narrow(region.row_bits), pitch, used, masked=True,
+            region.name, region.row_bits, _slots(c) << region.address_bits, "", pitch, used,
+            masked=True,
         )
         for region in family.regions
         for pitch, used in [_read(family, region)]
@@ -110,7 +108,7 @@ def _read(family, region):
 
 def _serial(family):
     """The queue in which elements wait for a single lane."""
-    return [Memory("elements", 9, 64, "block")] if family.config.is_serial else []
+    return [Memory("elements", 9, 64)] if family.config.is_serial else []
 
 
 @singledispatch
@@ -210,20 +208,19 @@ def _ring(flow):
 
 def _banked(flow, finished, *, state=True):
     """Running and finished sums; where a sum is a single row, both are registers."""
-    c, fold, bits = flow.config, flow.state_fold, flow.bits
+    fold, bits = flow.state_fold, flow.bits
     arrays = [("code sums", flow.code_fold.lanes * bits.code_sum_width, flow.code_fold.steps)]
     if state:
         arrays.append(("state", fold.lanes * bits.state_width, fold.steps))
     if flow.sums_values:
         width = fold.output_lanes * bits.plain_sum_width
         arrays.append(("value sums", width, fold.output_steps))
-    style = "block" if c.is_serial else ""
     return [
         memory
         for name, width, depth in arrays if depth > 1
         for memory in (
-            Memory(f"running {name}", width, depth, style),
-            Memory(f"finished {name}", width, (finished - 1) * _power(depth) + depth, style),
+            Memory(f"running {name}", width, depth),
+            Memory(f"finished {name}", width, (finished - 1) * _power(depth) + depth),
         )
     ]
 
@@ -243,15 +240,11 @@ def _delays(flow):
 
 def _queue_of_values(flow):
     c = flow.config
-    return [Memory("values", c.value_width, 2 * c.value_dim, "block")] if c.is_serial else []
+    return [Memory("values", c.value_width, 2 * c.value_dim)] if c.is_serial else []
 
 
 def _slots(config):
     return config.parameter_sets + 1
-
-
-def _narrow(bits):
-    return "block" if bits <= NARROW_ROW else ""
 
 
 def _power(number):
