@@ -37,7 +37,8 @@ class StateArray(wiring.Component):
     banks : int
         Finished states.
     serial : bool
-        Values come a cycle later than their signs, from a memory. Needs several rows.
+        Values come a cycle later than their signs, from a memory; they and the rows wait in a
+        register, because a block RAM takes most of a cycle to answer. Needs several rows.
     registers : int
         Between the inputs and the lanes of a single row.
 
@@ -91,7 +92,7 @@ class StateArray(wiring.Component):
     @property
     def update_latency(self) -> int:
         """Cycles from an address to the update of its row."""
-        return 1 if self.depth > 1 else self.registers
+        return self.registers if self.depth == 1 else 1 + self.serial
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -106,7 +107,9 @@ class StateArray(wiring.Component):
         first = late(self.first & counts, "first")
         subtract = late(~self.signs, "subtract")  # -0 is 0
         values = list(self.values)
-        if not self.serial:
+        if self.serial:
+            values = [register(m, value, name=f"value_{i}") for i, value in enumerate(values)]
+        else:
             values = [
                 late(Mux(counts, value, 0).as_signed(), f"value_{i}")
                 for i, value in enumerate(values)
@@ -145,8 +148,8 @@ class StateArray(wiring.Component):
         return running, finished
 
     def _memories(self, m, updated, accumulate, finish):
-        address = register(m, self.address, name="write_address")
-        write_bank = register(m, self.write_bank, name="write_bank")
+        address = delay(m, self.address, self.update_latency, name="write_address")
+        write_bank = delay(m, self.write_bank, self.update_latency, name="write_bank")
         banks_depth = ((self.banks - 1) << len(self.address)) + self.depth
         running = self._rows(m, "running", self.depth, updated, accumulate, address)
         finished = self._rows(
@@ -169,7 +172,7 @@ class StateArray(wiring.Component):
             write.data.eq(updated),
             write.en.eq(enable),
         ]
-        return read.data
+        return register(m, read.data, name=f"{name}_row") if self.serial else read.data
 
 
 def add_signed(total: Value, value: Value, subtract: Value) -> Value:
