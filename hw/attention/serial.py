@@ -14,7 +14,7 @@ __all__ = ["SerialCore"]
 
 
 class SerialCore(AccumulateCore):
-    """`AccumulateCore` with one lane, whose values wait in block RAM instead of in the key."""
+    """`AccumulateCore` with one lane, whose values wait in a memory instead of in the key."""
 
     def __init__(self, config: Config, upstream: int = 1):
         super().__init__(config, upstream)
