@@ -19,6 +19,7 @@ from torch import nn
 from benchmarks.antibodies import JUNCTION, LONG_JUNCTION, real_antibodies, recombined
 from benchmarks.attending import Engines, simulated
 from benchmarks.numbering import END, Numbering, encoded, load, misheard, numbered
+from benchmarks.precision import mixed_precision
 from benchmarks.results.records import ROOT
 from benchmarks.results.section import LEARNING, SIMULATING, arguments, begin
 from ecoformer.golden.attention_config import AttentionConfig
@@ -151,7 +152,7 @@ def tune(
         steps=steps, held_out=HELD_OUT / len(batches), disagreement="divergence", clip=1.0
     )
     groups = everything(network, 5 * lr, lr)
-    with torch.autocast("cpu", torch.bfloat16), show_progress() as progress:
+    with mixed_precision(), show_progress() as progress:
         refine(network, batches, learning, wanted, seed, groups, progress, folder, original)
 
 

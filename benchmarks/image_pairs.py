@@ -12,6 +12,7 @@ from PIL import Image
 
 from benchmarks.matching import Matching, describe, detector, within
 from benchmarks.photographs import to_learn_from, to_measure_on
+from benchmarks.precision import mixed_precision
 from benchmarks.views import carried, draw_view
 
 __all__ = ["Pair", "pairs_to_learn_from", "pairs_to_measure_on"]
@@ -106,7 +107,7 @@ def _described(
         if not path.exists():
             chance = np.random.default_rng([seed, number])
             drawn = [draw_view(photograph, chance) for _ in range(views)]
-            with torch.autocast("cpu", torch.bfloat16):
+            with mixed_precision():
                 found = [(describe(network, view, points), to) for view, to in drawn]
             kept = [(*features, torch.from_numpy(to)) for features, to in found if features]
             torch.save(kept, path)

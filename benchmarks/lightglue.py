@@ -21,6 +21,7 @@ from torch.nn.functional import normalize
 from benchmarks.attending import Engines, simulated
 from benchmarks.image_pairs import Pair, pairs_to_learn_from, pairs_to_measure_on
 from benchmarks.matching import Matcher, Matching, load, nearest
+from benchmarks.precision import mixed_precision
 from benchmarks.results.records import ROOT
 from benchmarks.results.section import LEARNING, SIMULATING, Measurement, arguments, begin
 from ecoformer.golden.attention import cores_of
@@ -173,7 +174,7 @@ def learn(
     yield f"layer by layer, {options.layer_steps} steps each", deepcopy(network)
     held_out = HELD_OUT / len(train)
     joint = DistillConfig(steps=options.steps, lr=options.lr, held_out=held_out)
-    with torch.autocast("cpu", torch.bfloat16), show_progress() as progress:
+    with mixed_precision(), show_progress() as progress:
         refine(network, train, joint, agreement, options.seed, progress=progress, folder=folder)
     yield f"all hashes together, {options.steps} steps", deepcopy(network)
     rate = options.tune_lr
@@ -186,7 +187,7 @@ def learn(
         groups = everything(network, 10 * rate, rate)
         folder = folder / f"{steps}-{rate:g}"
         folder.mkdir(exist_ok=True)
-        with torch.autocast("cpu", torch.bfloat16), show_progress() as progress:
+        with mixed_precision(), show_progress() as progress:
             refine(
                 network, train, learning, read, options.seed, groups, progress, folder, original
             )

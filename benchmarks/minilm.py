@@ -20,6 +20,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from benchmarks.packages import download
+from benchmarks.precision import mixed_precision
 from benchmarks.results.records import ROOT
 from benchmarks.results.section import LEARNING, arguments, begin
 from benchmarks.texts import prose, sentiment, spliced, wide
@@ -203,7 +204,7 @@ def tune(
     hashes, others = everything(converted, 10 * lr, lr)
     words = {id(p) for p in converted.embeddings.parameters()}  # most of them are never seen
     others["params"] = [p for p in others["params"] if id(p) not in words]
-    with torch.autocast(device.type, torch.bfloat16), show_progress() as progress:
+    with mixed_precision(device.type), show_progress() as progress:
         refine(
             converted, batches, learning, READOUTS[options.tune_readout], options.seed,
             [hashes, others], progress, folder=folder, original=original.to(device),

@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 __all__ = ["download", "download_npm"]
@@ -17,41 +19,47 @@ CACHE = Path(__file__).parents[1] / "build" / "packages"
 def download(package: str, source: bool = False) -> Path:
     """Folder with the unpacked files of a ``package==version``: its wheel, or its sdist."""
     name, _, version = package.partition("==")
-    folder = CACHE / f"{name}-{version}"
-    if not folder.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
+
+    def fetch(into: Path) -> None:
         kind = ["--no-binary", ":all:"] if source else ["--only-binary", ":all:"]
-        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", *kind, "-d", CACHE]
+        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", *kind, "-d", into]
         subprocess.run([*command, package], check=True)
-        stem = f"{name}-{version}".lower().replace("-", "_")
-        (path,) = (p for p in CACHE.iterdir() if p.is_file() and _stem(p).startswith(stem))
-        if path.suffix == ".whl":
-            zipfile.ZipFile(path).extractall(folder)
-        else:
-            _unpack(path, folder)
-        path.unlink()
-    return folder
+
+    return _unpacked(CACHE / f"{name}-{version}", fetch)
 
 
 def download_npm(package: str) -> Path:
     """Folder with the unpacked files of a ``package@version`` of npm, fetched by its client."""
-    folder = CACHE / package.replace("@", "-")
-    if not folder.exists():
+
+    def fetch(into: Path) -> None:
         if shutil.which("npm") is None:
             sys.exit(f"{package}: npm is not installed, it fetches this package; install Node.js")
+        command = ["npm", "pack", "--silent", "--pack-destination", into, package]
+        subprocess.run(command, check=True, stdout=subprocess.PIPE)
+
+    return _unpacked(CACHE / package.replace("@", "-"), fetch)
+
+
+def _unpacked(folder: Path, fetch: Callable[[Path], None]) -> Path:
+    """``folder`` with what is in the one file that ``fetch`` puts where it is told.
+
+    It appears whole or not at all, also where two processes ask for it at once.
+    """
+    if not folder.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "pack", "--silent", "--pack-destination", CACHE, package]
-        packed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        path = CACHE / packed.split()[-1]
-        _unpack(path, folder)
-        path.unlink()
+        with tempfile.TemporaryDirectory(dir=CACHE) as name:
+            fetched, unpacked = Path(name, "fetched"), Path(name, "unpacked")
+            fetched.mkdir()
+            fetch(fetched)
+            (path,) = fetched.iterdir()
+            if path.suffix == ".whl":
+                zipfile.ZipFile(path).extractall(unpacked)
+            else:
+                with tarfile.open(fileobj=io.BytesIO(path.read_bytes())) as tar:
+                    tar.extractall(unpacked, filter="data")
+            try:
+                unpacked.rename(folder)
+            except OSError:
+                if not folder.exists():  # another process was first
+                    raise
     return folder
-
-
-def _unpack(path, folder):
-    with tarfile.open(fileobj=io.BytesIO(path.read_bytes())) as tar:
-        tar.extractall(folder, filter="data")
-
-
-def _stem(path):
-    return path.name.lower().replace("-", "_")
