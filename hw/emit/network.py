@@ -16,7 +16,6 @@ from ecoformer.hw.network.chain import Chain
 from ecoformer.hw.network.decoder import Decoder
 from ecoformer.hw.network.network import Network
 from ecoformer.hw.network.top import NetworkTop
-from ecoformer.spec.choices import Weights
 from ecoformer.spec.network.decoder import DecoderDesign, TokenError
 from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.identity import as_registers, identity
@@ -239,10 +238,9 @@ def _layer(kind, path, steps, latency, cycles=None, lanes=1):
 
 def _linear(network, name, path, cycles=None):
     layer, shape = network.linears[name], network.design.linears[name]
-    multiplies = shape.format == Weights.INT8
     return _layer("linear", path, layer.fold.steps, layer.latency, cycles) | {
         "lanes": layer.fold.lanes,
-        "multipliers": layer.fold.lanes if multiplies else 0,
+        "multipliers": layer.fold.lanes if shape.multiplies else 0,
         "weight_bits": shape.inputs * shape.outputs * shape.weights.bits,
     }
 

@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.lib.pipeline import adder_tree, delay, signed_tree, tree_latency
-from ecoformer.hw.lib.products import PRODUCTS
+from ecoformer.hw.lib.products import PRODUCTS, Product
 from ecoformer.spec.choices import Weights
 from ecoformer.spec.weights import WEIGHT_FORMATS, WeightFormat
 
@@ -29,6 +29,8 @@ class MatrixVector(wiring.Component):
         Signed bits of one result.
     weights : WeightFormat
         How ``matrix`` is encoded.
+    product : Product or None
+        How a lane multiplies; as suits ``weights`` when None.
 
     Members
     -------
@@ -47,11 +49,12 @@ class MatrixVector(wiring.Component):
         element: ShapeLike,
         result_width: int,
         weights: WeightFormat = WEIGHT_FORMATS[Weights.INT8],
+        product: Product | None = None,
     ):
         self.input_lanes = input_lanes
         self.output_lanes = output_lanes
         self.weights = weights
-        self.product = PRODUCTS[weights.name]
+        self.product = PRODUCTS[weights.name] if product is None else product
         self.element = Shape.cast(element)
         self.result_width = result_width
         super().__init__(
@@ -67,7 +70,8 @@ class MatrixVector(wiring.Component):
     def latency(self) -> int:
         """Cycles from the last step to its results: operands, product, tree, accumulator."""
         before_tree = self.product.operand_time + self.product.time
-        return before_tree + tree_latency(self.input_lanes) + 1
+        terms = self.input_lanes * self.product.terms(self.weights.bits)
+        return before_tree + tree_latency(terms) + 1
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -81,12 +85,12 @@ class MatrixVector(wiring.Component):
             products, ones = [], []
             for lane in range(lanes):
                 weight = matrix[output * lanes + lane]
-                product, one = self.product.of(m, Value.cast(vector[lane]), weight)
-                products.append(
-                    delay(m, product, self.product.time, name=f"product_{output}_{lane}")
-                )
-                if one is not None:
-                    ones.append(delay(m, one, self.product.time, name=f"one_{output}_{lane}"))
+                terms = self.product.of(m, Value.cast(vector[lane]), weight)
+                for number, (term, one) in enumerate(terms):
+                    name = f"{output}_{lane}" + (f"_{number}" if len(terms) > 1 else "")
+                    products.append(delay(m, term, self.product.time, name=f"product_{name}"))
+                    if one is not None:
+                        ones.append(delay(m, one, self.product.time, name=f"one_{name}"))
             if ones:
                 total, one = signed_tree(m, products, ones, name=f"sum_{output}")
             else:

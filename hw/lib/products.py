@@ -7,7 +7,7 @@ weight is negative. The +1 of -p = ~p + 1 is returned separately, for an adder's
 
 from amaranth import *
 
-__all__ = ["PRODUCTS", "Multiplier", "Product", "Selector", "Shifter"]
+__all__ = ["ADDERS", "PRODUCTS", "Booth", "Multiplier", "Product", "Selector", "Shifter"]
 
 
 class Product:
@@ -24,8 +24,14 @@ class Product:
     operand_time: int
     time: int
 
-    def of(self, m: Module, element: Value, weight: Value) -> tuple[Value, Value | None]:
-        """Product less a 1, and that 1; None where there is none to add."""
+    def terms(self, weight_bits: int) -> int:
+        """Terms of which a product is the sum."""
+        return 1
+
+    def of(
+        self, m: Module, element: Value, weight: Value
+    ) -> list[tuple[Value, Value | None]]:
+        """Terms of a product, each less a 1, and that 1; None where there is none to add."""
         raise NotImplementedError
 
 
@@ -35,8 +41,10 @@ class Multiplier(Product):
     operand_time = 2
     time = 1
 
-    def of(self, m: Module, element: Value, weight: Value) -> tuple[Value, Value | None]:
-        return element * weight.as_signed(), None
+    def of(
+        self, m: Module, element: Value, weight: Value
+    ) -> list[tuple[Value, Value | None]]:
+        return [(element * weight.as_signed(), None)]
 
 
 class Selector(Product):
@@ -45,10 +53,12 @@ class Selector(Product):
     operand_time = 0
     time = 0
 
-    def of(self, m: Module, element: Value, weight: Value) -> tuple[Value, Value | None]:
+    def of(
+        self, m: Module, element: Value, weight: Value
+    ) -> list[tuple[Value, Value | None]]:
         x, nonzero = _signed(element), Signal()
         m.d.comb += nonzero.eq(weight[0])
-        return _negated(x.as_unsigned(), nonzero, weight[1])
+        return [_negated(x.as_unsigned(), nonzero, weight[1])]
 
 
 class Shifter(Product):
@@ -57,11 +67,44 @@ class Shifter(Product):
     operand_time = 0
     time = 1
 
-    def of(self, m: Module, element: Value, weight: Value) -> tuple[Value, Value | None]:
+    def of(
+        self, m: Module, element: Value, weight: Value
+    ) -> list[tuple[Value, Value | None]]:
         x, nonzero = _signed(element), Signal()
         size = weight[:-1]  # e + 1, hence the lowest bit of the shifted element is dropped
         m.d.comb += nonzero.eq(size.any())
-        return _negated((x << size)[1:], nonzero, weight[-1])
+        return [_negated((x << size)[1:], nonzero, weight[-1])]
+
+
+class Booth(Product):
+    """A product with any weight by adders alone: radix-4 Booth recoding (MacSorley, 1961).
+
+    Two bits of the weight, and the one below them, are a digit -2…2, hence a term that is the
+    element, or twice it, inverted where the digit is negative.
+    """
+
+    operand_time = 0
+    time = 1
+
+    def terms(self, weight_bits: int) -> int:
+        return -(-weight_bits // 2)
+
+    def of(
+        self, m: Module, element: Value, weight: Value
+    ) -> list[tuple[Value, Value | None]]:
+        x, below, terms = _signed(element), C(0, 1), []
+        bits = weight.as_signed()
+        for low in range(0, len(bits), 2):
+            sign = bits[min(low + 1, len(bits) - 1)]
+            once, twice = Signal(), Signal()
+            m.d.comb += [
+                once.eq(bits[low] ^ below),
+                twice.eq((bits[low] == below) & (sign != below)),
+            ]
+            multiple = Mux(twice, x << 1, x) << low
+            terms.append(_negated(multiple.as_unsigned(), once | twice, sign))
+            below = sign
+        return terms
 
 
 def _signed(element):
@@ -76,3 +119,5 @@ def _negated(product, nonzero, negative):
 
 PRODUCTS = {"int8": Multiplier(), "pow2": Shifter(), "ternary": Selector()}
 """By the name of the weight format."""
+ADDERS = Booth()
+"""For weights that need a multiplier, where there is to be none."""

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ecoformer.hw.lib.contents import CONTENTS
 from ecoformer.hw.lib.matrix_vector import MatrixVector
 from ecoformer.hw.lib.pipeline import delay, register
+from ecoformer.hw.lib.products import ADDERS
 from ecoformer.hw.lib.steps import Steps
 from ecoformer.hw.network.link import TokenLink, elements_of, lane_name, send
 from ecoformer.hw.network.requantise import REQUANTISE_LATENCY, requantise
@@ -73,7 +74,7 @@ class Linear(wiring.Component):
         self.shift = np.zeros_like(bias) if shift is None else shift
         self.product = MatrixVector(
             fold.input_lanes, fold.output_lanes, signed(shape.input_width), shape.product_width,
-            shape.weights,
+            shape.weights, ADDERS if shape.by_adders else None,
         )
         super().__init__(
             {

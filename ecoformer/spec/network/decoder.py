@@ -237,7 +237,7 @@ class DecoderDesign(Transformer):
     @cached_property
     def linears(self) -> dict[str, LinearShape]:
         """Every linear layer by name, along the path of a token."""
-        classifier = LinearShape(self.width, self.vocabulary, ACTIVATION_WIDTH, 0)
+        classifier = self._classifier(self.vocabulary, ACTIVATION_WIDTH)
         return {**self._block_linears(), "classifier": classifier}
 
     @cached_property

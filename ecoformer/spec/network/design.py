@@ -197,7 +197,7 @@ class NetworkDesign(Transformer):
         """Every linear layer by name, along the path of a token."""
         area = self.channels * self.kernel**2
         stem = LinearShape(area, self.width, PIXEL_WIDTH, self.residual_width, self.weights)
-        classifier = LinearShape(self.width, self.classes, self.pooled_width, 0)
+        classifier = self._classifier(self.classes, self.pooled_width)
         return {"stem": stem, **self._block_linears(), "classifier": classifier}
 
     @cached_property

@@ -37,6 +37,9 @@ class LinearShape:
         Signed bits of an output element; 0 leaves the sum as it is, without a shift.
     format : Weights
         What the weights may be.
+    by_adders : bool
+        Whether products are made by adders even where the weights need a multiplier; no bit
+        depends on it.
     """
 
     inputs: int
@@ -44,11 +47,17 @@ class LinearShape:
     input_width: int
     output_width: int
     format: Weights = Weights.INT8
+    by_adders: bool = False
 
     @property
     def weights(self) -> WeightFormat:
         """Format of the weights."""
         return WEIGHT_FORMATS[self.format]
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether a lane takes a multiplier."""
+        return self.weights.multiplies and not self.by_adders
 
     @property
     def max_sum(self) -> int:

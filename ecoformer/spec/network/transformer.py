@@ -15,6 +15,7 @@ from ecoformer.spec.choices import Mask, Queries, Weights
 from ecoformer.spec.config import Config
 from ecoformer.spec.folding import Fold
 from ecoformer.spec.network.layers import LinearShape, NormShape
+from ecoformer.spec.weights import WEIGHT_FORMATS
 
 __all__ = ["ACTIVATION_WIDTH", "SHARED_RANGES", "Transformer"]
 
@@ -230,6 +231,11 @@ class Transformer(ABC):
     @abstractmethod
     def linears(self) -> dict[str, LinearShape]:
         """Every linear layer by name, along the path of a token."""
+
+    def _classifier(self, classes: int, input_width: int) -> LinearShape:
+        """The layer that makes scores: int8 weights, but no multiplier where no other layer has."""
+        by_adders = not WEIGHT_FORMATS[self.weights].multiplies
+        return LinearShape(self.width, classes, input_width, 0, by_adders=by_adders)
 
     def _block_linears(self) -> dict[str, LinearShape]:
         """The linear layers of all blocks by name."""

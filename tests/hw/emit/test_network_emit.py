@@ -56,7 +56,7 @@ def test_the_manifest_says_how_large_every_layer_is(name):
     for linear, shape in design.linears.items():
         layer, fold = layers[linear], design.fold(linear)
         assert (layer["lanes"], layer["steps"]) == (fold.lanes, fold.steps)
-        assert layer["multipliers"] == (fold.lanes if shape.format == Weights.INT8 else 0)
+        assert layer["multipliers"] == (fold.lanes if design.weights == Weights.INT8 else 0)
         assert layer["weight_bits"] == shape.inputs * shape.outputs * shape.weights.bits
         # Weights in rows of all lanes, bias and shift, and tokens that wait.
         constants = shape.outputs * (shape.sum_width + 5)
@@ -107,3 +107,16 @@ def test_the_manifest_describes_a_decoder():
     answers = facts["streams"]["m_axis"]
     assert answers["beats"] == 3 and len(answers["tdata"]) == 2
     assert answers["errors"] == {"CONTEXT_LOST": 1, "TOO_LONG": 2, "NO_TOKEN": 3}
+
+
+@pytest.mark.parametrize("name, of_a_head", [
+    ("fast", r"\.core"),  # what the offset multiplies
+    ("four at once", r"(\..*)?"),  # whose kernelized hash multiplies, too
+])
+def test_without_multipliers_only_norms_and_heads_multiply(name, of_a_head):
+    modules = re.findall(r"^module (\S+).*?\n(.*?)^endmodule", emitted(name).text, re.M | re.S)
+    # Of two variables: nothing multiplies by a constant such as 3'h4.
+    product = re.compile(r"= (?!\d+'h\d+ \*)\S.* \* (?!\d+'h\d+;)")
+    multiply = {path for path, body in modules if product.search(body)}
+    allowed = re.compile(rf"\.norm\d?\.|\.heads\.head_\d+{of_a_head}$")
+    assert multiply and {path for path in multiply if not allowed.search(path)} == set()

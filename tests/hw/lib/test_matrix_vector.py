@@ -5,17 +5,24 @@ import pytest
 from amaranth import Const, Signal, signed, unsigned
 
 from ecoformer.hw.lib.matrix_vector import MatrixVector
+from ecoformer.hw.lib.products import ADDERS
+from ecoformer.spec.choices import Weights
 from ecoformer.spec.folding import Fold
-from ecoformer.spec.weights import WEIGHT_FORMATS
+from ecoformer.spec.weights import WEIGHT_FORMATS, WeightFormat
 from tests.hw.bench import simulate, ticks, watch
+
+ODD = WeightFormat("odd", 5, tuple(range(-16, 16)), "-16…15")
 
 
 @pytest.mark.parametrize("element", [unsigned(4), signed(5)], ids=["unsigned", "signed"])
-@pytest.mark.parametrize("form", WEIGHT_FORMATS.values(), ids=WEIGHT_FORMATS)
+@pytest.mark.parametrize("form, product", [
+    *((form, None) for form in WEIGHT_FORMATS.values()), (WEIGHT_FORMATS[Weights.INT8], ADDERS),
+    (WEIGHT_FORMATS[Weights.TERNARY], ADDERS), (ODD, ADDERS),
+], ids=[*WEIGHT_FORMATS, "int8-adders", "ternary-adders", "odd-adders"])
 @pytest.mark.parametrize("extents", [(1, 1, 1), (5, 3, 1), (5, 3, 4), (7, 5, 64), (17, 2, 2)])
-def test_matrix_vector(extents, form, element):
+def test_matrix_vector(extents, form, product, element):
     fold, rng = Fold(*extents), random.Random(0)
-    dut = MatrixVector(fold.input_lanes, fold.output_lanes, element, 24, form)
+    dut = MatrixVector(fold.input_lanes, fold.output_lanes, element, 24, form, product)
     low, high = (-16, 15) if element.signed else (0, 15)
     edges = (form.values[0], form.values[-1], 0)
     tokens = [

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ecoformer.golden.integer.network.linear import linear
 from ecoformer.hw.network.linear import StreamedLinear, linear_class
-from ecoformer.spec.folding import Stream
+from ecoformer.spec.folding import Fold, Stream
 from ecoformer.spec.network.layers import LinearShape
 from ecoformer.spec.weights import WEIGHT_FORMATS
 from tests.hw.bench import simulate, watch
@@ -56,6 +57,24 @@ def test_equals_the_integer_model(inputs, outputs, cycles, widths, form, stall):
         shift = dut.shift if shape.output_width else None
         wanted = linear(shape, tokens, dut.weights, dut.bias, shift)
         assert found == wanted.tolist()
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+@pytest.mark.parametrize("inputs, outputs, fold", [
+    (5, 3, Fold(5, 3, 16)), (64, 10, Fold(64, 10, 640)), (12, 5, Fold(12, 5, 20)),
+    (9, 5, Stream(9, 5, 64, 2)), (1, 1, Fold(1, 1, 16)),
+])
+def test_adders_multiply_as_multipliers_do(inputs, outputs, fold, stall):
+    shape = LinearShape(inputs, outputs, 14, 0, by_adders=True)
+    assert not shape.multiplies and replace(shape, by_adders=False).multiplies
+    rng = np.random.default_rng(8)
+    for extremes in (False, True):
+        dut = make(shape, 0, rng, extremes, fold=fold)
+        tokens = tokens_of(shape, rng, 8)
+        found, _ = run_tokens(
+            dut, tokens.tolist(), 8, rng=random.Random(8), stall=stall, elements=outputs, slots=32
+        )
+        assert found == linear(shape, tokens, dut.weights, dut.bias, None).tolist()
 
 
 @pytest.mark.parametrize("inputs, outputs, cycles", [(16, 16, 64), (8, 16, 16), (3, 40, 64)])
