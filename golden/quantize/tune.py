@@ -19,12 +19,14 @@ from torch.nn.utils.parametrize import register_parametrization, remove_parametr
 
 from ecoformer.golden.learn.data import DataSet
 from ecoformer.golden.learn.fit import Fitter
+from ecoformer.golden.learn.parallel import one_thread
 from ecoformer.golden.learn.recipe import TrainingConfig
 from ecoformer.golden.networks.vit import VisionTransformer
 from ecoformer.golden.quantize.float_trace import vectors
 from ecoformer.golden.quantize.integer_network import quantise
 from ecoformer.golden.quantize.linear import quantise_linear
 from ecoformer.golden.quantize.network import PIXEL_SCALE, QuantisedNetwork
+from ecoformer.golden.weights import round_weights
 from ecoformer.progress import SILENT, Progress
 from ecoformer.spec.network.layers import LinearShape
 from ecoformer.spec.network.load import Design
@@ -39,9 +41,14 @@ Model = TypeVar("Model", bound=Any)
 class OnGrid(nn.Module):
     """Weights as a layer on the chip has them.
 
+    The shift of an output is that of the weights at the beginning and stays: all of its weights
+    would double, or halve, with every change.
+
     Parameters
     ----------
     shape : LinearShape
+    weights : Tensor [outputs, …]
+        At the beginning.
     inputs : float64 array [inputs] or number
         What 1 of every integer input stands for.
     outputs : float64 array [outputs] or number
@@ -49,20 +56,23 @@ class OnGrid(nn.Module):
     """
 
     def __init__(
-        self, shape: LinearShape, inputs: float | np.ndarray, outputs: float | np.ndarray
+        self,
+        shape: LinearShape,
+        weights: torch.Tensor,
+        inputs: float | np.ndarray,
+        outputs: float | np.ndarray,
     ):
         super().__init__()
         self.shape = shape
-        self.inputs = np.broadcast_to(inputs, shape.inputs)[:, None]
-        self.outputs = outputs
+        inputs = np.broadcast_to(inputs, shape.inputs)[:, None]
+        matrix = weights.detach().flatten(1).double().numpy().T * inputs
+        shift = quantise_linear(shape, matrix, np.zeros(shape.outputs), outputs)["shift"]
+        unit = (outputs / 2.0**shift / inputs).T.reshape(weights.shape)
+        self.register_buffer("unit", torch.from_numpy(unit).to(weights.dtype), persistent=False)
 
     def forward(self, weights: torch.Tensor) -> torch.Tensor:
-        """``weights`` [outputs, …] at what is left of them; gradients pass straight through."""
-        rows = weights.detach().flatten(1)
-        matrix = rows.double().numpy().T * self.inputs
-        numbers = quantise_linear(self.shape, matrix, np.zeros(len(rows)), self.outputs)
-        grid = numbers["weights"] / 2.0 ** numbers["shift"] * self.outputs / self.inputs
-        rounded = torch.from_numpy(grid.T.copy()).to(weights.dtype).view_as(weights)
+        """``weights`` at what is left of them; gradients pass straight through."""
+        rounded = round_weights(weights.detach() / self.unit, self.shape.format.value) * self.unit
         return weights + (rounded - weights).detach()
 
 
@@ -101,12 +111,14 @@ def tune(
     start = quantise(design, tuned, data)
     layers = with_blocks_on_grids(design, tuned, start)
     if isinstance(tuned, VisionTransformer):
-        stem = OnGrid(design.linears["stem"], PIXEL_SCALE, start.scales["stem"])
+        weights = tuned.to_tokens.weight
+        stem = OnGrid(design.linears["stem"], weights, PIXEL_SCALE, start.scales["stem"])
         register_parametrization(tuned.to_tokens, "weight", stem)
         layers.append(tuned.to_tokens)
     fitter = Fitter(data, training, folder, progress)
     settings = {"design": design.bits_fingerprint}
-    fitter.fit("chip", tuned, epochs, training.tune_lrs[0], stream=1, settings=settings)
+    with one_thread():
+        fitter.fit("chip", tuned, epochs, training.tune_lrs[0], stream=1, settings=settings)
     release(layers)
     return quantise(design, tuned, data, like=start)
 
@@ -138,7 +150,8 @@ def with_blocks_on_grids(
 
     def hold(layer, name, inputs, outputs):
         shape = replace(linears[name], outputs=len(layer.weight))
-        register_parametrization(layer, "weight", OnGrid(shape, inputs, outputs))
+        grid = OnGrid(shape, layer.weight, inputs, outputs)
+        register_parametrization(layer, "weight", grid)
         layers.append(layer)
 
     for number, block in enumerate(model.blocks):

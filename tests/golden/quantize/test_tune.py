@@ -52,15 +52,31 @@ def test_weights_are_those_of_the_quantiser_and_gradients_pass(format):
     shape = LinearShape(6, 5, 8, 16, format)
     inputs, outputs = rng.uniform(0.5, 2, 6), 0.1
     weights = torch.from_numpy(rng.normal(0, 0.02, (5, 6))).requires_grad_()
-    grid = OnGrid(shape, inputs, outputs)(weights)
+    grid = OnGrid(shape, weights, inputs, outputs)(weights)
     (grid * torch.arange(30.0).view(5, 6)).sum().backward()
     assert torch.equal(weights.grad, torch.arange(30.0, dtype=torch.float64).view(5, 6))
     matrix = weights.detach().numpy().T * inputs[:, None]
     numbers = quantise_linear(shape, matrix, np.zeros(5), outputs)
     wanted = (numbers["weights"] / 2.0 ** numbers["shift"] * outputs / inputs[:, None]).T
     np.testing.assert_allclose(grid.detach().numpy(), wanted)
-    again = OnGrid(shape, inputs, outputs)(grid.detach())  # what is on the grid stays there
+    again = OnGrid(shape, grid, inputs, outputs)(grid.detach())  # what is on the grid stays there
     np.testing.assert_allclose(again.numpy(), grid.detach().numpy())
+
+
+@pytest.mark.parametrize("format", list(Weights))
+def test_shifts_stay_and_the_quantiser_finds_them_again(format):
+    rng = np.random.default_rng(1)
+    shape = LinearShape(6, 5, 8, 16, format)
+    inputs, outputs = rng.uniform(0.5, 2, 6), 0.1
+    weights = torch.from_numpy(rng.normal(0, 0.02, (5, 6)))
+    grid = OnGrid(shape, weights, inputs, outputs)
+    units = quantise_linear(shape, weights.numpy().T * inputs[:, None], np.zeros(5), outputs)
+    moved = grid(1.9 * weights).numpy().T * inputs[:, None]
+    steps = moved / outputs * 2.0 ** units["shift"]
+    np.testing.assert_allclose(steps, np.rint(steps), atol=1e-9)
+    assert shape.weights.holds(np.rint(steps).astype(np.int64))
+    numbers = quantise_linear(shape, moved, np.zeros(5), outputs)
+    np.testing.assert_allclose(numbers["weights"] / 2.0 ** numbers["shift"] * outputs, moved)
 
 
 @pytest.mark.slow
