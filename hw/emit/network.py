@@ -168,7 +168,7 @@ def _layers(network: Network | Decoder) -> dict[str, dict[str, Any]]:
         for number, block in enumerate(network.blocks)
         for name, layer in _of_block(network, number, block).items()
     }
-    norm = _layer("norm", "norm", d.beats(d.width), network.norm.latency, lanes=d.lanes)
+    norm = _norm("norm", network.norm, d)
     if isinstance(network, Decoder):
         embedding, answers = network.embedding, network.answers
         layers = {
@@ -212,14 +212,17 @@ def _of_block(network: Chain, number: int, block: Block) -> dict[str, dict[str, 
     def linear(part):
         return _linear(network, f"blocks.{number}.{part}", f"{path}.{part}")
 
+    def norm(number):
+        return _norm(f"{path}.norm{number}", block.norms[number - 1], d)
+
     first, second = block.residuals
     return {
-        "norm1": layer("norm", "norm1", width, block.norms[0]),
+        "norm1": norm(1),
         "vectors": linear("vectors"),
         "attention": _attention(d, block, f"{path}.heads"),
         "out": linear("out"),
         "residual1": layer("residual", "residual1", width, first),
-        "norm2": layer("norm", "norm2", width, block.norms[1]),
+        "norm2": norm(2),
         "up": linear("up"),
         "activation": layer("table", "activation", hidden, block.activation),
         "down": linear("down"),
@@ -234,6 +237,11 @@ def _layer(kind, path, steps, latency, cycles=None, lanes=1):
         "latency": latency, "path": path,
     }
     return layer | ({} if cycles is None else {"cycles": cycles})
+
+
+def _norm(path, norm, design):
+    layer = _layer("norm", path, design.beats(design.width), norm.latency, lanes=design.lanes)
+    return layer | {"multipliers": norm.multipliers}
 
 
 def _linear(network, name, path, cycles=None):

@@ -58,6 +58,11 @@ class Norm(wiring.Component):
         return sum(part.gathering + part.latency for part in (self.centre, self.scale))
 
     @property
+    def multipliers(self) -> int:
+        """Products of a cycle: two of every element, and what makes a mean of a sum."""
+        return self.scale.multipliers
+
+    @property
     def leaving(self) -> int:
         """Cycles from the announcement of a token on ``o`` to its last element."""
         return self.scale.latency
@@ -104,6 +109,11 @@ class QuickNorm(wiring.Component):
     def latency(self) -> int:
         """Cycles from the announcement of a token to its last element, with nothing to wait for."""
         return self.quick.gathering + self.quick.latency
+
+    @property
+    def multipliers(self) -> int:
+        """Products of a cycle: those of `Norm`, and what squares lose by the mean."""
+        return self.quick.multipliers + 1
 
     @property
     def leaving(self) -> int:
@@ -160,6 +170,11 @@ class Scale(TwoPass):
         super().__init__(
             shape.width, width, shape.output_width, data.StructLayout(known), slots, lanes
         )
+
+    @property
+    def multipliers(self) -> int:
+        """Products of a cycle: two of every element, and what makes a mean of a sum."""
+        return 2 * self.lanes + (self.shape.reciprocal > 1)
 
     def gather(self, m: Module, first: Value) -> dict:
         shape = self.shape

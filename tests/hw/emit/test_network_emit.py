@@ -109,14 +109,25 @@ def test_the_manifest_describes_a_decoder():
     assert answers["errors"] == {"CONTEXT_LOST": 1, "TOO_LONG": 2, "NO_TOKEN": 3}
 
 
-@pytest.mark.parametrize("name, of_a_head", [
-    ("fast", r"\.core"),  # what the offset multiplies
-    ("four at once", r"(\..*)?"),  # whose kernelized hash multiplies, too
-])
-def test_without_multipliers_only_norms_and_heads_multiply(name, of_a_head):
-    modules = re.findall(r"^module (\S+).*?\n(.*?)^endmodule", emitted(name).text, re.M | re.S)
-    # Of two variables: nothing multiplies by a constant such as 3'h4.
-    product = re.compile(r"= (?!\d+'h\d+ \*)\S.* \* (?!\d+'h\d+;)")
-    multiply = {path for path, body in modules if product.search(body)}
-    allowed = re.compile(rf"\.norm\d?\.|\.heads\.head_\d+{of_a_head}$")
+def products(text):
+    """How many products every module makes, those with small constants aside: they are sums."""
+    modules = re.findall(r"^module \\net\.network\.(\S+).*?\n(.*?)^endmodule", text, re.M | re.S)
+    small = r"(?:\$signed\()?\d+'h[0-9a-f]{1,2}\)?"
+    product = re.compile(rf"= (?!{small} \*)\S.* \* (?!{small};)")
+    return {path: len(product.findall(body)) for path, body in modules}
+
+
+@pytest.mark.parametrize("name", ["tiny", *DESIGNS, *DECODERS])
+def test_the_manifest_counts_every_multiplier(name):
+    found, layers = products(emitted(name).text), emitted(name).manifest["layers"]
+    for layer in layers:
+        path = re.sub(r"^blocks\.(\d+)", r"block_\1", layer["name"]).replace("attention", "heads")
+        own = [count for part, count in found.items() if f"{part}.".startswith(f"{path}.")]
+        assert sum(own) == layer["multipliers"], path
+    assert sum(found.values()) == sum(layer["multipliers"] for layer in layers)
+
+
+def test_without_multipliers_only_norms_and_offsets_multiply():
+    multiply = {path for path, count in products(emitted("fast").text).items() if count}
+    allowed = re.compile(r"norm\d?\.|\.heads\.head_\d+\.core$")
     assert multiply and {path for path in multiply if not allowed.search(path)} == set()
