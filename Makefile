@@ -19,8 +19,9 @@ LINKS := build/types/ecoformer
 	bench-energy bench-estimate bench-fashion bench-generate bench-hashes bench-hash-units bench-kills bench-ksh bench-language \
 	bench-keep bench-lanes bench-lightglue bench-minilm bench-minilm-engine bench-models bench-mutants \
 	bench-networks bench-network-softmax \
-	bench-network-synth bench-python-coverage bench-python-mutants bench-reactions bench-released bench-softmax \
-	bench-synth bench-targets fit-estimate results-status train-characters train-chip
+	bench-network-synth bench-network-weights bench-python-coverage bench-python-mutants bench-reactions bench-released bench-softmax \
+	bench-synth bench-targets fit-estimate results-status train-characters train-chip \
+	train-chip-adders
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 24
@@ -124,8 +125,13 @@ bench-minilm: $(VENV)/installed  ## a pretrained sentence encoder, converted; an
 bench-minilm-engine: $(VENV)/installed  ## the same, all heads inside one simulated engine; half an hour
 	$(BIN)/python -m benchmarks.minilm_engine
 
-bench-networks: $(VENV)/installed  ## held-out images through a whole network in Verilog
-	$(BIN)/python -m benchmarks.networks
+bench-networks: $(VENV)/installed  ## held-out images through whole networks in Verilog
+	$(BIN)/python -m benchmarks.networks chip
+	$(BIN)/python -m benchmarks.networks chip-adders
+
+bench-network-weights: $(VENV)/installed  ## accuracy and cells with int8, pow2 and ternary weights
+	$(BIN)/python -m benchmarks.network_weights
+	$(BIN)/python -m benchmarks.network_cells
 
 bench-network-synth: $(VENV)/installed synthesis-tools  ## whole networks placed and routed; an hour
 	$(BIN)/python -m benchmarks.network_synthesis
@@ -139,6 +145,14 @@ train-chip: $(VENV)/installed  ## the parameters in examples/chip, trained and q
 		--network
 	mkdir -p examples/chip
 	cp build/chip/exported/network.toml build/chip/exported/network.safetensors examples/chip
+
+train-chip-adders: $(VENV)/installed  ## the parameters in examples/chip-adders
+	$(BIN)/ecoformer train -c chip-adders -o build/chip-adders/training --no-control
+	$(BIN)/ecoformer export -c chip-adders -m build/chip-adders/training/ecoformer.pt \
+		-o build/chip-adders/exported --network --tune 8
+	mkdir -p examples/chip-adders
+	cd build/chip-adders/exported && cp network.toml network.safetensors \
+		$(CURDIR)/examples/chip-adders
 
 bench-characters: $(VENV)/installed  ## ten thousand characters from a decoder in Verilog
 	$(BIN)/python -m benchmarks.characters

@@ -29,7 +29,10 @@ TOP = "ecoformer_network"
 TARGET = TARGETS["ecp5"]
 COUNTS = ("LUT", "FF", "DSP", "block RAM")
 EXAMPLES = {
-    "chip": ("synthesis", "A whole network", networks.EXAMPLE),
+    "chip": ("synthesis", "A whole network", networks.EXAMPLES["chip"]),
+    "chip-adders": (
+        "adders-synthesis", "A network without multipliers", networks.EXAMPLES["chip-adders"],
+    ),
     "characters": ("characters-synthesis", "A whole decoder", characters.EXAMPLE),
 }
 """Of every network: name of its section, what it is, and its folder."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole trained network in hardware, on held-out images.
+"""Whole trained networks in hardware, on held-out images.
 
 Integer network and compiled Verilog see the same images, one after another at full rate, and some
 of them with random pauses on both streams: digits that the network never saw, and pictures of
@@ -20,9 +20,14 @@ from ecoformer.sim.network.compiled import CompiledNetwork
 from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
 
-__all__ = ["EXAMPLE", "compare", "main"]
+__all__ = ["EXAMPLES", "compare", "main"]
 
-EXAMPLE = ROOT / "examples" / "chip"
+EXAMPLES = {name: ROOT / "examples" / name for name in ("chip", "chip-adders")}
+SECTIONS = {
+    "chip": ("images", "Held-out images through a whole network"),
+    "chip-adders": ("adders-images", "Held-out images through a network without multipliers"),
+}
+"""Name and title of the section of every network."""
 BUILDS = ROOT / "build" / "networks"
 STALL = 0.3
 """Probability of a pause in a cycle, on either stream."""
@@ -32,13 +37,15 @@ PIECE = 50
 
 def main() -> int:
     parser = arguments(__doc__)
+    parser.add_argument("network", nargs="?", default="chip", choices=EXAMPLES)
     parser.add_argument("--images", type=int, default=1_000)
     parser.add_argument("--stalled", type=int, default=200, help="of them, with pauses")
     parser.add_argument("--clothes", type=int, default=10_000, help="other images")
     run = begin(parser)
     options = run.options
-    design = NetworkDesign.load(EXAMPLE / "network.toml")
-    image = NetworkImage.load(EXAMPLE / "network.safetensors", design)
+    files = [EXAMPLES[options.network] / f"network.{kind}" for kind in ("toml", "safetensors")]
+    design = NetworkDesign.load(files[0])
+    image = NetworkImage.load(files[1], design)
     network = CompiledNetwork.of(design, image, BUILDS)
     digits, clothes = (
         _images(name, count, options.seed)
@@ -54,13 +61,13 @@ def main() -> int:
         for name, (pixels, labels, stall) in parts.items() if len(pixels)
     ]
     run.write_section(
-        "networks", "images", "Held-out images through a whole network",
+        "networks", *SECTIONS[options.network],
         ["images", "", "words, Verilog ≠ integer network", "accuracy", "cycles an image",
          "cycles from an image's first pixel to its last score", "simulated cycles a second"],
         rows,
         headline=f"{rows[0][2]} words differ over {rows[0][1]} digits and {rows[-1][2]} over "
         f"{rows[-1][1]} {rows[-1][0]}, {rows[0][4]} cycles each",
-        tools=SIMULATING, files=["examples/chip/network.toml", "examples/chip/network.safetensors"],
+        tools=SIMULATING, files=[str(path.relative_to(ROOT)) for path in files],
     )
     return 0 if all(row[2].startswith("0 ") for row in rows) else 1
 

@@ -16,8 +16,9 @@ class Fold:
 
     The array is cut into blocks of ``input_lanes × output_lanes``, one per step. Steps run over
     the input blocks first, so a block of outputs is complete every ``input_steps`` steps. The cut
-    with the fewest lanes wins; of equals, the one with the most input lanes, because a wider adder
-    tree is cheaper than more accumulators.
+    with the fewest lanes wins; of equals, the one whose elements and results have the fewest bits,
+    and then the one with the most input lanes, because a wider adder tree is cheaper than more
+    accumulators.
 
     Parameters
     ----------
@@ -28,17 +29,27 @@ class Fold:
     granule : int
         Elements that come, and results that leave, in a cycle. Lanes of either kind are a multiple
         of it, unless a step has all; and a block's results leave before those of the next.
+    input_bits, output_bits : int
+        Bits of an element and of a result, where lanes are so small that the registers beside them
+        count; then, too, a block's results leave one after another before those of the next.
     """
 
     inputs: int
     outputs: int
     cycles: int
     granule: int = 1
+    input_bits: int = 0
+    output_bits: int = 0
 
     @cached_property
     def _cut(self) -> tuple[int, int]:
         """Input and output lanes of a block."""
-        return min(self._cuts(), key=lambda cut: (cut[0] * cut[1], cut[1]))
+        def size(cut):
+            inputs, outputs = cut
+            bits = inputs * self.input_bits + outputs * self.output_bits
+            return inputs * outputs, bits, outputs
+
+        return min(self._cuts(), key=size)
 
     def _cuts(self) -> Iterator[tuple[int, int]]:
         for output_steps in range(1, min(self.outputs, self.cycles) + 1):
@@ -46,7 +57,8 @@ class Fold:
             input_steps = min(self.inputs, self.cycles // _ceil_div(self.outputs, output_lanes))
             input_lanes = self._whole(_ceil_div(self.inputs, input_steps), self.inputs)
             leaving = _ceil_div(output_lanes, self.granule)
-            if self.granule == 1 or leaving <= _ceil_div(self.inputs, input_lanes):
+            waits = self.granule > 1 or self.output_bits > 0
+            if not waits or leaving <= _ceil_div(self.inputs, input_lanes):
                 yield input_lanes, output_lanes
 
     def _whole(self, lanes: int, extent: int) -> int:

@@ -2,6 +2,7 @@
 import random
 from itertools import product
 
+import numpy as np
 import pytest
 
 from ecoformer.spec.folding import Fold
@@ -70,6 +71,28 @@ def test_known_cuts():
         (range(3), range(1)),
         (range(3, 5), range(1)),
     ]
+
+
+@pytest.mark.parametrize("seed", [4])
+def test_of_as_many_lanes_those_of_the_fewest_bits_win(seed):
+    rng = random.Random(seed)
+    wide = 0
+    for _ in range(200):
+        outputs = rng.randint(1, 40)
+        shape = rng.randint(1, 40), outputs, rng.randint(outputs, 128)
+        bits = rng.randint(1, 20), rng.randint(1, 40)
+        fold = Fold(*shape, 1, *bits)
+        assert fold.output_lanes <= fold.input_steps, fold
+        for cut in fold._cuts():
+            assert fold.lanes <= cut[0] * cut[1], fold
+            if fold.lanes == cut[0] * cut[1]:
+                own = fold.input_lanes, fold.output_lanes
+                assert np.dot(own, bits) <= np.dot(cut, bits), fold
+        wide += fold.output_lanes > 1
+    assert wide > 20
+    # Ternary weights, elements of 8 bits.
+    fold = Fold(64, 128, 128, 1, 8, 30)
+    assert (fold.input_lanes, fold.output_lanes, fold.steps) == (16, 4, 128)
 
 
 @pytest.mark.parametrize("granule", [1, 2, 3, 4])

@@ -89,7 +89,11 @@ class LinearShape:
 
         ``granule`` is how many elements come, and leave, in a cycle.
         """
-        return Fold(self.inputs, self.outputs, cycles, granule)
+        if self.multiplies:
+            return Fold(self.inputs, self.outputs, cycles, granule)
+        # A result has a register in which it grows, and one in which it waits to leave.
+        bits = self.input_width, 2 * self.product_width
+        return Fold(self.inputs, self.outputs, cycles, granule, *bits)
 
 
 @dataclass(frozen=True)
