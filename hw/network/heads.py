@@ -154,7 +154,8 @@ class Heads(wiring.Component):
         place = Signal(range(-(-words.elements // lanes)))
         offers, offered = Signal(), Signal(layout)
         # A memory takes half of a cycle to answer: its word is registered before anything else. At
-        # a cycle more for every word, k still has room for all: a token's vectors are longer.
+        # a cycle more for every word, k still has room for all, but for no other cycle: a token's
+        # vectors are as long. So it is announced while its first word is registered.
         held, word = Signal(), Signal(layout, reset_less=True)
         for number, path in enumerate(self.paths):
             with m.If(head[number]):
@@ -171,7 +172,7 @@ class Heads(wiring.Component):
             word.end, words.last_elements // lanes - 1, -(-words.elements // lanes) - 1
         )
         m.d.comb += [
-            self.o.begin.eq(~active & held & head[0] & self.o.room),
+            self.o.begin.eq(~active & (held | offers) & head[0] & self.o.room),
             sends.eq(active & held),
             word_ends.eq(sends & (place == last_place)),
             token_ends.eq(word_ends & word.end),

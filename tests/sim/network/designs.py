@@ -25,6 +25,13 @@ DESIGNS = {
         image_size=3, channels=3, patch=1, width=8, heads=2, depth=1, hidden=16, classes=20,
         weights="ternary", cycles_per_token=24,
     ),
+    # The longest vectors, those before and behind attention among them, take all of k.
+    "tight": _design(
+        {"head_dim": 8, "value_dim": 8, "code_bits": 4, "hash": "linear", "weights": "ternary",
+         "cycles_per_token": 16},
+        image_size=4, channels=1, patch=1, width=8, heads=1, depth=1, hidden=16, classes=3,
+        weights="ternary", cycles_per_token=16,
+    ),
     # What all comparisons are with.
     "softmax": _design(
         {"head_dim": 8, "value_dim": 8, "hash": "none", "dataflow": "softmax",
