@@ -19,9 +19,23 @@ class HostStreams:
         set, or of a context; 0 where there is nothing.
     answer_fields : (str, str)
         Fields of ``m_axis_tuser``, the lowest first: ``user`` and ``error``.
+    loads : bool
+        Whether parameter packets come as well, a byte in each beat; the highest bit of user, one
+        more than ``user_bits``, marks them.
     """
 
     input_bytes: int
     output_bytes: int
     user_bits: int
     answer_fields: tuple[str, str] = ("user", "error")
+    loads: bool = False
+
+    @property
+    def all_user_bits(self) -> int:
+        """Bits of user, with the one that marks parameter packets."""
+        return self.user_bits + self.loads
+
+    @property
+    def load_user(self) -> int:
+        """User of a parameter packet."""
+        return 1 << self.user_bits

@@ -4,7 +4,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["NETWORK_WAIVERS", "WAIVERS", "Waiver", "waivers"]
+from ecoformer.spec.network.load import Design
+
+__all__ = [
+    "LOAD_WAIVERS", "NETWORK_WAIVERS", "WAIVERS", "Waiver", "network_waivers", "waivers",
+]
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,20 @@ NETWORK_WAIVERS = (
     ),
 )
 """The same for whole networks."""
+LOAD_WAIVERS = (
+    *NETWORK_WAIVERS,
+    Waiver(
+        "UNUSEDSIGNAL",
+        "Signal is not used: '*loaded__*'",
+        "Bytes of a load that a memory passes on, behind the last one and behind a copy of one.",
+    ),
+)
+"""The same for those whose parameters can be loaded."""
+
+
+def network_waivers(design: Design) -> Sequence[Waiver]:
+    """Those of the network of ``design``."""
+    return LOAD_WAIVERS if design.loadable else NETWORK_WAIVERS
 
 
 def waivers(

@@ -16,11 +16,21 @@ from ecoformer.hw.network.chain import Chain
 from ecoformer.hw.network.decoder import Decoder
 from ecoformer.hw.network.network import Network
 from ecoformer.hw.network.top import NetworkTop
-from ecoformer.spec.network.decoder import DecoderDesign, TokenError
+from ecoformer.spec.network.decoder import DecoderDesign
 from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.identity import as_registers, identity
 from ecoformer.spec.network.image import NetworkImage
 from ecoformer.spec.network.load import Design
+from ecoformer.spec.network.memories import parameter_memories
+from ecoformer.spec.network.packet import (
+    CHECK_BYTES,
+    HEADER_BYTES,
+    NO_PARAMETERS,
+    LoadAnswer,
+    load_cycles,
+    parameter_bytes,
+    parameter_header,
+)
 from ecoformer.spec.units import units
 
 __all__ = ["KIND", "NetworkVerilog", "at_full_rate", "emit_network"]
@@ -64,7 +74,7 @@ class NetworkVerilog:
     text : str
     manifest : dict
         JSON-ready: kind, version, fingerprints; the design; pins with direction and width; what a
-        beat of either stream is; what a board answers about it; every layer; cycles of an image,
+        beat of every stream is; what a board answers about it; every layer; cycles of an image,
         or of a token.
     """
 
@@ -93,7 +103,7 @@ class NetworkVerilog:
                 {"name": pin, "direction": member.flow.name.lower(), "width": member.shape}
                 for pin, member in top.signature.members.items()
             ],
-            "streams": _streams(design),
+            "streams": _streams(design) | (_load_streams(design) if design.loadable else {}),
             "board_registers": as_registers(identity(design, image)),
             "layers": [{"name": layer, **facts} for layer, facts in layers.items()],
             "memory_bits": sum(memories.values()),
@@ -103,10 +113,12 @@ class NetworkVerilog:
             self.manifest["cycles"]["per_token"] = design.steady_cycles
             if isinstance(design, NetworkDesign):
                 self.manifest["cycles"]["per_image"] = design.cycles_per_image
+        if design.loadable:
+            self.manifest["cycles"]["load"] = load_cycles(design)
 
 
 def _streams(design: Design) -> dict[str, Any]:
-    """What a beat of either stream is."""
+    """What a beat of the streams of packets and of their answers is."""
     if isinstance(design, DecoderDesign):
         return _streams_of_tokens(design)
     return {
@@ -119,7 +131,8 @@ def _streams(design: Design) -> dict[str, Any]:
             "packet": "the answer to an image, in their order: a beat for every class",
             "beats": design.classes,
             "tdata": f"score, int{8 * design.score_bytes}",
-            "tuser": "1 in the only beat of the answer to a bad image, whose tdata is 0",
+            "tuser": "1 in the only beat of the answer to a bad image, whose tdata is 0"
+                     + f"; or {NO_PARAMETERS}: parameters are spoilt" * design.loadable,
         },
     }
 
@@ -141,8 +154,31 @@ def _streams_of_tokens(design):
             "beats": design.answer_beats,
             "tdata": scores or best,
             "tuser": "1 in the only beat of the answer to an error, whose tdata is its number",
-            "errors": {error.name: int(error) for error in TokenError},
+            "errors": {error.name: int(error) for error in design.errors},
             **context,
+        },
+    }
+
+
+def _load_streams(design):
+    """What a beat of the streams of parameter packets and of their answers is."""
+    return {
+        "s_axis_load": {
+            "packet": "all parameters: header, memories row by row, CRC-32",
+            "beats": HEADER_BYTES + parameter_bytes(design) + CHECK_BYTES,
+            "tdata": "a byte",
+            "host_link_user": design.host_streams.load_user,
+            "header": parameter_header(design).hex(),
+            "memories": [
+                {"name": memory.name, "rows": memory.count, "row_bytes": memory.row_bytes}
+                for memory in parameter_memories(design)
+            ],
+        },
+        "m_axis_load": {
+            "packet": "the answer to a parameter packet",
+            "beats": 1,
+            "tdata": "one of these numbers",
+            "answers": {answer.name: int(answer) for answer in LoadAnswer},
         },
     }
 

@@ -1,26 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Constant tables in block RAM."""
+"""Tables in block RAM."""
 
 from collections.abc import Sequence
 
 from amaranth import *
-from amaranth.lib import memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ecoformer.hw.lib.contents import CONTENTS
+from ecoformer.hw.lib.loading import LoadChain, load_ports
 from ecoformer.hw.lib.pipeline import register
 
 __all__ = ["Table"]
 
 
 class Table(wiring.Component):
-    """A constant table in block RAM, with a registered output.
+    """A table in block RAM, with a registered output.
 
     Parameters
     ----------
     values : sequence of int
         A power of two of values.
     width : int
+    loads : bool
+        Whether other values can be loaded, through `load_ports`.
 
     Members
     -------
@@ -31,19 +33,19 @@ class Table(wiring.Component):
 
     LATENCY = 2
 
-    def __init__(self, values: Sequence[int], width: int):
+    def __init__(self, values: Sequence[int], width: int, loads: bool = False):
         self.values = values
-        super().__init__({"index": In(range(len(values))), "value": Out(width)})
+        super().__init__(
+            {"index": In(range(len(values))), "value": Out(width), **load_ports(loads)}
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.rows = rows = memory.Memory(
-            shape=unsigned(len(self.value)), depth=len(self.values), init=self.values,
-            attrs=CONTENTS,
-        )
-        read = rows.read_port()
+        chain = LoadChain(m, self)
+        read = chain.memory("rows", len(self.value), self.values).read_port()
+        chain.end()
         m.d.comb += [
             read.addr.eq(self.index),
-            self.value.eq(register(m, read.data, name="answer")),
+            self.value.eq(register(m, read.data[: len(self.value)], name="answer")),
         ]
         return m

@@ -56,6 +56,9 @@ class Answers(wiring.Component):
         ``ready``.
     ready : ``Out(1)``
         Another token may enter.
+    whole : ``In(1)``
+        If the design is loadable: parameters are not spoilt. Else every answer is an error; it
+        changes only while no token is in the network.
     o : ``Out(stream.Signature(Answer))``
     """
 
@@ -70,8 +73,9 @@ class Answers(wiring.Component):
                 "i": In(TokenLink(self.width, design.lanes)),
                 "tagged": In(1),
                 "context": In(design.context_width),
-                "cause": In(range(max(TokenError) + 1)),
+                "cause": In(range(TokenError.NO_TOKEN + 1)),
                 "ready": Out(1),
+                **({"whole": In(1)} if design.loadable else {}),
                 "o": Out(stream.Signature(Answer(design))),
             }
         )
@@ -100,6 +104,9 @@ class Answers(wiring.Component):
         bad, last, drops, taken, ends = (
             Signal(name=name) for name in ("bad", "last", "drops", "taken", "ends")
         )
+        cause = leaving.cause
+        if self.design.loadable:
+            cause = Mux(self.whole, cause, TokenError.NO_PARAMETERS)
         m.d.comb += [
             entering.context.eq(self.context),
             entering.cause.eq(self.cause),
@@ -113,12 +120,12 @@ class Answers(wiring.Component):
             answers.w_stream.valid.eq(valid),
             answers.w_stream.payload.eq(words),
             # All beats of an error but the last are dropped.
-            bad.eq(leaving.cause != 0),
+            bad.eq(cause != 0),
             last.eq(index == beats - 1),
             drops.eq(bad & ~last),
             self.o.valid.eq(answers.r_stream.valid & ~drops),
             self.o.payload.data.eq(
-                Mux(bad, leaving.cause, self._data(m, answers.r_stream.payload, last))
+                Mux(bad, cause, self._data(m, answers.r_stream.payload, last))
             ),
             self.o.payload.context.eq(leaving.context),
             self.o.payload.last.eq(last),

@@ -6,6 +6,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ecoformer.hw.lib.loading import LoadChain, load_ports
 from ecoformer.hw.network.elementwise import Lookup
 from ecoformer.hw.network.heads import Heads
 from ecoformer.hw.network.linear import Linear, linear_class
@@ -29,7 +30,7 @@ def linear_of(
     fold = design.fold(name)
     return linear_class(fold)(
         design.linears[name], fold, *image.linear(name), entering=entering,
-        cycles=design.steady_cycles,
+        cycles=design.steady_cycles, loads=design.loadable,
     )
 
 
@@ -39,7 +40,9 @@ def norm_of(
     """The norm ``name`` of a network, whose tokens take ``entering`` cycles to come."""
     epsilon = int(image.arrays[f"{name}.epsilon"])
     kind = QuickNorm if design.mask == Mask.CAUSAL else Norm  # whose tokens are answered alone
-    return kind(design.norm, epsilon, design.steady_cycles, entering, design.lanes)
+    return kind(
+        design.norm, epsilon, design.steady_cycles, entering, design.lanes, design.loadable
+    )
 
 
 class Block(wiring.Component):
@@ -57,6 +60,8 @@ class Block(wiring.Component):
     Members
     -------
     i, o : ``TokenLink(residual_width, lanes)``
+    load, loaded : ``In(LoadLink)``, ``Out(LoadLink)``
+        If the design is loadable.
     """
 
     def __init__(self, design: Transformer, image: NetworkImage, number: int, entering: int):
@@ -75,7 +80,7 @@ class Block(wiring.Component):
         norm2 = norm(2, out.latency + Residual.latency)
         up = linear("up", norm2.leaving)
         self.activation = Lookup(
-            image.arrays[f"{name}.table"], ACTIVATION_WIDTH, design.lanes
+            image.arrays[f"{name}.table"], ACTIVATION_WIDTH, design.lanes, design.loadable
         )
         down = linear("down", up.latency + self.activation.latency)
         self.norms = [norm1, norm2]
@@ -85,7 +90,7 @@ class Block(wiring.Component):
             for tokens in self._tokens_around(entering)
         ]
         link = TokenLink(design.residual_width, design.lanes)
-        super().__init__({"i": In(link), "o": Out(link)})
+        super().__init__({"i": In(link), "o": Out(link), **load_ports(design.loadable)})
 
     def _tokens_around(self, entering):
         """Tokens that may be in either branch at once."""
@@ -150,4 +155,11 @@ class Block(wiring.Component):
         connect(m, activation.o, layers["down"].i)
         connect(m, layers["down"].o, second.i)
         connect(m, second.o, flipped(self.o))
+
+        chain = LoadChain(m, self)
+        chain.through(
+            self.norms[0], layers["vectors"], heads, layers["out"],
+            self.norms[1], layers["up"], activation, layers["down"],
+        )
+        chain.end()
         return m

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every network is made of: blocks between its first and its last layers, and probes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth import *
 from amaranth.lib import wiring
-from amaranth.lib.wiring import connect
+from amaranth.lib.wiring import In, connect
 
+from ecoformer.hw.lib.loading import LoadChain, load_ports
 from ecoformer.hw.lib.probe import PROBE
 from ecoformer.hw.network.block import Block, linear_of, norm_of
 from ecoformer.hw.network.linear import Linear
@@ -32,7 +34,18 @@ class Chain(wiring.Component):
         Ports.
     entering : int
         Cycles from the announcement of a token to the first block to its last element.
+
+    Members
+    -------
+    load, loaded : ``In(LoadLink)``, ``Out(LoadLink)``
+        If the design is loadable: the bytes of all parameters, as `spec.network.memories` orders
+        them.
+    whole : ``In(1)``
+        If it is: parameters are not spoilt.
     """
+
+    most: int
+    """Packets that may be in the network at once."""
 
     def __init__(
         self, design: Transformer, image: NetworkImage, members: dict, entering: int
@@ -44,7 +57,8 @@ class Chain(wiring.Component):
             entering = self.blocks[-1].leaving
         self.norm = norm_of(design, image, "norm", entering)
         self.classifier = linear_of(design, image, "classifier", self._before_classifier)
-        super().__init__(members)
+        loads = {**load_ports(True), "whole": In(1)} if design.loadable else {}
+        super().__init__(members | loads)
 
     @property
     def _before_classifier(self):
@@ -105,6 +119,17 @@ class Chain(wiring.Component):
         """The blocks and the norm behind them, by the names of their modules."""
         blocks = {f"block_{number}": block for number, block in enumerate(self.blocks)}
         return {**blocks, "norm": self.norm}
+
+    def add_loads(self, m: Module, first: Sequence[Any], answers: Any) -> None:
+        """Pass a load on, through the layers before the blocks ``first``.
+
+        ``answers`` is what sends answers, and is told whether parameters are whole.
+        """
+        chain = LoadChain(m, self)
+        chain.through(*first, *self.middle.values(), self.classifier)
+        chain.end()
+        if chain.loads:
+            m.d.comb += answers.whole.eq(self.whole)
 
     def probe(self, m: Module) -> None:
         """For benches: the elements that a layer sends, and above them whether there are any."""

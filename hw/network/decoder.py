@@ -48,10 +48,10 @@ class Decoder(Chain):
             },
             self.embedding.latency,
         )
-        inside = self.tokens + BEFORE_AND_BEHIND
-        self.answers = Answers(design, inside, self.classifier.latency)
+        self.most = self.tokens + BEFORE_AND_BEHIND
+        self.answers = Answers(design, self.most, self.classifier.latency)
         for block in self.blocks:
-            block.heads.waiting_tags = inside
+            block.heads.waiting_tags = self.most
 
     @property
     def links(self) -> dict[str, wiring.PureInterface]:
@@ -80,5 +80,6 @@ class Decoder(Chain):
                 block.heads.tag.eq(embedding.tag),
                 block.heads.tagged.eq(embedding.tagged),
             ]
+        self.add_loads(m, [embedding], answers)
         self.probe(m)
         return m

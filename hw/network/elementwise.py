@@ -3,14 +3,15 @@
 
 import numpy as np
 from amaranth import *
-from amaranth.lib import memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ecoformer.hw.lib.contents import CONTENTS
+from ecoformer.hw.lib.loading import LoadChain, load_ports
 from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.lib.table import Table
 from ecoformer.hw.network.link import TokenLink, elements_of, lane_name, send
 from ecoformer.hw.network.requantise import saturate
+from ecoformer.spec.network.memories import constant_rows, table_rows
 
 __all__ = ["Elementwise", "Lookup", "Positions"]
 
@@ -24,6 +25,8 @@ class Elementwise(wiring.Component):
         Signed bits of an element.
     lanes : int
         Elements at once.
+    loads : bool
+        Whether its parameters can be loaded, through `load_ports`.
 
     Members
     -------
@@ -34,24 +37,36 @@ class Elementwise(wiring.Component):
     latency: int
     """Cycles from an element to what becomes of it."""
 
-    def __init__(self, input_width: int, output_width: int, lanes: int = 1):
+    def __init__(
+        self, input_width: int, output_width: int, lanes: int = 1, loads: bool = False
+    ):
         self.lanes = lanes
+        self.loads = loads
         super().__init__(
-            {"i": In(TokenLink(input_width, lanes)), "o": Out(TokenLink(output_width, lanes))}
+            {
+                "i": In(TokenLink(input_width, lanes)),
+                "o": Out(TokenLink(output_width, lanes)),
+                **load_ports(loads),
+            }
         )
 
-    def of(self, m: Module) -> list[Value]:
-        """What becomes of the elements on ``i``, ``latency`` cycles later."""
+    def of(self, m: Module, chain: LoadChain) -> list[Value]:
+        """What becomes of the elements on ``i``, ``latency`` cycles later.
+
+        Memories of parameters are added to ``chain``.
+        """
         raise NotImplementedError
 
     def elaborate(self, platform) -> Module:
         m = Module()
+        chain = LoadChain(m, self)
         m.d.comb += [
             self.i.room.eq(self.o.room),
             self.o.begin.eq(self.i.begin),
             self.o.valid.eq(delay(m, self.i.valid, self.latency, name="valid", reset=True)),
-            *send(self.o, self.of(m)),
+            *send(self.o, self.of(m, chain)),
         ]
+        chain.end()
         return m
 
 
@@ -66,26 +81,24 @@ class Lookup(Elementwise):
         Signed bits of an element before and behind.
     lanes : int
         Elements at once, each with a table.
+    loads
+        Same as for `Elementwise`.
     """
 
     latency = Table.LATENCY
 
-    def __init__(self, values: np.ndarray, width: int, lanes: int = 1):
-        self.values = [int(value) for value in values]
+    def __init__(self, values: np.ndarray, width: int, lanes: int = 1, loads: bool = False):
+        self.values = values
         self.width = width
-        super().__init__(width, width, lanes)
+        super().__init__(width, width, lanes, loads)
 
-    def of(self, m: Module) -> list[Value]:
-        half, mask = 1 << (self.width - 1), (1 << self.width) - 1
-        # Indexed by the bits of an element as they are: the upper half is negative.
-        values = [value & mask for value in self.values[half:] + self.values[:half]]
-        found = []
-        for lane, element in enumerate(elements_of(self.i)):
-            table = Table(values, self.width)
+    def of(self, m: Module, chain: LoadChain) -> list[Value]:
+        tables = [Table(table_rows(self.values), self.width, self.loads) for _ in range(self.lanes)]
+        for lane, (table, element) in enumerate(zip(tables, elements_of(self.i), strict=True)):
             m.submodules[lane_name("table", lane, self.lanes)] = table
             m.d.comb += table.index.eq(element.as_unsigned())
-            found.append(table.value.as_signed())
-        return found
+        chain.through(*tables, same=True)
+        return [table.value.as_signed() for table in tables]
 
 
 class Positions(Elementwise):
@@ -96,27 +109,25 @@ class Positions(Elementwise):
     values : int64 array [N, width]
     width : int
         Signed bits of an element.
+    loads
+        Same as for `Elementwise`.
     """
 
     latency = 4
 
-    def __init__(self, values: np.ndarray, width: int):
+    def __init__(self, values: np.ndarray, width: int, loads: bool = False):
         self.values = values
         self.width = width
-        super().__init__(width, width)
+        super().__init__(width, width, loads=loads)
 
-    def of(self, m: Module) -> list[Value]:
-        mask = (1 << self.width) - 1
-        values = [int(value) & mask for value in self.values.reshape(-1)]
-        m.submodules.rows = rows = memory.Memory(
-            shape=unsigned(self.width), depth=len(values), init=values, attrs=CONTENTS
-        )
-        read = rows.read_port()
-        place = Signal(range(len(values)))
+    def of(self, m: Module, chain: LoadChain) -> list[Value]:
+        rows = constant_rows(self.values, self.values.shape[1], 1, self.width)
+        read = chain.memory("rows", self.width, rows).read_port()
+        place = Signal(range(len(rows)))
         with m.If(self.i.valid):
-            m.d.sync += place.eq(Mux(place == len(values) - 1, 0, place + 1))
+            m.d.sync += place.eq(Mux(place == len(rows) - 1, 0, place + 1))
         m.d.comb += read.addr.eq(place)
-        position = register(m, read.data.as_signed(), name="position")
+        position = register(m, read.data[: self.width].as_signed(), name="position")
         element = delay(m, self.i.element, 2, name="element")
         total = register(m, element + position, name="total")
         return [register(m, saturate(total, self.width), name="sum")]

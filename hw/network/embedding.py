@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the numbers of tokens, as they come, to tokens at their positions."""
 
-import numpy as np
 from amaranth import *
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ecoformer.hw.lib.contents import CONTENTS
+from ecoformer.hw.lib.loading import LoadChain, load_ports
 from ecoformer.hw.lib.pipeline import below, delay, register
 from ecoformer.hw.network.link import TokenLink, lane_name, send
 from ecoformer.hw.network.requantise import saturate
@@ -14,6 +13,7 @@ from ecoformer.hw.network.tags import TokenTag
 from ecoformer.hw.stream.contexts import ContextTable
 from ecoformer.spec.network.decoder import DecoderDesign, TokenError
 from ecoformer.spec.network.image import NetworkImage
+from ecoformer.spec.network.memories import constant_rows
 
 __all__ = ["Embedding", "TokenBeat"]
 
@@ -31,7 +31,8 @@ class Embedding(wiring.Component):
     """Finds the context of a token, and adds what its number and its position stand for.
 
     A token that is an error is sent like any other, so that answers stay in order; its context is
-    lost from then on.
+    lost from then on. A load of parameters, through `load_ports` if the design is loadable, loses
+    all contexts.
 
     Parameters
     ----------
@@ -58,9 +59,10 @@ class Embedding(wiring.Component):
                 "i": In(stream.Signature(TokenBeat(design))),
                 "o": Out(TokenLink(design.residual_width, design.lanes)),
                 "tag": Out(TokenTag(design)),
-                "cause": Out(range(max(TokenError) + 1)),
+                "cause": Out(range(TokenError.NO_TOKEN + 1)),
                 "tagged": Out(1),
                 "ready": In(1),
+                **load_ports(design.loadable),
             }
         )
 
@@ -75,7 +77,9 @@ class Embedding(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         beat = self.i.payload
-        m.submodules.contexts = table = ContextTable(self.design.engine)
+        table = ContextTable(self.design.engine)
+        chain = LoadChain(m, self)
+        m.submodules.contexts = ResetInserter(self.load.start)(table) if chain.loads else table
         rows, active, last, begins = {}, Signal(), Signal(), Signal()
         place = Signal.like(table.count)
         cause = Signal.like(self.cause)
@@ -112,7 +116,8 @@ class Embedding(wiring.Component):
             m.d.sync += [active.eq(1), index.eq(0)]
         with m.Elif(active):
             m.d.sync += [active.eq(~last), index.eq(index + 1)]
-        self._add(m, rows, active)
+        self._add(m, chain, rows, active)
+        chain.end()
         return m
 
     def _judge(self, m, count, place, cause):
@@ -124,31 +129,21 @@ class Embedding(wiring.Component):
         m.d.sync += [
             place.eq(Mux(beat.begin | full, 0, count)),
             cause.eq(Mux(
-                lost, TokenError.CONTEXT_LOST,
-                Mux(full, TokenError.TOO_LONG, Mux(unknown, TokenError.NO_TOKEN, 0)),
+                lost, TokenError.CONTEXT_LOST.value,
+                Mux(full, TokenError.TOO_LONG.value, Mux(unknown, TokenError.NO_TOKEN.value, 0)),
             )),
         ]
 
-    def _add(self, m, rows, active):
+    def _add(self, m, chain, rows, active):
         """Send the sums of two rows."""
-        lanes, width = self.design.lanes, self.design.residual_width
+        d = self.design
+        lanes, width = d.lanes, d.residual_width
         read = {}
         for name, values in self.tables.items():
-            mask = (1 << width) - 1
-            # A row has as many words as a counter has numbers: no adder finds them.
-            stride = 1 << (self.beats - 1).bit_length()
-            padded = np.zeros((len(values), stride * lanes), dtype=np.int64)
-            padded[:, : values.shape[1]] = values
-            words = [
-                sum((int(value) & mask) << lane * width for lane, value in enumerate(row))
-                for row in padded.reshape(-1, lanes)
-            ]
-            m.submodules[f"{name}_rows"] = memory_ = memory.Memory(
-                shape=unsigned(lanes * width), depth=len(words), init=words, attrs=CONTENTS
-            )
-            port = memory_.read_port()
+            words = constant_rows(values, d.constant_stride, lanes, width)
+            port = chain.memory(f"{name}_rows", lanes * width, words).read_port()
             m.d.comb += port.addr.eq(rows[name])
-            read[name] = register(m, port.data, name=f"{name}_read")
+            read[name] = register(m, port.data[: lanes * width], name=f"{name}_read")
         sums = []
         for lane in range(lanes):
             terms = [word.word_select(lane, width).as_signed() for word in read.values()]

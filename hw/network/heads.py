@@ -7,17 +7,20 @@ from operator import and_
 
 from amaranth import *
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect
 
 from ecoformer.hw.engine.datapath import Datapath
+from ecoformer.hw.lib.loading import LoadChain, load_ports
 from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.lib.tally import any_left
 from ecoformer.hw.network.feeds import feed_class, tokens_ahead
 from ecoformer.hw.network.link import TokenLink, elements_of
+from ecoformer.hw.network.set_loader import SetLoader
 from ecoformer.hw.network.tags import ContextTags, PlaceTags, TokenTag
 from ecoformer.hw.parameters.memory import Slots
 from ecoformer.hw.stream.words import Result, Words
 from ecoformer.spec.choices import Mask
+from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.network.transformer import ACTIVATION_WIDTH, Transformer
 from ecoformer.spec.parameters import ParameterImage
 
@@ -52,6 +55,8 @@ class Heads(wiring.Component):
     tag : ``In(TokenTag)``, tagged : ``In(1)``
         Only under a causal mask. Strobe: a token with this tag enters the network; before it
         begins on ``i``.
+    load, loaded : ``In(LoadLink)``, ``Out(LoadLink)``
+        If the design is loadable.
     """
 
     def __init__(self, design: Transformer, image: ParameterImage, entering: int):
@@ -71,6 +76,7 @@ class Heads(wiring.Component):
                 "i": In(TokenLink(ACTIVATION_WIDTH, self.lanes)),
                 "o": Out(TokenLink(design.engine.output_width, self.lanes)),
                 **({"tag": In(TokenTag(design)), "tagged": In(1)} if causal else {}),
+                **load_ports(design.loadable),
             }
         )
 
@@ -91,9 +97,21 @@ class Heads(wiring.Component):
         m = Module()
         for head, path in enumerate(self.paths):
             m.submodules[f"head_{head}"] = path
+        if self.design.loadable:
+            self._load(m)
         self._feed(m)
         self._collect(m)
         return m
+
+    def _load(self, m):
+        """Load the memories of one head after another."""
+        slots = Slots.of(self.engine).count
+        m.submodules.loader = loader = SetLoader(MemoryMap(self.engine), len(self.paths), slots)
+        for path, write in zip(self.paths, loader.writes, strict=True):
+            connect(m, write, path.write)
+        chain = LoadChain(m, self)
+        chain.through(loader)
+        chain.end()
 
     # -- vectors ---------------------------------------------------------------------------------
 

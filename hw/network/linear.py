@@ -3,10 +3,10 @@
 
 import numpy as np
 from amaranth import *
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ecoformer.hw.lib.contents import CONTENTS
+from ecoformer.hw.lib.loading import LoadChain, load_ports
 from ecoformer.hw.lib.matrix_vector import MatrixVector
 from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.lib.products import ADDERS
@@ -16,6 +16,7 @@ from ecoformer.hw.network.requantise import REQUANTISE_LATENCY, requantise
 from ecoformer.hw.network.token_buffer import TokenBuffer
 from ecoformer.spec.folding import Fold, Stream
 from ecoformer.spec.network.layers import MAX_SHIFT, LinearShape
+from ecoformer.spec.network.memories import LinearRows
 
 __all__ = ["Linear", "StreamedLinear", "linear_class"]
 
@@ -43,6 +44,8 @@ class Linear(wiring.Component):
         Cycles from the announcement of a token to its last element.
     cycles : int
         A token may begin every so many cycles.
+    loads : bool
+        Whether its parameters can be loaded, through `load_ports`.
 
     Members
     -------
@@ -63,15 +66,17 @@ class Linear(wiring.Component):
         *,
         entering: int = 0,
         cycles: int = 1 << 30,
+        loads: bool = False,
     ):
         self.shape = shape
+        self.rows = LinearRows(shape, fold)
         self.entering = entering
         self.slots = max(LEAST_SLOTS, -(-(entering + fold.steps + MARGIN) // cycles))
         self.fold = fold
         self.lanes = fold.granule
         self.weights = weights
         self.bias = bias
-        self.shift = np.zeros_like(bias) if shift is None else shift
+        self.shift = shift
         self.product = MatrixVector(
             fold.input_lanes, fold.output_lanes, signed(shape.input_width), shape.product_width,
             shape.weights, ADDERS if shape.by_adders else None,
@@ -81,6 +86,7 @@ class Linear(wiring.Component):
                 "i": In(TokenLink(shape.input_width, self.lanes)),
                 "o": Out(TokenLink(shape.result_width, self.lanes)),
                 "busy": Out(1),
+                **load_ports(loads),
             }
         )
 
@@ -119,7 +125,8 @@ class Linear(wiring.Component):
             self.o.begin.eq(start),
             self.busy.eq(steps.active),
         ]
-        row = self._memory(m, "weights", product.matrix.shape().size, self._rows, steps.step)
+        chain = LoadChain(m, self)
+        row = self._weights(m, chain, steps.step)
         late = MEMORY_LATENCY - TokenBuffer.LATENCY
         elements = buffer.elements.as_value()[: len(product.vector.as_value())]
         if self._real < fold.input_lanes:
@@ -130,7 +137,8 @@ class Linear(wiring.Component):
             product.vector.as_value().eq(delay(m, elements, late, name="vector")),
             product.first.eq(delay(m, steps.first, MEMORY_LATENCY, name="first", reset=True)),
         ]
-        self._results(m, steps.last)
+        self._results(m, chain, steps.last)
+        chain.end()
         return m
 
     @property
@@ -146,12 +154,17 @@ class Linear(wiring.Component):
         real = self._real * self.shape.input_width
         return Cat(elements[:real], elements[real:] & ~ends.replicate(len(elements) - real))
 
-    def _results(self, m, last):
+    def _weights(self, m, chain, step):
+        """The encoded weights of a step."""
+        rows = self.rows.weights(self.weights)
+        return self._memory(m, chain, "weights", self.rows.weight_bits, rows, step)
+
+    def _results(self, m, chain, last):
         """Send the results of the block of which ``last`` strobes the last step."""
         # What is added to a result is read while its last product is on its way.
         soon = delay(m, last, self.product.latency, name="soon", reset=True)
         summed = delay(m, soon, MEMORY_LATENCY, name="summed", reset=True)
-        self._send(m, *self._one_by_one(m, soon, summed))
+        self._send(m, chain, *self._one_by_one(m, soon, summed))
 
     def _one_by_one(self, m, soon, summed):
         """The results of a block, as many a cycle as leave.
@@ -177,7 +190,7 @@ class Linear(wiring.Component):
         """Cycles in which the results of a block leave."""
         return -(-self.fold.output_lanes // self.lanes)
 
-    def _send(self, m, soon, results):
+    def _send(self, m, chain, soon, results):
         """Bias, shift, saturation; results beyond the last output are dropped.
 
         ``soon`` strobes ``MEMORY_LATENCY`` cycles before ``results``.
@@ -189,15 +202,8 @@ class Linear(wiring.Component):
         with m.If(soon):
             m.d.sync += index.eq(Mux(index == padded - 1, 0, index + 1))
         layout = data.StructLayout({"bias": signed(shape.sum_width), "shift": range(MAX_SHIFT + 1)})
-        words = [
-            layout.const({"bias": int(b), "shift": int(s)}).as_value().value
-            for b, s in zip(self.bias, self.shift, strict=True)
-        ]
-        rows = [
-            sum(word << lane * layout.size for lane, word in enumerate(words[i : i + lanes]))
-            for i in range(0, len(words), lanes)
-        ]
-        row = self._memory(m, "constants", lanes * layout.size, rows, index)
+        rows = self.rows.constants(self.bias, self.shift)
+        row = self._memory(m, chain, "constants", lanes * layout.size, rows, index)
         real = soon if padded == outputs else soon & (index < outputs)
         elements = []
         for lane, result in enumerate(results):
@@ -219,23 +225,11 @@ class Linear(wiring.Component):
             self.o.valid.eq(delay(m, real, travel, name="valid", reset=True)),
         ]
 
-    @property
-    def _rows(self):
-        """Encoded weights of every step."""
-        form = self.shape.weights
-        return [
-            sum(int(code) << lane * form.bits for lane, code in enumerate(row))
-            for row in form.encode(self.fold.rows(self.weights))
-        ]
-
-    def _memory(self, m, name, width, rows, address):
+    def _memory(self, m, chain, name, width, rows, address):
         """The row of a memory at ``address``, ``MEMORY_LATENCY`` cycles later."""
-        m.submodules[name] = rows = memory.Memory(
-            shape=unsigned(width), depth=len(rows), init=rows, attrs=CONTENTS
-        )
-        read = rows.read_port()
+        read = chain.memory(name, width, rows).read_port()
         m.d.comb += read.addr.eq(address)
-        return register(m, read.data, name=f"{name}_row")
+        return register(m, read.data[:width], name=f"{name}_row")
 
 
 class StreamedLinear(Linear):
@@ -262,7 +256,8 @@ class StreamedLinear(Linear):
         ]
         with m.If(self.i.valid):
             m.d.sync += beat.eq(Mux(last, 0, beat + 1))
-        row = self._memory(m, "weights", product.matrix.shape().size, self._rows, beat)
+        chain = LoadChain(m, self)
+        row = self._weights(m, chain, beat)
         # Between elements zeros are added up.
         elements = Cat(elements_of(self.i))[: len(product.vector.as_value())]
         elements &= self.i.valid.replicate(len(elements))
@@ -273,7 +268,8 @@ class StreamedLinear(Linear):
             product.vector.as_value().eq(delay(m, elements, MEMORY_LATENCY, name="vector")),
             product.first.eq(delay(m, first, MEMORY_LATENCY, name="first", reset=True)),
         ]
-        self._results(m, last)
+        self._results(m, chain, last)
+        chain.end()
         return m
 
 

@@ -42,7 +42,9 @@ class Network(Chain):
         image.check(design)
         self.patches = Patches(design)
         self.stem = linear_of(design, image, "stem", Patches(design).latency)
-        self.positions = Positions(image.arrays["positions"], design.residual_width)
+        self.positions = Positions(
+            image.arrays["positions"], design.residual_width, design.loadable
+        )
         super().__init__(
             design,
             image,
@@ -53,7 +55,8 @@ class Network(Chain):
             self.stem.latency + self.positions.latency,
         )
         self.pool = Pool(design.width, design.tokens, ACTIVATION_WIDTH, design.pooled_width)
-        self.scores = Scores(design, Patches.IMAGES + 4 + -(-self.tokens // design.tokens))
+        self.most = Patches.IMAGES + 4 + -(-self.tokens // design.tokens)
+        self.scores = Scores(design, self.most)
 
     @property
     def _before_classifier(self):
@@ -89,5 +92,6 @@ class Network(Chain):
             scores.image.eq(patches.image),
             scores.bad.eq(patches.bad),
         ]
+        self.add_loads(m, [self.stem, self.positions], scores)
         self.probe(m)
         return m

@@ -5,6 +5,7 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ecoformer.hw.lib.loading import LoadChain, load_ports
 from ecoformer.hw.lib.pipeline import adder_tree, delay, register
 from ecoformer.hw.lib.root import RootUnit
 from ecoformer.hw.network.link import TokenLink, elements_of, lane_name
@@ -29,6 +30,8 @@ class Norm(wiring.Component):
         Cycles from the announcement of a token to its last element.
     lanes : int
         Elements at once, of which a token has a multiple.
+    loads : bool
+        Whether ``epsilon`` can be loaded, through `load_ports`.
 
     Members
     -------
@@ -37,18 +40,21 @@ class Norm(wiring.Component):
     """
 
     def __init__(
-        self, shape: NormShape, epsilon: int, cycles: int, entering: int, lanes: int = 1
+        self, shape: NormShape, epsilon: int, cycles: int, entering: int, lanes: int = 1,
+        loads: bool = False,
     ):
         # What is gathered of several elements is added up before anything else.
         beats, adding = shape.width // lanes, adding_latency(lanes)
         self.centre = Centre(shape, Centre.slots_for(beats, entering + adding, cycles), lanes)
         self.scale = Scale(
-            shape, epsilon, Scale.slots_for(beats, self.centre.latency + adding, cycles), lanes
+            shape, epsilon, Scale.slots_for(beats, self.centre.latency + adding, cycles), lanes,
+            loads,
         )
         super().__init__(
             {
                 "i": In(TokenLink(shape.input_width, lanes)),
                 "o": Out(TokenLink(shape.output_width, lanes)),
+                **load_ports(loads),
             }
         )
 
@@ -71,6 +77,9 @@ class Norm(wiring.Component):
         m = Module()
         m.submodules.centre = self.centre
         m.submodules.scale = self.scale
+        chain = LoadChain(m, self)
+        chain.through(self.scale)
+        chain.end()
         connect(m, flipped(self.i), self.centre.i)
         connect(m, self.centre.o, self.scale.i)
         connect(m, self.scale.o, flipped(self.o))
@@ -84,7 +93,7 @@ class QuickNorm(wiring.Component):
 
     Parameters
     ----------
-    shape, epsilon, cycles, entering, lanes
+    shape, epsilon, cycles, entering, lanes, loads
         Same as for `Norm`.
 
     Members
@@ -94,14 +103,16 @@ class QuickNorm(wiring.Component):
     """
 
     def __init__(
-        self, shape: NormShape, epsilon: int, cycles: int, entering: int, lanes: int = 1
+        self, shape: NormShape, epsilon: int, cycles: int, entering: int, lanes: int = 1,
+        loads: bool = False,
     ):
         slots = Quick.slots_for(shape.width // lanes, entering + adding_latency(lanes), cycles)
-        self.quick = Quick(shape, epsilon, slots, lanes)
+        self.quick = Quick(shape, epsilon, slots, lanes, loads)
         super().__init__(
             {
                 "i": In(TokenLink(shape.input_width, lanes)),
                 "o": Out(TokenLink(shape.output_width, lanes)),
+                **load_ports(loads),
             }
         )
 
@@ -123,6 +134,9 @@ class QuickNorm(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.quick = self.quick
+        chain = LoadChain(m, self)
+        chain.through(self.quick)
+        chain.end()
         connect(m, flipped(self.i), self.quick.i)
         connect(m, self.quick.o, flipped(self.o))
         return m
@@ -158,7 +172,9 @@ class Scale(TwoPass):
     centres = False
     """Whether elements are no differences from the mean yet."""
 
-    def __init__(self, shape: NormShape, epsilon: int, slots: int, lanes: int = 1):
+    def __init__(
+        self, shape: NormShape, epsilon: int, slots: int, lanes: int = 1, loads: bool = False
+    ):
         self.shape = shape
         self.epsilon = epsilon
         self.root = RootUnit(shape.square_width)
@@ -168,7 +184,7 @@ class Scale(TwoPass):
         known = {"root": ROOT_FRACTION + 1, "shift": range(self.most + 1), **mean}
         width = shape.input_width if self.centres else shape.difference_width
         super().__init__(
-            shape.width, width, shape.output_width, data.StructLayout(known), slots, lanes
+            shape.width, width, shape.output_width, data.StructLayout(known), slots, lanes, loads
         )
 
     @property
@@ -179,6 +195,9 @@ class Scale(TwoPass):
     def gather(self, m: Module, first: Value) -> dict:
         shape = self.shape
         m.submodules.root = root = self.root
+        chain = LoadChain(m, self)
+        epsilon = chain.number("epsilon", shape.max_epsilon.bit_length(), self.epsilon)
+        chain.end()
         squares = []
         for lane, element in enumerate(elements_of(self.i)):
             operand = delay(m, element, 2, name=lane_name("operand", lane, self.lanes))
@@ -192,7 +211,7 @@ class Scale(TwoPass):
         squared = delay(m, self.i.valid, late, name="squared", reset=True)
         begins = delay(m, first, late, name="first")
         with m.If(squared):
-            m.d.sync += total.eq(Mux(begins, self.epsilon, total) + square.as_unsigned())
+            m.d.sync += total.eq(Mux(begins, epsilon, total) + square.as_unsigned())
         summed, centre = self._centred(m, total, first)
         m.d.comb += root.norm.eq(summed)
         shift = (root.exponent + (ROOT_FRACTION - 1 - shape.fraction))[: range_bits(self.most)]

@@ -10,6 +10,7 @@ from ecoformer.hw.lib.queue import DeepBuffer
 from ecoformer.hw.lib.tally import any_left
 from ecoformer.hw.network.link import TokenLink
 from ecoformer.spec.network.design import NetworkDesign
+from ecoformer.spec.network.packet import NO_PARAMETERS
 
 __all__ = ["Score", "Scores"]
 
@@ -20,7 +21,8 @@ WAITING = 2
 class Score(data.StructLayout):
     """One beat: a score, sign-extended; ``last`` ends the packet of an image.
 
-    A bad image is answered by a single beat with ``error`` and score 0.
+    A bad image is answered by a single beat with ``error`` and score 0, and each image while
+    parameters are spoilt by one with score `NO_PARAMETERS`.
     """
 
     def __init__(self, design: NetworkDesign):
@@ -44,6 +46,9 @@ class Scores(wiring.Component):
         Strobe: an image enters the network, and whether it is bad. Only while ``ready``.
     ready : ``Out(1)``
         Another image may enter.
+    whole : ``In(1)``
+        If the design is loadable: parameters are not spoilt. It changes only while no image is in
+        the network.
     o : ``Out(stream.Signature(Score))``
     """
 
@@ -56,6 +61,7 @@ class Scores(wiring.Component):
                 "image": In(1),
                 "bad": In(1),
                 "ready": Out(1),
+                **({"whole": In(1)} if design.loadable else {}),
                 "o": Out(stream.Signature(Score(design))),
             }
         )
@@ -71,6 +77,9 @@ class Scores(wiring.Component):
         bad, last, drops, taken, ends = (
             Signal(name=name) for name in ("bad", "last", "drops", "taken", "ends")
         )
+        wrong, score = inside.r_stream.payload, C(0)
+        if self.design.loadable:
+            wrong, score = wrong | ~self.whole, Mux(self.whole, 0, NO_PARAMETERS)
         m.d.comb += [
             self.ready.eq(inside.w_stream.ready),
             inside.w_stream.valid.eq(self.image),
@@ -79,11 +88,11 @@ class Scores(wiring.Component):
             scores.w_stream.valid.eq(self.i.valid),
             scores.w_stream.payload.eq(self.i.element),
             # All scores of a bad image but the last are dropped.
-            bad.eq(inside.r_stream.payload),
+            bad.eq(wrong),
             last.eq(index == classes - 1),
             drops.eq(bad & ~last),
             self.o.valid.eq(scores.r_stream.valid & ~drops),
-            self.o.payload.data.eq(Mux(bad, 0, scores.r_stream.payload.as_signed())),
+            self.o.payload.data.eq(Mux(bad, score, scores.r_stream.payload.as_signed())),
             self.o.payload.last.eq(last),
             self.o.payload.error.eq(bad),
             scores.r_stream.ready.eq(drops | self.o.ready),

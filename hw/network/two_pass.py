@@ -6,6 +6,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ecoformer.hw.lib.loading import load_ports
 from ecoformer.hw.lib.pipeline import delay, register, tree_latency
 from ecoformer.hw.lib.steps import Steps
 from ecoformer.hw.lib.tally import any_left
@@ -42,6 +43,8 @@ class TwoPass(wiring.Component):
         Tokens at once.
     lanes : int
         Elements at once, of which a token has a multiple.
+    loads : bool
+        Whether what it gathers takes parameters that are loaded, through `load_ports`.
 
     Members
     -------
@@ -62,13 +65,18 @@ class TwoPass(wiring.Component):
         gathered: data.StructLayout,
         slots: int,
         lanes: int = 1,
+        loads: bool = False,
     ):
         self.beats = elements // lanes
         self.lanes = lanes
         self.slots = slots
         self.gathered = gathered
         super().__init__(
-            {"i": In(TokenLink(input_width, lanes)), "o": Out(TokenLink(output_width, lanes))}
+            {
+                "i": In(TokenLink(input_width, lanes)),
+                "o": Out(TokenLink(output_width, lanes)),
+                **load_ports(loads),
+            }
         )
 
     def gather(self, m: Module, first: Value) -> dict:

@@ -18,15 +18,16 @@ from ecoformer.hw.network.chain import BUSY_PROBE, probe_name
 from ecoformer.progress import SILENT, Progress
 from ecoformer.sim.build import build
 from ecoformer.sim.compiled import LIBRARY, Harness
+from ecoformer.sim.network.loads import Load
 from ecoformer.sim.network.packets import Packet
-from ecoformer.sim.network.record import NetworkRecord, State, Violation
+from ecoformer.sim.network.record import LoadEvent, NetworkRecord, State, Violation
 from ecoformer.spec.network.image import NetworkImage
 from ecoformer.spec.network.load import Design
 
 __all__ = ["Answers", "CompiledNetwork", "NETWORK", "TAIL", "patience"]
 
 NETWORK = Harness(Path(__file__).with_name("harness.cpp"), ("aclk", "m_axis_tuser"))
-RECORDS = ("beats", "first_in", "last_out", "violations", "busy")
+RECORDS = ("beats", "first_in", "last_out", "violations", "busy", "loads")
 """What a run records of the pins; behind it comes what layers sent."""
 TAIL = 64
 """Cycles to keep listening after the last answer, for unexpected beats."""
@@ -105,7 +106,10 @@ class CompiledNetwork:
         return cls(design, done.folder)
 
     def reset(self, cycles: int = 5) -> None:
-        """Assert ``aresetn``: images in flight are lost, parameters stay."""
+        """Assert ``aresetn``: images in flight are lost, parameters stay.
+
+        Unless a load has begun to write others: then they are spoilt.
+        """
         self._library.network_reset(self._handle, cycles)
 
     def run(self, pixels: np.ndarray, *, stall: float = 0.0, seed: int = 0) -> Answers:
@@ -148,6 +152,7 @@ class CompiledNetwork:
         pressure: float = 0.0,
         seed: int = 0,
         limit: int | None = None,
+        loads: Sequence[Load] = (),
     ) -> NetworkRecord:
         """Send ``packets``; whatever comes back is no error.
 
@@ -159,17 +164,24 @@ class CompiledNetwork:
             Of the stalls.
         limit : int or None
             Cycles after which to stop, whatever is in flight.
+        loads : sequence of Load
+            Parameter packets that are sent beside them.
         """
         d = self.design
-        beats = np.concatenate([packet.beats for packet in packets])
-        beats = np.ascontiguousarray(beats, dtype=np.uint8)
-        marks = np.concatenate([packet.marks for packet in packets])
+        load_bytes = np.frombuffer(b"".join(load.packet for load in loads), np.uint8)
+        ends = np.cumsum([len(load.packet) for load in loads], dtype=np.int64)
+        after = np.array([load.after for load in loads], np.int64)
+        none = np.zeros((0, packets[0].beats.shape[1] if packets else 1), np.uint8)
+        beats = np.concatenate([none, *(packet.beats for packet in packets)]).astype(np.uint8)
+        marks = np.concatenate([np.zeros(0, np.int64), *(packet.marks for packet in packets)])
         state = self._library.network_run(
-            self._handle, beats.ctypes, beats.shape[1], marks.ctypes, len(packets), gaps, pressure,
+            self._handle, beats.ctypes, beats.shape[1], marks.ctypes, len(packets),
+            load_bytes.ctypes, ends.ctypes, after.ctypes, len(loads), gaps, pressure,
             seed, patience(d, max(gaps, pressure)), len(packets) * d.answer_beats, TAIL,
             NEVER if limit is None else limit,
         )
         records = dict(zip(RECORDS, map(self._record, range(len(RECORDS))), strict=True))
+        events = len(LoadEvent._fields)
         counted = records["busy"].reshape(-1, self._counted) if self._counted else None
         return NetworkRecord(
             State(state),
@@ -181,6 +193,7 @@ class CompiledNetwork:
             self._sent(0),
             self._sent(1),
             counted,
+            [LoadEvent(*row) for row in records["loads"].reshape(-1, events).tolist()],
         )
 
     def watch(self, layers: Iterable[str]) -> bool:
@@ -279,8 +292,8 @@ def _load(path):
     library.network_count.argtypes = [handle, ctypes.c_char_p, ctypes.c_uint64]
     probability = ctypes.c_double
     library.network_run.argtypes = [
-        handle, array, ctypes.c_uint64, array, number, probability, probability, ctypes.c_uint64,
-        number, number, number, number,
+        handle, array, ctypes.c_uint64, array, number, array, array, array, number, probability,
+        probability, ctypes.c_uint64, number, number, number, number,
     ]
     library.network_record.argtypes = [handle, ctypes.c_int, array]
     return library

@@ -95,6 +95,37 @@ template <class Pins> auto tid_of(Pins& pins, int) -> decltype(int64_t(pins.m_ax
     return pins.m_axis_tid;
 }
 template <class Pins> int64_t tid_of(Pins&, long) { return 0; }
+template <class Pins> auto put_load(Pins& pins, bool valid, uint8_t byte, bool last, bool ready, int)
+    -> decltype(void(pins.s_axis_load_tdata)) {
+    pins.s_axis_load_tvalid = valid;
+    pins.s_axis_load_tdata = byte;
+    pins.s_axis_load_tlast = last;
+    pins.m_axis_load_tready = ready;
+}
+template <class Pins> void put_load(Pins&, bool, uint8_t, bool, bool, long) {}
+template <class Pins> auto load_ready(Pins& pins, int) -> decltype(bool(pins.s_axis_load_tready)) {
+    return pins.s_axis_load_tready;
+}
+template <class Pins> bool load_ready(Pins&, long) { return false; }
+constexpr int NO_REPLY = -1;
+template <class Pins> auto reply_of(Pins& pins, int) -> decltype(int(pins.m_axis_load_tdata)) {
+    return pins.m_axis_load_tvalid ? int(pins.m_axis_load_tdata) : NO_REPLY;
+}
+template <class Pins> int reply_of(Pins&, long) { return NO_REPLY; }
+
+// Parameter packets that are loaded during a run: their bytes, where each ends among them, and
+// after how many packets that were sent it is offered.
+struct Loads {
+    const uint8_t* bytes;
+    const int64_t* ends;
+    const int64_t* after;
+    int64_t count;
+};
+
+// What becomes of a load; same as sim.network.record.LoadEvent.
+struct LoadEvent {
+    int64_t cycle, entered, answered, taken, answer, answer_cycle;
+};
 
 constexpr std::size_t WORDS = (sizeof(Vengine::m_axis_tdata) + 7) / 8;  // of a beat of an answer
 
@@ -107,7 +138,7 @@ struct Beat {
 };
 
 enum State { DONE, SILENT, BABBLING, STOPPED };   // same as in sim.network.record
-enum Violation { WITHDRAWN, CHANGED, IN_RESET };  // same as in sim.network.record
+enum Violation { WITHDRAWN, CHANGED, IN_RESET, LOADING };  // same as in sim.network.record
 
 class Network {
 public:
@@ -123,9 +154,12 @@ public:
         dut_->aresetn = 0;
         dut_->s_axis_tvalid = 0;
         dut_->m_axis_tready = 0;
+        put_load(*dut_, false, 0, false, false, 0);
         for (int i = 0; i < cycles; ++i) {
             dut_->eval();
-            if (dut_->s_axis_tready || dut_->m_axis_tvalid) violate(IN_RESET);
+            if (dut_->s_axis_tready || dut_->m_axis_tvalid || load_ready(*dut_, 0)
+                || reply_of(*dut_, 0) != NO_REPLY)
+                violate(IN_RESET);
             tick();
         }
         dut_->aresetn = 1;
@@ -133,24 +167,41 @@ public:
 
     // Sends ``packets``, a beat of ``width`` bytes with marks as those of an answer after another,
     // and takes beats until each has been answered and ``tail`` cycles are over, or ``limit`` cycles
-    // have passed.
+    // have passed. ``loads`` are sent beside them.
     State run(const uint8_t* beats_in, std::size_t width, const int64_t* marks, int64_t packets,
-              double stall, double pressed, uint64_t seed, int64_t patience, int64_t most,
-              int64_t tail, int64_t limit) {
+              const Loads& loads, double stall, double pressed, uint64_t seed, int64_t patience,
+              int64_t most, int64_t tail, int64_t limit) {
         begun_ = cycle_;
-        for (auto* record : {&beats, &first_in, &last_out, &violations}) record->clear();
+        for (auto* record : {&beats, &first_in, &last_out, &violations, &load_events})
+            record->clear();
         for (auto& probe : probes) probe.elements.clear(), probe.cycles.clear();
         if (busy) busy = std::make_unique<Busy>(Busy{busy->signal, busy->bits});
-        Random gaps, pressure;
+        Random gaps, pressure, load_gaps, load_pressure;
         gaps.state = seed * 2 + 1;
         pressure.state = seed * 2 + 3;
-        gaps.threshold = uint64_t(stall * 4294967296.0);
-        pressure.threshold = uint64_t(pressed * 4294967296.0);
+        load_gaps.state = seed * 2 + 5;
+        load_pressure.state = seed * 2 + 7;
+        gaps.threshold = load_gaps.threshold = uint64_t(stall * 4294967296.0);
+        pressure.threshold = load_pressure.threshold = uint64_t(pressed * 4294967296.0);
         int64_t beat = 0, sent = 0, answered = 0, quiet = 0, left = tail;
         bool offered = false, opening = true, waits = false;
         Beat waiting;
+        int64_t load = 0, byte = 0;
+        int replied = NO_REPLY;  // the answer to a load that waits
+        bool load_offered = false, loading = false;
+        LoadEvent event{};
         for (;; --limit) {
-            if (!limit) return STOPPED;
+            if (!limit) {
+                if (loading) keep(event, reply_of(*dut_, 0));
+                return STOPPED;
+            }
+            if (load < loads.count && sent >= loads.after[load] && byte < loads.ends[load]
+                && !load_offered)
+                load_offered = !load_gaps.stalls();
+            const bool last_byte = load_offered && byte + 1 == loads.ends[load];
+            const bool takes_reply = !load_pressure.stalls();
+            put_load(*dut_, load_offered, load_offered ? loads.bytes[byte] : 0, last_byte,
+                     takes_reply, 0);
             if (sent < packets && !offered) offered = !gaps.stalls();
             dut_->s_axis_tvalid = offered;
             if (offered) {
@@ -174,8 +225,30 @@ public:
             if (given) {
                 beats.insert(beats.end(), offer.words, offer.words + WORDS + 1);
             }
+            const int reply = reply_of(*dut_, 0);
+            const bool load_taken = load_offered && load_ready(*dut_, 0);
+            if (replied != NO_REPLY && reply != replied)
+                violate(reply == NO_REPLY ? WITHDRAWN : CHANGED);
+            if (reply != NO_REPLY && loading) {
+                loading = false;
+                keep(event, reply);
+            } else if (reply != NO_REPLY && replied == NO_REPLY) {
+                violate(LOADING);
+            }
+            if (load_taken) {
+                if (!loading) event = {cycle_, sent, answered, 0, NO_REPLY, NO_REPLY};
+                loading = true;
+                ++event.taken;
+            }
+            if (loading && (taken || given)) violate(LOADING);
             if (taken && opening) first_in.push_back(cycle_);
             tick();
+            if (load_taken) {
+                ++byte;
+                load_offered = false;
+            }
+            replied = reply != NO_REPLY && !takes_reply ? reply : NO_REPLY;
+            if (reply != NO_REPLY && takes_reply) byte = load < loads.count ? loads.ends[load++] : 0;
             if (taken) {
                 opening = marks[beat] & 1;
                 sent += opening;
@@ -187,10 +260,10 @@ public:
                 ++answered;
                 if (busy) busy->counts.insert(busy->counts.end(), busy->now.begin(), busy->now.end());
             }
-            quiet = taken || given ? 0 : quiet + 1;
+            quiet = taken || given || load_taken ? 0 : quiet + 1;
             if (int64_t(beats.size()) > int64_t(WORDS + 1) * most) return BABBLING;
             if (quiet > patience) return SILENT;
-            if (answered >= packets && !left--) return DONE;
+            if (answered >= packets && load >= loads.count && !left--) return DONE;
         }
     }
 
@@ -213,7 +286,7 @@ public:
         return true;
     }
 
-    std::vector<int64_t> beats, first_in, last_out, violations;
+    std::vector<int64_t> beats, first_in, last_out, violations, load_events;
     std::vector<Probe> probes;
     std::unique_ptr<Busy> busy;
 
@@ -222,6 +295,13 @@ private:
         context.randReset(2);
         context.randSeed(seed);
         return new Vengine{&context};
+    }
+
+    void keep(LoadEvent event, int reply) {
+        event.answer = reply;
+        event.answer_cycle = cycle_;
+        const auto* words = &event.cycle;
+        load_events.insert(load_events.end(), words, words + sizeof event / sizeof *words);
     }
 
     void violate(Violation which) {
@@ -255,9 +335,11 @@ PUBLIC void network_reset(void* network, int cycles) {
 }
 PUBLIC int network_words() { return WORDS; }
 PUBLIC int network_run(void* network, const uint8_t* beats, uint64_t width, const int64_t* marks,
-                       int64_t packets, double stall, double pressure, uint64_t seed,
-                       int64_t patience, int64_t most, int64_t tail, int64_t limit) {
-    return static_cast<Network*>(network)->run(beats, width, marks, packets, stall, pressure, seed,
+                       int64_t packets, const uint8_t* bytes, const int64_t* ends,
+                       const int64_t* after, int64_t loads, double stall, double pressure,
+                       uint64_t seed, int64_t patience, int64_t most, int64_t tail, int64_t limit) {
+    return static_cast<Network*>(network)->run(beats, width, marks, packets,
+                                               {bytes, ends, after, loads}, stall, pressure, seed,
                                                patience, most, tail, limit);
 }
 PUBLIC int network_watch(void* network, const char* probe, int width, int lanes) {
@@ -277,7 +359,7 @@ PUBLIC int64_t network_record(void* network, int which, int64_t* into) {
     static const std::vector<int64_t> none;
     std::vector<const std::vector<int64_t>*> records{
         &one->beats, &one->first_in, &one->last_out, &one->violations,
-        one->busy ? &one->busy->counts : &none};
+        one->busy ? &one->busy->counts : &none, &one->load_events};
     for (const auto& probe : one->probes) {
         records.push_back(&probe.elements);
         records.push_back(&probe.cycles);

@@ -14,13 +14,17 @@ from ecoformer.sim.network.answers import answer_of, numbers_of
 from ecoformer.sim.network.record import NetworkRecord, State, Violation
 from ecoformer.sim.network.scenes import Scene
 from ecoformer.spec.network.load import Design
+from ecoformer.spec.network.packet import LoadAnswer, answer_to, load_cycles
 
-__all__ = ["NetworkMismatch", "judge", "judge_busy", "judge_latency", "judge_pace"]
+__all__ = [
+    "NetworkMismatch", "judge", "judge_busy", "judge_latency", "judge_loads", "judge_pace",
+]
 
 VIOLATIONS = {
     Violation.WITHDRAWN: "tvalid falls before tready",
     Violation.CHANGED: "a beat changes while it waits for tready",
     Violation.IN_RESET: "tready or tvalid in reset",
+    Violation.LOADING: "a beat of an image or a token, or no packet, while parameters are loaded",
 }
 SETTLED = 3
 """Answers of a long row, beside a third of it, that come before the rate is looked at."""
@@ -185,7 +189,7 @@ class _Judge:
             self.note("beats of an answer", image=number, got=len(words), want=length)
             return
         if bad:
-            scores, wanted = words[:, 0], np.array([packet.cause])
+            scores, wanted = words[:, 0], np.array([packet.error])
         else:
             scores = numbers_of(self.design, words)
             wanted = answer_of(self.design, self.want["scores"][packet.image])
@@ -291,3 +295,31 @@ def judge_latency(scene: Scene, latencies: list[int]) -> Iterator[NetworkMismatc
                 what="cycles from the first beat to the last of its answer", got=got,
                 want=latencies[0],
             )
+
+
+def judge_loads(
+    design: Design, scene: Scene, record: NetworkRecord
+) -> Iterator[NetworkMismatch]:
+    """Parameter packets that are not answered, wrongly, late, or before the network is empty."""
+    for number, load in enumerate(scene.loads):
+        name, event = f"load {number}", None
+        if number < len(record.loads):
+            event = record.loads[number]
+        elif scene.limit is None:
+            yield NetworkMismatch(
+                phase=scene.phase, scene=scene.name, what=f"{name} is never taken"
+            )
+        if event is None or scene.limit is not None and event.answer < 0:
+            continue
+        answer, span = answer_to(design, load.packet), event.answer_cycle - event.cycle
+        exact = answer == LoadAnswer.LOADED and not scene.gaps
+        for what, got, want in (
+            ("answer", event.answer, int(answer)),
+            ("bytes that are taken", event.taken, len(load.packet)),
+            ("packets that are not answered before it", event.entered - event.answered, 0),
+            ("cycles", span, load_cycles(design) if exact else span),
+        ):
+            if got != want:
+                yield NetworkMismatch(
+                    phase=scene.phase, scene=scene.name, what=f"{name}: {what}", got=got, want=want
+                )

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,10 +29,13 @@ class Packet:
     beats : uint8 array [beats, bytes]
     image : int or None
         Which image, or which token of its scene, this is; None for a bad one.
+    error : int
+        Data of the answer to a bad one.
     """
 
     beats: np.ndarray
     image: int | None
+    error: int = field(default=0, kw_only=True)
 
     @property
     def marks(self) -> np.ndarray:
@@ -46,11 +49,6 @@ class Packet:
         """The ``tid`` of its answer."""
         return 0
 
-    @property
-    def cause(self) -> int:
-        """Data of the answer to a bad one."""
-        return 0
-
 
 @dataclass(frozen=True)
 class TokenPacket(Packet):
@@ -62,14 +60,11 @@ class TokenPacket(Packet):
         Its number, and that of its context.
     begin : bool
         Whether the context is empty before it.
-    error : int
-        The `TokenError` by which it is answered, or 0.
     """
 
     token: int
     number: int
     begin: bool
-    error: int = 0
 
     @property
     def marks(self) -> np.ndarray:
@@ -78,10 +73,6 @@ class TokenPacket(Packet):
     @property
     def context(self) -> int:
         return self.number
-
-    @property
-    def cause(self) -> int:
-        return self.error
 
 
 def token_packets(design: DecoderDesign, tape: Tape) -> list[TokenPacket]:

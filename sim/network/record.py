@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["NetworkRecord", "State", "Violation"]
+__all__ = ["LoadEvent", "NetworkRecord", "State", "Violation"]
 
 
 class State(enum.IntEnum):
@@ -26,6 +27,30 @@ class Violation(enum.IntEnum):
     WITHDRAWN = 0
     CHANGED = 1
     IN_RESET = 2
+    LOADING = 3
+
+
+class LoadEvent(NamedTuple):
+    """What became of a parameter packet of which at least a byte was taken.
+
+    Parameters
+    ----------
+    cycle : int
+        In which its first byte was taken.
+    entered, answered : int
+        Packets of images or tokens by then, and how many of them had been answered.
+    taken : int
+        Bytes.
+    answer, answer_cycle : int
+        A `LoadAnswer`, and the first cycle in which it was offered; -1 if the run ended before.
+    """
+
+    cycle: int
+    entered: int
+    answered: int
+    taken: int
+    answer: int
+    answer_cycle: int
 
 
 @dataclass
@@ -52,6 +77,8 @@ class NetworkRecord:
         Cycles in which each layer has worked when an answer ended (`sim.network.busy`).
     cycles : int
         Of the run.
+    loads : list of LoadEvent
+        Of the parameter packets, in their order.
     """
 
     state: State
@@ -63,3 +90,4 @@ class NetworkRecord:
     elements: dict[str, np.ndarray] = field(default_factory=dict)
     times: dict[str, np.ndarray] = field(default_factory=dict)
     busy: np.ndarray | None = None
+    loads: list[LoadEvent] = field(default_factory=list)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ecoformer.sim.network.loads import Load
 from ecoformer.sim.network.packets import BAD, Packet, bad_packet, packets_of, with_bad_ones
 from ecoformer.spec.network.design import NetworkDesign
 
@@ -40,6 +41,8 @@ class Scene:
         Whether answers must come at exactly the rate of the network.
     latency : bool
         Whether its images, each sent alone, must all take equally long.
+    loads : tuple of Load
+        Parameter packets that are sent beside them.
     """
 
     phase: str
@@ -51,6 +54,7 @@ class Scene:
     limit: int | None = None
     rate: bool = False
     latency: bool = False
+    loads: tuple[Load, ...] = ()
 
 
 def corner_images(design: NetworkDesign) -> np.ndarray:

@@ -26,6 +26,8 @@ HANDSHAKES = ("s_axis_tready", "m_axis_tvalid")
 OFFERED = ("m_axis_tdata", "m_axis_tlast", "m_axis_tuser")
 SIDES = {"s_axis_tlast": 1, "s_axis_tuser": 1, "s_axis_tid": 64}
 """Pins beside the data, and their bits within a beat's marks, the lowest first."""
+LOAD_PINS = ("s_axis_load_tdata", "s_axis_load_tvalid", "s_axis_load_tlast", "m_axis_load_tready")
+"""Inputs of a loadable network that are 0: nothing is loaded."""
 WORD = 64
 """Bits of a word of an answer."""
 
@@ -44,6 +46,9 @@ async def run_job(dut: Handle) -> None:
             handle.value = 0
     dut.s_axis_tdata.value = 0
     dut.m_axis_tready.value = 0
+    for pin in LOAD_PINS:
+        if (handle := getattr(dut, pin, None)) is not None:
+            handle.value = 0
     Clock(dut.aclk, PERIOD_NS, unit="ns").start()
     await ClockCycles(dut.aclk, 5)
     dut.aresetn.value = 1

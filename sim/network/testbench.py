@@ -11,13 +11,18 @@ import numpy as np
 from ecoformer.sim.network.answers import answer_of
 from ecoformer.sim.network.packets import Packet
 from ecoformer.sim.network.scenes import Scene
+from ecoformer.sim.network.stimulus import random_image
 from ecoformer.sim.network.subjects import Stimuli, packets_with_bad_ones, subject_of
-from ecoformer.sim.network.testbench_text import TEXT
+from ecoformer.sim.network.testbench_text import LOAD_TEXTS, TEXT
 from ecoformer.spec.network.decoder import DecoderDesign
 from ecoformer.spec.network.image import NetworkImage
 from ecoformer.spec.network.load import Design
+from ecoformer.spec.network.packet import parameter_packet
 
-__all__ = ["write_testbench"]
+__all__ = ["LOAD_VECTORS", "write_testbench"]
+
+LOAD_VECTORS = ("parameters.hex", "loaded.hex")
+"""Vectors of a loadable network: a parameter packet, and what is answered once it is loaded."""
 
 SLACK = 4_096
 """Cycles beyond those of the images, for latencies."""
@@ -36,33 +41,35 @@ def write_testbench(
 
     The testbench sends images uint8 [B, channels, S, S] with bad ones between them, or the tokens
     of a tape and others behind them with errors, resets the network while some are in flight, and
-    sends all of them again.
+    sends all of them again; to a loadable network with other parameters, which it loads.
 
     Parameters
     ----------
     name : str
         Top module of the network.
     seed : int
-        Of the bad images and of random gaps.
+        Of the bad images, of random gaps, and of the other parameters.
     """
     vectors = folder / "vectors"
     vectors.mkdir(exist_ok=True)
     (folder / "tb").mkdir(exist_ok=True)
     rng = np.random.default_rng(seed)
-    subject = subject_of(design, image, stimuli)
-    subject.scenes(subject.phases[:1])
     sent = packets_with_bad_ones(design, stimuli, rng)
-    scene, want = subject.expect(Scene("testbench", "testbench", [*sent]))
-    packets, scores = scene.packets, want["scores"]
-    side, tid = _sides(design)
+    side, _ = _sides(design)
     files = {
-        f"{_what(design)}.hex": _hex(_beats(design, packets), 8 * packets[0].beats.shape[1] + side),
-        "expected.hex": _hex(_answers(design, packets, scores), 8 * design.answer_bytes + 2 + tid),
+        f"{_what(design)}.hex": _hex(_beats(design, sent), 8 * sent[0].beats.shape[1] + side),
+        "expected.hex": _expected(design, image, stimuli, sent),
     }
+    if design.loadable:
+        other = random_image(design, seed + 1)
+        lines = [f"{byte:02x}" for byte in parameter_packet(design, other)], _expected(
+            design, other, stimuli, sent
+        )
+        files |= zip(LOAD_VECTORS, lines, strict=True)
     for file, lines in files.items():
         (vectors / file).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    beats, answers = (len(lines) for lines in files.values())
-    text = _testbench(design, name, beats, answers, len(packets), seed)
+    beats, answers, loaded = (len(lines) for lines in [*files.values(), []][:3])
+    text = _testbench(design, name, beats, answers, len(sent), seed, loaded)
     (folder / "tb" / f"tb_{name}.v").write_text(text, encoding="utf-8")
 
 
@@ -71,7 +78,15 @@ def _what(design):
     return "tokens" if isinstance(design, DecoderDesign) else "images"
 
 
-def _testbench(design, name, beats, answers, packets, seed):
+def _expected(design, image, stimuli, sent):
+    """Every beat of the answers to packets, by the parameters of ``image``."""
+    subject = subject_of(design, image, stimuli)
+    scene, want = subject.expect(Scene("testbench", "testbench", [*sent]))
+    width = 8 * design.answer_bytes + 2 + design.context_width
+    return _hex(_answers(design, scene.packets, want["scores"]), width)
+
+
+def _testbench(design, name, beats, answers, packets, seed, loaded):
     # In no stage of the pipeline does an image wait longer than for a few others.
     per_image = 4 * design.steady_packet + 16 * design.input_beats
     stages = 8 * (design.depth + 2)
@@ -85,9 +100,11 @@ def _testbench(design, name, beats, answers, packets, seed):
         # Late enough that images are in every stage, or all of them have been sent.
         "RESET_AT": max(1, beats - (design.input_beats + 1) // 2),
         "QUIET": quiet,
-        "LIMIT": 2 * (packets + stages) * per_image + 2 * quiet,
+        "LIMIT": 2 * (packets + stages) * per_image + 2 * quiet + 4 * loaded,
         "SEED": f"32'h{(seed * 2654435761 + 1) % 2**32 or 1:08x}",
     }
+    loads = {word: text if design.loadable else "" for word, text in LOAD_TEXTS.items()}
+    words = {**loads, "LOADED": loaded, "LOW": "4'b0000" if design.loadable else "2'b00", **words}
     text = TEXT
     for word, value in words.items():
         text = text.replace(f"@{word}@", str(value))
@@ -140,7 +157,7 @@ def _answers(design, packets, scores):
     for packet in packets:
         tid = packet.context << width + 2
         if packet.image is None:
-            yield tid | 0b11 << width | packet.cause
+            yield tid | 0b11 << width | packet.error
             continue
         numbers, at_once = answer_of(design, scores[packet.image]), design.answer_scores or 1
         for place, beat in enumerate(numbers.reshape(-1, at_once).tolist()):

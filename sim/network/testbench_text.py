@@ -3,7 +3,85 @@
 
 from ecoformer.sim.testbench.text import TASKS, WATCH
 
-__all__ = ["TEXT"]
+__all__ = ["LOAD_TEXTS", "TEXT"]
+
+LOAD_TEXTS = {
+    "LOAD_NOTE": """\
+// Behind the reset, other parameters are loaded before anything is sent.
+""",
+    "LOAD_MEMORY": """\
+  localparam LOADED = @LOADED@;
+
+  reg [7:0] parameters [0:LOADED-1];
+""",
+    "LOAD_PINS": """
+  reg [7:0] s_axis_load_tdata;
+  reg s_axis_load_tvalid, s_axis_load_tlast, m_axis_load_tready;
+  wire s_axis_load_tready, m_axis_load_tvalid;
+  wire [7:0] m_axis_load_tdata;
+  reg sending;
+  integer loaded;
+""",
+    "LOAD_PORTS": """,
+    .s_axis_load_tdata(s_axis_load_tdata), .s_axis_load_tvalid(s_axis_load_tvalid),
+    .s_axis_load_tready(s_axis_load_tready), .s_axis_load_tlast(s_axis_load_tlast),
+    .m_axis_load_tdata(m_axis_load_tdata), .m_axis_load_tvalid(m_axis_load_tvalid),
+    .m_axis_load_tready(m_axis_load_tready)""",
+    "LOAD_TASK": """\
+  // tready depends on registers alone: what it is before an edge, it is at the edge.
+  task load;
+    begin
+      loaded = 0;
+      while (loaded < LOADED && !over) begin
+        s_axis_load_tvalid = !gaps || lfsr[3];
+        s_axis_load_tdata = parameters[loaded];
+        s_axis_load_tlast = loaded == LOADED - 1;
+        if (s_axis_load_tvalid && s_axis_load_tready) loaded = loaded + 1;
+        @(negedge aclk);
+      end
+      s_axis_load_tvalid = 1'b0;
+      while (m_axis_load_tvalid !== 1'b1 && !over) @(negedge aclk);
+      if (m_axis_load_tdata !== 8'd0 && !over) begin
+        over = 1'b1;
+        $display("FAIL: parameters are answered by %h, not 00", m_axis_load_tdata);
+        stop;
+      end
+      m_axis_load_tready = 1'b1;
+      @(negedge aclk);
+      m_axis_load_tready = 1'b0;
+    end
+  endtask
+
+""",
+    "LOAD_INIT": """\
+    s_axis_load_tvalid = 1'b0;
+    s_axis_load_tdata = 8'd0;
+    s_axis_load_tlast = 1'b0;
+    m_axis_load_tready = 1'b0;
+    sending = 1'b1;
+    $sformat(path, "%0s/parameters.hex", folder);
+    check_path;
+    $readmemh(path, parameters);
+""",
+    "LOAD_RUN": """\
+    sending = 1'b0;
+    $sformat(path, "%0s/loaded.hex", folder);
+    check_path;
+    $readmemh(path, outputs);
+    aresetn = 1'b1;
+    @(negedge aclk);
+    load;
+    sending = 1'b1;
+""",
+    "LOAD_SENDING": " && sending",
+    "LOAD_RESET": ", s_axis_load_tready, m_axis_load_tvalid",
+    "LOAD_DEFINED": """
+                 && (^{s_axis_load_tready, m_axis_load_tvalid}) !== 1'bx
+                 && (m_axis_load_tvalid !== 1'b1 || (^m_axis_load_tdata) !== 1'bx)""",
+    "LOAD_MOVES": """
+        || (s_axis_load_tvalid && s_axis_load_tready)""",
+}
+"""What the text says of a load between these words; nothing where parameters cannot be loaded."""
 
 TEXT = """\
 // Self-checking testbench of @NAME@ in plain Verilog (IEEE 1364-2005). In the folder that holds
@@ -25,7 +103,7 @@ TEXT = """\
 // tvalid are 0 or 1 in every cycle after reset, and data while they are offered; registers and
 // memories begin as x there, but for the parameters. Times are in the simulator's default unit,
 // here and in the network.
-
+@LOAD_NOTE@
 module tb_@NAME@;
   parameter VECTORS = "vectors";
 
@@ -39,7 +117,7 @@ module tb_@NAME@;
   localparam QUIET = @QUIET@;
   localparam LIMIT = @LIMIT@;
   localparam SHOWN = 20;
-
+@LOAD_MEMORY@
   reg [INPUT-1:0] inputs [0:INPUTS-1];
   reg [OUTPUT-1:0] outputs [0:OUTPUTS-1];
 
@@ -50,13 +128,13 @@ module tb_@NAME@;
   wire [ANSWER-1:0] m_axis_tdata;
   wire m_axis_tvalid, m_axis_tlast, m_axis_tuser;@OUTSIDES@
   reg m_axis_tready;
-
+@LOAD_PINS@
   @NAME@ dut (
     .aclk(aclk), .aresetn(aresetn),
     .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid), .s_axis_tready(s_axis_tready),
     @PORTS@
     .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready),
-    .m_axis_tlast(m_axis_tlast), .m_axis_tuser(m_axis_tuser)@OUTPORTS@
+    .m_axis_tlast(m_axis_tlast), .m_axis_tuser(m_axis_tuser)@OUTPORTS@@LOAD_PORTS@
   );
 
   integer file, sent, received, early, quiet, cycles, unexpected, undefined, broken;
@@ -91,7 +169,7 @@ module tb_@NAME@;
   endtask
 
 @TASKS@
-  // aresetn is driven between two rising edges; what counts is sampled at the edge.
+@LOAD_TASK@  // aresetn is driven between two rising edges; what counts is sampled at the edge.
   initial begin
     over = 1'b0;
     running = 1'b0;
@@ -106,7 +184,7 @@ module tb_@NAME@;
     $sformat(path, "%0s/expected.hex", folder);
     check_path;
     $readmemh(path, outputs);
-    repeat (2) @(negedge aclk);
+@LOAD_INIT@    repeat (2) @(negedge aclk);
     running = 1'b1;
     repeat (4) @(negedge aclk);
     aresetn = 1'b1;
@@ -114,7 +192,7 @@ module tb_@NAME@;
     early = received;
     aresetn = 1'b0;
     repeat (5) @(negedge aclk);
-    aresetn = 1'b1;
+@LOAD_RUN@    aresetn = 1'b1;
     @(negedge aclk);
     while (received < OUTPUTS && !over) @(negedge aclk);
     // Nothing more may come.
@@ -132,7 +210,7 @@ module tb_@NAME@;
       @IN@ <= {INPUT{1'b0}};
     end else if (!s_axis_tvalid || s_axis_tready) begin
       s_axis_tvalid <= 1'b0;
-      if (sent < INPUTS && {1'b0, lfsr[0], lfsr[7], lfsr[13]} >= gap) begin
+      if (sent < INPUTS@LOAD_SENDING@ && {1'b0, lfsr[0], lfsr[7], lfsr[13]} >= gap) begin
         s_axis_tvalid <= 1'b1;
         @IN@ <= inputs[sent];
         sent <= sent + 1;
@@ -175,7 +253,7 @@ module tb_@NAME@;
              && {m_axis_tvalid, @OUT@} !== {1'b1, offer}) begin
       broken <= broken + 1;
       $display("beat %0d: changes while it waits for tready", received);
-    end else if (in_reset && !aresetn && {s_axis_tready, m_axis_tvalid} !== 2'b00) begin
+    end else if (in_reset && !aresetn && {s_axis_tready, m_axis_tvalid@LOAD_RESET@} !== @LOW@) begin
       broken <= broken + 1;
       $display("tready or tvalid is not low in reset");
     end
@@ -184,7 +262,7 @@ module tb_@NAME@;
   // Data have a meaning only while they are offered.
   wire defined = (^{s_axis_tready, m_axis_tvalid}) !== 1'bx
                  && (m_axis_tvalid !== 1'b1
-                     || (^@OUT@) !== 1'bx);
+                     || (^@OUT@) !== 1'bx)@LOAD_DEFINED@;
 
   always @(posedge aclk)
     if (!running)
@@ -195,7 +273,8 @@ module tb_@NAME@;
     end
 
   always @(posedge aclk)
-    if (!aresetn || (m_axis_tvalid && m_axis_tready) || (s_axis_tvalid && s_axis_tready))
+    if (!aresetn || (m_axis_tvalid && m_axis_tready)
+        || (s_axis_tvalid && s_axis_tready)@LOAD_MOVES@)
       quiet <= 0;
     else
       quiet <= quiet + 1;

@@ -22,6 +22,7 @@ from ecoformer.sim.network.judge import (
     judge,
     judge_busy,
     judge_latency,
+    judge_loads,
     judge_pace,
 )
 from ecoformer.sim.network.record import State
@@ -47,7 +48,7 @@ class NetworkPhase:
     Parameters
     ----------
     name : str
-    scenes, images, bad, resets, cycles : int
+    scenes, images, bad, loads, resets, cycles : int
         Played.
     scores, elements : int
         Compared, at the pins and between the layers.
@@ -59,6 +60,7 @@ class NetworkPhase:
     scenes: int = 0
     images: int = 0
     bad: int = 0
+    loads: int = 0
     resets: int = 0
     cycles: int = 0
     scores: int = 0
@@ -117,7 +119,7 @@ class NetworkVerification:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        counts = ("scenes", "images", "bad", "resets", "cycles", "scores", "elements")
+        counts = ("scenes", "images", "bad", "loads", "resets", "cycles", "scores", "elements")
         return {
             "ok": self.ok,
             "simulator": self.simulator,
@@ -211,28 +213,33 @@ def _play(result, subject, network, scenes: Iterable[Scene], progress):
     for scene in scenes:
         phase = result.phase(scene.phase)
         start = time.monotonic()
-        expected, want = subject.expect(scene)
         if scene.latency:
+            expected, want = subject.expect(scene)
             found = _one_at_a_time(result, phase, subject, expected, network, want)
         else:
-            found = _play_scene(result, phase, subject, expected, network, want, bits)
+            found = _play_scene(result, phase, subject, scene, network, bits)
         phase.mismatches += found
         phase.scenes += 1
         phase.seconds += time.monotonic() - start
         progress.update(phase.name, phase.scenes, max(phase.scenes, total[scene.phase]))
 
 
-def _play_scene(result, phase, subject, scene, network, want, bits):
+def _play_scene(result, phase, subject, scene, network, bits):
     design = subject.design
     record = network.play(
         scene.packets, gaps=scene.gaps, pressure=scene.pressure, seed=scene.seed, limit=scene.limit,
+        loads=scene.loads,
     )
+    # Which packets a load comes before is the network's choice.
+    scene, want = subject.expect_loads(scene, record.loads)
     if scene.limit is not None or record.state != State.DONE:
         network.reset()
         subject.reset()
         phase.resets += 1
     found, counts = judge(design, scene, record, want)
+    found += judge_loads(design, scene, record)
     _count(phase, scene.packets, record, counts)
+    phase.loads += len(record.loads)
     if scene.rate:
         late = record.last_out[len(record.last_out) // 2 :]
         result.cycles_per_image = float(np.diff(late).mean()) if len(late) > 1 else None

@@ -3,6 +3,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from ecoformer.driver.export import driver_files
 from ecoformer.sim.network.stimulus import random_image, random_pixels
 from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
+from ecoformer.spec.network.packet import parameter_packet
 from ecoformer.spec.network.pixels import load_images, save_images
 from tests.sim.network.broken import broken
 from tests.sim.network.designs import DESIGNS, TINY
@@ -91,6 +93,25 @@ def test_the_manifest_describes_the_network(generated):
     assert pins["m_axis_tuser"]["direction"] == "out"
     assert facts["streams"]["s_axis"]["beats"] == 4
     assert {*facts["files"]} == FILES - {"manifest.json"}
+
+
+def test_a_loadable_network_comes_with_a_parameter_packet(exported, tmp_path, builds, monkeypatch):
+    monkeypatch.setattr(NetworkFolder, "build_dir", builds)
+    design, chip = replace(TINY, loadable=True), tmp_path / "chip"
+    (tmp_path / "network.toml").write_text(design.as_toml())
+    arguments = ("-p", exported / "network.safetensors", "-o", chip)
+    assert ecoformer("generate", "--network", "-c", tmp_path / "network.toml", *arguments) == 0
+    more = {"parameters.bin", "vectors/parameters.hex", "vectors/loaded.hex"}
+    assert {*contents(chip)} == FILES | more
+    packet = (chip / "parameters.bin").read_bytes()
+    assert packet == parameter_packet(design, random_image(TINY, 5))
+    assert ecoformer("verify", chip, "--phase", "loads", "--json", tmp_path / "v.json") == 0
+    assert json.loads((tmp_path / "v.json").read_text())["loads"] > 20
+    assert ecoformer("simulate", chip) == 0
+    # The same folder for a network that loads nothing.
+    assert ecoformer("generate", "--network", "-c", exported / "network.toml", *arguments) == 0
+    assert {*contents(chip)} == FILES
+    assert ecoformer("verify", chip, "--phase", "loads") == 2
 
 
 def test_the_same_seed_generates_the_same_bytes(exported, tmp_path, capsys):

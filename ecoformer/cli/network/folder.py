@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ecoformer.sim.network.subjects import Stimuli
 
 __all__ = [
-    "DESIGN", "IMAGES", "KIND", "MARK", "NetworkFolder", "PARAMETERS", "TOKENS", "is_network",
-    "load_stimuli", "refuse", "stimuli_file",
+    "DESIGN", "IMAGES", "KIND", "MARK", "NetworkFolder", "PACKET", "PARAMETERS", "TOKENS",
+    "is_network", "load_stimuli", "refuse", "stimuli_file",
 ]
 
 MARK = "manifest.json"
@@ -29,6 +29,8 @@ KIND = "network"
 """What the manifest of a network has as its ``kind``; that of an engine has none."""
 DESIGN = "network.toml"
 PARAMETERS = "network.safetensors"
+PACKET = "parameters.bin"
+"""The same as a parameter packet, where it can be loaded."""
 IMAGES = "vectors/images.npz"
 TOKENS = "vectors/tokens.npz"
 

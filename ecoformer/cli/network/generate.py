@@ -12,6 +12,7 @@ from ecoformer.cli.common import make_console, show_table
 from ecoformer.cli.network.folder import (
     DESIGN,
     MARK,
+    PACKET,
     PARAMETERS,
     load_stimuli,
     stimuli_file,
@@ -22,6 +23,7 @@ from ecoformer.outputs import OutputFolder
 from ecoformer.spec.network.decoder import DecoderDesign
 from ecoformer.spec.network.image import NetworkImage
 from ecoformer.spec.network.load import Design, load_design
+from ecoformer.spec.network.packet import parameter_packet
 from ecoformer.spec.network.pixels import save_images
 from ecoformer.spec.network.tape import Tape
 
@@ -47,7 +49,7 @@ def generate_network(
 
     Without ``parameters`` they are drawn with ``seed``; the manifest says so.
     """
-    from ecoformer.hw.emit.lint import NETWORK_WAIVERS, waivers
+    from ecoformer.hw.emit.lint import network_waivers, waivers
     from ecoformer.hw.emit.network import NetworkVerilog
     from ecoformer.sim.network.stimulus import random_image
     from ecoformer.sim.network.subjects import random_stimuli
@@ -68,7 +70,7 @@ def generate_network(
         network = NetworkVerilog(design, image, name)
         for path, text in {
             f"rtl/{name}.v": network.text,
-            f"lint/{name}.vlt": waivers(name, NETWORK_WAIVERS),
+            f"lint/{name}.vlt": waivers(name, network_waivers(design)),
             DESIGN: design.as_toml(),
         }.items():
             (folder / path).parent.mkdir(exist_ok=True)
@@ -78,6 +80,8 @@ def generate_network(
         else:
             shutil.copyfile(parameters, folder / PARAMETERS)
         source["sha256"] = checksum(folder / PARAMETERS)
+        if design.loadable:
+            (folder / PACKET).write_bytes(parameter_packet(design, image))
         write_testbench(folder, design, image, stimuli[: BENCH[what]], name=name, seed=seed)
         if isinstance(stimuli, Tape):
             stimuli.save(folder / stimuli_file(design))
@@ -104,8 +108,16 @@ def network_results(
     return OutputFolder(output, MARK, (
         f"rtl/{name}.v", f"lint/{name}.vlt", f"tb/tb_{name}.v", DESIGN, PARAMETERS,
         stimuli_file(design), f"vectors/{_what(design)}.hex", "vectors/expected.hex",
+        *(_loads() if design is not None and design.loadable else ()),
         *_driver(),
     ))
+
+
+def _loads():
+    """Files of a network whose parameters can be loaded."""
+    from ecoformer.sim.network.testbench import LOAD_VECTORS
+
+    return [PACKET, *(f"vectors/{file}" for file in LOAD_VECTORS)]
 
 
 def _what(design):

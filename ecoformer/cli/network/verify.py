@@ -11,7 +11,6 @@ from ecoformer.cli.common import make_console, write_json
 from ecoformer.cli.network.folder import NetworkFolder
 from ecoformer.errors import EcoformerError
 from ecoformer.progress import show_progress
-from ecoformer.spec.network.decoder import DecoderDesign
 from ecoformer.spec.network.design import NetworkDesign
 
 __all__ = ["verify_network_in"]
@@ -26,7 +25,7 @@ FULL_ROUNDS = 4
 """Times the random part with --full."""
 FULL_PARAMETER_SETS = 2
 """Networks with other parameters with --full."""
-COLUMNS = ("scenes", "images", "bad", "resets", "scores", "elements", "cycles")
+COLUMNS = ("scenes", "images", "bad", "loads", "resets", "scores", "elements", "cycles")
 
 
 def verify_network_in(
@@ -42,12 +41,10 @@ def verify_network_in(
     json_file: Path | None,
 ) -> None:
     """Verify the network of a folder, print what was compared, and exit 1 if it differs."""
-    from ecoformer.sim.network import scenes, token_scenes
-    from ecoformer.sim.network.subjects import random_stimuli
+    from ecoformer.sim.network.subjects import phases_of, random_stimuli
     from ecoformer.sim.network.verification import PARAMETERS, verify_network
 
-    decodes = isinstance(network.design, DecoderDesign)
-    every = token_scenes.PHASES if decodes else scenes.PHASES
+    every = phases_of(network.design)
     known = (*every, PARAMETERS)
     if unknown := set(phases or ()) - {*known}:
         raise EcoformerError(f"--phase {sorted(unknown)[0]}: choose {', '.join(known)}")

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isqrt
 from pathlib import Path
@@ -16,6 +16,7 @@ from ecoformer.spec.choices import Dataflow, Mask, Weights
 from ecoformer.spec.config import Config
 from ecoformer.spec.config_file import read_table
 from ecoformer.spec.folding import Fold, Stream
+from ecoformer.spec.host_streams import HostStreams
 from ecoformer.spec.network.layers import LinearShape
 from ecoformer.spec.network.transformer import ACTIVATION_WIDTH, SHARED_RANGES, Transformer
 
@@ -35,6 +36,8 @@ class TokenError(enum.IntEnum):
     """Its context has ``positions`` tokens already."""
     NO_TOKEN = 3
     """Its number is none of the vocabulary."""
+    NO_PARAMETERS = 4
+    """The last load spoilt the parameters; only where they can be loaded."""
 
 
 LOOKUP_CYCLES = 4
@@ -59,7 +62,7 @@ class DecoderDesign(Transformer):
         Tokens that there are, numbered from 0.
     positions : int
         Most tokens of a context.
-    width, heads, depth, hidden, weights, residual_width
+    width, heads, depth, hidden, weights, residual_width, loadable
         Same as for :class:`Transformer`.
     attention : Config
         Attention of one head, with a causal mask; its ``contexts`` are those of the network, and
@@ -95,6 +98,7 @@ class DecoderDesign(Transformer):
     answer: str = ANSWERS[0]
     cycles_per_token: int = 64
     residual_width: int = 16
+    loadable: bool = False
     alphabet: str = ""
     score_scale: float = 0.0
 
@@ -105,8 +109,8 @@ class DecoderDesign(Transformer):
     mask: ClassVar[Mask] = Mask.CAUSAL
     packet: ClassVar[str] = "token"
     first_and_last: ClassVar[str] = "a token to the last beat of its answer"
-    rate_fields: ClassVar[tuple[str, ...]] = ("cycles_per_token", "answer", *FOR_HOSTS)
-    optional_fields: ClassVar[tuple[str, ...]] = FOR_HOSTS
+    rate_fields: ClassVar[tuple[str, ...]] = (*Transformer.rate_fields, "answer", *FOR_HOSTS)
+    optional_fields: ClassVar[tuple[str, ...]] = (*Transformer.optional_fields, *FOR_HOSTS)
     _sizes: ClassVar[str] = "vocabulary, positions, width, hidden and depth"
 
     def __post_init__(self) -> None:
@@ -140,6 +144,16 @@ class DecoderDesign(Transformer):
     def constants(self) -> dict[str, int]:
         """Tables of constants that are added to tokens, and the rows of each."""
         return {"embedding": self.vocabulary, **super().constants}
+
+    @property
+    def constant_stride(self) -> int:
+        """A power of two, so that no adder finds a row."""
+        return 1 << (super().constant_stride - 1).bit_length()
+
+    @property
+    def errors(self) -> list[TokenError]:
+        """Errors that there can be."""
+        return [e for e in TokenError if self.loadable or e != TokenError.NO_PARAMETERS]
 
     @property
     def contexts(self) -> int:
@@ -221,6 +235,18 @@ class DecoderDesign(Transformer):
         """Beats of an answer."""
         return self.beats(self.vocabulary) if self.answer_scores else 1
 
+    @property
+    def host_streams(self) -> HostStreams:
+        """Tokens in and answers out, as a host link knows them.
+
+        A packet is a run of tokens of one context. Bit 0 of its user says that the context is empty
+        before it, the bits above are the number of the context.
+        """
+        return HostStreams(
+            self.token_bytes, self.answer_bytes, user_bits=1 + self.context_width,
+            loads=self.loadable,
+        )
+
     # -- layers ----------------------------------------------------------------------------------
 
     @cached_property
@@ -255,6 +281,11 @@ class DecoderDesign(Transformer):
             "embedding": self.residual_width, **self._block_widths(), "norm": ACTIVATION_WIDTH,
             "scores": self.linears["classifier"].result_width,
         }
+
+    @property
+    def hardware_fingerprint(self) -> str:
+        """SHA-256 of every field but those for hosts, which training changes."""
+        return replace(self, alphabet="", score_scale=0.0).fingerprint
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -55,6 +55,8 @@ class NetworkDesign(Transformer):
         k of the whole network, at least as many as the longest vector has elements.
     residual_width : int
         Signed bits of an element between blocks.
+    loadable : bool
+        Whether other parameters can be loaded at run time.
 
     Raises
     ------
@@ -74,6 +76,7 @@ class NetworkDesign(Transformer):
     weights: Weights = Weights.INT8
     cycles_per_token: int = 1_024
     residual_width: int = 16
+    loadable: bool = False
 
     ranges: ClassVar[dict[str, tuple[int, int]]] = {
         "image_size": (1, 512), "channels": (1, 4), "patch": (1, 64), "classes": (1, 4_096),
@@ -216,7 +219,7 @@ class NetworkDesign(Transformer):
     @property
     def host_streams(self) -> HostStreams:
         """Pixels in and scores out, as a host link knows them."""
-        return HostStreams(self.channels, self.score_bytes, user_bits=0)
+        return HostStreams(self.channels, self.score_bytes, user_bits=0, loads=self.loadable)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -6,6 +6,7 @@ import hashlib
 from ecoformer import __version__
 from ecoformer.spec.array_file import array_checksum
 from ecoformer.spec.network.image import NetworkImage
+from ecoformer.spec.network.packet import parameter_header
 from ecoformer.spec.network.transformer import Transformer
 from ecoformer.spec.registers import REGISTERS, version_word
 
@@ -17,9 +18,13 @@ NETWORK_IDENTITY = int.from_bytes(b"ECON", "big")
 def identity(design: Transformer, image: NetworkImage) -> dict[str, int]:
     """Constant registers of a network on a board: dict name → 32-bit integer.
 
-    ``FINGERPRINT`` is of the design and of every parameter, because both are in the bitstream.
+    ``FINGERPRINT`` is of the design and of every parameter, because both are in the bitstream; or
+    where other parameters can be loaded, of the design and its memories.
     """
-    text = f"{design.fingerprint} {array_checksum(image.arrays)}"
+    if design.loadable:
+        text = parameter_header(design).hex()
+    else:
+        text = f"{design.fingerprint} {array_checksum(image.arrays)}"
     return {
         "ID": NETWORK_IDENTITY,
         "VERSION": version_word(__version__),

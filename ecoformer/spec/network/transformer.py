@@ -10,10 +10,11 @@ from dataclasses import asdict, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
-from ecoformer.spec.checks import check_number
+from ecoformer.spec.checks import check_number, check_switch
 from ecoformer.spec.choices import Mask, Queries, Weights
 from ecoformer.spec.config import Config
 from ecoformer.spec.folding import Fold
+from ecoformer.spec.host_streams import HostStreams
 from ecoformer.spec.network.layers import LinearShape, NormShape
 from ecoformer.spec.weights import WEIGHT_FORMATS
 
@@ -54,6 +55,8 @@ class Transformer(ABC):
         k of the whole network.
     residual_width : int
         Signed bits of an element between blocks.
+    loadable : bool
+        Whether other parameters can be loaded at run time (`spec.network.packet`).
     """
 
     width: int
@@ -64,6 +67,7 @@ class Transformer(ABC):
     weights: Weights
     cycles_per_token: int
     residual_width: int
+    loadable: bool
 
     ranges: ClassVar[dict[str, tuple[int, int]]]
     """Smallest and largest value of every number."""
@@ -71,9 +75,9 @@ class Transformer(ABC):
     """Name of its table in a file."""
     mask: ClassVar[Mask]
     """What a token attends to."""
-    rate_fields: ClassVar[tuple[str, ...]] = ("cycles_per_token",)
+    rate_fields: ClassVar[tuple[str, ...]] = ("cycles_per_token", "loadable")
     """Fields on which no number between layers depends."""
-    optional_fields: ClassVar[tuple[str, ...]] = ()
+    optional_fields: ClassVar[tuple[str, ...]] = ("loadable",)
     """Fields that a file leaves out where they say nothing."""
     _sizes: ClassVar[str]
     """Sizes that make numbers, for messages."""
@@ -81,6 +85,7 @@ class Transformer(ABC):
     def _check_numbers(self) -> None:
         for name, ends in self.ranges.items():
             check_number(name, getattr(self, name), int, *ends)
+        check_switch("loadable", self.loadable)
         object.__setattr__(self, "weights", Weights.parse("weights", self.weights))
 
     def _check_size(self, sizes: str) -> None:
@@ -161,6 +166,11 @@ class Transformer(ABC):
         return {"positions": self.tokens}
 
     @property
+    def constant_stride(self) -> int:
+        """Rows of such a table from a token's constants to those of the next."""
+        return self.beats(self.width)
+
+    @property
     def lanes(self) -> int:
         """Elements of a vector that go from a layer to the next in a cycle."""
         return 1
@@ -195,6 +205,11 @@ class Transformer(ABC):
     @abstractmethod
     def steady_cycles(self) -> int:
         """Cycles from a token to the next where many follow each other; at most k."""
+
+    @property
+    @abstractmethod
+    def host_streams(self) -> HostStreams:
+        """What enters and what leaves, as a host link knows it."""
 
     # -- layers ----------------------------------------------------------------------------------
 
@@ -302,6 +317,11 @@ class Transformer(ABC):
     def fingerprint(self) -> str:
         """SHA-256 of every field."""
         return hashlib.sha256(self.as_toml().encode()).hexdigest()
+
+    @property
+    def hardware_fingerprint(self) -> str:
+        """SHA-256 of every field on which the hardware depends."""
+        return self.fingerprint
 
     @property
     def bits_fingerprint(self) -> str:

@@ -21,12 +21,17 @@ class Contexts:
 
     def __init__(self, design: DecoderDesign, image: NetworkImage):
         self.design = design
-        self.image = image
+        self.image: NetworkImage | None = image
         self.kept: dict[int, Memory] = {}
 
     def reset(self) -> None:
         """Lose all contexts."""
         self.kept.clear()
+
+    def load(self, image: NetworkImage | None) -> None:
+        """Take other parameters, or None where they are spoilt; all contexts are lost."""
+        self.image = image
+        self.reset()
 
     def take(
         self, token: int, context: int = 0, begin: bool = False
@@ -39,12 +44,15 @@ class Contexts:
         if error is not None:
             self.kept.pop(context, None)
             return error, {}
+        assert self.image is not None
         memory = empty_memory(self.design) if begin else self.kept[context]
         tensors, self.kept[context] = advance(self.design, self.image, np.array([token]), memory)
         return None, {name: tensor[0] for name, tensor in tensors.items()}
 
     def _error(self, token, context, begin):
         d = self.design
+        if self.image is None:
+            return TokenError.NO_PARAMETERS
         if context >= d.contexts or not begin and context not in self.kept:
             return TokenError.CONTEXT_LOST
         if not begin and self.kept[context].count == d.positions:

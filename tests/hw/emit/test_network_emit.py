@@ -4,22 +4,35 @@
 import os
 import re
 import subprocess
+from dataclasses import replace
 from functools import cache
 
 import pytest
 
-from ecoformer.hw.emit.lint import NETWORK_WAIVERS, WAIVERS, waivers
+from ecoformer.hw.emit.lint import (
+    LOAD_WAIVERS,
+    NETWORK_WAIVERS,
+    WAIVERS,
+    network_waivers,
+    waivers,
+)
 from ecoformer.hw.emit.network import NetworkVerilog, at_full_rate
 from ecoformer.sim.network.stimulus import random_image
 from ecoformer.sim.toolchain import find_simulator
 from ecoformer.spec.choices import Weights
+from ecoformer.spec.network.packet import parameter_packet
 from tests.sim.network.decoders import DECODERS, TINY_DECODER
 from tests.sim.network.designs import DESIGNS, TINY
+
+LOADABLE = {
+    "loadable": replace(DESIGNS["fast"], loadable=True),
+    "loadable decoder": replace(DECODERS["four at once"], loadable=True),
+}
 
 
 @cache
 def emitted(name):
-    design = (DESIGNS | DECODERS).get(name, TINY)
+    design = (DESIGNS | DECODERS | LOADABLE).get(name, TINY)
     return NetworkVerilog(design, random_image(design, 4), "net")
 
 
@@ -35,9 +48,20 @@ def lint(folder, text, control):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tiny", *DESIGNS, *DECODERS])
+@pytest.mark.parametrize("name", ["tiny", *DESIGNS, *DECODERS, *LOADABLE])
 def test_nothing_else_is_silenced(name, tmp_path):
-    assert lint(tmp_path, emitted(name).text, waivers("net", NETWORK_WAIVERS)) == (0, "")
+    network = emitted(name)
+    control = waivers("net", network_waivers(network.design))
+    assert lint(tmp_path, network.text, control) == (0, "")
+    assert (network_waivers(network.design) == LOAD_WAIVERS) == (name in LOADABLE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("waiver", LOAD_WAIVERS[len(NETWORK_WAIVERS) :], ids=lambda w: w.match)
+def test_every_waiver_of_loads_is_needed(waiver, tmp_path):
+    control = waivers("net", LOAD_WAIVERS, without=waiver)
+    status, messages = lint(tmp_path, emitted("loadable").text, control)
+    assert status and waiver.rule in messages
 
 
 @pytest.mark.slow
@@ -73,8 +97,31 @@ def test_the_manifest_says_how_large_every_layer_is(name):
     assert facts["cycles"]["per_image"] == design.tokens * facts["cycles"]["per_token"]
 
 
-def test_only_tables_and_parameters_have_initial_values():
-    text = emitted("tiny").text
+@pytest.mark.parametrize("name", LOADABLE)
+def test_the_manifest_says_how_parameters_are_loaded(name):
+    design, facts = LOADABLE[name], emitted(name).manifest
+    pins = {pin["name"]: (pin["direction"], pin["width"]) for pin in facts["pins"]}
+    assert {pin: pins[pin] for pin in pins if "_load_" in pin} == {
+        "s_axis_load_tdata": ("in", 8), "s_axis_load_tvalid": ("in", 1),
+        "s_axis_load_tready": ("out", 1), "s_axis_load_tlast": ("in", 1),
+        "m_axis_load_tdata": ("out", 8), "m_axis_load_tvalid": ("out", 1),
+        "m_axis_load_tready": ("in", 1),
+    }
+    packet = parameter_packet(design, random_image(design, 4))
+    taken, given = (facts["streams"][f"{port}_axis_load"] for port in "sm")
+    assert taken["beats"] == len(packet) and packet[:8].hex() == taken["header"]
+    assert len(packet) == 12 + sum(m["rows"] * m["row_bytes"] for m in taken["memories"])
+    assert given["answers"] == {"LOADED": 0, "CHECKSUM": 1, "LENGTH": 2, "OTHER_DESIGN": 3}
+    assert facts["cycles"]["load"] > len(packet)
+    # Every memory that is loaded is written, and nothing else holds parameters.
+    bits = sum(memory["rows"] * 8 * memory["row_bytes"] for memory in taken["memories"])
+    assert facts["memory_bits"] > bits
+    assert not any("load" in text for text in map(str, emitted("fast").manifest["streams"]))
+
+
+@pytest.mark.parametrize("name", ["tiny", "loadable"])
+def test_only_tables_and_parameters_have_initial_values(name):
+    text = emitted(name).text
     assert not re.search(r"^ *(reg|wire)\b[^;]*=", text, re.MULTILINE)
 
 

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The testbench that a decoder comes with."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ecoformer.golden.integer.network.contexts import Contexts
-from ecoformer.hw.emit.lint import NETWORK_WAIVERS, waivers
+from ecoformer.hw.emit.lint import network_waivers, waivers
 from ecoformer.hw.emit.network import emit_network
 from ecoformer.sim.network.stimulus import random_image
 from ecoformer.sim.network.subjects import random_stimuli
@@ -15,14 +17,16 @@ from tests.sim.network.decoders import DECODERS, TINY_DECODER
 from tests.sim.network.test_network_testbench import SIMULATORS, prepare, verdict
 
 pytestmark = pytest.mark.slow
-DESIGNS = {"tiny": TINY_DECODER, **DECODERS}
+DESIGNS = {
+    "tiny": TINY_DECODER, **DECODERS, "loadable": replace(TINY_DECODER, loadable=True),
+}
 
 
 def write(folder, design, text=None):
     image = random_image(design, 5)
     for name, content in (
         (f"rtl/{NETWORK}.v", text or emit_network(design, image)),
-        (f"lint/{NETWORK}.vlt", waivers(NETWORK, NETWORK_WAIVERS)),
+        (f"lint/{NETWORK}.vlt", waivers(NETWORK, network_waivers(design))),
     ):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(content)

@@ -5,15 +5,17 @@ import os
 import re
 import shlex
 import subprocess
+from dataclasses import replace
 
 import pytest
 
 from ecoformer.golden.integer.network.forward import run
-from ecoformer.hw.emit.lint import NETWORK_WAIVERS, waivers
+from ecoformer.hw.emit.lint import network_waivers, waivers
 from ecoformer.hw.emit.network import emit_network
 from ecoformer.sim.network.stimulus import random_image, random_pixels
 from ecoformer.sim.network.testbench import write_testbench
 from ecoformer.sim.toolchain import find_simulator
+from ecoformer.spec.network.packet import parameter_packet
 from tests.golden.integer.network.designs import DESIGNS as UNEVEN
 from tests.sim.network.broken import FAULTS, NETWORK, broken
 from tests.sim.network.designs import DESIGNS, TINY
@@ -31,7 +33,8 @@ def tiny():
 
 def write(folder, text, design=TINY, images=IMAGES):
     for name, content in (
-        (f"rtl/{NETWORK}.v", text), (f"lint/{NETWORK}.vlt", waivers(NETWORK, NETWORK_WAIVERS)),
+        (f"rtl/{NETWORK}.v", text),
+        (f"lint/{NETWORK}.vlt", waivers(NETWORK, network_waivers(design))),
     ):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(content)
@@ -125,11 +128,43 @@ def test_a_network_comes_up_from_x_by_reset_alone(name, tmp_path):
     ]
 
 
+LOADABLE = replace(TINY, loadable=True)
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_other_parameters_are_loaded(simulator, tmp_path):
+    pixels = write(tmp_path, emit_network(LOADABLE, random_image(LOADABLE, 5)), LOADABLE)
+    play = prepare(tmp_path, simulator, tmp_path)
+    for arguments in ((), ("+gaps",)):
+        status, lines = play(*arguments)
+        assert status == 0 and verdict(lines).startswith("PASS")
+    vectors = tmp_path / "vectors"
+    own, others = ((vectors / f"{name}.hex").read_text() for name in ("expected", "loaded"))
+    assert own != others and len(own) == len(others)
+    packet = bytes.fromhex((vectors / "parameters.hex").read_text())
+    assert packet == parameter_packet(LOADABLE, random_image(LOADABLE, 1))
+    good = [word for word in map(lambda w: int(w, 16), others.split()) if not word >> 33]
+    scores = run(LOADABLE, random_image(LOADABLE, 1), pixels)
+    assert [word & 0xFFFF_FFFF for word in good] == [
+        score & 0xFFFF_FFFF for score in scores.reshape(-1).tolist()
+    ]
+    # What is loaded matters, and so does its checksum.
+    (vectors / "loaded.hex").write_text(own)
+    status, lines = play()
+    assert status and verdict(lines).startswith("FAIL")
+    (vectors / "loaded.hex").write_text(others)
+    (vectors / "parameters.hex").write_text("\n".join(f"{b:02x}" for b in packet[:-1]) + "\n00\n")
+    status, lines = play()
+    assert status and verdict(lines) == "FAIL: parameters are answered by 01, not 00"
+
+
 def test_the_text_is_ascii_and_names_no_folder(tmp_path):
-    write(tmp_path, "")
-    text = (tmp_path / "tb" / f"tb_{NETWORK}.v").read_text()
-    assert text.isascii() and str(tmp_path) not in text
-    assert "@" not in re.sub(r"@[(*]", "", text)
+    for design in (TINY, LOADABLE):
+        write(tmp_path, "", design)
+        text = (tmp_path / "tb" / f"tb_{NETWORK}.v").read_text()
+        assert text.isascii() and str(tmp_path) not in text
+        assert "@" not in re.sub(r"@[(*]", "", text)
+        assert ("_load_" in text) == (design is LOADABLE)
 
 
 @pytest.mark.icarus

@@ -85,6 +85,24 @@ def test_what_no_context_can_be_is_refused(tokens, rule):
         run(design, random_image(design, 1), np.array(tokens))
 
 
+def test_other_parameters_lose_all_contexts():
+    design = DECODERS["a block"]
+    one, other = (random_image(design, seed) for seed in (3, 4))
+    contexts = Contexts(design, one)
+    assert contexts.take(1, 0, True)[0] is None
+    contexts.load(other)
+    assert contexts.take(1, 0)[0] == TokenError.CONTEXT_LOST
+    error, tensors = contexts.take(1, 0, True)
+    assert error is None
+    wanted = Contexts(design, other).take(1, 0, True)[1]
+    np.testing.assert_array_equal(tensors["scores"], wanted["scores"])
+    contexts.load(None)  # spoilt: whatever is asked
+    for token, context, begin in ((1, 0, True), (1, 0, False), (10**6, 99, False)):
+        assert contexts.take(token, context, begin)[0] == TokenError.NO_PARAMETERS
+    contexts.load(one)
+    assert contexts.take(1, 0)[0] == TokenError.CONTEXT_LOST
+
+
 def test_errors_lose_their_context_and_no_other():
     design = make_decoder()
     image = random_image(design, 7)
