@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a driver reports."""
 
-__all__ = ["DeviceError", "EngineError", "ImageError", "LinkError", "RefusedError", "TokenError"]
+__all__ = [
+    "DeviceError", "EngineError", "ImageError", "LinkError", "LoadError", "RefusedError",
+    "TokenError",
+]
 
 
 class DeviceError(Exception):
@@ -46,20 +49,44 @@ class EngineError(DeviceError):
 class ImageError(DeviceError):
     """A network answers an image as a bad one: its packet had more or fewer pixels than an image.
 
+    Or its parameters are spoilt.
+
     Parameters
     ----------
     image : int
         Number of the image in the call.
     folder : str
         Of the network that was to answer.
+    spoilt : bool
+        Whether parameters are.
     """
 
-    def __init__(self, image: int, folder: str):
+    def __init__(self, image: int, folder: str, spoilt: bool = False):
         super().__init__(
+            f"image {image}: the parameters of the network are spoilt; load them" if spoilt else
             f"image {image}: the network finds its size wrong; reset it, in case part of an image "
             f"was left in it, and check that the bitstream is that of {folder}"
         )
-        self.image = image
+        self.image, self.spoilt = image, spoilt
+
+
+class LoadError(DeviceError):
+    """A network refuses parameters.
+
+    Parameters
+    ----------
+    name : str
+        Of the answer, as the manifest has it: CHECKSUM, LENGTH or OTHER_DESIGN.
+    folder : str
+        Of the network.
+    """
+
+    def __init__(self, name: str, folder: str):
+        super().__init__(
+            f"parameters: {name}; load those that 'ecoformer generate --network' writes for the "
+            f"design of {folder}"
+        )
+        self.name = name
 
 
 class TokenError(DeviceError):
@@ -70,9 +97,10 @@ class TokenError(DeviceError):
     token : int
         Number of the token in the call.
     name : str
-        Of the error, as the manifest has it: CONTEXT_LOST, TOO_LONG or NO_TOKEN.
+        Of the error, as the manifest has it: CONTEXT_LOST, TOO_LONG, NO_TOKEN or NO_PARAMETERS.
     """
 
     def __init__(self, token: int, name: str):
-        super().__init__(f"token {token}: {name}; begin its context again")
+        remedy = "load them" if name == "NO_PARAMETERS" else "begin its context again"
+        super().__init__(f"token {token}: {name}; {remedy}")
         self.token, self.name = token, name

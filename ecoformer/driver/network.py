@@ -8,11 +8,15 @@ from typing import Any, Generic, Self, TypeVar
 import numpy as np
 
 from ecoformer.driver.design import Register, read_facts
-from ecoformer.driver.errors import DeviceError, ImageError, TokenError
+from ecoformer.driver.errors import DeviceError, ImageError, LoadError, TokenError
 from ecoformer.driver.framed import FramedTransport
 from ecoformer.driver.transport import Answer, Packet, good_answers, recognise
 
 __all__ = ["DecoderDevice", "GeneratedDecoder", "GeneratedNetwork", "NetworkDevice"]
+
+
+PACKET = "parameters.bin"
+"""The parameters of a loadable network, within its folder."""
 
 
 class Generated:
@@ -28,6 +32,8 @@ class Generated:
         Bytes of a beat, in and out.
     registers : dict of str to Register
         Constants by which a board says what it holds.
+    loadable : bool
+        Whether its parameters can be loaded.
     """
 
     next_set_depth = 0
@@ -56,7 +62,24 @@ class Generated:
         self.bus_bytes, self.answer_beat_bytes = (
             widths[f"{port}_tdata"] // 8 for port in ("s_axis", "m_axis")
         )
-        self._take(design, facts["streams"]["m_axis"])
+        streams = facts["streams"]
+        self.loadable = "s_axis_load" in streams
+        if self.loadable:
+            self._load_user = streams["s_axis_load"]["host_link_user"]
+            answers = streams["m_axis_load"]["answers"]
+            self._load_answers = {number: name for name, number in answers.items()}
+        self._take(design, streams["m_axis"])
+
+    def pack_load(self, packet: bytes) -> Packet:
+        """A parameter packet, a byte in each beat."""
+        data = bytearray(len(packet) * self.bus_bytes)
+        data[:: self.bus_bytes] = packet
+        return Packet(self._load_user, bytes(data), self.answer_beat_bytes)
+
+    def load_answer(self, data: bytes) -> str:
+        """Name of what a parameter packet is answered by."""
+        number = int.from_bytes(data, "little")
+        return self._load_answers.get(number, f"answer {number}")
 
     def _take(self, design: dict[str, Any], answers: dict[str, Any]) -> None:
         """Keep what the driver must know of the design and of its ``m_axis``."""
@@ -185,6 +208,40 @@ class _NetworkDevice(Generic[_Kind]):
         """Reset the network: nothing is in it afterwards. Its parameters stay."""
         self.transport.reset()
 
+    def load(self, packet: str | Path | bytes | None = None) -> None:
+        """Load parameters; they stay until others are loaded or the board loses power.
+
+        A decoder loses all contexts.
+
+        Parameters
+        ----------
+        packet : path or bytes
+            A file ``parameters.bin``, or what it holds; that of the network's own folder if None.
+
+        Raises
+        ------
+        ValueError
+            There is nothing to load.
+        LoadError
+            The network refuses them. If they are of another design it keeps those that it had;
+            else it answers everything with an error until it is loaded again.
+        DeviceError
+            Parameters of this network cannot be loaded.
+        """
+        design = self.design
+        if not design.loadable:
+            raise DeviceError(
+                f"{design.folder}: its parameters cannot be loaded; generate it with "
+                "'loadable = true'"
+            )
+        if not isinstance(packet, bytes):
+            packet = Path(packet or design.folder / PACKET).read_bytes()
+        if not packet:
+            raise ValueError("parameters must be at least one byte, not none")
+        (answer,) = self.transport.exchange([design.pack_load(packet)])
+        if answer.error or len(answer.data) != design.answer_beat_bytes:
+            raise LoadError(design.load_answer(answer.data), str(design.folder))
+
     def close(self) -> None:
         """Close the transport."""
         self.transport.close()
@@ -246,11 +303,18 @@ class NetworkDevice(_NetworkDevice[GeneratedNetwork]):
         images : iterable of uint8 array [channels, S, S]
             Taken as the network has room.
         """
-        size = self.design.answer_bytes
+        size, spoilt = self.design.answer_bytes, False
         packets = (Packet(0, self.design.pack(np.asarray(image)), size) for image in images)
+
+        def exchanged() -> Iterator[Answer]:
+            nonlocal spoilt
+            for answer in self.transport.exchange(packets):
+                spoilt |= answer.error and any(answer.data)
+                yield answer
+
         for data in good_answers(
-            self.transport.exchange(packets), lambda number: size,
-            lambda number: ImageError(number, str(self.design.folder)),
+            exchanged(), lambda number: size,
+            lambda number: ImageError(number, str(self.design.folder), spoilt),
         ):
             yield self.design.unpack(data)
 

@@ -65,8 +65,8 @@ class Bridge(wiring.Component):
                 f"frame_bytes must be a multiple of {WORD} in {least}…{1 << 15}, not {frame_bytes}"
             )
         self.streams, self.frame_bytes = streams, frame_bytes
-        self.token_beat = HostBeat(streams.input_bytes, streams.user_bits)
-        self.result_beat = HostBeat(streams.output_bytes, streams.user_bits)
+        self.token_beat = HostBeat(streams.input_bytes, streams.all_user_bits)
+        self.result_beat = HostBeat(streams.output_bytes, streams.all_user_bits)
         self.master = RegisterMaster(clock_hz, baud, frame_bytes)
         super().__init__({
             "i": In(stream.Signature(8)),
@@ -289,7 +289,7 @@ class Bridge(wiring.Component):
                 )
                 for place in range(size)
             ),
-            stored.payload.eq(Cat(moved, chunk[: self.streams.user_bits],
+            stored.payload.eq(Cat(moved, chunk[: self.streams.all_user_bits],
                                   chunk[32] & at_end, 0)),
         ]
         m.d.sync += at_end.eq(self.place + 1 == request.length)  # a cycle before PUT

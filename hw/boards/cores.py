@@ -6,15 +6,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from amaranth import *
 from amaranth.hdl import ValueLike
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, connect
 
 from ecoformer.errors import EcoformerError
-from ecoformer.hw.boards.bridge import Bridge
+from ecoformer.hw.boards.bridge import Bridge, HostBeat
 from ecoformer.hw.boards.constants import Constants
 from ecoformer.hw.emit.network import emit_network
 from ecoformer.hw.emit.verilog import emit
@@ -67,11 +67,11 @@ class Core(ABC):
     def registers(self, m: Module, bridge: Bridge, irq: Signal) -> dict[str, Value]:
         """Connect the registers of the host link; signals by the names of the pins for them."""
 
-    def beside_data(self, m: Module, bridge: Bridge) -> dict[str, Value]:
+    def beside_data(self, m: Module, ports: Bridge | _Ports) -> dict[str, Value]:
         """What a beat has beside its data; signals by the names of the pins for them."""
-        answer = bridge.results.payload
+        answer = ports.results.payload
         return {
-            "s_axis_tuser": bridge.tokens.payload.user,
+            "s_axis_tuser": ports.tokens.payload.user,
             "m_axis_tuser": Cat(answer[name] for name in self.streams.answer_fields),
         }
 
@@ -87,13 +87,17 @@ class Core(ABC):
         running = Signal()  # registered: it reaches every part of the design
         m.d.sync += running.eq(~bridge.reset)
         signals: dict[str, Value] = {"aclk": ClockSignal(), "aresetn": running}
-        for bus, port in (("s_axis", bridge.tokens), ("m_axis", bridge.results)):
+        ports: Bridge | _Ports = bridge
+        if self.streams.loads:
+            ports, loads = _share(m, bridge, self.streams)
+            signals |= loads
+        for bus, port in (("s_axis", ports.tokens), ("m_axis", ports.results)):
             beat = port.payload
             signals |= {
                 f"{bus}_tdata": beat.data, f"{bus}_tvalid": port.valid,
                 f"{bus}_tready": port.ready, f"{bus}_tlast": beat.last,
             }
-        signals |= self.beside_data(m, bridge)
+        signals |= self.beside_data(m, ports)
         signals |= self.registers(m, bridge, irq)
         for name, member in self.pins.items():
             if name not in signals or member.shape != len(Value.cast(signals[name])):
@@ -104,6 +108,49 @@ class Core(ABC):
             direction = "i" if member.flow is In else "o"
             pins[f"{direction}_{name}"] = signals[name]
         m.submodules[self.kind] = Instance(self.name, **pins)
+
+
+class _Ports(NamedTuple):
+    """The streams of a host link that are left for packets beside those of parameters."""
+
+    tokens: Any
+    results: Any
+    reset: Value
+
+
+def _share(m, bridge, streams):
+    """Part the streams of ``bridge``: signals for the pins that load, and ports for the others.
+
+    A parameter packet is answered before any token behind it begins to be, so its answer, which
+    goes first, never comes between two beats of another one.
+    """
+    plain = streams.user_bits
+    tokens = stream.Signature(HostBeat(streams.input_bytes, plain)).create(path=["tokens"])
+    results = stream.Signature(HostBeat(streams.output_bytes, plain)).create(path=["results"])
+    ready, reply, replies = Signal(), Signal(8), Signal()
+    taken, given = bridge.tokens, bridge.results
+    loads = Signal()
+    m.d.comb += [
+        loads.eq(taken.payload.user[plain]),
+        tokens.payload.data.eq(taken.payload.data),
+        tokens.payload.user.eq(taken.payload.user[:plain]),
+        tokens.payload.last.eq(taken.payload.last),
+        tokens.valid.eq(taken.valid & ~loads),
+        taken.ready.eq(Mux(loads, ready, tokens.ready)),
+        given.valid.eq(results.valid | replies),
+        given.payload.data.eq(Mux(replies, reply, results.payload.data)),
+        given.payload.user.eq(Mux(replies, streams.load_user, results.payload.user)),
+        given.payload.last.eq(results.payload.last | replies),
+        given.payload.error.eq(Mux(replies, reply != 0, results.payload.error)),
+        results.ready.eq(given.ready & ~replies),
+    ]
+    pins = {
+        "s_axis_load_tdata": taken.payload.data[:8], "s_axis_load_tvalid": taken.valid & loads,
+        "s_axis_load_tready": ready, "s_axis_load_tlast": taken.payload.last,
+        "m_axis_load_tdata": reply, "m_axis_load_tvalid": replies,
+        "m_axis_load_tready": given.ready,
+    }
+    return _Ports(tokens, results, bridge.reset), pins
 
 
 class EngineCore(Core):
@@ -150,12 +197,7 @@ class NetworkCore(Core):
 
     def __init__(self, design: Design, image: NetworkImage, name: str = NETWORK):
         self.design, self.image = design, image
-        super().__init__(name, self.streams_of(design), network_pins(design))
-
-    @staticmethod
-    def streams_of(design: Any) -> HostStreams:
-        """What a host link must know of ``design``."""
-        return design.host_streams
+        super().__init__(name, design.host_streams, network_pins(design))
 
     def verilog(self) -> str:
         return emit_network(self.design, self.image, self.name)
@@ -168,22 +210,12 @@ class NetworkCore(Core):
 
 
 class DecoderCore(NetworkCore):
-    """A decoder with its parameters. A packet is a run of tokens of one context.
+    """A decoder with its parameters."""
 
-    Bit 0 of its user says that the context is empty before it, the bits above are the number of
-    the context.
-    """
-
-    @staticmethod
-    def streams_of(design: Any) -> HostStreams:
-        return HostStreams(
-            design.token_bytes, design.answer_bytes, user_bits=1 + design.context_width
-        )
-
-    def beside_data(self, m: Module, bridge: Bridge) -> dict[str, Value]:
-        tokens, token, answer = bridge.tokens, bridge.tokens.payload, bridge.results.payload
+    def beside_data(self, m: Module, ports: Bridge | _Ports) -> dict[str, Value]:
+        tokens, token, answer = ports.tokens, ports.tokens.payload, ports.results.payload
         is_first = Signal(init=1)  # the token is the first of its packet
-        with m.If(bridge.reset):
+        with m.If(ports.reset):
             m.d.sync += is_first.eq(1)
         with m.Elif(tokens.valid & tokens.ready):
             m.d.sync += is_first.eq(token.last)
