@@ -164,7 +164,7 @@ def test_coarse_weights_are_tuned(finished, tmp_path):
     model = load_network(out / "ecoformer.pt")
     design = design_of(model, weights="ternary")
     before = compare(quantise(design, model, data), model, data.held_out)
-    quantised = tune(design, model, data, TRAINING, 10, tmp_path)
+    quantised = tune(design, model, data, TRAINING, 30, tmp_path)
     scales = quantise(design, fold_norms(model), data).scales  # for which weights were rounded
     assert (quantised.scales["blocks.0.vectors"] == scales["blocks.0.vectors"]).all()
     after = compare(quantised, model, data.held_out)
