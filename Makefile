@@ -51,7 +51,7 @@ types: $(VENV)/installed
 docs: $(VENV)/installed  ## the documentation as a site -> site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
 
-digests: $(VENV)/installed  ## Verilog, manifest, registers and vectors of 189 engines, as recorded?
+digests: $(VENV)/installed  ## Verilog, manifest, registers and vectors of 190 engines, as recorded?
 	$(BIN)/python -m tests.digests -n $(WORKERS)
 
 prove: $(VENV)/installed  ## every formal proof
