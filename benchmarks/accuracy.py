@@ -6,14 +6,14 @@ another hash family, starts from the same softmax network. All arms of a seed sh
 epochs and the grid of learning rates; each takes the rate that does best on the validation part.
 """
 
-import tempfile
-from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.results.records import ROOT
 from benchmarks.results.section import LEARNING, arguments, begin
+from benchmarks.seeds import add_seeds, over_seeds
 from ecoformer.cli.train import train
 from ecoformer.golden.learn import data as datasets
 from ecoformer.golden.learn.recipe import TrainingConfig
@@ -31,19 +31,11 @@ DATA = {"fashion": "Fashion-MNIST", "mnist": "MNIST"}
 def main() -> None:
     parser = arguments(__doc__, seed=2)
     parser.add_argument("configs", type=Path, nargs="*", default=[Path("demo")])
-    parser.add_argument("--seeds", type=int, default=3, help="so many, from --seed on")
-    parser.add_argument("--workers", type=int, default=2, help="seeds at the same time")
-    parser.add_argument("--output", type=Path, help="keep models and checkpoints here")
+    add_seeds(parser)
     run = begin(parser)
     options = run.options
-    seeds = range(options.seed, options.seed + options.seeds)
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        ProcessPoolExecutor(options.workers) as workers,
-    ):
-        folder = options.output or Path(scratch)
-        jobs = [workers.submit(measure, options.configs, folder, seed) for seed in seeds]
-        figures = np.array([job.result() for job in jobs])  # [seed, configuration, column]
+    # figures [seed, configuration, column]
+    seeds, figures = over_seeds(options, partial(measure, options.configs))
 
     names = [path.stem for path in options.configs]
     rows = [
@@ -77,7 +69,7 @@ def measure(configs: list[Path], output: Path, seed: int) -> list[list[float]]:
     """Figures [configuration][column] of one seed."""
     rows, pretrained, softmax = [], None, None
     for path in configs:
-        folder = output / f"seed-{seed}" / path.stem
+        folder = output / path.stem
         metrics = train(path, folder, seed=seed, start=pretrained, control=pretrained is None)
         scores = metrics["held_out_accuracy"]
         pretrained = pretrained or folder / "pretrained.pt"

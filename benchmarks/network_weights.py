@@ -6,14 +6,14 @@ kind of weights, each time after as much further training for them, with the sam
 order.
 """
 
-import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.results.section import LEARNING, arguments, begin
+from benchmarks.seeds import add_seeds, over_seeds
 from ecoformer.cli.export import network_design
 from ecoformer.cli.train import train
 from ecoformer.golden.learn.recipe import TrainingConfig
@@ -35,23 +35,12 @@ EPOCHS = 8
 
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--seeds", type=int, default=3, help="so many, from --seed on")
+    add_seeds(parser)
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of training for the weights")
-    parser.add_argument("--workers", type=int, default=2, help="seeds at the same time")
-    parser.add_argument("--output", type=Path, help="keep models and checkpoints here")
     run = begin(parser)
     options = run.options
-    seeds = range(options.seed, options.seed + options.seeds)
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        ProcessPoolExecutor(options.workers) as workers,
-    ):
-        folder = options.output or Path(scratch)
-        jobs = [
-            workers.submit(measure, PRESET, folder / f"seed-{seed}", seed, options.epochs)
-            for seed in seeds
-        ]
-        figures = np.array([job.result() for job in jobs])  # [seed, float and kinds of weights]
+    # figures [seed, float and kinds of weights]
+    seeds, figures = over_seeds(options, partial(measure, PRESET, options.epochs))
     rows = [[seed, *(f"{share:.1%}" for share in own)] for seed, own in zip(seeds, figures)]
     rows.append(["mean", *(f"{share:.2%}" for share in figures.mean(axis=0))])
     lost = drops(figures)
@@ -67,7 +56,7 @@ def main() -> None:
     )
 
 
-def measure(preset: str, folder: Path, seed: int, epochs: int) -> list[float]:
+def measure(preset: str, epochs: int, folder: Path, seed: int) -> list[float]:
     """Accuracy on held-out images: of the float network, and in integers for every `Weights`."""
     train(preset, folder / "float", seed=seed, control=False)
     path = find_config(preset)

@@ -16,9 +16,6 @@ from ecoformer.driver.network import DecoderDevice, GeneratedDecoder, GeneratedN
 from ecoformer.driver.transport import Packet
 from ecoformer.golden.integer.network.contexts import Contexts
 from ecoformer.golden.quantize.writing import Writer, integer_answers
-from ecoformer.hw.boards.catalogue import BOARDS
-from ecoformer.hw.boards.cores import network_core
-from ecoformer.hw.boards.top import BoardTop, board_verilog
 from ecoformer.sim.board import SimulatedBoard
 from ecoformer.sim.noise import NoisyLink
 from ecoformer.spec.frames import Chunk, Flag, Kind
@@ -26,6 +23,7 @@ from ecoformer.spec.network.decoder import DecoderDesign
 from ecoformer.spec.network.decoder import TokenError as Cause
 from ecoformer.spec.network.image import NetworkImage
 from tests.driver.conftest import BAUD, CLOCK_HZ
+from tests.driver.networks import generated
 from tests.driver.test_files import PIPE
 from tests.driver.test_files import run as run_host
 from tests.golden.integer.network.decoders import DECODERS, make_decoder
@@ -88,13 +86,8 @@ class Made:
 
 def make(design, folder):
     """Generate a decoder and its board."""
-    pytest.importorskip("amaranth_boards", reason="pip install 'ecoformer[boards]'")
-    (folder / "network.toml").write_text(design.as_toml())
-    generate_network(folder / "network.toml", None, folder / "chip", seed=4)
-    image = NetworkImage.load(folder / "chip" / "network.safetensors", design)
-    top = BoardTop(BOARDS["ulx3s"], "85k", network_core(design, image), clock_hz=CLOCK_HZ,
-                   baud=BAUD, frame_bytes=64)
-    return Made(design, image, folder / "chip", board_verilog(top))
+    chip, image, verilog = generated(design, folder)
+    return Made(design, image, chip, verilog)
 
 
 @pytest.fixture(scope="session")

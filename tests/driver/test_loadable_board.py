@@ -16,15 +16,13 @@ from ecoformer.driver.network import DecoderDevice, GeneratedNetwork, NetworkDev
 from ecoformer.driver.transport import Packet
 from ecoformer.golden.integer.network.contexts import Contexts
 from ecoformer.golden.integer.network.forward import run
-from ecoformer.hw.boards.catalogue import BOARDS
-from ecoformer.hw.boards.cores import network_core
-from ecoformer.hw.boards.top import BoardTop, board_verilog
 from ecoformer.sim.board import SimulatedBoard
 from ecoformer.sim.network.stimulus import random_image, random_pixels
 from ecoformer.sim.noise import NoisyLink
 from ecoformer.spec.network.image import NetworkImage
 from ecoformer.spec.network.packet import parameter_packet
 from tests.driver.conftest import BAUD, CLOCK_HZ
+from tests.driver.networks import generated
 from tests.sim.network.decoders import TINY_DECODER
 from tests.sim.network.designs import TINY
 
@@ -32,17 +30,6 @@ COLOURS = replace(TINY, channels=3, loadable=True)
 """Three bytes a beat, of which a load uses one."""
 TOKENS = replace(TINY_DECODER, loadable=True)
 OTHER_SEED = 9
-
-
-def generated(design, folder):
-    """A generated network, and what simulates its board."""
-    pytest.importorskip("amaranth_boards", reason="pip install 'ecoformer[boards]'")
-    (folder / "network.toml").write_text(design.as_toml())
-    generate_network(folder / "network.toml", None, folder / "chip", seed=4)
-    image = NetworkImage.load(folder / "chip" / "network.safetensors", design)
-    top = BoardTop(BOARDS["ulx3s"], "85k", network_core(design, image), clock_hz=CLOCK_HZ,
-                   baud=BAUD, frame_bytes=64)
-    return folder / "chip", image, board_verilog(top)
 
 
 @pytest.fixture(scope="module")
