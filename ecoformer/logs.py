@@ -3,6 +3,7 @@
 
 import contextlib
 import re
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -50,15 +51,28 @@ def reason(status: int, *logs: str | Path) -> str:
             lines += Path(log).read_text(errors="replace", encoding="utf-8").splitlines()
     if status == 137:
         return "it was killed, as happens where memory runs out"
+    if status > 128 and not _told(_said(lines)):  # its last line is what it was about to do
+        with contextlib.suppress(ValueError):
+            return f"{signal.Signals(status - 128).name} ended it"
     return reason_in(lines) or f"it stopped with status {status} and said nothing"
 
 
 def reason_in(lines: Iterable[str]) -> str:
     """The reason among the ``lines`` of a log; else the last line, empty where there is none."""
-    lines = [line.rstrip() for line in lines if line.strip() and not QUOTED.match(line)]
+    said = _said(lines)
+    return _told(said) or (said[-1].strip()[:LONGEST] if said else "")
+
+
+def _said(lines):
+    """Without empty lines and sources."""
+    return [line.rstrip() for line in lines if line.strip() and not QUOTED.match(line)]
+
+
+def _told(said):
+    """The line that gives the reason; empty where none does."""
     for patterns, order in ((FIRST, 1), (LAST, -1)):
         for pattern in patterns:
-            for line in lines[::order]:
+            for line in said[::order]:
                 if re.search(pattern, line):
                     return line.strip()[:LONGEST]
-    return lines[-1].strip()[:LONGEST] if lines else ""
+    return ""

@@ -14,7 +14,7 @@ from typing import Any
 
 from ecoformer import supervisor
 
-__all__ = ["child", "scratch"]
+__all__ = ["alone", "child", "scratch"]
 
 RANDOM = 8
 """Characters that `tempfile` puts behind a prefix."""
@@ -78,11 +78,18 @@ def scratch(parent: str | os.PathLike, prefix: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _locked(folder):
-    """Hold the lock of ``folder`` itself; OSError if another process does."""
+def alone(folder: str | os.PathLike) -> Iterator[None]:
+    """Let one process at a time into the block, of all that name the same ``folder``."""
+    with _locked(folder, fcntl.LOCK_EX):
+        yield
+
+
+@contextlib.contextmanager
+def _locked(folder, how=fcntl.LOCK_EX | fcntl.LOCK_NB):
+    """Hold the lock of ``folder`` itself; OSError if another process does, or wait for that."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, how)
         yield
     finally:
         os.close(handle)

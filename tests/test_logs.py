@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -86,3 +87,12 @@ def test_silence_and_a_kill_are_said(tmp_path):
     (tmp_path / "log").touch()
     assert reason(3, tmp_path / "log") == "it stopped with status 3 and said nothing"
     assert "killed" in reason(137, tmp_path / "log")
+
+
+def test_a_signal_is_named_unless_the_log_has_the_reason(tmp_path):
+    (tmp_path / "log").write_text("1. Executing Verilog-2005 frontend: top.v\n")
+    assert reason(128 + signal.SIGBUS, tmp_path / "log") == "SIGBUS ended it"
+    assert reason(1, tmp_path / "log") == "1. Executing Verilog-2005 frontend: top.v"
+    (tmp_path / "log").write_text("ERROR: no memory left\nwriting\n")
+    assert reason(128 + signal.SIGABRT, tmp_path / "log") == "ERROR: no memory left"
+    assert reason(255, tmp_path / "none") == "it stopped with status 255 and said nothing"

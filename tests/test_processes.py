@@ -82,3 +82,18 @@ def test_scratch_folders_of_killed_owners_go_and_all_others_stay(tmp_path):
                 mine.name, second.name, "run-mine", "ecoformer-run-of-mine",
             }
     assert sorted(os.listdir(tmp_path)) == ["ecoformer-run-of-mine", "run-mine"]
+
+
+def test_processes_that_name_the_same_folder_enter_one_by_one(tmp_path):
+    program = (
+        "import os, sys, time; from ecoformer.processes import alone\n"
+        "with alone(sys.argv[1]):\n"
+        "    print('in', flush=True); time.sleep(0.2); print('out', flush=True)"
+    )
+    with (tmp_path / "log").open("w") as log:
+        runs = [
+            subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=log)
+            for _ in range(3)
+        ]
+        assert [run.wait() for run in runs] == [0, 0, 0]
+    assert (tmp_path / "log").read_text().split() == ["in", "out"] * 3

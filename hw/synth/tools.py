@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecoformer.errors import EcoformerError
+from ecoformer.files import cache_folder
 from ecoformer.logs import reason, reason_in
-from ecoformer.processes import child
+from ecoformer.processes import alone, child
 from ecoformer.progress import SILENT, Progress
 
 __all__ = [
@@ -56,12 +57,19 @@ class Tool:
         return [sys.executable, "-c", program, *map(str, arguments)]
 
     def version(self, progress: Progress = SILENT) -> str:
-        """The tool's version; its first run compiles it, which is a stage of ``progress``."""
+        """The tool's version; its first run compiles it, which is a stage of ``progress``.
+
+        One process at a time finds out. Two first runs at once would both write what they compiled
+        to the same file, and kill the one that has it in memory already.
+        """
         lines, stage = [], f"compiling {self.command}, once, about a minute"
-        with child(
-            self.argv("--version"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
-        ) as process:
+        with (
+            alone(cache_folder(f"tools/{self.package}")),
+            child(
+                self.argv("--version"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, text=True,
+            ) as process,
+        ):
             assert process.stdout is not None and process.stderr is not None  # both are pipes
             for line in process.stderr:
                 lines.append(line.strip())
