@@ -23,7 +23,7 @@ from ecoformer.spec.wire import STALLS
 from ecoformer.spec.workload import Workload
 
 __all__ = [
-    "BuildDirOption", "ConfigOption", "Design", "DesignArgument", "JsonOption",
+    "BuildDirOption", "ConfigOption", "DataPathOption", "Design", "DesignArgument", "JsonOption",
     "NamedSimulatorOption", "OtherSeedOption", "RestartOption", "SeedOption", "SimulatorOption",
     "StallOption", "WorkersOption", "WorkloadOption",
     "make_console", "show_table", "write_json",
@@ -54,6 +54,13 @@ SeedOption = Annotated[
 OtherSeedOption = Annotated[
     int | None, typer.Option("--seed", help="Overrides the seed of the configuration."),
     Range(*SEEDS),
+]
+DataPathOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-path", metavar="PATH", help="Overrides data_path of the configuration."
+    ),
+    Source(),
 ]
 RestartOption = Annotated[
     bool, typer.Option("--restart", help="Discard the checkpoints of an interrupted run.")

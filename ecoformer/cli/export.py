@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecoformer.cli.common import ConfigOption, JsonOption, show_table, write_json
+from ecoformer.cli.common import (
+    ConfigOption,
+    DataPathOption,
+    JsonOption,
+    show_table,
+    write_json,
+)
 from ecoformer.cli.guard import Range, Source, TargetFolder
 from ecoformer.cli.quality import quality_panels, show_quality
 from ecoformer.errors import EcoformerError
@@ -61,6 +67,7 @@ def command(
         ),
         Range(0, 10_000),
     ] = 0,
+    data_path: DataPathOption = None,
     json_file: JsonOption = None,
 ) -> None:
     """Quantise a trained network; write parameters.safetensors, workload.npz and export.json.
@@ -70,7 +77,7 @@ def command(
     [chip] of the configuration, or of [decoder], and the whole network is compared with the float
     one; --tune trains it first, at the first of tune_lrs, which coarse weights need.
     """
-    figures = export(config, model, output, report, network, tune)
+    figures = export(config, model, output, report, network, tune, data_path)
     write_json(json_file, figures)
     unit = "images" if "held_out_images" in figures else "contexts"
     show_table(f"Export to {output}", [
@@ -104,7 +111,7 @@ def _network_rows(figures):
 
 def export(
     config_path: Path, model_path: Path, output: Path, report: bool = False, whole: bool = False,
-    epochs: int = 0,
+    epochs: int = 0, data_path: Path | None = None,
 ) -> dict:
     """Write the folder ``output``; returns its figures as a dict for JSON."""
     if epochs and not whole:
@@ -120,7 +127,7 @@ def export(
     config = Config.load(config_path)
     network = load_network(model_path)
     design = network_design(config_path, config, network) if whole else None
-    training = read_table(config_path, "training", TrainingConfig)
+    training = read_table(config_path, "training", TrainingConfig).at(data_path)
     data = open_data(training, network.config)
     image, workload, figures = export_heads(config, network, data, report)
     with written.writing() as folder:

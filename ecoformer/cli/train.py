@@ -9,6 +9,7 @@ import typer
 
 from ecoformer.cli.common import (
     ConfigOption,
+    DataPathOption,
     JsonOption,
     OtherSeedOption,
     RestartOption,
@@ -43,6 +44,7 @@ def command(
         TargetFolder(),
     ],
     seed: OtherSeedOption = None,
+    data_path: DataPathOption = None,
     restart: RestartOption = False,
     start: Annotated[
         Path | None,
@@ -77,8 +79,8 @@ def command(
     'torchrun -m ecoformer train …', all of its processes train together.
     """
     metrics = train(
-        config, output, seed=seed, resume=not restart, start=start, control=control,
-        workers=workers, save_every=save_every, curves=curves,
+        config, output, seed=seed, data_path=data_path, resume=not restart, start=start,
+        control=control, workers=workers, save_every=save_every, curves=curves,
     )
     if not metrics:  # another process reports
         return
@@ -104,6 +106,7 @@ def train(
     output: Path,
     *,
     seed: int | None = None,
+    data_path: Path | None = None,
     resume: bool = True,
     start: Path | None = None,
     control: bool = True,
@@ -127,7 +130,7 @@ def train(
     written = results(output, control, curves)  # refused now, not after hours
     network = read_network(config_path)
     attention, _ = read_attention(config_path, kinds=[kind_of_attention(network)])
-    training = read_table(config_path, "training", TrainingConfig)
+    training = read_table(config_path, "training", TrainingConfig).at(data_path)
     if seed is not None:
         training = replace(training, seed=seed)
     softmax = None if start is None else load_network(start)

@@ -45,7 +45,8 @@ def read_cifar10(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     except FileNotFoundError as error:
         raise EcoformerError(
             f"data set cifar10: no file {error.filename}; give cifar-10-python.tar.gz, "
-            "cifar-10-binary.tar.gz or its folder as data_path"
+            "cifar-10-binary.tar.gz or its folder as --data-path, or as data_path in the "
+            "configuration"
         ) from error
     except (OSError, tarfile.TarError, EOFError, ValueError, zlib.error, LookupError, TypeError,
             AttributeError, ImportError, pickle.UnpicklingError) as error:

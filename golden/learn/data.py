@@ -145,7 +145,7 @@ def _required(name, path):
     if not path:
         raise EcoformerError(
             f"data set {name}: it is not part of this package; give its archive or folder as "
-            "data_path"
+            "--data-path, or as data_path in the configuration"
         )
     return path
 

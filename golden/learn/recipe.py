@@ -2,6 +2,7 @@
 """Hyper-parameters of a training run, as the table [training] of a configuration gives them."""
 
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ecoformer.golden.attention_config import AttentionConfig
@@ -158,6 +159,10 @@ class TrainingConfig(StepConfig, PictureConfig):
         if not isinstance(self.train_hash, bool):
             raise TypeError(f"train_hash must be true or false, not {self.train_hash!r}")
         self.hash_learning  # noqa: B018  check its fields now, not in step 2
+
+    def at(self, data_path: str | Path | None) -> "TrainingConfig":
+        """The same with data at ``data_path``, or where they were if it is None."""
+        return self if data_path is None else replace(self, data_path=str(data_path))
 
     def settings(self, *steps: str) -> dict[str, Any]:
         """Values on which the result of ``steps`` depends, keys of :data:`STEPS`; JSON-ready.

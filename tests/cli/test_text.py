@@ -72,15 +72,17 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    """A folder in which a decoder was trained and exported."""
+    """A folder in which a decoder was trained and exported, with a text that lies elsewhere."""
     folder = tmp_path_factory.mktemp("text")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        (folder / "words.txt").write_text("\n".join(WORDS))
+        text = "--data-path", "elsewhere.txt"
+        (folder / text[1]).write_text("\n".join(WORDS))
         (folder / "c.toml").write_text(CONFIG)
-        assert ecoformer("train", "-c", "c.toml", "-o", "run", "--curves", "--json", "t.json") == 0
+        assert ecoformer("train", "-c", "c.toml", "-o", "run", *text, "--curves", "--json",
+                         "t.json") == 0
         assert ecoformer("export", "-c", "c.toml", "-m", "run/ecoformer.pt", "-o", "exported",
-                         "--network", "--report") == 0
+                         *text, "--network", "--report") == 0
     return folder
 
 
