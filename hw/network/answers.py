@@ -8,8 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.lib.queue import DeepBuffer
-from ecoformer.hw.lib.tally import any_left
-from ecoformer.hw.network.link import TokenLink, elements_of
+from ecoformer.hw.network.link import TokenLink, elements_of, room_for
 from ecoformer.spec.arithmetic import signed_range
 from ecoformer.spec.network.decoder import DecoderDesign, TokenError
 
@@ -114,9 +113,7 @@ class Answers(wiring.Component):
             inside.w_stream.valid.eq(self.tagged),
             inside.w_stream.payload.eq(entering),
             leaving.as_value().eq(inside.r_stream.payload),
-            self.i.room.eq(
-                any_left(m, self.waiting, ends, self.i.begin, init=self.waiting, name="room")
-            ),
+            self.i.room.eq(room_for(m, self.waiting, ends, self.i.begin)),
             answers.w_stream.valid.eq(valid),
             answers.w_stream.payload.eq(words),
             # All beats of an error but the last are dropped.

@@ -12,9 +12,8 @@ from amaranth.lib.wiring import In, Out, connect
 from ecoformer.hw.engine.datapath import Datapath
 from ecoformer.hw.lib.loading import LoadChain, load_ports
 from ecoformer.hw.lib.pipeline import delay, register
-from ecoformer.hw.lib.tally import any_left
 from ecoformer.hw.network.feeds import feed_class, tokens_ahead
-from ecoformer.hw.network.link import TokenLink, elements_of
+from ecoformer.hw.network.link import TokenLink, elements_of, room_for
 from ecoformer.hw.network.set_loader import SetLoader
 from ecoformer.hw.network.tags import ContextTags, PlaceTags, TokenTag
 from ecoformer.hw.parameters.memory import Slots
@@ -149,9 +148,7 @@ class Heads(wiring.Component):
                 ends.eq(token_ends & head[number]),
             ]
             tags.give(m, path, number, taken)
-            rooms.append(any_left(
-                m, self.ahead, taken, self.i.begin, init=self.ahead, name=f"room_{number}"
-            ))
+            rooms.append(room_for(m, self.ahead, taken, self.i.begin, name=f"room_{number}"))
         m.d.comb += self.i.room.eq(reduce(and_, rooms))
 
     def _tags(self):

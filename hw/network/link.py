@@ -9,7 +9,10 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["TokenLink", "elements_of", "fork", "lane_name", "send"]
+from ecoformer.hw.lib.pipeline import delay
+from ecoformer.hw.lib.tally import any_left
+
+__all__ = ["TokenLink", "elements_of", "fork", "lane_name", "room_for", "send"]
 
 
 class TokenLink(wiring.Signature):
@@ -32,7 +35,8 @@ class TokenLink(wiring.Signature):
     valid : ``Out(1)``, element : ``Out(signed(width))``
         The next element, or the next ones: ``Out(ArrayLayout(signed(width), lanes))``.
     room : ``In(1)``
-        There is room for one more token than have begun; stays high until a token begins.
+        There is room for one more token than have begun; stays high until a token begins, and is
+        low in the cycle after that.
     """
 
     def __init__(self, width: int, lanes: int = 1):
@@ -60,6 +64,25 @@ def send(link: wiring.PureInterface, elements: Sequence[Value]) -> list:
     return [
         target.eq(element) for target, element in zip(elements_of(link), elements, strict=True)
     ]
+
+
+def room_for(m: Module, tokens: int, returned: Value, begin: Value, *, name: str = "room") -> Value:
+    """``room`` of a `TokenLink`, where there is room for ``tokens`` at once.
+
+    ``begin`` comes from afar: another layer's steps, and whether all behind it have room. So it is
+    registered before it is counted, and meanwhile there is no room.
+
+    Parameters
+    ----------
+    m : Module
+    tokens : int
+    returned, begin : Value
+        Strobes: the room of a token is given back, or taken.
+    name : str
+        What the names of signals begin with.
+    """
+    begun = delay(m, begin, 1, name=f"{name}_begun", reset=True)
+    return any_left(m, tokens, returned, begun, init=tokens, name=name) & ~begun
 
 
 def lane_name(name: str, lane: int, lanes: int) -> str:

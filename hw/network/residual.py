@@ -6,8 +6,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.lib.pipeline import delay, register
-from ecoformer.hw.lib.tally import any_left
-from ecoformer.hw.network.link import TokenLink, elements_of, lane_name, send
+from ecoformer.hw.network.link import TokenLink, elements_of, lane_name, room_for, send
 from ecoformer.hw.network.requantise import saturate
 
 __all__ = ["Residual"]
@@ -71,11 +70,7 @@ class Residual(wiring.Component):
             write.data.eq(register(m, Cat(*elements_of(self.skip)), name="write_data")),
             read.addr.eq(tail),
             left.eq(self.i.valid & (leaving == self.beats - 1)),
-            self.skip.room.eq(
-                any_left(
-                    m, self.tokens, left, self.skip.begin, init=self.tokens, name="skip_room"
-                )
-            ),
+            self.skip.room.eq(room_for(m, self.tokens, left, self.skip.begin, name="skip_room")),
             self.i.room.eq(self.o.room),
             self.o.begin.eq(self.i.begin),
         ]

@@ -7,8 +7,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from ecoformer.hw.lib.queue import DeepBuffer
-from ecoformer.hw.lib.tally import any_left
-from ecoformer.hw.network.link import TokenLink
+from ecoformer.hw.network.link import TokenLink, room_for
 from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.packet import NO_PARAMETERS
 
@@ -84,7 +83,7 @@ class Scores(wiring.Component):
             self.ready.eq(inside.w_stream.ready),
             inside.w_stream.valid.eq(self.image),
             inside.w_stream.payload.eq(self.bad),
-            self.i.room.eq(any_left(m, WAITING, ends, self.i.begin, init=WAITING, name="room")),
+            self.i.room.eq(room_for(m, WAITING, ends, self.i.begin)),
             scores.w_stream.valid.eq(self.i.valid),
             scores.w_stream.payload.eq(self.i.element),
             # All scores of a bad image but the last are dropped.

@@ -8,7 +8,7 @@ from amaranth.utils import ceil_log2
 
 from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.lib.tally import any_left
-from ecoformer.hw.network.link import TokenLink, elements_of, lane_name
+from ecoformer.hw.network.link import TokenLink, elements_of, lane_name, room_for
 
 __all__ = ["TokenBuffer"]
 
@@ -121,11 +121,12 @@ class TokenBuffer(wiring.Component):
             *(self.elements[i].eq(read.data[i].as_signed()) for i in range(self.lanes)),
         ]
 
-        slots = self.slots
-        room = any_left(m, slots, self.release, self.i.begin, init=slots, name="room")
         # What is complete now is written a cycle before it can be read.
-        complete = any_left(m, slots, last, self.take, name="complete")
-        m.d.comb += [self.i.room.eq(room), self.complete.eq(complete)]
+        complete = any_left(m, self.slots, last, self.take, name="complete")
+        m.d.comb += [
+            self.i.room.eq(room_for(m, self.slots, self.release, self.i.begin)),
+            self.complete.eq(complete),
+        ]
         return m
 
     def _next(self, slot):
