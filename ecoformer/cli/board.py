@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ecoformer.cli.common import JsonOption, SeedOption, show_table, write_json
+from ecoformer.cli.common import JsonOption, RouterOption, SeedOption, show_table, write_json
 from ecoformer.cli.guard import Choice, Range, Source, TargetFolder
 from ecoformer.cli.on_board import EngineOnBoard, NetworkOnBoard, OnBoard
 from ecoformer.cli.synth import keep_logs, read_seeds
@@ -98,6 +98,7 @@ def command(
             "--seeds", metavar="LIST", help="Placer seeds: a list (1,2,3) or a count; best wins."
         ),
     ] = "1",
+    router: RouterOption = None,
     building: Annotated[
         bool, typer.Option("--build/--no-build", help="Or only write Verilog and constraints.")
     ] = True,
@@ -130,7 +131,7 @@ def command(
     )
     figures = build(
         board, output, design, device=device, clock_mhz=clock, baud=baud, frame=frame,
-        seeds=placer_seeds, building=building, jobs=jobs,
+        seeds=placer_seeds, router=router, building=building, jobs=jobs,
     )
     write_json(json_file, figures)
     _show(figures, output)
@@ -148,6 +149,7 @@ def build(
     baud: int | None = None,
     frame: int | None = None,
     seeds: list[int],
+    router: str | None = None,
     building: bool = True,
     jobs: int | None = None,
 ) -> dict[str, Any]:
@@ -196,8 +198,8 @@ def build(
                     jobs=jobs, progress=progress,
                 )
                 flow.place(
-                    figures, folder, device=device, speed=board.speed, seeds=seeds, jobs=jobs,
-                    context=Pads(pads, board.package, pins, clock / MEGA, board.devices),
+                    figures, folder, device=device, speed=board.speed, seeds=seeds, router=router,
+                    jobs=jobs, context=Pads(pads, board.package, pins, clock / MEGA, board.devices),
                     progress=progress,
                 )
                 best = max(figures["runs"], key=lambda run: run["fmax_mhz"])

@@ -14,6 +14,7 @@ from rich.table import Table
 from ecoformer import files
 from ecoformer.cli.guard import Choice, Range, Source, TargetFile, TargetFolder
 from ecoformer.errors import EcoformerError
+from ecoformer.hw.synth.target import ROUTERS
 from ecoformer.outputs import read_record
 from ecoformer.sim.toolchain import SIMULATORS
 from ecoformer.spec.checks import SEEDS
@@ -24,8 +25,8 @@ from ecoformer.spec.workload import Workload
 
 __all__ = [
     "BuildDirOption", "ConfigOption", "DataPathOption", "Design", "DesignArgument", "JsonOption",
-    "NamedSimulatorOption", "OtherSeedOption", "RestartOption", "SeedOption", "SimulatorOption",
-    "StallOption", "WorkersOption", "WorkloadOption",
+    "NamedSimulatorOption", "OtherSeedOption", "RestartOption", "RouterOption", "SeedOption",
+    "SimulatorOption", "StallOption", "WorkersOption", "WorkloadOption",
     "make_console", "show_table", "write_json",
 ]
 
@@ -64,6 +65,14 @@ DataPathOption = Annotated[
 ]
 RestartOption = Annotated[
     bool, typer.Option("--restart", help="Discard the checkpoints of an interrupted run.")
+]
+RouterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--router", metavar="NAME",
+        help=f"{' or '.join(ROUTERS)}, which is quicker on a full device [nextpnr's default].",
+    ),
+    Choice(ROUTERS),
 ]
 WorkersOption = Annotated[
     int,

@@ -16,6 +16,7 @@ from ecoformer.cli.common import (
     Design,
     DesignArgument,
     JsonOption,
+    RouterOption,
     SimulatorOption,
     make_console,
     show_table,
@@ -79,6 +80,7 @@ def command(
     placing: Annotated[
         bool, typer.Option("--place/--no-place", help="Place and route.")
     ] = True,
+    router: RouterOption = None,
     require_timing: Annotated[
         float | None,
         typer.Option(
@@ -123,10 +125,10 @@ def command(
     else:
         design = Design.load(directory, build_dir)
     placing = placing and chosen.placed
-    if not placing and not device == speed == seeds == require_timing is None:
+    if not placing and not device == speed == seeds == router == require_timing is None:
         why = f"{chosen.title} is synthesised only" if not chosen.placed else "nothing is placed"
         raise EcoformerError(
-            f"--device, --speed, --seeds, --require-timing: {why}; leave them out"
+            f"--device, --speed, --seeds, --router, --require-timing: {why}; leave them out"
         )
     device, placer_seeds = device or chosen.default, read_seeds(seeds or "1")
     if placing:
@@ -150,8 +152,8 @@ def command(
             }
             if placing:
                 flow.place(
-                    figures, folder, device=device, speed=speed, seeds=placer_seeds, jobs=jobs,
-                    progress=progress,
+                    figures, folder, device=device, speed=speed, seeds=placer_seeds,
+                    router=router, jobs=jobs, progress=progress,
                 )
         except EcoformerError as error:
             raise EcoformerError(f"{error}; {keep_logs(folder, output)}") from error

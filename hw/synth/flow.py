@@ -168,18 +168,21 @@ def place(
     device: str,
     speed: int | None,
     seeds: Sequence[int],
+    router: str | None = None,
     context: Context | None = None,
     jobs: int | None = None,
     progress: Progress = SILENT,
 ) -> dict:
     """Pack the netlist in ``folder``, then place and route it once per seed.
 
-    Adds to ``figures`` what `pack` does, and: ``speed``, ``seeds``; ``runs``: clock frequency and
-    critical path per seed; ``fmax_median_mhz``, ``fmax_best_mhz``; and ``critical_path`` of the run
-    that has the median. ``packed`` is then as it was routed.
+    Adds to ``figures`` what `pack` does, and: ``speed``, ``seeds``, ``router``; ``runs``: clock
+    frequency and critical path per seed; ``fmax_median_mhz``, ``fmax_best_mhz``; and
+    ``critical_path`` of the run that has the median. ``packed`` is then as it was routed.
 
     Parameters
     ----------
+    router : str
+        One of `hw.synth.target.ROUTERS`; nextpnr's own choice if None.
     context : Context
         Where the pins lead; what is usual for the target if None.
     """
@@ -193,7 +196,8 @@ def place(
         Step(
             tool,
             (*target.arguments(device, speed), "--seed", seed, "--json", PLACED,
-             "--report", f"seed-{seed}.json", *where.arguments(seed)),
+             "--report", f"seed-{seed}.json", *where.arguments(seed),
+             *(("--router", router) if router else ())),
             f"seed-{seed}.log",
         )
         for seed in seeds
@@ -213,6 +217,7 @@ def place(
     figures.update(
         speed=speed,
         seeds=list(seeds),
+        router=router,
         packed=packed[seeds.index(middle)],
         runs=[{"seed": seed, **run} for seed, run in runs.items()],
         fmax_median_mhz=round(median(found.values()), 2),

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from ecoformer.hw.synth.placing import Context
     from ecoformer.hw.synth.tools import Tool
 
-__all__ = ["RESOURCES", "Part", "Target", "check_fits"]
+__all__ = ["RESOURCES", "ROUTERS", "Part", "Target", "check_fits"]
 
 RESOURCES = ("LUT", "FF", "DSP", "block RAM")
 """Rows of every target's table, however its vendor calls them."""
+ROUTERS = ("router1", "router2")
+"""Of place and route: one wire after another, or all wires together."""
 SAVERS = {
     "LUT": "more cycles_per_token, fewer code_bits or value_dim",
     "FF": "more cycles_per_token, fewer code_bits or value_dim",

@@ -35,13 +35,15 @@ def synth(*arguments):
 @pytest.mark.icarus
 def test_synth_maps_places_verifies_and_records(design, capsys):
     out = design.parent / "figures.json"
-    assert synth(design, "--device", "25k", "--seeds", "2", "--verify", "--json", out) == 0
+    assert synth(design, "--device", "25k", "--seeds", "2", "--router", "router2", "--verify",
+                 "--json", out) == 0
     figures = json.loads(out.read_text())
     record = json.loads((design / "synth-ecp5" / "synth.json").read_text())
     assert {"netlist.json", "netlist.v"} < record.pop("files").keys() and figures == record
     assert figures["design"] == "dummy_engine" and figures["seeds"] == [1, 2]
     assert figures["fingerprint"] == dummy.CONFIG.fingerprint
     assert figures["verification"]["ok"] and figures["verification"]["words"] > 0
+    assert "Running router2" in (design / "synth-ecp5" / "seed-1.log").read_text()
     shown, log = capsys.readouterr()
     assert "Fmax, median and best" in shown and "bit-exact" in shown and "flattened" in shown
     assert "synthesis: 2 of 2" in log or "synthesis: 0 of 2" in log
@@ -96,10 +98,12 @@ def test_a_failed_synth_keeps_the_old_result_and_the_logs(design, capsys):
         (("--device", "up5k", "--speed", "7"), "speed 7: not a speed grade; choose none"),
         (("--device", "gw1n-9c", "--verify"), "--verify: Yosys has no models of the memories and"),
         (("--speed", "5"), "--speed must be 6…9, not 5"),
+        (("--router", "best"), "--router must be 'router1' or 'router2', not 'best'"),
         (("--seeds", "one"), "--seeds 'one': must be like 3, at most 100, or like 1,2,3"),
         (("--seeds", "0"), "--seeds '0': must be like 3"),
         (("--target", "xc7", "--seeds", "3"), "Xilinx 7 series is synthesised only; leave them"),
         (("--no-place", "--device", "25k"), "nothing is placed; leave them out"),
+        (("--no-place", "--router", "router2"), "nothing is placed; leave them out"),
     ],
 )
 def test_impossible_requests_are_one_line_and_exit_2(design, capsys, arguments, why):
