@@ -167,19 +167,21 @@ class Heads(wiring.Component):
         active, sends, word_ends, token_ends = Signal(), Signal(), Signal(), Signal()
         lanes = self.lanes
         place = Signal(range(-(-words.elements // lanes)))
-        offers, offered = Signal(), Signal(layout)
-        # A memory takes half of a cycle to answer: its word is registered before anything else. At
-        # a cycle more for every word, k still has room for all, but for no other cycle: a token's
-        # vectors are as long. So it is announced while its first word is registered.
-        held, word = Signal(), Signal(layout, reset_less=True)
+        held, word = Signal(), Signal(layout)
         for number, path in enumerate(self.paths):
+            # A memory takes half of a cycle to answer: its word is registered before anything else.
+            mine = Signal(name=f"held_{number}")
+            next_word = Signal(layout, name=f"word_{number}", reset_less=True)
+            m.d.comb += path.o.ready.eq(~mine)
+            with m.If(~mine):
+                m.d.sync += [next_word.eq(path.o.payload), mine.eq(path.o.valid)]
+            with m.Elif(head[number] & word_ends):
+                m.d.sync += mine.eq(0)
             with m.If(head[number]):
-                m.d.comb += [offers.eq(path.o.valid), offered.eq(path.o.payload)]
-            m.d.comb += path.o.ready.eq(head[number] & ~held)
-        with m.If(~held):
-            m.d.sync += [word.eq(offered), held.eq(offers)]
-        with m.Elif(word_ends):
-            m.d.sync += held.eq(0)
+                m.d.comb += [held.eq(mine), word.eq(next_word)]
+        # At a cycle more for every word, k still has room for all, but for no other cycle: the
+        # vectors of a token are as long. So it is announced while its first word is registered.
+        begins = self.o.room & (self.paths[0].o.valid | held)
         # A token is one word where several elements leave at once.
         assert lanes == 1 or words.count == 1 and words.last_elements % lanes == 0
         elements = word.elements.as_value().word_select(place, lanes * width)
@@ -187,7 +189,7 @@ class Heads(wiring.Component):
             word.end, words.last_elements // lanes - 1, -(-words.elements // lanes) - 1
         )
         m.d.comb += [
-            self.o.begin.eq(~active & (held | offers) & head[0] & self.o.room),
+            self.o.begin.eq(~active & head[0] & begins),
             sends.eq(active & held),
             word_ends.eq(sends & (place == last_place)),
             token_ends.eq(word_ends & word.end),
