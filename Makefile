@@ -7,6 +7,7 @@ CONFIG ?= demo
 OUT ?= demo
 WORKERS ?= 2
 SCRIPTS ?= 1000
+CIFAR ?= cifar-10-binary.tar.gz
 KILLS ?= 100
 # Neighbours stay in one worker, so that what a module's tests share is made once.
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
@@ -21,7 +22,7 @@ LINKS := build/types/ecoformer
 	bench-networks bench-network-softmax \
 	bench-network-synth bench-network-weights bench-python-coverage bench-python-mutants bench-reactions bench-released bench-softmax \
 	bench-synth bench-targets fit-estimate results-status train-characters train-chip \
-	train-chip-adders
+	train-chip-adders train-chip-cifar
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 24
@@ -51,7 +52,7 @@ types: $(VENV)/installed
 docs: $(VENV)/installed  ## the documentation as a site -> site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
 
-digests: $(VENV)/installed  ## Verilog, manifest, registers and vectors of 190 engines, as recorded?
+digests: $(VENV)/installed  ## Verilog, manifest, registers and vectors of 191 engines, as recorded?
 	$(BIN)/python -m tests.digests -n $(WORKERS)
 
 prove: $(VENV)/installed  ## every formal proof
@@ -128,6 +129,7 @@ bench-minilm-engine: $(VENV)/installed  ## the same, all heads inside one simula
 bench-networks: $(VENV)/installed  ## held-out images through whole networks in Verilog
 	$(BIN)/python -m benchmarks.networks chip
 	$(BIN)/python -m benchmarks.networks chip-adders
+	[ ! -e $(CIFAR) ] || $(BIN)/python -m benchmarks.networks chip-cifar --data-path $(CIFAR)
 
 bench-network-weights: $(VENV)/installed  ## accuracy and cells with int8, pow2 and ternary weights
 	$(BIN)/python -m benchmarks.network_weights
@@ -153,6 +155,15 @@ train-chip-adders: $(VENV)/installed  ## the parameters in examples/chip-adders
 	mkdir -p examples/chip-adders
 	cd build/chip-adders/exported && cp network.toml network.safetensors \
 		$(CURDIR)/examples/chip-adders
+
+train-chip-cifar: $(VENV)/installed  ## the parameters in examples/chip-cifar, with CIFAR=archive of CIFAR-10; two hours
+	$(BIN)/ecoformer train -c chip-cifar --data-path $(CIFAR) -o build/chip-cifar/training \
+		--no-control
+	$(BIN)/ecoformer export -c chip-cifar --data-path $(CIFAR) \
+		-m build/chip-cifar/training/ecoformer.pt -o build/chip-cifar/exported --network
+	mkdir -p examples/chip-cifar
+	cd build/chip-cifar/exported && cp network.toml network.safetensors export.json \
+		$(CURDIR)/examples/chip-cifar
 
 bench-characters: $(VENV)/installed  ## ten thousand characters from a decoder in Verilog
 	$(BIN)/python -m benchmarks.characters

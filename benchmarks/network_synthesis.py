@@ -27,11 +27,16 @@ __all__ = ["layers", "main", "rates"]
 
 TOP = "ecoformer_network"
 TARGET = TARGETS["ecp5"]
+ROUTER = "router2"
+"""The other one takes the last wires of a device this full one by one, for a quarter of an hour."""
 COUNTS = ("LUT", "FF", "DSP", "block RAM")
 EXAMPLES = {
     "chip": ("synthesis", "A whole network", networks.EXAMPLES["chip"]),
     "chip-adders": (
         "adders-synthesis", "A network without multipliers", networks.EXAMPLES["chip-adders"],
+    ),
+    "chip-cifar": (
+        "cifar-synthesis", "A whole network for colour images", networks.EXAMPLES["chip-cifar"],
     ),
     "characters": ("characters-synthesis", "A whole decoder", characters.EXAMPLE),
 }
@@ -122,7 +127,8 @@ def _packed(figures):
 
 def _measure(design, image, folder, seeds, jobs):
     verilog = emit_network(design, image, TOP)
-    inputs = {"verilog": hashlib.sha256(verilog.encode()).hexdigest(), **ECP5, "seeds": seeds}
+    inputs = {"verilog": hashlib.sha256(verilog.encode()).hexdigest(), **ECP5, "seeds": seeds,
+              "router": ROUTER}
     record = folder / "synth.json"
     if record.exists():
         known = json.loads(record.read_text())
@@ -133,7 +139,9 @@ def _measure(design, image, folder, seeds, jobs):
         figures = synthesise(
             verilog, TOP, TARGET, folder, device=ECP5["device"], jobs=jobs, progress=progress
         )
-        place(figures, folder, **ECP5, seeds=seeds, jobs=jobs, progress=progress)
+        place(
+            figures, folder, **ECP5, seeds=seeds, router=ROUTER, jobs=jobs, progress=progress
+        )
     record.write_text(json.dumps(figures, indent=2) + "\n")
     return figures
 
