@@ -4,11 +4,12 @@ from ecoformer.spec.network.load import load_design
 
 
 def test_rates_follow_from_clock_and_cycles():
-    chip, adders, characters = (
+    chip, adders, cifar, characters = (
         load_design(folder / "network.toml") for _, _, folder in EXAMPLES.values()
     )
     assert rates(chip, 100.0) == ["1,993 images of 49 tokens a second"]
     assert rates(adders, 100.0) == ["15,944 images of 49 tokens a second"]
+    assert rates(cifar, 100.0) == ["1,221 images of 64 tokens a second"]
     assert rates(characters, 80.0, 400) == [
         "2,500,000 characters a second of many texts, one every 32 cycles",
         "200,000 of one text, 400 cycles each",
