@@ -23,7 +23,7 @@ from ecoformer.cli.common import (
     write_json,
 )
 from ecoformer.cli.guard import Choice, Range, TargetFolder
-from ecoformer.cli.network.folder import NetworkFolder, is_network, refuse
+from ecoformer.cli.network.folder import NetworkFolder, is_network
 from ecoformer.errors import EcoformerError
 from ecoformer.files import cache_folder
 from ecoformer.hw.synth.target import RESOURCES
@@ -31,6 +31,7 @@ from ecoformer.hw.synth.targets import DEVICES, TARGETS, target_of
 from ecoformer.outputs import OutputFolder
 from ecoformer.progress import show_progress
 from ecoformer.spec.checks import check_number
+from ecoformer.spec.network.decoder import DecoderDesign
 
 __all__ = ["command", "keep_logs", "read_seeds"]
 
@@ -45,6 +46,8 @@ MOST_SEEDS, LARGEST_SEED = 100, 2**31 - 1
 SHOWN_DEPTH = 4
 NETWORK_DEPTH = 3
 """Of a network: its layers, and those of its blocks."""
+IMAGES_THROUGH_NETLIST, TOKENS_THROUGH_NETLIST = 2, 64
+"""Of a network's own: cells are simulated at a few hundred cycles a second, or fewer."""
 SHOWN_SHARE = 0.01
 """Units below this share of both LUTs and flip-flops are left out of the table."""
 
@@ -120,7 +123,6 @@ def command(
     chosen = target_of(device, target)
     design: Design | NetworkFolder
     if is_network(directory):
-        refuse({"--verify": verify}, "verify its Verilog with 'ecoformer verify'")
         design = NetworkFolder.load(directory, build_dir)
     else:
         design = Design.load(directory, build_dir)
@@ -157,8 +159,9 @@ def command(
                 )
         except EcoformerError as error:
             raise EcoformerError(f"{error}; {keep_logs(folder, output)}") from error
-        if verify and isinstance(design, Design):
-            figures["verification"] = _verify(design, folder, chosen.name, simulator, progress)
+        if verify:
+            compare = _verify_network if isinstance(design, NetworkFolder) else _verify
+            figures["verification"] = compare(design, folder, chosen.name, simulator, progress)
         write_json(folder / MARK, figures)
     write_json(json_file, figures)
     _show(figures, chosen, output, NETWORK_DEPTH if is_network(directory) else SHOWN_DEPTH)
@@ -208,6 +211,21 @@ def keep_logs(folder: Path, output: str | Path) -> str:
     for log in folder.glob("*.log"):
         shutil.copyfile(log, kept / log.name)
     return f"the logs are in {kept}"
+
+
+def _verify_network(design, folder, target, simulator, progress):
+    """The same of a whole network, on the first of its own images or tokens."""
+    from ecoformer.sim.network.mapped import verify_mapped_network
+
+    few = IMAGES_THROUGH_NETLIST, TOKENS_THROUGH_NETLIST
+    stimuli = design.stimuli()[: few[isinstance(design.design, DecoderDesign)]]
+    result = verify_mapped_network(
+        design.design, design.image, stimuli, folder / "netlist.v", target,
+        build_dir=design.build_dir, simulator=simulator, progress=progress,
+    )
+    figures = result.as_dict()
+    shown = ("ok", "simulator", "images", "cycles", "mismatches")
+    return {"words": figures["scores"], **{name: figures[name] for name in shown}}
 
 
 def _show(figures, target, output, depth):

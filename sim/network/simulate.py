@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,17 @@ from ecoformer.files import move_atomic
 from ecoformer.hw.emit.network import at_full_rate
 from ecoformer.processes import scratch
 from ecoformer.progress import SILENT, Progress
-from ecoformer.sim.build import build
+from ecoformer.sim.build import Build, build
 from ecoformer.sim.network.busy import busy_bits
 from ecoformer.sim.network.compiled import NETWORK, TAIL, CompiledNetwork, patience
+from ecoformer.sim.network.packets import Packet
 from ecoformer.sim.network.record import NetworkRecord, State
 from ecoformer.sim.network.subjects import Stimuli, packets_for
 from ecoformer.sim.simulate import bench, stopped, wave_file_of
 from ecoformer.spec.network.load import Design
 from ecoformer.spec.units import units
 
-__all__ = ["NetworkRun", "simulate_network"]
+__all__ = ["NetworkRun", "record_packets", "simulate_network"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,13 +172,9 @@ def simulate_network(
     )
     progress.update("simulate", 0, 1)
     start = time.monotonic()
-    if simulator == "compiled":
-        network, undefined = CompiledNetwork(design, built.folder, seed), None
-        network.count(len(busy_bits(design)))
-        record = network.play(packets, gaps=stall, pressure=stall, seed=seed)
-    else:
-        record, found = _in_simulator(design, built, packets, stall, seed, build_dir, wave_file)
-        undefined = found if simulator == "icarus" else None
+    record, undefined = record_packets(
+        design, built, packets, stall=stall, seed=seed, build_dir=build_dir, wave_file=wave_file
+    )
     seconds = time.monotonic() - start
     progress.update("simulate", 1, 1)
     if record.state != State.DONE:
@@ -189,6 +187,29 @@ def simulate_network(
         design=design, record=record, undefined=undefined, seconds=seconds, waves=wave_file,
         simulator=f"{built.simulator.name} {built.simulator.version}",
     )
+
+
+def record_packets(
+    design: Design,
+    built: Build,
+    packets: Sequence[Packet],
+    *,
+    stall: float,
+    seed: int,
+    build_dir: str | Path,
+    wave_file: Path | None = None,
+) -> tuple[NetworkRecord, int | None]:
+    """What a build does with ``packets``, however the run ends.
+
+    Also returns in how many cycles a pin that has a meaning was neither 0 nor 1; None where there
+    is no X.
+    """
+    if built.simulator.name == "compiled":
+        network = CompiledNetwork(design, built.folder, seed)
+        network.count(len(busy_bits(design)))
+        return network.play(packets, gaps=stall, pressure=stall, seed=seed), None
+    record, undefined = _in_simulator(design, built, packets, stall, seed, build_dir, wave_file)
+    return record, undefined if built.simulator.name == "icarus" else None
 
 
 def _in_simulator(design, built, packets, stall, seed, build_dir, wave_file):

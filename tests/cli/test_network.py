@@ -200,7 +200,6 @@ def test_verify_names_what_differs_and_how_to_see_it_again(chip, tmp_path, capsy
     (("verify", "--simulator", "icarus"), "--simulator: not for a whole network"),
     (("verify", "--random", "1000000"), "images: must be at most"),
     (("verify", "--phase", "ties"), "--phase ties: choose images, extremes, stalls"),
-    (("synth", "--verify"), "--verify: not for a whole network"),
     (("simulate", "--simulator", "compiled", "--waves", "fst"), "compiled records no waves"),
     (("simulate", "-w", "nothing.npz"), "nothing.npz: no such images"),
 ])
@@ -235,12 +234,17 @@ def test_simulate_shows_every_layer(chip, tmp_path, capsys):
 
 
 @pytest.mark.synth
-def test_synth_shows_the_cells_of_every_layer(chip, tmp_path, capsys):
-    assert ecoformer("synth", chip, "--no-place", "--json", tmp_path / "s.json") == 0
+def test_synth_shows_the_cells_of_every_layer_and_simulates_them(chip, tmp_path, capsys):
+    figures = tmp_path / "s.json"
+    compiled = "--verify", "--simulator", "compiled"  # Icarus takes minutes for so many cells
+    assert ecoformer("synth", chip, "--no-place", *compiled, "--json", figures) == 0
     out = capsys.readouterr().out
+    assert "bit-exact" in out
     for unit in ("stem", "block_0", "vectors", "heads", "classifier"):
         assert unit in out, unit
-    figures = json.loads((tmp_path / "s.json").read_text())
+    figures = json.loads(figures.read_text())
+    found = figures["verification"]
+    assert found["ok"] and found["images"] == 2 and found["words"] == 2 * TINY.classes
     assert figures["design"] == NAME and figures["fingerprint"] == TINY.fingerprint
     paths = {unit["path"]: unit for unit in figures["units"]}
     assert paths["network.block_0.up"]["LUT"] > 0
