@@ -55,27 +55,24 @@ class Steps(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         last = self.input_block[-1]
+        ends = last & self.output_block[-1]
         m.d.comb += [
             self.first.eq(self.active & self.input_block[0]),
             self.last.eq(self.active & last),
-            self.done.eq(self.last & self.output_block[-1]),
+            self.done.eq(self.active & ends),
         ]
-        with m.If(self.start):
+        # After the last step everything is where a token begins, so that `start`, which depends on
+        # much and comes late, drives one register.
+        m.d.sync += self.active.eq(self.start | (self.active & ~ends))
+        with m.If(self.active):
             m.d.sync += [
-                self.active.eq(1),
-                self.step.eq(0),
-                self.input_step.eq(0),
-                self.output_step.eq(0),
-                self.input_block.eq(1),
-                self.output_block.eq(1),
-            ]
-        with m.Elif(self.active):
-            m.d.sync += [
-                self.active.eq(~self.done),
-                self.step.eq(self.step + 1),
+                self.step.eq(Mux(ends, 0, self.step + 1)),
                 self.input_step.eq(Mux(last, 0, self.input_step + 1)),
-                self.output_step.eq(self.output_step + last),
                 self.input_block.eq(self.input_block.rotate_left(1)),
-                self.output_block.eq(Mux(last, self.output_block << 1, self.output_block)),
             ]
+            with m.If(last):
+                m.d.sync += [
+                    self.output_step.eq(Mux(ends, 0, self.output_step + 1)),
+                    self.output_block.eq(self.output_block.rotate_left(1)),
+                ]
         return m
