@@ -61,20 +61,49 @@ def test_the_cheaper_form_is_the_one_that_yosys_takes(width, depth, blocks, cell
     assert (memory.blocks, 0 if memory.is_block else memory.cells) == (blocks, cells)
 
 
+@pytest.mark.parametrize(
+    "width, depth, blocks",
+    [
+        (8, 256, 0), (9, 256, 1), (33, 63, 0), (33, 64, 1), (5, 416, 0), (40, 103, 0), (40, 104, 2),
+        (72, 57, 0), (72, 58, 2), (100, 61, 0), (100, 62, 3), (128, 64, 0), (128, 65, 4),
+        (200, 61, 0), (200, 62, 6),
+    ],
+)
+def test_a_table_is_block_ram_from_the_size_at_which_yosys_takes_one(width, depth, blocks):
+    """Each was mapped by itself, with random contents and a read port that is registered."""
+    table = Memory("", width, depth, "table")
+    assert (table.blocks, table.luts) == (blocks, 0)
+    assert table.table_luts == (0 if blocks else width * -(-depth // 16))
+
+
+@pytest.mark.parametrize(
+    "width, depth, granule, blocks",
+    [
+        (64, 144, 16, 2), (26, 144, 13, 1), (48, 144, 16, 2), (16, 2_048, 8, 2), (52, 200, 13, 2),
+        (64, 600, 8, 4), (40, 144, 8, 2), (27, 144, 9, 1), (24, 144, 24, 1), (16, 1_200, 16, 2),
+    ],
+)
+def test_what_is_written_by_itself_shares_no_byte(width, depth, granule, blocks):
+    """Each was mapped by itself."""
+    assert Memory("", width, depth, "block", granule=granule).blocks == blocks
+
+
 def test_what_is_not_read_is_left_out_of_the_form_of_the_whole_word():
     # Four blocks hold a byte each, and one byte is read.
     assert Memory("weights", 32, 2_048, "block", 32, 8).blocks == 1
     # Five hold a whole word each, and none is left out.
     assert Memory("weights", 32, 2_112, "block", 32, 8).blocks == 5
     # Words that are written by themselves share no block: thirteen, not 416 bits in twelve.
-    assert Memory("weights", 416, 144, masked=True).blocks == 13
+    assert Memory("weights", 416, 144, granule=32).blocks == 13
     # Of three lanes of 32 bits 18 are read: five cells of eight.
     assert Memory("levels", 96, 8, "", 32, 18).cells == 3 * 5
     assert Memory("levels", 96, 8).cells == 3 * 8
 
 
 def test_a_product_of_wide_operands_takes_several_multipliers():
-    assert [multipliers(18, 18), multipliers(19, 18), multipliers(24, 25)] == [1, 2, 4]
+    assert [multipliers(18, 18), multipliers(20, 18), multipliers(24, 25)] == [1, 2, 4]
+    # A single bit too many is made of LUTs.
+    assert [multipliers(19, 18), multipliers(19, 19)] == [1, 1]
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -128,7 +157,7 @@ def test_block_ram_is_that_of_the_memories_in_the_verilog(name):
                 style = "block" if "block" in attributes or table else ""
                 reads = len(re.findall(rf"<= {re.escape(memory[2])} ?\[", module))
                 masked = bool(re.search(rf"{re.escape(memory[2])} ?\[\w+\]\[31:0\] <=", module))
-                found += max(1, reads) * Memory("", width, depth, style, masked=masked).blocks
+                found += max(1, reads) * Memory("", width, depth, style, granule=32 * masked).blocks
             marked = re.match(r"\s*\(\* (.*) \*\)", line)
             attributes = marked[1] if marked else ""
     known = sum(memory.blocks for memory in all_memories(config))
@@ -171,6 +200,7 @@ def test_the_error_is_that_of_engines_that_the_fit_did_not_see():
 def test_nothing_heavy_is_imported():
     program = (
         "import sys, json; from ecoformer.cli.estimate import command; "
+        "from ecoformer.spec.cost.network.estimate import estimate_network; "
         "print(json.dumps([m for m in ('amaranth', 'torch', 'scipy') if m in sys.modules]))"
     )
     out = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)

@@ -23,7 +23,10 @@ from ecoformer.spec.units import units
 if TYPE_CHECKING:
     from ecoformer.spec.config import Config
 
-__all__ = ["COEFFICIENTS", "Estimate", "cells", "estimate", "fastest", "model"]
+__all__ = [
+    "COEFFICIENTS", "Estimate", "cells", "datapath_multipliers", "estimate", "fastest", "lacking",
+    "luts_of", "model",
+]
 
 COEFFICIENTS = "coefficients.json"
 """LUTs per feature; written by ``make fit-estimate``."""
@@ -82,8 +85,13 @@ def model() -> dict:
 
 def cells(config: Config, luts: Mapping[str, float] | None = None) -> float:
     """Cells of an engine, with these LUTs per feature or those of the `model`."""
+    return luts_of(features(config), luts)
+
+
+def luts_of(amounts: Mapping[str, float], luts: Mapping[str, float] | None = None) -> float:
+    """LUTs of features, with these of each or those of the `model`."""
     luts = model()["luts"] if luts is None else luts
-    return sum(luts.get(name, 0.0) * amount for name, amount in features(config).items())
+    return sum(luts.get(name, 0.0) * amount for name, amount in amounts.items())
 
 
 def estimate(config: Config, clock_mhz: float | None = None) -> Estimate:
@@ -131,25 +139,39 @@ def fastest(config: Config, capacity: Mapping[str, int], part: str) -> Config:
         if all(number <= capacity[name] for name, number in needed.items()):
             return folded
         smallest = needed
-    lacking = ", ".join(
-        f"{number:,} {name} of {capacity[name]:,}"
-        for name, number in (smallest or {}).items() if number > capacity[name]
-    )
     raise EcoformerError(
-        f"{part}: too small for any cycles_per_token, the slowest takes about {lacking}; choose a "
-        "larger part, or fewer code_bits, value_dim, parameter_sets or max_tokens"
+        f"{part}: too small for any cycles_per_token, the slowest takes about "
+        f"{lacking(smallest or {}, capacity)}; choose a larger part, or fewer code_bits, "
+        "value_dim, parameter_sets or max_tokens"
     )
+
+
+def lacking(needed: Mapping[str, int], capacity: Mapping[str, int]) -> str:
+    """What is needed of everything of which a part has too little, in words."""
+    return ", ".join(
+        f"{number:,} {name} of {capacity[name]:,}"
+        for name, number in needed.items() if number > capacity[name]
+    )
+
+
+def datapath_multipliers(config: Config) -> int:
+    """Multipliers of one datapath."""
+    return _lane_multipliers(config) + _address_products(config)
 
 
 def _multipliers(config):
+    return config.engines * _lane_multipliers(config) + _address_products(config)
+
+
+def _lane_multipliers(config):
     """Lanes that multiply; an offset times a sum of values may take two blocks."""
     total = 0
     for name, unit in units(config).items():
         widths = (18, 18)
         if name == "offset_products":
-            widths = config.flow.bits.offset_width, config.flow.bits.plain_sum_width
+            widths = config.flow.bits.offset_width + 1, config.flow.bits.plain_sum_width
         total += unit.multiplies * unit.lanes * multipliers(*widths)
-    return config.engines * total + _address_products(config)
+    return total
 
 
 def _address_products(config):

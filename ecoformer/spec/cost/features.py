@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 
 from ecoformer.spec.choices import Weights
 from ecoformer.spec.cost.memories import (
-    core_memories,
-    engine_memories,
-    hash_memories,
+    context_memories,
+    datapath_memories,
     shared_memories,
 )
 from ecoformer.spec.dataflows.base import Flow
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from ecoformer.spec.cost.fabric import Memory
     from ecoformer.spec.folding import Fold
 
-__all__ = ["all_memories", "features"]
+__all__ = ["PRODUCT_BITS", "all_memories", "datapath_features", "features", "word_bits"]
 
 PRODUCT_BITS = {Weights.INT8: 8, Weights.POW2: 6, Weights.TERNARY: 0}
 """Bits by which a product is wider than the element."""
@@ -48,10 +47,8 @@ def all_memories(config: Config) -> Iterator[Memory]:
     """Every memory of an engine, as often as there is one of it."""
     yield from shared_memories(config)
     for _ in range(config.engines):
-        yield from engine_memories(config)
-        yield from core_memories(config.flow)
-        for _ in config.sides.all:
-            yield from hash_memories(config.family)
+        yield from context_memories(config)
+        yield from datapath_memories(config)
 
 
 def features(config: Config) -> dict[str, float]:
@@ -65,18 +62,24 @@ def features(config: Config) -> dict[str, float]:
     found["parameter sets"] = config.parameter_sets.bit_length()
     if config.engines > 1:
         found["workers"] = config.engines
-        found["worker bits"] = config.engines * _word_bits(config)
+        found["worker bits"] = config.engines * word_bits(config)
     one = Counter(_stream(config))
-    one.update(core_features(config.flow))
-    one.update(_normaliser(config))
-    for _ in config.sides.all:
-        one.update(hash_features(config.family))
+    one.update(datapath_features(config))
     for name, amount in one.items():
         found[name] += config.engines * amount
     return dict(found)
 
 
-def _word_bits(config: Config) -> int:
+def datapath_features(config: Config) -> dict[str, float]:
+    """The same of one datapath, its memories left out: hashes, attention core and quotients."""
+    found = Counter(core_features(config.flow))
+    found.update(_normaliser(config))
+    for _ in config.sides.all:
+        found.update(hash_features(config.family))
+    return dict(found)
+
+
+def word_bits(config: Config) -> int:
     """Bits of a word of results, which is a whole number of beats or a whole token."""
     fold = config.flow.state_fold
     block = fold.output_lanes * config.output_element_bytes
@@ -88,7 +91,7 @@ def _stream(config):
     token = config.sides.bits + config.flow.value_bits
     return {
         "token bits": 0 if config.is_serial else token,
-        "result bits": _word_bits(config),
+        "result bits": word_bits(config),
         "full-rate token bits": token if config.is_full_rate else 0,
     }
 

@@ -22,7 +22,7 @@ from ecoformer.spec.dataflows.softmax import Softmax
 from ecoformer.spec.dataflows.xnor import Xnor
 from ecoformer.spec.families.base import Family
 from ecoformer.spec.families.rbf import KernelHash
-from ecoformer.spec.memory_map import MemoryMap
+from ecoformer.spec.memory_map import WORD_BITS, MemoryMap
 from ecoformer.spec.tables import (
     KERNEL_INDEX_BITS,
     KERNEL_WIDTH,
@@ -33,7 +33,9 @@ from ecoformer.spec.tables import (
 if TYPE_CHECKING:
     from ecoformer.spec.config import Config
 
-__all__ = ["core_memories", "engine_memories", "hash_memories", "shared_memories"]
+__all__ = [
+    "context_memories", "core_memories", "datapath_memories", "hash_memories", "shared_memories",
+]
 
 LEAST_DELAY = 4
 """Cycles from which a delay is a memory."""
@@ -50,8 +52,21 @@ def shared_memories(config: Config) -> list[Memory]:
     ]
 
 
-def engine_memories(config: Config) -> list[Memory]:
-    """Those of one engine beside its hash and its core: tokens, scalars and results."""
+def context_memories(config: Config) -> list[Memory]:
+    """What is known of every context where tokens come in."""
+    if not config.flow.has_contexts:
+        return []
+    return [Memory("contexts", config.flow.bits.count_width + 1, _power(config.contexts))]
+
+
+def datapath_memories(config: Config) -> list[Memory]:
+    """Those of one datapath: of its hash on every side, of its core, and beside them."""
+    hashes = hash_memories(config.family) * len(config.sides.all)
+    return [*_companions(config), *core_memories(config.flow), *hashes]
+
+
+def _companions(config):
+    """Those beside the hash and the core: tokens, scalars and results."""
     c = config
     tag = 2 + c.tuser_width + sum(c.flow.tag_fields.values())
     scalars = MemoryMap(c).regions["scalars"]
@@ -66,7 +81,7 @@ def engine_memories(config: Config) -> list[Memory]:
         Memory("results", blocks * lanes * c.output_width + 1 + tag, waiting * words, style),
         Memory("companions", values, SHORT, "block" if c.is_full_rate else ""),
         Memory("companion scalars", tag + c.flow.bits.offset_width, SHORT),
-        Memory("scalars", scalars.row_bits, _slots(c), masked=True),
+        Memory("scalars", scalars.row_bits, _slots(c), granule=WORD_BITS),
     ]
     if c.waiting_tokens:
         token = c.sides.bits + values + c.parameter_sets.bit_length() + tag
@@ -81,7 +96,7 @@ def hash_memories(family: Family) -> list[Memory]:
     found = [
         Memory(
             region.name, region.row_bits, _slots(c) << region.address_bits, "", pitch, used,
-            masked=True,
+            granule=WORD_BITS,
         )
         for region in family.regions
         for pitch, used in [_read(family, region)]
@@ -152,7 +167,6 @@ def _(flow: CausalAccumulate) -> list[Memory]:
     found = [
         Memory("code sums", codes.lanes * bits.code_sum_width, c.contexts * codes.steps),
         Memory("state", fold.lanes * bits.state_width, c.contexts * fold.steps),
-        Memory("contexts", bits.count_width + 1, _power(c.contexts)),
     ]
     if flow.sums_values:
         width = fold.output_lanes * bits.plain_sum_width
@@ -182,7 +196,6 @@ def _causal_xnor(flow: CausalXnor) -> list[Memory]:
     return [
         Memory("codes", c.family.key_width, depth),
         Memory("values", flow.value_bits, depth),
-        Memory("contexts", flow.bits.count_width + 1, _power(c.contexts)),
         Memory("values on their way", flow.value_bits, LEAST_DELAY),
     ]
 
