@@ -189,11 +189,13 @@ bench-reactions: $(VENV)/installed  ## a pretrained model of reactions, converte
 bench-synth: $(VENV)/installed  ## cells and clock frequency of the presets; hours
 	$(BIN)/python -m benchmarks.synthesis
 
-bench-estimate: $(VENV)/installed  ## the estimate of cells and memories against synthesis; an hour
+bench-estimate: $(VENV)/installed  ## the estimate of cells and memories against synthesis; hours
 	$(BIN)/python -m benchmarks.estimates
+	$(BIN)/python -m benchmarks.network_estimates
 
-fit-estimate: $(VENV)/installed  ## fit the estimate to synthesised engines; hours
+fit-estimate: $(VENV)/installed  ## fit the estimate to synthesised engines and networks; hours
 	$(BIN)/python -m benchmarks.estimation.fit
+	$(BIN)/python -m benchmarks.estimation.fit_networks
 
 bench-targets: $(VENV)/installed  ## small engines on every family of FPGAs; an hour
 	$(BIN)/python -m benchmarks.targets

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fit the LUTs per feature of the estimate to engines that were synthesised.
+"""Fit the LUTs per feature of the estimate of engines to engines that were synthesised.
 
     python -m benchmarks.estimation.fit
 
@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import nnls
 
 from benchmarks.estimation.engines import draw
 from benchmarks.estimation.measure import is_kept, packed
+from benchmarks.estimation.solve import solve
 from benchmarks.results.records import ROOT
 from ecoformer.files import write_json
 from ecoformer.progress import show_progress
@@ -45,9 +45,6 @@ EXPECTED = {
     "softmax core": 700,
 }
 """LUTs per feature, from the hardware: one for a bit of an adder, and so on."""
-STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-"""Of the pull towards `EXPECTED`; cross-validation takes one."""
-FOLDS = 5
 
 
 def main() -> None:
@@ -99,35 +96,7 @@ def measured(engines: Sequence[Config], kept: Path = KEPT) -> list[int]:
 
 def fit(engines: Sequence[Config], counts: Sequence[int]) -> dict[str, float]:
     """LUTs per feature, by least squares of relative errors; none is negative."""
-    names = sorted(EXPECTED)
-    amounts = np.array([[features(config).get(n, 0) for n in names] for config in engines])
-    if unknown := set().union(*map(features, engines)) - set(names):
-        raise ValueError(f"EXPECTED must have every feature, not lack {sorted(unknown)}")
-    relative = amounts / np.array(counts)[:, None]
-    expected = np.array([EXPECTED[name] for name in names])
-    strength = min(STRENGTHS, key=lambda s: _validated(relative, expected, s))
-    return dict(zip(names, map(float, _solve(relative, expected, strength))))
-
-
-def _solve(relative, expected, strength):
-    """Coefficients for which ``relative`` adds up to ones, pulled towards what is expected.
-
-    The pull counts in shares of a typical engine, so that large and small features are alike.
-    """
-    typical = np.maximum(relative.max(axis=0), 1e-9)
-    pull = strength * np.diag(typical)
-    system = np.vstack([relative, pull])
-    return nnls(system, np.concatenate([np.ones(len(relative)), pull @ expected]))[0]
-
-
-def _validated(relative, expected, strength):
-    """Squared error on engines left out, summed over the folds."""
-    index = np.arange(len(relative)) % FOLDS
-    total = 0.0
-    for part in range(FOLDS):
-        found = _solve(relative[index != part], expected, strength)
-        total += float(((relative[index == part] @ found - 1) ** 2).sum())
-    return total
+    return solve([features(config) for config in engines], counts, EXPECTED)
 
 
 if __name__ == "__main__":

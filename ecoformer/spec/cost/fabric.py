@@ -79,9 +79,13 @@ class Memory:
         """DP16KD that it takes."""
         if not self.is_block:
             return 0
-        # Of shapes that take as many, the narrowest.
-        width, depth = min(reversed(BLOCK_SHAPES), key=self._blocks_of)
+        width, depth = self._shape
         return self._columns(width) * _ceil(self.depth, depth)
+
+    @property
+    def block_selected(self) -> int:
+        """Bits that multiplexers choose between the blocks of a deep block RAM."""
+        return self.width * (_ceil(self.depth, self._shape[1]) - 1) if self.is_block else 0
 
     @property
     def luts(self) -> int:
@@ -108,6 +112,11 @@ class Memory:
     @property
     def _is_distributed(self):
         return not self.is_block and self.style != "table"
+
+    @property
+    def _shape(self):
+        """Width and depth of its blocks: of shapes that take as many, the narrowest."""
+        return min(reversed(BLOCK_SHAPES), key=self._blocks_of)
 
     def _blocks_of(self, shape):
         width, depth = shape

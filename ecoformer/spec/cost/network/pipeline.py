@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The layers of a network along the path of a token, each as what it takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ecoformer.spec.choices import Mask
+from ecoformer.spec.cost.network.attention import HeadsLayer
+from ecoformer.spec.cost.network.elementwise import ActivationLayer, PositionsLayer, ResidualLayer
+from ecoformer.spec.cost.network.ends import (
+    IMAGES,
+    AnswersLayer,
+    EmbeddingLayer,
+    LoadingLayer,
+    PatchesLayer,
+    PoolLayer,
+    ScoresLayer,
+)
+from ecoformer.spec.cost.network.layer import Layer
+from ecoformer.spec.cost.network.linear import LinearLayer
+from ecoformer.spec.cost.network.norm import NormLayer
+from ecoformer.spec.network.decoder import DecoderDesign
+from ecoformer.spec.network.load import Design
+from ecoformer.spec.network.transformer import ACTIVATION_WIDTH, Transformer
+
+__all__ = ["layers"]
+
+BRANCH_MARGIN = 2
+"""Tokens that may begin a branch while one enters and one leaves it."""
+OUTSIDE = 8
+"""Tokens of a decoder that may be before and behind its blocks."""
+ENDS = 4
+"""Images that may be before and behind the blocks, beside those in the memory of pixels."""
+
+
+def layers(design: Design) -> list[Layer]:
+    """Every layer by the names of the manifest, and ``loading`` where parameters can be loaded."""
+    return _Decoder(design).layers if isinstance(design, DecoderDesign) else _Images(design).layers
+
+
+class _Pipeline:
+    """Adds layer after layer, each with how long a token takes to it.
+
+    Parameters
+    ----------
+    design : Transformer
+    """
+
+    def __init__(self, design: Transformer):
+        self.design = design
+        self.cycles = design.steady_cycles
+        self.layers: list[Layer] = []
+        self.add()
+        if design.loadable:
+            self.layers.append(LoadingLayer("loading", True, design))
+
+    def add(self) -> None:
+        """Add all layers."""
+        raise NotImplementedError
+
+    def linear(self, name: str, entering: int) -> LinearLayer:
+        """The linear layer ``name``, whose tokens take ``entering`` cycles to come."""
+        d = self.design
+        return LinearLayer(
+            name, d.loadable, d.linears[name], d.fold(name), entering, self.cycles
+        )
+
+    def norm(self, name: str, entering: int) -> NormLayer:
+        """The norm ``name``, whose tokens take ``entering`` cycles to come."""
+        d, one_pass = self.design, self.design.mask == Mask.CAUSAL
+        return NormLayer(name, d.loadable, d.norm, d.lanes, entering, self.cycles, one_pass)
+
+    def add_blocks(self, entering: int) -> tuple[int, int]:
+        """Add all blocks; cycles from the announcement of a token behind them to its last element,
+        and tokens that may be inside.
+        """
+        tokens, block = 0, []
+        for number in range(self.design.depth):
+            path = f"blocks.{number}."
+            if number < 2:
+                block = self._block(path, entering)
+                entering = block[-2].latency + ResidualLayer.latency
+            else:  # as the one before
+                block = [
+                    replace(layer, name=path + layer.name.rsplit(".", 1)[1]) for layer in block
+                ]
+            self.layers += block
+            tokens += sum(layer.tokens for layer in block if isinstance(layer, ResidualLayer))
+        return entering, tokens
+
+    def _block(self, path, entering):
+        d, lanes = self.design, self.design.lanes
+        norm1 = self.norm(f"{path}norm1", entering)
+        vectors = self.linear(f"{path}vectors", norm1.leaving)
+        heads = HeadsLayer(f"{path}attention", d.loadable, d, vectors.latency, self.cycles, 0)
+        out = self.linear(f"{path}out", heads.leaving)
+        norm2 = self.norm(f"{path}norm2", out.latency + ResidualLayer.latency)
+        up = self.linear(f"{path}up", norm2.leaving)
+        activation = ActivationLayer(f"{path}activation", d.loadable, ACTIVATION_WIDTH, lanes)
+        down = self.linear(f"{path}down", up.latency + activation.latency)
+        of_attention = sum(part.latency for part in (norm1, vectors, heads, out))
+        of_mlp = sum(part.latency for part in (out, norm2, up, activation, down))
+        waits = d.waits * d.engine.cycles_per_token
+        return [
+            norm1, vectors, heads, out,
+            self._residual(f"{path}residual1", entering + of_attention + waits),
+            norm2, up, activation, down, self._residual(f"{path}residual2", of_mlp),
+        ]
+
+    def _residual(self, name, cycles):
+        """What goes around a branch of so many cycles."""
+        d, tokens = self.design, -(-cycles // self.cycles) + BRANCH_MARGIN
+        return ResidualLayer(name, False, d.beats(d.width), d.residual_width, tokens, d.lanes)
+
+
+class _Images(_Pipeline):
+    """Of a network that takes images."""
+
+    def add(self) -> None:
+        d = self.design
+        patches = PatchesLayer("patches", False, d)
+        stem = self.linear("stem", patches.latency)
+        rows = d.tokens * d.width
+        positions = PositionsLayer("positions", d.loadable, d.residual_width, rows)
+        self.layers += [patches, stem, positions]
+        entering, tokens = self.add_blocks(stem.latency + positions.latency)
+        images = IMAGES + ENDS + -(-tokens // d.tokens)
+        self.layers += [
+            self.norm("norm", entering), PoolLayer("pool", False, d),
+            # One sum comes for every image: it never waits for room.
+            self.linear("classifier", 0), ScoresLayer("scores", False, d, images),
+        ]
+
+
+class _Decoder(_Pipeline):
+    """Of a decoder."""
+
+    def add(self) -> None:
+        d = self.design
+        embedding = EmbeddingLayer("embedding", d.loadable, d)
+        self.layers.append(embedding)
+        entering, tokens = self.add_blocks(embedding.latency)
+        tokens += OUTSIDE
+        self.layers = [
+            replace(layer, tags=tokens) if isinstance(layer, HeadsLayer) else layer
+            for layer in self.layers
+        ]
+        norm = self.norm("norm", entering)
+        classifier = self.linear("classifier", norm.leaving)
+        answers = AnswersLayer("answers", False, d, tokens, classifier.latency, self.cycles)
+        self.layers += [norm, classifier, answers]
