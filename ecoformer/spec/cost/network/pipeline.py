@@ -21,6 +21,7 @@ from ecoformer.spec.cost.network.layer import Layer
 from ecoformer.spec.cost.network.linear import LinearLayer
 from ecoformer.spec.cost.network.norm import NormLayer
 from ecoformer.spec.network.decoder import DecoderDesign
+from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.load import Design
 from ecoformer.spec.network.transformer import ACTIVATION_WIDTH, Transformer
 
@@ -117,6 +118,8 @@ class _Pipeline:
 class _Images(_Pipeline):
     """Of a network that takes images."""
 
+    design: NetworkDesign
+
     def add(self) -> None:
         d = self.design
         patches = PatchesLayer("patches", False, d)
@@ -135,6 +138,8 @@ class _Images(_Pipeline):
 
 class _Decoder(_Pipeline):
     """Of a decoder."""
+
+    design: DecoderDesign
 
     def add(self) -> None:
         d = self.design
