@@ -141,7 +141,9 @@ class HeadsLayer(Layer):
 
 
 def _as_table(memory: Memory, region: Region) -> Memory:
+    """What is read of the first slot; synthesis chooses the form by all slots."""
     used = memory.used or region.lanes * region.lane_bits
     pitch = memory.pitch or memory.width
     bits = len(range(0, region.lanes * region.lane_bits, pitch)) * used
-    return replace(memory, width=bits, depth=region.rows, style="table", pitch=0, used=0, granule=0)
+    table = replace(memory, width=bits, style="table", pitch=0, used=0, granule=0)
+    return table if table.is_block else replace(table, depth=region.rows)
