@@ -17,10 +17,7 @@ from benchmarks.results.records import ROOT
 from benchmarks.results.section import SIMULATING, arguments, begin
 from ecoformer.golden.integer.network.forward import run as run_integers
 from ecoformer.golden.learn import data as datasets
-from ecoformer.golden.learn.recipe import TrainingConfig
-from ecoformer.presets import find_config
 from ecoformer.sim.network.compiled import CompiledNetwork
-from ecoformer.spec.config_file import read_table
 from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.image import NetworkImage
 
@@ -33,6 +30,8 @@ SECTIONS = {
 }
 """Name and title of the section of every network."""
 EXAMPLES = {name: ROOT / "examples" / name for name in SECTIONS}
+DATA = {"chip": "mnist", "chip-adders": "mnist", "chip-cifar": "cifar10"}
+"""What each has learned, as its preset says."""
 KINDS = {"mnist": "digits", "cifar10": "pictures"}
 """What the images of a data set are."""
 BUILDS = ROOT / "build" / "networks"
@@ -56,14 +55,13 @@ def main() -> int:
     design = NetworkDesign.load(files[0])
     image = NetworkImage.load(files[1], design)
     network = CompiledNetwork.of(design, image, BUILDS)
-    training = read_table(find_config(options.network), "training", TrainingConfig)
-    held_out = _images(training.data, options.images, options.data_path)
-    what = KINDS[training.data]
+    source = DATA[options.network]
+    held_out, what = _images(source, options.images, options.data_path), KINDS[source]
     parts = {
         what: (*held_out, 0.0),
         f"{what}, with pauses": (*(part[: options.stalled] for part in held_out), STALL),
     }
-    if training.data == "mnist":
+    if source == "mnist":
         parts["clothes"] = (_images("fashion", options.clothes)[0], None, 0.0)
     rows = [
         [name, *compare(design, image, network, pixels, labels, stall, options.seed)]
