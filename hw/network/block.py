@@ -97,7 +97,11 @@ class Block(wiring.Component):
         k, engine_k = self.design.steady_cycles, self.heads.engine.cycles_per_token
         attention = self.layers["vectors"].latency + self.heads.latency
         of_attention = entering + self.norms[0].latency + attention + self.layers["out"].latency
-        waits = self.design.waits * engine_k
+        # Under a full mask attention waits for tokens that come every k cycles, although it could
+        # take them faster; else for its own steps.
+        waits = self.design.waits * (
+            max(k, engine_k) if self.design.mask == Mask.FULL else engine_k
+        )
         of_mlp = self.layers["out"].latency + self.norms[1].latency + sum(
             part.latency for part in (self.layers["up"], self.activation, self.layers["down"])
         )

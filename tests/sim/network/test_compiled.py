@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -6,7 +8,7 @@ from ecoformer.errors import EcoformerError
 from ecoformer.golden.integer.network.forward import run, trace
 from ecoformer.sim.network.compiled import CompiledNetwork
 from ecoformer.sim.network.stimulus import random_image, random_pixels
-from tests.sim.network.designs import DESIGNS
+from tests.sim.network.designs import DESIGNS, TINY
 
 IMAGES = 24
 
@@ -39,6 +41,16 @@ def test_a_token_every_k_cycles(made):
         assert (apart == least).all(), apart
     else:
         assert apart.max() <= 3 * least
+
+
+def test_heads_that_are_faster_than_the_network_wait_for_all_tokens(builds):
+    """An image has more tokens than such heads could take in the time in which they are few."""
+    design = replace(TINY, image_size=16, patch=2, channels=3, cycles_per_token=108)
+    assert design.engine.cycles_per_token == 64 < design.steady_cycles == 108
+    image, pixels = random_image(design, 7), random_pixels(design, 8, 4)
+    answers = CompiledNetwork.of(design, image, builds).run(pixels)
+    assert (answers.scores == run(design, image, pixels)).all()
+    assert (np.diff(answers.last_out[2:]) == design.tokens * 108).all()
 
 
 def test_bad_images_keep_their_place(made):

@@ -102,7 +102,8 @@ class _Pipeline:
         down = self.linear(f"{path}down", up.latency + activation.latency)
         of_attention = sum(part.latency for part in (norm1, vectors, heads, out))
         of_mlp = sum(part.latency for part in (out, norm2, up, activation, down))
-        waits = d.waits * d.engine.cycles_per_token
+        engine_k = d.engine.cycles_per_token
+        waits = d.waits * (max(self.cycles, engine_k) if d.mask == Mask.FULL else engine_k)
         return [
             norm1, vectors, heads, out,
             self._residual(f"{path}residual1", entering + of_attention + waits),
