@@ -129,7 +129,11 @@ bench-minilm-engine: $(VENV)/installed  ## the same, all heads inside one simula
 bench-networks: $(VENV)/installed  ## held-out images through whole networks in Verilog
 	$(BIN)/python -m benchmarks.networks chip
 	$(BIN)/python -m benchmarks.networks chip-adders
-	[ ! -e $(CIFAR) ] || $(BIN)/python -m benchmarks.networks chip-cifar --data-path $(CIFAR)
+	@if [ -e $(CIFAR) ]; then \
+	  $(BIN)/python -m benchmarks.networks chip-cifar --data-path $(CIFAR); \
+	else \
+	  echo "chip-cifar is left out: there is no $(CIFAR); give CIFAR=archive of CIFAR-10"; \
+	fi
 
 bench-network-weights: $(VENV)/installed  ## accuracy and cells with int8, pow2 and ternary weights
 	$(BIN)/python -m benchmarks.network_weights
@@ -156,7 +160,7 @@ train-chip-adders: $(VENV)/installed  ## the parameters in examples/chip-adders
 	cd build/chip-adders/exported && cp network.toml network.safetensors \
 		$(CURDIR)/examples/chip-adders
 
-train-chip-cifar: $(VENV)/installed  ## the parameters in examples/chip-cifar, with CIFAR=archive of CIFAR-10; two hours
+train-chip-cifar: $(VENV)/installed  ## the parameters in examples/chip-cifar, with CIFAR=archive of CIFAR-10; an hour
 	$(BIN)/ecoformer train -c chip-cifar --data-path $(CIFAR) -o build/chip-cifar/training \
 		--no-control
 	$(BIN)/ecoformer export -c chip-cifar --data-path $(CIFAR) \

@@ -47,7 +47,7 @@ SHOWN_DEPTH = 4
 NETWORK_DEPTH = 3
 """Of a network: its layers, and those of its blocks."""
 IMAGES_THROUGH_NETLIST, TOKENS_THROUGH_NETLIST = 2, 64
-"""Of a network's own: cells are simulated at a few hundred cycles a second, or fewer."""
+"""Of a network's own, few because cells take long to simulate."""
 SHOWN_SHARE = 0.01
 """Units below this share of both LUTs and flip-flops are left out of the table."""
 
@@ -214,11 +214,11 @@ def keep_logs(folder: Path, output: str | Path) -> str:
 
 
 def _verify_network(design, folder, target, simulator, progress):
-    """The same of a whole network, on the first of its own images or tokens."""
+    """Compare the netlist of a network with the integer network on its first images or tokens."""
     from ecoformer.sim.network.mapped import verify_mapped_network
 
-    few = IMAGES_THROUGH_NETLIST, TOKENS_THROUGH_NETLIST
-    stimuli = design.stimuli()[: few[isinstance(design.design, DecoderDesign)]]
+    tokens = isinstance(design.design, DecoderDesign)
+    stimuli = design.stimuli()[: TOKENS_THROUGH_NETLIST if tokens else IMAGES_THROUGH_NETLIST]
     result = verify_mapped_network(
         design.design, design.image, stimuli, folder / "netlist.v", target,
         build_dir=design.build_dir, simulator=simulator, progress=progress,
