@@ -33,6 +33,14 @@ def test_a_file_says_which_kind_of_network_it_is(tmp_path):
         load_design(path)
 
 
+@pytest.mark.parametrize("table", ["", "[chip]\nweights = 'ternary'\n", "[decoder]\n"])
+def test_a_network_to_be_trained_is_no_network_on_the_chip_yet(tmp_path, table):
+    path = tmp_path / "config.toml"
+    path.write_text("[network]\nimage_size = 28\n" + table)
+    with pytest.raises(EcoformerError, match="config.toml: .* 'ecoformer export --network' writes"):
+        load_design(path)
+
+
 @pytest.mark.parametrize("changes, rule", [
     ({"vocabulary": 1}, "vocabulary must be 2…65536, not 1"),
     ({"heads": 3}, "heads must divide width = 8, not be 3"),
