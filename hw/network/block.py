@@ -19,9 +19,6 @@ from ecoformer.spec.network.transformer import ACTIVATION_WIDTH, Transformer
 
 __all__ = ["Block", "linear_of", "norm_of"]
 
-MARGIN = 2
-"""Tokens that may begin a branch while one enters and one leaves it."""
-
 
 def linear_of(
     design: Transformer, image: NetworkImage, name: str, entering: int = 0
@@ -94,18 +91,16 @@ class Block(wiring.Component):
 
     def _tokens_around(self, entering):
         """Tokens that may be in either branch at once."""
-        k, engine_k = self.design.steady_cycles, self.heads.engine.cycles_per_token
-        attention = self.layers["vectors"].latency + self.heads.latency
-        of_attention = entering + self.norms[0].latency + attention + self.layers["out"].latency
-        # Under a full mask attention waits for tokens that come every k cycles, although it could
-        # take them faster; else for its own steps.
-        waits = self.design.waits * (
-            max(k, engine_k) if self.design.mask == Mask.FULL else engine_k
+        design, layers = self.design, self.layers
+        attention = layers["vectors"].latency + self.heads.latency
+        of_attention = entering + self.norms[0].latency + attention + layers["out"].latency
+        of_mlp = layers["out"].latency + self.norms[1].latency + sum(
+            part.latency for part in (layers["up"], self.activation, layers["down"])
         )
-        of_mlp = self.layers["out"].latency + self.norms[1].latency + sum(
-            part.latency for part in (self.layers["up"], self.activation, self.layers["down"])
-        )
-        return [-(-(of_attention + waits) // k) + MARGIN, -(-of_mlp // k) + MARGIN]
+        return [
+            design.tokens_in_branch(of_attention + design.attention_wait),
+            design.tokens_in_branch(of_mlp),
+        ]
 
     @property
     def leaving(self) -> int:

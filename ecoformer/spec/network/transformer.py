@@ -29,6 +29,8 @@ SHARED_RANGES = {
 """Smallest and largest value of every number that all networks have."""
 MAX_CYCLES = 1_024
 """Largest k of an attention engine."""
+BRANCH_MARGIN = 2
+"""Tokens that may begin a branch of a block while one enters and one leaves it."""
 MAX_NUMBERS = 1 << 22
 """Most weights and constants of a network: more than any chip that it could be on can hold."""
 
@@ -159,6 +161,20 @@ class Transformer(ABC):
     def waits(self) -> int:
         """Tokens that come to attention before it answers the first of a sequence."""
         return self.tokens + 1 if self.mask == Mask.FULL else 1
+
+    @property
+    def attention_wait(self) -> int:
+        """Cycles for which attention keeps a token beyond its latency, until `waits` have come.
+
+        Under a full mask they come every `steady_cycles`, although attention could take them
+        faster; under a causal one a token waits for its own steps.
+        """
+        full = self.mask == Mask.FULL
+        return self.waits * (self.steady_cycles if full else self.engine.cycles_per_token)
+
+    def tokens_in_branch(self, cycles: int) -> int:
+        """Tokens that may be at once in a branch that takes a token ``cycles`` to pass."""
+        return -(-cycles // self.steady_cycles) + BRANCH_MARGIN
 
     @property
     def constants(self) -> dict[str, int]:

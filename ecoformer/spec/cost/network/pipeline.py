@@ -27,8 +27,6 @@ from ecoformer.spec.network.transformer import ACTIVATION_WIDTH, Transformer
 
 __all__ = ["layers"]
 
-BRANCH_MARGIN = 2
-"""Tokens that may begin a branch while one enters and one leaves it."""
 OUTSIDE = 8
 """Tokens of a decoder that may be before and behind its blocks."""
 ENDS = 4
@@ -102,18 +100,18 @@ class _Pipeline:
         down = self.linear(f"{path}down", up.latency + activation.latency)
         of_attention = sum(part.latency for part in (norm1, vectors, heads, out))
         of_mlp = sum(part.latency for part in (out, norm2, up, activation, down))
-        engine_k = d.engine.cycles_per_token
-        waits = d.waits * (max(self.cycles, engine_k) if d.mask == Mask.FULL else engine_k)
         return [
             norm1, vectors, heads, out,
-            self._residual(f"{path}residual1", entering + of_attention + waits),
+            self._residual(f"{path}residual1", entering + of_attention + d.attention_wait),
             norm2, up, activation, down, self._residual(f"{path}residual2", of_mlp),
         ]
 
     def _residual(self, name, cycles):
         """What goes around a branch of so many cycles."""
-        d, tokens = self.design, -(-cycles // self.cycles) + BRANCH_MARGIN
-        return ResidualLayer(name, False, d.beats(d.width), d.residual_width, tokens, d.lanes)
+        d = self.design
+        return ResidualLayer(
+            name, False, d.beats(d.width), d.residual_width, d.tokens_in_branch(cycles), d.lanes
+        )
 
 
 class _Images(_Pipeline):
