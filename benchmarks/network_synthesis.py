@@ -83,7 +83,7 @@ def rates(design: Design, clock: float, alone: int = 0) -> list[str]:
         Cycles from a character to the last score of what may follow it.
     """
     if not isinstance(design, DecoderDesign):
-        images = 1e6 * clock / (design.tokens * design.cycles_per_token)
+        images = 1e6 * clock / design.cycles_per_image
         return [f"{images:,.0f} images of {design.tokens} tokens a second"]
     return [
         f"{1e6 * clock / design.steady_cycles:,.0f} characters a second of many texts, one every "
