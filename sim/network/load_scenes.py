@@ -67,3 +67,4 @@ def make_load_scenes(
             yield scene(name, [], others(0), stall, limit=limit)
             yield scene(f"{name}, then", draw(2), [])
             yield scene(f"{name}, and then", draw(FEW), [Load(good, image, 2)], stall)
+        yield scene(f"the same again, {turn}", draw(3 * FEW), [Load(good, image, 2 * FEW)])

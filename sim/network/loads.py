@@ -40,20 +40,18 @@ class Load:
     image: NetworkImage
     after: int = 0
 
-    def outcome(
-        self, design: Design, taken: int, answer: int, before: NetworkImage | None
-    ) -> NetworkImage | None:
-        """Parameters after ``taken`` bytes of it, or None if they are spoilt.
+    def writes(self, design: Design, taken: int) -> bool:
+        """Whether some parameters are written once ``taken`` bytes of it were taken."""
+        return spoils(design, self.packet, taken)
+
+    def outcome(self, answer: int) -> NetworkImage | None:
+        """Parameters once it was answered, if it writes some; None if they are spoilt.
 
         Parameters
         ----------
         answer : int
-            What it has been answered; -1 before.
-        before : NetworkImage or None
-            Parameters before it.
+            -1 if it was not answered.
         """
-        if not spoils(design, self.packet, taken):
-            return before
         return self.image if answer == LoadAnswer.LOADED else None
 
 

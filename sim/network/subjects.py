@@ -95,9 +95,8 @@ class Subject(ABC):
         for load, event in zip(scene.loads, events):
             parts.append(self._expect_part(scene, start, event.entered))
             start = event.entered
-            after = load.outcome(self.design, event.taken, event.answer, self.image)
-            if after is not self.image:
-                self.load(after)
+            if load.writes(self.design, event.taken):
+                self.load(load.outcome(event.answer))
         parts.append(self._expect_part(scene, start, len(scene.packets)))
         packets: list[Packet] = []
         sizes = 0
@@ -115,7 +114,7 @@ class Subject(ABC):
         return self.expect(replace(scene, packets=scene.packets[start:end]))
 
     def load(self, image: NetworkImage | None) -> None:
-        """Be told of other parameters, or of None if they are spoilt."""
+        """Be told that parameters were written: these, or None if they are spoilt."""
         self.image = image
 
     def reset(self) -> None:

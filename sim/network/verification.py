@@ -28,12 +28,12 @@ from ecoformer.sim.network.judge import (
 from ecoformer.sim.network.record import State
 from ecoformer.sim.network.scenes import Scene
 from ecoformer.sim.network.stimulus import random_image
-from ecoformer.sim.network.subjects import Stimuli, random_stimuli, subject_of
+from ecoformer.sim.network.subjects import Stimuli, Subject, random_stimuli, subject_of
 from ecoformer.spec.network.decoder import DecoderDesign
 from ecoformer.spec.network.image import NetworkImage
 from ecoformer.spec.network.load import Design
 
-__all__ = ["NetworkPhase", "NetworkVerification", "PARAMETERS", "verify_network"]
+__all__ = ["NetworkPhase", "NetworkVerification", "PARAMETERS", "play_scenes", "verify_network"]
 
 PARAMETERS = "parameters"
 """Phase of networks with other parameters, which are generated and built for it."""
@@ -180,7 +180,7 @@ def verify_network(
     chosen = subject.phases if phases is None else phases
     scenes = subject.scenes(chosen, rounds=rounds, stall=stall, seed=seed)
     network = CompiledNetwork(design, built.folder, seed)
-    _play(result, subject, network, scenes, progress)
+    play_scenes(result, subject, network, scenes, progress)
     for number in range(parameter_sets):
         _with_others(result, design, number, seed, build_dir, progress)
     return result
@@ -200,10 +200,24 @@ def _with_others(result, design, number, seed, build_dir, progress):
         Scene(PARAMETERS, f"network {number + 1}, {scene.name}", scene.packets)
         for scene in subject.scenes(subject.phases[:1], seed=seed)
     ]
-    _play(result, subject, CompiledNetwork(design, built.folder, seed), scenes, progress)
+    play_scenes(result, subject, CompiledNetwork(design, built.folder, seed), scenes, progress)
 
 
-def _play(result, subject, network, scenes: Iterable[Scene], progress):
+def play_scenes(
+    result: NetworkVerification,
+    subject: Subject,
+    network: CompiledNetwork,
+    scenes: Iterable[Scene],
+    progress: Progress = SILENT,
+) -> None:
+    """Play ``scenes`` in their order, judge them, and add what was found to ``result``.
+
+    Parameters
+    ----------
+    subject : Subject
+        What must come back; it was told of all that the network was sent before.
+    network : CompiledNetwork
+    """
     design = subject.design
     bits = busy_bits(design)
     network.watch(design.sent_widths)
