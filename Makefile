@@ -19,7 +19,7 @@ LINKS := build/types/ecoformer
 	bench-accuracy bench-attention bench-bitstreams bench-board bench-bucketed bench-characters bench-damage \
 	bench-energy bench-estimate bench-fashion bench-generate bench-hashes bench-hash-units bench-kills bench-ksh bench-language \
 	bench-keep bench-lanes bench-lightglue bench-minilm bench-minilm-engine bench-models bench-mutants \
-	bench-networks bench-network-softmax \
+	bench-networks bench-network-mutants bench-network-softmax \
 	bench-network-synth bench-network-weights bench-python-coverage bench-python-mutants bench-reactions bench-released bench-softmax \
 	bench-synth bench-targets fit-estimate results-status train-characters train-chip \
 	train-chip-adders train-chip-cifar
@@ -209,6 +209,9 @@ bench-faults: $(VENV)/installed  ## random fault scripts on the wire
 
 bench-mutants: $(VENV)/installed system-packages  ## faults in netlists that must be noticed; hours
 	$(BIN)/python -m benchmarks.mutants --workers $(WORKERS)
+
+bench-network-mutants: $(VENV)/installed system-packages  ## the same in netlists of networks; an hour
+	$(BIN)/python -m benchmarks.network_mutants --workers $(WORKERS)
 
 bench-python-mutants: $(VENV)/installed  ## faults in Python that tests must notice; hours
 	$(BIN)/python -m pip install -q -c constraints.txt cosmic-ray

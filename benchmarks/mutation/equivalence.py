@@ -54,16 +54,18 @@ SEARCH = {"reduce": "", "solve": "bmc3 -T {seconds}"}
 MOST_GATES = 20_000
 """Larger modules are compared by structure alone."""
 HELD = (
-    ("s_axis_t", ("data", "last", "user")),
+    ("s_axis_t", ("data", "last", "user", "id")),
+    ("s_axis_load_t", ("data", "last")),
     ("s_axil_aw", ("addr", "prot")),
     ("s_axil_w", ("data", "strb")),
     ("s_axil_ar", ("addr", "prot")),
 )
-"""Channels into the engine: what a master must hold from ``valid`` on until ``ready``."""
+"""Channels into a design that has them: what a master holds from ``valid`` on until ``ready``."""
 VALID = {
-    "m_axis_tdata": "m_axis_tvalid", "m_axis_tlast": "m_axis_tvalid",
-    "m_axis_tuser": "m_axis_tvalid", "s_axil_rdata": "s_axil_rvalid",
-    "s_axil_rresp": "s_axil_rvalid", "s_axil_bresp": "s_axil_bvalid",
+    **{f"m_axis_t{part}": "m_axis_tvalid" for part in ("data", "last", "user", "id")},
+    "m_axis_load_tdata": "m_axis_load_tvalid",
+    "s_axil_rdata": "s_axil_rvalid", "s_axil_rresp": "s_axil_rvalid",
+    "s_axil_bresp": "s_axil_bvalid",
 }
 """Pins that mean something only while another one is high."""
 
@@ -255,6 +257,8 @@ class Copies:
         """Let masters hold what they offer; returns (valid, ready, register that says it waits)."""
         pending = []
         for channel, payload in HELD:
+            if f"{channel}valid" not in self.pins:
+                continue
             waits = net.variable()
             valid = self.pins[f"{channel}valid"]
             for name, literal in self.pins.items():

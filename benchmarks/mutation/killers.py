@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who must notice a mutant: the default verification, the generated testbench, and more of both.
+"""Who must notice a mutant: a verification, and the generated testbench.
 
 Every mutant runs in a process of its own, because a fault may stop the simulator.
 """
@@ -7,23 +7,15 @@ Every mutant runs in a process of its own, because a fault may stop the simulato
 import contextlib
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
-
-import numpy as np
+from typing import Protocol
 
 from benchmarks.mutation.apart import apart
 from benchmarks.mutation.netlist import Mutated
-from ecoformer.cli.generate import RANDOM_SEQUENCES, RANDOM_TOKENS
-from ecoformer.sim.build import build
-from ecoformer.sim.compiled import CompiledEngine
-from ecoformer.sim.plan import Phase, make_plan
-from ecoformer.sim.stimulus import random_image, random_workload
-from ecoformer.sim.testbench.write import write_testbench
 from ecoformer.sim.toolchain import find_simulator, tool_environment
-from ecoformer.sim.verification import verify_on
-from ecoformer.spec.config import Config
 
-__all__ = ["Testbench", "Verification", "PASSED", "SLOW"]
+__all__ = ["PASSED", "SLOW", "Scenes", "Testbench", "Verification"]
 
 PASSED = ""
 """What a killer answers about a mutant that it does not notice; else the first difference."""
@@ -31,41 +23,32 @@ SLOW = "out of time"
 """What it answers if it was stopped before its end."""
 HANG_SECONDS = 600
 """A simulation that takes longer hangs: nothing bounds it from outside."""
-BUILDS = Path("build/mutants/simulations")
-TOP = "ecoformer_engine"
 
 
-def generated(config: Config, seed: int):
-    """Image and workload that ``generate`` draws for a configuration."""
-    rng = np.random.default_rng(seed)
-    image = random_image(config, rng)
-    lengths = (1, min(RANDOM_TOKENS, config.max_tokens))
-    return image, random_workload(
-        config, rng, RANDOM_SEQUENCES, lengths=lengths, sets=image.sets
-    )
+class Scenes(Protocol):
+    """The scenes of a verification, on a simulation that is opened for each mutant."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def open(self) -> contextlib.AbstractContextManager[Callable[[int], str]]:
+        """Start a simulation: function from the number of a scene to its first difference."""
 
 
 class Verification:
-    """What ``ecoformer verify`` does by default, scene by scene, the cheap ones first.
+    """What ``ecoformer verify`` does, scene by scene.
 
     Parameters
     ----------
-    config : Config
     design : Mutated
-    seed : int
-    rounds : int
-        6 for ``verify --full``.
+    scenes : Scenes
     """
 
-    def __init__(self, config: Config, design: Mutated, *, seed: int = 0, rounds: int = 1):
-        self.config, self.design, self.seed = config, design, seed
-        self.folder = build(design.verilog, BUILDS, simulator="compiled").folder
-        plan = make_plan(config, *generated(config, seed), rounds=rounds, seed=seed)
-        scenes = [(phase, scene) for phase in plan for scene in phase.scenes]
-        self.scenes = sorted(scenes, key=lambda pair: _cost(pair[1]))
+    def __init__(self, design: Mutated, scenes: Scenes):
+        self.design, self.scenes = design, scenes
 
     def judge(self, number: int, *, first: int = 0, seconds: float) -> tuple[str, int]:
-        """Play scenes from number ``first`` on for about ``seconds``.
+        """Play scenes from number ``first`` on for about ``seconds`` with mutant ``number``.
 
         Returns
         -------
@@ -81,14 +64,12 @@ class Verification:
 
     def _play(self, first, seconds):
         end = time.process_time() + seconds
-        with contextlib.closing(CompiledEngine(self.folder, self.seed)) as engine:
-            for i, (phase, scene) in enumerate(self.scenes[first:], first):
+        with self.scenes.open() as play:
+            for i in range(first, len(self.scenes)):
                 if time.process_time() > end:
                     return f"{i} {SLOW}"
-                alone = Phase(name=phase.name, about=phase.about, scenes=(scene,))
-                found = verify_on(engine, self.config, [alone], first=True).mismatches
-                if found:
-                    return f"{i} {found[0]}"
+                if found := play(i):
+                    return f"{i} {found}"
         return f"{len(self.scenes)} {PASSED}"
 
 
@@ -97,18 +78,20 @@ class Testbench:
 
     Parameters
     ----------
-    config : Config
     design : Mutated
+    write : function of Path
+        Writes it into a folder.
     simulator : str
         ``verilator`` or ``icarus``, which knows X.
     """
 
-    def __init__(self, config: Config, design: Mutated, simulator: str, *, seed: int = 0):
+    def __init__(self, design: Mutated, write: Callable[[Path], None], simulator: str):
         self.design = design
         self.folder = folder = design.folder / f"testbench-{simulator}"
         folder.mkdir(exist_ok=True)
-        write_testbench(folder, config, *generated(config, seed), name=TOP, seed=seed)
-        sources = [f"tb/tb_{TOP}.v", str(design.folder / "mutated.v")]
+        write(folder)
+        name = f"tb_{design.top}"
+        sources = [f"tb/{name}.v", str(design.folder / "mutated.v")]
         tool = find_simulator(simulator, folder / "toolchain")
         environment = {**tool_environment(), **tool.env}
         if simulator == "icarus":
@@ -116,7 +99,7 @@ class Testbench:
             self.command = ["vvp", "-n", "tb.vvp", "+gaps"]
         else:
             build_it = ["verilator", "--binary", "--timing", "-Wno-fatal", "-Wno-lint", *sources]
-            self.command = [f"obj_dir/Vtb_{TOP}", "+gaps"]
+            self.command = [f"obj_dir/V{name}", "+gaps"]
             environment["MAKEFLAGS"] = f"{environment.get('MAKEFLAGS', '')} OPT_FAST=-O1"
         subprocess.run(
             build_it, cwd=folder, env=environment, check=True, capture_output=True, text=True
@@ -136,8 +119,3 @@ class Testbench:
             return PASSED
         lines = [line for line in reply.stdout.splitlines() if line.startswith("FAIL")]
         return (lines or [f"the simulator ends with status {reply.returncode}"])[0]
-
-
-def _cost(scene) -> int:
-    """Beats and register accesses of a scene."""
-    return sum(len(packet.beats) for packet in scene.packets) + len(scene.events)

@@ -5,10 +5,13 @@ import time
 
 import pytest
 
+from benchmarks.mutation import killers
 from benchmarks.mutation.apart import apart
 from benchmarks.mutation.equivalence import Answer, Copies, Net, decide
 from benchmarks.mutation.netlist import mutate
 from benchmarks.mutation.record import Record
+from benchmarks.mutation.subjects import NetworkSubject
+from benchmarks.network_mutants import NETWORKS
 
 TOGGLE = """
 module inner(input clk, input rst, input a, input b, output reg y);
@@ -87,6 +90,27 @@ def test_a_difference_within_a_module_is_none_at_the_pins(tmp_path):
     inner = [mutant for mutant in design.mutants if mutant.module == "inner"]
     found = decide(type(design)(design.folder, "engine", design.mutants), inner, seconds=10)
     assert set(found.values()) == {Answer.EQUIVALENT, Answer.UNDECIDED}
+
+
+@pytest.mark.full
+@pytest.mark.synth
+def test_faults_of_a_network_are_noticed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    subject = NetworkSubject(NETWORKS["text"], 3)
+    design = mutate(subject.verilog, subject.top, 12, 3, tmp_path / "design")
+    scenes = subject.scenes(design)
+    verification = killers.Verification(design, scenes)
+    testbench = killers.Testbench(design, subject.write_testbench, "verilator")
+    assert verification.judge(0, seconds=600) == (killers.PASSED, len(scenes))
+    assert testbench.judge(0) == killers.PASSED
+    noticed = {}
+    for killer, judge in {
+        "verify": lambda number: verification.judge(number, seconds=5)[0],
+        "testbench": testbench.judge,
+    }.items():
+        noticed[killer] = [mutant.number for mutant in design.mutants if judge(mutant.number)]
+    assert len(noticed["verify"]) > 6 and len(noticed["testbench"]) > 6
+    assert verification.judge(0, first=len(scenes) - 1, seconds=600)[0] == killers.PASSED
 
 
 def test_gates_are_shared_and_constants_disappear():
