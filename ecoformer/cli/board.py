@@ -6,8 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from ecoformer.cli.common import JsonOption, RouterOption, SeedOption, show_table, write_json
-from ecoformer.cli.guard import Choice, Range, Source, TargetFolder
+from ecoformer.cli.common import (
+    JsonOption,
+    NetworkOption,
+    OutputOption,
+    RouterOption,
+    SeedOption,
+    show_table,
+    write_json,
+)
+from ecoformer.cli.guard import Choice, Range, Source
 from ecoformer.cli.on_board import EngineOnBoard, NetworkOnBoard, OnBoard
 from ecoformer.cli.synth import keep_logs, read_seeds
 from ecoformer.errors import EcoformerError
@@ -39,10 +47,7 @@ def command(
         str, typer.Argument(metavar="BOARD", help=f"One of {', '.join(BOARDS)}."),
         Choice(tuple(BOARDS)),
     ],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write."),
-        TargetFolder(),
-    ],
+    output: OutputOption,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -60,13 +65,7 @@ def command(
         ),
         Source(),
     ] = None,
-    network: Annotated[
-        bool,
-        typer.Option(
-            "--network",
-            help="A whole network: -c and -p are what 'export --network' wrote.",
-        ),
-    ] = False,
+    network: NetworkOption = False,
     device: Annotated[
         str | None,
         typer.Option("--device", metavar="NAME", help="The FPGA on your board [the largest]."),

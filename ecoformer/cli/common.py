@@ -25,9 +25,9 @@ from ecoformer.spec.workload import Workload
 
 __all__ = [
     "BuildDirOption", "ConfigOption", "DataPathOption", "Design", "DesignArgument", "JsonOption",
-    "NamedSimulatorOption", "OtherSeedOption", "RestartOption", "RouterOption", "SeedOption",
-    "SimulatorOption", "StallOption", "WorkersOption", "WorkloadOption",
-    "make_console", "show_table", "write_json",
+    "NamedSimulatorOption", "NetworkOption", "OtherSeedOption", "OutputOption", "RestartOption",
+    "RouterOption", "SeedOption", "SimulatorOption", "StallOption", "WorkersOption",
+    "WorkloadOption", "make_console", "show_table", "write_json",
 ]
 
 PIPE_COLUMNS = 200
@@ -37,6 +37,13 @@ ConfigOption = Annotated[
     Path,
     typer.Option("-c", "--config", metavar="CONFIG", help="Name of a preset, or a .toml file."),
     Source(),
+]
+OutputOption = Annotated[
+    Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write."), TargetFolder()
+]
+NetworkOption = Annotated[
+    bool,
+    typer.Option("--network", help="A whole network: -c and -p are what 'export --network' wrote."),
 ]
 DesignArgument = Annotated[
     Path, typer.Argument(metavar="DIR", help="Folder that 'ecoformer generate' wrote."), Source()

@@ -11,10 +11,11 @@ from ecoformer.cli.common import (
     ConfigOption,
     DataPathOption,
     JsonOption,
+    OutputOption,
     show_table,
     write_json,
 )
-from ecoformer.cli.guard import Range, Source, TargetFolder
+from ecoformer.cli.guard import Range, Source
 from ecoformer.cli.quality import quality_panels, show_quality
 from ecoformer.errors import EcoformerError
 from ecoformer.files import cache_folder, write_atomic
@@ -42,10 +43,7 @@ def command(
         Path, typer.Option("-m", "--model", metavar="FILE", help="Model that 'train' wrote."),
         Source(),
     ],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write."),
-        TargetFolder(),
-    ],
+    output: OutputOption,
     report: Annotated[
         bool,
         typer.Option(

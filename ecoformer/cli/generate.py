@@ -13,12 +13,14 @@ import typer
 from ecoformer.cli.common import (
     ConfigOption,
     JsonOption,
+    NetworkOption,
+    OutputOption,
     SeedOption,
     show_table,
     write_json,
 )
 from ecoformer.cli.estimate import rows
-from ecoformer.cli.guard import Source, TargetFolder
+from ecoformer.cli.guard import Source
 from ecoformer.cli.network.generate import DEFAULT_NAME as NETWORK_NAME
 from ecoformer.cli.network.generate import generate_network, show_network
 from ecoformer.driver.export import driver_files
@@ -58,10 +60,7 @@ VECTORS = (
 
 def command(
     config: ConfigOption,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write."),
-        TargetFolder(),
-    ],
+    output: OutputOption,
     parameters: Annotated[
         Path | None,
         typer.Option(
@@ -79,13 +78,7 @@ def command(
         ),
         Source(),
     ] = None,
-    network: Annotated[
-        bool,
-        typer.Option(
-            "--network",
-            help="A whole network: -c and -p are what 'export --network' wrote.",
-        ),
-    ] = False,
+    network: NetworkOption = False,
     name: Annotated[
         str | None,
         typer.Option(
@@ -101,8 +94,9 @@ def command(
     The hardware depends on the configuration only: parameters are loaded at run time. Without
     -p they are random but reproducible, enough to verify, simulate and synthesise an engine.
 
-    With --network the hardware takes images and answers scores; its parameters are part of the
-    Verilog, and it has no registers.
+    With --network the hardware takes images, or tokens of a text, and answers scores. Its
+    parameters are part of the Verilog; with loadable = true others can be loaded. It has no
+    registers.
     """
     if network:
         name = _checked(name or NETWORK_NAME)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ecoformer.cli.common import JsonOption, SeedOption, show_table, write_json
-from ecoformer.cli.guard import Range, Source, TargetFolder
+from ecoformer.cli.common import JsonOption, OutputOption, SeedOption, show_table, write_json
+from ecoformer.cli.guard import Range, Source
 from ecoformer.errors import EcoformerError
 from ecoformer.outputs import OutputFolder
 
@@ -35,10 +35,7 @@ def command(
         ),
         Source(),
     ],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write."),
-        TargetFolder(),
-    ],
+    output: OutputOption,
     data: Annotated[
         Path | None,
         typer.Option(
