@@ -10,18 +10,22 @@ import math
 import os
 import re
 import shutil
+import stat
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 __all__ = [
-    "UNBUILDABLE", "cache_folder", "checksum", "move_atomic", "rendered", "write_atomic",
-    "write_json",
+    "UNBUILDABLE", "cache_folder", "checksum", "is_special", "move_atomic", "rendered",
+    "write_atomic", "write_json",
 ]
 
 PARTIAL = ".ecoformer-partial"
 """End of the names of files that are being written."""
+MOST_LINKS = 40
+"""Symbolic links that are followed, as many as Linux does."""
 UNBUILDABLE = re.compile(r"[^\w/.,:@%+=~-]")
 """Characters in a path with which make or Verilator's makefiles do not build."""
 
@@ -29,7 +33,7 @@ UNBUILDABLE = re.compile(r"[^\w/.,:@%+=~-]")
 def write_atomic(path: str | os.PathLike, content: bytes | str, *, mode: int = 0o666) -> None:
     """Write ``content`` so that ``path`` holds either the old file or the new one, never half.
 
-    A symbolic link stays a link: its target is replaced. A device or a pipe is written to.
+    A symbolic link stays a link: its target is replaced. What is special is written to.
 
     Parameters
     ----------
@@ -44,11 +48,12 @@ def write_atomic(path: str | os.PathLike, content: bytes | str, *, mode: int = 0
     OSError
         Nothing was changed, and nothing is left behind.
     """
-    path = Path(os.path.realpath(path))
     data = content.encode() if isinstance(content, str) else content
-    if path.exists() and not path.is_file():  # a folder raises here
-        path.write_bytes(data)
+    if is_special(path):
+        with _opened(path) as file:
+            file.write(data)
         return
+    path = Path(os.path.realpath(path))
     _sweep(path)
     handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PARTIAL, dir=path.parent)
     try:
@@ -63,6 +68,38 @@ def write_atomic(path: str | os.PathLike, content: bytes | str, *, mode: int = 0
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(path)  # a full disk does not say which file
         raise
+
+
+def is_special(path: str | os.PathLike) -> bool:
+    """Whether ``path`` is written to and never replaced: a device, a pipe, an open descriptor."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False  # no file yet
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or _descriptor(path) is not None
+
+
+def _descriptor(path):
+    """The descriptor of this process that ``path`` stands for, such as ``/dev/stdout``, or None."""
+    path, ours = Path(path), f"/proc/{os.getpid()}/fd"
+    for _ in range(MOST_LINKS):
+        folder = os.path.realpath(path.parent)
+        if folder == ours and path.name.isdecimal():
+            return int(path.name)
+        if not path.is_symlink():
+            break
+        path = Path(folder, os.readlink(path))
+    return None
+
+
+def _opened(path):
+    """What is special, to be written to: a descriptor where it is, so that nothing is lost."""
+    number = _descriptor(path)
+    if number is None:
+        return open(path, "wb")
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.flush()  # what was printed before it stands before it
+    return open(os.dup(number), "wb")
 
 
 def _sweep(path):
@@ -87,7 +124,15 @@ def write_json(path: str | os.PathLike, figures: object) -> None:
 
 
 def move_atomic(source: str | os.PathLike, path: str | os.PathLike) -> None:
-    """Move the large file ``source`` to ``path``, which holds all of it or what it held before."""
+    """Move the large file ``source`` to ``path``, which holds all of it or what it held before.
+
+    What is special is written to.
+    """
+    if is_special(path):
+        with open(source, "rb") as whole, _opened(path) as file:
+            shutil.copyfileobj(whole, file, 1 << 20)
+        os.unlink(source)
+        return
     path = Path(os.path.realpath(path))
     _sweep(path)
     handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PARTIAL, dir=path.parent)

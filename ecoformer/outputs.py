@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from ecoformer.errors import EcoformerError
-from ecoformer.files import cache_folder, checksum, write_atomic, write_json
+from ecoformer.files import cache_folder, checksum, is_special, write_atomic, write_json
 from ecoformer.inputs import parse_json, read_bytes
 from ecoformer.processes import scratch
 
@@ -47,12 +47,12 @@ def check_file(
         raise EcoformerError(f"{path}: must end in {' or '.join(suffixes)}; choose another name")
     if real.is_dir():
         raise EcoformerError(f"{path}: a folder, not a file; choose another name")
-    if real.exists() and not os.access(real, os.W_OK):
+    if path.exists() and not os.access(path, os.W_OK):
         raise EcoformerError(f"{path}: no permission to write; choose another name")
+    if is_special(path):
+        return  # it is written to where it is
     if record := _record_of(real):
         raise EcoformerError(f"{path}: belongs to the results of {record}; choose another name")
-    if real.exists() and not real.is_file():
-        return  # a device or a pipe is written to where it is
     if real.parent.is_dir():
         if not os.access(real.parent, os.W_OK | os.X_OK):
             raise EcoformerError(f"{path}: no permission to write into its folder")

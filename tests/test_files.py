@@ -76,3 +76,20 @@ def test_a_large_file_is_moved_whole(tmp_path, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == ["a", "b"] and (tmp_path / "a").read_text() == "old"
     move_atomic(tmp_path / "b", tmp_path / "a")
     assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_text() == "new"
+
+
+@pytest.mark.parametrize("write", [
+    lambda path, source: write_atomic(path, "new"), lambda path, source: move_atomic(source, path),
+])
+def test_a_pipe_is_written_to_and_stays_one(tmp_path, write):
+    pipe, source = tmp_path / "pipe", tmp_path / "source"
+    os.mkfifo(pipe)
+    source.write_text("new")
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "link"):
+        source.write_text("new")
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        write(tmp_path / name, source)
+        assert os.read(reader, 100) == b"new" and stat.S_ISFIFO(os.stat(pipe).st_mode)
+        os.close(reader)
+    assert (tmp_path / "link").is_symlink()

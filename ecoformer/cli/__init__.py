@@ -51,8 +51,8 @@ EPILOG = (
     "Start here: ecoformer generate -c smallest -o engine\n\n"
     "Every command explains itself: ecoformer COMMAND --help"
 )
-
-
+STREAMS = {"stdin": "r", "stdout": "w", "stderr": "w"}
+"""Standard streams by descriptor, and how each is opened."""
 VERBS: dict[str, tuple[Any, str]] = {
     "generate": (generate, "From a configuration to Verilog and test vectors."),
     "estimate": (estimate, "Cells, memories and rate, without synthesis."),
@@ -95,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     0: done. 1: a comparison failed. 2: it cannot be done, for a reason that is one line on stderr.
     128 + n: ended by signal n, after everything that the command had started.
     """
+    _open_what_is_closed()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -125,6 +126,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         where = error.filename or "this machine"
         status = _refuse(f"{where}: {error.strerror or error}; check path, permissions and space")
     sys.exit(status)
+
+
+def _open_what_is_closed():
+    """Give standard streams that the caller has closed to the null device.
+
+    Else the next file that is opened, by this process or by a tool that it starts, takes their
+    place, and what is printed goes into it.
+    """
+    for number, (name, mode) in enumerate(STREAMS.items()):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
 
 
 def _hint(error):

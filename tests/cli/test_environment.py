@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verbs as processes: signals, pipes, full disks, locales, paths and variables of other set-ups."""
 
+import json
 import os
 import signal
 import subprocess
@@ -57,6 +58,34 @@ def test_a_closed_pipe_and_a_full_disk_are_one_line():
         ["bash", "-c", f"{command} > /dev/full"], capture_output=True, text=True
     )
     one_line(full, "No space left on device")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_are_no_reason_to_stop(tmp_path, closed):
+    """Nor does a file that is opened later take their place, and what is printed."""
+    command = " ".join([*COMMAND, "estimate -c smallest --json figures.json"])
+    done = subprocess.run(["bash", "-c", f"{command} {closed}"], cwd=tmp_path, check=False)
+    assert done.returncode == 0
+    assert list(tmp_path.iterdir()) == [tmp_path / "figures.json"]
+    json.loads((tmp_path / "figures.json").read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("into", ["| cat >", ">"])
+def test_json_goes_where_standard_output_goes(tmp_path, into):
+    """And nothing that was printed before or is printed after it is lost."""
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    command = " ".join([*COMMAND, "estimate -c smallest"])
+    printed = {}
+    for name in ("figures.json", "/dev/stdout", "/proc/self/fd/1", "link"):
+        script = f"set -o pipefail; {command} --json {name} {into} printed.txt"
+        done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, check=True)
+        assert not done.stderr
+        printed[name] = (tmp_path / "printed.txt").read_text()
+    alone, table = (tmp_path / "figures.json").read_text(), printed.pop("figures.json")
+    for both in printed.values():
+        assert alone in both and both.replace(alone, "") == table
 
 
 @pytest.mark.slow
