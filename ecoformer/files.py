@@ -50,8 +50,12 @@ def write_atomic(path: str | os.PathLike, content: bytes | str, *, mode: int = 0
     """
     data = content.encode() if isinstance(content, str) else content
     if is_special(path):
-        with _opened(path) as file:
-            file.write(data)
+        try:
+            with _opened(path) as file:
+                file.write(data)
+        except OSError as error:
+            error.filename = error.filename or str(path)
+            raise
         return
     path = Path(os.path.realpath(path))
     _sweep(path)

@@ -237,18 +237,18 @@ def _models(path: Path) -> dict[str, "Network"]:
 
 def _text(path: Path, config: Path | None, data: str | None) -> "TrainingConfig":
     """What says which text is held out, or is given instead."""
-    from ecoformer.golden.learn.recipe import TEXTS, TrainingConfig
+    from ecoformer.golden.learn.recipe import NAMES, TEXTS, TrainingConfig
 
     training = _recorded_or(path, config, data, TrainingConfig(data="lines"))
     if data is None:
         return training
-    if data == "names":
+    if data == NAMES:
         return replace(training, data=data, data_path="")
     if not Path(data).is_file():
         raise EcoformerError(
             f"--data {data}: no such file, and no text of that name; give names or a UTF-8 file"
         )
-    kind = training.data if training.data in TEXTS and training.data != "names" else "lines"
+    kind = training.data if training.data in TEXTS and training.data != NAMES else "lines"
     return replace(training, data=kind, data_path=data)
 
 

@@ -21,10 +21,12 @@ from ecoformer.golden.learn.idx import read_idx_part
 from ecoformer.golden.pictures.files import PictureFiles
 from ecoformer.spec.checks import check_choice
 
-__all__ = ["DATASETS", "FOLDER", "DataSet", "Split", "load", "stratify"]
+__all__ = ["DATASETS", "FOLDER", "PATHLESS", "DataSet", "Split", "load", "stratify"]
 
 DATASETS = ("mnist", "fashion", "cifar10", *DRAWN)
 """Names :func:`load` knows; part of ``mnist`` is embedded, those of ``DRAWN`` are drawn."""
+PATHLESS = tuple(name for name, task in DRAWN.items() if not task.of_digits)
+"""Those that are read from nowhere."""
 FOLDER = "folder"
 """Any folder of pictures (:mod:`golden.learn.sources`)."""
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.learn import data as datasets
 from ecoformer.golden.learn.distill import OBJECTIVES, DistillConfig
@@ -17,11 +18,12 @@ from ecoformer.golden.pictures.config import PictureConfig
 from ecoformer.golden.stand_ins import CONTROLS
 from ecoformer.spec.checks import SEEDS, check_choice, check_number
 
-__all__ = ["HASH_LEARNERS", "STEPS", "TEXTS", "TrainingConfig"]
+__all__ = ["HASH_LEARNERS", "NAMES", "STEPS", "TEXTS", "TrainingConfig"]
 
 HASH_LEARNERS = (*LEARNERS, *OBJECTIVES, NETWORK)
 """What hashes can be learned from."""
-TEXTS = ("names", "lines", "text")
+NAMES = "names"
+TEXTS = (NAMES, "lines", "text")
 """Data for decoders (:mod:`golden.learn.text`)."""
 FARTHEST, MOST_RATES = 64, 16
 """Pixels that an image may be shifted by; learning rates that may be tried."""
@@ -50,9 +52,9 @@ class TrainingConfig(StepConfig, PictureConfig):
         ``text``, a text of a context in every line, or one that is cut into contexts; or ``names``,
         the first names and surnames of the package `names`.
     data_path : str
-        That folder, or the UTF-8 file of a text; the folder of the four files of ``mnist`` or
-        ``fashion``, in the place of an embedded part and of Debian's; archive or folder of
-        ``cifar10``.
+        That folder, or the UTF-8 file of a text; the folder of the four files of ``mnist`` (also
+        for ``frames``) or ``fashion``, in the place of an embedded part and of Debian's; archive or
+        folder of ``cifar10``. Other data are read from no file.
     seed : int
         Of weights, order, augmentation, hashes and the validation part.
     pretrain_epochs, tune_epochs : int
@@ -133,6 +135,11 @@ class TrainingConfig(StepConfig, PictureConfig):
         check_choice("data", self.data, (*datasets.DATASETS, datasets.FOLDER, *TEXTS))
         if not isinstance(self.data_path, str):
             raise TypeError(f"data_path must be a string, not {self.data_path!r}")
+        if self.data_path and self.data in (*datasets.PATHLESS, NAMES):
+            raise ValueError(
+                f"data_path must be left out with data = {self.data!r}, which is read from no "
+                f"file, not be {self.data_path!r}"
+            )
         check_number("seed", self.seed, int, *SEEDS)
         check_number("pretrain_epochs", self.pretrain_epochs, int, 1, MOST)
         check_number("tune_epochs", self.tune_epochs, int, 0, MOST)
@@ -161,8 +168,17 @@ class TrainingConfig(StepConfig, PictureConfig):
         self.hash_learning  # noqa: B018  check its fields now, not in step 2
 
     def at(self, data_path: str | Path | None) -> "TrainingConfig":
-        """The same with data at ``data_path``, or where they were if it is None."""
-        return self if data_path is None else replace(self, data_path=str(data_path))
+        """The same with data at ``data_path``, or where they were if it is None.
+
+        Raises
+        ------
+        EcoformerError
+            Data of this name are at no path.
+        """
+        try:
+            return self if data_path is None else replace(self, data_path=str(data_path))
+        except ValueError as error:
+            raise EcoformerError(f"[training] {error}; leave it out, or name other data") from error
 
     def settings(self, *steps: str) -> dict[str, Any]:
         """Values on which the result of ``steps`` depends, keys of :data:`STEPS`; JSON-ready.

@@ -12,7 +12,7 @@ import torch
 from ecoformer.errors import EcoformerError
 from ecoformer.golden.learn.data import DataSet, Split
 from ecoformer.golden.learn.predictions import IGNORED
-from ecoformer.golden.learn.recipe import TrainingConfig
+from ecoformer.golden.learn.recipe import NAMES, TrainingConfig
 from ecoformer.golden.networks.decoder import DecoderConfig
 from ecoformer.inputs import read_text
 from ecoformer.spec.alphabet import check_alphabet, name_of
@@ -74,7 +74,7 @@ def _shuffled(count, seed):
 def _read(training, shape):
     """All contexts of a text, and its alphabet."""
     source = training.data_path or f"data set {training.data}"
-    text = _names(shape) if training.data == "names" else _text(training)
+    text = _names(shape) if training.data == NAMES else _text(training)
     lines = {number: line for number, line in enumerate(text.split("\n"), 1) if line}
     used = "".join(sorted(set(text) - (set() if training.data == "text" else {"\n"})))
     if not lines:

@@ -58,6 +58,7 @@ def test_a_closed_pipe_and_a_full_disk_are_one_line():
         ["bash", "-c", f"{command} > /dev/full"], capture_output=True, text=True
     )
     one_line(full, "No space left on device")
+    one_line(run("estimate", "-c", "smallest", "--json", "/dev/full"), "/dev/full: No space left")
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from ecoformer.errors import EcoformerError
 from ecoformer.golden.attention import cores_of
 from ecoformer.golden.attention_config import AttentionConfig
 from ecoformer.golden.learn.arithmetic import Arithmetic
@@ -259,3 +260,12 @@ def test_smoothing_and_mixing_go_together():
         cross_entropy(logits, one_hot, label_smoothing=0.1),
         cross_entropy(logits, labels, label_smoothing=0.1),
     )
+
+
+@pytest.mark.parametrize("data", ["names", "recall", "largest"])
+def test_a_path_that_nobody_would_read_is_refused(tmp_path, data):
+    with pytest.raises(ValueError, match=f"data_path must be left out with data = '{data}'"):
+        TrainingConfig(data=data, data_path="somewhere")
+    with pytest.raises(EcoformerError, match="data_path must be left out"):
+        TrainingConfig(data=data).at(tmp_path)
+    assert TrainingConfig(data="frames").at(tmp_path).data_path == str(tmp_path)
