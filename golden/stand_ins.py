@@ -43,11 +43,11 @@ class LimitAttention(SoftmaxAttention):
 
 
 class MeanAttention(SoftmaxAttention):
-    """The mean of the values: what a network can do that may look, but not choose where."""
+    """The mean of the values that the mask shows: a network may look, but not choose where."""
 
     def _attend(self, q, k, v, key_mask):
         weights = torch.ones_like(q[..., :1]) @ torch.ones_like(k[..., :1]).mT
-        return similarity_attention(weights, v, 0.0, key_mask=key_mask)
+        return similarity_attention(weights, v, 0.0, key_mask=key_mask, mask_kind=self.mask)
 
 
 class NoAttention(SoftmaxAttention):

@@ -97,7 +97,7 @@ def _check_text(training):
     pictures = training.mixup or training.cutmix or training.changes_pictures
     given = {
         "mixup, cutmix, crop_area, flip, randaugment and erasing": pictures,
-        "limit_epochs": training.limit_epochs, "controls": training.controls,
+        "limit_epochs": training.limit_epochs,
     }
     for names, value in given.items():
         if value:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -269,7 +270,8 @@ class _Run:
                 jobs["softmax"] = deepcopy(softmax), step, settings
         for name in t.controls:
             model = self._make()
-            model.attend_with(lambda heads, layer, name=name: CONTROLS[name](heads, layer=layer))
+            core = partial(CONTROLS[name], mask=model.attention_layers()[0].mask)
+            model.attend_with(lambda heads, layer, core=core: core(heads, layer=layer))
             jobs[name] = model, self._first, self._first_settings
 
         def fit(name):

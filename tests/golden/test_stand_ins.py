@@ -61,6 +61,9 @@ def test_controls_by_hand():
     torch.testing.assert_close(mean[0], v[0, :, :2].mean(1, keepdim=True).expand(3, 4, 2))
     torch.testing.assert_close(mean[1], v[1].mean(1, keepdim=True).expand(3, 4, 2))
     assert torch.equal(NoAttention(3)(q, q, v), v)
+    so_far = MeanAttention(3, mask="causal")(q, q, v)
+    for last in range(4):
+        torch.testing.assert_close(so_far[:, :, last], v[:, :, : last + 1].mean(2))
 
 
 def test_codes_take_the_place_of_the_limit_with_every_weight_kept():

@@ -4,6 +4,7 @@
 import csv
 import json
 import math
+import random
 from dataclasses import replace
 
 import pytest
@@ -104,6 +105,23 @@ def test_resumed_training_ends_with_the_same_bytes(lines, words, tmp_path):
     train(SHAPE, ATTENTION, training, tmp_path)
     for name in ("softmax.pt", "ecoformer.pt"):
         assert (tmp_path / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_controls_do_not_see_what_follows(tmp_path):
+    """Of letters drawn at random there is nothing to learn but from those that follow."""
+    draw = random.Random(0)
+    path = tmp_path / "noise.txt"
+    path.write_text("\n".join("".join(draw.choices(ALPHABET, k=5)) for _ in range(400)))
+    training = replace(
+        TRAINING, data_path=str(path), pretrain_epochs=15, tune_epochs=0, controls=("mean", "none")
+    )
+    metrics = train(SHAPE, ATTENTION, training, tmp_path, control=False)
+    assert {name: len(history) for name, history in metrics["controls"].items()} == {
+        "mean": 15, "none": 15
+    }
+    perplexity = metrics["held_out_perplexity"]
+    assert list(perplexity) == ["pretrained", "mean", "none", "ecoformer_after_swap", "ecoformer"]
+    assert min(perplexity.values()) > 0.95 * len(ALPHABET) ** (5 / 6)  # a line's end is certain
 
 
 def test_parts_of_a_batch_have_the_gradient_of_the_whole(words, tmp_path):

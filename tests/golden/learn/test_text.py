@@ -145,7 +145,6 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     ({"mixup": 0.2}, "mixup, cutmix, crop_area, flip, randaugment and erasing must be left out"),
     ({"flip": 0.5}, "mixup, cutmix, crop_area, flip, randaugment and erasing must be left out"),
     ({"limit_epochs": 1}, "limit_epochs must be left out with data = 'lines'"),
-    ({"controls": ("mean",)}, "controls must be left out with data = 'lines'"),
 ])
 def test_what_is_for_images_is_refused(changes, rule, words):
     with pytest.raises(EcoformerError, match=rf"^\[training\] {rule}"):
