@@ -34,8 +34,8 @@ FILES = "network.toml", "network.safetensors"
 """Names of the design and of the image in a folder."""
 BATCH = 100
 """Images, or contexts, that are worked on at once."""
-CALIBRATION_CONTEXTS = 2_000
-"""Contexts of text that set scales: each has far fewer tokens than an image."""
+CALIBRATION_CONTEXTS, CALIBRATION_TOKENS = 2_000, 32_000
+"""Most contexts of text that set scales, and most tokens: a trace of all of them is kept."""
 
 
 class IntegerNetwork(nn.Module):
@@ -147,7 +147,8 @@ def quantise(
     """
     train = data.train
     if isinstance(design, DecoderDesign):
-        tokens, labels = (x[:CALIBRATION_CONTEXTS] for x in (train.images, train.labels))
+        count = min(CALIBRATION_CONTEXTS, max(1, CALIBRATION_TOKENS // design.positions))
+        tokens, labels = (x[:count] for x in (train.images, train.labels))
         quantised = quantise_decoder(design, model, tokens, labels != IGNORED, like)
         scale = float(quantised.scales["scores"])
         return replace(quantised, design=replace(design, score_scale=scale))

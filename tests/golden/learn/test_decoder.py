@@ -21,6 +21,7 @@ from ecoformer.golden.learn.step_config import merit
 from ecoformer.golden.learn.train import train
 from ecoformer.golden.networks.decoder import DecoderConfig
 from ecoformer.golden.networks.network import load_network
+from ecoformer.golden.quantize import integer_network
 from ecoformer.golden.quantize.decoder import decoder_shape
 from ecoformer.golden.quantize.integer_network import IntegerNetwork, compare, quantise
 from ecoformer.golden.quantize.tune import fold_norms, tune
@@ -175,6 +176,17 @@ def test_integers_predict_as_well(finished):
     integers = IntegerNetwork(quantised.design, quantised.image)
     logits = integers(data.held_out.images)
     assert measure(logits, data.held_out.labels).perplexity == figures["perplexity"]
+
+
+def test_as_many_tokens_calibrate_however_long_contexts_are(finished, monkeypatch):
+    out, _, data = finished
+    model = load_network(out / "ecoformer.pt")
+    few = replace(data, train=data.train.take(torch.arange(3)))
+    scales = [quantise(design_of(model), model, part).scales for part in (few, data)]
+    assert any((scales[0][name] != scale).any() for name, scale in scales[1].items())
+    monkeypatch.setattr(integer_network, "CALIBRATION_TOKENS", 4 * SHAPE.positions - 1)
+    scales[1] = quantise(design_of(model), model, data).scales
+    assert all((scales[0][name] == scale).all() for name, scale in scales[1].items())
 
 
 def test_coarse_weights_are_tuned(finished, tmp_path):
