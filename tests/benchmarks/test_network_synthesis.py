@@ -4,7 +4,7 @@ from ecoformer.spec.network.load import load_design
 
 
 def test_rates_follow_from_clock_and_cycles():
-    chip, adders, cifar, characters = (
+    chip, adders, cifar, characters, text = (
         load_design(folder / "network.toml") for _, _, folder in EXAMPLES.values()
     )
     assert rates(chip, 100.0) == ["1,993 images of 49 tokens a second"]
@@ -13,6 +13,10 @@ def test_rates_follow_from_clock_and_cycles():
     assert rates(characters, 80.0, 400) == [
         "2,500,000 characters a second of many texts, one every 32 cycles",
         "200,000 of one text, 400 cycles each",
+    ]
+    assert rates(text, 96.0, 24_000) == [
+        "50,000 characters a second of many texts, one every 1920 cycles",
+        "4,000 of one text, 24000 cycles each",
     ]
 
 

@@ -51,6 +51,7 @@ def test_presets_give_it_once(preset):
     causal = "mask must be 'full'"
     refused = {
         "softmax": "hash must be 'rbf' or 'linear' or", "decoder": causal, "characters": causal,
+        "moby-dick": causal,
     }
     if preset in refused:
         with pytest.raises(EcoformerError, match=rf"\[engine\] {refused[preset]}"):

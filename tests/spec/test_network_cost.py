@@ -27,7 +27,7 @@ from tests.sim.network.designs import DESIGNS, TINY
 
 EXAMPLES = {
     name: load_design(f"examples/{name}/network.toml")
-    for name in ("chip", "chip-adders", "characters")
+    for name in ("chip", "chip-adders", "characters", "moby-dick")
 }
 SMALL = {
     **DESIGNS, "tiny": TINY, "loadable": replace(TINY, loadable=True), **DECODERS,
@@ -128,8 +128,9 @@ def test_multipliers_are_those_of_the_manifest(name):
 
 def test_multipliers_of_the_examples():
     assert {name: estimate_network(design).dsp for name, design in EXAMPLES.items()} == {
-        "chip": 151, "chip-adders": 34, "characters": 154,
+        "chip": 151, "chip-adders": 34, "characters": 154, "moby-dick": 147,
     }
+    assert estimate_network(EXAMPLES["moby-dick"]).block_ram == 189
 
 
 def test_rates_are_those_of_the_design():
