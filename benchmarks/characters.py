@@ -58,7 +58,8 @@ def main() -> int:
         rows.append([name, *compare(writer, network, image, options.characters)])
         written = [as_text(design.alphabet, text).replace("\n", " ⏎ ")
                    for text in writer.texts[-SHOWN[options.network] :]]
-        texts.append(f"At temperature {name}: `{'`, `'.join(filter(None, written))}`.")
+        if shown := [f"`{text}`" for text in written if text]:
+            texts.append(f"At temperature {name}: {', '.join(shown)}.")
     before, after = (figures["network"][f"{kind}perplexity"] for kind in ("float_", ""))
     run.write_section(
         "networks", *SECTIONS[options.network],
