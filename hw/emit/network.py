@@ -200,10 +200,14 @@ def _layers(network: Network | Decoder) -> dict[str, dict[str, Any]]:
     """Every layer by name, along the path of a token, and the path of its module."""
     d, k = network.design, network.design.cycles_per_token
     blocks = {
-        f"blocks.{number}.{name}": layer
-        for number, block in enumerate(network.blocks)
-        for name, layer in _of_block(network, number, block).items()
+        f"{name}.{part}": layer
+        for name, block in network.hardware.items()
+        for part, layer in _of_block(network, name, block).items()
     }
+    if network.shared:
+        blocks = {"ring": _layer("ring", "blocks.ring", d.width, None), **blocks}
+    for layer in blocks.values():
+        layer["cycles"] = d.block_cycles
     norm = _norm("norm", network.norm, d)
     if isinstance(network, Decoder):
         embedding, answers = network.embedding, network.answers
@@ -238,15 +242,16 @@ def _of_images(network, blocks, norm):
     }
 
 
-def _of_block(network: Chain, number: int, block: Block) -> dict[str, dict[str, Any]]:
-    path, d, lanes = f"block_{number}", network.design, network.design.lanes
+def _of_block(network: Chain, name: str, block: Block) -> dict[str, dict[str, Any]]:
+    path = "blocks.block" if network.shared else name.replace("blocks.", "block_")
+    d, lanes = network.design, network.design.lanes
     width, hidden = d.beats(d.width), d.beats(d.hidden)
 
     def layer(kind, part, steps, component):
         return _layer(kind, f"{path}.{part}", steps, component.latency, lanes=lanes)
 
     def linear(part):
-        return _linear(network, f"blocks.{number}.{part}", f"{path}.{part}")
+        return _linear(network, f"{name}.{part}", f"{path}.{part}")
 
     def norm(number):
         return _norm(f"{path}.norm{number}", block.norms[number - 1], d)
@@ -281,11 +286,12 @@ def _norm(path, norm, design):
 
 
 def _linear(network, name, path, cycles=None):
-    layer, shape = network.linears[name], network.design.linears[name]
+    layer = network.linears[name]
+    shape = layer.shape
     return _layer("linear", path, layer.fold.steps, layer.latency, cycles) | {
         "lanes": layer.fold.lanes,
         "multipliers": layer.fold.lanes if shape.multiplies else 0,
-        "weight_bits": shape.inputs * shape.outputs * shape.weights.bits,
+        "weight_bits": layer.weights.size * shape.weights.bits,
     }
 
 

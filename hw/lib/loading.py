@@ -4,6 +4,7 @@
 from collections.abc import Sequence
 
 from amaranth import *
+from amaranth.hdl import ValueLike
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -138,9 +139,21 @@ class LoadChain:
             ]
         return kept
 
-    def number(self, name: str, bits: int, value: int) -> Value:
-        """Add a number of so many bits: if it is loaded, a memory of one row."""
-        return self.memory(name, bits, [value]).read_port().data[:bits] if self.loads else C(value)
+    def number(
+        self, name: str, bits: int, values: Sequence[int], which: ValueLike | None = None
+    ) -> Value:
+        """Add a number of so many bits: if it is loaded, or there are several, a memory.
+
+        ``which`` of them, a cycle later.
+        """
+        if not self.loads and which is None:
+            return C(values[0])
+        return self._row(self.memory(name, bits, values).read_port(), which)[:bits]
+
+    def _row(self, read, which):
+        if which is not None:
+            self.m.d.comb += read.addr.eq(which)
+        return read.data
 
     def through(self, *components: wiring.Component, same: bool = False) -> None:
         """Pass the bytes on through ``components``, or, if they hold the ``same``, to all."""

@@ -19,7 +19,7 @@ class Table(wiring.Component):
     Parameters
     ----------
     values : sequence of int
-        A power of two of values.
+        A power of two of values, or of several tables of as many one behind the other.
     width : int
     loads : bool
         Whether other values can be loaded, through `load_ports`.

@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A block of a transformer: attention and MLP, each with its norm and with a way around it."""
 
+from collections.abc import Sequence
+
+import numpy as np
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -12,6 +15,7 @@ from ecoformer.hw.network.heads import Heads
 from ecoformer.hw.network.linear import Linear, linear_class
 from ecoformer.hw.network.link import TokenLink, fork
 from ecoformer.hw.network.norm import Norm, QuickNorm
+from ecoformer.hw.network.passes import Passes
 from ecoformer.hw.network.residual import Residual
 from ecoformer.spec.choices import Mask
 from ecoformer.spec.network.image import NetworkImage
@@ -21,24 +25,40 @@ __all__ = ["Block", "linear_of", "norm_of"]
 
 
 def linear_of(
-    design: Transformer, image: NetworkImage, name: str, entering: int = 0
+    design: Transformer,
+    image: NetworkImage,
+    names: Sequence[str],
+    entering: int = 0,
+    passes: Passes | None = None,
 ) -> Linear:
-    """The linear layer ``name`` of a network, whose tokens take ``entering`` cycles to come."""
-    fold = design.fold(name)
+    """The linear layer of a network, or with ``passes`` those in turn, that ``names`` has.
+
+    Their tokens take ``entering`` cycles to come.
+    """
+    fold = design.fold(names[0])
+    weights, bias, shift = zip(*(image.linear(name) for name in names), strict=True)
     return linear_class(fold)(
-        design.linears[name], fold, *image.linear(name), entering=entering,
-        cycles=design.steady_cycles, loads=design.loadable,
+        design.linears[names[0]], fold, np.stack(weights), np.stack(bias),
+        None if shift[0] is None else np.stack(shift), entering=entering,
+        cycles=design.steady_block_cycles if passes else design.steady_cycles,
+        loads=design.loadable, passes=passes,
     )
 
 
 def norm_of(
-    design: Transformer, image: NetworkImage, name: str, entering: int
+    design: Transformer,
+    image: NetworkImage,
+    names: Sequence[str],
+    entering: int,
+    passes: Passes | None = None,
 ) -> Norm | QuickNorm:
-    """The norm ``name`` of a network, whose tokens take ``entering`` cycles to come."""
-    epsilon = int(image.arrays[f"{name}.epsilon"])
+    """The norm of a network, or those in turn, like `linear_of`; the last is behind blocks, too.
+    """
+    epsilons = [int(image.arrays[f"{name}.epsilon"]) for name in names]
     kind = QuickNorm if design.mask == Mask.CAUSAL else Norm  # whose tokens are answered alone
     return kind(
-        design.norm, epsilon, design.steady_cycles, entering, design.lanes, design.loadable
+        design.norm, epsilons, design.steady_block_cycles, entering, design.lanes,
+        design.loadable, passes,
     )
 
 
@@ -49,10 +69,12 @@ class Block(wiring.Component):
     ----------
     design : Transformer
     image : NetworkImage
-    number : int
-        Which block.
+    numbers : sequence of int
+        Which block; or which in turn.
     entering : int
         Cycles from the announcement of a token on ``i`` to its last element.
+    passes : Passes or None
+        Where it is several blocks in turn, for which it is.
 
     Members
     -------
@@ -61,23 +83,33 @@ class Block(wiring.Component):
         If the design is loadable.
     """
 
-    def __init__(self, design: Transformer, image: NetworkImage, number: int, entering: int):
+    def __init__(
+        self,
+        design: Transformer,
+        image: NetworkImage,
+        numbers: Sequence[int],
+        entering: int,
+        passes: Passes | None = None,
+    ):
         self.design = design
-        name = f"blocks.{number}"
+        names = [f"blocks.{number}" for number in numbers]
+
         def linear(part, before):
-            return linear_of(design, image, f"{name}.{part}", before)
+            return linear_of(design, image, [f"{name}.{part}" for name in names], before, passes)
 
         def norm(i, before):
-            return norm_of(design, image, f"{name}.norm{i}", before)
+            return norm_of(design, image, [f"{name}.norm{i}" for name in names], before, passes)
 
         norm1 = norm(1, entering)
         vectors = linear("vectors", norm1.leaving)
-        self.heads = Heads(design, image.attention(number), vectors.latency)
+        attention = [image.attention(number) for number in numbers]
+        self.heads = Heads(design, attention, vectors.latency, passes)
         out = linear("out", self.heads.leaving)
         norm2 = norm(2, out.latency + Residual.latency)
         up = linear("up", norm2.leaving)
         self.activation = Lookup(
-            image.arrays[f"{name}.table"], ACTIVATION_WIDTH, design.lanes, design.loadable
+            np.stack([image.arrays[f"{name}.table"] for name in names]), ACTIVATION_WIDTH,
+            design.hidden, design.lanes, design.loadable, passes,
         )
         down = linear("down", up.latency + self.activation.latency)
         self.norms = [norm1, norm2]

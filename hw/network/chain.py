@@ -13,6 +13,7 @@ from ecoformer.hw.lib.loading import LoadChain, load_ports
 from ecoformer.hw.lib.probe import PROBE
 from ecoformer.hw.network.block import Block, linear_of, norm_of
 from ecoformer.hw.network.linear import Linear
+from ecoformer.hw.network.shared_block import SharedBlock
 from ecoformer.spec.network.image import NetworkImage
 from ecoformer.spec.network.transformer import Transformer
 
@@ -51,12 +52,17 @@ class Chain(wiring.Component):
         self, design: Transformer, image: NetworkImage, members: dict, entering: int
     ):
         self.design = design
+        self.shared: SharedBlock | None = None
         self.blocks: list[Block] = []
-        for number in range(design.depth):
-            self.blocks.append(Block(design, image, number, entering))
-            entering = self.blocks[-1].leaving
-        self.norm = norm_of(design, image, "norm", entering)
-        self.classifier = linear_of(design, image, "classifier", self._before_classifier)
+        if design.rolled:
+            self.shared = SharedBlock(design, image)
+            self.blocks.append(self.shared.block)
+        else:
+            for number in range(design.depth):
+                self.blocks.append(Block(design, image, [number], entering))
+                entering = self.blocks[-1].leaving
+        self.norm = norm_of(design, image, ["norm"], self.blocks[-1].leaving)
+        self.classifier = linear_of(design, image, ["classifier"], self._before_classifier)
         loads = {**load_ports(True), "whole": In(1)} if design.loadable else {}
         super().__init__(members | loads)
 
@@ -68,14 +74,21 @@ class Chain(wiring.Component):
     @property
     def tokens(self) -> int:
         """Tokens that may be in the blocks at once."""
-        return sum(block.tokens for block in self.blocks)
+        return self.shared.tokens if self.shared else sum(block.tokens for block in self.blocks)
+
+    @property
+    def hardware(self) -> dict[str, Block]:
+        """Every block by its name in `Transformer.block_hardware`."""
+        return dict(zip(self.design.block_hardware, self.blocks, strict=True))
 
     @property
     def block_links(self) -> dict[str, wiring.PureInterface]:
-        """What every layer of the blocks sends, by the layer's name."""
+        """What every layer of the blocks sends, by the layer's name; some do for others, too."""
+        numbers = self.design.block_hardware.values()
         return {
             f"blocks.{number}.{name}": link
-            for number, block in enumerate(self.blocks) for name, link in block.links.items()
+            for block, blocks in zip(self.blocks, numbers, strict=True)
+            for number in blocks for name, link in block.links.items()
         }
 
     @property
@@ -85,10 +98,10 @@ class Chain(wiring.Component):
 
     @property
     def linears(self) -> dict[str, Linear]:
-        """Every linear layer, by the names and in the order of `Transformer.linears`."""
+        """Every linear layer by the names and in the order of `Transformer.linear_hardware`."""
         blocks = {
-            f"blocks.{number}.{name}": layer
-            for number, block in enumerate(self.blocks) for name, layer in block.layers.items()
+            f"{name}.{part}": layer
+            for name, block in self.hardware.items() for part, layer in block.layers.items()
         }
         return {**blocks, "classifier": self.classifier}
 
@@ -100,8 +113,8 @@ class Chain(wiring.Component):
         """
         linears = {name: layer.busy for name, layer in self.linears.items()}
         heads = {
-            f"blocks.{number}.attention": block.heads.paths[0].busy
-            for number, block in enumerate(self.blocks)
+            f"{name}.attention": block.heads.paths[0].busy
+            for name, block in self.hardware.items()
         }
         return linears | heads
 
@@ -117,6 +130,8 @@ class Chain(wiring.Component):
     @property
     def middle(self) -> dict[str, Any]:
         """The blocks and the norm behind them, by the names of their modules."""
+        if self.shared:
+            return {"blocks": self.shared, "norm": self.norm}
         blocks = {f"block_{number}": block for number, block in enumerate(self.blocks)}
         return {**blocks, "norm": self.norm}
 
@@ -133,13 +148,33 @@ class Chain(wiring.Component):
 
     def probe(self, m: Module) -> None:
         """For benches: the elements that a layer sends, and above them whether there are any."""
+        valid = {name: link.valid for name, link in self.links.items()}
+        if self.shared:
+            valid |= self._valid_by_block(m)
         for name, link in self.links.items():
             elements = Value.cast(link.element)
             probe = Signal(len(elements) + 1, name=probe_name(name), attrs=PROBE)
-            m.d.comb += probe.eq(Cat(elements, link.valid))
+            m.d.comb += probe.eq(Cat(elements, valid[name]))
         busy = Cat(*self.busy.values())
         works = Signal(len(busy), name=BUSY_PROBE, attrs=PROBE)
         m.d.comb += works.eq(busy)
+
+
+    def _valid_by_block(self, m):
+        """When the layers that blocks share send elements for each of the blocks."""
+        d, valid = self.design, {}
+        sizes = {"activation": d.hidden}
+        for part, link in self.shared.block.links.items():
+            shape = d.linears.get(f"blocks.0.{part}")
+            size = shape.outputs if shape else sizes.get(part, d.width)
+            element = Signal(range(size), name=f"trace_{part}_element")
+            last = link.valid & (element == size - 1)
+            with m.If(link.valid):
+                m.d.sync += element.eq(Mux(last, 0, element + 1))
+            block = self.shared.passes.block_of_tokens(m, last, name=f"trace_{part}")
+            for number in range(d.depth):
+                valid[f"blocks.{number}.{part}"] = link.valid & (block == number)
+        return valid
 
 
 def probe_name(layer: str) -> str:

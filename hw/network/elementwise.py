@@ -10,6 +10,7 @@ from ecoformer.hw.lib.loading import LoadChain, load_ports
 from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.lib.table import Table
 from ecoformer.hw.network.link import TokenLink, elements_of, lane_name, send
+from ecoformer.hw.network.passes import Passes
 from ecoformer.hw.network.requantise import saturate
 from ecoformer.spec.network.memories import constant_rows, table_rows
 
@@ -76,29 +77,47 @@ class Lookup(Elementwise):
     Parameters
     ----------
     values : int64 array
-        Of the lowest element, the next one, …
+        Of the lowest element, the next one, …; where it is several layers in turn, of each.
     width : int
         Signed bits of an element before and behind.
+    elements : int
+        Of a token.
     lanes : int
         Elements at once, each with a table.
     loads
         Same as for `Elementwise`.
+    passes : Passes or None
+        Where it is several layers in turn, for which it is.
     """
 
     latency = Table.LATENCY
 
-    def __init__(self, values: np.ndarray, width: int, lanes: int = 1, loads: bool = False):
-        self.values = values
+    def __init__(
+        self, values: np.ndarray, width: int, elements: int, lanes: int = 1, loads: bool = False,
+        passes: Passes | None = None,
+    ):
+        self.values = values.reshape(-1, 1 << width)
         self.width = width
+        self.beats = -(-elements // lanes)
+        self.passes = passes
         super().__init__(width, width, lanes, loads)
 
     def of(self, m: Module, chain: LoadChain) -> list[Value]:
-        tables = [Table(table_rows(self.values), self.width, self.loads) for _ in range(self.lanes)]
+        rows = [row for values in self.values for row in table_rows(values)]
+        tables = [Table(rows, self.width, self.loads) for _ in range(self.lanes)]
+        block = self._block(m) if self.passes else C(0, 0)
         for lane, (table, element) in enumerate(zip(tables, elements_of(self.i), strict=True)):
             m.submodules[lane_name("table", lane, self.lanes)] = table
-            m.d.comb += table.index.eq(element.as_unsigned())
+            m.d.comb += table.index.eq(Cat(element.as_unsigned(), block))
         chain.through(*tables, same=True)
         return [table.value.as_signed() for table in tables]
+
+    def _block(self, m):
+        place = Signal(range(self.beats))
+        last = self.i.valid & (place == self.beats - 1)
+        with m.If(self.i.valid):
+            m.d.sync += place.eq(Mux(last, 0, place + 1))
+        return self.passes.block_of_tokens(m, last, name="table")
 
 
 class Positions(Elementwise):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The attention of a block: a datapath for every head, between two streams of elements."""
 
+from collections.abc import Sequence
 from functools import reduce
 from operator import and_
 
@@ -14,8 +15,9 @@ from ecoformer.hw.lib.loading import LoadChain, load_ports
 from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.network.feeds import feed_class, tokens_ahead
 from ecoformer.hw.network.link import TokenLink, elements_of, room_for
+from ecoformer.hw.network.passes import Passes
 from ecoformer.hw.network.set_loader import SetLoader
-from ecoformer.hw.network.tags import ContextTags, PlaceTags, TokenTag
+from ecoformer.hw.network.tags import ContextTags, PassTags, PlaceTags, TokenTag
 from ecoformer.hw.parameters.memory import Slots
 from ecoformer.hw.stream.words import Result, Words
 from ecoformer.spec.choices import Mask
@@ -34,10 +36,12 @@ class Heads(wiring.Component):
     Parameters
     ----------
     design : Transformer
-    image : ParameterImage
-        A set for every head.
+    images : sequence of ParameterImage
+        A set for every head; where it is several layers in turn, of each.
     entering : int
         Cycles from the announcement of a token to its last element.
+    passes : Passes or None
+        Where it is several layers in turn, for which it is.
 
     Attributes
     ----------
@@ -58,17 +62,24 @@ class Heads(wiring.Component):
         If the design is loadable.
     """
 
-    def __init__(self, design: Transformer, image: ParameterImage, entering: int):
+    def __init__(
+        self,
+        design: Transformer,
+        images: Sequence[ParameterImage],
+        entering: int,
+        passes: Passes | None = None,
+    ):
         self.design = design
+        self.passes = passes
         self.engine = design.engine
         self.paths = [
-            Datapath(design.engine, Slots.holding(design.engine, image, head))
+            Datapath(design.engine, Slots.holding(design.engine, images, head))
             for head in range(design.heads)
         ]
         self.lanes = design.lanes
         self.waiting_tags = 1
         self.entering = entering
-        self.ahead = tokens_ahead(entering, design.steady_cycles)
+        self.ahead = tokens_ahead(entering, design.steady_block_cycles)
         causal = design.mask == Mask.CAUSAL
         super().__init__(
             {
@@ -104,8 +115,10 @@ class Heads(wiring.Component):
 
     def _load(self, m):
         """Load the memories of one head after another."""
-        slots = Slots.of(self.engine).count
-        m.submodules.loader = loader = SetLoader(MemoryMap(self.engine), len(self.paths), slots)
+        m.submodules.loader = loader = SetLoader(
+            MemoryMap(self.engine), len(self.paths), self.design.passes,
+            Slots.of(self.engine).count,
+        )
         for path, write in zip(self.paths, loader.writes, strict=True):
             connect(m, write, path.write)
         chain = LoadChain(m, self)
@@ -155,7 +168,7 @@ class Heads(wiring.Component):
         """What tags the tokens of every head."""
         if self.design.mask == Mask.CAUSAL:
             return ContextTags(self.design, self.tag, self.tagged, self.waiting_tags, self.ahead)
-        return PlaceTags(self.design)
+        return PassTags(self.design, self.passes) if self.passes else PlaceTags(self.design)
 
     # -- answers ---------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.lib.products import ADDERS
 from ecoformer.hw.lib.steps import Steps
 from ecoformer.hw.network.link import TokenLink, elements_of, lane_name, send
+from ecoformer.hw.network.passes import Passes
 from ecoformer.hw.network.requantise import REQUANTISE_LATENCY, requantise
 from ecoformer.hw.network.token_buffer import TokenBuffer
 from ecoformer.spec.folding import Fold, Stream
@@ -46,6 +47,9 @@ class Linear(wiring.Component):
         A token may begin every so many cycles.
     loads : bool
         Whether its parameters can be loaded, through `load_ports`.
+    passes : Passes or None
+        Where it is several layers in turn; then weights, bias and shift have one more dimension,
+        the first, for which it is.
 
     Members
     -------
@@ -67,16 +71,18 @@ class Linear(wiring.Component):
         entering: int = 0,
         cycles: int = 1 << 30,
         loads: bool = False,
+        passes: Passes | None = None,
     ):
         self.shape = shape
+        self.passes = passes
         self.rows = LinearRows(shape, fold)
         self.entering = entering
         self.slots = max(LEAST_SLOTS, -(-(entering + fold.steps + MARGIN) // cycles))
         self.fold = fold
         self.lanes = fold.granule
-        self.weights = weights
-        self.bias = bias
-        self.shift = shift
+        self.weights = weights.reshape(-1, shape.inputs, shape.outputs)
+        self.bias = bias.reshape(-1, shape.outputs)
+        self.shift = [None] * len(self.bias) if shift is None else shift.reshape(self.bias.shape)
         self.product = MatrixVector(
             fold.input_lanes, fold.output_lanes, signed(shape.input_width), shape.product_width,
             shape.weights, ADDERS if shape.by_adders else None,
@@ -126,7 +132,7 @@ class Linear(wiring.Component):
             self.busy.eq(steps.active),
         ]
         chain = LoadChain(m, self)
-        row = self._weights(m, chain, steps.step)
+        row = self._weights(m, chain, steps.step, steps.done)
         late = MEMORY_LATENCY - TokenBuffer.LATENCY
         elements = buffer.elements.as_value()[: len(product.vector.as_value())]
         if self._real < fold.input_lanes:
@@ -154,10 +160,10 @@ class Linear(wiring.Component):
         real = self._real * self.shape.input_width
         return Cat(elements[:real], elements[real:] & ~ends.replicate(len(elements) - real))
 
-    def _weights(self, m, chain, step):
-        """The encoded weights of a step."""
-        rows = self.rows.weights(self.weights)
-        return self._memory(m, chain, "weights", self.rows.weight_bits, rows, step)
+    def _weights(self, m, chain, step, done):
+        """The encoded weights of a step; ``done`` strobes the last one of a token."""
+        rows = [self.rows.weights(weights) for weights in self.weights]
+        return self._memory(m, chain, "weights", self.rows.weight_bits, rows, step, done)
 
     def _results(self, m, chain, last):
         """Send the results of the block of which ``last`` strobes the last step."""
@@ -202,8 +208,9 @@ class Linear(wiring.Component):
         with m.If(soon):
             m.d.sync += index.eq(Mux(index == padded - 1, 0, index + 1))
         layout = data.StructLayout({"bias": signed(shape.sum_width), "shift": range(MAX_SHIFT + 1)})
-        rows = self.rows.constants(self.bias, self.shift)
-        row = self._memory(m, chain, "constants", lanes * layout.size, rows, index)
+        rows = [self.rows.constants(*both) for both in zip(self.bias, self.shift, strict=True)]
+        done = soon & (index == padded - 1)
+        row = self._memory(m, chain, "constants", lanes * layout.size, rows, index, done)
         real = soon if padded == outputs else soon & (index < outputs)
         elements = []
         for lane, result in enumerate(results):
@@ -225,9 +232,14 @@ class Linear(wiring.Component):
             self.o.valid.eq(delay(m, real, travel, name="valid", reset=True)),
         ]
 
-    def _memory(self, m, chain, name, width, rows, address):
-        """The row of a memory at ``address``, ``MEMORY_LATENCY`` cycles later."""
-        read = chain.memory(name, width, rows).read_port()
+    def _memory(self, m, chain, name, width, rows, address, done):
+        """The row of a memory at ``address``, ``MEMORY_LATENCY`` cycles later.
+
+        Of the layer for which this is, of which ``done`` strobes the last address for a token.
+        """
+        read = chain.memory(name, width, [row for of_layer in rows for row in of_layer]).read_port()
+        if self.passes:
+            address = address + self.passes.block_of_tokens(m, done, stride=len(rows[0]), name=name)
         m.d.comb += read.addr.eq(address)
         return register(m, read.data[:width], name=f"{name}_row")
 
@@ -257,7 +269,7 @@ class StreamedLinear(Linear):
         with m.If(self.i.valid):
             m.d.sync += beat.eq(Mux(last, 0, beat + 1))
         chain = LoadChain(m, self)
-        row = self._weights(m, chain, beat)
+        row = self._weights(m, chain, beat, last)
         # Between elements zeros are added up.
         elements = Cat(elements_of(self.i))[: len(product.vector.as_value())]
         elements &= self.i.valid.replicate(len(elements))

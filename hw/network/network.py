@@ -41,7 +41,7 @@ class Network(Chain):
     def __init__(self, design: NetworkDesign, image: NetworkImage):
         image.check(design)
         self.patches = Patches(design)
-        self.stem = linear_of(design, image, "stem", Patches(design).latency)
+        self.stem = linear_of(design, image, ["stem"], Patches(design).latency)
         self.positions = Positions(
             image.arrays["positions"], design.residual_width, design.loadable
         )
@@ -73,7 +73,7 @@ class Network(Chain):
 
     @property
     def linears(self) -> dict[str, Linear]:
-        """Every linear layer, by the names and in the order of `NetworkDesign.linears`."""
+        """Every linear layer, by the names and in the order of `NetworkDesign.linear_hardware`."""
         return {"stem": self.stem, **super().linears}
 
     def elaborate(self, platform) -> Module:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Layer norm: subtract the mean, divide by the length."""
 
+from collections.abc import Sequence
+
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -9,6 +11,7 @@ from ecoformer.hw.lib.loading import LoadChain, load_ports
 from ecoformer.hw.lib.pipeline import adder_tree, delay, register
 from ecoformer.hw.lib.root import RootUnit
 from ecoformer.hw.network.link import TokenLink, elements_of, lane_name
+from ecoformer.hw.network.passes import Passes
 from ecoformer.hw.network.requantise import saturate
 from ecoformer.hw.network.two_pass import TwoPass, adding_latency
 from ecoformer.spec.network.layers import NormShape
@@ -23,7 +26,8 @@ class Norm(wiring.Component):
     Parameters
     ----------
     shape : NormShape
-    epsilon : int
+    epsilons : sequence of int
+        One, or that of every layer that this is in turn.
     cycles : int
         k: a token may begin every k cycles.
     entering : int
@@ -31,7 +35,9 @@ class Norm(wiring.Component):
     lanes : int
         Elements at once, of which a token has a multiple.
     loads : bool
-        Whether ``epsilon`` can be loaded, through `load_ports`.
+        Whether ``epsilons`` can be loaded, through `load_ports`.
+    passes : Passes or None
+        Where it is several layers in turn, for which it is.
 
     Members
     -------
@@ -40,15 +46,15 @@ class Norm(wiring.Component):
     """
 
     def __init__(
-        self, shape: NormShape, epsilon: int, cycles: int, entering: int, lanes: int = 1,
-        loads: bool = False,
+        self, shape: NormShape, epsilons: Sequence[int], cycles: int, entering: int, lanes: int = 1,
+        loads: bool = False, passes: Passes | None = None,
     ):
         # What is gathered of several elements is added up before anything else.
         beats, adding = shape.width // lanes, adding_latency(lanes)
         self.centre = Centre(shape, Centre.slots_for(beats, entering + adding, cycles), lanes)
         self.scale = Scale(
-            shape, epsilon, Scale.slots_for(beats, self.centre.latency + adding, cycles), lanes,
-            loads,
+            shape, epsilons, Scale.slots_for(beats, self.centre.latency + adding, cycles), lanes,
+            loads, passes,
         )
         super().__init__(
             {
@@ -93,7 +99,7 @@ class QuickNorm(wiring.Component):
 
     Parameters
     ----------
-    shape, epsilon, cycles, entering, lanes, loads
+    shape, epsilons, cycles, entering, lanes, loads, passes
         Same as for `Norm`.
 
     Members
@@ -103,11 +109,11 @@ class QuickNorm(wiring.Component):
     """
 
     def __init__(
-        self, shape: NormShape, epsilon: int, cycles: int, entering: int, lanes: int = 1,
-        loads: bool = False,
+        self, shape: NormShape, epsilons: Sequence[int], cycles: int, entering: int, lanes: int = 1,
+        loads: bool = False, passes: Passes | None = None,
     ):
         slots = Quick.slots_for(shape.width // lanes, entering + adding_latency(lanes), cycles)
-        self.quick = Quick(shape, epsilon, slots, lanes, loads)
+        self.quick = Quick(shape, epsilons, slots, lanes, loads, passes)
         super().__init__(
             {
                 "i": In(TokenLink(shape.input_width, lanes)),
@@ -153,7 +159,7 @@ class Centre(TwoPass):
         mean = data.StructLayout({"mean": signed(shape.input_width)})
         super().__init__(shape.width, shape.input_width, shape.difference_width, mean, slots, lanes)
 
-    def gather(self, m: Module, first: Value) -> dict:
+    def gather(self, m: Module, first: Value, last: Value) -> dict:
         return {"mean": mean_of(m, self.shape, sum_of(m, self.shape, self.i, first))}
 
     def emit(self, m: Module, elements: list[Value], known: data.View) -> list[Value]:
@@ -173,10 +179,12 @@ class Scale(TwoPass):
     """Whether elements are no differences from the mean yet."""
 
     def __init__(
-        self, shape: NormShape, epsilon: int, slots: int, lanes: int = 1, loads: bool = False
+        self, shape: NormShape, epsilons: Sequence[int], slots: int, lanes: int = 1,
+        loads: bool = False, passes: Passes | None = None,
     ):
         self.shape = shape
-        self.epsilon = epsilon
+        self.epsilons = epsilons
+        self.passes = passes
         self.root = RootUnit(shape.square_width)
         # 4^(e-1) ≤ V < 4^e, and V ≥ 1: s - 1 = e + 9 - fraction is at least 0.
         self.most = shape.max_exponent + ROOT_FRACTION - shape.fraction - 1
@@ -192,11 +200,13 @@ class Scale(TwoPass):
         """Products of a cycle: two of every element, and what makes a mean of a sum."""
         return 2 * self.lanes + (self.shape.reciprocal > 1)
 
-    def gather(self, m: Module, first: Value) -> dict:
+    def gather(self, m: Module, first: Value, last: Value) -> dict:
         shape = self.shape
         m.submodules.root = root = self.root
         chain = LoadChain(m, self)
-        epsilon = chain.number("epsilon", shape.max_epsilon.bit_length(), self.epsilon)
+        # A token's is added to its first square, at least a cycle after the token before has come.
+        block = self.passes.block_of_tokens(m, last, name="epsilon") if self.passes else None
+        epsilon = chain.number("epsilon", shape.max_epsilon.bit_length(), self.epsilons, block)
         chain.end()
         squares = []
         for lane, element in enumerate(elements_of(self.i)):

@@ -19,23 +19,26 @@ WORD_BYTES = WORD_BITS // 8
 class SetLoader(ByteCounter):
     """Writes one parameter set after another, in the order of `MemoryMap.load_words`.
 
+    All sets of a head come before those of the next.
+
     Parameters
     ----------
     layout : MemoryMap
-    sets : int
-        One for each head.
+    heads, sets : int
+        How many there are, and parameter sets of each.
     slots : int
-        Slots of their memories, of which the first is loaded.
+        Slots of their memories, of which the first ``sets`` are loaded.
 
     Members
     -------
-    writes : ``Out(ParameterWrite)``, an array of ``sets``
+    writes : ``Out(ParameterWrite)``, an array of ``heads``
         The write port of each head.
     """
 
-    def __init__(self, layout: MemoryMap, sets: int, slots: int):
+    def __init__(self, layout: MemoryMap, heads: int, sets: int, slots: int):
         self.layout = layout
-        super().__init__({"writes": Out(ParameterWrite(slots, layout.codes)).array(sets)})
+        self.sets = sets
+        super().__init__({"writes": Out(ParameterWrite(slots, layout.codes)).array(heads)})
 
     def place(self, m: Module, mine: Value) -> Value:
         regions = [*self.layout.regions.values()]
@@ -65,17 +68,25 @@ class SetLoader(ByteCounter):
             m.d.sync += row.eq(Mux(region_ends, 0, row + 1))
         with m.If(whole & region_ends):
             m.d.sync += region.eq(region.rotate_left(1))
-        with m.If(whole & set_ends):
+        counters = [byte, region, head, word, row]
+        slot, head_ends = C(0), set_ends
+        if self.sets > 1:
+            slot, head_ends = Signal(range(self.sets)), Signal()
+            counters.append(slot)
+            m.d.comb += head_ends.eq(set_ends & (slot == self.sets - 1))
+            with m.If(whole & set_ends):
+                m.d.sync += slot.eq(Mux(head_ends, 0, slot + 1))
+        with m.If(whole & head_ends):
             m.d.sync += head.eq(head.rotate_left(1))
         with m.If(self.load.start):
-            m.d.sync += [counter.eq(counter.init) for counter in (byte, region, head, word, row)]
+            m.d.sync += [counter.eq(counter.init) for counter in counters]
         for number, write in enumerate(self.writes):
             m.d.comb += [
-                write.row.eq(row), write.word.eq(word), write.slot.eq(0),
+                write.row.eq(row), write.word.eq(word), write.slot.eq(slot),
                 write.data.eq(Cat(gathered, self.load.data)),
                 *(
                     write.enable[r.index].eq(whole & head[number] & region[i])
                     for i, r in enumerate(regions)
                 ),
             ]
-        return byte[-1] & set_ends & head[-1]
+        return byte[-1] & head_ends & head[-1]

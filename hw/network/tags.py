@@ -8,10 +8,11 @@ from amaranth.lib.fifo import SyncFIFO
 
 from ecoformer.hw.engine.datapath import Datapath
 from ecoformer.hw.lib.pipeline import block_of
+from ecoformer.hw.network.passes import Passes
 from ecoformer.spec.arithmetic import Arithmetic
 from ecoformer.spec.network.transformer import Transformer
 
-__all__ = ["ContextTags", "PlaceTags", "TokenTag"]
+__all__ = ["ContextTags", "PassTags", "PlaceTags", "TokenTag"]
 
 
 class TokenTag(data.StructLayout):
@@ -53,6 +54,26 @@ class PlaceTags:
         m.d.comb += path.i.payload.tag.last.eq(last)
         with m.If(taken):
             m.d.sync += place.eq(Mux(last, 0, place + 1))
+
+
+class PassTags(PlaceTags):
+    """`PlaceTags` of heads that are several layers in turn: also whose parameters a token needs.
+
+    Parameters
+    ----------
+    design : Transformer
+    passes : Passes
+    """
+
+    def __init__(self, design: Transformer, passes: Passes):
+        super().__init__(design)
+        self.passes = passes
+
+    def give(self, m: Module, path: Datapath, number: int, taken: Value) -> None:
+        super().give(m, path, number, taken)
+        token = path.i.payload
+        slot = self.passes.block(m, taken & token.tag.last, name=f"head_{number}")
+        m.d.comb += token.slot.eq(slot)
 
 
 class ContextTags(PlaceTags):

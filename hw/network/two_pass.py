@@ -79,8 +79,8 @@ class TwoPass(wiring.Component):
             }
         )
 
-    def gather(self, m: Module, first: Value) -> dict:
-        """Work on the elements of ``i``, the ``first`` of a token marked.
+    def gather(self, m: Module, first: Value, last: Value) -> dict:
+        """Work on the elements of ``i``, the ``first`` and ``last`` of a token marked.
 
         Returns what is known of a token, by name, so long after its last element.
         """
@@ -133,7 +133,7 @@ class TwoPass(wiring.Component):
         soon = delay(m, last, self._known_after - AHEAD, name="soon", reset=True)
         entry = Signal(self.gathered)
         m.d.comb += [
-            *(entry[name].eq(value) for name, value in self.gather(m, index == 0).items()),
+            *(entry[name].eq(value) for name, value in self.gather(m, index == 0, last).items()),
             waiting.w_stream.valid.eq(delay(m, soon, AHEAD, name="found", reset=True)),
             waiting.w_stream.payload.eq(entry),
         ]

@@ -22,17 +22,18 @@ __all__ = ["ParameterMemory", "Slots"]
 
 @dataclass(frozen=True)
 class Slots:
-    """Slots of all parameter memories of a datapath, and what the first one holds from the start.
+    """Slots of all parameter memories of a datapath, and what the first ones hold from the start.
 
     Parameters
     ----------
     count : int
-    contents : dict of str to sequence of int
-        Rows of slot 0 by the name of their region, each as the bits of a row; nothing by default.
+    contents : dict of str to sequence of sequence of int
+        Rows of slot 0, of the next one, … by the name of their region, each as the bits of a row;
+        nothing by default.
     """
 
     count: int
-    contents: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    contents: Mapping[str, Sequence[Sequence[int]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, config: Config) -> Self:
@@ -40,12 +41,13 @@ class Slots:
         return cls(config.parameter_sets + 1)
 
     @classmethod
-    def holding(cls, config: Config, image: ParameterImage, index: int) -> Self:
-        """The slots :meth:`of` an engine, the first of which holds parameter set ``index``."""
+    def holding(cls, config: Config, images: Sequence[ParameterImage], index: int) -> Self:
+        """The slots :meth:`of` an engine, which hold parameter set ``index`` of each image."""
         layout = MemoryMap(config)
+        sets = [layout.rows(image, index) for image in images]
         return cls(cls.of(config).count, {
-            name: [layout.regions[name].packed(row) for row in rows]
-            for name, rows in layout.rows(image, index).items()
+            name: [[region.packed(row) for row in rows[name]] for rows in sets]
+            for name, region in layout.regions.items()
         })
 
     @property
@@ -133,7 +135,10 @@ class ParameterMemory(wiring.Component):
         return m
 
     def _contents(self, words):
-        """Those ``words`` of the rows that slot 0 holds from the start."""
+        """Those ``words`` of the rows that slots hold from the start."""
         first, width = words.start * WORD_BITS, len(words) * WORD_BITS
-        rows = self.slots.contents.get(self.region.name, ())
-        return [row >> first & (1 << width) - 1 for row in rows]
+        pitch, found = 1 << self.region.address_bits, []
+        for slot, rows in enumerate(self.slots.contents.get(self.region.name, ())):
+            found += [0] * (slot * pitch - len(found))
+            found += [row >> first & (1 << width) - 1 for row in rows]
+        return found

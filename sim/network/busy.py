@@ -12,16 +12,18 @@ __all__ = ["busy_bits", "busy_cycles"]
 def busy_bits(design: Design) -> dict[str, int]:
     """Place of everything that works within the probe `hw.network.chain.BUSY_PROBE`.
 
-    Every linear layer by its name; then the units of a head, ``blocks.I.attention.UNIT``.
+    Every linear layer by its name; then the units of a head, ``blocks.I.attention.UNIT``. Layers
+    that all blocks share have a place in common, ``blocks.LAYER``.
     """
-    names = [*design.linears]
-    for block in range(design.depth):
-        names += [f"blocks.{block}.attention.{unit}" for unit in units(design.engine)]
+    names = [*design.linear_hardware]
+    for block in design.block_hardware:
+        names += [f"{block}.attention.{unit}" for unit in units(design.engine)]
     return {name: place for place, name in enumerate(names)}
 
 
 def busy_cycles(design: Design) -> dict[str, int]:
     """Cycles in which every linear layer works on a packet: the steps of its fold for a token."""
     return {
-        name: design.fold(name).steps * design.tokens_of_a_packet(name) for name in design.linears
+        hardware: design.fold(name).steps * design.tokens_of_a_packet(hardware)
+        for hardware, name in design.linear_hardware.items()
     }

@@ -18,6 +18,8 @@ PHASES = ("images", "extremes", "stalls", "latency", "bad", "resets", "rate")
 """Names of all phases of one set of parameters, in their order."""
 AT_ONCE = 16
 """Images of a scene: what their layers send is held in memory."""
+MOST_INSIDE = 32
+"""About how many tokens are in a shared block and around it, beside two images."""
 STALLS = ((0.3, 0.0), (0.0, 0.3), (0.5, 0.5), (0.9, 0.0), (0.0, 0.9))
 """Gaps and back-pressure of the scenes of a phase."""
 
@@ -107,6 +109,8 @@ def make_scenes(
     ]
     deep = 2 * design.depth + 6
     """Images that fill the pipeline, and as many as are then looked at."""
+    if design.rolled:  # as many as there are tokens in a block and in the memory around it
+        deep += MOST_INSIDE // design.tokens
 
     def drawn(count):
         return [given[i] for i in rng.integers(0, len(given), count)]

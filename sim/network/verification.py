@@ -19,6 +19,7 @@ from ecoformer.sim.network.busy import busy_bits, busy_cycles
 from ecoformer.sim.network.compiled import NETWORK, CompiledNetwork
 from ecoformer.sim.network.judge import (
     NetworkMismatch,
+    answers_at_rate,
     judge,
     judge_busy,
     judge_latency,
@@ -255,7 +256,7 @@ def _play_scene(result, phase, subject, scene, network, bits):
     _count(phase, scene.packets, record, counts)
     phase.loads += len(record.loads)
     if scene.rate:
-        late = record.last_out[len(record.last_out) // 2 :]
+        late = answers_at_rate(design, record)[len(record.last_out) // 2 :]
         result.cycles_per_image = float(np.diff(late).mean()) if len(late) > 1 else None
         found += judge_busy(scene, record, busy_cycles(design), bits)
         if isinstance(design, DecoderDesign):

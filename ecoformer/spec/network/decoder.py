@@ -62,8 +62,8 @@ class DecoderDesign(Transformer):
         Tokens that there are, numbered from 0.
     positions : int
         Most tokens of a context.
-    width, heads, depth, hidden, weights, residual_width, loadable
-        Same as for :class:`Transformer`.
+    width, heads, depth, hidden, weights, residual_width, loadable, rolled
+        Same as for :class:`Transformer`; never ``rolled``.
     attention : Config
         Attention of one head, with a causal mask; its ``contexts`` are those of the network, and
         its ``cycles_per_token`` is taken where it is no larger than that of the network. Its buses,
@@ -99,6 +99,7 @@ class DecoderDesign(Transformer):
     cycles_per_token: int = 64
     residual_width: int = 16
     loadable: bool = False
+    rolled: bool = False
     alphabet: str = ""
     score_scale: float = 0.0
 
@@ -115,6 +116,11 @@ class DecoderDesign(Transformer):
 
     def __post_init__(self) -> None:
         self._check_numbers()
+        if self.rolled:
+            raise ValueError(
+                "rolled must be false in a decoder: blocks share hardware image by image, and no "
+                "tokens of a context come together as those of an image do"
+            )
         check_choice("answer", self.answer, ANSWERS)
         check_alphabet(self.alphabet, self.vocabulary)
         check_number("score_scale", self.score_scale, float, 0, MAX_SCALE)

@@ -57,6 +57,9 @@ class NetworkDesign(Transformer):
         Signed bits of an element between blocks.
     loadable : bool
         Whether other parameters can be loaded at run time.
+    rolled : bool
+        Whether all blocks share the hardware of one, through which tokens go ``depth`` times; k of
+        the whole network stays, and that of the block is a ``depth``-th of it.
 
     Raises
     ------
@@ -77,6 +80,7 @@ class NetworkDesign(Transformer):
     cycles_per_token: int = 1_024
     residual_width: int = 16
     loadable: bool = False
+    rolled: bool = False
 
     ranges: ClassVar[dict[str, tuple[int, int]]] = {
         "image_size": (1, 512), "channels": (1, 4), "patch": (1, 64), "classes": (1, 4_096),
@@ -94,6 +98,8 @@ class NetworkDesign(Transformer):
             raise ValueError(
                 f"patch must divide image_size = {self.image_size}, not be {self.patch}"
             )
+        if self.rolled:
+            self._check_rolled()
         if self.cycles_per_token < self.longest_vector:
             raise ValueError(
                 f"cycles_per_token must be at least {self.longest_vector} for this network, whose "
@@ -101,6 +107,17 @@ class NetworkDesign(Transformer):
             )
         self._check_attention()
         self._check_size("image_size, patch")
+
+    def _check_rolled(self):
+        if self.depth == 1:
+            raise ValueError("rolled must be false with depth = 1, where no blocks share anything")
+        least = max(SHARED_RANGES["cycles_per_token"][0], self._longest(self._block_linears()))
+        if self.block_cycles < least:
+            raise ValueError(
+                f"cycles_per_token must be at least {self.depth} · {least} = {self.depth * least} "
+                f"with rolled = true, as a token goes through the block {self.depth} times, in at "
+                f"least {least} cycles each, not {self.cycles_per_token}"
+            )
 
     # -- shape -----------------------------------------------------------------------------------
 
@@ -110,8 +127,10 @@ class NetworkDesign(Transformer):
         return (self.image_size // self.patch) ** 2
 
     def tokens_of_a_packet(self, name: str) -> int:
-        """How often the linear layer ``name`` works on a vector for an image."""
-        return 1 if name == "classifier" else self.tokens
+        """How often the linear layer ``name`` of `linear_hardware` works on a vector for an image.
+        """
+        passes = self.passes if name.startswith("blocks.") else 1
+        return 1 if name == "classifier" else self.tokens * passes
 
     @property
     def pooled_tokens(self) -> int:
@@ -159,10 +178,20 @@ class NetworkDesign(Transformer):
 
         Those of the slowest layer: at most k, which no layer need use up.
         """
-        steps = [self.fold(name).steps for name in self.linears if name != "classifier"]
+        stem = max(self.fold("stem").steps, self.linears["stem"].inputs)
         pooled = -(-self.fold("classifier").steps // self.tokens)
-        window = self.linears["stem"].inputs
-        return max(self.engine.cycles_per_token, *steps, pooled, window)
+        return max(self.passes * self._block_steps, stem, pooled)
+
+    @property
+    def steady_block_cycles(self) -> int:
+        """The same within the blocks: of one that all share, as few as its slowest layer takes."""
+        return self._block_steps if self.rolled else self.steady_cycles
+
+    @property
+    def _block_steps(self):
+        """Cycles that the slowest layer of the blocks takes for a token."""
+        steps = [self.fold(name).steps for name in self._block_linears()]
+        return max(self.engine.cycles_per_token, *steps)
 
     @property
     def cycles_per_image(self) -> int:
@@ -176,7 +205,7 @@ class NetworkDesign(Transformer):
 
     def fold(self, name: str) -> Fold:
         """How a linear layer is spread over its cycles: the classifier has those of an image."""
-        k = self.cycles_per_token
+        k = self.block_cycles if name.startswith("blocks.") else self.cycles_per_token
         return self.linears[name].fold(k * self.tokens if name == "classifier" else k)
 
     # -- layers ----------------------------------------------------------------------------------
@@ -185,7 +214,7 @@ class NetworkDesign(Transformer):
     def engine(self) -> Config:
         """The attention of one head within the network.
 
-        Its k is the largest power of two that is no larger than that of the network, and its buses
+        Its k is the largest power of two that is no larger than that of the blocks, and its buses
         carry a token in as many cycles.
         """
         k = self._engine_cycles

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -133,30 +134,39 @@ def parameter_memories(design: Transformer) -> Iterator[ParameterRows]:
 
     A linear layer has ``.weights`` and ``.constants``, a norm ``.epsilon``, and the attention of a
     block ``.attention.HEAD.REGION``, the regions of an engine's parameter memories.
+
+    Blocks that share hardware share its memories: each of them holds its rows of one block after
+    another, and so does a head all regions.
     """
     if "stem" in design.linears:
         yield from _linear(design, "stem")
     for name, count in design.constants.items():
         yield _constants(design, name, count)
-    for block in range(design.depth):
-        yield from _block(design, block)
+    for blocks in design.block_hardware.values():
+        for shared in zip(*(_block(design, block) for block in blocks), strict=True):
+            yield from chain.from_iterable(shared)
     yield _epsilon(design, "norm")
     yield from _linear(design, "classifier")
 
 
 def _block(design, block):
+    """What is loaded together: a memory, or those of a head."""
     name = f"blocks.{block}"
-    yield _epsilon(design, f"{name}.norm1")
-    yield from _linear(design, f"{name}.vectors")
+    yield [_epsilon(design, f"{name}.norm1")]
+    yield from _each_linear(design, f"{name}.vectors")
     yield from _attention(design, block)
-    yield from _linear(design, f"{name}.out")
-    yield _epsilon(design, f"{name}.norm2")
-    yield from _linear(design, f"{name}.up")
-    yield ParameterRows(
+    yield from _each_linear(design, f"{name}.out")
+    yield [_epsilon(design, f"{name}.norm2")]
+    yield from _each_linear(design, f"{name}.up")
+    yield [ParameterRows(
         f"{name}.table", 1 << ACTIVATION_WIDTH, ACTIVATION_WIDTH,
         lambda image: table_rows(image.arrays[f"{name}.table"]),
-    )
-    yield from _linear(design, f"{name}.down")
+    )]
+    yield from _each_linear(design, f"{name}.down")
+
+
+def _each_linear(design, name):
+    return ([memory] for memory in _linear(design, name))
 
 
 def _linear(design, name):
@@ -196,11 +206,13 @@ def _attention(design, block):
         ]
 
     for head in range(design.heads):
-        for region in layout.regions.values():
-            yield ParameterRows(
+        yield [
+            ParameterRows(
                 f"blocks.{block}.attention.{head}.{region.name}", region.rows,
                 region.words * WORD_BITS, contents(head, region),
             )
+            for region in layout.regions.values()
+        ]
 
 
 def _packed(values: Iterable[int], bits: int) -> int:

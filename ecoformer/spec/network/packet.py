@@ -68,10 +68,13 @@ def load_cycles(design: Transformer) -> int:
     """Cycles from the first byte of a packet to its answer, if a byte is offered in every cycle.
 
     Its checksum's first byte goes through all memories, a cycle each; those of the heads of a block
-    count as one.
+    count as one, and so do those that blocks share.
     """
     alone = [memory for memory in parameter_memories(design) if ".attention." not in memory.name]
-    return HEADER_BYTES + parameter_bytes(design) + len(alone) + design.depth + 2
+    of_blocks = sum(memory.name.startswith("blocks.") for memory in alone)
+    shared = of_blocks - of_blocks // design.passes
+    hops = len(alone) - shared + len(design.block_hardware)
+    return HEADER_BYTES + parameter_bytes(design) + hops + 2
 
 
 def answer_to(design: Transformer, packet: bytes) -> LoadAnswer:

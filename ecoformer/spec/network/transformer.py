@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import asdict, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -59,6 +60,8 @@ class Transformer(ABC):
         Signed bits of an element between blocks.
     loadable : bool
         Whether other parameters can be loaded at run time (`spec.network.packet`).
+    rolled : bool
+        Whether all blocks share the hardware of one, through which tokens go ``depth`` times.
     """
 
     width: int
@@ -70,6 +73,7 @@ class Transformer(ABC):
     cycles_per_token: int
     residual_width: int
     loadable: bool
+    rolled: bool
 
     ranges: ClassVar[dict[str, tuple[int, int]]]
     """Smallest and largest value of every number."""
@@ -77,9 +81,9 @@ class Transformer(ABC):
     """Name of its table in a file."""
     mask: ClassVar[Mask]
     """What a token attends to."""
-    rate_fields: ClassVar[tuple[str, ...]] = ("cycles_per_token", "loadable")
+    rate_fields: ClassVar[tuple[str, ...]] = ("cycles_per_token", "loadable", "rolled")
     """Fields on which no number between layers depends."""
-    optional_fields: ClassVar[tuple[str, ...]] = ("loadable",)
+    optional_fields: ClassVar[tuple[str, ...]] = ("loadable", "rolled")
     """Fields that a file leaves out where they say nothing."""
     _sizes: ClassVar[str]
     """Sizes that make numbers, for messages."""
@@ -88,6 +92,7 @@ class Transformer(ABC):
         for name, ends in self.ranges.items():
             check_number(name, getattr(self, name), int, *ends)
         check_switch("loadable", self.loadable)
+        check_switch("rolled", self.rolled)
         object.__setattr__(self, "weights", Weights.parse("weights", self.weights))
 
     def _check_size(self, sizes: str) -> None:
@@ -149,7 +154,8 @@ class Transformer(ABC):
         """Tokens of the longest sequence."""
 
     def tokens_of_a_packet(self, name: str) -> int:
-        """How often the linear layer ``name`` works on a vector for a packet that enters."""
+        """How often the linear layer ``name`` of `linear_hardware` works on a vector for a packet.
+        """
         return 1
 
     @property
@@ -166,15 +172,15 @@ class Transformer(ABC):
     def attention_wait(self) -> int:
         """Cycles for which attention keeps a token beyond its latency, until `waits` have come.
 
-        Under a full mask they come every `steady_cycles`, although attention could take them
+        Under a full mask they come every `steady_block_cycles`, although attention could take them
         faster; under a causal one a token waits for its own steps.
         """
         full = self.mask == Mask.FULL
-        return self.waits * (self.steady_cycles if full else self.engine.cycles_per_token)
+        return self.waits * (self.steady_block_cycles if full else self.engine.cycles_per_token)
 
     def tokens_in_branch(self, cycles: int) -> int:
         """Tokens that may be at once in a branch that takes a token ``cycles`` to pass."""
-        return -(-cycles // self.steady_cycles) + BRANCH_MARGIN
+        return -(-cycles // self.steady_block_cycles) + BRANCH_MARGIN
 
     @property
     def constants(self) -> dict[str, int]:
@@ -185,6 +191,36 @@ class Transformer(ABC):
     def constant_stride(self) -> int:
         """Rows of such a table from a token's constants to those of the next."""
         return self.beats(self.width)
+
+    @property
+    def passes(self) -> int:
+        """How often a token goes through each block that there is in hardware."""
+        return self.depth if self.rolled else 1
+
+    @property
+    def block_hardware(self) -> dict[str, range]:
+        """Every block that there is in hardware, and the blocks of the network that it works on.
+
+        Its name is what the names of its layers begin with.
+        """
+        if self.rolled:
+            return {"blocks": range(self.depth)}
+        return {f"blocks.{number}": range(number, number + 1) for number in range(self.depth)}
+
+    @property
+    def linear_hardware(self) -> dict[str, str]:
+        """Every linear layer that there is in hardware, and the first one that it works on."""
+        of_blocks = {
+            f"blocks.{blocks[0]}.": f"{name}." for name, blocks in self.block_hardware.items()
+        }
+        found = {}
+        for linear in self.linears:
+            prefix = linear[: linear.rfind(".") + 1]
+            if not prefix:
+                found[linear] = linear
+            elif prefix in of_blocks:
+                found[of_blocks[prefix] + linear.removeprefix(prefix)] = linear
+        return found
 
     @property
     def lanes(self) -> int:
@@ -204,14 +240,21 @@ class Transformer(ABC):
     @property
     def longest_vector(self) -> int:
         """Elements of the longest vector that goes from a layer to the next."""
-        return max(
-            max(shape.inputs, shape.outputs if shape.output_width else 0)
-            for shape in self.linears.values()
-        )
+        return self._longest(self.linears)
+
+    def _longest(self, linears: Iterable[str]) -> int:
+        """The same of vectors before and behind some linear layers."""
+        shapes = (self.linears[name] for name in linears)
+        return max(max(s.inputs, s.outputs if s.output_width else 0) for s in shapes)
 
     def beats(self, elements: int) -> int:
         """Cycles in which a vector of ``elements`` goes from a layer to the next."""
         return -(-elements // self.lanes)
+
+    @property
+    def block_cycles(self) -> int:
+        """k of the blocks, through which a token goes `passes` times in k of the network."""
+        return self.cycles_per_token // self.passes
 
     def fold(self, name: str) -> Fold:
         """How a linear layer is spread over its cycles."""
@@ -221,6 +264,11 @@ class Transformer(ABC):
     @abstractmethod
     def steady_cycles(self) -> int:
         """Cycles from a token to the next where many follow each other; at most k."""
+
+    @property
+    def steady_block_cycles(self) -> int:
+        """The same within the blocks; at most `block_cycles`."""
+        return self.steady_cycles
 
     @property
     @abstractmethod
@@ -240,7 +288,8 @@ class Transformer(ABC):
             cycles_per_token=k,
             engines=1,
             max_tokens=self.tokens,
-            parameter_sets=1,
+            # Every slot of its memories holds a block's parameters, and none is a spare.
+            parameter_sets=max(1, self.passes - 1),
             tuser_width=0,
             next_set_depth=0,
             tkeep=False,
@@ -250,8 +299,8 @@ class Transformer(ABC):
 
     @property
     def _engine_cycles(self) -> int:
-        """The largest k of an engine that is no larger than that of the network."""
-        return 1 << (min(self.cycles_per_token, MAX_CYCLES).bit_length() - 1)
+        """The largest k of an engine that is no larger than that of the blocks."""
+        return 1 << (min(self.block_cycles, MAX_CYCLES).bit_length() - 1)
 
     @cached_property
     def heads_engine(self) -> Config:

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sends the tokens of images through a block as often as a network has blocks."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from ecoformer.hw.lib.pipeline import delay, register
+from ecoformer.hw.lib.steps import Steps
+from ecoformer.hw.network.link import TokenLink
+from ecoformer.hw.network.passes import Passes
+from ecoformer.hw.network.token_buffer import TokenBuffer
+
+__all__ = ["Ring"]
+
+SPARE = 2
+"""Tokens that may come while all of an image wait to enter."""
+LEAST_IMAGES = 2
+"""Images in the ring with which one can enter the block while another leaves it."""
+LEAVING = 2
+"""Tokens that may be about to leave when the block has room for others again."""
+
+
+class Ring(wiring.Component):
+    """Decides which image has the next pass through a block, and where it goes from there.
+
+    Tokens come at the pace of the layers before, a token in the time in which the block takes one
+    for each of its passes. So they are gathered, and enter once the last one will have come when
+    its turn comes. Behind the block, tokens that have been worked on for the last block of the
+    network leave, and others wait for their next pass in a memory with room for all tokens of all
+    images in the ring. So the block can always go on unless the layers behind it are full, and they
+    do not depend on it: there is no deadlock.
+
+    `images` may be in the ring, so many that the block need not wait until one comes out of it. One
+    that can enter comes before those in the ring, because the layers before it would have to wait
+    otherwise, which they could never make up for; but none enters earlier than all passes of the
+    one before take, so that all are answered equally far apart.
+
+    Parameters
+    ----------
+    passes : Passes
+    elements : int
+        Of a token.
+    width : int
+        Signed bits of an element, everywhere.
+    inside : int
+        Tokens that may be in the block at once.
+    cycles : int
+        Of the block, from a token to the next.
+
+    Members
+    -------
+    i, o : ``In(TokenLink(width))``, ``Out(TokenLink(width))``
+        Tokens before the first pass, and behind the last.
+    enters, leaves : ``Out(TokenLink(width))``, ``In(TokenLink(width))``
+        Into the block, and out of it.
+    """
+
+    def __init__(self, passes: Passes, elements: int, width: int, inside: int, cycles: int):
+        self.passes = passes
+        self.elements = elements
+        n = passes.tokens
+        # Half a pass less, which begins when the one before lets it.
+        self.apart = (2 * passes.blocks - 1) * n * cycles // 2
+        self.images = max(LEAST_IMAGES, -(-inside // n))
+        # An image is known to be at a place until its last token has left it.
+        passes.reserve(1 + -(-(inside + LEAVING) // n))
+        self.entering = TokenBuffer(elements, width, slots=n + SPARE)
+        self.waiting = TokenBuffer(elements, width, slots=self.images * n)
+        link = TokenLink(width)
+        super().__init__({"i": In(link), "o": Out(link), "enters": Out(link), "leaves": In(link)})
+
+    @staticmethod
+    def latency_of(elements: int) -> int:
+        """Cycles from ``enters.begin`` to the last of so many elements of a token."""
+        return elements + TokenBuffer.LATENCY + 1
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that may wait at once."""
+        return self.entering.slots + self.waiting.slots
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.entering = self.entering
+        m.submodules.waiting = self.waiting
+        m.submodules.steps = steps = Steps(self.elements, 1)
+        feeds, from_ring, starts = Signal(), Signal(), Signal()
+        self._pass(m, starts, feeds, from_ring)
+        self._read(m, steps, starts, feeds, from_ring)
+        self._gather(m)
+        self._leave(m)
+        return m
+
+    def _gather(self, m):
+        """Keep the tokens that come from the layers before."""
+        m.d.comb += [
+            self.entering.i.begin.eq(self.i.begin),
+            self.entering.i.valid.eq(self.i.valid),
+            self.entering.i.element.eq(self.i.element),
+            self.i.room.eq(self.entering.i.room),
+        ]
+
+    def _pass(self, m, starts, feeds, from_ring):
+        """Begin a pass when all tokens of the one before have entered the block."""
+        n, last = self.passes.tokens, self.passes.blocks - 1
+        # Images that come back, and for which block; so it has room for as many.
+        m.submodules.images = images = SyncFIFO(width=range_bits(last), depth=self.images)
+        arrived = Signal(range(self.entering.slots + 1))
+        element = Signal(range(self.elements))
+        token_ends = Signal()
+        m.d.comb += token_ends.eq(self.i.valid & (element == self.elements - 1))
+        with m.If(self.i.valid):
+            m.d.sync += element.eq(Mux(token_ends, 0, element + 1))
+        m.d.sync += arrived.eq(arrived + token_ends - (starts & ~from_ring))
+
+        # One token comes in the time in which the block takes as many as there are passes.
+        enough = n - (n - 1) // self.passes.blocks
+        enter, again, begins = Signal(), Signal(), Signal()
+        block = Signal(range(last + 1))
+        early, paced = Signal(range(self.apart)), Signal()
+        m.d.sync += [
+            early.eq(Mux(enter, self.apart - 1, early - early.any())),
+            paced.eq(~early.any() & ~enter),
+        ]
+        m.d.comb += [
+            enter.eq(~feeds & paced & (arrived >= enough) & images.w_stream.ready),
+            again.eq(~feeds & self.waiting.complete & ~enter),
+            begins.eq(enter | again),
+            block.eq(Mux(enter, 0, images.r_stream.payload)),
+            images.r_stream.ready.eq(again),
+        ]
+        self.passes.announce(m, begins, block)
+        count = Signal(range(n))
+        with m.If(starts):
+            m.d.sync += count.eq(Mux(count == n - 1, 0, count + 1))
+        m.d.sync += feeds.eq(begins | (feeds & ~(starts & (count == n - 1))))
+        with m.If(begins):
+            m.d.sync += from_ring.eq(again)
+        # Its place in the queue is free again a cycle later, when nothing else can take it.
+        m.d.comb += [
+            images.w_stream.valid.eq(
+                delay(m, begins & (block != last), 1, name="comes_back", reset=True)
+            ),
+            images.w_stream.payload.eq(register(m, block + 1, name="next_block")),
+        ]
+
+    def _read(self, m, steps, starts, feeds, from_ring):
+        """Send the tokens of a pass to the block."""
+        entering, waiting, enters = self.entering, self.waiting, self.enters
+        reads_ring = Signal()  # of the token that is being read
+        there = Mux(from_ring, waiting.complete, entering.complete)
+        m.d.comb += [
+            starts.eq(feeds & there & enters.room & (~steps.active | steps.done)),
+            steps.start.eq(starts),
+            enters.begin.eq(starts),
+        ]
+        with m.If(starts):
+            m.d.sync += reads_ring.eq(from_ring)
+        for buffer, mine, reads in (
+            (entering, ~from_ring, ~reads_ring), (waiting, from_ring, reads_ring)
+        ):
+            m.d.comb += [
+                buffer.take.eq(starts & mine),
+                buffer.release.eq(steps.done & reads),
+                buffer.row.eq(steps.input_step),
+            ]
+        read = Mux(
+            delay(m, reads_ring, TokenBuffer.LATENCY, name="was_ring"),
+            waiting.elements.as_value(), entering.elements.as_value(),
+        )
+        travel = self.latency_of(0)
+        m.d.comb += [
+            enters.valid.eq(delay(m, steps.active, travel, name="valid", reset=True)),
+            enters.element.eq(register(m, read.as_signed(), name="element")),
+        ]
+
+    def _leave(self, m):
+        """Tell apart what leaves the block for good and what comes back."""
+        back, o, leaves = self.waiting.i, self.o, self.leaves
+        last = self.passes.blocks - 1
+        element = Signal(range(self.elements), name="leaving_element")
+        token_ends = Signal(name="leaving_token_ends")
+        m.d.comb += token_ends.eq(leaves.valid & (element == self.elements - 1))
+        with m.If(leaves.valid):
+            m.d.sync += element.eq(Mux(token_ends, 0, element + 1))
+        # Tokens are announced before the elements of the one before have come.
+        announced, arriving = (
+            self.passes.block_of_tokens(m, ends, name=name) == last
+            for name, ends in (("announced", leaves.begin), ("arriving", token_ends))
+        )
+        m.d.comb += [
+            leaves.room.eq(Mux(announced, o.room, back.room)),
+            o.begin.eq(leaves.begin & announced),
+            back.begin.eq(leaves.begin & ~announced),
+            o.valid.eq(leaves.valid & arriving),
+            back.valid.eq(leaves.valid & ~arriving),
+            o.element.eq(leaves.element),
+            back.element.eq(leaves.element),
+        ]
+
+
+def range_bits(most: int) -> int:
+    """Bits of a number 0…most."""
+    return most.bit_length()
