@@ -22,6 +22,10 @@ LEAVING = 2
 """Tokens that may be about to leave when the block has room for others again."""
 
 
+MARGIN = 4
+"""Cycles from the last token of a pass, which begins, to the next pass, rounded up."""
+
+
 class Ring(wiring.Component):
     """Decides which image has the next pass through a block, and where it goes from there.
 
@@ -33,9 +37,10 @@ class Ring(wiring.Component):
     do not depend on it: there is no deadlock.
 
     `images` may be in the ring, so many that the block need not wait until one comes out of it. One
-    that can enter comes before those in the ring, because the layers before it would have to wait
-    otherwise, which they could never make up for; but none enters earlier than all passes of the
-    one before take, so that all are answered equally far apart.
+    enters whenever the one before it has taken the time of all its passes, because the layers
+    before it would have to wait otherwise, which they could never make up for. No pass that would
+    not end until then begins. So images are answered equally far apart, and those between them get
+    all the time that the block has left.
 
     Parameters
     ----------
@@ -61,8 +66,9 @@ class Ring(wiring.Component):
         self.passes = passes
         self.elements = elements
         n = passes.tokens
-        # Half a pass less, which begins when the one before lets it.
-        self.apart = (2 * passes.blocks - 1) * n * cycles // 2
+        # A pass is begun while the last token of the one before is taken in, hence a token early.
+        self.pass_cycles = (n - 1) * cycles
+        self.apart = passes.blocks * n * cycles - 1
         self.images = max(LEAST_IMAGES, -(-inside // n))
         # An image is known to be at a place until its last token has left it.
         passes.reserve(1 + -(-(inside + LEAVING) // n))
@@ -119,14 +125,19 @@ class Ring(wiring.Component):
         enough = n - (n - 1) // self.passes.blocks
         enter, again, begins = Signal(), Signal(), Signal()
         block = Signal(range(last + 1))
-        early, paced = Signal(range(self.apart)), Signal()
+        left = Signal(range(self.apart))  # cycles until the next image is due
+        due, soon = Signal(), Signal()
+        waits, expected = Signal(), Signal()
         m.d.sync += [
-            early.eq(Mux(enter, self.apart - 1, early - early.any())),
-            paced.eq(~early.any() & ~enter),
+            left.eq(Mux(enter, self.apart - 1, left - left.any())),
+            due.eq(~left.any() & ~enter),
+            soon.eq(left.any() & (left < self.pass_cycles + MARGIN)),
         ]
         m.d.comb += [
-            enter.eq(~feeds & paced & (arrived >= enough) & images.w_stream.ready),
-            again.eq(~feeds & self.waiting.complete & ~enter),
+            waits.eq(images.w_stream.ready & (arrived >= enough)),
+            expected.eq(images.w_stream.ready & (arrived >= enough - n // self.passes.blocks)),
+            enter.eq(~feeds & due & waits),
+            again.eq(~feeds & self.waiting.complete & ~(due & waits) & ~(soon & expected)),
             begins.eq(enter | again),
             block.eq(Mux(enter, 0, images.r_stream.payload)),
             images.r_stream.ready.eq(again),

@@ -24,6 +24,7 @@ from ecoformer.spec.cost.network.pipeline import layers
 from ecoformer.spec.network.load import load_design
 from tests.sim.network.decoders import DECODERS, TINY_DECODER
 from tests.sim.network.designs import DESIGNS, TINY
+from tests.sim.network.rolled import ROLLED, TINY_ROLLED
 
 EXAMPLES = {
     name: load_design(f"examples/{name}/network.toml")
@@ -33,8 +34,10 @@ SMALL = {
     **DESIGNS, "tiny": TINY, "loadable": replace(TINY, loadable=True), **DECODERS,
     "tiny decoder": TINY_DECODER, "loadable decoder": replace(TINY_DECODER, loadable=True),
     "many lanes": replace(TINY, heads=1, hidden=40, cycles_per_token=40),
+    **{f"rolled, {name}": design for name, design in ROLLED.items()}, "rolled": TINY_ROLLED,
+    "rolled, loadable": replace(TINY_ROLLED, loadable=True),
 }
-QUICK = ("fast", "loadable", "four at once")
+QUICK = ("fast", "loadable", "four at once", "rolled")
 """Whose memories 'make test' compares."""
 PLENTY = {"LUT": 1_000_000, "DSP": 1_000, "block RAM": 1_000}
 
@@ -67,8 +70,7 @@ def test_depths_follow_from_the_latencies_of_the_hardware(name):
         layer = found[path]
         assert (layer.latency, layer.entering) == (linear.latency, linear.entering), path
         assert layer.is_streamed or layer.slots == linear.slots, path
-    for number, block in enumerate(network.blocks):
-        path = f"blocks.{number}"
+    for path, block in network.hardware.items():
         for i, norm in enumerate(block.norms, 1):
             layer = found[f"{path}.norm{i}"]
             assert (layer.latency, layer.leaving) == (norm.latency, norm.leaving)
@@ -80,6 +82,10 @@ def test_depths_follow_from_the_latencies_of_the_hardware(name):
         assert second == block.residuals[1].tokens
     if isinstance(network, Decoder):
         assert found["answers"].waiting == network.answers.waiting
+    if network.shared:
+        ring = replace(found["ring"], inside=network.shared.block.tokens)
+        assert ring.latency_of(5) == network.shared.ring.latency_of(5)
+        assert (ring.images, ring.tokens) == (network.shared.ring.images, network.shared.ring.tokens)
 
 
 @pytest.mark.slow
@@ -117,7 +123,7 @@ def memories(module):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["fast", "single"])
+@pytest.mark.parametrize("name", ["fast", "single", "rolled, fast"])
 def test_multipliers_are_those_of_the_manifest(name):
     """No operand of these is wider than a block."""
     design = SMALL[name]

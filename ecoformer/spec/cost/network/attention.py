@@ -94,7 +94,8 @@ class HeadsLayer(Layer):
         scalars = MemoryMap(c).regions["scalars"]
         regions = {region.name: region for region in (scalars, *c.family.regions)}
         return [
-            _as_table(memory, regions[memory.name]) if memory.name in regions else memory
+            _as_table(memory, regions[memory.name], self.design.passes)
+            if memory.name in regions else memory
             for memory in found
         ]
 
@@ -140,10 +141,10 @@ class HeadsLayer(Layer):
         return c.wire.tid_width + c.flow.bits.count_width + 1
 
 
-def _as_table(memory: Memory, region: Region) -> Memory:
-    """What is read of the first slot; synthesis chooses the form by all slots."""
+def _as_table(memory: Memory, region: Region, slots: int) -> Memory:
+    """What is read of the first ``slots``; synthesis chooses the form by all slots."""
     used = memory.used or region.lanes * region.lane_bits
     pitch = memory.pitch or memory.width
     bits = len(range(0, region.lanes * region.lane_bits, pitch)) * used
     table = replace(memory, width=bits, style="table", pitch=0, used=0, granule=0)
-    return table if table.is_block else replace(table, depth=region.rows)
+    return table if table.is_block or slots > 1 else replace(table, depth=region.rows)

@@ -21,16 +21,19 @@ class ActivationLayer(Layer):
         Bits of an element.
     lanes : int
         Elements at once.
+    layers : int
+        Layers of the network that this is in turn.
     """
 
     width: int
     lanes: int
+    layers: int = 1
 
     latency = 2
 
     @property
     def memories(self) -> list[Memory]:
-        table = parameter_memory("table", self.width, 1 << self.width, self.loads)
+        table = parameter_memory("table", self.width, self.layers << self.width, self.loads)
         return [table] * self.lanes
 
     @property

@@ -121,7 +121,7 @@ def estimate_network(design: Design, clock_mhz: float | None = None) -> NetworkE
     clock = design.attention.clock_mhz if clock_mhz is None else clock_mhz
     found = _of_layers(design)
     flow, tokens = design.engine.flow, 1 if isinstance(design, DecoderDesign) else design.tokens
-    cycles = max(design.steady_cycles, flow.query_cycles(design.tokens))
+    cycles = max(design.steady_cycles, design.passes * flow.query_cycles(design.tokens))
     return NetworkEstimate(
         cells=sum(layer.cells for layer in found),
         cells_error=network_model()["largest_error"],

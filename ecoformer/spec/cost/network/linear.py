@@ -41,12 +41,15 @@ class LinearLayer(Layer):
         Cycles from the announcement of a token to its last element.
     cycles : int
         A token may begin every so many cycles.
+    layers : int
+        Layers of the network that this is in turn.
     """
 
     shape: LinearShape
     fold: Fold
     entering: int
     cycles: int
+    layers: int = 1
 
     @property
     def is_streamed(self) -> bool:
@@ -75,8 +78,10 @@ class LinearLayer(Layer):
             self.shape.sum_width
         )
         found = [
-            parameter_memory("weights", rows.weight_bits, self.fold.steps, self.loads),
-            parameter_memory("constants", granule * constant, rows.constant_count, self.loads),
+            parameter_memory("weights", rows.weight_bits, self.layers * self.fold.steps, self.loads),
+            parameter_memory(
+                "constants", granule * constant, self.layers * rows.constant_count, self.loads
+            ),
         ]
         if not self.is_streamed:
             lanes = -(-self.fold.input_lanes // granule) * granule

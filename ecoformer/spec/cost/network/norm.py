@@ -37,6 +37,8 @@ class NormLayer(Layer):
         A token may begin every so many cycles.
     one_pass : bool
         Whether it takes one pass over a token.
+    layers : int
+        Layers of the network that this is in turn.
     """
 
     shape: NormShape
@@ -44,6 +46,7 @@ class NormLayer(Layer):
     entering: int
     cycles: int
     one_pass: bool
+    layers: int = 1
 
     @property
     def beats(self) -> int:
@@ -69,8 +72,9 @@ class NormLayer(Layer):
         shift = (shape.max_exponent + ROOT_FRACTION - shape.fraction - 1).bit_length()
         known = ROOT_FRACTION + 1 + shift
         found = [Memory("root", ROOT_FRACTION + 1, 1 << ROOT_INDEX_BITS, "rom")]
-        if self.loads:
-            found.append(parameter_memory("epsilon", shape.max_epsilon.bit_length(), 1, True))
+        if self.loads or self.layers > 1:
+            bits = shape.max_epsilon.bit_length()
+            found.append(parameter_memory("epsilon", bits, self.layers, self.loads))
         if self.one_pass:
             passes = [(shape.input_width, known + shape.input_width, self.entering, ONE_PASS)]
             found.append(Memory("mean", shape.input_width, WAITS_FOR_ROOT))

@@ -20,6 +20,7 @@ from ecoformer.spec.cost.network.ends import (
 from ecoformer.spec.cost.network.layer import Layer
 from ecoformer.spec.cost.network.linear import LinearLayer
 from ecoformer.spec.cost.network.norm import NormLayer
+from ecoformer.spec.cost.network.ring import RingLayer
 from ecoformer.spec.network.decoder import DecoderDesign
 from ecoformer.spec.network.design import NetworkDesign
 from ecoformer.spec.network.load import Design
@@ -49,6 +50,7 @@ class _Pipeline:
     def __init__(self, design: Transformer):
         self.design = design
         self.cycles = design.steady_cycles
+        self.block_cycles = design.steady_block_cycles
         self.layers: list[Layer] = []
         self.add()
         if design.loadable:
@@ -60,23 +62,33 @@ class _Pipeline:
 
     def linear(self, name: str, entering: int) -> LinearLayer:
         """The linear layer ``name``, whose tokens take ``entering`` cycles to come."""
-        d = self.design
+        d, of_network = self.design, self.design.linear_hardware[name]
         return LinearLayer(
-            name, d.loadable, d.linears[name], d.fold(name), entering, self.cycles
+            name, d.loadable, d.linears[of_network], d.fold(of_network), entering,
+            *self._cycles_and_layers(name),
         )
 
     def norm(self, name: str, entering: int) -> NormLayer:
         """The norm ``name``, whose tokens take ``entering`` cycles to come."""
         d, one_pass = self.design, self.design.mask == Mask.CAUSAL
-        return NormLayer(name, d.loadable, d.norm, d.lanes, entering, self.cycles, one_pass)
+        _, layers = self._cycles_and_layers(name)
+        return NormLayer(
+            name, d.loadable, d.norm, d.lanes, entering, self.block_cycles, one_pass, layers
+        )
+
+    def _cycles_and_layers(self, name):
+        """How often a token comes to a layer, and how many of the network it is in turn."""
+        if name.startswith("blocks."):
+            return self.block_cycles, self.design.passes
+        return self.cycles, 1
 
     def add_blocks(self, entering: int) -> tuple[int, int]:
         """Add all blocks; cycles from the announcement of a token behind them to its last element,
         and tokens that may be inside.
         """
         tokens, block = 0, []
-        for number in range(self.design.depth):
-            path = f"blocks.{number}."
+        for number, hardware in enumerate(self.design.block_hardware):
+            path = f"{hardware}."
             if number < 2:
                 block = self._block(path, entering)
                 entering = block[-2].latency + ResidualLayer.latency
@@ -92,11 +104,13 @@ class _Pipeline:
         d, lanes = self.design, self.design.lanes
         norm1 = self.norm(f"{path}norm1", entering)
         vectors = self.linear(f"{path}vectors", norm1.leaving)
-        heads = HeadsLayer(f"{path}attention", d.loadable, d, vectors.latency, self.cycles, 0)
+        heads = HeadsLayer(f"{path}attention", d.loadable, d, vectors.latency, self.block_cycles, 0)
         out = self.linear(f"{path}out", heads.leaving)
         norm2 = self.norm(f"{path}norm2", out.latency + ResidualLayer.latency)
         up = self.linear(f"{path}up", norm2.leaving)
-        activation = ActivationLayer(f"{path}activation", d.loadable, ACTIVATION_WIDTH, lanes)
+        activation = ActivationLayer(
+            f"{path}activation", d.loadable, ACTIVATION_WIDTH, lanes, d.passes
+        )
         down = self.linear(f"{path}down", up.latency + activation.latency)
         of_attention = sum(part.latency for part in (norm1, vectors, heads, out))
         of_mlp = sum(part.latency for part in (out, norm2, up, activation, down))
@@ -126,13 +140,24 @@ class _Images(_Pipeline):
         rows = d.tokens * d.width
         positions = PositionsLayer("positions", d.loadable, d.residual_width, rows)
         self.layers += [patches, stem, positions]
-        entering, tokens = self.add_blocks(stem.latency + positions.latency)
+        if d.rolled:
+            entering, tokens = self._add_shared_block()
+        else:
+            entering, tokens = self.add_blocks(stem.latency + positions.latency)
         images = IMAGES + ENDS + -(-tokens // d.tokens)
         self.layers += [
             self.norm("norm", entering), PoolLayer("pool", False, d),
             # One sum comes for every image: it never waits for room.
             self.linear("classifier", 0), ScoresLayer("scores", False, d, images),
         ]
+
+    def _add_shared_block(self):
+        """Add the block that all share, and the ring around it; like `add_blocks`."""
+        at = len(self.layers)
+        entering, inside = self.add_blocks(RingLayer.latency_of(self.design.width))
+        ring = RingLayer("ring", False, self.design, inside)
+        self.layers.insert(at, ring)
+        return entering, inside + ring.tokens
 
 
 class _Decoder(_Pipeline):
