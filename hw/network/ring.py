@@ -92,7 +92,7 @@ class Ring(wiring.Component):
         m.submodules.entering = self.entering
         m.submodules.waiting = self.waiting
         m.submodules.steps = steps = Steps(self.elements, 1)
-        feeds, from_ring, starts = Signal(), Signal(), Signal()
+        feeds, from_ring, starts = named("feeds", "from_ring", "starts")
         self._pass(m, starts, feeds, from_ring)
         self._read(m, steps, starts, feeds, from_ring)
         self._gather(m)
@@ -123,11 +123,10 @@ class Ring(wiring.Component):
 
         # One token comes in the time in which the block takes as many as there are passes.
         enough = n - (n - 1) // self.passes.blocks
-        enter, again, begins = Signal(), Signal(), Signal()
+        enter, again, begins = named("enter", "again", "begins")
         block = Signal(range(last + 1))
         left = Signal(range(self.apart))  # cycles until the next image is due
-        due, soon = Signal(), Signal()
-        waits, expected = Signal(), Signal()
+        due, soon, waits, expected = named("due", "soon", "waits", "expected")
         m.d.sync += [
             left.eq(Mux(enter, self.apart - 1, left - left.any())),
             due.eq(~left.any() & ~enter),
@@ -210,6 +209,11 @@ class Ring(wiring.Component):
             o.element.eq(leaves.element),
             back.element.eq(leaves.element),
         ]
+
+
+def named(*names: str) -> list[Signal]:
+    """A signal of one bit for every name."""
+    return [Signal(name=name) for name in names]
 
 
 def range_bits(most: int) -> int:

@@ -22,7 +22,8 @@ def test_lookup(width, stall):
     values = rng.integers(-limit, limit, 2 * limit)
     tokens = np.arange(-limit, limit).reshape(4, -1)
     found, _ = run_tokens(
-        Lookup(values, width), tokens.tolist(), 4, rng=random.Random(0), stall=stall
+        Lookup(values, width, tokens.shape[1]), tokens.tolist(), 4, rng=random.Random(0),
+        stall=stall,
     )
     assert found == values[tokens + limit].tolist()
 
@@ -104,6 +105,6 @@ def test_lookup_of_several_elements_at_once(elements, lanes, stall):
     rng = np.random.default_rng(5)
     values, tokens = rng.integers(-128, 128, 256), rng.integers(-128, 128, (6, elements))
     found, _ = run_tokens(
-        Lookup(values, 8, lanes), tokens.tolist(), 6, rng=random.Random(5), stall=stall
+        Lookup(values, 8, elements, lanes), tokens.tolist(), 6, rng=random.Random(5), stall=stall
     )
     assert found == values[tokens + 128].tolist()

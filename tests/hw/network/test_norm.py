@@ -33,7 +33,7 @@ def test_equals_the_integer_model(width, bits, output, epsilon, stall):
     tokens = tokens_of(shape, np.random.default_rng(seed))
     for kind in (Norm, QuickNorm):
         found, _ = run_tokens(
-            kind(shape, epsilon, 64, 64), tokens.tolist(), len(tokens), rng=random.Random(seed),
+            kind(shape, [epsilon], 64, 64), tokens.tolist(), len(tokens), rng=random.Random(seed),
             stall=stall,
         )
         assert found == norm(shape, tokens, epsilon).tolist()
@@ -43,7 +43,7 @@ def test_equals_the_integer_model(width, bits, output, epsilon, stall):
 def test_takes_an_element_every_cycle(width):
     shape = NormShape(width, 16, 8)
     tokens = np.random.default_rng(0).integers(-500, 500, (12, width))
-    _, cycles = run_tokens(Norm(shape, 1, width, width + 1), tokens.tolist(), 12, slots=4)
+    _, cycles = run_tokens(Norm(shape, [1], width, width + 1), tokens.tolist(), 12, slots=4)
     # The source itself announces a token in a cycle of its own.
     assert np.diff(cycles)[4:].max() <= width + 1
 
@@ -54,7 +54,7 @@ def test_several_elements_at_once(width, bits, lanes, stall):
     shape, seed = NormShape(width, bits, 8), 5
     tokens = tokens_of(shape, np.random.default_rng(seed))
     for kind in (Norm, QuickNorm):
-        dut = kind(shape, 100, width // lanes + 1, width // lanes + 1, lanes)
+        dut = kind(shape, [100], width // lanes + 1, width // lanes + 1, lanes)
         found, cycles = run_tokens(
             dut, tokens.tolist(), len(tokens), rng=random.Random(seed), stall=stall, slots=32
         )

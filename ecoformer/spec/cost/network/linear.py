@@ -77,11 +77,13 @@ class LinearLayer(Layer):
         constant = rows.constant_bits if self.shape.output_width or self.loads else (
             self.shape.sum_width
         )
+        sizes = {
+            "weights": (rows.weight_bits, self.fold.steps),
+            "constants": (granule * constant, rows.constant_count),
+        }
         found = [
-            parameter_memory("weights", rows.weight_bits, self.layers * self.fold.steps, self.loads),
-            parameter_memory(
-                "constants", granule * constant, self.layers * rows.constant_count, self.loads
-            ),
+            parameter_memory(name, bits, self.layers * count, self.loads)
+            for name, (bits, count) in sizes.items()
         ]
         if not self.is_streamed:
             lanes = -(-self.fold.input_lanes // granule) * granule
