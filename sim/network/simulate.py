@@ -112,7 +112,7 @@ class NetworkRun:
         if ".attention." in name:
             unit = units(self.design.engine)[name.rsplit(".", 1)[1]]
             return self.design.heads * unit.lanes, unit.fill
-        fold = self.design.fold(name)
+        fold = self.design.fold(self.design.linear_hardware[name])
         return fold.lanes, fold.inputs * fold.outputs / (fold.lanes * fold.steps)
 
     def summary(self) -> dict[str, Any]:
