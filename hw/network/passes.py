@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which block of a network the hardware that all blocks share is at work on, place by place."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import *
 
-from ecoformer.hw.lib.pipeline import block_of, times
+from ecoformer.hw.lib.pipeline import block_of
 
 __all__ = ["Passes"]
 
@@ -61,10 +64,21 @@ class Passes:
         oldest = Signal(count, name=f"{name}_pass", init=1)
         following = Signal(count, name=f"{name}_next_pass")
         m.d.comb += following.eq(Mux(ends, oldest.rotate_left(1), oldest))
-        entry = block_of(Cat(self.entries), following, len(self.entries[0]))
+        entry = Signal.like(self.entries[0], name=f"{name}_entry")
+        m.d.comb += entry.eq(block_of(Cat(self.entries), following, len(entry)))
         number = Signal(range((self.blocks - 1) * stride + 1), name=f"{name}_block")
-        m.d.sync += [oldest.eq(following), number.eq(times(entry, stride))]
+        m.d.sync += [oldest.eq(following), number.eq(self._times(entry, stride))]
         return number
+
+    def _times(self, block, stride):
+        """``block`` times a constant, of the few that there can be."""
+        if stride == 1:
+            return block
+        width = ((self.blocks - 1) * stride).bit_length()
+        return reduce(or_, (
+            C(number * stride, width) & (block == number).replicate(width)
+            for number in range(1, self.blocks)
+        ))
 
     def block_of_tokens(
         self, m: Module, token_ends: Value, *, stride: int = 1, name: str

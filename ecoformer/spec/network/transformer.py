@@ -210,16 +210,14 @@ class Transformer(ABC):
     @property
     def linear_hardware(self) -> dict[str, str]:
         """Every linear layer that there is in hardware, and the first one that it works on."""
-        of_blocks = {
-            f"blocks.{blocks[0]}.": f"{name}." for name, blocks in self.block_hardware.items()
-        }
-        found = {}
+        first = {f"blocks.{blocks[0]}": name for name, blocks in self.block_hardware.items()}
+        found: dict[str, str] = {}
         for linear in self.linears:
-            prefix = linear[: linear.rfind(".") + 1]
-            if not prefix:
+            block, _, part = linear.rpartition(".")
+            if not block:
                 found[linear] = linear
-            elif prefix in of_blocks:
-                found[of_blocks[prefix] + linear.removeprefix(prefix)] = linear
+            elif block in first:
+                found[f"{first[block]}.{part}"] = linear
         return found
 
     @property

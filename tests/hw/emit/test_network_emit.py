@@ -23,16 +23,18 @@ from ecoformer.spec.choices import Weights
 from ecoformer.spec.network.packet import parameter_packet
 from tests.sim.network.decoders import DECODERS, TINY_DECODER
 from tests.sim.network.designs import DESIGNS, TINY
+from tests.sim.network.rolled import ROLLED
 
 LOADABLE = {
     "loadable": replace(DESIGNS["fast"], loadable=True),
     "loadable decoder": replace(DECODERS["four at once"], loadable=True),
+    "loadable, rolled": replace(ROLLED["three"], loadable=True),
 }
 
 
 @cache
 def emitted(name):
-    design = (DESIGNS | DECODERS | LOADABLE).get(name, TINY)
+    design = (ROLLED | DESIGNS | DECODERS | LOADABLE).get(name, TINY)
     return NetworkVerilog(design, random_image(design, 4), "net")
 
 
@@ -48,7 +50,7 @@ def lint(folder, text, control):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tiny", *DESIGNS, *DECODERS, *LOADABLE])
+@pytest.mark.parametrize("name", ["tiny", *DESIGNS, *DECODERS, *LOADABLE, "many tokens"])
 def test_nothing_else_is_silenced(name, tmp_path):
     network = emitted(name)
     control = waivers("net", network_waivers(network.design))

@@ -117,7 +117,7 @@ def play(blocks, tokens, images, *, seed=0, block_stall=0.0, shut=(), room=20, c
             ctx.set(ring.o.room, cycle not in shut)
 
     async def bench(ctx):
-        for _ in range(200 * images * tokens * cycles):
+        for _ in range(6 * images * tokens * blocks * cycles + len(shut)):
             await ctx.tick()
             if len(found) == images * tokens:
                 break

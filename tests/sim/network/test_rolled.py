@@ -105,7 +105,7 @@ def test_a_shared_layer_is_busy_for_all_blocks(builds):
     assert done.layers.keys() == busy_bits(TINY_ROLLED).keys()
     for part in ("out", "up", "down"):  # sixteen multiplications in sixteen cycles
         assert done.layers[f"blocks.{part}"]["steady_useful"] == 1
-    assert done.layers["blocks.attention.accumulate_lanes"]["steady_busy"] > 0.5
+    assert done.layers["blocks.attention.accumulate_lanes"]["steady_busy"] >= 0.5
 
 
 def test_the_manifest_counts_a_shared_layer_once():
