@@ -19,9 +19,11 @@ from ecoformer.spec.network.packet import parameter_packet
 from tests.golden.integer.network.designs import DESIGNS as UNEVEN
 from tests.sim.network.broken import FAULTS, NETWORK, broken
 from tests.sim.network.designs import DESIGNS, TINY
+from tests.sim.network.rolled import TINY_ROLLED
 
 pytestmark = pytest.mark.slow
 
+EVERY = {**DESIGNS, "rolled": TINY_ROLLED}
 IMAGES = 12
 SIMULATORS = [pytest.param("icarus", marks=pytest.mark.icarus), "verilator"]
 
@@ -111,10 +113,10 @@ def test_an_undefined_pin_fails(tiny, tmp_path):
 
 @pytest.mark.icarus
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.full] * (name == "serial")) for name in DESIGNS]
+    "name", [pytest.param(name, marks=[pytest.mark.full] * (name == "serial")) for name in EVERY]
 )
 def test_a_network_comes_up_from_x_by_reset_alone(name, tmp_path):
-    design = DESIGNS[name]
+    design = EVERY[name]
     pixels = write(tmp_path, emit_network(design, random_image(design, 5)), design)
     status, lines = prepare(tmp_path, "icarus", tmp_path)("+gaps")
     assert status == 0 and verdict(lines).startswith("PASS")

@@ -9,8 +9,12 @@ from ecoformer.spec.memory_map import MemoryMap
 from ecoformer.spec.network.memories import parameter_memories
 from tests.golden.integer.network.decoders import DECODERS
 from tests.golden.integer.network.designs import DESIGNS
+from tests.sim.network.rolled import ROLLED
 
-EVERY = {**DESIGNS, **{f"decoder, {name}": design for name, design in DECODERS.items()}}
+EVERY = {
+    **DESIGNS, **{f"decoder, {name}": design for name, design in DECODERS.items()},
+    **{f"rolled, {name}": design for name, design in ROLLED.items()},
+}
 
 
 def fields(row, bits, count):
