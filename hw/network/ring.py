@@ -20,10 +20,8 @@ LEAST_IMAGES = 2
 """Images in the ring with which one can enter the block while another leaves it."""
 LEAVING = 2
 """Tokens that may be about to leave when the block has room for others again."""
-
-
 MARGIN = 4
-"""Cycles from the last token of a pass, which begins, to the next pass, rounded up."""
+"""Cycles, rounded up, from where the last token of a pass begins to where the next pass can."""
 
 
 class Ring(wiring.Component):
@@ -37,10 +35,9 @@ class Ring(wiring.Component):
     do not depend on it: there is no deadlock.
 
     `images` may be in the ring, so many that the block need not wait until one comes out of it. One
-    enters whenever the one before it has taken the time of all its passes, because the layers
-    before it would have to wait otherwise, which they could never make up for. No pass that would
-    not end until then begins. So images are answered equally far apart, and those between them get
-    all the time that the block has left.
+    enters `apart` cycles after the one before, because the layers before it would have to wait
+    otherwise, which they could never make up for. No pass begins that would then still be entering.
+    So images are answered equally far apart, and those in the ring share what time is left.
 
     Parameters
     ----------
@@ -53,6 +50,8 @@ class Ring(wiring.Component):
         Tokens that may be in the block at once.
     cycles : int
         Of the block, from a token to the next.
+    apart : int
+        Cycles from an image to the next, at least those of all its passes.
 
     Members
     -------
@@ -62,13 +61,15 @@ class Ring(wiring.Component):
         Into the block, and out of it.
     """
 
-    def __init__(self, passes: Passes, elements: int, width: int, inside: int, cycles: int):
+    def __init__(
+        self, passes: Passes, elements: int, width: int, inside: int, cycles: int, apart: int
+    ):
         self.passes = passes
         self.elements = elements
         n = passes.tokens
         # A pass is begun while the last token of the one before is taken in, hence a token early.
         self.pass_cycles = (n - 1) * cycles
-        self.apart = passes.blocks * n * cycles - 1
+        self.apart = apart
         self.images = max(LEAST_IMAGES, -(-inside // n))
         # An image is known to be at a place until its last token has left it.
         passes.reserve(1 + -(-(inside + LEAVING) // n))
@@ -125,10 +126,10 @@ class Ring(wiring.Component):
         enough = n - (n - 1) // self.passes.blocks
         enter, again, begins = named("enter", "again", "begins")
         block = Signal(range(last + 1))
-        left = Signal(range(self.apart))  # cycles until the next image is due
+        left = Signal(range(self.apart - 1))  # cycles until the next image is due
         due, soon, waits, expected = named("due", "soon", "waits", "expected")
         m.d.sync += [
-            left.eq(Mux(enter, self.apart - 1, left - left.any())),
+            left.eq(Mux(enter, self.apart - 2, left - left.any())),
             due.eq(~left.any() & ~enter),
             soon.eq(left.any() & (left < self.pass_cycles + MARGIN)),
         ]

@@ -40,7 +40,7 @@ class SharedBlock(wiring.Component):
         )
         self.ring = Ring(
             self.passes, design.width, design.residual_width, self.block.tokens,
-            design.steady_block_cycles,
+            design.steady_block_cycles, design.steady_packet,
         )
         link = TokenLink(design.residual_width)
         super().__init__({"i": In(link), "o": Out(link), **load_ports(design.loadable)})

@@ -269,6 +269,11 @@ class Transformer(ABC):
         return self.steady_cycles
 
     @property
+    def blocks_set_rate(self) -> bool:
+        """Whether blocks take all the time that there is, or share no hardware."""
+        return self.steady_cycles == self.passes * self.steady_block_cycles
+
+    @property
     @abstractmethod
     def host_streams(self) -> HostStreams:
         """What enters and what leaves, as a host link knows it."""

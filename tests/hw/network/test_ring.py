@@ -21,7 +21,9 @@ class Around(wiring.Component):
 
     def __init__(self, blocks, tokens, inside, cycles):
         self.passes = Passes(blocks, tokens)
-        self.ring = Ring(self.passes, ELEMENTS, WIDTH, inside, cycles)
+        self.ring = Ring(
+            self.passes, ELEMENTS, WIDTH, inside, cycles, blocks * tokens * cycles
+        )
         super().__init__({"block": Out(8)})
         self.done = Signal()
 
