@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Linear layers: matrix times vector, bias, shift, saturation."""
 
+from itertools import repeat
+
 import numpy as np
 from amaranth import *
 from amaranth.lib import data, wiring
@@ -80,9 +82,9 @@ class Linear(wiring.Component):
         self.slots = max(LEAST_SLOTS, -(-(entering + fold.steps + MARGIN) // cycles))
         self.fold = fold
         self.lanes = fold.granule
-        self.weights = weights.reshape(-1, shape.inputs, shape.outputs)
-        self.bias = bias.reshape(-1, shape.outputs)
-        self.shift = [None] * len(self.bias) if shift is None else shift.reshape(self.bias.shape)
+        self.weights = weights
+        self.bias = bias
+        self.shift = shift
         self.product = MatrixVector(
             fold.input_lanes, fold.output_lanes, signed(shape.input_width), shape.product_width,
             shape.weights, ADDERS if shape.by_adders else None,
@@ -162,7 +164,8 @@ class Linear(wiring.Component):
 
     def _weights(self, m, chain, step, done):
         """The encoded weights of a step; ``done`` strobes the last one of a token."""
-        rows = [self.rows.weights(weights) for weights in self.weights]
+        of_layers = self.weights.reshape(-1, self.shape.inputs, self.shape.outputs)
+        rows = [self.rows.weights(weights) for weights in of_layers]
         return self._memory(m, chain, "weights", self.rows.weight_bits, rows, step, done)
 
     def _results(self, m, chain, last):
@@ -208,7 +211,9 @@ class Linear(wiring.Component):
         with m.If(soon):
             m.d.sync += index.eq(Mux(index == padded - 1, 0, index + 1))
         layout = data.StructLayout({"bias": signed(shape.sum_width), "shift": range(MAX_SHIFT + 1)})
-        rows = [self.rows.constants(*both) for both in zip(self.bias, self.shift, strict=True)]
+        biases = self.bias.reshape(-1, shape.outputs)
+        shifts = repeat(None) if self.shift is None else self.shift.reshape(biases.shape)
+        rows = [self.rows.constants(*both) for both in zip(biases, shifts)]
         done = soon & (index == padded - 1)
         row = self._memory(m, chain, "constants", lanes * layout.size, rows, index, done)
         real = soon if padded == outputs else soon & (index < outputs)
