@@ -227,7 +227,7 @@ def test_texts_are_drawn_from_a_seed(done, tmp_path, capsys, monkeypatch):
     (("positions = 6", "positions = 5"), "words.txt: line 5 has 5 characters, and a context of"),
     (("vocabulary = 14", "vocabulary = 15"), "words.txt: [decoder] vocabulary must be 14, a token"),
     (("words.txt", "none.txt"), "none.txt: cannot read the text (No such file or directory)"),
-    (("batch = 32", "limit_epochs = 1"), "[training] limit_epochs must be left out with data ="),
+    (("batch = 32", "flip = 0.5"), "[training] mixup, cutmix, crop_area, flip, randaugment and"),
     (('"output"', '"ksh"'), "[training] hash_learner must be 'output' or 'attention'"),
     (("hidden = 16", "hidden = 12"), "[decoder] hidden must be a multiple of width = 8 to be"),
     (("[training]", "[network]\n[training]"), "[network] is for images and [decoder] for text"),
