@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import random
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
@@ -259,32 +260,37 @@ def test_a_reload_waits_for_the_packets_before_it_alone():
     Config(head_dim=8, value_dim=8, hash="linear", queries="separate", cycles_per_token=4),
 ], ids=["rbf", "separate"])
 def test_contents_are_what_a_host_would_have_written(config):
-    image = random_image(config, np.random.default_rng(1), sets=3)
-    layout, slots = MemoryMap(config), Slots.holding(config, image, 2)
-    written = {}
-    for address, word in layout.load_words(image, 2):
-        place = address >> 28, address >> 12 & 0xFFFF
-        written[place] = written.get(place, 0) | word << 32 * (address & 0xFFF)
-    found = {
-        (layout.regions[name].index, row): bits
-        for name, rows in slots.contents.items() for row, bits in enumerate(rows)
-    }
-    assert found == written
+    images = [random_image(config, np.random.default_rng(seed), sets=3) for seed in (1, 2)]
+    layout, slots = MemoryMap(config), Slots.holding(config, images, 2)
+    for slot, image in enumerate(images):
+        written = {}
+        for address, word in layout.load_words(image, 2):
+            place = address >> 28, address >> 12 & 0xFFFF
+            written[place] = written.get(place, 0) | word << 32 * (address & 0xFFF)
+        found = {
+            (layout.regions[name].index, row): bits
+            for name, of_slots in slots.contents.items() for row, bits in enumerate(of_slots[slot])
+        }
+        assert found == written
     assert slots.count == 1 + config.parameter_sets
     own = {name: rows for name, rows in slots.contents.items() if name.startswith("query_")}
     assert slots.side("query_").contents == {name[6:]: rows for name, rows in own.items()}
 
 
-def test_memory_holds_its_lanes_of_the_first_slot():
+def test_memory_holds_its_lanes_of_the_first_slots():
     region = REGIONS[0]
-    rows = [[(3 * row + lane) % 128 - 64 for lane in range(7)] for row in range(5)]
-    slots = Slots(2, {region.name: [region.packed(row) for row in rows]})
-    dut = ParameterMemory(region, slots, range(2, 7))
+    rows = [
+        [[(3 * row + lane + 50 * slot) % 128 - 64 for lane in range(7)] for row in range(5)]
+        for slot in range(2)
+    ]
+    packed = [[region.packed(row) for row in of_slot] for of_slot in rows]
+    dut = ParameterMemory(region, Slots(3, {region.name: packed}), range(2, 7))
 
     async def bench(ctx):
-        for row in range(5):
+        for slot, row in product(range(2), range(5)):
+            ctx.set(dut.slot, slot)
             ctx.set(dut.row, row)
             await ctx.tick().repeat(dut.LATENCY)
-            assert [*ctx.get(dut.elements)] == rows[row][2:7]
+            assert [*ctx.get(dut.elements)] == rows[slot][row][2:7]
 
     simulate(dut, bench)
