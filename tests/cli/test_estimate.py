@@ -71,7 +71,7 @@ def test_a_fitted_network_can_be_generated_from(tmp_path, capsys):
         (("-c", "demo", "--fit", "up5k"), "--fit must be '85k' or '45k' or '25k' or '12k', not"),
         (("-c", "demo", "--output", "fitted.txt"), "fitted.txt"),
         (("-c", "demo", "--clock", "0"), "--clock must be 1"),
-        (("-c", "demo", "--network"), "[chip] lacks image_size"),
+        (("-c", "demo", "--network"), "[network] is a network to be trained, not yet one"),
         (("-c", "missing.toml", "--network"), "missing.toml: cannot read the configuration"),
         (("-c", "chip.toml", "--network", "--fit", "12k"), "LFE5U-12F: too small for any"),
     ],
