@@ -264,6 +264,11 @@ class Transformer(ABC):
         """Cycles from a token to the next where many follow each other; at most k."""
 
     @property
+    @abstractmethod
+    def steady_packet(self) -> int:
+        """Cycles from a packet to the next where many follow each other."""
+
+    @property
     def steady_block_cycles(self) -> int:
         """The same within the blocks; at most `block_cycles`."""
         return self.steady_cycles
