@@ -140,7 +140,7 @@ bench-network-weights: $(VENV)/installed  ## accuracy and cells with int8, pow2 
 	$(BIN)/python -m benchmarks.network_weights
 	$(BIN)/python -m benchmarks.network_cells
 
-bench-network-synth: $(VENV)/installed synthesis-tools  ## whole networks placed and routed; an hour
+bench-network-synth: $(VENV)/installed synthesis-tools  ## whole networks placed and routed; hours
 	$(BIN)/python -m benchmarks.network_synthesis
 
 bench-network-softmax: $(VENV)/installed  ## the same network with softmax attention; minutes
