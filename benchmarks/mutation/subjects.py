@@ -13,6 +13,8 @@ from benchmarks.mutation.killers import Scenes
 from benchmarks.mutation.netlist import Mutated
 from ecoformer.cli.generate import RANDOM_SEQUENCES, RANDOM_TOKENS
 from ecoformer.cli.network.generate import BENCH, RANDOM
+from ecoformer.cli.network.verify import FULL_ROUNDS as NETWORK_ROUNDS
+from ecoformer.cli.verify import FULL_ROUNDS
 from ecoformer.hw.emit.network import emit_network
 from ecoformer.hw.emit.verilog import emit
 from ecoformer.sim.build import build
@@ -83,7 +85,7 @@ class EngineSubject(Subject):
         return emit(self.config, self.top)
 
     def scenes(self, design: Mutated, *, full: bool = False) -> Scenes:
-        seed, rounds = (self.seed + 1, 6) if full else (self.seed, 1)
+        seed, rounds = (self.seed + 1, FULL_ROUNDS) if full else (self.seed, 1)
         plan = make_plan(self.config, *_generated(self.config, seed), rounds=rounds, seed=seed)
         return _EngineScenes(self.config, design, plan, seed)
 
@@ -159,7 +161,7 @@ class NetworkSubject(Subject):
         return emit_network(self.network, self.image, self.top)
 
     def scenes(self, design: Mutated, *, full: bool = False) -> Scenes:
-        seed, rounds = (self.seed + 1, 4) if full else (self.seed, 1)
+        seed, rounds = (self.seed + 1, NETWORK_ROUNDS) if full else (self.seed, 1)
         return _NetworkScenes(self, design, seed, rounds)
 
     def write_testbench(self, folder: Path) -> None:

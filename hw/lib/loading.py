@@ -148,12 +148,10 @@ class LoadChain:
         """
         if not self.loads and which is None:
             return C(values[0])
-        return self._row(self.memory(name, bits, values).read_port(), which)[:bits]
-
-    def _row(self, read, which):
+        read = self.memory(name, bits, values).read_port()
         if which is not None:
             self.m.d.comb += read.addr.eq(which)
-        return read.data
+        return read.data[:bits]
 
     def through(self, *components: wiring.Component, same: bool = False) -> None:
         """Pass the bytes on through ``components``, or, if they hold the ``same``, to all."""

@@ -159,7 +159,6 @@ class Chain(wiring.Component):
         works = Signal(len(busy), name=BUSY_PROBE, attrs=PROBE)
         m.d.comb += works.eq(busy)
 
-
     def _valid_by_block(self, m):
         """When the layers that blocks share send elements for each of the blocks."""
         d, valid = self.design, {}

@@ -4,7 +4,7 @@
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFO
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.lib.steps import Steps
@@ -91,29 +91,20 @@ class Ring(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.entering = self.entering
+        connect(m, flipped(self.i), self.entering.i)
         m.submodules.waiting = self.waiting
         m.submodules.steps = steps = Steps(self.elements, 1)
         feeds, from_ring, starts = named("feeds", "from_ring", "starts")
         self._pass(m, starts, feeds, from_ring)
         self._read(m, steps, starts, feeds, from_ring)
-        self._gather(m)
         self._leave(m)
         return m
-
-    def _gather(self, m):
-        """Keep the tokens that come from the layers before."""
-        m.d.comb += [
-            self.entering.i.begin.eq(self.i.begin),
-            self.entering.i.valid.eq(self.i.valid),
-            self.entering.i.element.eq(self.i.element),
-            self.i.room.eq(self.entering.i.room),
-        ]
 
     def _pass(self, m, starts, feeds, from_ring):
         """Begin a pass when all tokens of the one before have entered the block."""
         n, last = self.passes.tokens, self.passes.blocks - 1
         # Images that come back, and for which block; so it has room for as many.
-        m.submodules.images = images = SyncFIFO(width=range_bits(last), depth=self.images)
+        m.submodules.images = images = SyncFIFO(width=last.bit_length(), depth=self.images)
         arrived = Signal(range(self.entering.slots + 1))
         element = Signal(range(self.elements))
         token_ends = Signal()
@@ -215,8 +206,3 @@ class Ring(wiring.Component):
 def named(*names: str) -> list[Signal]:
     """A signal of one bit for every name."""
     return [Signal(name=name) for name in names]
-
-
-def range_bits(most: int) -> int:
-    """Bits of a number 0…most."""
-    return most.bit_length()
