@@ -11,13 +11,10 @@ from ecoformer.hw.lib.steps import Steps
 from ecoformer.hw.network.link import TokenLink
 from ecoformer.hw.network.passes import Passes
 from ecoformer.hw.network.token_buffer import TokenBuffer
+from ecoformer.spec.network.layers import RingShape
 
 __all__ = ["Ring"]
 
-SPARE = 2
-"""Tokens that may come while all of an image wait to enter."""
-LEAST_IMAGES = 2
-"""Images in the ring with which one can enter the block while another leaves it."""
 LEAVING = 2
 """Tokens that may be about to leave when the block has room for others again."""
 MARGIN = 4
@@ -70,11 +67,12 @@ class Ring(wiring.Component):
         # A pass is begun while the last token of the one before is taken in, hence a token early.
         self.pass_cycles = (n - 1) * cycles
         self.apart = apart
-        self.images = max(LEAST_IMAGES, -(-inside // n))
+        shape = RingShape(n, inside)
+        self.images = shape.images
         # An image is known to be at a place until its last token has left it.
         passes.reserve(1 + -(-(inside + LEAVING) // n))
-        self.entering = TokenBuffer(elements, width, slots=n + SPARE)
-        self.waiting = TokenBuffer(elements, width, slots=self.images * n)
+        self.entering = TokenBuffer(elements, width, slots=shape.entering)
+        self.waiting = TokenBuffer(elements, width, slots=shape.waiting)
         link = TokenLink(width)
         super().__init__({"i": In(link), "o": Out(link), "enters": Out(link), "leaves": In(link)})
 

@@ -86,7 +86,7 @@ def test_depths_follow_from_the_latencies_of_the_hardware(name):
         built = network.shared.ring
         ring = replace(found["ring"], inside=network.shared.block.tokens)
         assert ring.latency_of(5) == built.latency_of(5)
-        assert (ring.images, ring.tokens) == (built.images, built.tokens)
+        assert (ring.shape.images, ring.tokens) == (built.images, built.tokens)
 
 
 @pytest.mark.slow

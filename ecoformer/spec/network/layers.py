@@ -7,6 +7,7 @@ the hardware does.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from ecoformer.spec.arithmetic import signed_width
 from ecoformer.spec.choices import Weights
@@ -14,7 +15,7 @@ from ecoformer.spec.folding import Fold
 from ecoformer.spec.tables import ROOT_FRACTION
 from ecoformer.spec.weights import WEIGHT_FORMATS, WeightFormat
 
-__all__ = ["LinearShape", "MAX_SHIFT", "MEAN_FRACTION", "NormShape"]
+__all__ = ["MAX_SHIFT", "MEAN_FRACTION", "LinearShape", "NormShape", "RingShape"]
 
 MAX_SHIFT = 31
 """Largest right shift of a sum to an output."""
@@ -165,3 +166,39 @@ class NormShape:
         """Fraction bits of an output: four standard deviations fill its range."""
         bits = (self.width - 1).bit_length()
         return min(self.output_width - 3 + bits // 2, ROOT_FRACTION)
+
+
+@dataclass(frozen=True)
+class RingShape:
+    """What waits around a block that all blocks of a network share.
+
+    Parameters
+    ----------
+    tokens : int
+        Of an image.
+    inside : int
+        Tokens that may be in the block at once.
+    """
+
+    tokens: int
+    inside: int
+
+    SPARE: ClassVar[int] = 2
+    """Tokens that may come while all of an image wait to enter."""
+    LEAST_IMAGES: ClassVar[int] = 2
+    """Images in the ring with which one can enter the block while another leaves it."""
+
+    @property
+    def images(self) -> int:
+        """Images in the ring at once, so many that the block need not wait for one to come out."""
+        return max(self.LEAST_IMAGES, -(-self.inside // self.tokens))
+
+    @property
+    def entering(self) -> int:
+        """Tokens that may wait for their first pass."""
+        return self.tokens + self.SPARE
+
+    @property
+    def waiting(self) -> int:
+        """Tokens that may wait for another pass: all of all images."""
+        return self.images * self.tokens

@@ -9,13 +9,10 @@ from ecoformer.spec.cost.fabric import Memory
 from ecoformer.spec.cost.network.layer import Layer, queue
 from ecoformer.spec.cost.network.linear import token_buffer
 from ecoformer.spec.network.design import NetworkDesign
+from ecoformer.spec.network.layers import RingShape
 
 __all__ = ["RingLayer"]
 
-SPARE = 2
-"""Tokens that may come while all of an image wait to enter."""
-LEAST_IMAGES = 2
-"""Fewest images in the ring."""
 READING = 2
 """Cycles from the beginning of a token to its first element."""
 
@@ -40,24 +37,23 @@ class RingLayer(Layer):
         return elements + READING
 
     @property
-    def images(self) -> int:
-        """Images in the ring at once."""
-        return max(LEAST_IMAGES, -(-self.inside // self.design.tokens))
+    def shape(self) -> RingShape:
+        """What waits in it."""
+        return RingShape(self.design.tokens, self.inside)
 
     @property
     def tokens(self) -> int:
         """Tokens that may wait at once."""
-        n = self.design.tokens
-        return n + SPARE + self.images * n
+        return self.shape.entering + self.shape.waiting
 
     @property
     def memories(self) -> list[Memory]:
         d = self.design
-        waiting = (d.tokens + SPARE, self.images * d.tokens)
+        waiting = self.shape.entering, self.shape.waiting
         blocks = (d.depth - 1).bit_length()
         return [
             *(token_buffer(d.width, d.residual_width, 1, tokens) for tokens in waiting),
-            *queue("images that come back", blocks, self.images),
+            *queue("images that come back", blocks, self.shape.images),
         ]
 
     @property
