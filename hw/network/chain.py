@@ -13,6 +13,7 @@ from ecoformer.hw.lib.loading import LoadChain, load_ports
 from ecoformer.hw.lib.probe import PROBE
 from ecoformer.hw.network.block import Block, linear_of, norm_of
 from ecoformer.hw.network.linear import Linear
+from ecoformer.hw.network.link import ends_on
 from ecoformer.hw.network.shared_block import SharedBlock
 from ecoformer.spec.network.image import NetworkImage
 from ecoformer.spec.network.transformer import Transformer
@@ -166,10 +167,7 @@ class Chain(wiring.Component):
         for part, link in self.shared.block.links.items():
             shape = d.linears.get(f"blocks.0.{part}")
             size = shape.outputs if shape else sizes.get(part, d.width)
-            element = Signal(range(size), name=f"trace_{part}_element")
-            last = link.valid & (element == size - 1)
-            with m.If(link.valid):
-                m.d.sync += element.eq(Mux(last, 0, element + 1))
+            last = ends_on(m, link, size, name=f"trace_{part}_element")
             block = self.shared.passes.block_of_tokens(m, last, name=f"trace_{part}")
             for number in range(d.depth):
                 valid[f"blocks.{number}.{part}"] = link.valid & (block == number)

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ecoformer.hw.lib.loading import LoadChain, load_ports
 from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.lib.table import Table
-from ecoformer.hw.network.link import TokenLink, elements_of, lane_name, send
+from ecoformer.hw.network.link import TokenLink, elements_of, ends_on, lane_name, send
 from ecoformer.hw.network.passes import Passes
 from ecoformer.hw.network.requantise import saturate
 from ecoformer.spec.network.memories import constant_rows, table_rows
@@ -105,19 +105,15 @@ class Lookup(Elementwise):
     def of(self, m: Module, chain: LoadChain) -> list[Value]:
         rows = [row for values in self.values for row in table_rows(values)]
         tables = [Table(rows, self.width, self.loads) for _ in range(self.lanes)]
-        block = self._block(m) if self.passes else C(0, 0)
+        block: Value = C(0, 0)
+        if self.passes:
+            last = ends_on(m, self.i, self.beats, name="place")
+            block = self.passes.block_of_tokens(m, last, name="table")
         for lane, (table, element) in enumerate(zip(tables, elements_of(self.i), strict=True)):
             m.submodules[lane_name("table", lane, self.lanes)] = table
             m.d.comb += table.index.eq(Cat(element.as_unsigned(), block))
         chain.through(*tables, same=True)
         return [table.value.as_signed() for table in tables]
-
-    def _block(self, m):
-        place = Signal(range(self.beats))
-        last = self.i.valid & (place == self.beats - 1)
-        with m.If(self.i.valid):
-            m.d.sync += place.eq(Mux(last, 0, place + 1))
-        return self.passes.block_of_tokens(m, last, name="table")
 
 
 class Positions(Elementwise):

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from ecoformer.hw.lib.pipeline import delay
 from ecoformer.hw.lib.tally import any_left
 
-__all__ = ["TokenLink", "elements_of", "fork", "lane_name", "room_for", "send"]
+__all__ = ["TokenLink", "elements_of", "ends_on", "fork", "lane_name", "room_for", "send"]
 
 
 class TokenLink(wiring.Signature):
@@ -83,6 +83,24 @@ def room_for(m: Module, tokens: int, returned: Value, begin: Value, *, name: str
     """
     begun = delay(m, begin, 1, name=f"{name}_begun", reset=True)
     return any_left(m, tokens, returned, begun, init=tokens, name=name) & ~begun
+
+
+def ends_on(m: Module, link: wiring.PureInterface, beats: int, *, name: str) -> Value:
+    """Strobe: the last of so many beats of a token comes on ``link``.
+
+    Parameters
+    ----------
+    m : Module
+    beats : int
+        Of every token.
+    name : str
+        Of the register that counts them.
+    """
+    beat = Signal(range(beats), name=name)
+    ends = link.valid & (beat == beats - 1)
+    with m.If(link.valid):
+        m.d.sync += beat.eq(Mux(ends, 0, beat + 1))
+    return ends
 
 
 def lane_name(name: str, lane: int, lanes: int) -> str:

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.lib.steps import Steps
-from ecoformer.hw.network.link import TokenLink
+from ecoformer.hw.network.link import TokenLink, ends_on
 from ecoformer.hw.network.passes import Passes
 from ecoformer.hw.network.token_buffer import TokenBuffer
 from ecoformer.spec.network.layers import RingShape
@@ -104,11 +104,7 @@ class Ring(wiring.Component):
         # Images that come back, and for which block; so it has room for as many.
         m.submodules.images = images = SyncFIFO(width=last.bit_length(), depth=self.images)
         arrived = Signal(range(self.entering.slots + 1))
-        element = Signal(range(self.elements))
-        token_ends = Signal()
-        m.d.comb += token_ends.eq(self.i.valid & (element == self.elements - 1))
-        with m.If(self.i.valid):
-            m.d.sync += element.eq(Mux(token_ends, 0, element + 1))
+        token_ends = ends_on(m, self.i, self.elements, name="element")
         m.d.sync += arrived.eq(arrived + token_ends - (starts & ~from_ring))
 
         # One token comes in the time in which the block takes as many as there are passes.
@@ -180,11 +176,7 @@ class Ring(wiring.Component):
         """Tell apart what leaves the block for good and what comes back."""
         back, o, leaves = self.waiting.i, self.o, self.leaves
         last = self.passes.blocks - 1
-        element = Signal(range(self.elements), name="leaving_element")
-        token_ends = Signal(name="leaving_token_ends")
-        m.d.comb += token_ends.eq(leaves.valid & (element == self.elements - 1))
-        with m.If(leaves.valid):
-            m.d.sync += element.eq(Mux(token_ends, 0, element + 1))
+        token_ends = ends_on(m, leaves, self.elements, name="leaving_element")
         # Tokens are announced before the elements of the one before have come.
         announced, arriving = (
             self.passes.block_of_tokens(m, ends, name=name) == last
