@@ -38,7 +38,7 @@ class Kept(wiring.Component):
                 read.addr.eq(self.address), getattr(self, name).eq(read.data[:bits]),
             ]
             if place == 1:
-                m.d.comb += self.number.eq(chain.number("number", NUMBER, 77))
+                m.d.comb += self.number.eq(chain.number("number", NUMBER, [77]))
         for number, table in enumerate(self.tables):
             m.submodules[f"table_{number}"] = table
             m.d.comb += [
