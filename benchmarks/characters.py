@@ -70,6 +70,7 @@ def main() -> int:
         headline=f"{rows[0][2]} scores differ over {rows[0][1]} characters, {rows[0][4]} cycles "
         "each",
         tools=SIMULATING, files=[str((folder / name).relative_to(ROOT)) for name in FILES],
+        engines=[f"network {options.network}"],
         notes=[
             f"Perplexity on {figures['held_out_contexts']:,} held-out "
             f"{HELD_OUT[options.network]}: {before:.3f} of the float network, {after:.3f} of the "

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cells and clock frequency of whole networks, and what every layer takes.
 
-An hour on two cores; finished figures are kept in build/networks and not made again for the same
-Verilog, device and seeds.
+An hour on two cores; what is finished, a mapped netlist or all figures of a network, is kept in
+build/networks and not made again for the same Verilog, device and seeds.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from benchmarks.characters import cycles_alone
 from benchmarks.devices import ECP5
 from benchmarks.networks import BUILDS
 from benchmarks.results.section import PLACING, arguments, begin
+from ecoformer.files import write_atomic
 from ecoformer.hw.emit.network import emit_network
 from ecoformer.hw.synth.flow import place, synthesise
 from ecoformer.hw.synth.targets import TARGETS
@@ -68,7 +69,7 @@ def main() -> None:
             ["layer", *COUNTS],
             [["whole, packed", *(f"{n:,}" for n in _packed(figures))], *layers(figures["units"])],
             headline=f"{clock:.1f} MHz, {shown[0]}",
-            seed=f"1…{options.seeds}", tools=PLACING,
+            seed=f"1…{options.seeds}", tools=PLACING, engines=[f"network {example}"],
             files=[f"examples/{example}/network.{kind}" for kind in ("toml", "safetensors")],
             notes=[
                 f"Clock: median {clock:.1f}, best {figures['fmax_best_mhz']:.1f} MHz, which is "
@@ -130,23 +131,33 @@ def _packed(figures):
 
 def _measure(design, image, folder, seeds, jobs):
     verilog = emit_network(design, image, TOP)
-    inputs = {"verilog": hashlib.sha256(verilog.encode()).hexdigest(), **ECP5, "seeds": seeds,
-              "router": ROUTER}
-    record = folder / "synth.json"
-    if record.exists():
-        known = json.loads(record.read_text())
-        if all(known.get(key) == value for key, value in inputs.items()):
-            return known
+    inputs = {"verilog": hashlib.sha256(verilog.encode()).hexdigest()}
+    placing = {**ECP5, "seeds": seeds, "router": ROUTER}
+    if known := _kept(folder / "synth.json", inputs | placing):
+        return known
     folder.mkdir(parents=True, exist_ok=True)
     with show_progress() as progress:
-        figures = synthesise(
-            verilog, TOP, TARGET, folder, device=ECP5["device"], jobs=jobs, progress=progress
-        )
-        place(
-            figures, folder, **ECP5, seeds=seeds, router=ROUTER, jobs=jobs, progress=progress
-        )
-    record.write_text(json.dumps(figures, indent=2) + "\n")
+        figures = _kept(folder / "mapped.json", inputs)
+        if figures is None:
+            figures = synthesise(
+                verilog, TOP, TARGET, folder, device=ECP5["device"], jobs=jobs, progress=progress
+            )
+            _keep(folder / "mapped.json", figures)
+        place(figures, folder, **placing, jobs=jobs, progress=progress)
+    _keep(folder / "synth.json", figures)
     return figures
+
+
+def _kept(path, inputs):
+    """Figures that were made of the same ``inputs``; None if there are none."""
+    if not path.exists():
+        return None
+    known = json.loads(path.read_text())
+    return known if all(known.get(key) == value for key, value in inputs.items()) else None
+
+
+def _keep(path, figures):
+    write_atomic(path, json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -75,6 +75,7 @@ def main() -> int:
         headline=f"{rows[0][2]} words differ over {rows[0][1]} {what} and {rows[-1][2]} over "
         f"{rows[-1][1]} {rows[-1][0]}, {rows[0][4]} cycles each",
         tools=SIMULATING, files=[str(path.relative_to(ROOT)) for path in files],
+        engines=[f"network {options.network}"],
         notes=_accuracies(folder / "export.json", what),
     )
     return 0 if all(row[2].startswith("0 ") for row in rows) else 1

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Digests of everything an engine is made of: nothing moves or is renamed without proof of it.
 
-``python -m tests.digests`` compares with ``digests.json``, engine by engine and part by part;
-``--record`` writes it again, for a change of the bits or of the Verilog that is meant.
+``python -m tests.digests`` compares with ``digests.json``, engine by engine and part by part, and
+the Verilog of the example networks; ``--record`` writes it again, for a change of the bits or of
+the Verilog that is meant.
 """
 
 import argparse
@@ -14,19 +15,24 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import characters, networks
 from benchmarks.engines import MEASURED
 from ecoformer.golden.integer.attention import attend
 from ecoformer.golden.integer.hashing import hash_tokens
 from ecoformer.hw.emit.manifest import manifest
+from ecoformer.hw.emit.network import emit_network
 from ecoformer.hw.emit.verilog import emit
 from ecoformer.presets import PRESETS
 from ecoformer.spec.config import Config
 from ecoformer.spec.memory_map import MemoryMap
+from ecoformer.spec.network.image import NetworkImage
+from ecoformer.spec.network.load import load_design
 from ecoformer.spec.register_export import as_json, as_markdown, c_header, svd
 from tests.matrix import edge_configs, trial
 
 RECORD = Path(__file__).with_name("digests.json")
 NAME = "ecoformer_engine"
+NETWORK = "ecoformer_network"
 REGISTER_FILES = (c_header, svd, as_json, as_markdown)
 
 
@@ -44,6 +50,19 @@ def parts(config, verilog=True):
         "registers": _digest(*(form(config, NAME) for form in REGISTER_FILES)),
         "vectors": _digest(*_vectors(config)),
     }
+
+
+def example_networks():
+    """Every whole network that is watched: dict name → its folder."""
+    folders = networks.EXAMPLES | characters.EXAMPLES
+    return {f"network {name}": folder for name, folder in folders.items()}
+
+
+def network_parts(folder):
+    """Digest of the Verilog of a network with its parameters."""
+    design = load_design(folder / "network.toml")
+    image = NetworkImage.load(folder / "network.safetensors", design)
+    return {"verilog": _digest(emit_network(design, image, NETWORK))}
 
 
 def verilog_digest(config):
@@ -78,7 +97,10 @@ def main():
     options = options.parse_args()
     digests = {}
     with ProcessPoolExecutor(options.workers) as pool:
-        jobs = {pool.submit(parts, config): name for name, config in engines().items()}
+        jobs = {pool.submit(parts, config): name for name, config in engines().items()} | {
+            pool.submit(network_parts, folder): name
+            for name, folder in example_networks().items()
+        }
         for job in as_completed(jobs):
             digests[jobs[job]] = job.result()
             print(f"{len(digests)} of {len(jobs)}: {jobs[job]}", file=sys.stderr)
@@ -93,7 +115,7 @@ def main():
         for part in ("verilog", "manifest", "registers", "vectors")
         if known.get(name, {}).get(part) != digests.get(name, {}).get(part)
     ]
-    print("\n".join(changed) or f"{len(digests)} engines, every digest as recorded")
+    print("\n".join(changed) or f"{len(digests)} engines and networks, every digest as recorded")
     return bool(changed)
 
 

@@ -3,7 +3,14 @@ import json
 
 import pytest
 
-from tests.digests import RECORD, engines, parts, verilog_digest
+from tests.digests import (
+    RECORD,
+    engines,
+    example_networks,
+    network_parts,
+    parts,
+    verilog_digest,
+)
 
 ENGINES = engines()
 SMALL = [
@@ -39,3 +46,13 @@ def test_what_is_generated_is_as_recorded(name):
 def test_verilog_is_as_recorded(name):
     recorded = json.loads(RECORD.read_text(encoding="utf-8"))[name]
     assert verilog_digest(ENGINES[name]) == recorded["verilog"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [
+    name if name in ("network characters", "network chip") else
+    pytest.param(name, marks=pytest.mark.full) for name in example_networks()
+])
+def test_verilog_of_networks_is_as_recorded(name):
+    recorded = json.loads(RECORD.read_text(encoding="utf-8"))[name]
+    assert network_parts(example_networks()[name]) == recorded

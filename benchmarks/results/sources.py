@@ -6,8 +6,8 @@
   annotations of functions, import statements and the order of definitions do not count; a module
   that was only renamed counts as the same.
 - Data files: TOML by value, C++ and Verilog without comments.
-- Engines: the digest of their Verilog that `tests.digests` keeps. A section that names its engines
-  does not depend on the code that describes them.
+- Engines and networks: the digest of their Verilog that `tests.digests` keeps. A section that names
+  its engines does not depend on the code that describes them.
 """
 
 import ast
@@ -47,7 +47,7 @@ def dependencies(
     modules : iterable of str
         Where the imports are followed from.
     engines : iterable of str
-        Names of `tests.digests`.
+        Names of `tests.digests`, also of networks.
     files : iterable of str
         Further data files, relative to ``root``.
     """
