@@ -9,11 +9,9 @@ from amaranth.utils import ceil_log2
 from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.lib.tally import any_left
 from ecoformer.hw.network.link import TokenLink, elements_of, lane_name, room_for
+from ecoformer.spec.network.layers import SHALLOW
 
 __all__ = ["TokenBuffer"]
-
-SHALLOW = 128
-"""Rows up to which a buffer is kept out of block RAM, of which it would fill a small part."""
 
 
 class TokenBuffer(wiring.Component):

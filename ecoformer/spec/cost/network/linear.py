@@ -10,7 +10,7 @@ from ecoformer.spec.cost.fabric import Memory, multipliers
 from ecoformer.spec.cost.features import PRODUCT_BITS
 from ecoformer.spec.cost.network.layer import Layer, levels, parameter_memory
 from ecoformer.spec.folding import Fold, Stream
-from ecoformer.spec.network.layers import LinearShape
+from ecoformer.spec.network.layers import SHALLOW, LinearShape
 from ecoformer.spec.network.memories import LinearRows
 
 __all__ = ["LinearLayer", "token_buffer"]
@@ -25,8 +25,6 @@ BOOTH_TERMS = 4
 """Terms of a product with an int8 weight by adders."""
 BOOTH_BITS = 8
 """Bits by which one of them is wider than the element, shifted to its place."""
-SHALLOW = 128
-"""Rows up to which waiting tokens are kept out of block RAM."""
 
 
 @dataclass(frozen=True)
