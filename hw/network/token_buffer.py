@@ -9,7 +9,7 @@ from amaranth.utils import ceil_log2
 from ecoformer.hw.lib.pipeline import delay, register
 from ecoformer.hw.lib.tally import any_left
 from ecoformer.hw.network.link import TokenLink, elements_of, lane_name, room_for
-from ecoformer.spec.network.layers import SHALLOW
+from ecoformer.spec.network.memories import SHALLOW
 
 __all__ = ["TokenBuffer"]
 

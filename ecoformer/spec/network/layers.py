@@ -15,17 +15,12 @@ from ecoformer.spec.folding import Fold
 from ecoformer.spec.tables import ROOT_FRACTION
 from ecoformer.spec.weights import WEIGHT_FORMATS, WeightFormat
 
-__all__ = ["MAX_SHIFT", "MEAN_FRACTION", "SHALLOW", "LinearShape", "NormShape", "RingShape"]
+__all__ = ["MAX_SHIFT", "MEAN_FRACTION", "LinearShape", "NormShape", "RingShape"]
 
 MAX_SHIFT = 31
 """Largest right shift of a sum to an output."""
 MEAN_FRACTION = 16
 """Fraction bits of the reciprocal of a width that is not a power of two."""
-SHALLOW = 64
-"""Rows up to which waiting tokens are kept out of block RAM, of which they would fill a small part.
-
-Distributed RAM takes 6 LUTs for every 16 rows of 4 bits, and what selects one of them.
-"""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The memories of a network's parameters: what each of their rows holds, and their order.
 
-The one definition for what they hold from the start and for the packet that loads them.
+The one definition for what they hold from the start and for the packet that loads them. Also, which
+memories of tokens are block RAM.
 """
 
 from __future__ import annotations
@@ -19,9 +20,14 @@ from ecoformer.spec.network.layers import MAX_SHIFT, LinearShape
 from ecoformer.spec.network.transformer import ACTIVATION_WIDTH, Transformer
 
 __all__ = [
-    "LinearRows", "ParameterRows", "constant_rows", "parameter_memories", "table_rows",
+    "SHALLOW", "LinearRows", "ParameterRows", "constant_rows", "parameter_memories", "table_rows",
 ]
 
+SHALLOW = 64
+"""Rows up to which waiting tokens are kept out of block RAM, of which they would fill a small part.
+
+Distributed RAM takes 6 LUTs for every 16 rows of 4 bits, and what selects one of them.
+"""
 SHIFT_BITS = MAX_SHIFT.bit_length()
 
 

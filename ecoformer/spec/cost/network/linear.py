@@ -10,8 +10,8 @@ from ecoformer.spec.cost.fabric import Memory, multipliers
 from ecoformer.spec.cost.features import PRODUCT_BITS
 from ecoformer.spec.cost.network.layer import Layer, levels, parameter_memory
 from ecoformer.spec.folding import Fold, Stream
-from ecoformer.spec.network.layers import SHALLOW, LinearShape
-from ecoformer.spec.network.memories import LinearRows
+from ecoformer.spec.network.layers import LinearShape
+from ecoformer.spec.network.memories import SHALLOW, LinearRows
 
 __all__ = ["LinearLayer", "token_buffer"]
 
