@@ -16,7 +16,7 @@ from benchmarks.networks import BUILDS
 from benchmarks.results.section import PLACING, arguments, begin
 from ecoformer.files import write_atomic
 from ecoformer.hw.emit.network import emit_network
-from ecoformer.hw.synth.flow import place, synthesise
+from ecoformer.hw.synth.flow import NETWORK_DEPTH, place, synthesise
 from ecoformer.hw.synth.targets import TARGETS
 from ecoformer.progress import show_progress
 from ecoformer.sim.network.compiled import CompiledNetwork
@@ -140,7 +140,8 @@ def _measure(design, image, folder, seeds, jobs):
         figures = _kept(folder / "mapped.json", inputs)
         if figures is None:
             figures = synthesise(
-                verilog, TOP, TARGET, folder, device=ECP5["device"], jobs=jobs, progress=progress
+                verilog, TOP, TARGET, folder, device=ECP5["device"], depth=NETWORK_DEPTH,
+                jobs=jobs, progress=progress,
             )
             _keep(folder / "mapped.json", figures)
         place(figures, folder, **placing, jobs=jobs, progress=progress)

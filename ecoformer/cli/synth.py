@@ -44,8 +44,6 @@ MARK = "synth.json"
 SPEEDS = sorted({grade for target in TARGETS.values() for grade in target.speeds})
 MOST_SEEDS, LARGEST_SEED = 100, 2**31 - 1
 SHOWN_DEPTH = 4
-NETWORK_DEPTH = 3
-"""Of a network: its layers, and those of its blocks."""
 IMAGES_THROUGH_NETLIST, TOKENS_THROUGH_NETLIST = 2, 64
 """Of a network's own, few because cells take long to simulate."""
 SHOWN_SHARE = 0.01
@@ -123,9 +121,9 @@ def command(
     chosen = target_of(device, target)
     design: Design | NetworkFolder
     if is_network(directory):
-        design = NetworkFolder.load(directory, build_dir)
+        design, depth = NetworkFolder.load(directory, build_dir), flow.NETWORK_DEPTH
     else:
-        design = Design.load(directory, build_dir)
+        design, depth = Design.load(directory, build_dir), None
     placing = placing and chosen.placed
     if not placing and not device == speed == seeds == router == require_timing is None:
         why = f"{chosen.title} is synthesised only" if not chosen.placed else "nothing is placed"
@@ -148,8 +146,8 @@ def command(
                 "design": design.verilog.stem,
                 "fingerprint": design.fingerprint,
                 **flow.synthesise(
-                    text, design.verilog.stem, chosen, folder, device=device, jobs=jobs,
-                    progress=progress,
+                    text, design.verilog.stem, chosen, folder, device=device,
+                    depth=depth, jobs=jobs, progress=progress,
                 ),
             }
             if placing:
@@ -164,7 +162,7 @@ def command(
             figures["verification"] = compare(design, folder, chosen.name, simulator, progress)
         write_json(folder / MARK, figures)
     write_json(json_file, figures)
-    _show(figures, chosen, output, NETWORK_DEPTH if is_network(directory) else SHOWN_DEPTH)
+    _show(figures, chosen, output, depth or SHOWN_DEPTH)
     too_slow = require_timing is not None and figures["fmax_median_mhz"] < require_timing
     if too_slow:
         typer.echo(

@@ -3,6 +3,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median, median_low
@@ -15,9 +16,11 @@ from ecoformer.hw.synth.timing import Names, load_report
 from ecoformer.hw.synth.tools import YOSYS, Step, run_steps
 from ecoformer.progress import SILENT, Progress
 
-__all__ = ["pack", "pack_bitstream", "place", "synthesise"]
+__all__ = ["NETWORK_DEPTH", "pack", "pack_bitstream", "place", "synthesise"]
 
 NETLIST = "netlist.v"
+NETWORK_DEPTH = 3
+"""How far below the top of a whole network the layers of its blocks are."""
 
 
 def synthesise(
@@ -28,6 +31,7 @@ def synthesise(
     *,
     device: str | None = None,
     units: bool = True,
+    depth: int | None = None,
     pads: bool = False,
     jobs: int | None = None,
     progress: Progress = SILENT,
@@ -50,6 +54,9 @@ def synthesise(
         Part that is meant, where the mapping depends on it; the target's default one if None.
     units : bool
         Also report the components, which doubles the work.
+    depth : int
+        Report components down to so many below the top; all of them if None. Yosys looks at a whole
+        design for every module that it maps, so hundreds take longer than the cells in them.
     pads : bool
         Whether the pins of the top module lead to pads.
     jobs : int
@@ -66,14 +73,12 @@ def synthesise(
     """
     source = f"{top}.v"
     (folder / source).write_text(verilog, encoding="utf-8")
-    scripts = {
-        log: f"{target.script(top, device, flatten=flatten, pads=pads)}; write_json {netlist}"
-        for log, flatten, netlist in (
-            ("synthesis.log", True, "netlist.json"), ("units.log", False, "units.json"),
-        )
-    }
-    if not units:
-        del scripts["units.log"]
+    mapped = {"synthesis.log": (target.script(top, device, pads=pads), "netlist.json")}
+    if units:
+        apart = _modules(verilog, top, depth) if depth is not None else ()
+        script = target.script(top, device, flatten=bool(apart), pads=pads, apart=apart)
+        mapped["units.log"] = script, "units.json"
+    scripts = {log: f"{script}; write_json {netlist}" for log, (script, netlist) in mapped.items()}
     steps = [
         Step(YOSYS, ("-p", f"read_verilog {source}; {script}"), log)
         for log, script in scripts.items()
@@ -104,6 +109,17 @@ def synthesise(
         figures.update(_units(target, load_netlist(folder / "units.json", top), cells))
         (folder / "units.json").unlink()
     return figures
+
+
+def _modules(verilog, top, depth):
+    """Names of the modules down to ``depth`` below ``top``, in the order of the text."""
+    bodies = dict(re.findall(r"^module \\?([^\s(]+)(.*?)^endmodule", verilog, re.M | re.S))
+    level = found = {top}
+    for _ in range(depth):
+        words = (re.findall(r"[^\s\\(;]+", bodies[name]) for name in level)
+        level = {word for body in words for word in body} & bodies.keys()
+        found = found | level
+    return [name for name in bodies if name in found]
 
 
 def _units(target, tree, cells):

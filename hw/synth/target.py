@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -123,13 +123,18 @@ class Target:
         return self.pads
 
     def script(
-        self, top: str, part: str | None = None, *, flatten: bool = True, pads: bool = False
+        self, top: str, part: str | None = None, *, flatten: bool = True, pads: bool = False,
+        apart: Iterable[str] = (),
     ) -> str:
-        """Yosys commands that map the module ``top`` for a part, the default one if None."""
+        """Yosys commands that map the module ``top`` for a part, the default one if None.
+
+        Flattened, but for what is in the modules ``apart``; or with its whole hierarchy.
+        """
         chosen = self.parts.get(part or self.default)
         words = [self.mapping, chosen.mapping if chosen else "", "" if pads else self.bare,
                  self.flat if flatten else self.kept, "-top", top]
-        return "; ".join(filter(None, [" ".join(filter(None, words)), self.after]))
+        keep = " ".join(["setattr -mod -set keep_hierarchy 1", *apart]) if apart else ""
+        return "; ".join(filter(None, [keep, " ".join(filter(None, words)), self.after]))
 
     def count(self, cells: Mapping[str, int]) -> dict[str, int]:
         """Resources that ``cells``, a number per cell type, take."""

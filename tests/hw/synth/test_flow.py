@@ -24,6 +24,13 @@ module top(input aclk, input signed [8:0] a, b, output reg parity);
   always @(posedge aclk) parity <= ^product;
 endmodule
 """
+NESTED = DESIGN + """
+module outer(input aclk, input signed [8:0] a, b, output reg parity);
+  wire inside;
+  top middle(.aclk(aclk), .a(a), .b(b), .parity(inside));
+  always @(posedge aclk) parity <= ~inside;
+endmodule
+"""
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +61,17 @@ def test_units_and_what_lies_across_them_add_up(placed):
     for name, number in placed[1]["resources"].items():
         assert top["own"][name] + child[name] == top[name]
         assert top[name] + placed[1]["across_units"][name] == number
+
+
+@pytest.mark.synth
+def test_components_below_a_depth_are_part_of_those_above(tmp_path):
+    figures = synthesise(NESTED, "outer", TARGETS["ecp5"], tmp_path, depth=1)
+    top, middle = figures["units"]
+    assert (top["path"], middle["path"]) == ("", "middle")
+    assert (middle["DSP"], middle["own"]["DSP"], middle["own"]["FF"]) == (1, 1, 1)
+    assert top["own"]["FF"] == 1
+    every = synthesise(NESTED, "outer", TARGETS["ecp5"], tmp_path)["units"]
+    assert [unit["path"] for unit in every] == ["", "middle", "middle.child"]
 
 
 @pytest.mark.synth
