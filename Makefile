@@ -53,7 +53,7 @@ types: $(VENV)/installed
 docs: $(VENV)/installed  ## the documentation as a site -> site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
 
-digests: $(VENV)/installed  ## Verilog, manifest, registers and vectors of every engine, as recorded?
+digests: $(VENV)/installed  ## Verilog, manifest, registers and vectors of engines, Verilog of networks, as recorded?
 	$(BIN)/python -m tests.digests -n $(WORKERS)
 
 prove: $(VENV)/installed  ## every formal proof

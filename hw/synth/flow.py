@@ -113,10 +113,10 @@ def synthesise(
 
 def _modules(verilog, top, depth):
     """Names of the modules down to ``depth`` below ``top``, in the order of the text."""
-    bodies = dict(re.findall(r"^module \\?([^\s(]+)(.*?)^endmodule", verilog, re.M | re.S))
+    bodies = dict(re.findall(r"^module \\?([^\s(;]+)(.*?)^endmodule", verilog, re.M | re.S))
     level = found = {top}
     for _ in range(depth):
-        words = (re.findall(r"[^\s\\(;]+", bodies[name]) for name in level)
+        words = (re.findall(r"[^\s\\(;]+", bodies.get(name, "")) for name in level)
         level = {word for body in words for word in body} & bodies.keys()
         found = found | level
     return [name for name in bodies if name in found]

